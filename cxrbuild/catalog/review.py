@@ -1,0 +1,145 @@
+"""What people saw on single films, and which films are the same film or patient."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrbuild.catalog.source import CATALOG
+from cxrbuild.errors import DeclarationError
+
+MARKS = {
+    "arrow": "an arrow or arrowhead drawn on the film",
+    "clean": "nothing but the film",
+    "edge-glyph": "a stray sign at the film's edge",
+    "identifier": "a readable name or birth date",
+    "letter": "a figure's panel letter or caption",
+    "marker": "the radiographer's own markers (side, posture, time)",
+    "overlay": "a viewer's text or scale over the film",
+    "redacted": "a part blacked or whited out",
+    "scout": "a scout view of a CT",
+    "screen-photo": "a photograph of a screen",
+    "shape": "a box or circle drawn on the film",
+    "symbol": "a drawn sign of another kind",
+    "tint": "a coloured cast",
+    "unseen": "nobody has seen the film",
+}
+_REVIEW_HEADER = ["source", "path", "mark", "marks_finding", "note"]
+_LINK_HEADER = ["source_a", "path_a", "source_b", "path_b", "kind", "note"]
+_LINK_KINDS = ("same film", "same patient")
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a person saw on one film.
+
+    ``marks_finding`` is whether a mark is drawn at a finding, ``None`` where nobody has seen the film.
+    """
+
+    source: str
+    path: str
+    mark: str
+    marks_finding: bool | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two films known to be the same film or of the same patient, each as source and path."""
+
+    a: tuple[str, str]
+    b: tuple[str, str]
+    kind: str
+    note: str
+
+
+def read_reviews(name: str, beside: Path) -> list[Review]:
+    """Read a review file: ``source,path,mark,marks_finding,note``.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped file without its suffix, or the path of a CSV file.
+    beside
+        The folder that a relative path starts from.
+
+    Raises
+    ------
+    DeclarationError
+        There is no such file, or lines of it do not fit; every fault is named with its line.
+    """
+    path = _review_path(name, beside)
+    reviews, faults, seen = [], [], set[tuple[str, str]]()
+    for line, row in _rows(path, _REVIEW_HEADER):
+        source, film, mark, marks_finding, note = row
+        if mark not in MARKS:
+            faults.append(f"line {line}: unknown mark {mark!r}; known: {', '.join(MARKS)}")
+        if marks_finding not in ("yes", "no", ""):
+            faults.append(f"line {line}: marks_finding is {marks_finding!r}, not yes, no or blank")
+        if (source, film) in seen:
+            faults.append(f"line {line}: {source} {film} stands here a second time")
+        seen.add((source, film))
+        judged = {"yes": True, "no": False}.get(marks_finding)
+        reviews.append(Review(source, film, mark, judged, note))
+    _refuse(path, faults)
+    return reviews
+
+
+def read_links(name: str, beside: Path) -> list[Link]:
+    """Read a file of links: ``source_a,path_a,source_b,path_b,kind,note``.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped file without its suffix, or the path of a CSV file.
+    beside
+        The folder that a relative path starts from.
+
+    Raises
+    ------
+    DeclarationError
+        There is no such file, or lines of it do not fit; every fault is named with its line.
+    """
+    path = _review_path(name, beside)
+    links, faults = [], []
+    for line, (source_a, path_a, source_b, path_b, kind, note) in _rows(path, _LINK_HEADER):
+        if kind not in _LINK_KINDS:
+            faults.append(f"line {line}: kind is {kind!r}, not {' or '.join(_LINK_KINDS)}")
+        if (source_a, path_a) == (source_b, path_b):
+            faults.append(f"line {line}: links {path_a} with itself")
+        links.append(Link((source_a, path_a), (source_b, path_b), kind, note))
+    _refuse(path, faults)
+    return links
+
+
+def _review_path(name: str, beside: Path) -> Path:
+    path = beside / name if name.endswith(".csv") else CATALOG / "reviews" / f"{name}.csv"
+    if not path.is_file():
+        shipped = sorted(path.stem for path in (CATALOG / "reviews").glob("*.csv"))
+        raise DeclarationError(
+            "no such review file",
+            where=path,
+            expected=f"one of {', '.join(shipped)}, or the path of a .csv file",
+        )
+    return path
+
+
+def _rows(path: Path, header: list[str]) -> list[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.reader(stream)
+        found = next(reader, [])
+        if found != header:
+            raise DeclarationError(
+                "not a file of this kind", where=path, expected=",".join(header), found=",".join(found)
+            )
+        rows = [(reader.line_num, row) for row in reader if row]
+    _refuse(
+        path, [f"line {n}: {len(row)} cells, not {len(header)}" for n, row in rows if len(row) != len(header)]
+    )
+    return rows
+
+
+def _refuse(path: Path, faults: list[str]) -> None:
+    if faults:
+        raise DeclarationError("faults in this file\n  " + "\n  ".join(faults), where=path)

@@ -1,0 +1,266 @@
+"""A source: where its files are, what proves them, and how its metadata maps onto our columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from cxrbuild.catalog.declarations import Declaration, read_toml
+from cxrbuild.errors import DeclarationError
+
+CATALOG = Path(__file__).parent
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+Sha1 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Download(Declaration):
+    """Where the source comes from and how its archive lies."""
+
+    url: str | None = Field(None, description="address of the archive; absent for a source given by `--from`")
+    mirrors: dict[Name, str] = Field(
+        default_factory=dict, description="other addresses, taken with `--from SOURCE=MIRROR`"
+    )
+    strip: int = Field(0, ge=0, description="leading folders of the archive to leave out")
+    ignore: list[str] = Field(
+        default_factory=list, description="glob patterns of paths in the archive that are not the source's"
+    )
+    relocate: bool = Field(
+        False, description="put a file where the pin's listing has the one file of its name and parent folder"
+    )
+    credentials: Literal["kaggle"] | None = Field(
+        None, description="whose credentials to send, where the environment has them"
+    )
+
+
+class Pin(Declaration):
+    """The one version that is the source, and what proves it.
+
+    Either ``tree`` (a git tree hash, which proves names, modes and bytes) or ``sha256`` with ``listing``
+    (the archive's bytes and the names in it). A source without either cannot be proven: it counts as unpinned.
+    """
+
+    commit: Sha1 | None = Field(None, description="upstream's commit, for the reader")
+    date: str | None = Field(None, description="its date, for the reader")
+    tree: Sha1 | None = Field(None, description="git tree hash of the whole source")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of the archive")
+    bytes: int | None = Field(None, ge=0, description="size of the archive in bytes")
+    listing: str | None = Field(
+        None,
+        description="file beside the declaration: `mode blob path` lines (.tsv) or one path a line (.txt)",
+    )
+
+    @model_validator(mode="after")
+    def _provable(self) -> Pin:
+        if self.sha256 and not self.listing:
+            raise ValueError("`sha256` needs `listing`: after extraction the names are what can be checked")
+        return self
+
+
+class Column(Declaration):
+    """How one of our columns comes from upstream's words."""
+
+    origin: str | list[str] | None = Field(
+        None,
+        alias="from",
+        description="upstream's column, DICOM keyword or named group; of several the first that is not blank",
+    )
+    value: str | None = Field(None, description="the same word for every row")
+    map: dict[str, str] | None = Field(
+        None, description="upstream's words to ours; a word that is not listed is an error"
+    )
+    blank: list[str] = Field([""], description="upstream's words that mean: not known")
+    pattern: str | None = Field(
+        None,
+        description="regular expression whose first group is the value; one that does not fit is an error",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else _compiled(pattern, groups=1)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Column:
+        if (self.origin is None) == (self.value is None):
+            raise ValueError("give either `from` or `value`")
+        return self
+
+    @property
+    def origins(self) -> list[str]:
+        """The upstream columns to look in, in order."""
+        if self.origin is None:
+            return []
+        return [self.origin] if isinstance(self.origin, str) else self.origin
+
+
+class Columns(Declaration):
+    """Which of our columns upstream can fill."""
+
+    patient_id: Column | None = None
+    finding: Column | None = None
+    modality: Column | None = None
+    view_position: Column | None = None
+    patient_sex: Column | None = None
+    patient_age: Column | None = None
+    license: Column | None = None
+    attribution: Column | None = None
+    upstream_split: Column | None = None
+
+
+class CsvReader(Declaration):
+    """Metadata in a CSV file beside the images."""
+
+    kind: Literal["csv"]
+    file: str = Field(description="the CSV file, from the source's root")
+    encoding: str = Field("utf-8", description="its encoding")
+    header: list[str] | None = Field(
+        None, description="its columns, all of them in order; another layout is an error"
+    )
+    path: str = Field(description="an image's path from the source's root, `{column}` standing for its words")
+    suffixes: list[str] = Field(
+        default_factory=list, description="suffixes to try after `path` where upstream leaves them out"
+    )
+    images: list[str] = Field(description="glob patterns of the image files, to find those without a row")
+
+
+class FoldersReader(Declaration):
+    """Metadata in the folders' and the files' names."""
+
+    kind: Literal["folders"]
+    pattern: str = Field(description="regular expression on the path; its named groups are the columns")
+    images: list[str] = Field(description="glob patterns of the image files")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return _compiled(pattern)
+
+
+class DicomReader(Declaration):
+    """Metadata in the DICOM files' headers."""
+
+    kind: Literal["dicom"]
+    images: list[str] = Field(["**"], description="glob patterns of the files to read")
+    pattern: str | None = Field(
+        None, description="regular expression on the path; its named groups are columns beside the keywords"
+    )
+    patient_id: Literal["hash", "keep"] = Field(
+        "hash", description="`hash` replaces PatientID by a hash keyed with the environment's secret"
+    )
+    burned_in_annotation: Literal["drop", "keep"] = Field(
+        "drop", description="what to do with a film whose BurnedInAnnotation is YES"
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else _compiled(pattern)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file that the pin's listing names."""
+
+    mode: str | None
+    blob: str | None
+
+
+class Source(Declaration):
+    """A source of images, as ``catalog/sources/*.toml`` or a user's own file declares it."""
+
+    name: Name = Field(description="its name: the folder under DATA/sources and the column `source`")
+    title: str = Field(description="its full name")
+    homepage: str | None = Field(None, description="where a person reads about it")
+    description: str = Field("", description="what a reader should know of it")
+    citation: str | None = Field(None, description="how to cite it")
+    license: str = Field("unknown", description="SPDX identifier for rows whose own licence is blank")
+    finding_separator: str | None = Field(
+        None, description="what parts several findings in upstream's word for them"
+    )
+    download: Download = Field(Download.model_validate({}), description="where it comes from")
+    pin: Pin = Field(Pin.model_validate({}), description="what proves it")
+    reader: CsvReader | FoldersReader | DicomReader = Field(
+        discriminator="kind", description="how its metadata is read"
+    )
+    columns: Columns = Field(Columns.model_validate({}), description="how its words map onto our columns")
+    folder: Path = Field(exclude=True, description="where the declaration stands; not a key of the file")
+
+    @model_validator(mode="after")
+    def _listing_there(self) -> Source:
+        if self.pin.listing and not self._listing_path.is_file():
+            raise ValueError(f"pin.listing: no file {self.pin.listing} at {self._listing_path.parent}")
+        return self
+
+    @property
+    def _listing_path(self) -> Path:
+        assert self.pin.listing
+        return self.folder / self.pin.listing
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the declaration says what would prove the source."""
+        return self.pin.tree is not None or self.pin.sha256 is not None
+
+    @cached_property
+    def listing(self) -> dict[str, Listed] | None:
+        """The files of the pin by path, ``None`` where the declaration lists none."""
+        if not self.pin.listing:
+            return None
+        lines = self._listing_path.read_text(encoding="utf-8").splitlines()
+        if self._listing_path.suffix != ".tsv":
+            return {line: Listed(None, None) for line in lines if line}
+        rows = [line.split("\t") for line in lines[1:]]
+        if lines[:1] != ["mode\tblob\tpath"] or any(len(row) != 3 for row in rows):
+            raise DeclarationError(
+                "not a listing", where=self._listing_path, expected="tab-separated lines: mode, blob, path"
+            )
+        return {path: Listed(mode, blob) for mode, blob, path in rows}
+
+
+def source_names() -> list[str]:
+    """Return the names of the sources that are shipped."""
+    return sorted(path.stem for path in (CATALOG / "sources").glob("*.toml"))
+
+
+def read_source(name: str, beside: Path | None = None) -> Source:
+    """Read a source.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped source, or the path of a TOML file.
+    beside
+        The folder that a relative path starts from; default the current one.
+
+    Raises
+    ------
+    DeclarationError
+        There is no such source, or its declaration has faults.
+    """
+    if name.endswith(".toml"):
+        path = (beside or Path()) / name
+    else:
+        path = CATALOG / "sources" / f"{name}.toml"
+        if not path.is_file():
+            raise DeclarationError(
+                f"no source is called {name!r}",
+                expected=f"one of {', '.join(source_names())}, or the path of a .toml file",
+            )
+    return read_toml(path, Source, folder=path.parent.resolve())
+
+
+def _compiled(pattern: str, groups: int | None = None) -> str:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if groups is not None and compiled.groups != groups:
+        raise ValueError(f"needs exactly {groups} group in parentheses, has {compiled.groups}")
+    return pattern

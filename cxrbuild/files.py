@@ -1,0 +1,118 @@
+"""Hashes, atomic writes and locks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cxrbuild.errors import CxrbuildError
+
+_BLOCK = 1 << 20
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+_MODE = 0o666 & ~_UMASK
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex, reading it in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def git_blob_of(path: Path) -> str:
+    """Return the hash under which git stores a file: SHA-1 of the word blob, the size, a NUL, the bytes."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha1(b"blob %d\0" % os.fstat(stream.fileno()).st_size, usedforsecurity=False)
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` to write to; it becomes ``path`` if the block ends well.
+
+    A run that is killed leaves nothing half-written under the final name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; what we publish gets the user's usual mode.
+        temporary.chmod(_MODE)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document whole or not at all: indented, keys in the order given, UTF-8."""
+    write_bytes(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    Raises
+    ------
+    CxrbuildError
+        The file is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CxrbuildError(
+            "not a JSON document", where=path, found=error, todo="Remove the file and run the command again"
+        ) from error
+
+
+def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield every file below a folder, links not followed, in no particular order."""
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from files_under(Path(entry.path))
+            else:
+                yield entry
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process alone.
+
+    Raises
+    ------
+    CxrbuildError
+        Another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".cxrbuild.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CxrbuildError(
+            "another cxrbuild is at work in this folder",
+            where=folder,
+            todo="Wait for it to end, or name another folder",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

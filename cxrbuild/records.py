@@ -1,0 +1,165 @@
+"""The one table that flows through the program: a row is an upstream image, a column a declared notion."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+PARTS = ("train", "validation", "test")
+Kind = Literal["text", "integer", "number", "boolean"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its name, its kind, the stage that fills it and what it says."""
+
+    name: str
+    kind: Kind
+    stage: str
+    description: str
+
+
+COLUMNS = (
+    Column(
+        "image_id", "text", "ingest", "stable, unique, safe as a file name; made from source and path alone"
+    ),
+    Column("source", "text", "ingest", "the source's name"),
+    Column("source_path", "text", "ingest", "the image's path from the source's root"),
+    Column(
+        "source_blob", "text", "ingest", "git blob hash of the upstream file; null where upstream has none"
+    ),
+    Column("patient_id", "text", "ingest", "the patient within the source"),
+    Column("patient_id_text", "text", "ingest", "upstream's word for the patient, where it was kept"),
+    Column("finding", "text", "ingest", "upstream's words for the finding; null where it gives none"),
+    Column("modality", "text", "ingest", "DICOM's CR, DX, CT; XR where upstream says X-ray and no more"),
+    Column("modality_text", "text", "ingest", "upstream's word for the modality"),
+    Column(
+        "view_position",
+        "text",
+        "ingest",
+        "DICOM's AP, PA, LL, RL, ...; LATERAL where the side is not stated; null: unknown",
+    ),
+    Column("view_position_text", "text", "ingest", "upstream's word for the view"),
+    Column("patient_sex", "text", "ingest", "DICOM's M, F, O"),
+    Column("patient_age", "number", "ingest", "age in years; null where upstream gives no number"),
+    Column("patient_age_text", "text", "ingest", "upstream's word for the age"),
+    Column("license", "text", "ingest", "SPDX identifier or LicenseRef; `unknown` where none is stated"),
+    Column("license_text", "text", "ingest", "upstream's words for the licence"),
+    Column("attribution", "text", "ingest", "whom or what to credit: DOI, address or author"),
+    Column("upstream_split", "text", "ingest", "upstream's word for the part"),
+    Column("review", "text", "rules", "the mark that a reviewer saw; null: not a candidate for review"),
+    Column(
+        "marks_finding", "boolean", "rules", "whether a mark is drawn at a finding; null: nobody has seen it"
+    ),
+    Column("label", "text", "rules", "the recipe's class"),
+    Column("group", "text", "split", "the patient with all that is linked to it: never parted"),
+    Column("split", "text", "split", "train, validation or test"),
+    Column(
+        "exclusion", "text", "all", "null where the image is kept, else the name of the rule that left it out"
+    ),
+    Column("exclusion_detail", "text", "all", "what was found, where the rule's name does not say it"),
+    Column("source_sha256", "text", "convert", "SHA-256 of the upstream file as it was read"),
+    Column("jpeg_path", "text", "convert", "the JPEG's path within the build"),
+    Column("jpeg_sha256", "text", "convert", "SHA-256 of the JPEG"),
+    Column("jpeg_bytes", "integer", "convert", "size of the JPEG in bytes"),
+    Column("width", "integer", "convert", "width of the JPEG in pixels"),
+    Column("height", "integer", "convert", "height of the JPEG in pixels"),
+    Column("conversion", "text", "convert", "`copied` where upstream's bytes are the JPEG, else `encoded`"),
+)
+
+_DTYPES = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+_DIGITS = 10
+
+
+def image_id(source: str, path: str) -> str:
+    """Return the id of an image: its source, its stem made safe, and ten digits of the path's SHA-256.
+
+    Lower case and ASCII, so that it is unique on file systems that fold case, and at most 80 characters.
+    """
+    stem = path.rsplit("/", 1)[-1].rsplit(".", 1)[0].lower()
+    safe = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-")
+    digits = hashlib.sha256(path.encode()).hexdigest()[:_DIGITS]
+    return "_".join(part for part in (source, safe, digits) if part)
+
+
+def to_records(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as the table: every declared column with its dtype, null where a row does not say.
+
+    Raises
+    ------
+    KeyError
+        A row has a column that is not declared.
+    """
+    import pandas as pd
+
+    names = [column.name for column in COLUMNS]
+    unknown = {key for row in rows for key in row} - set(names)
+    if unknown:
+        raise KeyError(f"no column is called {', '.join(sorted(unknown))}")
+    return conform(pd.DataFrame.from_records(list(rows), columns=names))
+
+
+def conform(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with each declared column at its place and of its dtype."""
+    dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
+    return records.reindex(columns=list(dtypes)).astype(dtypes)
+
+
+def schema() -> pa.Schema:
+    """Return the table's Arrow schema, as ``ledger.parquet`` and ``manifest.parquet`` have it."""
+    import pyarrow as pa
+
+    types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+    return pa.schema([pa.field(column.name, types[column.kind]) for column in COLUMNS])
+
+
+def write_records(path: Path, records: pd.DataFrame, columns: Sequence[str] | None = None) -> None:
+    """Write the table, or some columns of it, as Parquet: the same bytes for the same content."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = schema()
+    if columns is not None:
+        arrow = pa.schema([arrow.field(name) for name in columns])
+    table = pa.Table.from_pandas(records[arrow.names], schema=arrow, preserve_index=False)
+    with replacing(path) as temporary:
+        # pandas' own schema metadata names library versions: it would change the bytes.
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def read_records(path: Path) -> pd.DataFrame:
+    """Read a table that ``write_records`` wrote; columns that it lacks are null.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such file, or it is not such a table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise CxrbuildError("no such table", where=path) from None
+    except pa.ArrowInvalid as error:
+        raise CxrbuildError("not a Parquet file", where=path, found=error) from None
+    if "image_id" not in table.column_names:
+        raise CxrbuildError(
+            "not a table of images",
+            where=path,
+            expected="a column image_id",
+            found=", ".join(table.column_names),
+        )
+    return conform(table.to_pandas())
