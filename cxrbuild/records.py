@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import replacing
@@ -82,32 +82,16 @@ _DTYPES = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "b
 _DIGITS = 10
 
 
-def image_id(source: str, path: str) -> str:
+def image_id(source: str, path: str, *, named: bool = True) -> str:
     """Return the id of an image: its source, its stem made safe, and ten digits of the path's SHA-256.
 
-    Lower case and ASCII, so that it is unique on file systems that fold case, and at most 80 characters.
+    The stem is left out unless ``named``. Lower case and ASCII, so that it is unique on file systems that
+    fold case.
     """
-    stem = path.rsplit("/", 1)[-1].rsplit(".", 1)[0].lower()
+    stem = path.rsplit("/", 1)[-1].rsplit(".", 1)[0].lower() if named else ""
     safe = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-")
     digits = hashlib.sha256(path.encode()).hexdigest()[:_DIGITS]
     return "_".join(part for part in (source, safe, digits) if part)
-
-
-def to_records(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as the table: every declared column with its dtype, null where a row does not say.
-
-    Raises
-    ------
-    KeyError
-        A row has a column that is not declared.
-    """
-    import pandas as pd
-
-    names = [column.name for column in COLUMNS]
-    unknown = {key for row in rows for key in row} - set(names)
-    if unknown:
-        raise KeyError(f"no column is called {', '.join(sorted(unknown))}")
-    return conform(pd.DataFrame.from_records(list(rows), columns=names))
 
 
 def conform(records: pd.DataFrame) -> pd.DataFrame:
