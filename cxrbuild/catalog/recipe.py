@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.declarations import Declaration, read_toml
 from cxrbuild.catalog.rule import LabelledRule, Rule
 from cxrbuild.catalog.source import CATALOG, Name
@@ -88,6 +89,7 @@ class Recipe(Declaration):
     manifest: str | None = Field(
         None, description="the published manifest (`name/version`) to name differences from"
     )
+    baseline: Baseline | None = Field(None, description="the model that shows what can be learned from it")
     folder: Path = Field(exclude=True, description="where the recipe stands; not a key of the file")
 
     @model_validator(mode="after")
@@ -102,6 +104,8 @@ class Recipe(Declaration):
             declared = getattr(self.split, part)
             if declared is not None and declared.count is not None:
                 counted[f"split.{part}.count"] = set(declared.count)
+        if self.baseline is not None:
+            counted |= {f"baseline.{key}": named for key, named in self.baseline.classes_by_key().items()}
         for key, classes in counted.items():
             faults += [f"{key}: {name!r} is no class" for name in sorted(classes - set(self.labels))]
         if faults:
