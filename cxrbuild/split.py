@@ -126,7 +126,7 @@ def _declared_parts(kept: pd.DataFrame, split: Split) -> pd.Series:
 
 
 def _cut(rows: pd.DataFrame, part: Part, have: pd.Series, salt: str) -> pd.Index:
-    """Return the index of the rows of the groups that a part takes, beside the images it has of each class."""
+    """Return the index of the rows that a part takes, beside the images it has of each class."""
     if part.share is not None:
         taken = {group for group in set(rows["group"]) if _draw(salt, group) < part.share * _RANGE}
     else:

@@ -43,7 +43,7 @@ class Pin(Declaration):
     """The one version that is the source, and what proves it.
 
     Either ``tree`` (a git tree hash, which proves names, modes and bytes) or ``sha256`` with ``listing``
-    (the archive's bytes and the names in it). A source without either cannot be proven: it counts as unpinned.
+    (the archive's bytes and the names in it). A source without either cannot be proven and is unpinned.
     """
 
     commit: Sha1 | None = Field(None, description="upstream's commit, for the reader")

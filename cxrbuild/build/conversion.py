@@ -1,0 +1,228 @@
+"""Convert a plan's films in many processes, doing nothing again that is there and matches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.catalog.recipe import Conversion
+from cxrbuild.convert import NotConvertible, to_jpeg
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.executors import run_pieces
+from cxrbuild.files import replacing, sha256_of, write_bytes
+from cxrbuild.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Enough films to make the message to a worker cheap, few enough that a killed run loses little.
+_PIECE = 24
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of one film; either its JPEG or the reason why there is none."""
+
+    image_id: str
+    source_sha256: str | None = None
+    jpeg_path: str | None = None
+    jpeg_sha256: str | None = None
+    jpeg_bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    conversion: str | None = None
+    exclusion: str | None = None
+    exclusion_detail: str | None = None
+
+
+@dataclass(frozen=True)
+class _Film:
+    source: Path
+    build: Path
+    jpeg_path: str
+    before: Converted
+
+
+@dataclass(frozen=True)
+class _Piece:
+    conversion: Conversion
+    films: tuple[_Film, ...]
+
+
+class Journal:
+    """What was converted with which settings, line by line as it happens: ``.cxrbuild/converted.jsonl``.
+
+    A killed run's next one goes on from here. When a build is finished its lines stand in the order of the
+    image ids, so that the same build has the same bytes.
+    """
+
+    def __init__(self, build: Path, settings: Mapping[str, object]) -> None:
+        self.path = build / ".cxrbuild" / "converted.jsonl"
+        self.header = json.dumps(settings, sort_keys=True)
+
+    def read(self) -> dict[str, Converted]:
+        """Return what stands there, by image id; nothing if it was made with other settings."""
+        if not self.path.exists():
+            return {}
+        header, *lines = self.path.read_text(encoding="utf-8").splitlines() or [""]
+        if header != self.header:
+            return {}
+        entries = {}
+        for line in lines:
+            try:
+                entry = Converted(**json.loads(line))
+            except (ValueError, TypeError):
+                break  # the line that a killed run was writing
+            entries[entry.image_id] = entry
+        return entries
+
+    def write(self, entries: Mapping[str, Converted]) -> None:
+        """Write all of it anew."""
+        lines = [self.header, *(json.dumps(asdict(entries[name])) for name in sorted(entries))]
+        write_bytes(self.path, ("\n".join(lines) + "\n").encode())
+
+    def add(self, entries: list[Converted]) -> None:
+        """Write some more lines."""
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(asdict(entry)) + "\n" for entry in entries)
+
+
+def convert_images(
+    kept: pd.DataFrame,
+    sources: Mapping[str, Path],
+    build: Path,
+    conversion: Conversion,
+    journal: Journal,
+    executor: Executor,
+    *,
+    workers: int,
+    progress: Progress,
+) -> list[Converted]:
+    """Convert the kept films to ``images/<split>/<label>/<image_id>.jpg``.
+
+    A film whose bytes, settings and JPEG are as the journal says is not converted again; a JPEG whose part
+    changed is moved. JPEGs of earlier runs that are no longer kept are removed, files of others never.
+
+    Parameters
+    ----------
+    kept
+        The rows to convert.
+    sources
+        The sources' folders by name.
+    build
+        The build's folder.
+    conversion
+        How to convert.
+    journal
+        What was converted before.
+    executor, workers
+        Where to convert, and how many work there.
+    progress
+        Told how many films are done.
+
+    Returns
+    -------
+    list of Converted
+        What became of each film, in the order of the rows.
+
+    Raises
+    ------
+    CxrbuildError
+        A worker died, or the build's disk is full.
+    """
+    before = journal.read()
+    places = zip(kept["image_id"], kept["split"], kept["label"], strict=True)
+    targets = {name: f"images/{split}/{label}/{name}.jpg" for name, split, label in places}
+    before = {name: _moved(build, entry, targets.get(name)) for name, entry in before.items()}
+    journal.write(before)
+    paths = zip(kept["image_id"], kept["source"], kept["source_path"], strict=True)
+    films = [
+        _Film(sources[source] / path, build, targets[name], before.get(name, Converted(name)))
+        for name, source, path in paths
+    ]
+    for folder in {(build / target).parent for target in targets.values()}:
+        folder.mkdir(parents=True, exist_ok=True)
+    done: dict[str, Converted] = {}
+    pieces = (_Piece(conversion, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
+    with progress("converting", len(films), "image") as bar:
+        for piece, results in run_pieces(executor, _convert_piece, pieces, ahead=3 * workers):
+            journal.add(results)
+            done |= {result.image_id: result for result in results}
+            bar.update(len(piece.films))
+    for name in set(before) - set(targets):
+        _remove(build, before[name].jpeg_path)
+    journal.write(done)
+    return [done[film.before.image_id] for film in films]
+
+
+def _moved(build: Path, entry: Converted, target: str | None) -> Converted:
+    """Move a JPEG whose part or class changed to where it now belongs."""
+    if target is None or entry.jpeg_path is None or entry.jpeg_path == target:
+        return entry
+    if (build / entry.jpeg_path).exists():
+        (build / target).parent.mkdir(parents=True, exist_ok=True)
+        (build / entry.jpeg_path).replace(build / target)
+        _remove(build, entry.jpeg_path)
+    return replace(entry, jpeg_path=target)
+
+
+def _remove(build: Path, jpeg_path: str | None) -> None:
+    if jpeg_path is None:
+        return
+    path = build / jpeg_path
+    path.unlink(missing_ok=True)
+    for folder in list(path.parents)[:2]:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _convert_piece(piece: _Piece) -> list[Converted]:
+    return list(_convert_films(piece))
+
+
+def _convert_films(piece: _Piece) -> Iterator[Converted]:
+    for film in piece.films:
+        name = film.before.image_id
+        try:
+            data = film.source.read_bytes()
+        except FileNotFoundError:
+            yield Converted(name, exclusion="missing_file")
+            continue
+        except OSError as error:
+            yield Converted(name, exclusion="unreadable", exclusion_detail=str(error.strerror))
+            continue
+        digest = hashlib.sha256(data).hexdigest()
+        target = film.build / film.jpeg_path
+        if film.before.source_sha256 == digest and _as_before(film.before, target):
+            yield film.before
+            continue
+        try:
+            jpeg = to_jpeg(data, piece.conversion)
+        except NotConvertible as error:
+            # A JPEG of what the film was before must not stand in for it.
+            target.unlink(missing_ok=True)
+            yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.what)
+            continue
+        try:
+            with replacing(target) as temporary:
+                temporary.write_bytes(jpeg.data)
+        except OSError as error:
+            raise CxrbuildError(
+                "a JPEG could not be written", where=target, found=error.strerror,
+                todo="Make room and run again; what was done is kept",
+            ) from error  # fmt: skip
+        yield Converted(
+            name, digest, film.jpeg_path, hashlib.sha256(jpeg.data).hexdigest(), len(jpeg.data),
+            jpeg.width, jpeg.height, jpeg.conversion,
+        )  # fmt: skip
+
+
+def _as_before(before: Converted, target: Path) -> bool:
+    if before.jpeg_sha256 is None:
+        return before.exclusion is not None
+    return target.is_file() and sha256_of(target) == before.jpeg_sha256

@@ -1,0 +1,184 @@
+"""Curate a dataset: plan it, convert what it keeps, pack it, and seal it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cxrbuild import __version__
+from cxrbuild.build.conversion import Converted, Journal, convert_images
+from cxrbuild.build.expectation import check_expectation, not_had
+from cxrbuild.build.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
+from cxrbuild.build.seal import inputs_hash, libraries, sealed_build, write_seal
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.executors import open_executor
+from cxrbuild.files import files_under, locked, sha256_of, write_bytes
+from cxrbuild.lockfile import read_lock, source_folder
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import write_records
+from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
+from cxrbuild.split import groups_across
+
+_FORMAT = 1
+
+
+def curate(
+    declared: Declared,
+    data: Path,
+    out: Path,
+    *,
+    formats: Sequence[str],
+    allow_missing: bool = False,
+    workers: int = 1,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> tuple[dict[str, Any], bool]:
+    """Build a dataset.
+
+    Parameters
+    ----------
+    declared
+        What is declared of it.
+    data
+        The folder that ``fetch`` filled.
+    out
+        The folder to build in: a new one, or a build to bring up to date.
+    formats
+        Of ``parquet`` and ``tfrecord`` those to write.
+    allow_missing
+        Go on without images that are missing or cannot be converted, and record them.
+    workers, executor
+        How many local processes convert, or the address of a cluster.
+    progress
+        Told how far each stage is.
+
+    Returns
+    -------
+    tuple
+        The content of ``build.json``, and whether anything was to be done.
+
+    Raises
+    ------
+    CxrbuildError
+        Something stands in the way: a source that is not fetched, a folder that is no build, TensorFlow
+        missing for TFRecord.
+    CheckError
+        The result would not be what the recipe expects.
+    """
+    if "tfrecord" in formats:
+        require_tensorflow("TFRecord")
+    _refuse_foreign(out)
+    with locked(out):
+        lock = read_lock(data)
+        inputs = inputs_hash(declared, lock, formats)
+        sources = {source.name: source_folder(data, source.name) for source in declared.sources}
+        document = sealed_build(out, inputs, sources.values())
+        if document is not None and (allow_missing or not document["missing"]):
+            return document, False
+
+        plan = make_plan(declared, data, progress=progress)
+        check_expectation(plan, allow_missing=allow_missing)
+        (out / "build.json").unlink(missing_ok=True)
+        plan = _converted(plan, sources, out, workers, executor, progress)
+        check_expectation(plan, allow_missing=allow_missing)
+        files = _write_tables(plan, out) + _write_shards(plan, out, formats, progress)
+        document = _document(plan, inputs, formats, out, files)
+        write_seal(out, document)
+        return document, True
+
+
+def _refuse_foreign(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise CxrbuildError("not a folder", where=out, todo="Name another one with --out")
+    ours = {"build.json", ".cxrbuild", ".cxrbuild.lock"}
+    found = {path.name for path in out.iterdir()}
+    if found and not found & ours:
+        raise CxrbuildError(
+            "the folder is not empty and holds no build", where=out,
+            found=", ".join(sorted(found)[:5]), todo="Name another one with --out",
+        )  # fmt: skip
+
+
+def _converted(
+    plan: Plan, sources: dict[str, Path], out: Path, workers: int, executor: str, progress: Progress
+) -> Plan:
+    import pandas as pd
+
+    recipe = plan.declared.recipe
+    # The same film converted by other libraries may have other bytes: they belong to the key.
+    settings = recipe.conversion.model_dump(mode="json") | {
+        name: libraries([])[name] for name in ("numpy", "pillow", "pydicom")
+    }
+    with open_executor(executor, workers) as pool:
+        results = convert_images(
+            plan.kept, sources, out, recipe.conversion, Journal(out, settings | {"cxrbuild": __version__}),
+            pool, workers=workers, progress=progress,
+        )  # fmt: skip
+    table = pd.DataFrame([asdict(result) for result in results], columns=list(Converted.__annotations__))
+    records = plan.records.set_index("image_id")
+    table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())
+    records.loc[table.index, table.columns] = table
+    return plan.with_records(records.reset_index()[list(plan.records.columns)])
+
+
+def _write_tables(plan: Plan, out: Path) -> list[Path]:
+    paths = [out / "ledger.parquet", out / "manifest.parquet", out / "funnel.csv"]
+    write_records(paths[0], plan.records)
+    write_records(paths[1], plan.kept)
+    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    return paths
+
+
+def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progress) -> list[Path]:
+    recipe = plan.declared.recipe
+    shards = lay_out(plan.kept)
+    paths: list[Path] = []
+    if "parquet" in formats:
+        paths += write_parquet(shards, out, recipe.classes, progress)
+    if "tfrecord" in formats:
+        paths += write_tfrecord(
+            shards, out, recipe.classes, name=recipe.name, version=recipe.version,
+            description=recipe.description.strip(), citation=recipe.citation or "", progress=progress,
+        )  # fmt: skip
+    # Shards of an earlier run that this one has not would be loaded along with its own.
+    for folder in (out / "data", out / "tfds"):
+        for entry in list(files_under(folder)) if folder.is_dir() else []:
+            if Path(entry.path) not in paths:
+                Path(entry.path).unlink()
+        if folder.is_dir() and not any(files_under(folder)):
+            shutil.rmtree(folder)
+    return paths
+
+
+def _document(
+    plan: Plan, inputs: str, formats: Sequence[str], out: Path, files: Sequence[Path]
+) -> dict[str, Any]:
+    recipe, lacking = plan.declared.recipe, not_had(plan)
+    return {
+        "format": _FORMAT,
+        "dataset": {"name": recipe.name, "version": recipe.version, "title": recipe.title},
+        "inputs": inputs,
+        "cxrbuild": __version__,
+        "libraries": libraries(formats),
+        "recipe": recipe.model_dump(mode="json", exclude={"baseline"}),
+        "departures": plan.declared.departures,
+        "unpinned": unpinned_sources(plan.declared, plan.locked),
+        "sources": {
+            name: {key: value for key, value in asdict(lock).items() if key != "origin"}
+            for name, lock in plan.locked.items()
+        },
+        "missing": dict(zip(lacking["image_id"], lacking["exclusion"], strict=True)),
+        "counts": counts(plan),
+        "funnel": funnel(plan).reset_index().to_dict("records"),
+        "groups_across": groups_across(plan.records).to_dict(),
+        "formats": sorted(formats),
+        "files": {
+            path.relative_to(out).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            for path in sorted(files)
+        },
+    }

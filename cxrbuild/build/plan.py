@@ -1,0 +1,223 @@
+"""What a build keeps, and why: decided from metadata and declared lists, without touching pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild import ingest as ingest_stage
+from cxrbuild import rules as rules_stage
+from cxrbuild.catalog import Link, Recipe, Review, Source, read_links, read_recipe, read_reviews, read_source
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import write_bytes
+from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.lockfile import LockedSource, read_lock, source_folder
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import PARTS, conform, write_records
+from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
+from cxrbuild.split import split_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The columns of a published manifest: membership and nothing that a later reading could change.
+MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
+REASONS = {"missing_file": "Upstream holds the file at the pin, but it is not at hand."}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All that is declared of a dataset, read from its files.
+
+    Attributes
+    ----------
+    recipe
+        The recipe, its rules switched.
+    departures
+        How the switches depart from what the recipe declares.
+    sources, reviews, links
+        What the recipe names.
+    """
+
+    recipe: Recipe
+    departures: list[str]
+    sources: list[Source]
+    reviews: list[Review]
+    links: list[Link]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build keeps, and why.
+
+    Attributes
+    ----------
+    declared
+        What was declared.
+    locked
+        What was proven of each source's files, by name.
+    as_pinned
+        Whether every file of the pins was taken to be at hand.
+    records
+        A row for every upstream image, labelled, excluded and parted. An image that is only missing has its
+        part all the same: the others' parts must not hang on it.
+    """
+
+    declared: Declared
+    locked: dict[str, LockedSource]
+    as_pinned: bool
+    records: pd.DataFrame
+
+    @property
+    def unpinned(self) -> list[str]:
+        """The sources whose files are not proven to be the pinned version."""
+        if self.as_pinned:
+            return []
+        return unpinned_sources(self.declared, self.locked)
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """The rows that are kept."""
+        return self.records[self.records["exclusion"].isna()]
+
+    def with_records(self, records: pd.DataFrame) -> Plan:
+        """Return the plan with other records."""
+        return replace(self, records=records)
+
+
+def read_declared(recipe_name: str, switches: Mapping[str, bool]) -> Declared:
+    """Read all that is declared of a dataset.
+
+    Parameters
+    ----------
+    recipe_name
+        The name of a shipped recipe, or the path of a TOML file.
+    switches
+        For each switch whether such images are dropped.
+
+    Raises
+    ------
+    DeclarationError
+        A file has faults.
+    """
+    recipe, departures = switch_rules(read_recipe(recipe_name), switches)
+    return Declared(
+        recipe=recipe,
+        departures=departures,
+        sources=[read_source(name, recipe.folder) for name in recipe.sources],
+        reviews=[review for name in recipe.reviews for review in read_reviews(name, recipe.folder)],
+        links=[link for name in recipe.split.links for link in read_links(name, recipe.folder)],
+    )
+
+
+def unpinned_sources(declared: Declared, locked: Mapping[str, LockedSource]) -> list[str]:
+    """Return the sources whose files are not proven to be the pinned version."""
+    names = [source.name for source in declared.sources]
+    return [name for name in names if name not in locked or locked[name].unpinned]
+
+
+def make_plan(
+    declared: Declared, data: Path, *, as_pinned: bool = False, progress: Progress = silent
+) -> Plan:
+    """Plan a dataset.
+
+    Parameters
+    ----------
+    declared
+        What is declared of it.
+    data
+        The folder that ``fetch`` filled.
+    as_pinned
+        Take every file of the pins to be at hand; only the metadata is read.
+    progress
+        Told how far the reading of DICOM headers is.
+
+    Raises
+    ------
+    CxrbuildError
+        A source is not there, its metadata is not as declared, or no split has the counts asked for.
+    """
+    import pandas as pd
+
+    locked = read_lock(data)
+    tables, at_hand = [], set()
+    for source in declared.sources:
+        lock = locked.get(source.name)
+        inventory = take_inventory(
+            source,
+            source_folder(data, source.name),
+            different=lock.different if lock else None,
+            as_pinned=as_pinned,
+        )
+        at_hand |= {(source.name, path) for path in inventory.at_hand}
+        tables.append(ingest(source, inventory, progress))
+    records = conform(pd.concat(tables, ignore_index=True)).sort_values("image_id", ignore_index=True)
+    records = add_reviews(records, declared.reviews)
+    records = add_labels(records, declared.recipe, declared.sources)
+    records = apply_rules(records, declared.recipe.rules)
+    records = split_records(records, declared.recipe.split, declared.links)
+    paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
+    missing = records["exclusion"].isna() & ~paths.isin(list(at_hand))
+    records.loc[missing, "exclusion"] = "missing_file"
+    return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
+                as_pinned, records)  # fmt: skip
+
+
+def exclusions(recipe: Recipe) -> dict[str, str]:
+    """Return each word that can stand in ``exclusion`` and what it means, in the order of the flow chart."""
+    from cxrbuild import convert
+
+    ruled = {rule.name: rule.reason for rule in recipe.rules if rule.enabled}
+    return ingest_stage.REASONS | rules_stage.REASONS | ruled | REASONS | convert.REASONS
+
+
+def funnel(plan: Plan) -> pd.DataFrame:
+    """Return the flow chart: how many images each rule left out, source by source.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``upstream``, then each exclusion in order, then ``kept``; a column for each source, and ``all``.
+        Rules that left nothing out are there, other exclusions only where they occur.
+    """
+    import pandas as pd
+
+    records, recipe = plan.records, plan.declared.recipe
+    names = [source.name for source in plan.declared.sources]
+    table = pd.crosstab(records["exclusion"].fillna("kept"), records["source"])
+    always = [rule.name for rule in recipe.rules if rule.enabled]
+    order = [word for word in exclusions(recipe) if word in table.index or word in always]
+    table = table.reindex(index=[*order, "kept"], columns=names, fill_value=0)
+    table = pd.concat([table.sum().to_frame("upstream").T, table])
+    table["all"] = table.sum(axis=1)
+    return table.rename_axis("step").rename_axis(None, axis=1)
+
+
+def counts(plan: Plan) -> dict[str, dict[str, int]]:
+    """Return how many images of each class each part keeps."""
+    import pandas as pd
+
+    table = pd.crosstab(plan.kept["label"], plan.kept["split"])
+    parts = [part for part in PARTS if part in table.columns]
+    table = table.reindex(index=plan.declared.recipe.classes, columns=parts, fill_value=0)
+    found: dict[str, dict[str, int]] = table.to_dict()  # type: ignore[assignment]
+    return found
+
+
+def write_plan(plan: Plan, out: Path) -> list[Path]:
+    """Write ``ledger.parquet``, ``manifest.parquet`` (membership alone) and ``funnel.csv`` into a folder.
+
+    Raises
+    ------
+    CxrbuildError
+        A build is there, which a plan would write over.
+    """
+    if (out / "build.json").exists():
+        raise CxrbuildError("a build is there", where=out, todo="Name another folder for the plan")
+    paths = [out / "ledger.parquet", out / "manifest.parquet", out / "funnel.csv"]
+    write_records(paths[0], plan.records)
+    write_records(paths[1], plan.kept, MEMBERSHIP)
+    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    return paths

@@ -1,0 +1,98 @@
+"""Whether a finished build still stands as it was finished, told without reading its files.
+
+``build.json`` is written last: it is the seal. A file that was touched since has a change time (ctime, which
+no program can set back) at or after the seal's; a file or folder that came or went has touched its folder. So
+nothing but names and times need be looked at, and no times need be stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cxrbuild import __version__
+from cxrbuild.build.plan import Declared
+from cxrbuild.files import read_json, write_json
+from cxrbuild.lockfile import LockedSource
+
+# The libraries that decide what bytes come out.
+_LIBRARIES = ("numpy", "pandas", "pillow", "pyarrow", "pydicom")
+_TICK_S = 0.02
+
+
+def libraries(formats: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the libraries that decide what bytes come out."""
+    names = [*_LIBRARIES, "tensorflow"] if "tfrecord" in formats else _LIBRARIES
+    return {name: version(name) for name in names}
+
+
+def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
+    """Return a hash of all that a build depends on: declarations, what was fetched, formats, versions."""
+    document = {
+        "cxrbuild": __version__,
+        "libraries": libraries(formats),
+        "formats": sorted(formats),
+        "recipe": declared.recipe.model_dump(mode="json", exclude={"baseline"}),
+        "sources": [source.model_dump(mode="json") for source in declared.sources],
+        "listings": [repr(source.listing) for source in declared.sources],
+        "reviews": [repr(review) for review in declared.reviews],
+        "links": [repr(link) for link in declared.links],
+        "locked": {
+            source.name: locked[source.name].tree for source in declared.sources if source.name in locked
+        },
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, Any] | None:
+    """Return the ``build.json`` of a build that stands as it was finished, else ``None``.
+
+    Parameters
+    ----------
+    out
+        The build's folder.
+    inputs
+        The hash of all that it should have been built from.
+    sources
+        The folders of its sources.
+    """
+    seal = out / "build.json"
+    if not seal.is_file():
+        return None
+    document: dict[str, Any] = read_json(seal)
+    if document.get("inputs") != inputs:
+        return None
+    sealed_ns = seal.stat().st_mtime_ns
+    for name, entry in document["files"].items():
+        path = out / name
+        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            return None
+    folders = [*sources, *(out / name for name in ("images", "data", "tfds") if (out / name).exists())]
+    top = [out / name for name in document["files"] if "/" not in name]
+    untouched = all(_untouched(folder, sealed_ns) for folder in folders)
+    return document if untouched and all(p.stat().st_ctime_ns < sealed_ns for p in top) else None
+
+
+def write_seal(out: Path, document: dict[str, Any]) -> None:
+    """Write ``build.json``, in a later tick of the file system's clock than every file of the build."""
+    time.sleep(_TICK_S)
+    write_json(out / "build.json", document)
+
+
+def _untouched(folder: Path, sealed_ns: int) -> bool:
+    if not folder.is_dir() or folder.stat().st_ctime_ns >= sealed_ns:
+        return False
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not _untouched(Path(entry.path), sealed_ns):
+                    return False
+            elif entry.stat(follow_symlinks=False).st_ctime_ns >= sealed_ns:
+                return False
+    return True

@@ -1,0 +1,179 @@
+"""The commands `plan` and `curate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cxrbuild.cli.options import (
+    PATH,
+    allow_missing_option,
+    data_option,
+    given_switches,
+    output_options,
+    recipe_options,
+)
+from cxrbuild.cli.output import Output
+from cxrbuild.errors import name_some
+
+if TYPE_CHECKING:
+    from cxrbuild.build import Plan
+
+
+@click.command()
+@recipe_options
+@allow_missing_option
+@click.option(
+    "--as-pinned", is_flag=True, help="Take every file of the pins to be at hand; read metadata only."
+)
+@click.option("--out", type=PATH, help="Write ledger, manifest and funnel into this folder.")
+@data_option
+@output_options
+def plan(
+    recipe: str,
+    lateral: bool | None,
+    ct: bool | None,
+    annotated: bool | None,
+    allow_missing: bool,
+    as_pinned: bool,
+    out: Path | None,
+    data: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Show what `curate` would keep, and why, without touching pixels."""
+    from cxrbuild.build import check_expectation, make_plan, read_declared, write_plan
+
+    output = Output(quiet=quiet, as_json=as_json)
+    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated))
+    planned = make_plan(declared, data, as_pinned=as_pinned, progress=output.progress)
+    if out is not None:
+        write_plan(planned, out)
+    _report_plan(output, planned, out)
+    check_expectation(planned, allow_missing=allow_missing)
+
+
+@click.command()
+@recipe_options
+@click.option("--out", type=PATH, help="Folder to build in.  [default: build/<recipe>]")
+@allow_missing_option
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["parquet", "tfrecord"]),
+    multiple=True,
+    help="Shards to write, repeatable; default both.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes that convert.  [default: one a processor]")
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="local|dask://HOST:PORT",
+    help="Where to convert.",
+)
+@data_option
+@output_options
+def curate(
+    recipe: str,
+    lateral: bool | None,
+    ct: bool | None,
+    annotated: bool | None,
+    out: Path | None,
+    allow_missing: bool,
+    formats: tuple[str, ...],
+    workers: int | None,
+    executor: str,
+    data: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Build the dataset: choose, part, convert to JPEG, write manifest and shards.
+
+    A build that is there is brought up to date; what matches already is not done again.
+    """
+    from cxrbuild.build import curate as curate_dataset
+    from cxrbuild.build import read_declared
+    from cxrbuild.executors import default_workers
+
+    output = Output(quiet=quiet, as_json=as_json)
+    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated))
+    folder = out or Path("build") / declared.recipe.name
+    document, changed = curate_dataset(
+        declared,
+        data,
+        folder,
+        formats=formats or ("parquet", "tfrecord"),
+        allow_missing=allow_missing,
+        workers=workers or default_workers(),
+        executor=executor,
+        progress=output.progress,
+    )
+    _report_build(output, folder, document, changed=changed)
+
+
+def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
+    """Tell what a build would keep, and why."""
+    from cxrbuild.build import counts, funnel
+
+    table = funnel(plan)
+    steps: list[dict[str, Any]] = table.reset_index().to_dict("records")  # type: ignore[assignment]
+    _funnel(output, steps)
+    _counts(output, counts(plan))
+    _caveats(output, plan.declared.departures, plan.unpinned)
+    if out is not None:
+        output.say(f"Ledger, manifest and funnel are in {out}.")
+    output.result({
+        "recipe": plan.declared.recipe.name,
+        "version": plan.declared.recipe.version,
+        "departures": plan.declared.departures,
+        "unpinned": plan.unpinned,
+        "funnel": steps,
+        "counts": counts(plan),
+        "out": None if out is None else str(out),
+    })  # fmt: skip
+
+
+def _report_build(output: Output, out: Path, document: Mapping[str, Any], *, changed: bool) -> None:
+    """Tell what was built."""
+    if changed:
+        _funnel(output, document["funnel"])
+    _counts(output, document["counts"])
+    _caveats(output, document["departures"], document["unpinned"])
+    if document["missing"]:
+        output.say(f"{len(document['missing'])} images could not be had; the ledger names each.")
+    if document["groups_across"]:
+        output.say(
+            f"{len(document['groups_across'])} patients stand in more than one part, as upstream has them: "
+            f"{name_some(document['groups_across'], 3)}."
+        )
+    dataset = document["dataset"]
+    done = "is built" if changed else "stands as it was built, nothing to do"
+    output.say(f"{dataset['name']} {dataset['version']} {done}: {out}")
+    output.result({"build": str(out), "changed": changed} | dict(document))
+
+
+def _funnel(output: Output, steps: list[dict[str, Any]]) -> None:
+    output.table(list(steps[0]), [list(step.values()) for step in steps])
+    output.say("")
+
+
+def _counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:
+    classes = list(next(iter(counts.values()), {}))
+    rows: list[list[object]] = [
+        [label, *(part[label] for part in counts.values()), sum(part[label] for part in counts.values())]
+        for label in classes
+    ]
+    sums = [sum(part.values()) for part in counts.values()]
+    output.table(["class", *counts, "all"], [*rows, ["all", *sums, sum(sums)]])
+    output.say("")
+
+
+def _caveats(output: Output, departures: list[str], unpinned: list[str]) -> None:
+    if departures:
+        output.say(f"This departs from the recipe ({'; '.join(departures)}), so its counts are not checked.")
+    if unpinned:
+        output.say(f"Unpinned: {', '.join(unpinned)}. What is built from them cannot be published.")

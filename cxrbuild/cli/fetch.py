@@ -1,0 +1,87 @@
+"""The command `fetch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cxrbuild.cli.options import DEFAULT_RECIPE, data_option, output_options
+from cxrbuild.cli.output import Output
+
+if TYPE_CHECKING:
+    from cxrbuild.fetch import Fetched
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--from",
+    "origins",
+    multiple=True,
+    metavar="SOURCE=ORIGIN",
+    help="Take a source from a folder, an archive, a URL, or a mirror that it declares (mooney=kaggle).",
+)
+@click.option("--allow-unpinned", is_flag=True, help="Take what does not match its pin, and record it.")
+@click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads side by side.")
+@data_option
+@output_options
+def fetch(
+    names: tuple[str, ...],
+    origins: tuple[str, ...],
+    allow_unpinned: bool,
+    jobs: int,
+    data: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Download sources, prove that they are the pinned version, and put them in place.
+
+    SOURCE is the name of a shipped source or a .toml file; default are the sources of the paper's dataset.
+    What is there and proven already is not downloaded again; what broke off goes on where it stopped.
+    """
+    from cxrbuild.catalog import read_recipe, read_source
+    from cxrbuild.fetch import fetch as fetch_sources
+
+    given = dict(_origin(origin) for origin in origins)
+    wanted = [*names, *(name for name in given if name not in names)] if names or given else None
+    sources = [read_source(name) for name in wanted or read_recipe(DEFAULT_RECIPE).sources]
+    known = {source.name for source in sources}
+    if stray := sorted(set(given) - known):
+        raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched here")
+    output = Output(quiet=quiet, as_json=as_json)
+    fetched = fetch_sources(
+        sources, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
+    )
+    _report(output, data, fetched)
+
+
+def _origin(word: str) -> tuple[str, str]:
+    name, equals, origin = word.partition("=")
+    if not (name and equals and origin):
+        raise click.BadParameter(f"{word!r} is not SOURCE=ORIGIN", param_hint="--from")
+    return name, origin
+
+
+def _report(output: Output, data: Path, sources: Mapping[str, Fetched]) -> None:
+    """Tell what was fetched and what was proven of it."""
+    rows = []
+    for name, source in sources.items():
+        lock = source.locked
+        proof = f"unpinned ({lock.proven} proven)" if lock.unpinned else lock.proven
+        what = "fetched" if source.downloaded else "already there"
+        rows.append([name, what, proof, lock.files, f"{lock.bytes / 1e6:,.1f} MB"])
+    output.table(["source", "", "proof", "files", "size"], rows)
+    for name, source in sources.items():
+        lock = source.locked
+        if lock.missing or lock.extra or lock.different:
+            output.say(
+                f"{name} is not its pin: {len(lock.missing)} files missing, {len(lock.extra)} extra, "
+                f"{len(lock.different)} different; {data / 'sources.lock.json'} names each."
+            )
+    output.result({"data": str(data), "sources": {
+        name: asdict(source.locked) | {"downloaded": source.downloaded} for name, source in sources.items()
+    }})  # fmt: skip

@@ -1,0 +1,70 @@
+"""The group of the commands, and the one place that turns exceptions into words and exit statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from cxrbuild import __version__
+from cxrbuild.cli.curate import curate, plan
+from cxrbuild.cli.fetch import fetch
+from cxrbuild.cli.output import wrapped
+from cxrbuild.errors import CxrbuildError
+
+
+class _Commands(click.Group):
+    """Commands in the order in which they are used, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="cxrbuild")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Rebuild, check and publish chest X-ray datasets from their public sources.
+
+    `cxrbuild fetch`, then `cxrbuild curate --drop-lateral`, rebuilds the COVID-19-CXR Dataset of arXiv
+    2007.09695. `cxrbuild demo` shows all of it in a minute, on small sources that it makes itself.
+
+    Exit status: 0 done; 1 an error; 2 wrong usage; 3 a check that fell short.
+    """
+
+
+for _command in (fetch, plan, curate):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    debug = "--debug" in sys.argv[1:2]
+    try:
+        cli.main(prog_name="cxrbuild", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("cxrbuild: interrupted; what was done is kept, run the same command to go on", err=True)
+        sys.exit(130)
+    except CxrbuildError as error:
+        if debug:
+            raise
+        click.echo(wrapped(f"cxrbuild: {error}"), err=True)
+        sys.exit(error.status)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(wrapped(f"cxrbuild: {where}{error.strerror or error}."), err=True)
+        sys.exit(1)

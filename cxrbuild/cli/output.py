@@ -1,0 +1,102 @@
+"""What the command line draws and prints: progress bars, tables, one JSON document."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from cxrbuild.progress import Bar, Progress, silent
+
+# tqdm shows a bar only if the work takes longer than this.
+_DELAY_S = 1.0
+
+
+class Output:
+    """Where words, bars and results go.
+
+    Words and bars go to standard error, results to standard output; with ``as_json`` standard output holds
+    one JSON document and nothing else; with ``quiet`` there are neither words nor bars.
+    """
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        self.quiet = quiet
+        self.as_json = as_json
+
+    @property
+    def progress(self) -> Progress:
+        """How work tells how far it is: bars if standard error is a terminal and nobody asked for quiet."""
+        return silent if self.quiet or not sys.stderr.isatty() else _drawn
+
+    def say(self, words: str) -> None:
+        """Print words, wrapped to the terminal, unless quiet."""
+        if not self.quiet:
+            click.echo(wrapped(words), err=self.as_json)
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print a table, unless quiet: text to the left, numbers to the right."""
+        if not self.quiet:
+            click.echo(table(header, rows), err=self.as_json)
+
+    def result(self, document: Any) -> None:
+        """Print the JSON document, if one was asked for."""
+        if self.as_json:
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def wrapped(words: str) -> str:
+    """Return words wrapped to the terminal; lines that are indented stay as they are."""
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        line
+        if line.startswith(" ")
+        else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in words.split("\n")
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table as text.
+
+    Examples
+    --------
+    >>> print(table(["step", "all"], [["upstream", 6913], ["ct", 63]]))
+    step        all
+    upstream  6,913
+    ct           63
+    """
+    cells = [[f"{c:,}" if isinstance(c, int) else str(c) for c in row] for row in rows]
+    numeric = [all(isinstance(row[i], int) for row in rows) for i in range(len(header))]
+    widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in [list(header), *cells]
+    ]
+    return "\n".join(lines)
+
+
+@contextmanager
+def _drawn(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:
+    from tqdm import tqdm
+
+    in_bytes = unit == "B"
+    with tqdm(
+        desc=title,
+        total=total,
+        unit=unit,
+        unit_scale=in_bytes,
+        unit_divisor=1024,
+        delay=_DELAY_S,
+        leave=False,
+        dynamic_ncols=True,
+        file=sys.stderr,
+    ) as bar:
+        yield bar

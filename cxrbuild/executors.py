@@ -1,0 +1,102 @@
+"""Where pieces of work run: processes of this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TypeVar
+
+from cxrbuild.errors import CxrbuildError
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def open_executor(address: str, workers: int) -> Iterator[Executor]:
+    """Open an executor.
+
+    Parameters
+    ----------
+    address
+        ``local`` for processes of this machine, or ``dask://HOST:PORT`` for a cluster's scheduler, whose
+        workers must see the same folders under the same paths.
+    workers
+        How many local processes.
+
+    Raises
+    ------
+    CxrbuildError
+        The address is of another kind, Dask is not installed, or no scheduler answers.
+    """
+    if address == "local":
+        # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit held.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return
+    scheme, _, host = address.partition("://")
+    if scheme != "dask" or not host:
+        raise CxrbuildError("no such executor", expected="local or dask://HOST:PORT", found=address)
+    try:
+        from distributed import Client
+    except ImportError:
+        raise CxrbuildError(
+            "Dask is not installed", todo="Run `pip install 'cxrbuild[cluster]'`, here and on the workers"
+        ) from None
+    try:
+        client = Client(f"tcp://{host}", timeout=10)
+    except (OSError, ValueError) as error:
+        raise CxrbuildError("no Dask scheduler answers", where=address, found=error) from error
+    with client:
+        yield client.get_executor()
+
+
+def run_pieces(
+    executor: Executor, work: Callable[[Piece], Result], pieces: Iterable[Piece], *, ahead: int
+) -> Iterator[tuple[Piece, Result]]:
+    """Yield each piece with its result as it is done, holding at most ``ahead`` pieces in flight.
+
+    Raises
+    ------
+    CxrbuildError
+        A worker process died.
+    """
+    pending: dict[Future[Result], Piece] = {}
+    waiting = iter(pieces)
+    try:
+        while True:
+            while len(pending) < ahead and (piece := next(waiting, None)) is not None:
+                pending[executor.submit(work, piece)] = piece
+            if not pending:
+                return
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                piece = pending.pop(future)
+                yield piece, future.result()
+    except BrokenExecutor as error:
+        raise CxrbuildError(
+            "a worker process died, most often because memory ran out",
+            todo="Run again with fewer --workers; what was done is kept",
+        ) from error
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _ignore_interrupt() -> None:
+    # Control-C reaches every process of the terminal; the parent alone decides what to do about it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

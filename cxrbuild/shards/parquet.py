@@ -1,0 +1,107 @@
+"""Parquet with pixels, as Hugging Face ``datasets`` opens it: images as images, classes by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.files import replacing
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import schema
+from cxrbuild.shards.layout import Shard, shard_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+# A reader that wants one image reads a row group: keep it, and our own memory, small.
+_ROW_GROUP_BYTES = 32 * 1024 * 1024
+
+
+def write_parquet(
+    shards: Sequence[Shard], build: Path, classes: Sequence[str], progress: Progress = silent
+) -> list[Path]:
+    """Write ``data/<split>-00000-of-0000N.parquet``; the JPEGs' bytes go in as they are.
+
+    The layout is what ``datasets`` itself writes: an image is a struct of bytes and path, the features stand
+    in the schema's metadata under ``huggingface``, and image bytes are neither compressed nor put into a
+    dictionary. https://huggingface.co/docs/datasets/about_dataset_features
+
+    Parameters
+    ----------
+    shards
+        What to write where.
+    build
+        The build's folder, from which ``jpeg_path`` starts.
+    classes
+        The classes in the order of their numbers.
+    progress
+        Told how many images are written.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    import pyarrow.parquet as pq
+
+    arrow = _schema(classes)
+    small = [name for name in arrow.names if name != "image"]
+    paths = []
+    with progress("writing Parquet", sum(len(shard.rows) for shard in shards), "image") as bar:
+        for shard in shards:
+            path = build / "data" / f"{shard.split}-{shard.number:05d}-of-{shard.of:05d}.parquet"
+            with (
+                replacing(path) as temporary,
+                pq.ParquetWriter(
+                    temporary,
+                    arrow,
+                    compression=dict.fromkeys(small, "zstd") | {"image.bytes": "none", "image.path": "zstd"},
+                    use_dictionary=small,
+                    write_statistics=small,
+                    write_page_index=True,
+                ) as writer,
+            ):
+                for batch in _batches(shard.rows, build, arrow, classes):
+                    writer.write_batch(batch)
+                    bar.update(batch.num_rows)
+            paths.append(path)
+    return paths
+
+
+def _schema(classes: Sequence[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+    fields = [schema().field(name) for name in shard_columns()]
+    features: dict[str, Any] = {
+        "image": {"_type": "Image"},
+        "label": {"names": list(classes), "_type": "ClassLabel"},
+    }
+    dtypes = {pa.string(): "string", pa.float64(): "float64"}
+    features |= {field.name: {"dtype": dtypes[field.type], "_type": "Value"} for field in fields}
+    return pa.schema(
+        [pa.field("image", image), pa.field("label", pa.int64()), *fields],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+
+
+def _batches(
+    rows: pd.DataFrame, build: Path, arrow: pa.Schema, classes: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    number = (rows["jpeg_bytes"].cumsum() - rows["jpeg_bytes"]) // _ROW_GROUP_BYTES
+    for _, piece in rows.groupby(number):
+        images = [
+            {"bytes": (build / path).read_bytes(), "path": f"{name}.jpg"}
+            for path, name in zip(piece["jpeg_path"], piece["image_id"], strict=True)
+        ]
+        columns = [
+            pa.array(images, arrow.field("image").type),
+            pa.array(piece["label"].map(list(classes).index), pa.int64()),
+            *(pa.array(piece[name], arrow.field(name).type, from_pandas=True) for name in shard_columns()),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=arrow)

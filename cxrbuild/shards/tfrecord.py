@@ -1,0 +1,168 @@
+"""TFRecord, as ``tfds.builder_from_directory`` opens it."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import replacing, write_bytes, write_json
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import COLUMNS
+from cxrbuild.shards.layout import Shard, shard_columns
+
+_FEATURES = "tensorflow_datasets.core.features"
+_NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
+
+
+def require_tensorflow(purpose: str) -> None:
+    """Refuse to go on where TensorFlow is not installed, without importing it.
+
+    Raises
+    ------
+    CxrbuildError
+        It is not installed.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise CxrbuildError(
+            f"TensorFlow is not installed, and {purpose} needs it", todo="Run `pip install 'cxrbuild[train]'`"
+        )
+
+
+def write_tfrecord(
+    shards: Sequence[Shard],
+    build: Path,
+    classes: Sequence[str],
+    *,
+    name: str,
+    version: str,
+    description: str,
+    citation: str,
+    progress: Progress = silent,
+) -> list[Path]:
+    """Write ``tfds/<name>/<version>/``; the JPEGs' bytes go in as they are.
+
+    Records are flat ``tf.train.Example`` of TensorFlow's own writer. The metadata files are those of
+    ``tfds.folder_dataset``: https://www.tensorflow.org/datasets/external_tfrecord
+
+    Parameters
+    ----------
+    shards
+        What to write where.
+    build
+        The build's folder, from which ``jpeg_path`` starts.
+    classes
+        The classes in the order of their numbers.
+    name, version, description, citation
+        The dataset, as ``dataset_info.json`` tells it; ``name`` with underscores for hyphens.
+    progress
+        Told how many images are written.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    CxrbuildError
+        TensorFlow is not installed.
+    """
+    require_tensorflow("TFRecord")
+    # Read by TensorFlow's C++ side when it loads: no notes about processors and GPUs among our words.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    name = name.replace("-", "_")
+    folder = build / "tfds" / name / version
+    paths: list[Path] = []
+    splits: dict[str, dict[str, Any]] = {}
+    with progress("writing TFRecord", sum(len(shard.rows) for shard in shards), "image") as bar:
+        for shard in shards:
+            path = folder / f"{name}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}"
+            size = 0
+            with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+                for row in shard.rows.to_dict("records"):
+                    record = _example(row, build, classes).SerializeToString(deterministic=True)
+                    writer.write(record)
+                    size += len(record)
+                    bar.update()
+            split = splits.setdefault(
+                shard.split,
+                {
+                    "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                    "name": shard.split,
+                    "numBytes": 0,
+                    "shardLengths": [],
+                },
+            )
+            split["numBytes"] += size
+            split["shardLengths"].append(str(len(shard.rows)))
+            paths.append(path)
+    # int64 is a string in the JSON form of protocol buffers.
+    info = {
+        "citation": citation,
+        "description": description,
+        "fileFormat": "tfrecord",
+        "moduleName": "cxrbuild",
+        "name": name,
+        "splits": [split | {"numBytes": str(split["numBytes"])} for split in splits.values()],
+        "version": version,
+    }
+    write_json(folder / "features.json", _features(len(classes)))
+    write_bytes(folder / "label.labels.txt", "".join(f"{label}\n" for label in classes).encode())
+    write_json(folder / "dataset_info.json", info)
+    return [*paths, folder / "features.json", folder / "label.labels.txt", folder / "dataset_info.json"]
+
+
+def _example(row: dict[Any, Any], build: Path, classes: Sequence[str]) -> Any:
+    import pandas as pd
+    import tensorflow as tf
+
+    train = tf.train
+    feature = {
+        "image": train.Feature(bytes_list=train.BytesList(value=[(build / row["jpeg_path"]).read_bytes()])),
+        "label": train.Feature(int64_list=train.Int64List(value=[list(classes).index(row["label"])])),
+    }
+    for name in shard_columns():
+        known = not pd.isna(row[name])
+        if name in _NUMBERS:
+            number = float(row[name]) if known else math.nan
+            feature[name] = train.Feature(float_list=train.FloatList(value=[number]))
+        else:
+            text = row[name].encode() if known else b""
+            feature[name] = train.Feature(bytes_list=train.BytesList(value=[text]))
+    return train.Example(features=train.Features(feature=feature))
+
+
+def _features(classes: int) -> dict[str, Any]:
+    features: dict[str, Any] = {
+        "image": {
+            "pythonClassName": f"{_FEATURES}.image_feature.Image",
+            "image": {
+                "shape": {"dimensions": ["-1", "-1", "1"]},
+                "dtype": "uint8",
+                "encodingFormat": "jpeg",
+            },
+        },
+        "label": {
+            "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
+            "classLabel": {"numClasses": str(classes)},
+        },
+    }
+    for name in shard_columns():
+        if name in _NUMBERS:
+            features[name] = {
+                "pythonClassName": f"{_FEATURES}.scalar.Scalar",
+                "tensor": {"shape": {}, "dtype": "float32", "encoding": "none"},
+            }
+        else:
+            features[name] = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}
+    return {
+        "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
+        "featuresDict": {"features": features},
+    }
