@@ -65,10 +65,14 @@ def read_dicom(data: bytes, max_pixels: int) -> Image:
         except (NotConvertible, MemoryError):
             raise
         except Exception as error:
-            # The message may quote the header, which may name a patient.
             cut = isinstance(error, (EOFError, struct.error))
-            reason = f"a DICOM file that cannot be parsed ({type(error).__name__})"
-            raise NotConvertible("truncated" if cut else "unreadable", reason) from error
+            # Never the message, which may quote the header, which may name a patient.
+            fault = f"cannot be parsed ({type(error).__name__})"
+            if isinstance(error, AttributeError) and error.name:
+                fault = f"lacks {error.name}"
+            raise NotConvertible(
+                "truncated" if cut else "unreadable", f"a DICOM file that {fault}"
+            ) from error
 
 
 def _check_inflated(data: bytes, max_pixels: int) -> None:
@@ -127,17 +131,16 @@ def _gray(dataset: Dataset, max_pixels: int) -> Gray:
 
 def _samples(dataset: Dataset, channels: int) -> NDArray[Any]:
     """Decode the stored values, of shape (rows, columns) or (rows, columns, 3)."""
-    if dataset.SamplesPerPixel != channels or (channels > 1 and dataset.PixelRepresentation):
-        found = f"{dataset.SamplesPerPixel} samples a pixel where its kind has {channels} unsigned"
-        raise NotConvertible("unreadable", f"a DICOM file of {found}")
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.utils import get_expected_length, pixel_array
 
+    if dataset.SamplesPerPixel != channels or (channels > 1 and dataset.PixelRepresentation):
+        raise NotConvertible("unreadable", "a DICOM file whose samples do not fit its colour space")
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax in _NATIVE:
-        expected, found = get_expected_length(dataset), len(dataset.PixelData)
-        if found < expected:
-            raise NotConvertible("truncated", f"a DICOM file of {found:,} of {expected:,} bytes of pixels")
+        expected, there = get_expected_length(dataset), len(dataset.PixelData)
+        if there < expected:
+            raise NotConvertible("truncated", f"a DICOM file with {there:,} of {expected:,} bytes of pixels")
     plugin = _plugin(dataset)
     if plugin and plugin not in get_decoder(syntax).available_plugins:
         raise NotConvertible("no_decoder", f"a DICOM file compressed as {syntax.name}")
@@ -146,30 +149,28 @@ def _samples(dataset: Dataset, channels: int) -> NDArray[Any]:
     except MemoryError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise NotConvertible("unreadable", f"a DICOM file; {reason}") from error
-    if samples.shape != (
-        (dataset.Rows, dataset.Columns, 3) if channels == 3 else (dataset.Rows, dataset.Columns)
-    ):
+        fault = " ".join(str(error).split())[-200:]
+        raise NotConvertible("unreadable", f"a DICOM file; {fault}") from error
+    if samples.shape != (dataset.Rows, dataset.Columns, *([channels] if channels > 1 else [])):
         raise NotConvertible("unreadable", "a DICOM file whose pixels are not as many as its header says")
     return samples
 
 
 def _plugin(dataset: Dataset) -> str:
     """Name the one decoder that is used, so that the pixels do not depend on what else is installed."""
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax, bits = dataset.file_meta.TransferSyntaxUID, dataset.BitsStored
     if syntax in _NATIVE:
         return ""
     if syntax == _RLE:
         return "pydicom"
-    # Pillow has neither 12-bit JPEG nor JPEG 2000 of colour beyond 8 bits.
-    if syntax == _JPEG_BASELINE or (syntax == _JPEG_EXTENDED and dataset.BitsStored == 8):
+    # Neither Pillow nor GDCM decodes 12-bit JPEG, nor Pillow JPEG 2000 of colour beyond 8 bits.
+    if syntax == _JPEG_BASELINE or (syntax == _JPEG_EXTENDED and bits == 8):
         return "pillow"
-    if syntax in _JPEG_2000 and (dataset.SamplesPerPixel == 1 or dataset.BitsStored <= 8):
+    if syntax in _JPEG_2000 and (dataset.SamplesPerPixel == 1 or bits <= 8):
         return "pillow"
-    if syntax in _LOSSLESS or syntax in _JPEG_2000 or syntax == _JPEG_EXTENDED:
+    if syntax in _LOSSLESS or syntax in _JPEG_2000:
         return "gdcm"
-    raise NotConvertible("unsupported", f"a DICOM file compressed as {syntax.name}")
+    raise NotConvertible("unsupported", f"a DICOM file of {bits} bits compressed as {syntax.name}")
 
 
 def _monochrome(dataset: Dataset, samples: NDArray[Any], is_dark_high: bool) -> Gray:
@@ -230,7 +231,8 @@ def _windowed(dataset: Dataset, values: Levels, present: NDArray[np.bool_]) -> L
     if dataset.get("VOILUTSequence"):
         item = dataset.VOILUTSequence[0]
         looked_up = _looked_up(dataset, np.rint(values), item.LUTDescriptor, item["LUTData"])
-        return np.minimum(looked_up / (2 ** int(item.LUTDescriptor[2]) - 1), 1)
+        highest: int = 2 ** int(item.LUTDescriptor[2]) - 1
+        return np.minimum(looked_up / highest, 1)
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         raise NotConvertible("unsupported", f"a DICOM file with the VOI LUT function {function[:16]!a}")
@@ -290,8 +292,10 @@ def _palette(dataset: Dataset, samples: NDArray[Any]) -> Gray:
         descriptor = dataset[f"{colour}PaletteColorLookupTableDescriptor"].value
         table = dataset[f"{colour}PaletteColorLookupTableData"]
         channels.append(_looked_up(dataset, values, descriptor, table))
-    gray: Gray = _luma(np.stack(channels, axis=-1), 2 ** int(descriptor[2]) - 1)
-    return gray[samples.astype(np.intp) - values[0]]
+    highest: int = 2 ** int(descriptor[2]) - 1
+    gray = _luma(np.stack(channels, axis=-1), highest)
+    shown: Gray = gray[samples.astype(np.intp) - values[0]]
+    return shown
 
 
 def _luma(rgb: NDArray[Any], highest: int) -> Gray:

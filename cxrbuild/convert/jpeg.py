@@ -35,6 +35,9 @@ def read_jpeg(data: bytes, max_pixels: int) -> tuple[Image, bool]:
     marker stands, and not where it does not, as TensorFlow does it. Of a file with several pictures (MPO)
     the first is read, as by every reader of JPEG: the others are previews or a second view.
 
+    A scan that breaks off is refused, but not damage within one: libjpeg conceals it, and Pillow does not
+    pass on libjpeg's warning.
+
     Returns
     -------
     Image
