@@ -46,7 +46,9 @@ class CxrbuildError(Exception):
             parts.append(f"Found: {self.found}")
         if self.todo is not None:
             parts.append(self.todo)
-        return ". ".join(part.rstrip(".") for part in parts) + "."
+        # After a list of lines the next sentence starts a line of its own.
+        words = [part.rstrip(".") + (".\n" if "\n" in part else ". ") for part in parts]
+        return "".join(words).rstrip()
 
 
 class DeclarationError(CxrbuildError):

@@ -112,7 +112,7 @@ def curate(
         executor=executor,
         progress=output.progress,
     )
-    _report_build(output, folder, document, changed=changed)
+    report_build(output, folder, document, changed=changed)
 
 
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
@@ -137,7 +137,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     })  # fmt: skip
 
 
-def _report_build(output: Output, out: Path, document: Mapping[str, Any], *, changed: bool) -> None:
+def report_build(output: Output, out: Path, document: Mapping[str, Any], *, changed: bool) -> None:
     """Tell what was built."""
     if changed:
         _funnel(output, document["funnel"])

@@ -56,7 +56,7 @@ def fetch(
     fetched = fetch_sources(
         sources, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
     )
-    _report(output, data, fetched)
+    report_fetch(output, data, fetched)
 
 
 def _origin(word: str) -> tuple[str, str]:
@@ -66,7 +66,7 @@ def _origin(word: str) -> tuple[str, str]:
     return name, origin
 
 
-def _report(output: Output, data: Path, sources: Mapping[str, Fetched]) -> None:
+def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> None:
     """Tell what was fetched and what was proven of it."""
     rows = []
     for name, source in sources.items():

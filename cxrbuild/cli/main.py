@@ -9,6 +9,7 @@ import click
 
 from cxrbuild import __version__
 from cxrbuild.cli.curate import curate, plan
+from cxrbuild.cli.demo import demo
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.output import wrapped
 from cxrbuild.errors import CxrbuildError
@@ -36,7 +37,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (fetch, plan, curate):
+for _command in (fetch, plan, curate, demo):
     cli.add_command(_command)
 
 

@@ -16,6 +16,7 @@ PATH = click.Path(path_type=Path)
 
 
 def output_options(command: F) -> F:
+    """Add `--quiet` and `--json`."""
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, nothing else.")(
         command
     )
@@ -23,6 +24,7 @@ def output_options(command: F) -> F:
 
 
 def data_option(command: F) -> F:
+    """Add `--data`."""
     return click.option(
         "--data",
         type=PATH,
@@ -33,6 +35,7 @@ def data_option(command: F) -> F:
 
 
 def recipe_options(command: F) -> F:
+    """Add `--recipe` and the switches of its rules."""
     for switch, what in (
         ("annotated", "films with a mark drawn at a finding"),
         ("ct", "slices and volumes of a CT"),
@@ -54,6 +57,7 @@ def recipe_options(command: F) -> F:
 
 
 def given_switches(**switches: bool | None) -> dict[str, bool]:
+    """Return the switches that were given on the command line."""
     return {name: drop for name, drop in switches.items() if drop is not None}
 
 

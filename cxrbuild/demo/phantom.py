@@ -1,0 +1,70 @@
+"""Synthetic chest films: enough like the real ones to look at, and nobody's."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_SIDE = 256
+
+
+def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
+    """Draw a synthetic film.
+
+    Parameters
+    ----------
+    seed
+        The same seed draws the same film.
+    finding
+        ``COVID-19`` has hazy patches at the edges of both lungs, ``Pneumonia`` one dense patch, any other
+        word clear lungs.
+    lateral
+        Draw the chest from the side.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode ``L``, 256 by 256 pixels.
+    """
+    from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+    draw_of = random.Random(seed)  # noqa: S311 - a picture, not a secret
+    near = draw_of.gauss
+    film = Image.new("L", (_SIDE, _SIDE), 12)
+    draw = ImageDraw.Draw(film)
+    draw.ellipse((near(16, 4), near(6, 3), near(240, 4), 330), fill=int(near(150, 8)))
+    if lateral:
+        draw.ellipse((70, 40, near(190, 6), near(230, 6)), fill=70)
+    else:
+        for left in (42, 138):
+            draw.ellipse(
+                (near(left, 4), near(40, 4), near(left + 76, 4), near(212, 6)), fill=int(near(62, 5))
+            )
+        draw.rounded_rectangle((118, 0, 138, 255), 8, fill=178)
+        draw.ellipse((near(108, 3), near(128, 4), near(184, 5), near(222, 4)), fill=172)
+    film = film.filter(ImageFilter.GaussianBlur(4))
+
+    ribs = Image.new("L", film.size, 0)
+    lines = ImageDraw.Draw(ribs)
+    for top in range(34, 220, 24):
+        lines.arc((14, top, 130, top + 60), 190, 330, fill=36, width=6)
+        lines.arc((126, top, 242, top + 60), 210, 350, fill=36, width=6)
+    film = ImageChops.add(film, ribs.filter(ImageFilter.GaussianBlur(1.5)))
+
+    patches = Image.new("L", film.size, 0)
+    spots = ImageDraw.Draw(patches)
+    if finding == "COVID-19":
+        places = [(near(x, 5), near(y, 14), near(20, 3)) for x in (58, 198) for y in (140, 180)]
+    elif finding == "Pneumonia":
+        places = [(near(draw_of.choice((80, 176)), 6), near(150, 16), near(34, 4))]
+    else:
+        places = []
+    for x, y, radius in places:
+        spots.ellipse((x - radius, y - radius, x + radius, y + radius), fill=78)
+    film = ImageChops.add(film, patches.filter(ImageFilter.GaussianBlur(7)))
+
+    noise = Image.frombytes("L", film.size, draw_of.randbytes(_SIDE * _SIDE)).filter(ImageFilter.BoxBlur(1))
+    return Image.blend(film, noise, 0.06)

@@ -1,0 +1,71 @@
+"""What several tests start from: the real films where they are at hand, and the demo's small world."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real films and metadata; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("CXRBUILD_SHARED", CHECKOUT.parent / "shared"))
+    if not (folder / "originals").is_dir():
+        pytest.skip("the real films are not at hand (CXRBUILD_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cxrbuild() -> Callable[..., Ran]:
+    """Run the command line in a process of its own, as a user does, in a terminal of 80 columns."""
+
+    def run(*words: object, cwd: Path | None = None, **env: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "cxrbuild", *map(str, words)],
+            cwd=cwd,
+            env=os.environ | {"COLUMNS": "80", "PYTHONWARNINGS": "error"} | env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def metadata_only(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the real metadata of the four sources and no film: enough to plan as pinned."""
+    data = tmp_path_factory.mktemp("metadata")
+    for name in ("cohen", "figure1", "actualmed"):
+        (data / "sources" / name).mkdir(parents=True)
+        shutil.copy(shared / "originals" / name / "metadata.csv", data / "sources" / name)
+    (data / "sources" / "mooney").mkdir()
+    return data
+
+
+@pytest.fixture(scope="session")
+def demo(cxrbuild: Callable[..., Ran], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's folder, made once; a test that changes it works on a copy."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    ran = cxrbuild("demo", folder)
+    assert ran.status == 0, ran.err
+    return folder
