@@ -1,0 +1,580 @@
+"""Downloads from a server that misbehaves as servers do."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import hashlib
+import io
+import json
+import random
+import shutil
+import socket
+import struct
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cxrbuild.fetch.download
+from cxrbuild.catalog.source import Source
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetch import Fetched, fetch
+from cxrbuild.fetch.credentials import Authorization, shown
+from cxrbuild.fetch.download import Patience
+from cxrbuild.lockfile import read_lock
+
+SECRET = "s3cr3t"
+
+
+@dataclass
+class Answer:
+    """What the server does with one request."""
+
+    body: bytes = b""
+    status: int = 200
+    etag: str | None = '"1"'
+    modified: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    ranges: bool = True
+    length: bool = True
+    drop_at: int | None = None
+    reset: bool = False
+    stall_at: int | None = None
+    shift: int = 0
+    careless: bool = False
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, list[Answer]] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.over = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+    def headers_of(self, path: str) -> list[dict[str, str]]:
+        return [headers for asked, headers in self.asked if asked == path]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        self.server.asked.append((path, dict(self.headers)))
+        answers = self.server.answers.get(path, [Answer(status=404)])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        start, status = 0, answer.status
+        wanted = self.headers.get("Range")
+        holds = answer.careless or self.headers.get("If-Range") in (answer.etag, answer.modified)
+        if wanted and answer.ranges and status == 200 and holds:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            status = 206 if start < len(answer.body) else 416
+        body = b"" if status == 416 else answer.body[start + answer.shift :]
+        self.send_response(status)
+        if status == 206:
+            last = len(answer.body) - 1
+            self.send_header("Content-Range", f"bytes {start + answer.shift}-{last}/{len(answer.body)}")
+        if status == 416:
+            self.send_header("Content-Range", f"bytes */{len(answer.body)}")
+        if answer.etag:
+            self.send_header("ETag", answer.etag)
+        if answer.modified:
+            self.send_header("Last-Modified", answer.modified)
+        if answer.length:
+            self.send_header("Content-Length", str(len(body)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        end = min(one for one in (answer.drop_at, answer.stall_at, len(body)) if one is not None)
+        self.wfile.write(body[:end])
+        self.wfile.flush()
+        if answer.stall_at is not None:
+            self.server.over.wait(5)
+        if answer.reset:
+            # A linger of zero seconds makes the kernel send a reset.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Serving() as one:
+        yield one
+
+
+class Serving:
+    def __enter__(self) -> Server:
+        self.server = Server()
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+        return self.server
+
+    def __exit__(self, *args: object) -> None:
+        self.server.over.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    patience = Patience(tries=3, first_wait=0.001, longest_wait=0.002, longest_asked=5, connect=2, read=0.3)
+    monkeypatch.setattr(cxrbuild.fetch.download, "PATIENCE", patience)
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
+def archive(seed: int = 1, size: int = 300_000) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
+        member = tarfile.TarInfo("top/images/a.bin")
+        member.size = size
+        tar.addfile(member, io.BytesIO(random.Random(seed).randbytes(size)))
+    return out.getvalue()
+
+
+ARCHIVE = archive()
+OTHER = archive(2)
+
+
+def declared(
+    tmp_path: Path, url: str | None, *, of: bytes | None = ARCHIVE, name: str = "films", **download: Any
+) -> Source:
+    (tmp_path / "films.txt").write_text("images/a.bin\n")
+    pin = {"sha256": hashlib.sha256(of).hexdigest(), "listing": "films.txt"} if of else {}
+    return Source.model_validate(
+        {
+            "name": name,
+            "title": "Films",
+            "download": {"strip": 1, **({"url": url} if url else {}), **download},
+            "pin": pin,
+            "reader": {"kind": "folders", "pattern": "(?P<a>.*)", "images": ["*"]},
+            "folder": tmp_path,
+        }
+    )
+
+
+def fetched(source: Source, data: Path, **options: Any) -> Fetched:
+    return fetch([source], data, **options)[source.name]
+
+
+def refused(source: Source, data: Path, **options: Any) -> str:
+    with pytest.raises(CxrbuildError) as caught:
+        fetch([source], data, **options)
+    return str(caught.value)
+
+
+def test_downloads_proves_and_leaves_no_archive(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE)]
+    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    first = fetched(source, data)
+    assert first.downloaded
+    assert first.locked.proven == "archive and names"
+    assert not first.locked.unpinned
+    assert read_lock(data) == {"films": first.locked}
+    assert (data / "sources/films/images/a.bin").stat().st_size == 300_000
+    assert list((data / "downloads").iterdir()) == []
+    again = fetched(source, data)
+    assert not again.downloaded
+    assert again.locked == first.locked
+    assert len(server.asked) == 1
+
+
+def test_asks_for_the_bytes_as_they_are(server: Server, tmp_path: Path) -> None:
+    # A server that names the archive's own compression as Content-Encoding must not have it undone.
+    server.answers["/a"] = [Answer(ARCHIVE, headers={"Content-Encoding": "gzip"})]
+    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").locked.files == 1
+    assert server.headers_of("/a")[0]["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "validator", [{"etag": '"1"'}, {"etag": None, "modified": "Mon, 22 Jun 2020 10:00:00 GMT"}]
+)
+@pytest.mark.parametrize(
+    "how", [{"drop_at": 200_000}, {"stall_at": 200_000}, {"drop_at": 200_000, "reset": True}]
+)
+def test_goes_on_where_it_broke_off(
+    server: Server, tmp_path: Path, validator: dict[str, Any], how: dict[str, Any]
+) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE, **validator, **how), Answer(ARCHIVE, **validator)]
+    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    first, second = server.headers_of("/a")
+    assert "Range" not in first
+    assert 0 < int(second["Range"].removeprefix("bytes=").rstrip("-")) <= 200_000
+    assert second["If-Range"] == (validator["etag"] or validator["modified"])
+
+
+@pytest.mark.parametrize(
+    "validator",
+    [
+        {"etag": None},
+        {"etag": 'W/"1"'},
+        {"etag": None, "modified": email.utils.formatdate(time.time() + 60, usegmt=True)},
+    ],
+)
+def test_starts_anew_without_a_strong_validator(
+    server: Server, tmp_path: Path, validator: dict[str, Any]
+) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000, **validator), Answer(ARCHIVE, **validator)]
+    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    assert all("Range" not in headers for headers in server.headers_of("/a"))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Answer(OTHER, etag='"2"'),  # as RFC 9110 has it: If-Range no longer holds, the whole file comes
+        Answer(OTHER, ranges=False),  # a server that knows no ranges
+        Answer(ARCHIVE, shift=7),  # a range that starts elsewhere
+    ],
+)
+def test_never_splices_two_versions(server: Server, tmp_path: Path, second: Answer) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000), second, Answer(second.body)]
+    source = declared(tmp_path, f"{server.url}/a", of=second.body)
+    assert fetched(source, tmp_path / "data").locked.proven == "archive and names"
+
+
+@pytest.mark.parametrize(
+    ("seed", "size", "etag"), [(3, 310_000, '"1"'), (2, 300_000, '"2"'), (4, 100_000, '"2"')]
+)
+def test_a_range_of_another_version_starts_anew(
+    server: Server, tmp_path: Path, seed: int, size: int, etag: str
+) -> None:
+    # The server heeds no If-Range; the total, the ETag or a 416 shows that it is another file.
+    other = archive(seed, size)
+    server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000), Answer(other, etag=etag, careless=True)]
+    source = declared(tmp_path, f"{server.url}/a", of=other)
+    assert fetched(source, tmp_path / "data").locked.proven == "archive and names"
+    _, second, third = server.headers_of("/a")
+    assert "Range" in second
+    assert "Range" not in third
+
+
+def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE, drop_at=150_000), Answer(status=503)]
+    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    told = refused(source, data)
+    assert "failed 3 times in a row" in told
+    assert "503" in told
+    assert f"kept in {data / 'downloads/films.part'}" in told
+    assert "Run the command again to go on from there" in told
+    assert not (data / "sources/films").exists()
+    server.answers["/a"] = [Answer(ARCHIVE)]
+    fetched(source, data)
+    assert server.headers_of("/a")[-1]["Range"].startswith("bytes=1")
+
+
+def test_a_complete_part_is_used_and_one_that_is_too_long_is_not(server: Server, tmp_path: Path) -> None:
+    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    downloads = data / "downloads"
+    downloads.mkdir(parents=True)
+    (downloads / "films.part.json").write_text(json.dumps({"url": f"{server.url}/a", "validator": '"1"'}))
+    (downloads / "films.part").write_bytes(ARCHIVE)
+    server.answers["/a"] = [Answer(ARCHIVE)]
+    fetched(source, data)
+    assert len(server.asked) == 1
+    shutil.rmtree(data / "sources")
+    downloads.joinpath("films.part.json").write_text(
+        json.dumps({"url": f"{server.url}/a", "validator": '"1"'})
+    )
+    downloads.joinpath("films.part").write_bytes(ARCHIVE + b"more")
+    fetched(source, data)
+    assert "Range" not in server.headers_of("/a")[-1]
+
+
+def test_a_part_of_another_address_is_not_resumed(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE, drop_at=150_000), Answer(status=503)]
+    server.answers["/b"] = [Answer(ARCHIVE)]
+    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    refused(source, data)
+    fetched(source, data, origins={"films": f"{server.url}/b"})
+    assert "Range" not in server.headers_of("/b")[0]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_tries_again_when_the_server_is_busy(server: Server, tmp_path: Path, status: int) -> None:
+    server.answers["/a"] = [Answer(status=status), Answer(status=status), Answer(ARCHIVE)]
+    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+
+
+@pytest.mark.parametrize("kind", ["seconds", "date"])
+def test_waits_as_long_as_the_server_asks(server: Server, tmp_path: Path, kind: str) -> None:
+    # A date has whole seconds: two from now is at least one.
+    words = "1" if kind == "seconds" else email.utils.formatdate(time.time() + 2, usegmt=True)
+    server.answers["/a"] = [Answer(status=503, headers={"Retry-After": words}), Answer(ARCHIVE)]
+    before = time.monotonic()
+    fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert 0.9 < time.monotonic() - before < 4
+
+
+def test_a_wait_asked_for_is_capped(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cxrbuild.fetch.download, "PATIENCE", Patience(tries=2, longest_asked=0.01))
+    server.answers["/a"] = [Answer(status=429, headers={"Retry-After": "86400"}), Answer(ARCHIVE)]
+    before = time.monotonic()
+    fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert time.monotonic() - before < 3
+
+
+def test_progress_resets_the_count_of_failures(server: Server, tmp_path: Path) -> None:
+    # Five tries break off, with three allowed: each brings some 60,000 bytes more.
+    drops = [Answer(ARCHIVE, drop_at=60_000) for _ in range(5)]
+    server.answers["/a"] = [*drops, Answer(ARCHIVE)]
+    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    assert len(server.asked) == 6
+
+
+def test_no_progress_ends_at_last(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE, etag=None, drop_at=100_000)]
+    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert "failed 3 times in a row" in told
+    assert "the body ended early" in told
+    assert len(server.asked) == 3
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/a?token={SECRET}"
+        told = refused(declared(tmp_path, url), tmp_path / "data")
+    assert "Connection refused" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "It may have moved"), (403, "wants a login"), (401, "wants a login"), (418, "418")],
+)
+def test_other_refusals_fail_at_once(server: Server, tmp_path: Path, status: int, words: str) -> None:
+    server.answers["/a"] = [Answer(status=status)]
+    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert f"films: {server.url}/a: the server answered {status}" in told
+    assert words in told
+    assert "--from SOURCE=FILE" in told
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (
+            b"<!DOCTYPE html><html><head><title>Log in &amp; go\n on</title>",
+            "text/html; charset=utf-8",
+            "titled 'Log in & go on'",
+        ),
+        (b"\n <html><body>", "application/zip", "without a title"),
+        (b"Please log in.", "text/html", "without a title"),
+        (b'{"message": "Unauthorized"}', "application/json", "application/json"),
+    ],
+)
+def test_a_web_page_is_no_archive(server: Server, tmp_path: Path, body: bytes, kind: str, words: str) -> None:
+    server.answers["/a"] = [Answer(body, headers={"Content-Type": kind})]
+    told = refused(declared(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
+    assert "the server sent a web page in place of the archive" in told
+    assert words in told
+    assert "Download the file in a browser and give it with --from" in told
+    assert not list((tmp_path / "data/downloads").iterdir())
+
+
+def test_an_archive_called_html_is_an_archive(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE, headers={"Content-Type": "text/html"})]
+    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+
+
+def test_too_little_room(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    server.answers["/a"] = [Answer(ARCHIVE)]
+    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert "too little room" in told
+    assert f"Expected: {len(ARCHIVE):,} bytes free. Found: 1,000" in told
+    assert len(server.asked) == 1
+
+
+def test_a_wrong_archive_is_refused_kept_and_never_resumed(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(OTHER)]
+    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    told = refused(source, data)
+    kept = data / "downloads/films.refused"
+    assert f"Expected: an archive with SHA-256 {hashlib.sha256(ARCHIVE).hexdigest()}" in told
+    assert f"Found: SHA-256 {hashlib.sha256(OTHER).hexdigest()}" in told
+    assert "--allow-unpinned" in told
+    assert f"--from films={kept}" in told
+    assert kept.read_bytes() == OTHER
+    assert not (data / "sources/films").exists()
+    taken = fetched(source, data, origins={"films": str(kept)}, allow_unpinned=True)
+    assert taken.locked.proven == "names"
+    assert taken.locked.unpinned
+    server.answers["/a"] = [Answer(ARCHIVE)]
+    assert fetched(source, data).locked.proven == "archive and names"
+    assert "Range" not in server.headers_of("/a")[-1]
+    assert not kept.exists()
+
+
+def test_a_cut_archive_without_a_length_is_damaged(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(ARCHIVE[:200_000], length=False)]
+    told = refused(declared(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
+    assert "the archive is damaged or cut short" in told
+
+
+def test_one_failure_keeps_nobody_else_from_being_fetched(server: Server, tmp_path: Path) -> None:
+    server.answers |= {"/a": [Answer(ARCHIVE)], "/page": [Answer(b"<html>")]}
+    sources = [
+        declared(tmp_path, f"{server.url}/nowhere", name="gone"),
+        declared(tmp_path, f"{server.url}/a", name="films"),
+        declared(tmp_path, f"{server.url}/page", name="page"),
+    ]
+    with pytest.raises(CxrbuildError) as caught:
+        fetch(sources, tmp_path / "data")
+    told = str(caught.value)
+    assert "2 of 3 sources were not fetched" in told
+    assert "gone: " in told
+    assert "404" in told
+    assert "page: " in told
+    assert "web page" in told
+    assert list(read_lock(tmp_path / "data")) == ["films"]
+    assert (tmp_path / "data/sources/films/images/a.bin").exists()
+
+
+def test_credentials_go_to_kaggles_host_alone(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+    # What stands in ~/.netrc is for other programs.
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/.netrc").write_text(f"machine 127.0.0.1 login me password {SECRET}\n")
+    (tmp_path / "home/.netrc").chmod(0o600)
+    with Serving() as storage:
+        storage.answers["/a.zip"] = [Answer(ARCHIVE)]
+        server.answers["/kaggle"] = [
+            Answer(status=302, headers={"Location": f"{storage.url}/a.zip?sig={SECRET}"})
+        ]
+        storage.answers["/plain"] = [Answer(ARCHIVE)]
+        source = declared(
+            tmp_path, f"{storage.url}/plain", mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle"
+        )
+        locked = fetched(source, tmp_path / "data", origins={"films": "kaggle"}).locked
+        fetched(source, tmp_path / "other")
+        assert server.headers_of("/kaggle")[0]["Authorization"] == f"Bearer {SECRET}"
+        assert ["Authorization" in headers for _, headers in storage.asked] == [False, False]
+    assert locked.origin == f"{server.url}/kaggle"
+    written = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.suffix != ".bin"]
+    assert not [path for path in written if SECRET.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("place", ["environment", "configured", "home", "config"])
+def test_kaggles_credentials_where_they_may_stand(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv("KAGGLE_USERNAME", "me")
+        monkeypatch.setenv("KAGGLE_KEY", SECRET)
+    else:
+        folders = {"configured": "conf", "home": "home/.kaggle", "config": "home/.config/kaggle"}
+        folder = tmp_path / folders[place]
+        folder.mkdir(parents=True)
+        (folder / "kaggle.json").write_text(json.dumps({"username": "me", "key": SECRET}))
+        if place == "configured":
+            monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(folder))
+    server.answers["/kaggle"] = [Answer(ARCHIVE)]
+    source = declared(tmp_path, None, mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle")
+    fetched(source, tmp_path / "data", origins={"films": "kaggle"})
+    basic = base64.b64encode(f"me:{SECRET}".encode()).decode()
+    assert server.headers_of("/kaggle")[0]["Authorization"] == f"Basic {basic}"
+
+
+def test_kaggles_file_that_cannot_be_read(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "home/.kaggle"
+    folder.mkdir(parents=True)
+    (folder / "kaggle.json").write_text(f'{{"username": "me", "key": "{SECRET}"')
+    source = declared(tmp_path, None, mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle")
+    told = refused(source, tmp_path / "data", origins={"films": "kaggle"})
+    assert f"{folder / 'kaggle.json'}: Kaggle's credentials cannot be read" in told
+    assert SECRET not in told
+
+
+def test_secrets_in_an_address_are_used_and_never_shown(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(status=403)]
+    url = f"{server.url}/a?token={SECRET}&X-Amz-Signature={SECRET}&download=1".replace(
+        "//", f"//me:{SECRET}@"
+    )
+    source, data = declared(tmp_path, None), tmp_path / "data"
+    told = refused(source, data, origins={"films": url})
+    assert SECRET not in told
+    assert f"{server.url}/a?token=...&X-Amz-Signature=...&download=1" in told
+    basic = base64.b64encode(f"me:{SECRET}".encode()).decode()
+    assert server.headers_of("/a")[0]["Authorization"] == f"Basic {basic}"
+    server.answers["/a"] = [Answer(ARCHIVE, drop_at=150_000), Answer(status=503)]
+    assert SECRET not in refused(source, data, origins={"films": url})
+    assert SECRET not in (data / "downloads/films.part.json").read_text()
+    server.answers["/a"] = [Answer(ARCHIVE)]
+    fetched(source, data, origins={"films": url})
+    assert SECRET not in (data / "sources.lock.json").read_text()
+
+
+def test_what_is_shown_of_an_address() -> None:
+    assert (
+        shown("https://u:p@h.org:8443/a/b.zip?id=7&se=x&sig=y#t")
+        == "https://h.org:8443/a/b.zip?id=7&se=...&sig=..."
+    )
+    assert SECRET not in repr(Authorization(("https", "h", 443), SECRET))
+    assert shown(f"https://[broken/{SECRET}") == "an address that cannot be read"
+
+
+def test_a_proxy_of_the_environment_is_used(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy is asked for the whole address.
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", server.url)
+    server.answers["http://films.invalid/a"] = [Answer(ARCHIVE)]
+    assert fetched(declared(tmp_path, "http://films.invalid/a"), tmp_path / "data").downloaded
+
+
+def test_redirects_without_end(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(status=302, headers={"Location": "/a"})]
+    assert "redirected more than 10 times" in refused(
+        declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    )
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://h/a"])
+def test_redirects_to_what_is_no_web_address(server: Server, tmp_path: Path, target: str) -> None:
+    server.answers["/a"] = [Answer(status=302, headers={"Location": target})]
+    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert f"{target}: not an address to download from" in told
+
+
+def test_an_interrupt_stops_the_downloads(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers |= {"/a": [Answer(status=503, headers={"Retry-After": "60"})], "/b": [Answer(ARCHIVE)]}
+    monkeypatch.setattr(cxrbuild.fetch.download, "PATIENCE", Patience())
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cxrbuild.fetch.sources.write_lock", interrupted)
+    sources = [declared(tmp_path, f"{server.url}/{one}", name=one) for one in "ab"]
+    before = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetch(sources, tmp_path / "data")
+    assert time.monotonic() - before < 5
