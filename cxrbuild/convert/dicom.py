@@ -150,7 +150,8 @@ def _samples(dataset: Dataset, channels: int) -> NDArray[Any]:
         raise
     except Exception as error:
         fault = " ".join(str(error).split())[-200:]
-        raise NotConvertible("unreadable", f"a DICOM file; {fault}") from error
+        is_cut = "truncated" in fault.lower()
+        raise NotConvertible("truncated" if is_cut else "unreadable", f"a DICOM file; {fault}") from error
     if samples.shape != (dataset.Rows, dataset.Columns, *([channels] if channels > 1 else [])):
         raise NotConvertible("unreadable", "a DICOM file whose pixels are not as many as its header says")
     return samples
