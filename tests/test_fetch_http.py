@@ -11,6 +11,8 @@ import random
 import shutil
 import socket
 import struct
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -268,7 +270,7 @@ def test_a_range_of_another_version_starts_anew(
     assert "Range" not in third
 
 
-def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
+def test_a_failed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=150_000), Answer(status=503)]
     source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
     told = refused(source, data)
@@ -280,6 +282,28 @@ def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> 
     server.answers["/a"] = [Answer(ARCHIVE)]
     fetched(source, data)
     assert server.headers_of("/a")[-1]["Range"].startswith("bytes=1")
+
+
+def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from cxrbuild.fetch import fetch;"
+        "from cxrbuild.catalog.source import Source;"
+        "source = Source.model_validate_json(sys.argv[1]);"
+        "fetch([source], Path(sys.argv[2]))"
+    )
+    server.answers["/a"] = [Answer(ARCHIVE, stall_at=200_000)]
+    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    part = data / "downloads/films.part"
+    said = json.loads(source.model_dump_json(by_alias=True, exclude_none=True)) | {"folder": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", program, json.dumps(said), str(data)]) as run:
+        while not (part.exists() and part.stat().st_size > 190_000) and run.poll() is None:
+            time.sleep(0.01)
+        run.kill()
+    assert not (data / "sources/films").exists()
+    held = part.stat().st_size
+    server.answers["/a"] = [Answer(ARCHIVE)]
+    assert fetched(source, data).locked.proven == "archive and names"
+    assert server.headers_of("/a")[-1]["Range"] == f"bytes={held}-"
 
 
 def test_a_complete_part_is_used_and_one_that_is_too_long_is_not(server: Server, tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def fetch_tree(
                 _write_record(target, files)
             return Fetched(settled, downloaded=False)
         damage = _damage(source, files, entry, record)
-    origin = origin or origin_of(source, None, data)
     try:
+        origin = origin or origin_of(source, None, data)
         locked, aside = _bring(source, data, origin, allow_unpinned, damage is not None, progress, wait)
     except CxrbuildError as error:
         if damage:

@@ -143,6 +143,10 @@ def _untar(
                 taker.take(source, path, entry.size, bool(entry.mode & 0o100))
             bar.update(stream.tell() - read)
             read = stream.tell()
+        # The compression's checksum comes after the last file.
+        assert tar.fileobj
+        while tar.fileobj.read(_BLOCK):
+            pass
         bar.update(size - read)
     # Compressed data tell by themselves where they end; a plain tar that was cut between two files does not.
     if tar.fileobj is stream:
