@@ -25,7 +25,7 @@ class LockedSource:
         The declared pin at the time, as declared.
     proven
         What was proven against the pin: its git tree hash, its archive's SHA-256 and listing of names, the
-        names alone, or nothing because the source declares no pin.
+        names alone, or nothing: the source declares no pin, or has other names in it.
     unpinned
         Whether the files are not proven to be the pinned version.
     tree

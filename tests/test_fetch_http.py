@@ -446,6 +446,7 @@ def test_a_wrong_archive_is_refused_kept_and_never_resumed(server: Server, tmp_p
     taken = fetched(source, data, origins={"films": str(kept)}, allow_unpinned=True)
     assert taken.locked.proven == "names"
     assert taken.locked.unpinned
+    assert kept.exists()
     server.answers["/a"] = [Answer(ARCHIVE)]
     assert fetched(source, data).locked.proven == "archive and names"
     assert "Range" not in server.headers_of("/a")[-1]

@@ -52,7 +52,7 @@ class Patience:
     longest_wait: float = 30.0
     longest_asked: float = 120.0
     connect: float = 20.0
-    read: float = 60.0
+    read: float = 30.0
 
 
 PATIENCE = Patience()
