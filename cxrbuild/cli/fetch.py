@@ -47,8 +47,10 @@ def fetch(
     from cxrbuild.fetch import fetch as fetch_sources
 
     given = dict(_origin(origin) for origin in origins)
-    wanted = [*names, *(name for name in given if name not in names)] if names or given else None
-    sources = [read_source(name) for name in wanted or read_recipe(DEFAULT_RECIPE).sources]
+    named = names or (() if given else tuple(read_recipe(DEFAULT_RECIPE).sources))
+    sources = [read_source(name) for name in named]
+    # A source of one's own is named by its file, and its origin by the name within.
+    sources += [read_source(name) for name in given if name not in {source.name for source in sources}]
     known = {source.name for source in sources}
     if stray := sorted(set(given) - known):
         raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched here")
