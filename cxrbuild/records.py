@@ -76,6 +76,7 @@ COLUMNS = (
     Column("width", "integer", "convert", "width of the JPEG in pixels"),
     Column("height", "integer", "convert", "height of the JPEG in pixels"),
     Column("conversion", "text", "convert", "`copied` where upstream's bytes are the JPEG, else `encoded`"),
+    Column("withheld", "text", "release", "why a release leaves out the pixels; null: they are there"),
 )
 
 _DTYPES = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}

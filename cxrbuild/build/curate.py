@@ -23,6 +23,8 @@ from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tf
 from cxrbuild.split import groups_across
 
 _FORMAT = 1
+# What a release says of a source; it must not need the declaration's file.
+_DESCRIBED = {"title", "homepage", "description", "citation", "license", "pin"}
 
 
 def curate(
@@ -166,6 +168,10 @@ def _document(
         "cxrbuild": __version__,
         "libraries": libraries(formats),
         "recipe": recipe.model_dump(mode="json", exclude={"baseline"}),
+        "declared_sources": {
+            source.name: source.model_dump(mode="json", include=_DESCRIBED)
+            for source in plan.declared.sources
+        },
         "departures": plan.declared.departures,
         "unpinned": unpinned_sources(plan.declared, plan.locked),
         "sources": {

@@ -72,6 +72,9 @@ class Recipe(Declaration):
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
         description="the dataset's version: MAJOR.MINOR.PATCH"
     )
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")] | None = Field(
+        None, description="the day of this version, YYYY-MM-DD, as its releases tell it"
+    )
     title: str = Field(description="its full name")
     description: str = Field("", description="what a reader should know of it")
     citation: str | None = Field(None, description="what to cite")

@@ -21,7 +21,12 @@ _ROW_GROUP_BYTES = 32 * 1024 * 1024
 
 
 def write_parquet(
-    shards: Sequence[Shard], build: Path, classes: Sequence[str], progress: Progress = silent
+    shards: Sequence[Shard],
+    build: Path,
+    classes: Sequence[str],
+    progress: Progress = silent,
+    *,
+    out: Path | None = None,
 ) -> list[Path]:
     """Write ``data/<split>-00000-of-0000N.parquet``; the JPEGs' bytes go in as they are.
 
@@ -39,6 +44,8 @@ def write_parquet(
         The classes in the order of their numbers.
     progress
         Told how many images are written.
+    out
+        The folder to write in, unless it is the build's.
 
     Returns
     -------
@@ -52,7 +59,7 @@ def write_parquet(
     paths = []
     with progress("writing Parquet", sum(len(shard.rows) for shard in shards), "image") as bar:
         for shard in shards:
-            path = build / "data" / f"{shard.split}-{shard.number:05d}-of-{shard.of:05d}.parquet"
+            path = (out or build) / "data" / f"{shard.split}-{shard.number:05d}-of-{shard.of:05d}.parquet"
             with (
                 replacing(path) as temporary,
                 pq.ParquetWriter(

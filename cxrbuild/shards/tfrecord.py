@@ -43,6 +43,7 @@ def write_tfrecord(
     description: str,
     citation: str,
     progress: Progress = silent,
+    out: Path | None = None,
 ) -> list[Path]:
     """Write ``tfds/<name>/<version>/``; the JPEGs' bytes go in as they are.
 
@@ -61,6 +62,8 @@ def write_tfrecord(
         The dataset, as ``dataset_info.json`` tells it; ``name`` with underscores for hyphens.
     progress
         Told how many images are written.
+    out
+        The folder to write in, unless it is the build's.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def write_tfrecord(
     import tensorflow as tf
 
     name = name.replace("-", "_")
-    folder = build / "tfds" / name / version
+    folder = (out or build) / "tfds" / name / version
     paths: list[Path] = []
     splits: dict[str, dict[str, Any]] = {}
     with progress("writing TFRecord", sum(len(shard.rows) for shard in shards), "image") as bar:
