@@ -339,7 +339,14 @@ def test_jpeg_ycbcr_becomes_its_y(options: dict[str, int]) -> None:
 
 def test_jpeg_coded_as_rgb() -> None:
     data = saved(colour(), "JPEG", quality=95, keep_rgb=True)
+    assert_close(encoded(data), luma(ramp(3)))
+    # Its channels are called R, G and B; by other names, Adobe's segment alone says what they are.
     assert b"Adobe" in data[:64]
+    for marker, step in ((b"\xff\xc0", 3), (b"\xff\xda", 2)):
+        start = data.index(marker) + (10 if marker == b"\xff\xc0" else 5)
+        names = bytearray(data)
+        names[start : start + 3 * step : step] = b"\1\2\3"
+        data = bytes(names)
     assert_close(encoded(data), luma(ramp(3)))
 
 
@@ -369,6 +376,17 @@ def test_jpeg_cmyk_without_adobe_is_not() -> None:
     start = data.index(b"\xff\xee")
     without = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4]) :]
     assert_close(encoded(without), expected, 5)
+
+
+def test_jpeg_ycck() -> None:
+    image, _ = cmyk()
+    data = bytearray(saved(image, "JPEG", quality=95))
+    start = data.index(b"\xff\xee")
+    data[start + 15] = 2
+    with Image.open(io.BytesIO(data)) as same:
+        assert same.info["adobe_transform"] == 2
+        expected = np.asarray(same.convert("RGB")).astype(float)
+    assert_close(encoded(bytes(data)), luma(expected), 5)
 
 
 def test_mpo_is_its_first_picture() -> None:

@@ -612,6 +612,10 @@ def test_cut_files_are_refused_or_whole(name: str) -> None:
     assert outcomes <= {"truncated", "no_pixels", "unreadable", "whole"}
 
 
+def test_cut_deflated_pixels_are_truncated() -> None:
+    assert "deflated" in refused(WHOLE["deflated"][:-100], "truncated")
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
 @pytest.mark.parametrize(
     ("syntax", "form", "reason"),
