@@ -49,7 +49,7 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
     parts = _declared_parts(kept, split)
     # A group that a declared image belongs to follows it: the first part in the order of the names.
     follow = parts.dropna().sort_values().groupby(kept["group"]).first()
-    parts = parts.fillna(kept["group"].map(follow))
+    parts = parts.fillna(kept["group"].map(follow).astype("str"))
 
     if split.test is not None:
         have = kept.loc[parts == "test", "label"].value_counts()

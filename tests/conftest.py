@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A command that ended."""
-
-    status: int
-    out: str
-    err: str
+from command import CHECKOUT, run
 
 
 @pytest.fixture(scope="session")
@@ -31,24 +17,6 @@ def shared() -> Path:
     if not (folder / "originals").is_dir():
         pytest.skip("the real films are not at hand (CXRBUILD_SHARED)")
     return folder
-
-
-@pytest.fixture(scope="session")
-def cxrbuild() -> Callable[..., Ran]:
-    """Run the command line in a process of its own, as a user does, in a terminal of 80 columns."""
-
-    def run(*words: object, cwd: Path | None = None, **env: str) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "cxrbuild", *map(str, words)],
-            cwd=cwd,
-            env=os.environ | {"COLUMNS": "80", "PYTHONWARNINGS": "error"} | env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +31,9 @@ def metadata_only(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="session")
-def demo(cxrbuild: Callable[..., Ran], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's folder, made once; a test that changes it works on a copy."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    ran = cxrbuild("demo", folder)
+    ran = run("demo", folder)
     assert ran.status == 0, ran.err
     return folder

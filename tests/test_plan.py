@@ -1,0 +1,118 @@
+"""The paper's dataset, planned from the real metadata alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command import CHECKOUT, run
+
+from cxrbuild.build import counts, funnel, make_plan, read_declared, write_plan
+from cxrbuild.build.expectation import check_expectation
+from cxrbuild.build.plan import MEMBERSHIP, Plan
+from cxrbuild.catalog.published import published_manifest
+from cxrbuild.errors import CheckError
+from cxrbuild.records import read_records
+from cxrbuild.split import groups_across
+
+PAPER = {
+    "train": {"COVID-19": 398, "Normal": 1341, "Pneumonia": 3875},
+    "test": {"COVID-19": 100, "Normal": 242, "Pneumonia": 398},
+}
+
+
+@pytest.fixture(scope="module")
+def paper(metadata_only: Path) -> Plan:
+    return make_plan(read_declared("covid19-cxr", {}), metadata_only, as_pinned=True)
+
+
+def test_the_recipe_keeps_the_papers_counts(paper: Plan) -> None:
+    assert counts(paper) == PAPER
+    covid = paper.kept[paper.kept["label"] == "COVID-19"]
+    assert covid["source"].value_counts().to_dict() == {"cohen": 405, "actualmed": 58, "figure1": 35}
+    assert covid[covid["split"] == "test"]["source"].value_counts().to_dict() == {
+        "cohen": 81, "actualmed": 12, "figure1": 7,
+    }  # fmt: skip
+    check_expectation(paper, allow_missing=False)
+
+
+def test_every_upstream_row_is_in_the_funnel(paper: Plan) -> None:
+    table = funnel(paper)
+    assert table.loc["upstream"].to_dict() == {
+        "cohen": 764, "figure1": 55, "actualmed": 238, "mooney": 5856, "all": 6913,
+    }  # fmt: skip
+    steps = table.drop(index="upstream")
+    assert steps.sum().to_dict() == table.loc["upstream"].to_dict()
+    assert steps["all"].to_dict() == {
+        "row_without_file": 21, "file_without_row": 13, "listed_twice": 5, "ct": 63, "lateral": 57,
+        "other_finding": 371, "annotated": 29, "kept": 6354,
+    }  # fmt: skip
+
+
+def test_no_patient_is_on_both_sides(paper: Plan) -> None:
+    assert groups_across(paper.records).empty
+    kept = paper.kept.dropna(subset="patient_id")
+    assert (kept.groupby(["source", "patient_id"])["split"].nunique() == 1).all()
+
+
+def test_the_published_manifest_is_what_plan_makes(paper: Plan, tmp_path: Path) -> None:
+    write_plan(paper, tmp_path)
+    published = published_manifest("covid19-cxr/1.0.0")
+    assert published.is_relative_to(CHECKOUT)
+    assert (tmp_path / "manifest.parquet").read_bytes() == published.read_bytes()
+    membership = read_records(published)
+    assert len(membership) == 6354
+    assert membership["image_id"].is_unique
+    assert membership[list(MEMBERSHIP)].drop(columns="source_blob").notna().all(axis=None)
+    assert (membership["source_blob"].isna() == (membership["source"] == "mooney")).all()
+
+
+def test_images_too_many_too_few_and_moved_are_named(paper: Plan) -> None:
+    records = paper.records.copy()
+    kept = records.index[records["exclusion"].isna()]
+    arrow = records.index[records["exclusion"] == "annotated"][0]
+    records.loc[arrow, "exclusion"] = None
+    records.loc[arrow, "split"] = "train"
+    records.loc[kept[0], "exclusion"] = "lateral"
+    moved = records.index[(records["split"] == "test") & records["exclusion"].isna()][5]
+    records.loc[moved, "split"] = "train"
+    gone = kept[-1]
+    records.loc[gone, "exclusion"] = "missing_file"
+    plan = paper.with_records(records)
+    with pytest.raises(CheckError) as caught:
+        check_expectation(plan, allow_missing=False)
+    words = str(caught.value)
+    path = records["source_path"]
+    assert f"1 images too many against covid19-cxr/1.0.0:\n    cohen {path[arrow]} (train COVID-19)" in words
+    assert f"too few against covid19-cxr/1.0.0:\n    {records['source'][kept[0]]} {path[kept[0]]}" in words
+    assert f"{path[moved]} (test {records['label'][moved]} is now train" in words
+    assert f"could not be had:\n    mooney {path[gone]} (missing_file)" in words
+    with pytest.raises(CheckError) as caught:
+        check_expectation(plan, allow_missing=True)
+    assert "could not be had" not in str(caught.value)
+    assert caught.value.status == 3
+
+
+def test_switches_depart_and_are_not_checked(metadata_only: Path) -> None:
+    plan = make_plan(read_declared("covid19-cxr", {"annotated": False}), metadata_only, as_pinned=True)
+    assert plan.declared.departures == ["rule annotated switched off"]
+    assert len(plan.kept) == 6354 + 29
+    check_expectation(plan, allow_missing=False)
+
+
+def test_missing_films_fail_by_name_and_move_no_other(metadata_only: Path) -> None:
+    ran = run("plan", "--data", metadata_only, "--json")
+    assert ran.status == 3
+    assert "6354 images belong to the dataset and could not be had" in ran.err
+    assert json.loads(ran.out)["counts"] == {}
+    ran = run("plan", "--data", metadata_only, "--allow-missing", "--quiet")
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+
+
+def test_plan_in_a_terminal_of_80_columns(metadata_only: Path) -> None:
+    ran = run("plan", "--data", metadata_only, "--as-pinned", "--drop-lateral")
+    assert ran.status == 0, ran.err
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert "kept                405       35         58   5,856  6,354" in ran.out
+    assert "all        5,614   740  6,354" in ran.out

@@ -1,0 +1,131 @@
+"""Rules decide on metadata alone; the first one wins; unknown is neither yes nor no."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from cxrbuild.catalog import Review, read_recipe, read_source
+from cxrbuild.catalog.rule import InRule, NotInRule, PresentRule, RangeRule, ReviewedRule
+from cxrbuild.errors import DeclarationError
+from cxrbuild.records import conform
+from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
+
+
+def table(**columns: list[object]) -> pd.DataFrame:
+    size = len(next(iter(columns.values())))
+    base: dict[str, list[object]] = {
+        "image_id": [f"i{n}" for n in range(size)],
+        "source": ["cohen"] * size,
+        "source_path": [f"{n}.png" for n in range(size)],
+    }
+    return conform(pd.DataFrame(base | columns))
+
+
+def ruled(records: pd.DataFrame, *rules: object) -> list[str]:
+    return apply_rules(records, rules)["exclusion"].fillna("").tolist()  # type: ignore[arg-type]
+
+
+def rule(model: type, **keys: object):
+    return model.model_validate({"name": "r", "reason": "R.", **keys})
+
+
+VIEWS = {"view_position": ["PA", "LATERAL", None]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "made", "rejected"),
+    [
+        (VIEWS, rule(NotInRule, kind="not_in", column="view_position", values=["LATERAL"]), [1]),
+        (VIEWS, rule(InRule, kind="in", column="view_position", values=["PA"], unknown="keep"), [1]),
+        (VIEWS, rule(InRule, kind="in", column="view_position", values=["PA"], unknown="drop"), [1, 2]),
+        (VIEWS, rule(PresentRule, kind="present", column="view_position"), [2]),
+        (
+            {"patient_age": [17, 18, 80, 81, None]},
+            rule(RangeRule, kind="range", column="patient_age", least=18, most=80, unknown="keep"),
+            [0, 3],
+        ),
+        (
+            {"patient_age": [17, None]},
+            rule(RangeRule, kind="range", column="patient_age", least=18, unknown="drop"),
+            [0, 1],
+        ),
+        (
+            {"review": ["arrow", "letter", "clean", "unseen", None]},
+            rule(ReviewedRule, kind="reviewed", marks=["arrow"]),
+            [0],
+        ),
+        (
+            {"review": ["arrow", "letter", "clean", "unseen", None]},
+            rule(ReviewedRule, kind="reviewed"),
+            [0, 1],
+        ),
+        (
+            {"review": ["arrow", "arrow", "unseen"], "marks_finding": [True, False, None]},
+            rule(ReviewedRule, kind="reviewed", at_finding=True),
+            [0],
+        ),
+        (VIEWS, rule(PresentRule, kind="present", column="view_position", sources=["mooney"]), []),
+        (VIEWS, rule(PresentRule, kind="present", column="view_position", enabled=False), []),
+    ],
+)
+def test_each_kind_rejects_what_it_says(
+    columns: dict[str, list[object]], made: object, rejected: list[int]
+) -> None:
+    records = table(**columns)
+    extra = table(**{key: [None] for key in columns}).assign(source="mooney", image_id="m")
+    records = conform(pd.concat([records, extra], ignore_index=True))
+    found = [i for i, word in enumerate(ruled(records, made)[:-1]) if word]
+    assert found == rejected
+
+
+def test_the_first_rule_wins_and_an_earlier_reason_stands() -> None:
+    records = table(modality=["CT", "CT", "XR"], exclusion=["listed_twice", None, None])
+    first = rule(NotInRule, kind="not_in", column="modality", values=["CT"])
+    second = first.model_copy(update={"name": "second", "values": ["CT", "XR"]})
+    assert ruled(records, first, second) == ["listed_twice", "r", "second"]
+
+
+def test_a_rule_on_a_column_or_source_that_is_not_there_is_told() -> None:
+    stray = rule(PresentRule, kind="present", column="veiw", sources=["kaggle"])
+    with pytest.raises(DeclarationError) as caught:
+        ruled(table(modality=["CT"]), stray)
+    assert "no column is called 'veiw'" in str(caught.value)
+    assert "'kaggle' is no source" in str(caught.value)
+
+
+def test_findings_become_labels_as_their_source_parts_them() -> None:
+    recipe = read_recipe("covid19-cxr").model_copy(
+        update={"labels": {"COVID-19": {"cohen": ["COVID-19"]}, "SARS": {"cohen": ["SARS"]}}}
+    )
+    records = table(finding=["COVID-19, ARDS", "SARS", "COVID-19, SARS", "COVID-19-like", None, "ARDS"])
+    records = add_labels(records, recipe, [read_source("cohen")])
+    assert records["label"].fillna("").tolist() == ["COVID-19", "SARS", "", "", "", ""]
+    assert records["exclusion"].dropna().to_dict() == {2: "ambiguous_finding"}
+
+
+def test_labels_of_a_source_that_is_not_used_are_told() -> None:
+    with pytest.raises(DeclarationError, match="actualmed, figure1, mooney is no source"):
+        add_labels(table(finding=["SARS"]), read_recipe("covid19-cxr"), [read_source("cohen")])
+
+
+def test_reviews_go_to_their_films_and_strays_are_told() -> None:
+    records = table(finding=["a", "b"])
+    seen = [Review("cohen", "1.png", "arrow", True, ""), Review("figure1", "x.png", "clean", False, "")]
+    records = add_reviews(records, seen)
+    assert records["review"].fillna("").tolist() == ["", "arrow"]
+    assert records["marks_finding"].fillna(False).tolist() == [False, True]
+    with pytest.raises(DeclarationError, match=r"gone\.png"):
+        add_reviews(records, [Review("cohen", "gone.png", "arrow", True, "")])
+
+
+def test_switches_turn_rules_and_tell_departures() -> None:
+    recipe = read_recipe("covid19-cxr")
+    same, departures = switch_rules(recipe, {"lateral": True})
+    assert (same.rules, departures) == (recipe.rules, [])
+    other, departures = switch_rules(recipe, {"lateral": False, "ct": True})
+    assert departures == ["rule lateral switched off"]
+    assert [rule.name for rule in other.rules if not rule.enabled] == ["lateral"]
+    bare = recipe.model_copy(update={"rules": [r for r in recipe.rules if r.switch != "ct"]})
+    with pytest.raises(DeclarationError, match="no rule for --drop-ct"):
+        switch_rules(bare, {"ct": True})

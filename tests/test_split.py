@@ -1,0 +1,165 @@
+"""No patient on both sides, exact counts, and as few moves as they allow."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from cxrbuild.catalog import Link
+from cxrbuild.catalog.recipe import Split
+from cxrbuild.errors import CxrbuildError, DeclarationError
+from cxrbuild.records import conform
+from cxrbuild.split import choose_groups, groups_across, split_records
+
+
+def films(*patients: tuple[str, str | None, int], label: str = "A") -> pd.DataFrame:
+    rows = [
+        {"source": source, "patient_id": patient, "label": label, "image_id": f"{source}-{patient}-{n}",
+         "source_path": f"{patient}/{n}.png"}
+        for source, patient, count in patients
+        for n in range(count)
+    ]  # fmt: skip
+    return conform(pd.DataFrame(rows))
+
+
+def split(records: pd.DataFrame, links: list[Link] | None = None, **keys: object) -> pd.DataFrame:
+    return split_records(records, Split.model_validate({"salt": "s", **keys}), links or [])
+
+
+def random_films(seed: int, patients: int = 300) -> pd.DataFrame:
+    draw = random.Random(seed)
+    sources = ["one"] * 8 + ["two"] * 2 + ["three"]
+    return films(*((draw.choice(sources), str(n), draw.choice((1, 1, 1, 2, 3, 7))) for n in range(patients)))
+
+
+def link(a: tuple[str, str], b: tuple[str, str]) -> Link:
+    return Link(a, b, "same patient", "")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_counts_are_exact_groups_whole_and_sources_in_proportion(seed: int) -> None:
+    records = random_films(seed)
+    done = split(records, test={"count": {"A": 100}})
+    test = done[done["split"] == "test"]
+    assert len(test) == 100
+    assert groups_across(done).empty
+    assert (done.groupby(["source", "patient_id"])["split"].nunique() == 1).all()
+    have, got = Counter(records["source"]), Counter(test["source"])
+    for source, n in have.items():
+        assert abs(got[source] - 100 * n / len(records)) <= 2
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    records = random_films(1)
+    one = split(records, test={"count": {"A": 100}}).set_index("image_id")["split"]
+    other = split(records.sample(frac=1, random_state=3).reset_index(drop=True), test={"count": {"A": 100}})
+    assert one.to_dict() == other.set_index("image_id")["split"].to_dict()
+
+
+def test_a_new_patient_moves_few_others_under_a_count_and_none_under_a_share() -> None:
+    moves = {"count": [], "share": []}
+    for seed in range(10):
+        records = random_films(seed)
+        more = conform(pd.concat([records, films(("one", "new", 2))], ignore_index=True))
+        for kind, part in (("count", {"count": {"A": 100}}), ("share", {"share": 0.2})):
+            before = split(records, test=part).set_index("image_id")["split"]
+            after = split(more, test=part).set_index("image_id")["split"].reindex(before.index)
+            moved = records.set_index("image_id").loc[before[before != after].index, "patient_id"].nunique()
+            moves[kind].append(moved)
+    assert moves["share"] == [0] * 10
+    assert max(moves["count"]) <= 8
+    assert sum(moves["count"]) <= 30
+
+
+def test_a_new_film_of_a_known_patient_goes_where_the_patient_is() -> None:
+    records = random_films(2)
+    before = split(records, test={"share": 0.3})
+    patient = before.iloc[5]
+    one_more = films((patient["source"], patient["patient_id"], 9)).tail(1)
+    after = split(conform(pd.concat([records, one_more], ignore_index=True)), test={"share": 0.3})
+    assert after.iloc[-1]["split"] == patient["split"]
+
+
+def test_links_join_patients_of_different_sources_and_chains_of_them() -> None:
+    records = films(("a", "1", 1), ("b", "1", 1), ("c", "1", 1), ("d", "1", 1))
+    links = [link(("a", "1/0.png"), ("b", "1/0.png")), link(("c", "1/0.png"), ("b", "1/0.png"))]
+    done = split(records, links)
+    assert done["group"].tolist() == ["a:1", "a:1", "a:1", "d:1"]
+    with pytest.raises(DeclarationError, match=r"b 9/0\.png"):
+        split(records, [link(("a", "1/0.png"), ("b", "9/0.png"))])
+
+
+def test_a_file_listed_under_two_patients_joins_them() -> None:
+    records = films(("a", "1", 2), ("a", "2", 2))
+    records.loc[2, "source_path"] = "1/0.png"
+    records.loc[2, "exclusion"] = "listed_twice"
+    assert split(records)["group"].nunique() == 1
+
+
+def test_films_without_a_patient_are_groups_of_their_own() -> None:
+    assert split(films(("a", None, 3)))["group"].nunique() == 3
+
+
+def test_declared_parts_are_followed_by_what_is_linked_to_them() -> None:
+    records = films(("m", "1", 1), ("m", "2", 1), ("a", "1", 2), ("a", "2", 2))
+    records.loc[records["source"] == "m", "upstream_split"] = ["test", "val"]
+    words = {"declared": [{"source": "m", "words": {"test": "test", "val": "train"}}]}
+    done = split(records, [link(("m", "1/0.png"), ("a", "2/1.png"))], **words)
+    assert done["split"].tolist() == ["test", "train", "train", "train", "test", "test"]
+    with pytest.raises(DeclarationError, match="val"):
+        split(records, declared=[{"source": "m", "words": {"test": "test"}}])
+
+
+def test_a_group_that_upstream_declares_apart_is_told() -> None:
+    records = films(("m", "1", 2))
+    records["upstream_split"] = ["test", "train"]
+    done = split(records, declared=[{"source": "m", "words": {"test": "test", "train": "train"}}])
+    assert groups_across(done).to_dict() == {"m:1": "test, train"}
+
+
+def test_a_count_includes_what_follows_a_declared_part() -> None:
+    records = films(("m", "1", 1), *(("a", str(n), 1) for n in range(20)))
+    records.loc[0, ["upstream_split", "label"]] = ["test", "B"]
+    words = {"declared": [{"source": "m", "words": {"test": "test"}}]}
+    joined = [link(("m", "1/0.png"), ("a", "3/0.png"))]
+    done = split(records, joined, test={"count": {"A": 5}}, **words)
+    assert Counter(done.loc[done["split"] == "test", "label"]) == {"A": 5, "B": 1}
+    assert done.loc[done["patient_id"] == "3", "split"].tolist() == ["test"]
+
+
+def test_validation_is_cut_from_train_by_group() -> None:
+    records = random_films(4)
+    plain = split(records, test={"count": {"A": 60}})
+    done = split(records, test={"count": {"A": 60}}, validation={"count": {"A": 50}})
+    assert Counter(done["split"])["validation"] == 50
+    assert groups_across(done).empty
+    assert (done["split"] == "test").tolist() == (plain["split"] == "test").tolist()
+    shared = split(records, test={"count": {"A": 60}}, validation={"share": 0.2})
+    assert 0.1 < (shared["split"] == "validation").mean() < 0.3
+
+
+def test_excluded_rows_have_a_group_and_no_part() -> None:
+    records = films(("a", "1", 2))
+    records.loc[1, "exclusion"] = "ct"
+    done = split(records)
+    assert done["split"].isna().tolist() == [False, True]
+    assert done["group"].notna().all()
+
+
+def test_exactness_is_found_where_first_fit_fails_and_refused_where_there_is_none() -> None:
+    sizes = {f"g{n}": {"a": 3} for n in range(9)} | {"pair": {"a": 2}}
+    for count in (2, 3, 5, 6, 8, 29):
+        chosen = choose_groups(sizes, count, "s", "A")
+        assert sum(sizes[group]["a"] for group in chosen) == count
+    for count in (1, 4, 28, 30):
+        with pytest.raises(CxrbuildError, match=f"exactly {count} images of A"):
+            choose_groups(sizes, count, "s", "A")
+
+
+def test_a_group_of_two_sources_counts_with_both() -> None:
+    groups = {f"x{n}": {"a": 1, "b": 1} for n in range(10)} | {f"y{n}": {"a": 1} for n in range(10)}
+    chosen = choose_groups(groups, 9, "s", "A")
+    assert sum(sum(groups[group].values()) for group in chosen) == 9
