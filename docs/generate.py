@@ -1,0 +1,350 @@
+"""Write the pages that the code itself can tell: `python docs/generate.py`, or `make docs`.
+
+A test compares these pages with what this file would write, so that none of them can go stale.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+import typing
+from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from cxrbuild import convert, ingest, rules
+from cxrbuild.build import plan
+from cxrbuild.catalog import Recipe, Source, read_recipe, recipe_names, review
+from cxrbuild.catalog.rule import RULE_KINDS
+from cxrbuild.cli.main import cli
+from cxrbuild.records import COLUMNS
+from cxrbuild.shards import shard_columns
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py from the code. Change that, then run `make docs`. -->"
+
+# A rule of each kind, to show what it says of itself.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "in": {"name": "not_frontal", "column": "view_position", "values": ["AP", "PA"], "unknown": "keep"},
+    "not_in": {"name": "ct", "column": "modality", "values": ["CT"]},
+    "present": {"name": "no_age", "column": "patient_age"},
+    "range": {"name": "child", "column": "patient_age", "least": 18.0, "unknown": "drop"},
+    "reviewed": {"name": "named", "marks": ["identifier", "redacted"]},
+    "labelled": {"name": "other_finding"},
+}
+
+
+def pages() -> dict[str, str]:
+    """Return each generated page by its name, as text."""
+    return {
+        "commands.md": _page("Commands", _commands()),
+        "columns.md": _page("Columns", _columns()),
+        "rules.md": _page("Rules and exclusions", _rules()),
+        "declarations.md": _page("Declarations", _declarations()),
+    }
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")
+
+
+def _page(title: str, paragraphs: Iterable[str]) -> str:
+    return "\n\n".join([NOTE, f"# {title}", *paragraphs]) + "\n"
+
+
+def _commands() -> Iterator[str]:
+    context = click.Context(cli, info_name="cxrbuild", **cli.context_settings)
+    yield _help(cli)
+    yield _options(context)
+    yield "Every command has `--help` too."
+    yield from _subcommands(cli, context)
+
+
+def _subcommands(group: click.Group, context: click.Context) -> Iterator[str]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        own = click.Context(command, info_name=name, parent=context)
+        yield f"## `{own.command_path}`"
+        yield f"```text\n{' '.join([own.command_path, *command.collect_usage_pieces(own)])}\n```"
+        yield _help(command)
+        yield _options(own)
+        if isinstance(command, click.Group):
+            yield from _subcommands(command, own)
+
+
+def _help(command: click.Command) -> str:
+    paragraphs = inspect.cleandoc(command.help or "").replace("\f", "").split("\n\n")
+    # A paragraph that click must not wrap begins with a backspace.
+    return "\n\n".join(
+        "```text" + words.removeprefix("\b") + "\n```" if words.startswith("\b") else _prose(words)
+        for words in paragraphs
+    )
+
+
+def _options(context: click.Context) -> str:
+    options = [option for option in context.command.params if isinstance(option, click.Option)]
+    records = filter(None, (option.get_help_record(context) for option in options))
+    # In a terminal spaces part the words from the default; here it is one sentence.
+    return "\n".join(f"- `{name}`: {_prose(' '.join(words.split()))}" for name, words in records)
+
+
+def _prose(text: str) -> str:
+    """Return text in which what is no code cannot be taken for HTML."""
+    parts = text.split("`")
+    parts[::2] = [part.replace("&", "&amp;").replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _columns() -> Iterator[str]:
+    yield (
+        "The columns of `ledger.parquet` and of a build's `manifest.parquet`, in their order. A stage fills "
+        "the columns that bear its name here and no others. *S* marks those that stand in the Parquet and "
+        "TFRecord shards too, beside `image` and `label`; *M* those of a published manifest, which holds "
+        "membership alone."
+    )
+    marks = {"S": {*shard_columns(), "label"}, "M": set(plan.MEMBERSHIP)}
+    yield _table(
+        ["column", "kind", "filled by", "", "what it says"],
+        [
+            [
+                f"`{column.name}`",
+                column.kind,
+                column.stage,
+                " ".join(mark for mark, names in marks.items() if column.name in names),
+                column.description,
+            ]
+            for column in COLUMNS
+        ],
+    )
+
+
+def _rules() -> Iterator[str]:
+    yield (
+        "A rule looks at one row of the table and says whether it is left out. The first rule that rejects a "
+        "row writes its name into `exclusion`; no row is ever dropped. There are these kinds, and no "
+        "expression language beside them. The keys of each are in [declarations.md](declarations.md)."
+    )
+    for kind in RULE_KINDS:
+        word = typing.get_args(kind.model_fields["kind"].annotation)[0]
+        yield f"## `{word}`"
+        yield _summary(kind)
+        example = EXAMPLES[word] | {"reason": "..."}
+        rule = kind.model_validate({"kind": word} | example)
+        keys = {"name": example["name"], "kind": word} | example
+        body = "\n".join(f"{key} = {_toml(value)}" for key, value in keys.items())
+        yield f"```toml\n[[rules]]\n{body}\n```"
+        yield f"> {rule.describe()}"
+    for name in recipe_names():
+        yield from _shipped(read_recipe(name))
+    yield "## Marks of a review"
+    yield "What a review file may say of a film, and a rule of kind `reviewed` may name in `marks`:"
+    yield _table(["mark", "what was seen"], [[f"`{mark}`", seen] for mark, seen in review.MARKS.items()])
+
+
+def _shipped(recipe: Recipe) -> Iterator[str]:
+    yield f"## The rules of `{recipe.name}`"
+    yield "In this order; `switch` names the options `--drop-X` and `--keep-X` that turn a rule on and off."
+    yield _table(
+        ["rule", "switch", "what it does", "why"],
+        [
+            [
+                f"`{rule.name}`" + ("" if rule.enabled else " (off)"),
+                f"`{rule.switch}`" if rule.switch else "",
+                rule.describe(),
+                rule.reason,
+            ]
+            for rule in recipe.rules
+        ],
+    )
+    yield f"## Every word of `exclusion` in a build of `{recipe.name}`"
+    yield "In the order of the flow chart."
+    yield _table(
+        ["exclusion", "written by", "meaning"],
+        [[f"`{word}`", _writer(word), meaning] for word, meaning in plan.exclusions(recipe).items()],
+    )
+
+
+def _writer(word: str) -> str:
+    """Return which stage writes a word into ``exclusion``."""
+    stages = {
+        "ingest": ingest.REASONS,
+        "labels": rules.REASONS,
+        "plan": plan.REASONS,
+        "convert": convert.REASONS,
+    }
+    return next((stage for stage, reasons in stages.items() if word in reasons), "a rule")
+
+
+def _declarations() -> Iterator[str]:
+    yield (
+        "A source and a recipe are TOML files. These are all their keys; any other key is an error that "
+        "names the nearest known one, and all faults of a file are told at once. The shipped files are under "
+        "[`cxrbuild/catalog/`](../cxrbuild/catalog); how to write your own is in [own-data.md](own-data.md)."
+    )
+    for model, word in ((Source, "source"), (Recipe, "recipe")):
+        yield f"## A {word}"
+        yield _summary(model)
+        yield from _keys(model, "", set())
+    yield "## Files beside them"
+    yield (
+        "A *review* is a CSV file with the header `source,path,mark,marks_finding,note`: what a person saw "
+        "on single films. `mark` is a word of [this table](rules.md#marks-of-a-review); `marks_finding` is "
+        "`yes`, `no`, or blank where nobody has seen the film."
+    )
+    yield (
+        "A file of *links* is a CSV file with the header `source_a,path_a,source_b,path_b,kind,note`: two "
+        "films known to be of one patient, whatever their sources say. `kind` is `same film` or "
+        "`same patient`."
+    )
+
+
+def _keys(
+    model: type[BaseModel], place: str, told: set[type[BaseModel]], *, but: Container[str] = ()
+) -> Iterator[str]:
+    """Yield a table of a model's keys, then the same of the models below it, each model once."""
+    rows, below = [], dict[type[BaseModel], list[str]]()
+    for name, field in model.model_fields.items():
+        # A kind of its own is told by the heading.
+        if field.exclude or name in but or name == "kind":
+            continue
+        key = field.alias or name
+        for child in _models_in(field.annotation):
+            below.setdefault(child, []).append(_heading(f"{place}.{key}".lstrip("."), field.annotation))
+        words = _prose(field.description or "")
+        rows.append([f"`{key}`", _type(field.annotation, field.metadata), _default(field), words])
+    if rows:
+        yield _table(["key", "type", "default", "meaning"], rows)
+    told_here = [child for child in below if child not in told]
+    for child in told_here:
+        headings = below[child]
+        kinds = [other for other in told_here if below[other] == headings]
+        common = _common(kinds)
+        if child is kinds[0] and common:
+            yield f"### {headings[0]}"
+            yield "Keys that every kind has:"
+            yield from _keys(child, place, told, but=set(child.model_fields) - common)
+        told.add(child)
+        heading = " and ".join(headings) if len(headings) < 4 else f"`[{place}.*]`"
+        tag = _tag(child)
+        yield f"### {heading}{tag}"
+        yield _summary(child)
+        yield from _keys(child, headings[0].strip("`[]"), told, but=common)
+
+
+def _common(kinds: list[type[BaseModel]]) -> set[str]:
+    """Return the names of the keys that models have in common, where there are several."""
+    if len(kinds) < 2:
+        return set()
+    fields = [{(name, field.description) for name, field in kind.model_fields.items()} for kind in kinds]
+    return {name for name, _ in set.intersection(*fields)} - {"kind"}
+
+
+def _tag(model: type[BaseModel]) -> str:
+    kind = model.model_fields.get("kind")
+    return f' with `kind = "{typing.get_args(kind.annotation)[0]}"`' if kind else ""
+
+
+def _heading(place: str, annotation: Any) -> str:
+    """Return what heads a model's table in a TOML file."""
+    outer = next((typing.get_origin(part) for part in _parts(annotation) if typing.get_origin(part)), None)
+    if outer is list:
+        return f"`[[{place}]]`"
+    return f"`[{place}.NAME]`" if outer is dict else f"`[{place}]`"
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """Return what an annotation allows: the members of a union, without ``None``."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _parts(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [part for inner in typing.get_args(annotation) for part in _parts(inner)]
+    return [] if annotation is type(None) else [annotation]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in typing.get_args(annotation) for model in _models_in(inner)]
+
+
+def _type(annotation: Any, constraints: Iterable[Any] = ()) -> str:
+    """Return what a value must be, in words."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(inner[0], inner[1:])
+    if origin in (typing.Union, types.UnionType):
+        kinds = [_type(part, constraints) for part in inner if part is not type(None)]
+        return " or ".join(dict.fromkeys(kinds))
+    if origin is typing.Literal:
+        return " or ".join(f"`{word}`" for word in inner)
+    if origin is list:
+        return f"list of {_type(inner[0])}"
+    if origin is tuple:
+        return f"list of {len(inner)} {_type(inner[0])}s"
+    if origin is dict:
+        return f"table of {_type(inner[1])}"
+    if _models_in(annotation):
+        return "table"
+    names = {str: "text", int: "integer", float: "number", bool: "`true` or `false`"}
+    return names[annotation] + _limits(constraints)
+
+
+def _limits(constraints: Iterable[Any]) -> str:
+    words = []
+    for constraint in constraints:
+        for name, word in (("ge", "from"), ("gt", "over"), ("le", "to"), ("lt", "under")):
+            if (limit := getattr(constraint, name, None)) is not None:
+                words.append(f"{word} {limit:g}")
+        if (pattern := getattr(constraint, "pattern", None)) is not None:
+            words.append(f"of the form `{pattern}`")
+        words += [_limits([deeper]).strip() for deeper in getattr(constraint, "metadata", None) or []]
+    return " " + " ".join(filter(None, words)) if any(words) else ""
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    # A table that may be left out has its own defaults, told with its keys.
+    return "" if value is None or isinstance(value, BaseModel) else f"`{_toml(value)}`"
+
+
+def _toml(value: Any) -> str:
+    """Return a value as TOML writes it on one line."""
+    match value:
+        case BaseModel():
+            return _toml(value.model_dump(by_alias=True, exclude_none=True))
+        case dict():
+            inner = ", ".join(f"{key} = {_toml(item)}" for key, item in value.items())
+            return f"{{ {inner} }}" if inner else "{}"
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+        case float():
+            return f"{value:g}" if "." in f"{value:g}" or "e" in f"{value:g}" else f"{value:g}.0"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _summary(model: type) -> str:
+    """Return a class's docstring as paragraphs."""
+    return _prose((inspect.getdoc(model) or "").replace("``", "`"))
+
+
+def _table(header: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines)
+
+
+if __name__ == "__main__":
+    main()
