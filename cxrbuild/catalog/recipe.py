@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from cxrbuild.catalog.baseline import Baseline
+from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.declarations import Declaration, read_toml
 from cxrbuild.catalog.rule import LabelledRule, Rule
 from cxrbuild.catalog.source import CATALOG, Name
@@ -93,6 +94,9 @@ class Recipe(Declaration):
         None, description="the published manifest (`name/version`) to name differences from"
     )
     baseline: Baseline | None = Field(None, description="the model that shows what can be learned from it")
+    datasheet: Datasheet = Field(
+        Datasheet.model_validate({}), description="what a reader must know of it before use"
+    )
     folder: Path = Field(exclude=True, description="where the recipe stands; not a key of the file")
 
     @model_validator(mode="after")

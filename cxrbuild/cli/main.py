@@ -10,6 +10,7 @@ import click
 from cxrbuild import __version__
 from cxrbuild.cli.curate import curate, plan
 from cxrbuild.cli.demo import demo
+from cxrbuild.cli.diff import diff
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.output import wrapped
 from cxrbuild.errors import CxrbuildError
@@ -37,7 +38,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (fetch, plan, curate, demo):
+for _command in (fetch, plan, curate, diff, demo):
     cli.add_command(_command)
 
 
