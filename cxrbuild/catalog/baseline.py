@@ -175,7 +175,7 @@ class Baseline(Declaration):
             raise ValueError("learning_rate: the stages must start at epoch 1 and go up")
         if self.augmentation.side < self.network.side:
             raise ValueError(
-                f"augmentation.side: {self.network.side} pixels cannot be cropped from {self.augmentation.side}"
+                f"augmentation.side: {self.augmentation.side} is less than network.side, {self.network.side}"
             )
         return self
 

@@ -1,0 +1,328 @@
+"""The baseline from beginning to end: read, train, evaluate, draw, report, judge."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrbuild.baseline import figures
+from cxrbuild.baseline.backend import load_tensorflow
+from cxrbuild.baseline.bootstrap import class_figures
+from cxrbuild.baseline.checkpoint import explaining_full_disk
+from cxrbuild.baseline.evaluation import (
+    confusion,
+    cross_check,
+    measure,
+    measure_again,
+    predict,
+    probability_of_truth,
+    reliability,
+    worst_mistakes,
+)
+from cxrbuild.baseline.gate import check_gate, require_gate
+from cxrbuild.baseline.input import Images, read_images
+from cxrbuild.baseline.model import load_model
+from cxrbuild.baseline.report import write_report
+from cxrbuild.baseline.training import MODEL, train
+from cxrbuild.catalog import Recipe
+from cxrbuild.catalog.baseline import Baseline
+from cxrbuild.files import locked, replacing, sha256_of, write_bytes, write_json
+from cxrbuild.progress import Progress, silent
+
+# These say how a model is judged; a change of them is no other training.
+_JUDGING = {"gate", "published", "focus", "resamples"}
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """Where the baseline's results are, and what ``metrics.json`` holds."""
+
+    out: Path
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One model: its seed and history where it was trained here, and its probabilities, a row an image."""
+
+    seed: int | None
+    history: list[dict[str, Any]]
+    probabilities: NDArray[np.float32]
+
+
+def train_baseline(
+    build: Path,
+    out: Path,
+    recipe: Recipe,
+    *,
+    epochs: int | None = None,
+    seeds: Sequence[int] = (1,),
+    gate: bool = False,
+    evaluate_only: Path | None = None,
+    progress: Progress = silent,
+) -> BaselineResult:
+    """Train the recipe's baseline on a dataset and report what it learned.
+
+    A run that was killed goes on from the last epoch's end when the same is asked for again; seeds that are
+    done are not trained again.
+
+    Parameters
+    ----------
+    build
+        A build, a release, or a TensorFlow Datasets folder.
+    out
+        Where the results go: ``metrics.json``, ``report.md``, ``predictions.parquet``, ``figures/``,
+        ``model.keras`` (of the first seed) and, for each seed, ``seed-N/`` with its model, its history and
+        its TensorBoard logs.
+    recipe
+        The recipe, with its `[baseline]`; without one the defaults hold.
+    epochs
+        In place of the recipe's.
+    seeds
+        A model is trained for each.
+    gate
+        Refuse a result that fell short of the recipe's gate. The outcome is recorded either way.
+    evaluate_only
+        A saved model to evaluate in place of training.
+    progress
+        Told of each image and each step.
+
+    Raises
+    ------
+    CheckError
+        The gate was asked for and not reached; the results are written all the same.
+    CxrbuildError
+        The dataset lacks something, ``out`` holds another training, or the disk is full.
+    """
+    tf = load_tensorflow()
+    baseline = recipe.baseline or Baseline.model_validate({})
+    if epochs is not None:
+        baseline = baseline.model_copy(update={"epochs": epochs})
+    with locked(out):
+        images = read_images(
+            build, recipe.classes, baseline.augmentation.side, baseline.network.side, progress
+        )
+        if evaluate_only is None:
+            runs, parameters = _train_all(baseline, images, recipe.classes, seeds, out, progress)
+        else:
+            model = load_model(evaluate_only, baseline.network, len(recipe.classes))
+            runs = [_Run(None, [], predict(model, images.whole, baseline.batch))]
+            parameters = model.count_params()
+        document = _document(recipe, baseline, images, runs) | {
+            "parameters": parameters,
+            "versions": {
+                "Python": platform.python_version(),
+                "TensorFlow": tf.__version__,
+                "Keras": tf.keras.__version__,
+                "NumPy": np.__version__,
+            },
+            "device": _device(tf),
+        }
+        manifest = build / "manifest.parquet"
+        if manifest.is_file():
+            document["dataset"]["manifest_sha256"] = sha256_of(manifest)
+        with explaining_full_disk(out, kept="every model trained so far"):
+            _draw(out / "figures", baseline, images, runs, recipe.classes, document)
+            _write_predictions(out / "predictions.parquet", images, runs, recipe.classes)
+            write_bytes(out / "report.md", write_report(document).encode())
+            write_json(out / "metrics.json", _defined(document))
+    if gate:
+        require_gate(document["gate"], out / "report.md")
+    return BaselineResult(out, document)
+
+
+def _train_all(
+    baseline: Baseline,
+    images: Images,
+    classes: list[str],
+    seeds: Sequence[int],
+    out: Path,
+    progress: Progress,
+) -> tuple[list[_Run], int]:
+    import keras
+    import tensorflow as tf
+
+    identity = baseline.model_dump(mode="json", exclude=_JUDGING) | {
+        "classes": classes,
+        "images": images.fingerprint(),
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+    }
+    runs, parameters = [], 0
+    for seed in dict.fromkeys(seeds):
+        trained = train(baseline, images, classes, seed, out / f"seed-{seed}", identity, progress)
+        parameters = trained.model.count_params()
+        runs.append(_Run(seed, trained.history, predict(trained.model, images.whole, baseline.batch)))
+        # A model, its optimizer and its gradients are a gigabyte.
+        del trained
+        keras.backend.clear_session()
+        gc.collect()
+    first = out / f"seed-{runs[0].seed}" / MODEL
+    with explaining_full_disk(out / MODEL, kept=str(first)), replacing(out / MODEL) as temporary:
+        temporary.unlink()
+        try:
+            os.link(first, temporary)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(first, temporary)
+    return runs, parameters
+
+
+def _document(recipe: Recipe, baseline: Baseline, images: Images, runs: Sequence[_Run]) -> dict[str, Any]:
+    measured = [_measured(run, baseline, images, recipe.classes) for run in runs]
+    counts = images.table.groupby(["split", "label"]).size()
+    recall: dict[str, Any] = {
+        name: _mean([run["classes"][name]["recall"]["value"] for run in measured])["mean"]
+        for name in recipe.classes
+    }
+    summary: dict[str, Any] = {
+        "metrics": {
+            row: {
+                name: _mean([run["metrics"][row][name] for run in measured])
+                for name in ("loss", "accuracy", "precision", "recall")
+            }
+            for row in measured[0]["metrics"]
+        },
+        "probability": {
+            name: _mean([run["probability"][name]["mean"] for run in measured]) for name in recipe.classes
+        },
+        "confusion": {
+            name: np.mean([run["confusion"][name] for run in measured], axis=0).tolist()
+            for name in recipe.classes
+        },
+    }
+    accuracy = summary["metrics"]["test"]["accuracy"]["mean"]
+    seconds = [row["seconds"]["train"] for run in runs for row in run.history]
+    return {
+        "format": 1,
+        "recipe": {"name": recipe.name, "version": recipe.version},
+        "classes": recipe.classes,
+        "dataset": {
+            "counts": {
+                part: {name: int(counts.get((part, name), 0)) for name in recipe.classes}
+                for part in images.parts
+            },
+            "images_sha256": images.fingerprint(),
+        },
+        "settings": baseline.model_dump(mode="json"),
+        "gate": check_gate(baseline.gate, accuracy, recall),
+        "summary": summary,
+        "runs": measured,
+        "timing": {"seconds_per_epoch": float(np.median(seconds)) if seconds else None},
+    }
+
+
+def _measured(run: _Run, baseline: Baseline, images: Images, classes: list[str]) -> dict[str, Any]:
+    test = images.rows("test")
+    labels, probabilities = images.labels[test], run.probabilities[test]
+    subsets = {part: images.rows(part) for part in images.parts if part != "train"}
+    if baseline.focus is not None:
+        subsets[baseline.focus] = test[labels == classes.index(baseline.focus)]
+    metrics = {"train": run.history[-1]["train"]} if run.history else {}
+    for name, rows in subsets.items():
+        figures_ = measure(images.labels[rows], run.probabilities[rows], baseline.label_smoothing)
+        again = measure_again(images.labels[rows], run.probabilities[rows], baseline.label_smoothing)
+        cross_check(figures_, again)
+        metrics[name] = figures_
+    groups = images.table["group"].iloc[test].tolist()
+    of_class = class_figures(labels, probabilities, groups, resamples=baseline.resamples)
+    counts = confusion(labels, probabilities)
+    return {
+        "seed": run.seed,
+        "metrics": metrics,
+        "probability": {
+            name: dict(
+                zip(
+                    ("mean", "low", "high"),
+                    probability_of_truth(labels[labels == k], probabilities[labels == k]),
+                    strict=True,
+                )
+            )
+            for k, name in enumerate(classes)
+        },
+        "confusion": {name: counts[k].tolist() for k, name in enumerate(classes)},
+        "classes": dict(zip(classes, of_class, strict=True)),
+        "reliability": reliability(labels, probabilities),
+        "worst": [
+            images.table["image_id"].iat[test[row]]
+            for row in worst_mistakes(images.table.iloc[test], labels, probabilities)
+        ],
+        "history": run.history,
+    }
+
+
+def _draw(
+    folder: Path,
+    baseline: Baseline,
+    images: Images,
+    runs: Sequence[_Run],
+    classes: list[str],
+    document: dict[str, Any],
+) -> None:
+    first = document["runs"][0]
+    test = images.rows("test")
+    figures.draw_samples(folder / "samples", images, classes)
+    figures.draw_network(folder / "network", baseline, len(classes), document["parameters"])
+    names = ["samples", "network"]
+    if runs[0].history:
+        for name in ("accuracy", "loss"):
+            figures.draw_epochs(folder / name, [run.history for run in runs], name)
+            names.append(name)
+    counts = np.array([first["confusion"][name] for name in classes])
+    figures.draw_confusion(folder / "confusion", counts, classes)
+    calibration = first["reliability"]
+    figures.draw_reliability(
+        folder / "reliability", calibration["bins"], calibration["expected_calibration_error"]
+    )
+    probabilities = runs[0].probabilities
+    worst = test[worst_mistakes(images.table.iloc[test], images.labels[test], probabilities[test])]
+    figures.draw_mistakes(folder / "mistakes", images, worst.tolist(), probabilities[worst], classes)
+    document["figures"] = [*names, "confusion", "reliability", "mistakes"]
+
+
+def _write_predictions(path: Path, images: Images, runs: Sequence[_Run], classes: list[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for run in runs:
+        columns: dict[str, Any] = {
+            "seed": pa.array([run.seed] * len(images.table), pa.int64()),
+            **{name: pa.array(images.table[name]) for name in ("image_id", "split", "label")},
+            "predicted": pa.array([classes[k] for k in run.probabilities.argmax(axis=1)]),
+        }
+        columns |= {f"probability_{name}": run.probabilities[:, k] for k, name in enumerate(classes)}
+        tables.append(pa.table(columns).replace_schema_metadata(None))
+    with replacing(path) as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+
+
+def _mean(values: Sequence[float]) -> dict[str, float | None]:
+    """Return mean and standard deviation; of one value there is no deviation."""
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "sd": spread}
+
+
+def _defined(value: Any) -> Any:
+    """Return a document with null for figures that are undefined: JSON knows no nan."""
+    if isinstance(value, dict):
+        return {key: _defined(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _device(tf: Any) -> str:
+    devices = tf.config.list_physical_devices("GPU")
+    if devices:
+        return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
+    return f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} CPU cores"
