@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from cxrbuild.baseline.experiment import BaselineResult, train_baseline
+from cxrbuild.baseline.gate import require_gate
 
-__all__ = ["BaselineResult", "train_baseline"]
+__all__ = ["BaselineResult", "require_gate", "train_baseline"]

@@ -135,7 +135,8 @@ def train_baseline(
             _draw(out / "figures", baseline, images, runs, recipe.classes, document)
             _write_predictions(out / "predictions.parquet", images, runs, recipe.classes)
             write_bytes(out / "report.md", write_report(document).encode())
-            write_json(out / "metrics.json", _defined(document))
+            document = _defined(document)
+            write_json(out / "metrics.json", document)
     if gate:
         require_gate(document["gate"], out / "report.md")
     return BaselineResult(out, document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,7 +231,9 @@ def _save_model(model: Any, path: Path, kept: str) -> None:
     # Keras insists on the suffix, so the temporary name has it too.
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
-        with explaining_full_disk(path, kept):
+        with explaining_full_disk(path, kept), warnings.catch_warnings():
+            # Keras 3.15 asks TensorFlow's variables for arrays in a way that NumPy 2 deprecates.
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             model.save(temporary)
             temporary.replace(path)
     finally:
