@@ -13,6 +13,7 @@ from cxrbuild.cli.demo import demo
 from cxrbuild.cli.diff import diff
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.output import wrapped
+from cxrbuild.cli.publish import publish
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.errors import CxrbuildError
 
@@ -39,7 +40,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (fetch, plan, curate, train_baseline, diff, demo):
+for _command in (fetch, plan, curate, train_baseline, diff, publish, demo):
     cli.add_command(_command)
 
 
