@@ -72,7 +72,7 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
             note = json.loads(str(held[_NOTE]))
             history = note["history"]
             values = [held[name] for name in sorted(set(held.files) - {_NOTE})]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.baseline.checkpoint import explaining_full_disk
 from cxrbuild.catalog.baseline import Network
 from cxrbuild.errors import CxrbuildError
 
@@ -104,6 +107,35 @@ def load_model(path: Path, network: Network, classes: int) -> Any:
     if len(expected) != len(found):
         raise _other_architecture(path, f"{len(expected)} layers", f"{len(found)} layers")
     return model
+
+
+def save_model(model: Any, path: Path, kept: str) -> None:
+    """Save a model whole or not at all.
+
+    Parameters
+    ----------
+    model
+        A Keras model.
+    path
+        The file, with the suffix ``.keras``.
+    kept
+        What remains if it cannot be written, for the error to say.
+
+    Raises
+    ------
+    CxrbuildError
+        It cannot be written.
+    """
+    # Keras insists on the suffix, so the temporary name has it too.
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        with explaining_full_disk(path, kept), warnings.catch_warnings():
+            # Keras 3.15 asks TensorFlow's variables for arrays in a way that NumPy 2 deprecates.
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            model.save(temporary)
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def describe_layers(model: Any) -> list[str]:

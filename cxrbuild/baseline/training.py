@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,6 @@ from cxrbuild.baseline.augmentation import augment
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.checkpoint import (
     Checkpoint,
-    explaining_full_disk,
     read_checkpoint,
     refuse_other_training,
     require_space,
@@ -25,7 +22,7 @@ from cxrbuild.baseline.checkpoint import (
 )
 from cxrbuild.baseline.evaluation import measure, predict
 from cxrbuild.baseline.input import Images
-from cxrbuild.baseline.model import build_model, load_model
+from cxrbuild.baseline.model import build_model, load_model, save_model
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.files import read_json, write_json
 from cxrbuild.progress import Progress
@@ -100,7 +97,7 @@ def train(
             history = [*history, trainer.run_epoch(epoch, bar.update)]
             write_checkpoint(folder / CHECKPOINT, Checkpoint(history, trainer.values()), identity)
             _log(writers, history[-1])
-    _save_model(trainer.model, folder / MODEL, kept="the checkpoint of the last epoch")
+    save_model(trainer.model, folder / MODEL, kept="the checkpoint of the last epoch")
     # The history is the sign that a training is done; the checkpoint, three times the model, has served.
     write_json(folder / HISTORY, {"identity": identity, "epochs": history})
     (folder / CHECKPOINT).unlink()
@@ -225,19 +222,6 @@ class Trainer:
         """Set the weights and the optimizer's variables to what ``values`` returned."""
         for variable, value in zip((*self.model.weights, *self._optimizer.variables), values, strict=True):
             variable.assign(value)
-
-
-def _save_model(model: Any, path: Path, kept: str) -> None:
-    # Keras insists on the suffix, so the temporary name has it too.
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
-        with explaining_full_disk(path, kept), warnings.catch_warnings():
-            # Keras 3.15 asks TensorFlow's variables for arrays in a way that NumPy 2 deprecates.
-            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-            model.save(temporary)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _tensorboard(folder: Path, parts: list[str]) -> dict[str, Any]:
