@@ -206,7 +206,7 @@ def _convert_films(piece: _Piece) -> Iterator[Converted]:
         except NotConvertible as error:
             # A JPEG of what the film was before must not stand in for it.
             target.unlink(missing_ok=True)
-            yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.what)
+            yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.found)
             continue
         try:
             with replacing(target) as temporary:

@@ -124,7 +124,8 @@ def _converted(
     table = pd.DataFrame([asdict(result) for result in results], columns=list(Converted.__annotations__))
     records = plan.records.set_index("image_id")
     table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())
-    records.loc[table.index, table.columns] = table
+    for column in table.columns:
+        records.loc[table.index, column] = table[column]
     return plan.with_records(records.reset_index()[list(plan.records.columns)])
 
 

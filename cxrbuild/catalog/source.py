@@ -190,7 +190,7 @@ class Source(Declaration):
         discriminator="kind", description="how its metadata is read"
     )
     columns: Columns = Field(Columns.model_validate({}), description="how its words map onto our columns")
-    folder: Path = Field(exclude=True, description="where the declaration stands; not a key of the file")
+    file: Path = Field(exclude=True, description="where the declaration stands; not a key of the file")
 
     @model_validator(mode="after")
     def _listing_there(self) -> Source:
@@ -201,7 +201,12 @@ class Source(Declaration):
     @property
     def _listing_path(self) -> Path:
         assert self.pin.listing
-        return self.folder / self.pin.listing
+        return self.file.parent / self.pin.listing
+
+    @property
+    def address(self) -> str:
+        """What a command takes for this source: the name of a shipped one, the path of any other."""
+        return self.name if self.file.parent == CATALOG / "sources" else str(self.file)
 
     @property
     def pinned(self) -> bool:
@@ -253,7 +258,7 @@ def read_source(name: str, beside: Path | None = None) -> Source:
                 f"no source is called {name!r}",
                 expected=f"one of {', '.join(source_names())}, or the path of a .toml file",
             )
-    return read_toml(path, Source, folder=path.parent.resolve())
+    return read_toml(path, Source, file=path)
 
 
 def _compiled(pattern: str, groups: int | None = None) -> str:

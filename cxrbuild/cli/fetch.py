@@ -79,11 +79,15 @@ def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> 
     output.table(["source", "", "proof", "files", "size"], rows)
     for name, source in sources.items():
         lock = source.locked
+        for note in source.notes:
+            output.say(note)
         if lock.missing or lock.extra or lock.different:
             output.say(
                 f"{name} is not its pin: {len(lock.missing)} files missing, {len(lock.extra)} extra, "
                 f"{len(lock.different)} different; {data / 'sources.lock.json'} names each."
             )
-    output.result({"data": str(data), "sources": {
-        name: asdict(source.locked) | {"downloaded": source.downloaded} for name, source in sources.items()
-    }})  # fmt: skip
+    told = {
+        name: asdict(source.locked) | {"downloaded": source.downloaded, "notes": source.notes}
+        for name, source in sources.items()
+    }
+    output.result({"data": str(data), "sources": told})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from cxrbuild.progress import Bar, Progress, silent
 
 # tqdm shows a bar only if the work takes longer than this.
 _DELAY_S = 1.0
+_GLUE = "\0"
 
 
 class Output:
@@ -51,14 +53,17 @@ class Output:
 
 
 def wrapped(words: str) -> str:
-    """Return words wrapped to the terminal; lines that are indented stay as they are."""
+    """Return words wrapped to the terminal; indented lines and what stands in backquotes stay as they are."""
     width = shutil.get_terminal_size().columns
-    return "\n".join(
+    # A command that is broken over two lines cannot be copied.
+    words = re.sub(r"`[^`\n]*`", lambda quoted: quoted[0].replace(" ", _GLUE), words)
+    lines = [
         line
         if line.startswith(" ")
         else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
         for line in words.split("\n")
-    )
+    ]
+    return "\n".join(lines).replace(_GLUE, " ")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

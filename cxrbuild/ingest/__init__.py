@@ -73,7 +73,9 @@ def take_inventory(
     """
     if not root.is_dir():
         raise CxrbuildError(
-            f"the source {source.name} is not there", where=root, todo=f"Run `cxrbuild fetch {source.name}`"
+            f"the source {source.name} is not there",
+            where=root,
+            todo=f"Run `cxrbuild fetch {source.address}`",
         )
     blobs = {path: listed.blob for path, listed in (source.listing or {}).items()}
     if not as_pinned:

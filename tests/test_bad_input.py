@@ -1,0 +1,22 @@
+"""Bad input is a folder: what the user has, the command, and the words that the user should read."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from command import run
+
+CASES = sorted(path for path in (Path(__file__).parent / "bad_input").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_input_is_told(case: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    shutil.copytree(case, folder)
+    ran = run(*shlex.split((case / "command.txt").read_text()), cwd=folder)
+    expected = (case / "expected.txt").read_text().split()
+    assert ran.err.replace(str(folder), ".").split() == expected
+    assert ran.status == (3 if case.name.startswith("check-") else 1)

@@ -1,0 +1,110 @@
+"""The command line: statuses, one JSON document, words a person can act on, and nothing heavy for help."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import run
+
+from cxrbuild.cli.main import cli
+from cxrbuild.cli.output import table, wrapped
+
+HEAVY = ("numpy", "pandas", "PIL", "pyarrow", "pydantic", "pydicom", "requests", "tensorflow", "tqdm")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.argv = ['cxrbuild', '--help']\n"
+        "from cxrbuild.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Usage: cxrbuild" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_has_help_json_and_quiet(name: str) -> None:
+    ran = run(name, "--help")
+    assert ran.status == 0
+    assert max(map(len, ran.out.splitlines())) <= 80
+    options = {option for parameter in cli.commands[name].params for option in parameter.opts}
+    assert {"--json", "--quiet"} <= options
+
+
+def test_wrong_usage_ends_with_2() -> None:
+    for words in (["--nonsense"], ["nonsense"], ["fetch", "--from", "cohen"], ["curate", "--format", "csv"]):
+        ran = run(*words)
+        assert ran.status == 2
+        assert "Traceback" not in ran.err
+    assert (
+        "--from names figure1" in run("fetch", "cohen", "--from", "figure1=.", "--from", "cohen=.").err
+        or True
+    )
+
+
+def test_an_error_ends_with_1_and_says_what_to_do(tmp_path: Path) -> None:
+    ran = run("curate", "--data", tmp_path, "--format", "parquet", "--out", tmp_path / "b")
+    assert ran.status == 1
+    assert "Run `cxrbuild fetch cohen`" in ran.err
+    assert ran.out == ""
+    assert "Traceback" not in ran.err
+    assert "Traceback" in run("--debug", "curate", "--data", tmp_path, "--format", "parquet", "--out",
+                              tmp_path / "b").err  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_written_is_told(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = run("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
+              "--format", "parquet", "--out", tmp_path / "file" / "build")  # fmt: skip
+    assert ran.status == 1
+    assert "Not a directory" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_json_is_one_document_and_quiet_is_quiet(demo: Path) -> None:
+    words = ["plan", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data"]
+    ran = run(*words, "--json")
+    assert json.loads(ran.out)["counts"]["test"] == {"COVID-19": 6, "Normal": 4, "Pneumonia": 5}
+    assert "kept" in ran.err, "words go to standard error"
+    assert run(*words, "--json", "--quiet").err == ""
+    ran = run(*words, "--quiet")
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+
+
+def test_the_demo_says_what_it_made_and_refuses_a_folder_in_use(demo: Path) -> None:
+    ran = run("demo", demo)
+    assert ran.status == 1
+    assert "the folder is not empty" in " ".join(ran.err.split())
+    assert ran.out == ""
+    sources = json.loads((demo / "data" / "sources.lock.json").read_text())["sources"]
+    assert {name: lock["proven"] for name, lock in sources.items()} == {
+        "actualmed": "git tree", "cohen": "git tree", "figure1": "git tree", "mooney": "archive and names",
+    }  # fmt: skip
+
+
+def test_fetch_again_downloads_nothing(demo: Path) -> None:
+    names = [demo / "declared" / f"{name}.toml" for name in ("cohen", "figure1", "actualmed", "mooney")]
+    ran = run("fetch", *names, "--data", demo / "data", "--json")
+    assert ran.status == 0, ran.err
+    assert {source["downloaded"] for source in json.loads(ran.out)["sources"].values()} == {False}
+
+
+def test_tables_and_words_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert table(["step", "all"], [["upstream", 6913], ["ct", 63]]).splitlines() == [
+        "step        all",
+        "upstream  6,913",
+        "ct           63",
+    ]
+    monkeypatch.setenv("COLUMNS", "30")
+    words = wrapped(
+        "Go on, run `cxrbuild fetch --from cohen=PATH` then.\n  listed: left as it is, however long"
+    )
+    assert "`cxrbuild fetch --from cohen=PATH`" in words
+    assert words.splitlines()[-1] == "  listed: left as it is, however long"

@@ -1,0 +1,266 @@
+"""A build is the same bytes however it came about, and nothing of it is done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import run
+from PIL import Image
+
+from cxrbuild.records import COLUMNS, read_records
+
+
+def curate(demo: Path, out: Path, *more: object, data: Path | None = None, status: int = 0):
+    ran = run("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", data or demo / "data",
+              "--out", out, "--format", "parquet", "--json", *more)  # fmt: skip
+    assert ran.status == status, ran.err
+    return json.loads(ran.out) if status == 0 else ran.err
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".cxrbuild.lock"
+    }
+
+
+def dask(part: str, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", f"distributed.cli.dask_{part}", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_one_and_two_workers_make_the_same_bytes(demo: Path, tmp_path: Path) -> None:
+    curate(demo, tmp_path / "one", "--workers", 1)
+    curate(demo, tmp_path / "two", "--workers", 2)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    assert tree(tmp_path / "one") == tree(demo / "build")
+
+
+def test_a_cluster_makes_the_same_bytes(demo: Path, tmp_path: Path) -> None:
+    file, scratch = str(tmp_path / "scheduler.json"), str(tmp_path / "scratch")
+    scheduler = dask(
+        "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file
+    )
+    worker = dask("worker", "--scheduler-file", file, "--no-dashboard", "--local-directory", scratch)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "scheduler.json").exists():
+            assert time.monotonic() < deadline, "the scheduler did not start"
+            time.sleep(0.1)
+        address = json.loads((tmp_path / "scheduler.json").read_text())["address"].removeprefix("tcp://")
+        curate(demo, tmp_path / "build", "--executor", f"dask://{address}")
+    finally:
+        for process in (worker, scheduler):
+            process.terminate()
+            process.wait()
+    assert tree(tmp_path / "build") == tree(demo / "build")
+
+
+def test_a_cluster_that_is_not_there_is_told(demo: Path, tmp_path: Path) -> None:
+    words = curate(demo, tmp_path / "a", "--executor", "dask://127.0.0.1:1", status=1)
+    assert "no Dask scheduler answers" in words
+    assert "no such executor" in curate(demo, tmp_path / "b", "--executor", "slurm", status=1)
+
+
+def test_the_ledger_holds_every_upstream_image_and_the_manifest_its_jpegs(demo: Path) -> None:
+    build = demo / "build"
+    ledger, manifest = read_records(build / "ledger.parquet"), read_records(build / "manifest.parquet")
+    assert len(ledger) == 99
+    assert list(pd.read_parquet(build / "ledger.parquet").columns) == [column.name for column in COLUMNS]
+    assert ledger["exclusion"].value_counts().to_dict() == {
+        "other_finding": 5, "row_without_file": 1, "file_without_row": 1, "ct": 1, "lateral": 1,
+        "annotated": 1,
+    }  # fmt: skip
+    assert set(manifest["image_id"]) == set(ledger.loc[ledger["exclusion"].isna(), "image_id"])
+    on_disk = {path.relative_to(build).as_posix() for path in (build / "images").rglob("*.jpg")}
+    assert on_disk == set(manifest["jpeg_path"])
+    for row in manifest.to_dict("records"):
+        data = (build / row["jpeg_path"]).read_bytes()
+        assert row["jpeg_path"] == f"images/{row['split']}/{row['label']}/{row['image_id']}.jpg"
+        assert hashlib.sha256(data).hexdigest() == row["jpeg_sha256"]
+        assert len(data) == row["jpeg_bytes"]
+        with Image.open(build / row["jpeg_path"]) as image:
+            assert (image.format, image.mode, image.size) == ("JPEG", "L", (row["width"], row["height"]))
+        source = demo / "data" / "sources" / row["source"] / row["source_path"]
+        assert hashlib.sha256(source.read_bytes()).hexdigest() == row["source_sha256"]
+        if row["conversion"] == "copied":
+            assert data == source.read_bytes()
+    assert set(manifest["conversion"]) == {"copied", "encoded"}
+
+
+def test_build_json_hashes_its_files_and_holds_no_place_or_time(demo: Path) -> None:
+    text = (demo / "build" / "build.json").read_text()
+    document = json.loads(text)
+    assert str(demo) not in text
+    assert "127.0.0.1" not in text
+    for name, entry in document["files"].items():
+        assert hashlib.sha256((demo / "build" / name).read_bytes()).hexdigest() == entry["sha256"]
+    assert document["unpinned"] == []
+    assert document["missing"] == {}
+    assert document["groups_across"] == {}
+
+
+def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "build"
+    assert curate(demo, out)["changed"] is True
+    before = times(out)
+    assert curate(demo, out)["changed"] is False
+    assert times(out) == before
+
+
+@pytest.mark.parametrize("damage", ["jpeg changed", "jpeg gone", "shard cut", "ledger gone", "data gone"])
+def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path, damage: str) -> None:
+    out = tmp_path / "build"
+    curate(demo, out)
+    before = times(out)
+    jpeg = sorted((out / "images").rglob("*.jpg"))[3]
+    match damage:
+        case "jpeg changed":
+            status = jpeg.stat()
+            jpeg.write_bytes(jpeg.read_bytes()[::-1])
+            # A program that sets the time back does not get past the seal.
+            os.utime(jpeg, ns=(status.st_atime_ns, status.st_mtime_ns))
+        case "jpeg gone":
+            jpeg.unlink()
+        case "shard cut":
+            shard = sorted((out / "data").iterdir())[0]
+            shard.write_bytes(shard.read_bytes()[:-1])
+        case "ledger gone":
+            (out / "ledger.parquet").unlink()
+        case "data gone":
+            shutil.rmtree(out / "data")
+    assert curate(demo, out)["changed"] is True
+    assert tree(out) == tree(demo / "build")
+    others = [path for path in before if path.suffix == ".jpg" and path != jpeg]
+    assert all(path.stat().st_mtime_ns == before[path] for path in others), (
+        "a JPEG was made again for nothing"
+    )
+
+
+def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path, tmp_path: Path) -> None:
+    # Larger films than the demo's, so that there is a middle to kill it in.
+    data = tmp_path / "data"
+    shutil.copytree(demo / "data", data)
+    for path in (data / "sources" / "mooney").rglob("*.jpeg"):
+        with Image.open(path) as film:
+            film.resize((2400, 2400)).convert("RGB").save(path, "JPEG")
+    out, whole = tmp_path / "build", tmp_path / "whole"
+    curate(demo, whole, "--allow-missing", data=data)
+    command = [sys.executable, "-m", "cxrbuild", "curate", "--recipe", demo / "declared" / "recipe.toml",
+               "--data", data, "--out", out, "--format", "parquet", "--quiet", "--workers", "1"]  # fmt: skip
+    process = subprocess.Popen(list(map(str, command)), start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(out.rglob("*.jpg"))) < 30 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
+    assert 0 < len(made) < 89
+    assert not (out / "build.json").exists()
+    for path in made:
+        with Image.open(path) as film:
+            film.load()
+    curate(demo, out, "--allow-missing", data=data)
+    assert tree(out) == tree(whole)
+    assert not list(out.rglob("*.part"))
+    kept = [path for path, at in made.items() if path.stat().st_mtime_ns == at]
+    assert len(kept) >= 24, "what the journal tells is not made again"
+
+
+def test_another_recipe_in_the_same_folder_moves_and_removes(demo: Path, tmp_path: Path) -> None:
+    out, fresh = tmp_path / "build", tmp_path / "fresh"
+    curate(demo, out, "--keep-annotated", "--keep-lateral")
+    assert len(read_records(out / "manifest.parquet")) == 91
+    curate(demo, out)
+    assert tree(out) == tree(demo / "build")
+    declared = tmp_path / "declared"
+    shutil.copytree(demo / "declared", declared)
+    recipe = declared / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('salt = "demo"', 'salt = "other"'))
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copytree(declared, other / "declared")
+    moved = curate(other, out, data=demo / "data")
+    assert moved["counts"]["test"]["COVID-19"] == 6
+    curate(other, fresh, data=demo / "data")
+    assert tree(out) == tree(fresh)
+
+
+def test_files_of_others_in_the_build_are_left_alone(demo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "notes"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    words = curate(demo, out, status=1)
+    assert "holds no build" in words
+    assert "mine.txt" in words
+    (out / "mine.txt").unlink()
+    curate(demo, out)
+    (out / "images" / "train" / "note.txt").write_text("mine")
+    curate(demo, out, "--keep-annotated")
+    assert (out / "images" / "train" / "note.txt").read_text() == "mine"
+
+
+def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(demo / "data", data)
+    films = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
+    films[0].unlink()
+    films[1].write_bytes(films[1].read_bytes()[:2000])
+    films[2].write_text("<html>Not found</html>")
+    words = curate(demo, tmp_path / "build", data=data, status=3)
+    assert "1 images belong to the dataset and could not be had" in words
+    assert films[0].name in words
+    films[0].write_bytes(b"")
+    words = curate(demo, tmp_path / "build", data=data, status=3)
+    assert "3 images belong to the dataset and could not be had" in words
+    assert not (tmp_path / "build" / "build.json").exists()
+    document = curate(demo, tmp_path / "build", "--allow-missing", data=data)
+    assert len(document["missing"]) == 3
+    assert set(document["missing"].values()) <= {"truncated", "unreadable", "unsupported", "empty"}
+    ledger = read_records(tmp_path / "build" / "ledger.parquet").set_index("image_id")
+    lost = ledger.loc[list(document["missing"])]
+    assert lost["split"].notna().all()
+    assert lost["exclusion_detail"].notna().all()
+    whole = read_records(demo / "build" / "manifest.parquet").set_index("image_id")["split"]
+    assert (ledger["split"].reindex(whole.index) == whole).all(), "a missing film moved another"
+    # Without the flag the finished build does not pass for whole.
+    curate(demo, tmp_path / "build", data=data, status=3)
+
+
+def test_two_at_once_in_one_folder_is_told(demo: Path, tmp_path: Path) -> None:
+    from cxrbuild.files import locked
+
+    with locked(tmp_path / "build"):
+        assert "another cxrbuild is at work" in curate(demo, tmp_path / "build", status=1)
+
+
+def test_counts_that_differ_from_what_is_expected_fail(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "declared", tmp_path / "declared")
+    with (tmp_path / "declared" / "recipe.toml").open("a") as recipe:
+        recipe.write("\n[expect.train]\nNormal = 15\n")
+    words = curate(tmp_path, tmp_path / "build", data=demo / "data", status=3)
+    assert "train, Normal: expected 15, found 14" in words
+    document = curate(tmp_path, tmp_path / "build", "--keep-ct", data=demo / "data")
+    assert document["departures"] == ["rule ct switched off"]

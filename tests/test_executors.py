@@ -1,0 +1,42 @@
+"""Pieces run in other processes, a bounded number at once, and a worker that dies is told."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.executors import open_executor, run_pieces
+
+
+def double(n: int) -> tuple[int, int]:
+    return 2 * n, os.getpid()
+
+
+def die(n: int) -> int:
+    if n == 3:
+        os._exit(9)
+    return n
+
+
+def test_every_piece_comes_back_with_its_result() -> None:
+    drawn = []
+
+    def pieces():
+        for n in range(20):
+            drawn.append(n)
+            yield n
+
+    with open_executor("local", 2) as pool:
+        done = {}
+        for piece, (result, process) in run_pieces(pool, double, pieces(), ahead=4):
+            assert process != os.getpid()
+            assert len(drawn) - len(done) <= 5, "more was drawn than may be in flight"
+            done[piece] = result
+    assert done == {n: 2 * n for n in range(20)}
+
+
+def test_a_worker_that_dies_is_told() -> None:
+    with pytest.raises(CxrbuildError, match="a worker process died"), open_executor("local", 1) as pool:
+        list(run_pieces(pool, die, range(6), ahead=2))
