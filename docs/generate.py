@@ -5,8 +5,10 @@ A test compares these pages with what this file would write, so that none of the
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import tomllib
 import types
 import typing
 from collections.abc import Container, Iterable, Iterator
@@ -47,6 +49,7 @@ def pages() -> dict[str, str]:
         "columns.md": _page("Columns", _columns()),
         "rules.md": _page("Rules and exclusions", _rules()),
         "declarations.md": _page("Declarations", _declarations()),
+        "floors.md": _page("Floors", _floors()),
     }
 
 
@@ -260,6 +263,29 @@ def _heading(place: str, annotation: Any) -> str:
     if outer is list:
         return f"`[[{place}]]`"
     return f"`[{place}.NAME]`" if outer is dict else f"`[{place}]`"
+
+
+def _floors() -> Iterator[str]:
+    yield (
+        "Every file of the program, floor by floor, in its own words. A file imports from lower floors only, "
+        "and none of one floor imports another of the same floor; import-linter holds this."
+    )
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    for number, layer in enumerate(project["tool"]["importlinter"]["contracts"][0]["layers"], 1):
+        names = [name.strip(" ()") for name in layer.replace(":", "|").split("|")]
+        yield f"## {number}. {', '.join(f'`{name}`' for name in names)}"
+        yield "\n".join(line for name in names for line in _files(name))
+
+
+def _files(name: str) -> Iterator[str]:
+    """Yield a line for a module, or for a package and each of its modules."""
+    package = DOCS.parent / "cxrbuild"
+    single = package / f"{name}.py"
+    files = [single] if single.is_file() else sorted((package / name).rglob("*.py"))
+    for path in files:
+        words = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+        shown = path.relative_to(package).as_posix()
+        yield f"- [`{shown}`](../cxrbuild/{shown}): {_prose(' '.join(words.replace('``', '`').split()))}"
 
 
 def _parts(annotation: Any) -> list[Any]:

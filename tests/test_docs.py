@@ -1,0 +1,274 @@
+"""The documentation is true: its code runs, its links lead somewhere, its generated pages are fresh.
+
+Every fenced block of README.md and docs/ is of one of these kinds, and any other is a fault:
+
+- ``bash`` and ``python`` run, in their order, in one folder for each document;
+- ``toml`` is written to the file that its first line names in a comment, for the blocks after it to read;
+- ``output`` is what the block before it prints;
+- ``text`` is neither code nor output.
+
+An HTML comment that begins with ``<!-- bash`` or ``<!-- python`` runs too: it makes what a reader has at hand
+already. The program that runs is this checkout's, but its catalogue declares the demo's small sources, served
+on the loopback, in place of the real ones: no block needs another network, and none is changed to run.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pandas as pd
+import pytest
+import tomli_w
+from command import CHECKOUT, run
+
+from cxrbuild.build.plan import MEMBERSHIP
+from cxrbuild.demo.upstream import make_upstream, serve_upstream
+
+MANIFEST = CHECKOUT / "manifests" / "covid19-cxr" / "1.0.0"
+RUN = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PAGES = [
+    *RUN,
+    *sorted(CHECKOUT.glob("manifests/**/*.md")),
+    CHECKOUT / "CHANGELOG.md",
+    CHECKOUT / "CONTRIBUTING.md",
+]
+BLOCK = re.compile(r"^(?:```(\w*)\n(.*?)^```|<!-- (bash|python)\n(.*?)^-->)$", re.MULTILINE | re.DOTALL)
+# These install or check the program itself. Running them here would take minutes and the network.
+NOT_RUN = ("pip install ", "make ", "git clone ")
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    code: str
+
+
+def blocks(page: Path) -> list[Block]:
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [Block(match[1] or match[3] or "", match[2] or match[4] or "") for match in found]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What a reader's shell has: the program, and sources that are small and near."""
+    root = tmp_path_factory.mktemp("world")
+    made, package = root / "made", root / "package" / "cxrbuild"
+    made.mkdir()
+    recipe = tomllib.loads(make_upstream(made).read_text(encoding="utf-8"))
+    shutil.copytree(CHECKOUT / "cxrbuild", package, ignore=shutil.ignore_patterns("__pycache__"))
+    kaggle_of(made / "upstream")
+    catalog = package / "catalog"
+    shipped = tomllib.loads((catalog / "recipes" / "covid19-cxr.toml").read_text(encoding="utf-8"))
+    with serve_upstream(made / "upstream") as address:
+        for path in (made / "declared").glob("*.t*"):
+            if path.suffix == ".toml" and path.stem != "recipe":
+                source = tomllib.loads(path.read_text(encoding="utf-8"))
+                suffix = "zip" if path.stem == "mooney" else "tar.gz"
+                source["download"]["url"] = f"{address}/{path.stem}.{suffix}"
+                if path.stem == "mooney":
+                    source["download"]["mirrors"] = {"kaggle": f"{address}/kaggle.zip"}
+                (catalog / "sources" / path.name).write_text(tomli_w.dumps(source), encoding="utf-8")
+            elif path.suffix != ".toml":
+                shutil.copy(path, catalog / "sources")
+        recipe |= {
+            "name": shipped["name"],
+            "version": shipped["version"],
+            "baseline": small_baseline(shipped),
+        }
+        recipe["sources"] = [name.removesuffix(".toml") for name in recipe["sources"]]
+        (catalog / "recipes" / "covid19-cxr.toml").write_text(tomli_w.dumps(recipe), encoding="utf-8")
+        shutil.copy(made / "declared" / "reviews.csv", catalog / "recipes")
+        yield {
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("CXRBUILD_", "KAGGLE_"))
+            },
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(package.parent),
+            "KAGGLE_CONFIG_DIR": str(root),
+            "HF_HOME": str(root / "huggingface"),
+            "HF_HUB_OFFLINE": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "COLUMNS": "80",
+            "UPSTREAM": str(made / "upstream"),
+        }
+
+
+def kaggle_of(upstream: Path) -> None:
+    """Make Kaggle's archive of the Mooney-like source: the same films, everything twice."""
+    with ZipFile(upstream / "mooney.zip") as mendeley, ZipFile(upstream / "kaggle.zip", "w") as kaggle:
+        for name in mendeley.namelist():
+            if name.startswith("chest_xray/"):
+                kaggle.writestr(name, mendeley.read(name))
+                kaggle.writestr(f"chest_xray/{name}", mendeley.read(name))
+
+
+def small_baseline(shipped: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe's baseline, made to train in a moment and to promise nothing."""
+    baseline: dict[str, Any] = shipped["baseline"] | {"epochs": 1, "batch": 32, "resamples": 20}
+    baseline.pop("gate")
+    baseline["network"] |= {
+        "blocks": [{"filters": 4, "convolutions": 1}],
+        "dense": [{"units": 4, "dropout": 0.0}],
+    }
+    return baseline
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    printed, exports = "", ""
+    for block in blocks(page):
+        if block.kind == "bash":
+            printed = ran(
+                ["bash", "-euo", "pipefail", "-c", exports + runnable(block.code)], environment, tmp_path
+            )
+            # A reader stays in one shell.
+            exports += "".join(re.findall(r"^export .*\n", block.code, re.MULTILINE))
+        elif block.kind == "python":
+            printed = ran([sys.executable, "-c", block.code], environment, tmp_path)
+        elif block.kind == "toml":
+            document = tomllib.loads(block.code)
+            assert document
+            first = block.code.split("\n", 1)[0]
+            if first.startswith("# ") and first.endswith(".toml"):
+                (tmp_path / first.removeprefix("# ")).write_text(block.code, encoding="utf-8")
+        elif block.kind == "output":
+            assert printed.strip() == block.code.strip()
+        else:
+            assert block.kind == "text", f"{page.name}: a block of the unknown kind {block.kind!r}"
+
+
+def runnable(code: str) -> str:
+    """Return the lines that run here; of the others check what can be checked."""
+    lines = code.splitlines(keepends=True)
+    for line in lines:
+        if line.startswith(NOT_RUN):
+            check_not_run(line)
+    return "".join(line for line in lines if not line.startswith(NOT_RUN))
+
+
+def ran(command: list[str], environment: dict[str, str], folder: Path) -> str:
+    """Run a block and return what it prints."""
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def check_not_run(line: str) -> None:
+    """Check what can be checked of a line that installs or checks the program."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+        assert set(words[1:]) <= set(targets), f"{line}: the Makefile has {targets}"
+    if words[0] == "pip":
+        extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        named = {
+            extra for word in words for part in re.findall(r"\[(.*)\]", word) for extra in part.split(",")
+        }
+        assert named <= extras.keys(), f"{line}: the extras are {sorted(extras)}"
+
+
+def test_generated_pages_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whoever writes the pages, in whatever terminal, gets the same.
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("CXRBUILD_DATA", "elsewhere")
+    spec = importlib.util.spec_from_file_location("generate", CHECKOUT / "docs" / "generate.py")
+    assert spec
+    assert spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for name, text in generate.pages().items():
+        assert (CHECKOUT / "docs" / name).read_text(encoding="utf-8") == text, (
+            f"stale: docs/{name}; run `make docs`"
+        )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(CHECKOUT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"`[^`\n]*`", "``", BLOCK.sub("", page.read_text(encoding="utf-8")))
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            dead.append(target)
+    assert not dead
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_linked_from_the_readme_or_another() -> None:
+    linked = {
+        (page.parent / path).resolve()
+        for page in PAGES
+        for path in re.findall(r"\]\(([^)#\s]+\.md)[^)]*\)", page.read_text(encoding="utf-8"))
+    }
+    assert set(PAGES) - linked <= {CHECKOUT / "README.md"}
+
+
+def test_architecture_says_what_each_dependency_is_for() -> None:
+    text = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "test"}
+    told = re.findall(r"^\| ([\w-]+) \| ([a-z0-9]*) ?\| \S.* \|$", text, re.MULTILINE)
+    needed = {(library_of(line), "") for line in project["dependencies"]}
+    needed |= {(library_of(line), extra) for extra, lines in extras.items() for line in lines}
+    assert set(told) - {("library", "extra")} == needed
+
+
+def library_of(requirement: str) -> str:
+    """Return the name of the library that a requirement asks for."""
+    return re.split(r"[^\w-]", requirement, maxsplit=1)[0]
+
+
+def test_manifest_readme_names_the_annotated_films() -> None:
+    with (CHECKOUT / "cxrbuild/catalog/reviews/covid_frontal.csv").open(
+        encoding="utf-8", newline=""
+    ) as stream:
+        seen = {(row["path"], row["note"]) for row in csv.DictReader(stream) if row["marks_finding"] == "yes"}
+    told = re.findall(
+        r"^\| `(images/[^`]+)` \| (.*) \|$", (MANIFEST / "README.md").read_text(encoding="utf-8"), re.M
+    )
+    assert len(told) == len(seen) == 29
+    assert set(told) == seen
+
+
+def test_manifest_readme_tells_its_columns_and_counts() -> None:
+    text = (MANIFEST / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^- `(\w+)`:", text, re.MULTILINE) == list(MEMBERSHIP)
+    manifest = pd.read_parquet(MANIFEST / "manifest.parquet")
+    found = manifest.groupby(["source", "label", "split"]).size()
+    rows = re.findall(r"^\| (\w+) \| ([\w-]+) \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)
+    told = {
+        (source, label, split): int(count.replace(",", ""))
+        for source, label, train, test in rows
+        for split, count in (("train", train), ("test", test))
+    }
+    assert told == found.to_dict()
+
+
+def test_manifest_readme_shows_the_plan(metadata_only: Path) -> None:
+    shown = next(block for block in blocks(MANIFEST / "README.md") if block.kind == "output")
+    planned = run("plan", "--as-pinned", "--data", metadata_only)
+    assert planned.status == 0, planned.err
+    assert planned.out.strip() == shown.code.strip()
