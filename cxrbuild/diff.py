@@ -191,7 +191,11 @@ def needed_version(old: str, bump: Bump | None) -> str:
     '1.5.0'
     """
     major, minor, patch = parse_version(old)
-    following = {"major": (major + 1, 0, 0), "minor": (major, minor + 1, 0), "patch": (major, minor, patch + 1)}
+    following = {
+        "major": (major + 1, 0, 0),
+        "minor": (major, minor + 1, 0),
+        "patch": (major, minor, patch + 1),
+    }
     return ".".join(str(n) for n in (following[bump] if bump else (major, minor, patch)))
 
 
@@ -210,7 +214,7 @@ def parse_version(version: str) -> tuple[int, int, int]:
     return int(major), int(minor), int(patch)
 
 
-def _told(rows: pd.DataFrame, change: object = "") -> pd.DataFrame:
+def _told(rows: pd.DataFrame, change: Sequence[str] | str = "") -> pd.DataFrame:
     told = rows.reset_index()[["image_id", "source", "label", "split"]]
     return told.assign(change=change).sort_values("image_id", ignore_index=True)
 
@@ -226,4 +230,4 @@ def _changes(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) 
         change = f"{column} " + was.astype("str").fillna("null") + " -> " + now.astype("str").fillna("null")
         words = words.mask(differs, words + "; " + change)
     words = words[words != ""].str.removeprefix("; ")
-    return _told(after.loc[words.index], words.to_numpy())
+    return _told(after.loc[words.index], words.tolist())

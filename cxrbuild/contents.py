@@ -1,0 +1,141 @@
+"""What a release holds, as its documents tell it: counted once, from the table and ``build.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.build.plan import exclusions
+from cxrbuild.catalog import Recipe
+from cxrbuild.records import PARTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the flow chart: how many images it left out, and why."""
+
+    name: str
+    sentence: str
+    reason: str
+    images: int
+    by_source: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a release holds.
+
+    Attributes
+    ----------
+    document
+        Its ``build.json``.
+    records
+        Its ledger: a row for every upstream image, ``withheld`` filled.
+    """
+
+    document: dict[str, Any]
+    records: pd.DataFrame
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe that it was built from, its rules switched."""
+        return Recipe.model_validate(self.document["recipe"] | {"folder": Path()})
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return str(self.document["dataset"]["name"])
+
+    @property
+    def version(self) -> str:
+        """The release's version."""
+        return str(self.document["dataset"]["version"])
+
+    @property
+    def policy(self) -> str:
+        """Whether it is public or private."""
+        return str(self.document["policy"])
+
+    @property
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """What is declared of each source."""
+        described: dict[str, dict[str, Any]] = self.document["declared_sources"]
+        return described
+
+    @cached_property
+    def kept(self) -> pd.DataFrame:
+        """The rows of the dataset."""
+        return self.records[self.records["exclusion"].isna()]
+
+    @cached_property
+    def embedded(self) -> pd.DataFrame:
+        """The rows of the dataset whose pixels are in the release."""
+        return self.kept[self.kept["withheld"].isna()]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that it has, in their order."""
+        return [part for part in PARTS if part in set(self.kept["split"])]
+
+    def count(self, rows: pd.DataFrame) -> dict[str, dict[str, int]]:
+        """Return for each class how many of some rows each part has."""
+        sizes = rows.groupby(["label", "split"]).size()
+        return {
+            label: {part: int(sizes.get((label, part), 0)) for part in self.parts}
+            for label in self.recipe.classes
+        }
+
+    def count_withheld(self) -> dict[str, int]:
+        """Return for each reason how many rows have no pixels here, most first."""
+        return {str(reason): int(n) for reason, n in self.kept["withheld"].value_counts().items()}
+
+    def count_by(self, column: str, rows: pd.DataFrame) -> dict[str, dict[str, int]]:
+        """Return for each value of a column, ``unknown`` where null, how many rows each class has."""
+        sizes = rows.groupby([rows[column].fillna("unknown"), "label"]).size()
+        values = rows[column].fillna("unknown").value_counts().index
+        return {
+            str(value): {label: int(sizes.get((value, label), 0)) for label in self.recipe.classes}
+            for value in values
+        }
+
+    def steps(self) -> list[Step]:
+        """Return the flow chart between ``upstream`` and ``kept``."""
+        sentences = {rule.name: rule.describe() for rule in self.recipe.rules}
+        reasons = exclusions(self.recipe)
+        return [
+            Step(
+                name=row["step"],
+                sentence=sentences.get(row["step"], ""),
+                reason=reasons.get(row["step"], ""),
+                images=row["all"],
+                by_source={source: row[source] for source in self.sources},
+            )
+            for row in self.document["funnel"]
+            if row["step"] not in ("upstream", "kept")
+        ]
+
+    def upstream(self) -> dict[str, int]:
+        """Return how many images each source has upstream."""
+        first = self.document["funnel"][0]
+        return {source: first[source] for source in self.sources}
+
+    def confounded(self) -> list[str]:
+        """Return in words which classes have sources of their own: a model can tell these instead."""
+        return [
+            f"Every {label} image is of {sources[0]}."
+            for label in self.recipe.classes
+            if len(sources := sorted(set(self.kept.loc[self.kept["label"] == label, "source"]))) == 1
+        ] + [
+            f"No source holds both {a} and {b}."
+            for i, a in enumerate(self.recipe.classes)
+            for b in self.recipe.classes[i + 1 :]
+            if not self._sources_of(a) & self._sources_of(b)
+        ]
+
+    def _sources_of(self, label: str) -> set[str]:
+        return set(self.kept.loc[self.kept["label"] == label, "source"])

@@ -1,0 +1,86 @@
+"""Whom each image is owed to, and how the release itself is cited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.catalog.license import read_licenses
+from cxrbuild.contents import Contents
+from cxrbuild.files import write_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What Creative Commons licences and Apache's ask to be said of changes.
+_CHANGES = {"copied": "none", "encoded": "converted to an 8-bit grey JPEG"}
+
+
+def write_attribution(path: Path, contents: Contents) -> None:
+    """Write ``ATTRIBUTION.csv``: for each image its licence, author or DOI, and what was changed."""
+    kept = contents.kept
+    titles = {name: licence.title for name, licence in read_licenses().items()}
+    table = kept[["image_id", "source", "source_path", "license"]].assign(
+        license_title=kept["license"].map(titles),
+        license_text=kept["license_text"],
+        attribution=kept["attribution"].fillna(_homepages(contents, kept)),
+        changes=kept["conversion"].map(_CHANGES),
+        embedded=kept["withheld"].isna().map({True: "yes", False: "no"}),
+    )
+    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _homepages(contents: Contents, kept: pd.DataFrame) -> pd.Series:
+    return kept["source"].map({name: source["homepage"] for name, source in contents.sources.items()})
+
+
+def write_citation(path: Path, contents: Contents) -> None:
+    """Write ``CITATION.cff``: https://github.com/citation-file-format/citation-file-format, 1.2.0."""
+    import yaml
+
+    recipe = contents.recipe
+    cited = [recipe.citation, *(source["citation"] for source in contents.sources.values())]
+    document: dict[str, Any] = {
+        "cff-version": "1.2.0",
+        "message": "Cite this dataset, and the works below that its images come from.",
+        "type": "dataset",
+        "title": f"{recipe.title}, version {contents.version}",
+        "version": contents.version,
+        "date-released": contents.document["date"],
+        "authors": [{"name": recipe.datasheet.creator}],
+        "references": [_reference(words) for words in cited if words],
+    }
+    if recipe.datasheet.keywords:
+        document["keywords"] = recipe.datasheet.keywords
+    if recipe.datasheet.homepage:
+        document["url"] = recipe.datasheet.homepage
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+    write_bytes(path, text.encode())
+
+
+def _reference(words: str) -> dict[str, Any]:
+    """Return a reference of `Authors: title`, as the declarations word it."""
+    authors, colon, title = words.partition(": ")
+    if not colon:
+        authors, title = "unknown", words
+    return {"type": "generic", "authors": [{"name": authors}], "title": title}
+
+
+def write_film_list(path: Path, contents: Contents) -> None:
+    """Write ``films.csv`` with the columns that torchxrayvision's ``COVID19_Dataset`` reads.
+
+    ``filename`` starts from a build's folder, where ``curate`` puts all films, withheld ones among them.
+    https://github.com/mlmed/torchxrayvision/blob/main/torchxrayvision/datasets.py
+    """
+    kept = contents.kept
+    table = kept[["image_id", "source", "split", "license"]].assign(
+        patientid=kept["group"],
+        offset="",
+        sex=kept["patient_sex"],
+        age=kept["patient_age"],
+        finding=kept["label"],
+        view=kept["view_position"],
+        modality=kept["modality"],
+        filename=kept["jpeg_path"],
+    )
+    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())

@@ -1,0 +1,265 @@
+"""Croissant 1.1: what the files are, what their columns mean, and what to know before use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxrbuild.contents import Contents
+from cxrbuild.files import sha256_of, write_json
+from cxrbuild.records import COLUMNS
+from cxrbuild.shards import shard_columns
+
+CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
+# As the specification gives it: https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_TYPES = {"text": "sc:Text", "integer": "sc:Integer", "number": "sc:Float", "boolean": "sc:Boolean"}
+_FORMATS = {".parquet": "application/x-parquet", ".csv": "text/csv", ".json": "application/json"}
+
+
+def write_croissant(path: Path, contents: Contents, files: Sequence[Path]) -> None:
+    """Write ``croissant.json``.
+
+    Parameters
+    ----------
+    path
+        The file, in the release's folder.
+    contents
+        What the release holds.
+    files
+        The files to name, with their SHA-256.
+    """
+    recipe, sheet = contents.recipe, contents.recipe.datasheet
+    root = path.parent
+    parts = [part for part in contents.parts if any((root / "data").glob(f"{part}-*.parquet"))]
+    licenses = sorted(set(contents.embedded["license"]))
+    document = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": CONFORMS_TO,
+        "name": contents.name,
+        "description": recipe.description.strip() or recipe.title,
+        "version": contents.version,
+        "license": [_license(name) for name in licenses] or ["NOASSERTION"],
+        "url": sheet.homepage or f"urn:dataset:{contents.name}:{contents.version}",
+        "creator": {"@type": "sc:Organization", "name": sheet.creator},
+        "datePublished": contents.document["date"],
+        "citeAs": recipe.citation or recipe.title,
+        "keywords": sheet.keywords or [contents.name],
+        "isLiveDataset": False,
+        **_responsible(contents),
+        "distribution": [*(_file(root, file) for file in files), *_file_sets(parts)],
+        "recordSet": [
+            *_enumerations(recipe.classes, parts),
+            *([_images(parts)] if parts else []),
+            _manifest(),
+        ],
+    }
+    write_json(path, document)
+
+
+def _license(name: str) -> str:
+    if name == "unknown":
+        return "NOASSERTION"
+    return name if name.startswith("LicenseRef-") else f"https://spdx.org/licenses/{name}"
+
+
+def _responsible(contents: Contents) -> dict[str, Any]:
+    """Return the fields of the RAI vocabulary: https://docs.mlcommons.org/croissant/docs/croissant-rai-spec.html."""
+    sheet = contents.recipe.datasheet
+    rules = [
+        f"{step.name}: {step.images:,} left out. {step.sentence or step.reason}" for step in contents.steps()
+    ]
+    raw = [f"{name}: {source['title']}, {source['homepage']}" for name, source in contents.sources.items()]
+    withheld = [f"{reason}: {images:,}" for reason, images in contents.count_withheld().items()]
+    fields = {
+        "rai:dataCollection": sheet.collection.strip(),
+        "rai:dataCollectionRawData": "; ".join(raw),
+        "rai:dataCollectionMissingData": "Pixels withheld, " + ", ".join(withheld) if withheld else "",
+        "rai:dataPreprocessingProtocol": [
+            *rules,
+            f"Converted to 8-bit grey JPEG, quality {contents.recipe.conversion.quality}.",
+        ],
+        "rai:dataAnnotationProtocol": [sheet.annotation.strip()] if sheet.annotation else [],
+        "rai:dataBiases": [*sheet.biases, *contents.confounded()],
+        "rai:dataLimitations": sheet.limitations,
+        "rai:dataUseCases": [*sheet.uses, *(f"Never for: {words}" for words in sheet.misuses)],
+        "rai:dataSocialImpact": sheet.social_impact.strip(),
+        "rai:personalSensitiveInformation": [sheet.sensitive.strip()] if sheet.sensitive else [],
+        "rai:dataReleaseMaintenancePlan": sheet.maintenance.strip(),
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def _file(root: Path, file: Path) -> dict[str, Any]:
+    name = file.relative_to(root).as_posix()
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "contentUrl": name,
+        "contentSize": f"{file.stat().st_size} B",
+        "encodingFormat": _FORMATS.get(file.suffix, "application/octet-stream"),
+        "sha256": sha256_of(file),
+    }
+
+
+def _file_sets(parts: Sequence[str]) -> list[dict[str, Any]]:
+    if not parts:
+        return []
+    return [
+        {
+            "@type": "cr:FileSet",
+            "@id": "shards",
+            "name": "shards",
+            "description": "Pixels, labels and the columns that training needs.",
+            "encodingFormat": "application/x-parquet",
+            "includes": [f"data/{part}-*.parquet" for part in parts],
+        }
+    ]
+
+
+def _enumerations(classes: Sequence[str], parts: Sequence[str]) -> list[dict[str, Any]]:
+    def field(record_set: str, name: str, kind: str, words: str) -> dict[str, Any]:
+        return {
+            "@type": "cr:Field",
+            "@id": f"{record_set}/{name}",
+            "name": name,
+            "description": words,
+            "dataType": kind,
+        }
+
+    labels = [{"classes/number": i, "classes/name": label} for i, label in enumerate(classes)]
+    sets = [
+        {
+            "@type": "cr:RecordSet",
+            "@id": "classes",
+            "name": "classes",
+            "description": "The classes and the numbers that stand for them.",
+            "key": {"@id": "classes/number"},
+            "field": [
+                field("classes", "number", "sc:Integer", "The number that stands in `label`."),
+                field("classes", "name", "sc:Text", "The class."),
+            ],
+            "data": labels,
+        }
+    ]
+    if parts:
+        sets.append({
+            "@type": "cr:RecordSet",
+            "@id": "splits",
+            "name": "splits",
+            "dataType": "cr:Split",
+            "description": "The parts that have pixels here.",
+            "key": {"@id": "splits/name"},
+            "field": [field("splits", "name", "sc:Text", "The part.")],
+            "data": [{"splits/name": part} for part in parts],
+        })  # fmt: skip
+    return sets
+
+
+def _images(parts: Sequence[str]) -> dict[str, Any]:
+    columns = {column.name: column for column in COLUMNS}
+
+    def field(name: str, kind: str, words: str, extract: dict[str, Any], **more: Any) -> dict[str, Any]:
+        source = {"fileSet": {"@id": "shards"}, "extract": extract}
+        source |= {"transform": more.pop("transform")} if "transform" in more else {}
+        return {
+            "@type": "cr:Field",
+            "@id": f"images/{name}",
+            "name": name,
+            "description": words,
+            "dataType": kind,
+            "source": source,
+            **more,
+        }
+
+    split = field(
+        "split",
+        "sc:Text",
+        "The part.",
+        {"fileProperty": "fullpath"},
+        # mlcroissant applies it a second time, to what it found the first time.
+        transform={"regex": f"^(?:data/)?({'|'.join(parts)})(?:-.+[.]parquet)?$"},
+        references={"field": {"@id": "splits/name"}},
+    )
+    image = field(
+        "image", "sc:ImageObject", "The film, an 8-bit JPEG of one channel.", {"column": "image"},
+        transform={"jsonPath": "bytes"},
+    )  # fmt: skip
+    label = field("label", "sc:Integer", "The class's number: see `classes`.", {"column": "label"})
+    rest = [
+        field(name, _TYPES[columns[name].kind], columns[name].description, {"column": name})
+        for name in shard_columns()
+    ]
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "images",
+        "name": "images",
+        "description": "A record for every image whose pixels are in this release.",
+        "field": [split, image, label, *rest],
+    }
+
+
+def _manifest() -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "manifest",
+        "name": "manifest",
+        "description": "A record for every image of the dataset, those without pixels here among them.",
+        "key": {"@id": "manifest/image_id"},
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"manifest/{column.name}",
+                "name": column.name,
+                "description": column.description,
+                "dataType": _TYPES[column.kind],
+                "source": {"fileObject": {"@id": "manifest.parquet"}, "extract": {"column": column.name}},
+            }
+            for column in COLUMNS
+        ],
+    }

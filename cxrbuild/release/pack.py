@@ -1,0 +1,250 @@
+"""Pack a build as a release."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.contents import Contents
+from cxrbuild.diff import Edition, parse_version
+from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.files import files_under, locked, read_json, sha256_of, write_bytes, write_json
+from cxrbuild.policy import Policy, withheld
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import read_records, write_records
+from cxrbuild.release.attribution import write_attribution, write_citation, write_film_list
+from cxrbuild.release.card import write_card
+from cxrbuild.release.changelog import changelog, check_version, find_previous
+from cxrbuild.release.croissant import write_croissant
+from cxrbuild.report import write_report
+from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
+from cxrbuild.verify import refuse_faults, verify
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUMS = "SHA256SUMS"
+
+
+def release(
+    build: Path,
+    version: str,
+    out: Path,
+    *,
+    policy: Policy = "public",
+    previous: Path | None = None,
+    progress: Progress = silent,
+) -> tuple[dict[str, Any], bool]:
+    """Pack a build as a release.
+
+    The same build, version and previous release give the same bytes. The date is that of
+    ``SOURCE_DATE_EPOCH``, else the recipe's.
+
+    Parameters
+    ----------
+    build
+        A finished build.
+    version
+        The release's version, MAJOR.MINOR.PATCH.
+    out
+        The release's folder: a new one, or one that holds this very release.
+    policy
+        ``public`` embeds what may be passed on, ``private`` everything.
+    previous
+        The release before, unless it stands beside ``out`` or is published.
+    progress
+        Told how far each stage is.
+
+    Returns
+    -------
+    tuple
+        The release's ``build.json``, and whether anything was written: a release that is there already with
+        the same bytes stays as it is.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no build, or another release is in the folder.
+    CheckError
+        The version is too small a step, or the build is not what it says.
+    """
+    parse_version(version)
+    document = _read_build(build)
+    name = document["dataset"]["name"]
+    if "tfrecord" in document["formats"]:
+        require_tensorflow("packing TFRecord")
+    manifest = read_records(build / "manifest.parquet")
+    before = previous or find_previous(name, version, out)
+    classes = list(document["recipe"]["labels"])
+    found = check_version(name, version, Edition(str(build), manifest, classes), before)
+    document = _document(document, version, policy, manifest)
+    contents = Contents(document, _with_withheld(read_records(build / "ledger.parquet"), policy))
+    # Beside the release, so that it can be moved into place in one step.
+    workshop = out.parent / f".{out.name}.part"
+    try:
+        with locked(workshop):
+            staging = workshop / out.name
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir()
+            words = changelog(version, document["date"], before, found)
+            _write(build, staging, contents, words, progress)
+            refuse_faults(verify(staging, progress=progress), build)
+            written = _put(staging, out)
+            shutil.rmtree(workshop)
+            return document, written
+    except CheckError:
+        shutil.rmtree(workshop)
+        raise
+
+
+def _read_build(build: Path) -> dict[str, Any]:
+    path = build / "build.json"
+    if not path.is_file():
+        raise CxrbuildError(
+            "no finished build", where=build, expected="a folder with build.json",
+            todo="Run `cxrbuild curate`, or name the build with --build",
+        )  # fmt: skip
+    document: dict[str, Any] = read_json(path)
+    if "policy" in document:
+        raise CxrbuildError("this is a release, no build", where=build, todo="Name the build it was made of")
+    if not isinstance(document, dict) or "declared_sources" not in document:
+        raise CxrbuildError(
+            "the build is of an older cxrbuild",
+            where=path,
+            todo="Run `cxrbuild curate` again, in a new folder",
+        )
+    for name in ("ledger.parquet", "manifest.parquet"):
+        wanted = document["files"][name]["sha256"]
+        if not (build / name).is_file() or (digest := sha256_of(build / name)) != wanted:
+            raise CheckError(
+                "the file is not as it was built", where=build / name, expected=f"SHA-256 {wanted}",
+                found=digest if (build / name).is_file() else "no file", todo="Run `cxrbuild curate` again",
+            )  # fmt: skip
+    return document
+
+
+def _document(build: dict[str, Any], version: str, policy: Policy, manifest: pd.DataFrame) -> dict[str, Any]:
+    """Return the release's ``build.json``: the build's, without the hashes of its files."""
+    reasons = withheld(manifest, policy).value_counts()
+    told = {key: value for key, value in build.items() if key != "files"}
+    return told | {
+        "dataset": build["dataset"] | {"version": version},
+        "policy": policy,
+        "date": _date(build["recipe"].get("date")),
+        "withheld": {str(reason): int(n) for reason, n in reasons.items()},
+    }
+
+
+def _date(declared: str | None) -> str:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch:
+        try:
+            return datetime.fromtimestamp(int(epoch), UTC).date().isoformat()
+        except (ValueError, OverflowError, OSError):
+            raise CxrbuildError(
+                "not a time", where="environment variable SOURCE_DATE_EPOCH",
+                expected="seconds since 1970: https://reproducible-builds.org/specs/source-date-epoch/",
+                found=epoch,
+            ) from None  # fmt: skip
+    if declared is None:
+        raise CxrbuildError(
+            "the release has no date", where="the recipe's `date`",
+            todo='Write `date = "YYYY-MM-DD"` into the recipe and curate again, or set SOURCE_DATE_EPOCH: '
+            "the clock is not asked, so that the same build gives the same release on every day",
+        )  # fmt: skip
+    return declared
+
+
+def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    kept = ledger["exclusion"].isna()
+    ledger = ledger.copy()
+    ledger.loc[kept, "withheld"] = withheld(ledger[kept], policy)
+    return ledger
+
+
+def _write(build: Path, root: Path, contents: Contents, words: str, progress: Progress) -> None:
+    """Write every file of the release, ``SHA256SUMS`` last."""
+    write_records(root / "ledger.parquet", contents.records)
+    write_records(root / "manifest.parquet", contents.kept)
+    shards = _write_shards(build, root, contents, progress)
+    outcomes = _copy_outcomes(build, root)
+    tfds = next((root / "tfds").glob("*/*/"), None) if (root / "tfds").is_dir() else None
+    write_attribution(root / "ATTRIBUTION.csv", contents)
+    write_film_list(root / "films.csv", contents)
+    write_citation(root / "CITATION.cff", contents)
+    write_bytes(root / "CHANGELOG.md", words.encode())
+    write_json(root / "build.json", contents.document)
+    parquet = [path for path in shards if path.suffix == ".parquet"]
+    write_card(
+        root / "README.md",
+        contents,
+        splits=_splits(parquet),
+        download_size=sum(path.stat().st_size for path in parquet),
+        tfds=tfds.relative_to(root).as_posix() if tfds else None,
+        audit="audit" in outcomes,
+        baseline="baseline" in outcomes,
+    )
+    tables = [root / name for name in ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "films.csv")]
+    write_croissant(root / "croissant.json", contents, [*sorted(shards), *tables])
+    write_report(root / "report.html", contents, build, outcomes)
+    files = sorted(Path(entry.path).relative_to(root).as_posix() for entry in files_under(root))
+    sums = "".join(f"{sha256_of(root / name)}  {name}\n" for name in files)
+    write_bytes(root / SUMS, sums.encode())
+
+
+def _write_shards(build: Path, root: Path, contents: Contents, progress: Progress) -> list[Path]:
+    recipe = contents.recipe
+    shards = lay_out(contents.embedded)
+    paths = write_parquet(shards, build, recipe.classes, progress, out=root)
+    if "tfrecord" in contents.document["formats"]:
+        paths += write_tfrecord(
+            shards, build, recipe.classes, name=recipe.name, version=contents.version, out=root,
+            description=recipe.description.strip(), citation=recipe.citation or "", progress=progress,
+        )  # fmt: skip
+    return paths
+
+
+def _copy_outcomes(build: Path, root: Path) -> dict[str, Any]:
+    """Copy the outcome of the audit and of the baseline, where there is one, and return both."""
+    outcomes = {}
+    for name, path in (("audit", build / "audit.json"), ("baseline", build / "baseline" / "metrics.json")):
+        if path.is_file():
+            outcomes[name] = read_json(path)
+            write_bytes(root / f"{name}.json", path.read_bytes())
+    return outcomes
+
+
+def _splits(parquet: list[Path]) -> dict[str, dict[str, int]]:
+    """Return for each part the rows of its shards and their uncompressed bytes."""
+    import pyarrow.parquet as pq
+
+    splits: dict[str, dict[str, int]] = {}
+    for path in parquet:
+        split = splits.setdefault(path.name.split("-")[0], {"num_bytes": 0, "num_examples": 0})
+        metadata = pq.read_metadata(path)
+        split["num_bytes"] += sum(
+            metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)
+        )
+        split["num_examples"] += metadata.num_rows
+    return splits
+
+
+def _put(staging: Path, out: Path) -> bool:
+    """Move the release into place; one that is there with the same bytes stays."""
+    if out.exists():
+        there = out / SUMS
+        if not out.is_dir() or (any(out.iterdir()) and not there.is_file()):
+            raise CxrbuildError("something else is there", where=out, todo="Name another folder with --out")
+        if there.is_file():
+            if there.read_bytes() == (staging / SUMS).read_bytes():
+                return False
+            raise CxrbuildError(
+                "another release is there, and a release never changes", where=out,
+                todo="Name a later version or another folder, or remove it if nobody has it yet",
+            )  # fmt: skip
+        out.rmdir()
+    staging.replace(out)
+    return True

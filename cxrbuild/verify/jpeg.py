@@ -1,0 +1,47 @@
+"""Whether a JPEG decodes and is what its row says."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+_TOLD = ("jpeg_sha256", "jpeg_bytes", "width", "height")
+
+
+def check_jpeg(data: bytes, row: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a JPEG.
+
+    Parameters
+    ----------
+    data
+        Its bytes.
+    row
+        The image's row; ``jpeg_sha256``, ``jpeg_bytes``, ``width`` and ``height`` are checked where known.
+    """
+    import pandas as pd
+    from PIL import Image
+
+    row = {name: row[name] for name in _TOLD if name in row and not pd.isna(row[name])}
+    wrong = []
+    if "jpeg_sha256" in row and (digest := hashlib.sha256(data).hexdigest()) != row["jpeg_sha256"]:
+        wrong.append(
+            f"its pixels are not the manifest's: jpeg_sha256 is {row['jpeg_sha256']}, found {digest}"
+        )
+    if "jpeg_bytes" in row and len(data) != row["jpeg_bytes"]:
+        wrong.append(f"jpeg_bytes is {row['jpeg_bytes']}, found {len(data)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+                image.load()
+                mode, size = image.mode, image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return [*wrong, f"does not decode: {error}"]
+    if mode != "L":
+        wrong.append(f"is of mode {mode}, not 8-bit with one channel")
+    if "width" in row and "height" in row and size != (row["width"], row["height"]):
+        wrong.append(f"is of {size[0]} x {size[1]} pixels, its row says {row['width']} x {row['height']}")
+    return wrong

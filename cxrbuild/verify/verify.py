@@ -1,0 +1,201 @@
+"""Find out what a folder is, and check all of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cxrbuild.catalog.published import published_manifest
+from cxrbuild.contents import Contents
+from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.files import read_json
+from cxrbuild.progress import Progress, silent
+from cxrbuild.verify.card import check_card
+from cxrbuild.verify.croissant import check_croissant
+from cxrbuild.verify.fault import Fault
+from cxrbuild.verify.images import check_images
+from cxrbuild.verify.lists import check_citation, check_lists
+from cxrbuild.verify.shards import check_parquet, check_tfrecord
+from cxrbuild.verify.sums import SUMS, check_files, read_sums
+from cxrbuild.verify.tables import check_release, check_tables, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What manifest a folder of bare images is checked against unless another is named.
+DEFAULT_MANIFEST = "covid19-cxr/1.0.0"
+# Faults of one file that an error tells; all of them are in its attribute and with --json.
+_MOST = 25
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was checked, and what is wrong with it.
+
+    Attributes
+    ----------
+    kind
+        What the folder is.
+    name
+        The dataset and its version, or the manifest that images were checked against.
+    files, images
+        How many were checked.
+    unpinned
+        The sources that are not proven to be the pinned version: no fault, but a reader should know.
+    faults
+        All that is wrong.
+    """
+
+    kind: Literal["release", "build", "images"]
+    name: str
+    files: int
+    images: int
+    unpinned: list[str]
+    faults: list[Fault]
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it for JSON."""
+        return asdict(self)
+
+
+def verify(folder: Path, *, manifest: str | None = None, progress: Progress = silent) -> Verified:
+    """Check a release, a build, or a folder of bare images.
+
+    All faults are found at once. Pixels stream: 64 films are in memory at a time, beside the tables.
+
+    Parameters
+    ----------
+    folder
+        What to check: with ``SHA256SUMS`` a release, with ``build.json`` a build, else bare images.
+    manifest
+        What to check bare images against: a ``manifest.parquet``, or a published name; default
+        ``covid19-cxr/1.0.0``. Only that of a release or build knows pixels.
+    progress
+        Told how far each check is.
+
+    Raises
+    ------
+    CxrbuildError
+        There is nothing to check.
+    """
+    if not folder.is_dir():
+        raise CxrbuildError("no such folder", where=folder)
+    if manifest is None and (folder / "build.json").is_file():
+        return _verify_packed(folder, progress)
+    if manifest is None and (folder / SUMS).is_file():
+        sums_only: list[Fault] = [Fault("build.json", None, "is missing")]
+        have = check_files(folder, read_sums(folder, sums_only), progress, sums_only, only_these=True)
+        return Verified("release", folder.name, len(have), 0, [], sums_only)
+    return _verify_images(folder, manifest or DEFAULT_MANIFEST, progress)
+
+
+def refuse_faults(verified: Verified, where: Path) -> None:
+    """Refuse what has faults.
+
+    Raises
+    ------
+    CheckError
+        There are faults; the words name each, the first of each file where there are very many.
+    """
+    if not verified.faults:
+        return
+    by_file: dict[str, list[Fault]] = {}
+    for fault in verified.faults:
+        by_file.setdefault(fault.file, []).append(fault)
+    lines = []
+    for file, faults in by_file.items():
+        lines += [f"  {fault}" for fault in faults[:_MOST]]
+        if len(faults) > _MOST:
+            lines.append(f"  {file}: and {len(faults) - _MOST:,} more faults; --json has all")
+    count = f"{len(verified.faults):,} faults" if len(verified.faults) != 1 else "1 fault"
+    raise CheckError(f"{count} in this {verified.kind}\n" + "\n".join(lines), where=where)
+
+
+def _verify_images(folder: Path, name: str, progress: Progress) -> Verified:
+    import pyarrow.parquet as pq
+
+    path = Path(name) if Path(name).is_file() else published_manifest(name)
+    if not path.is_file():
+        raise CxrbuildError(
+            "no such manifest", where=name, expected="a manifest.parquet, or a published name such as "
+            + DEFAULT_MANIFEST,
+        )  # fmt: skip
+    rows = pq.read_table(path).to_pandas()
+    faults: list[Fault] = []
+    found = check_images(folder, folder, rows, progress, faults)
+    if not found:
+        raise CxrbuildError(
+            "nothing to check here", where=folder,
+            expected="a release (with SHA256SUMS), a build (with build.json), or images of the manifest "
+            f"{name}, each named IMAGE_ID.jpg",
+        )  # fmt: skip
+    return Verified("images", name, found, found, [], faults)
+
+
+def _verify_packed(folder: Path, progress: Progress) -> Verified:
+    """Check a release or a build: both have tables, shards and ``build.json``."""
+    faults: list[Fault] = []
+    document = _read_document(folder, faults)
+    released = "policy" in document or (folder / SUMS).is_file()
+    if released:
+        sums = read_sums(folder, faults)
+    else:
+        sums = {name: entry["sha256"] for name, entry in document.get("files", {}).items()}
+    hashes = check_files(folder, sums, progress, faults, only_these=released)
+    ledger, manifest = (read_table(folder, name, faults) for name in ("ledger.parquet", "manifest.parquet"))
+    images = 0
+    dataset = document.get("dataset", {})
+    if manifest is not None and ledger is not None and document:
+        images = len(manifest)
+        check_tables(document, ledger, manifest, faults)
+        if not released:
+            check_images(folder / "images", folder, manifest, progress, faults)
+        contents = Contents(document, ledger)
+        splits = _check_shards(folder, manifest, contents.recipe.classes, progress, faults)
+        if released:
+            check_release(document, manifest, faults)
+            check_card(folder, contents, splits, faults)
+            check_lists(folder, contents, faults)
+            check_citation(folder, contents, faults)
+            check_croissant(folder, contents, hashes, faults)
+    return Verified(
+        kind="release" if released else "build",
+        name=f"{dataset.get('name')} {dataset.get('version')}",
+        files=len(hashes),
+        images=images,
+        unpinned=document.get("unpinned", []),
+        faults=faults,
+    )
+
+
+def _check_shards(
+    folder: Path, manifest: pd.DataFrame, classes: list[str], progress: Progress, faults: list[Fault]
+) -> dict[str, dict[str, int]]:
+    rows = manifest.drop_duplicates("image_id").set_index("image_id", drop=False)
+    embedded = rows[rows["withheld"].isna()]
+    splits: dict[str, dict[str, int]] = {}
+    if (folder / "data").is_dir():
+        splits = check_parquet(folder, embedded, classes, progress, faults)
+    if (folder / "tfds").is_dir():
+        check_tfrecord(folder, embedded, classes, progress, faults)
+    if len(embedded) and not any((folder / name).is_dir() for name in ("data", "tfds")):
+        faults.append(Fault("data", None, "there are no shards"))
+    return splits
+
+
+def _read_document(folder: Path, faults: list[Fault]) -> dict[str, Any]:
+    """Return ``build.json``, nothing where it cannot be used."""
+    needed = ["dataset", "recipe", "declared_sources", "counts", "funnel", "groups_across", "unpinned"]
+    if (folder / SUMS).is_file():
+        needed += ["policy", "date", "withheld"]
+    try:
+        document: dict[str, Any] = read_json(folder / "build.json")
+        lacking = [key for key in needed if key not in document]
+    except (CxrbuildError, TypeError) as error:
+        faults.append(Fault("build.json", None, f"cannot be read: {error}"))
+        return {}
+    if lacking:
+        faults.append(Fault("build.json", None, f"has no {', '.join(lacking)}"))
+        return {}
+    return document
