@@ -1,15 +1,115 @@
-"""The page."""
+"""The page: what the dataset holds, in one HTML file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.contents import Contents
 from cxrbuild.files import write_bytes
+from cxrbuild.policy import WITHHELD
+from cxrbuild.report.chart import COLOURS, bars, histogram
+from cxrbuild.report.films import contact_sheet
+from cxrbuild.report.flow import flow_chart
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FILMS = 24
+_AGES = tuple(range(0, 105, 5))
 
 
 def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[str, Any]) -> None:
-    """Write ``report.html``."""
-    write_bytes(path, b"<html></html>")
+    """Write ``report.html``: one file with no address outside itself.
+
+    Only films that the release embeds are shown, none with a name or birth date.
+
+    Parameters
+    ----------
+    path
+        The file.
+    contents
+        What the release holds.
+    build
+        The build that has the JPEGs.
+    outcomes
+        The outcome of the ``audit`` and of the ``baseline``, where there is one.
+
+    Raises
+    ------
+    CheckError
+        A JPEG of the build cannot be read.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("cxrbuild.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"n": lambda number: f"{number:,}", "figure": _figure}
+    classes, kept = contents.recipe.classes, contents.kept
+    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(classes)}
+    words = environment.get_template("report.html.j2").render(
+        c=contents,
+        colours=colours,
+        flow=Markup(flow_chart(contents)),  # noqa: S704  every word in it is escaped
+        all=contents.count(kept),
+        embedded=contents.count(contents.embedded),
+        by_source=contents.count_by("source", kept),
+        by_view=contents.count_by("view_position", kept),
+        by_sex=contents.count_by("patient_sex", kept),
+        charts=_charts(contents, colours),
+        sheets={
+            label: contact_sheet(contents.embedded[contents.embedded["label"] == label], build, _FILMS)
+            for label in classes
+        },
+        reasons=WITHHELD,
+        audit=outcomes.get("audit"),
+        baseline=outcomes.get("baseline"),
+    )
+    write_bytes(path, words.encode())
+
+
+def _figure(value: float | None) -> str:
+    """Return a measured figure as text, a dash where there is none."""
+    return "\N{EN DASH}" if value is None else f"{value:.4g}"
+
+
+def _charts(contents: Contents, colours: Mapping[str, str]) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    kept = contents.kept
+    sides = _edges(kept[["width", "height"]].min(axis=1))
+    charts: dict[str, Any] = {"sides": {}, "ages": {}, "mix": {}}
+    for label in contents.recipe.classes:
+        rows = kept[kept["label"] == label]
+        side = rows[["width", "height"]].min(axis=1)
+        charts["sides"][label] = Markup(  # noqa: S704  every word in it is escaped
+            histogram(side, sides, colours[label], "px", f"Shorter side of {label} images")
+        )
+        if rows["patient_age"].notna().any():
+            charts["ages"][label] = Markup(  # noqa: S704
+                histogram(rows["patient_age"], _AGES, colours[label], "years", f"Ages of {label}")
+            )
+    for source, counts in contents.count_by("source", kept).items():
+        charts["mix"][source] = Markup(bars(counts, colours, f"Classes of {source}"))  # noqa: S704
+    charts["ages_known"] = {
+        label: int(kept.loc[kept["label"] == label, "patient_age"].notna().sum())
+        for label in contents.recipe.classes
+    }
+    return charts
+
+
+def _edges(values: pd.Series) -> list[float]:
+    """Return some 24 round edges from 0 to the greatest value."""
+    import math
+
+    most = float(values.max()) if len(values) else 1.0
+    step = 10 ** math.floor(math.log10(max(most / 24, 1)))
+    step = next(step * k for k in (1, 2, 5, 10) if step * k * 24 >= most)
+    return [step * i for i in range(math.ceil(most / step) + 1)]

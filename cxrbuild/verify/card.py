@@ -68,9 +68,11 @@ def _check_front(
     names = list(features["label"]["class_label"]["names"].values())
     if names != contents.recipe.classes:
         faults.append(Fault(CARD, "features", f"label has the names {names}, not {contents.recipe.classes}"))
-    for entry in front["configs"][0]["data_files"]:
-        if not any(folder.glob(entry["path"])) or entry["split"] not in splits:
-            faults.append(Fault(CARD, f"split {entry['split']}", f"no shard fits {entry['path']}"))
+    faults += [
+        Fault(CARD, f"split {entry['split']}", f"no shard fits {entry['path']}")
+        for entry in front["configs"][0]["data_files"]
+        if not any(folder.glob(entry["path"])) or entry["split"] not in splits
+    ]
 
 
 def _check_tables(contents: Contents, tables: list[_Table], faults: list[Fault]) -> None:

@@ -142,8 +142,9 @@ def _check_schema(name: str, arrow: Any, classes: list[str], faults: list[Fault]
     due |= {column: str(schema().field(column).type) for column in shard_columns()}
     found = {field.name: str(field.type) for field in arrow}
     wrong = [column for column in due if found.get(column) != due[column]]
-    for column in wrong:
-        faults.append(Fault(name, column, f"is of type {found.get(column, 'none')}, not {due[column]}"))
+    faults += [
+        Fault(name, column, f"is of type {found.get(column, 'none')}, not {due[column]}") for column in wrong
+    ]
     try:
         features = json.loads(arrow.metadata[b"huggingface"])["info"]["features"]
         told = features["label"]["names"]
@@ -217,8 +218,8 @@ def _same(wanted: Any, found: Any) -> bool:
 
 
 def _check_seen(folder: str, embedded: pd.DataFrame, seen: set[str], faults: list[Fault]) -> None:
-    for image in embedded.index:
-        if image not in seen:
-            faults.append(
-                Fault(folder, str(image), "is in no shard; the manifest says that its pixels are here")
-            )
+    faults += [
+        Fault(folder, str(image), "is in no shard; the manifest says that its pixels are here")
+        for image in embedded.index
+        if image not in seen
+    ]

@@ -49,8 +49,8 @@ def check_tables(
     """Check the rows of both tables, that they agree, and that ``build.json`` counts them rightly."""
     classes = list(document["recipe"]["labels"])
     for name, table in (("ledger.parquet", ledger), ("manifest.parquet", manifest)):
-        for image in table.loc[table["image_id"].duplicated(), "image_id"]:
-            faults.append(Fault(name, str(image), "stands here twice"))
+        twice = table.loc[table["image_id"].duplicated(), "image_id"]
+        faults += [Fault(name, image, "stands here twice") for image in twice]
     _check_words(manifest, classes, faults)
     _check_agreement(ledger, manifest, faults)
     across = manifest.groupby("group")["split"].agg(lambda found: sorted(set(found.fillna("none"))))
@@ -109,19 +109,18 @@ def _check_words(manifest: pd.DataFrame, classes: list[str], faults: list[Fault]
     for image, path in zip(wrong["image_id"], wrong["jpeg_path"], strict=True):
         faults.append(Fault(name, image, f"jpeg_path is {_word(path)}, which is not its part and class"))
     for column in ("source", "source_path", "group", "jpeg_sha256", "jpeg_bytes", "width", "height"):
-        for image in manifest.loc[manifest[column].isna(), "image_id"]:
-            faults.append(Fault(name, image, f"{column} is null"))
-    for image in manifest.loc[manifest["exclusion"].notna(), "image_id"]:
-        faults.append(Fault(name, image, "is kept and has an exclusion"))
+        unknown = manifest.loc[manifest[column].isna(), "image_id"]
+        faults += [Fault(name, image, f"{column} is null") for image in unknown]
+    excluded = manifest.loc[manifest["exclusion"].notna(), "image_id"]
+    faults += [Fault(name, image, "is kept and has an exclusion") for image in excluded]
 
 
 def _check_agreement(ledger: pd.DataFrame, manifest: pd.DataFrame, faults: list[Fault]) -> None:
     kept = ledger[ledger["exclusion"].isna()].drop_duplicates("image_id").set_index("image_id")
     rows = manifest.drop_duplicates("image_id").set_index("image_id")
-    for image in kept.index.difference(rows.index):
-        faults.append(Fault("manifest.parquet", str(image), "is missing; the ledger keeps it"))
-    for image in rows.index.difference(kept.index):
-        faults.append(Fault("ledger.parquet", str(image), "is not kept; the manifest has it"))
+    lost, stray = kept.index.difference(rows.index), rows.index.difference(kept.index)
+    faults += [Fault("manifest.parquet", str(i), "is missing; the ledger keeps it") for i in lost]
+    faults += [Fault("ledger.parquet", str(i), "is not kept; the manifest has it") for i in stray]
     both = rows.index.intersection(kept.index)
     for column in rows.columns:
         a, b = rows.loc[both, column], kept.loc[both, column]

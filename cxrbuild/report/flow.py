@@ -1,0 +1,86 @@
+"""The flow chart: from upstream's images to the parts, as a paper prints it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from cxrbuild.contents import Contents
+
+# Narrow, so that the words can still be read on a phone.
+_WIDTH = 400
+_MAIN, _SIDE = (8, 150), (186, 206)
+_LINE, _PAD, _GAP = 15, 9, 14
+
+
+def flow_chart(contents: Contents) -> str:
+    """Return the flow chart as an SVG."""
+    upstream = contents.upstream()
+    steps = [step for step in contents.steps() if step.images]
+    drawn: list[str] = []
+    left = len(contents.records)
+    y = _box(drawn, _MAIN, 0, [f"{left:,} upstream", *(f"{n:,} {name}" for name, n in upstream.items())])
+    for step in steps:
+        parts = [f"{n:,} {name}" for name, n in step.by_source.items() if n]
+        words = _wrapped(", ".join(parts), 34) if len(parts) > 1 else []
+        only = f" ({next(n for n, k in step.by_source.items() if k)})" if len(parts) == 1 else ""
+        top = y + _GAP
+        bottom = _box(drawn, _SIDE, top, [f"{step.images:,} {step.name}{only}", *words], kind="out")
+        left -= step.images
+        middle = (top + bottom) / 2
+        drawn.append(_line(_centre(_MAIN), y, _centre(_MAIN), bottom))
+        drawn.append(_arrow(_centre(_MAIN), middle, _SIDE[0], middle))
+        y = bottom
+    top = y + _GAP + 6
+    drawn.append(_arrow(_centre(_MAIN), y, _centre(_MAIN), top))
+    y = kept = _box(drawn, _MAIN, top, [f"{left:,} kept"], kind="kept")
+    hidden = sum(contents.count_withheld().values())
+    if hidden:
+        words = [f"{hidden:,} of them without pixels", "in this release"]
+        bottom = _box(drawn, _SIDE, top - 4, words, kind="note")
+        drawn.append(_line(_MAIN[0] + _MAIN[1], (top + y) / 2, _SIDE[0], (top + y) / 2, dashed=True))
+        y = max(y, bottom)
+    counts = contents.count(contents.kept)
+    width = (_WIDTH - 16 - 8 * (len(contents.parts) - 1)) // max(len(contents.parts), 1)
+    top, lowest = y + 2 * _GAP, y
+    for i, part in enumerate(contents.parts):
+        place = (8 + i * (width + 8), width)
+        total = sum(row[part] for row in counts.values())
+        words = [f"{total:,} {part}", *(f"{row[part]:,} {label}" for label, row in counts.items())]
+        drawn.append(_arrow(_centre(_MAIN), kept, _centre(place), top))
+        lowest = max(lowest, _box(drawn, place, top, words, kind="kept"))
+    title = f"{len(contents.records):,} images upstream, {left:,} kept"
+    return (
+        f'<svg class="flow" viewBox="0 0 {_WIDTH} {lowest + 2:.0f}" role="img" aria-label="{title}">'
+        '<defs><marker id="head" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M0 0L6 3L0 6z" class="head"/></marker></defs>' + "".join(drawn) + "</svg>"
+    )
+
+
+def _box(drawn: list[str], place: tuple[int, int], top: float, words: list[str], kind: str = "main") -> float:
+    """Draw a box with a heavy first line, and return where it ends."""
+    x, width = place
+    height = 2 * _PAD + _LINE * len(words) - 3
+    drawn.append(f'<rect class="{kind}" x="{x}" y="{top + 1:.0f}" width="{width}" height="{height}" rx="5"/>')
+    for i, line in enumerate(words):
+        weight = ' class="first"' if i == 0 else ""
+        drawn.append(f'<text{weight} x="{x + 9}" y="{top + _PAD + 11 + i * _LINE:.0f}">{escape(line)}</text>')
+    return top + height + 1
+
+
+def _centre(place: tuple[int, int]) -> float:
+    return place[0] + place[1] / 2
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, *, dashed: bool = False) -> str:
+    dash = ' stroke-dasharray="3 3"' if dashed else ""
+    return f'<path class="way" d="M{x1:.0f} {y1:.0f}L{x2:.0f} {y2:.0f}"{dash}/>'
+
+
+def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<path class="way" d="M{x1:.0f} {y1:.0f}L{x2:.0f} {y2:.0f}" marker-end="url(#head)"/>'
+
+
+def _wrapped(words: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(words, width)
