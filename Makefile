@@ -20,7 +20,7 @@ docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.test
-	$(BIN)/python tests/benchmarks/bench_curate.py
+	$(BIN)/python tests/benchmarks/bench_curate.py --data $(or $(DATA),data)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -264,3 +264,101 @@ def test_counts_that_differ_from_what_is_expected_fail(demo: Path, tmp_path: Pat
     assert "train, Normal: expected 15, found 14" in words
     document = curate(tmp_path, tmp_path / "build", "--keep-ct", data=demo / "data")
     assert document["departures"] == ["rule ct switched off"]
+
+
+def test_a_hospitals_dicom_films_become_a_dataset(tmp_path: Path) -> None:
+    import numpy as np
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+    films = tmp_path / "films"
+    for number in range(12):
+        film = Dataset()
+        film.file_meta = FileMetaDataset()
+        film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        film.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+        film.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        film.PatientID, film.PatientName, film.PatientAge = f"MRN{number // 2}", "Doe^Jane", "061Y"
+        film.Modality, film.ViewPosition = "DX", "LL" if number == 11 else "PA"
+        film.BurnedInAnnotation = "YES" if number == 10 else "NO"
+        film.PhotometricInterpretation, film.SamplesPerPixel = "MONOCHROME1", 1
+        film.Rows, film.Columns = 40, 30
+        film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 12, 11, 0
+        film.WindowCenter, film.WindowWidth = 2048, 4096
+        pixels = np.linspace(0, 4095, 1200).reshape(40, 30) + number
+        film.PixelData = pixels.clip(0, 4095).astype("<u2").tobytes()
+        path = films / ("sick" if number % 4 < 2 else "well") / f"{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        film.save_as(path, enforce_file_format=True)
+    (tmp_path / "hospital.toml").write_text(
+        """name = "hospital"
+title = "A hospital"
+license = "LicenseRef-internal"
+
+[reader]
+kind = "dicom"
+pattern = '^(?P<folder>[^/]+)/'
+
+[columns.finding]
+from = "folder"
+"""
+    )
+    (tmp_path / "recipe.toml").write_text(
+        """name = "hospital-cxr"
+version = "0.1.0"
+title = "Films of a hospital"
+sources = ["hospital.toml"]
+
+[labels]
+Sick = { hospital = ["sick"] }
+Well = { hospital = ["well"] }
+
+[[rules]]
+name = "not_radiograph"
+kind = "in"
+column = "modality"
+values = ["CR", "DX"]
+unknown = "drop"
+reason = "Not a radiograph."
+
+[[rules]]
+name = "lateral"
+kind = "not_in"
+column = "view_position"
+values = ["LL", "RL"]
+switch = "lateral"
+reason = "Frontal films only."
+
+[[rules]]
+name = "other_finding"
+kind = "labelled"
+reason = "No class."
+
+[split]
+salt = "hospital"
+test = { count = { Sick = 2, Well = 2 } }
+validation = { share = 0.3 }
+"""
+    )
+    data, out, key = tmp_path / "data", tmp_path / "build", "a secret of the hospital's own"
+    ran = run("fetch", tmp_path / "hospital.toml", "--from", f"hospital={films}", "--data", data)
+    assert ran.status == 0, ran.err
+    words = ["--recipe", tmp_path / "recipe.toml", "--data", data, "--out", out, "--format", "parquet"]
+    ran = run("curate", *words, "--json", CXRBUILD_PATIENT_KEY=key)
+    assert ran.status == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["unpinned"] == ["hospital"]
+    assert document["counts"]["test"] == {"Sick": 2, "Well": 2}
+    assert document["groups_across"] == {}
+    ledger = read_records(out / "ledger.parquet")
+    assert ledger["exclusion"].dropna().value_counts().to_dict() == {"burned_in_annotation": 1, "lateral": 1}
+    for path in out.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"MRN" not in content, f"{path} bears a patient's number"
+            assert b"Doe" not in content, f"{path} bears a patient's name"
+    manifest = read_records(out / "manifest.parquet")
+    with Image.open(out / manifest["jpeg_path"][0]) as image:
+        grey = np.asarray(image).astype(int)
+    assert grey[0, 0] > 245, "MONOCHROME1: the least value is white"
+    assert grey[-1, -1] < 10

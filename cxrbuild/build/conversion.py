@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.recipe import Conversion
-from cxrbuild.convert import NotConvertible, to_jpeg
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.convert.films import Converted, Film, Piece, convert_piece
 from cxrbuild.executors import run_pieces
-from cxrbuild.files import replacing, sha256_of, write_bytes
+from cxrbuild.files import write_bytes
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,36 +20,6 @@ if TYPE_CHECKING:
 
 # Enough films to make the message to a worker cheap, few enough that a killed run loses little.
 _PIECE = 24
-
-
-@dataclass(frozen=True)
-class Converted:
-    """What became of one film; either its JPEG or the reason why there is none."""
-
-    image_id: str
-    source_sha256: str | None = None
-    jpeg_path: str | None = None
-    jpeg_sha256: str | None = None
-    jpeg_bytes: int | None = None
-    width: int | None = None
-    height: int | None = None
-    conversion: str | None = None
-    exclusion: str | None = None
-    exclusion_detail: str | None = None
-
-
-@dataclass(frozen=True)
-class _Film:
-    source: Path
-    build: Path
-    jpeg_path: str
-    before: Converted
-
-
-@dataclass(frozen=True)
-class _Piece:
-    conversion: Conversion
-    films: tuple[_Film, ...]
 
 
 class Journal:
@@ -83,13 +51,13 @@ class Journal:
 
     def write(self, entries: Mapping[str, Converted]) -> None:
         """Write all of it anew."""
-        lines = [self.header, *(json.dumps(asdict(entries[name])) for name in sorted(entries))]
+        lines = [self.header, *(json.dumps(vars(entries[name])) for name in sorted(entries))]
         write_bytes(self.path, ("\n".join(lines) + "\n").encode())
 
     def add(self, entries: list[Converted]) -> None:
         """Write some more lines."""
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(asdict(entry)) + "\n" for entry in entries)
+            stream.writelines(json.dumps(vars(entry)) + "\n" for entry in entries)
 
 
 def convert_images(
@@ -142,15 +110,15 @@ def convert_images(
     journal.write(before)
     paths = zip(kept["image_id"], kept["source"], kept["source_path"], strict=True)
     films = [
-        _Film(sources[source] / path, build, targets[name], before.get(name, Converted(name)))
+        Film(sources[source] / path, build, targets[name], before.get(name, Converted(name)))
         for name, source, path in paths
     ]
     for folder in {(build / target).parent for target in targets.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     done: dict[str, Converted] = {}
-    pieces = (_Piece(conversion, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
+    pieces = (Piece(conversion, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
     with progress("converting", len(films), "image") as bar:
-        for piece, results in run_pieces(executor, _convert_piece, pieces, ahead=3 * workers):
+        for piece, results in run_pieces(executor, convert_piece, pieces, ahead=3 * workers):
             journal.add(results)
             done |= {result.image_id: result for result in results}
             bar.update(len(piece.films))
@@ -179,50 +147,3 @@ def _remove(build: Path, jpeg_path: str | None) -> None:
     for folder in list(path.parents)[:2]:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _convert_piece(piece: _Piece) -> list[Converted]:
-    return list(_convert_films(piece))
-
-
-def _convert_films(piece: _Piece) -> Iterator[Converted]:
-    for film in piece.films:
-        name = film.before.image_id
-        try:
-            data = film.source.read_bytes()
-        except FileNotFoundError:
-            yield Converted(name, exclusion="missing_file")
-            continue
-        except OSError as error:
-            yield Converted(name, exclusion="unreadable", exclusion_detail=str(error.strerror))
-            continue
-        digest = hashlib.sha256(data).hexdigest()
-        target = film.build / film.jpeg_path
-        if film.before.source_sha256 == digest and _as_before(film.before, target):
-            yield film.before
-            continue
-        try:
-            jpeg = to_jpeg(data, piece.conversion)
-        except NotConvertible as error:
-            # A JPEG of what the film was before must not stand in for it.
-            target.unlink(missing_ok=True)
-            yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.found)
-            continue
-        try:
-            with replacing(target) as temporary:
-                temporary.write_bytes(jpeg.data)
-        except OSError as error:
-            raise CxrbuildError(
-                "a JPEG could not be written", where=target, found=error.strerror,
-                todo="Make room and run again; what was done is kept",
-            ) from error  # fmt: skip
-        yield Converted(
-            name, digest, film.jpeg_path, hashlib.sha256(jpeg.data).hexdigest(), len(jpeg.data),
-            jpeg.width, jpeg.height, jpeg.conversion,
-        )  # fmt: skip
-
-
-def _as_before(before: Converted, target: Path) -> bool:
-    if before.jpeg_sha256 is None:
-        return before.exclusion is not None
-    return target.is_file() and sha256_of(target) == before.jpeg_sha256

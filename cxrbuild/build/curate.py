@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
-from cxrbuild.build.conversion import Converted, Journal, convert_images
+from cxrbuild.build.conversion import Journal, convert_images
 from cxrbuild.build.expectation import check_expectation, not_had
 from cxrbuild.build.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
 from cxrbuild.build.seal import inputs_hash, libraries, sealed_build, write_seal
+from cxrbuild.convert.films import Converted
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor
 from cxrbuild.files import files_under, locked, sha256_of, write_bytes
@@ -121,7 +122,7 @@ def _converted(
             plan.kept, sources, out, recipe.conversion, Journal(out, settings | {"cxrbuild": __version__}),
             pool, workers=workers, progress=progress,
         )  # fmt: skip
-    table = pd.DataFrame([asdict(result) for result in results], columns=list(Converted.__annotations__))
+    table = pd.DataFrame([vars(result) for result in results], columns=list(Converted.__annotations__))
     records = plan.records.set_index("image_id")
     table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())
     for column in table.columns:

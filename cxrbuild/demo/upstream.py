@@ -214,11 +214,13 @@ def _recipe(declared: Path) -> Path:
     document = recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     document = {key: document[key] for key in ("labels", "rules", "split")}
     document["split"]["salt"] = "demo"
+    document["split"].pop("links", None)
     document["split"]["declared"][0]["words"].pop("val")
     document["split"]["test"]["count"] = {"COVID-19": _TEST_COUNT}
     document |= {
         "name": "demo-cxr",
         "version": "1.0.0",
+        "date": "2026-11-23",
         "title": "A demonstration dataset of synthetic films",
         "sources": [f"{name}.toml" for name in (*_SMALL, "mooney")],
         "reviews": ["reviews.csv"],

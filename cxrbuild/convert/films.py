@@ -1,0 +1,107 @@
+"""Convert films from files to files: the part of a build that runs in many processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.convert import NotConvertible, to_jpeg
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import replacing, sha256_of
+
+if TYPE_CHECKING:
+    from cxrbuild.catalog.recipe import Conversion
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of one film; either its JPEG or the reason why there is none."""
+
+    image_id: str
+    source_sha256: str | None = None
+    jpeg_path: str | None = None
+    jpeg_sha256: str | None = None
+    jpeg_bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    conversion: str | None = None
+    exclusion: str | None = None
+    exclusion_detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film to convert: its file, its JPEG in the build, and what became of it before."""
+
+    source: Path
+    build: Path
+    jpeg_path: str
+    before: Converted
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some films, converted in one go."""
+
+    conversion: Conversion
+    films: tuple[Film, ...]
+
+
+def convert_piece(piece: Piece) -> list[Converted]:
+    """Convert some films to their JPEGs.
+
+    A film whose bytes and JPEG are what they were is not converted again; a film that cannot be converted is
+    a result with its reason.
+
+    Raises
+    ------
+    CxrbuildError
+        A JPEG cannot be written.
+    """
+    return list(_convert_films(piece))
+
+
+def _convert_films(piece: Piece) -> Iterator[Converted]:
+    for film in piece.films:
+        name = film.before.image_id
+        try:
+            data = film.source.read_bytes()
+        except FileNotFoundError:
+            yield Converted(name, exclusion="missing_file")
+            continue
+        except OSError as error:
+            yield Converted(name, exclusion="unreadable", exclusion_detail=str(error.strerror))
+            continue
+        digest = hashlib.sha256(data).hexdigest()
+        target = film.build / film.jpeg_path
+        if film.before.source_sha256 == digest and _as_before(film.before, target):
+            yield film.before
+            continue
+        try:
+            jpeg = to_jpeg(data, piece.conversion)
+        except NotConvertible as error:
+            # A JPEG of what the film was before must not stand in for it.
+            target.unlink(missing_ok=True)
+            yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.found)
+            continue
+        try:
+            with replacing(target) as temporary:
+                temporary.write_bytes(jpeg.data)
+        except OSError as error:
+            raise CxrbuildError(
+                "a JPEG could not be written", where=target, found=error.strerror,
+                todo="Make room and run again; what was done is kept",
+            ) from error  # fmt: skip
+        yield Converted(
+            name, digest, film.jpeg_path, hashlib.sha256(jpeg.data).hexdigest(), len(jpeg.data),
+            jpeg.width, jpeg.height, jpeg.conversion,
+        )  # fmt: skip
+
+
+def _as_before(before: Converted, target: Path) -> bool:
+    if before.jpeg_sha256 is None:
+        return before.exclusion is not None
+    return target.is_file() and sha256_of(target) == before.jpeg_sha256

@@ -1,0 +1,117 @@
+"""Time `cxrbuild curate --format parquet` beside a bare decode-and-encode of the same films.
+
+    python tests/benchmarks/bench_curate.py --data DATA [--rounds 3]
+
+DATA is a folder that `cxrbuild fetch` filled. Both run in turns, with as many processes; what counts is their
+ratio within a round. Peak memory is the sum of the resident set sizes of the command and all its processes,
+sampled every 20 ms (pages that they share count for each). Then the finished build is curated a second time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import multiprocessing
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from PIL import Image
+
+_EVERY_S = 0.02
+
+
+def bare(path: Path) -> int:
+    """Decode a film to grey and encode it, in memory; return the JPEG's size in bytes."""
+    out = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("L").save(out, "JPEG", quality=95)
+    return out.tell()
+
+
+def time_bare(films: list[Path], processes: int) -> float:
+    """Return the seconds that the bare work takes, starting the processes included."""
+    start = time.perf_counter()
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.map(bare, films, chunksize=24)
+    return time.perf_counter() - start
+
+
+def time_curate(data: Path, out: Path, processes: int) -> tuple[float, int]:
+    """Return the seconds that the command takes, and the peak memory of all its processes in bytes."""
+    words = ["curate", "--drop-lateral", "--data", data, "--out", out, "--format", "parquet", "--quiet"]
+    words += ["--workers", processes, "--allow-missing"]
+    start = time.perf_counter()
+    command = subprocess.Popen([sys.executable, "-m", "cxrbuild", *map(str, words)])
+    peak = 0
+
+    def watch() -> None:
+        nonlocal peak
+        while command.poll() is None:
+            peak = max(peak, _memory(command.pid))
+            time.sleep(_EVERY_S)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    status = command.wait()
+    seconds = time.perf_counter() - start
+    watcher.join()
+    if status:
+        sys.exit(f"curate ended with {status}")
+    return seconds, peak
+
+
+def _memory(pid: int) -> int:
+    """Return the resident set sizes of a process and its descendants, in bytes (Linux's /proc)."""
+    try:
+        own = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, IndexError):
+        return 0
+    return own + sum(_memory(int(child)) for child in children)
+
+
+def main() -> None:
+    """Print a line a round, and the medians."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=2)
+    args = parser.parse_args()
+
+    from cxrbuild.records import read_records
+
+    ratios, peaks = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "build"
+        time_curate(args.data, out, args.processes)  # a first time, so that every file is in the cache
+        manifest = read_records(out / "manifest.parquet")
+        films = [
+            args.data / "sources" / source / path
+            for source, path in zip(manifest["source"], manifest["source_path"], strict=True)
+        ]
+        size = sum(film.stat().st_size for film in films)
+        print(f"{len(films):,} films, {size / 1e6:,.0f} MB, {args.processes} processes")
+        for n in range(args.rounds):
+            plain = time_bare(films, args.processes)
+            shutil.rmtree(out)
+            whole, peak = time_curate(args.data, out, args.processes)
+            again, _ = time_curate(args.data, out, args.processes)
+            ratios.append(whole / plain)
+            peaks.append(peak)
+            print(
+                f"round {n + 1}: bare {plain:.2f} s, curate {whole:.2f} s, ratio {whole / plain:.2f}, "
+                f"peak {peak / 1e6:,.0f} MB; second curate {again:.2f} s, {again / whole:.3f} of the first"
+            )
+    print(f"median ratio {statistics.median(ratios):.2f}, greatest peak {max(peaks) / 1e6:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
