@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,32 +22,37 @@ _Z95 = 1.959963984540054
 _AGREEMENT = 1e-5
 
 
-def predict(model: Any, grey: NDArray[np.uint8], batch: int) -> Floats:
-    """Return the model's probabilities.
+def predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.uint8]], Floats]:
+    """Return what gives the model's probabilities of images.
 
     Parameters
     ----------
     model
         A Keras model.
-    grey
-        Shape (n, side, side).
+    side
+        Side of the images in pixels.
     batch
         How many images at once.
 
     Returns
     -------
-    Shape (n, classes).
+    callable
+        From grey values of shape (n, side, side) to probabilities of shape (n, classes).
     """
     import tensorflow as tf
 
     # Traced once for any size of batch.
     forward = tf.function(
         lambda images: model(prepare(images), training=False),
-        input_signature=[tf.TensorSpec([None, *grey.shape[1:]], tf.uint8)],
+        input_signature=[tf.TensorSpec([None, side, side], tf.uint8)],
         autograph=False,
     )
-    pieces = [forward(grey[start : start + batch]).numpy() for start in range(0, len(grey), batch)]
-    return np.concatenate(pieces).astype(np.float32)
+
+    def predict(grey: NDArray[np.uint8]) -> Floats:
+        pieces = [forward(grey[start : start + batch]).numpy() for start in range(0, len(grey), batch)]
+        return np.concatenate(pieces).astype(np.float32)
+
+    return predict
 
 
 def measure(labels: Ints, probabilities: Floats, label_smoothing: float) -> dict[str, float]:

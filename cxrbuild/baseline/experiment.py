@@ -24,7 +24,7 @@ from cxrbuild.baseline.evaluation import (
     cross_check,
     measure,
     measure_again,
-    predict,
+    predictor,
     probability_of_truth,
     reliability,
     worst_mistakes,
@@ -116,7 +116,7 @@ def train_baseline(
             runs, parameters = _train_all(baseline, images, recipe.classes, seeds, out, progress)
         else:
             model = load_model(evaluate_only, baseline.network, len(recipe.classes))
-            runs = [_Run(None, [], predict(model, images.whole, baseline.batch))]
+            runs = [_Run(None, [], predictor(model, baseline.network.side, baseline.batch)(images.whole))]
             parameters = model.count_params()
         document = _document(recipe, baseline, images, runs) | {
             "parameters": parameters,
@@ -163,9 +163,10 @@ def _train_all(
     for seed in dict.fromkeys(seeds):
         trained = train(baseline, images, classes, seed, out / f"seed-{seed}", identity, progress)
         parameters = trained.model.count_params()
-        runs.append(_Run(seed, trained.history, predict(trained.model, images.whole, baseline.batch)))
+        predict = predictor(trained.model, baseline.network.side, baseline.batch)
+        runs.append(_Run(seed, trained.history, predict(images.whole)))
         # A model, its optimizer and its gradients are a gigabyte.
-        del trained
+        del trained, predict
         keras.backend.clear_session()
         gc.collect()
     first = out / f"seed-{runs[0].seed}" / MODEL

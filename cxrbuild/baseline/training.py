@@ -20,7 +20,7 @@ from cxrbuild.baseline.checkpoint import (
     require_space,
     write_checkpoint,
 )
-from cxrbuild.baseline.evaluation import measure, predict
+from cxrbuild.baseline.evaluation import measure, predictor
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.model import build_model, load_model, save_model
 from cxrbuild.catalog.baseline import Baseline
@@ -124,6 +124,7 @@ class Trainer:
         self._optimizer.build(self.model.trainable_variables)
         self._train = images.rows("train")
         self.steps_per_epoch = -(-len(self._train) // baseline.batch)
+        self._predict = predictor(self.model, baseline.network.side, baseline.batch)
         weights = np.array([baseline.class_weights.get(name, 1.0) for name in classes], np.float32)
         self._step = self._compile(tf, keras, np.eye(len(classes), dtype=np.float32), weights)
 
@@ -204,8 +205,9 @@ class Trainer:
 
     def _measure(self, part: str) -> dict[str, float]:
         rows = self.images.rows(part)
-        probabilities = predict(self.model, self.images.whole[rows], self.baseline.batch)
-        return measure(self.images.labels[rows], probabilities, self.baseline.label_smoothing)
+        return measure(
+            self.images.labels[rows], self._predict(self.images.whole[rows]), self.baseline.label_smoothing
+        )
 
     def _reseed_dropout(self, epoch: int) -> None:
         for number, layer in enumerate(self.model.layers):

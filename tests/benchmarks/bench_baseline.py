@@ -67,5 +67,6 @@ if __name__ == "__main__":
         median = statistics.median(ratios)
         print(
             f"an epoch at batch 64 takes {median:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-            f"of the script's at batch {batch}; target at most {target}: {'reached' if median <= target else 'missed'}"
+            f"of the script's at batch {batch}; "
+            f"target at most {target}: {'reached' if median <= target else 'missed'}"
         )
