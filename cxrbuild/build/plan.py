@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING
 
 from cxrbuild import ingest as ingest_stage
 from cxrbuild import rules as rules_stage
-from cxrbuild.catalog import Link, Recipe, Review, Source, read_links, read_recipe, read_reviews, read_source
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.catalog import (
+    Link,
+    Recipe,
+    Review,
+    Source,
+    read_links,
+    read_recipe,
+    read_reviews,
+    read_source,
+    source_names,
+)
+from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
 from cxrbuild.files import write_bytes
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
@@ -103,13 +113,26 @@ def read_declared(recipe_name: str, switches: Mapping[str, bool]) -> Declared:
         A file has faults.
     """
     recipe, departures = switch_rules(read_recipe(recipe_name), switches)
+    sources = [read_source(name, recipe.folder) for name in recipe.sources]
     return Declared(
         recipe=recipe,
         departures=departures,
-        sources=[read_source(name, recipe.folder) for name in recipe.sources],
+        sources=sources,
         reviews=[review for name in recipe.reviews for review in read_reviews(name, recipe.folder)],
-        links=[link for name in recipe.split.links for link in read_links(name, recipe.folder)],
+        links=_links(recipe, {source.name for source in sources}),
     )
+
+
+def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
+    """Return the links between films of the recipe's sources; a file of links may tell of others too."""
+    links = [link for name in recipe.split.links for link in read_links(name, recipe.folder)]
+    named = {source for link in links for source, _ in (link.a, link.b)}
+    if unknown := sorted(named - sources - set(source_names())):
+        raise DeclarationError(
+            "links name sources that are not known", where=", ".join(recipe.split.links),
+            expected=name_some(sorted(sources)), found=name_some(unknown),
+        )  # fmt: skip
+    return [link for link in links if {link.a[0], link.b[0]} <= sources]
 
 
 def unpinned_sources(declared: Declared, locked: Mapping[str, LockedSource]) -> list[str]:
