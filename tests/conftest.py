@@ -37,3 +37,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = run("demo", folder)
     assert ran.status == 0, ran.err
     return folder
+
+
+@pytest.fixture(scope="session")
+def public_release(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A public release of the demo's dataset; a test that changes it works on a copy."""
+    out = tmp_path_factory.mktemp("public") / "demo-cxr-1.0.0"
+    ran = run("release", "1.0.0", "--build", demo / "build", "--out", out)
+    assert ran.status == 0, ran.err
+    return out

@@ -11,14 +11,21 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+from cxrbuild import __version__
+from cxrbuild.diff import parse_version
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import git_blob_of, read_json
 from cxrbuild.progress import Progress
-from cxrbuild.publish.release import SUMS, Release, ReleaseFile, parse_sums
+from cxrbuild.publish.release import Release, ReleaseFile
 from cxrbuild.publish.secrets import told
 from cxrbuild.publish.sending import Step
+from cxrbuild.verify.sums import SUMS, read_sums
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 _ADDRESS = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/?")
 # What a repository is made with; the card is replaced by the release's.
@@ -27,15 +34,13 @@ _PART_BYTES = 1 << 30
 _PART_FILES = 64
 
 
-class HubDataset:
-    """A dataset repository.
+def open_hub(address: str) -> tuple[HfApi, str]:
+    """Return the service and the name of a repository there.
 
     The service is the Hub, or ``HF_ENDPOINT``; the token ``HF_TOKEN``, or the one that `hf auth login` keeps.
 
     Parameters
     ----------
-    release
-        What goes there.
     address
         `hf://datasets/OWNER/NAME`.
 
@@ -44,25 +49,38 @@ class HubDataset:
     CxrbuildError
         The address is of another form, or ``huggingface_hub`` is not installed.
     """
+    match = _ADDRESS.fullmatch(address)
+    if not match:
+        raise CxrbuildError(
+            "not the address of a dataset", where=address, expected="hf://datasets/OWNER/NAME"
+        )
+    try:
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+    except ImportError:
+        raise CxrbuildError(
+            "huggingface_hub is not installed", where=address, todo="Run `pip install 'cxrbuild[hub]'`"
+        ) from None
+    disable_progress_bars()
+    return HfApi(library_name="cxrbuild", library_version=__version__), match[1]
 
-    def __init__(self, release: Release, address: str) -> None:
-        match = _ADDRESS.fullmatch(address)
-        if not match:
-            raise CxrbuildError(
-                "not the address of a dataset", where=address, expected="hf://datasets/OWNER/NAME"
-            )
-        try:
-            from huggingface_hub import HfApi
-            from huggingface_hub.utils.tqdm import disable_progress_bars
-        except ImportError:
-            raise CxrbuildError(
-                "huggingface_hub is not installed", where=address, todo="Run `pip install 'cxrbuild[hub]'`"
-            ) from None
-        disable_progress_bars()
+
+class HubDataset:
+    """A dataset repository.
+
+    Parameters
+    ----------
+    api, repo
+        The service and the name of the repository, as ``open_hub`` returns them.
+    release
+        What goes there.
+    """
+
+    def __init__(self, api: HfApi, repo: str, release: Release) -> None:
+        self.api = api
+        self.repo = repo
         self.release = release
-        self.repo = match[1]
-        self.shown = f"hf://datasets/{self.repo}"
-        self.api = HfApi(library_name="cxrbuild")
+        self.shown = f"hf://datasets/{repo}"
         self.exists = False
         self.tags: dict[str, str] = {}
         self.head: str | None = None
@@ -136,18 +154,21 @@ class HubDataset:
 
     def _refuse_other(self) -> None:
         """Refuse what is there, unless it is an earlier version of the same dataset."""
-        there = {}
-        for name in (SUMS, "build.json"):
-            there[name] = self.api.hf_hub_download(self.repo, name, revision=self.head, repo_type="dataset")
-        dataset = read_json(Path(there["build.json"]))["dataset"]
-        older = _numbers(dataset["version"]) < _numbers(self.release.version)
+        with TemporaryDirectory() as folder:
+            for name in (SUMS, "build.json"):
+                self.api.hf_hub_download(
+                    self.repo, name, revision=self.head, repo_type="dataset", local_dir=folder
+                )
+            dataset = read_json(Path(folder, "build.json"))["dataset"]
+            before = set(read_sums(Path(folder), []))
+        older = parse_version(dataset["version"]) < parse_version(self.release.version)
         if dataset["name"] != self.release.name or not older or self.release.version in self.tags:
             raise CxrbuildError(
-                "the repository holds another release", where=self.shown, expected=self.release.title,
+                "the repository holds another release", where=self.shown, expected=self.release.edition,
                 found=f"{dataset['name']} {dataset['version']}, not the same content",
                 todo="A release never changes, and versions only grow: name another repository",
             )  # fmt: skip
-        self.before = set(parse_sums(Path(there[SUMS]).read_text(encoding="utf-8"), self.shown))
+        self.before = before
 
     def _commit(self, missing: Sequence[Step], jobs: int, progress: Progress) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -156,7 +177,7 @@ class HubDataset:
             self.api.create_repo(self.repo, repo_type="dataset", exist_ok=True)
         files = {**self.release.files, SUMS: self.release.sums}
         additions = []
-        with progress(f"publish {self.release.title}", sum(step.bytes for step in missing), "B") as bar:
+        with progress(f"publish {self.release.edition}", sum(step.bytes for step in missing), "B") as bar:
             for part in _parts([files[step.name] for step in missing]):
                 operations = [CommitOperationAdd(file.name, str(file.path)) for file in part]
                 for operation, file in zip(operations, part, strict=True):
@@ -168,7 +189,7 @@ class HubDataset:
                 bar.update(sum(file.bytes for file in part))
         gone = [CommitOperationDelete(name) for name in sorted(self.before - set(files))]
         info = self.api.create_commit(
-            self.repo, [*additions, *gone], commit_message=f"Release {self.release.title}",
+            self.repo, [*additions, *gone], commit_message=f"Release {self.release.edition}",
             repo_type="dataset", num_threads=jobs, parent_commit=self.head,
         )  # fmt: skip
         self.head = info.oid
@@ -202,10 +223,6 @@ def _same(file: ReleaseFile, entry: Any) -> bool:
     if entry.lfs is not None:
         return bool(entry.lfs.sha256 == file.sha256)
     return bool(entry.size == file.bytes and entry.blob_id == git_blob_of(file.path))
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in version.split(".")]
 
 
 def _parts(files: Sequence[ReleaseFile]) -> Iterator[list[ReleaseFile]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,8 +99,9 @@ def publish(
         raise CxrbuildError(
             "only a deposit has a final step", where=address, expected="zenodo: as the target"
         )
-    release = read_release(folder)
-    target = _open(release, address, final=final)
+    make = _target(address, final=final)
+    release = read_release(folder, progress)
+    target = make(release)
     try:
         steps = target.steps()
         place = {} if dry_run else target.send(steps, jobs=jobs, progress=progress)
@@ -108,15 +110,19 @@ def publish(
     return Published(str(folder), release.name, release.version, target.shown, dry_run, steps, place)
 
 
-def _open(release: Release, address: str, *, final: bool) -> Target:
+def _target(address: str, *, final: bool) -> Callable[[Release], Target]:
+    """Return what makes the target; refuse an address before the release is checked, which takes its time."""
     if address.startswith("zenodo:"):
+        from cxrbuild.publish.invenio import Invenio
         from cxrbuild.publish.zenodo import Deposit
 
-        return Deposit(release, address.removeprefix("zenodo:"), final=final)
+        return partial(
+            Deposit, service=Invenio(), record=address.removeprefix("zenodo:").strip("/"), final=final
+        )
     if address.startswith("hf://"):
-        from cxrbuild.publish.hub import HubDataset
+        from cxrbuild.publish.hub import HubDataset, open_hub
 
-        return HubDataset(release, address)
-    from cxrbuild.publish.store import Store
+        return partial(HubDataset, *open_hub(address))
+    from cxrbuild.publish.store import Store, connector
 
-    return Store(release, address)
+    return partial(Store, address=address, connect=connector(address))

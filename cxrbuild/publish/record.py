@@ -33,21 +33,29 @@ def record_metadata(release: Release) -> dict[str, Any]:
             "missing", where=path, todo="A deposit takes its metadata from there; release anew"
         )
     croissant = read_json(path)
-    needed = ("name", "description", "creator", "datePublished")
+    needed = ("description", "creator", "datePublished")
     if lacking := [key for key in needed if not croissant.get(key)]:
         raise CxrbuildError("lacks what a deposit must have", where=path, found=f"no {', '.join(lacking)}")
-    paragraphs = re.split(r"\n\s*\n", croissant["description"].strip())
     return {
         "resource_type": {"id": "dataset"},
-        "title": croissant["name"],
+        "title": release.title,
         "version": release.version,
         "publication_date": croissant["datePublished"][:10],
         "creators": [_creator(creator) for creator in _listed(croissant["creator"])],
-        "description": "".join(f"<p>{html.escape(' '.join(text.split()))}</p>" for text in paragraphs),
+        "description": _paragraphs(croissant["description"]),
+        "additional_descriptions": [
+            {"description": _paragraphs(text), "type": {"id": "notes"}}
+            for text in _listed(croissant.get("citeAs"))
+        ],
         "rights": [_right(license_) for license_ in _listed(croissant.get("license"))],
         "subjects": [{"subject": word} for word in _listed(croissant.get("keywords"))],
         "publisher": "Zenodo",
     }
+
+
+def _paragraphs(text: str) -> str:
+    parts = re.split(r"\n\s*\n", text.strip())
+    return "".join(f"<p>{html.escape(' '.join(part.split()))}</p>" for part in parts)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -88,7 +96,5 @@ def _right(license_: Any) -> dict[str, Any]:
     if match := _CREATIVE_COMMONS.fullmatch(text):
         kind = {"zero": "cc0", "mark": "pddc"}.get(match[1], f"cc-{match[1]}")
         return {"id": f"{kind}-{match[2]}"}
-    if re.fullmatch(r"[A-Za-z0-9.+-]+", text):
-        return {"id": text.lower()}
     link = {"link": text} if re.match(r"https?://", text) else {}
     return {"title": {"en": text}} | link

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from cxrbuild.errors import CheckError, CxrbuildError, name_some
-from cxrbuild.files import files_under, read_json, sha256_of
-
-SUMS = "SHA256SUMS"
+from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.files import read_json, sha256_of
+from cxrbuild.progress import Progress, silent
+from cxrbuild.verify import refuse_faults, verify
+from cxrbuild.verify.sums import SUMS, read_sums
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Release:
     ----------
     folder
         Where it lies.
-    name, version
+    name, version, title
         Of the dataset.
     files
         Every file but ``SHA256SUMS``, by name, in the order of the names.
@@ -54,27 +54,30 @@ class Release:
     folder: Path
     name: str
     version: str
+    title: str
     files: Mapping[str, ReleaseFile]
     sums: ReleaseFile
 
     @property
-    def title(self) -> str:
-        """What a message calls it."""
+    def edition(self) -> str:
+        """Name and version, as messages have it."""
         return f"{self.name} {self.version}"
 
 
-def read_release(folder: Path) -> Release:
+def read_release(folder: Path, progress: Progress = silent) -> Release:
     """Read a release and refuse one that must not go out.
 
     Parameters
     ----------
     folder
         The release's folder.
+    progress
+        Told how far each check is.
 
     Raises
     ------
     CheckError
-        Its files are not those of its ``SHA256SUMS``.
+        ``verify`` finds faults.
     CxrbuildError
         It is no release, is unpinned, or is private.
     """
@@ -85,42 +88,10 @@ def read_release(folder: Path) -> Release:
                 todo="Make one with `cxrbuild release VERSION`",
             )  # fmt: skip
     build = read_json(folder / "build.json")
-    _refuse(folder, build)
-    files = _checked_files(folder)
-    sums = ReleaseFile(SUMS, folder / SUMS, (folder / SUMS).stat().st_size, sha256_of(folder / SUMS))
-    return Release(folder, build["dataset"]["name"], build["dataset"]["version"], files, sums)
-
-
-def parse_sums(text: str, where: object) -> dict[str, str]:
-    """Return the hash of each file that a ``SHA256SUMS`` names.
-
-    Raises
-    ------
-    CxrbuildError
-        A line is not `HASH  NAME`, or a name leads out of the folder.
-    """
-    sums: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        digest, mode, name = line[:64], line[64:66], line[66:]
-        whole = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
-        if not whole or mode not in ("  ", " *") or not name or not _inside(name) or name in sums:
-            raise CxrbuildError(
-                "a line that cannot be read", where=f"{where}, line {number}",
-                expected="a SHA-256, two spaces and the path of a file, each once", found=repr(line[:120]),
-            )  # fmt: skip
-        sums[name] = digest
-    return sums
-
-
-def _inside(name: str) -> bool:
-    return not name.startswith("/") and "\\" not in name and not set(name.split("/")) & {"", ".", ".."}
-
-
-def _refuse(folder: Path, build: dict[str, Any]) -> None:
-    if build.get("policy") == "private":
+    if build.get("policy") != "public":
         raise CxrbuildError(
-            "a private release is not published", where=folder,
-            todo="Make a public one with `cxrbuild release VERSION --policy public`",
+            "not a public release, so it is not published", where=folder, expected="the policy public",
+            found=f"the policy {build.get('policy')}", todo="Make one with `cxrbuild release VERSION`",
         )  # fmt: skip
     if unpinned := build.get("unpinned"):
         raise CxrbuildError(
@@ -128,26 +99,12 @@ def _refuse(folder: Path, build: dict[str, Any]) -> None:
             found=f"{name_some(unpinned)} did not match the pin when it was fetched",
             todo="Fetch without --allow-unpinned, then curate and release again",
         )  # fmt: skip
-
-
-def _checked_files(folder: Path) -> dict[str, ReleaseFile]:
-    expected = parse_sums((folder / SUMS).read_text(encoding="utf-8"), folder / SUMS)
-    found = {Path(entry.path).relative_to(folder).as_posix(): entry for entry in files_under(folder)}
-    found.pop(SUMS, None)
-    faults = [f"{name} is missing" for name in sorted(set(expected) - set(found))]
-    faults += [f"{name} is not in {SUMS}" for name in sorted(set(found) - set(expected))]
-    files = {}
-    for name in sorted(set(expected) & set(found)):
-        path = folder / name
-        if found[name].is_symlink():
-            faults.append(f"{name} is a link")
-        elif sha256_of(path) != expected[name]:
-            faults.append(f"{name} has another hash")
-        else:
-            files[name] = ReleaseFile(name, path, path.stat().st_size, expected[name])
-    if faults:
-        raise CheckError(
-            "the release is not what it was packed as", where=folder, found=name_some(faults),
-            todo="Look at `cxrbuild verify`, then release anew",
-        )  # fmt: skip
-    return files
+    refuse_faults(verify(folder, progress=progress), folder)
+    files = {
+        name: ReleaseFile(name, folder / name, (folder / name).stat().st_size, digest)
+        for name, digest in sorted(read_sums(folder, []).items())
+    }
+    path = folder / SUMS
+    sums = ReleaseFile(SUMS, path, path.stat().st_size, sha256_of(path))
+    dataset = build["dataset"]
+    return Release(folder, dataset["name"], dataset["version"], dataset["title"], files, sums)

@@ -13,7 +13,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,16 @@ from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.fetch.credentials import shown
 from cxrbuild.files import sha256_of
 from cxrbuild.progress import Progress
-from cxrbuild.publish.release import SUMS, Release, ReleaseFile
+from cxrbuild.publish.release import Release, ReleaseFile
 from cxrbuild.publish.secrets import told
 from cxrbuild.publish.sending import Step, Tell, TryAgainError, persist, send_all
+from cxrbuild.verify.sums import SUMS
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+# Opens a file system and returns it with the path on it.
+Connect = Callable[[], tuple["AbstractFileSystem", str]]
 
 _BLOCK = 1 << 20
 _PART = 16 << 20
@@ -38,7 +42,10 @@ _PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "sftp": "paramiko"}
 _BUCKETS = ("s3", "gs")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # What does not pass by waiting.
-_FINAL = (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_FINAL = (
+    AttributeError, FileExistsError, FileNotFoundError, IsADirectoryError, LookupError, NotADirectoryError,
+    NotImplementedError, PermissionError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def _tell_nobody(_: int) -> None:
@@ -54,22 +61,24 @@ class Store:
         What goes there.
     address
         As fsspec writes it: a path, or `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `sftp://HOST/PATH`.
+    connect
+        Opens a connection to it, as ``connector`` returns it.
 
     Raises
     ------
     CxrbuildError
-        No such protocol, or its package is not installed.
+        It cannot be reached.
     """
 
-    def __init__(self, release: Release, address: str) -> None:
+    def __init__(self, release: Release, address: str, connect: Connect) -> None:
         self.release = release
         self.address = address
-        self.shown = shown(address).rstrip("/") if "://" in address else address
+        self.shown = _shown(address)
         self._opened: list[AbstractFileSystem] = []
         self._of_thread = threading.local()
+        self._connect = connect
         with self._words("cannot be opened"):
-            self._open = _opener(address, self.shown)
-            self.fs, root = self._open()
+            self.fs, root = connect()
         self._opened.append(self.fs)
         self._of_thread.fs = self.fs
         self.root = root.rstrip("/")
@@ -91,6 +100,10 @@ class Store:
         CxrbuildError
             The target holds something else.
         """
+        if self._is_folder() and Path(self.root).resolve().is_relative_to(self.release.folder.resolve()):
+            raise CxrbuildError(
+                "the target is the release itself", where=self.shown, todo="Name another folder"
+            )
         with self._words("cannot be read"):
             held = self._list()
             whole, begun = SUMS in held, _BEGUN in held
@@ -136,7 +149,7 @@ class Store:
         with self._words("cannot be written"):
             self._make_folders(missing)
             self._sweep()
-        send_all(missing, self._send, jobs=jobs, title=f"publish {self.release.title}", progress=progress)
+        send_all(missing, self._send, jobs=jobs, title=f"publish {self.release.edition}", progress=progress)
         with self._words("cannot be read"):
             held = self._list()
         if lost := [step.name for step in files if held.get(step.name, {}).get("size") != step.bytes]:
@@ -165,18 +178,21 @@ class Store:
     def _other(self, marker: str) -> CxrbuildError:
         what = "another release" if marker == SUMS else "another release, not whole yet"
         return CxrbuildError(
-            f"the target holds {what}", where=self.shown, expected=f"the {SUMS} of {self.release.title}",
+            f"the target holds {what}", where=self.shown, expected=f"the {SUMS} of {self.release.edition}",
             found="another one", todo="A release never changes: give this one a place of its own",
         )  # fmt: skip
 
     def _proven(self, file: ReleaseFile, info: dict[str, Any]) -> bool:
-        if self.kind in ("file", "local"):
+        if self._is_folder():
             return sha256_of(Path(info["name"])) == file.sha256
         if self.kind == "s3":
             return bool(self.fs.metadata(info["name"]).get("sha256") == file.sha256)
         if self.kind == "gs":
             return bool((info.get("metadata") or {}).get("sha256") == file.sha256)
         return True
+
+    def _is_folder(self) -> bool:
+        return self.kind in ("file", "local")
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -191,10 +207,12 @@ class Store:
         """Remove what a killed run left under names of its own."""
         if self.kind == "s3":
             bucket, key, _ = self.fs.split_path(self._path(""))
-            found = self.fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
-            for upload in found.get("Uploads", []):
-                if upload["Key"].removeprefix(key) in self.release.files:
-                    self.fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
+            # Unfinished uploads cost their owner money and nothing else: no right to list them, no harm.
+            with suppress(OSError):
+                found = self.fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+                for upload in found.get("Uploads", []):
+                    if upload["Key"].removeprefix(key) in self.release.files:
+                        self.fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
         elif self.kind not in _BUCKETS:
             for name in self._list():
                 if _temporary(name):
@@ -251,10 +269,10 @@ class Store:
 
     def _own_fs(self) -> AbstractFileSystem:
         """Return this thread's own connection, where a protocol has one that threads cannot share."""
-        if self.fs.async_impl or self.kind in ("file", "local"):
+        if self.fs.async_impl or self._is_folder():
             return self.fs
         if getattr(self._of_thread, "fs", None) is None:
-            self._of_thread.fs = self._open()[0]
+            self._of_thread.fs = self._connect()[0]
             self._opened.append(self._of_thread.fs)
         return self._of_thread.fs
 
@@ -272,7 +290,10 @@ class Store:
                 # The connection may be gone; the next try opens another one.
                 self._of_thread.fs = None
                 raise TryAgainError(words) from None
-            raise CxrbuildError(what, where=self.shown, found=words) from None
+            raise CxrbuildError(
+                what, where=self.shown, found=words,
+                todo="Look whether the address is right, and whether you may read and write there",
+            ) from None  # fmt: skip
 
 
 def _temporary(name: str) -> bool:
@@ -280,7 +301,18 @@ def _temporary(name: str) -> bool:
     return base.startswith(".") and base.endswith(_SENDING)
 
 
-def _opener(address: str, shown_address: str) -> Callable[[], tuple[AbstractFileSystem, str]]:
+def _shown(address: str) -> str:
+    return shown(address).rstrip("/") if "://" in address else address
+
+
+def connector(address: str) -> Connect:
+    """Return what opens a connection to an address, with the path there.
+
+    Raises
+    ------
+    CxrbuildError
+        No such protocol, or its package is not installed.
+    """
     protocol = address.partition("://")[0] if "://" in address else "file"
     extra = _EXTRAS.get(protocol)
     try:
@@ -297,12 +329,12 @@ def _opener(address: str, shown_address: str) -> Callable[[], tuple[AbstractFile
     except ImportError as error:
         name = "fsspec" if extra is None else _PACKAGES[extra]
         raise CxrbuildError(
-            f"{name} is not installed" if extra else told(error), where=shown_address,
+            f"{name} is not installed" if extra else told(error), where=_shown(address),
             todo=f"Run `pip install 'cxrbuild[{extra}]'`" if extra else "Install the package that it names",
         ) from None  # fmt: skip
     except ValueError:
         raise CxrbuildError(
-            f"no such protocol: {protocol}", where=shown_address,
+            f"no such protocol: {protocol}", where=_shown(address),
             expected="a folder, s3://, gs://, sftp://, hf://datasets/, zenodo: or what else fsspec knows",
         ) from None  # fmt: skip
     return partial(fsspec.core.url_to_fs, address)

@@ -18,8 +18,9 @@ from cxrbuild.progress import Progress
 from cxrbuild.publish.archive import Item, items
 from cxrbuild.publish.invenio import Invenio, faults
 from cxrbuild.publish.record import record_metadata
-from cxrbuild.publish.release import SUMS, Release
+from cxrbuild.publish.release import Release
 from cxrbuild.publish.sending import Step, Tell, TryAgainError, send_all
+from cxrbuild.verify.sums import SUMS
 
 _MOST_FILES = 100
 
@@ -33,6 +34,8 @@ class Deposit:
     ----------
     release
         What goes there.
+    service
+        The service.
     record
         The id of a draft to fill or of a published record to make a new version of; empty for a new record.
     final
@@ -44,11 +47,11 @@ class Deposit:
         The release has more files than a record may have.
     """
 
-    def __init__(self, release: Release, record: str, *, final: bool) -> None:
+    def __init__(self, release: Release, service: Invenio, record: str, *, final: bool) -> None:
         self.release = release
-        self.given = record.strip("/")
+        self.service = service
+        self.given = record
         self.final = final
-        self.service = Invenio()
         self.shown = f"{self.service.base} (record {self.given or 'to be made'})"
         self.note = release.folder.resolve().with_name(f"{release.folder.resolve().name}.zenodo.json")
         self.items = {item.name: item for item in [*items(release), Item(SUMS, [release.sums], packed=False)]}
@@ -100,7 +103,9 @@ class Deposit:
         send = partial(self._send, draft["id"])
         for together in (files, [step for step in missing if step.name == SUMS]):
             if together:
-                send_all(together, send, jobs=jobs, title=f"publish {self.release.title}", progress=progress)
+                send_all(
+                    together, send, jobs=jobs, title=f"publish {self.release.edition}", progress=progress
+                )
         if self.final:
             self.service.ask("POST", self._path("actions", "publish"), again=False)
             return _told(self.service.ask("GET", self.service.path(draft["id"])))
@@ -150,7 +155,7 @@ class Deposit:
         if stray or (other and not pending) or version not in (None, "", self.release.version):
             raise CxrbuildError(
                 "the draft holds something else", where=f"{self.service.base}, record {draft['id']}",
-                expected=self.release.title,
+                expected=self.release.edition,
                 found=name_some(stray, 5) or f"version {version or 'unknown'} with another {SUMS}",
                 todo="Name another record, or delete the draft",
             )  # fmt: skip

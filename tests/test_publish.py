@@ -1,0 +1,341 @@
+"""Publishing to folders, S3 and SFTP: what is refused, what is sent, what is sent again after a kill."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import run
+from publishing import (
+    KEY,
+    SECRET,
+    Sshd,
+    kill_when_stalled,
+    line,
+    s3_env,
+    s3_server,
+    ssh_server,
+)
+from releasing import sum_again
+
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.publish import publish
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def edit_build(folder: Path, **changes: object) -> None:
+    path = folder / "build.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    sum_again(folder)
+
+
+@pytest.fixture
+def release(public_release: Path) -> Path:
+    return public_release
+
+
+@pytest.fixture
+def copy(release: Path, tmp_path: Path) -> Path:
+    """A copy of the release, to be spoiled."""
+    return Path(shutil.copytree(release, tmp_path / release.name))
+
+
+# What must not go out
+
+
+def test_refuse_a_folder_that_is_no_release(tmp_path: Path) -> None:
+    with pytest.raises(CxrbuildError, match=r"not a release\. Expected: a folder with SHA256SUMS"):
+        publish(tmp_path, str(tmp_path / "out"))
+
+
+def test_refuse_a_release_that_verify_refuses(copy: Path, tmp_path: Path) -> None:
+    path = next((copy / "data").glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1] + b"X")
+    ran = run("publish", copy, tmp_path / "out")
+    assert ran.status == 3
+    assert path.name in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_refuse_an_unpinned_release(copy: Path, tmp_path: Path) -> None:
+    edit_build(copy, unpinned=["mooney"])
+    with pytest.raises(CxrbuildError, match=r"an unpinned release is not published\. Found: mooney did not"):
+        publish(copy, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_refuse_a_private_release(copy: Path, tmp_path: Path) -> None:
+    edit_build(copy, policy="private")
+    with pytest.raises(
+        CxrbuildError, match=r"not a public release, so it is not published\. .*Found: the policy private"
+    ):
+        publish(copy, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+# Folders
+
+
+def test_a_folder_gets_the_release_and_nothing_else(release: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    done = publish(release, str(out))
+    assert contents(out) == contents(release)
+    assert [step.held for step in done.steps] == [False] * len(contents(release))
+    assert done.steps[-1].name == "SHA256SUMS"
+    again = publish(release, str(out))
+    assert all(step.held for step in again.steps)
+
+
+def test_a_dry_run_lists_and_sends_nothing(release: Path, tmp_path: Path) -> None:
+    ran = run("publish", release, tmp_path / "out", "--dry-run", "--json")
+    document = json.loads(ran.out)
+    assert not (tmp_path / "out").exists()
+    assert document["dry_run"] is True
+    assert {step["name"]: step["bytes"] for step in document["steps"]} == {
+        name: len(data) for name, data in contents(release).items()
+    }
+    assert document["steps"][0]["to"] == f"{tmp_path}/out/{document['steps'][0]['name']}"
+    assert "would go to" in ran.err
+
+
+def test_a_folder_is_mended_by_hash_not_by_size(release: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(release, str(out))
+    (out / "SHA256SUMS").rename(out / "SHA256SUMS.sending")
+    path = next((out / "data").glob("*.parquet"))
+    path.write_bytes(bytes(path.stat().st_size))
+    (out / "data" / ".left-over.sending").write_bytes(b"half")
+    done = publish(release, str(out))
+    assert [step.name for step in done.steps if not step.held] == [f"data/{path.name}", "SHA256SUMS"]
+    assert contents(out) == contents(release)
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "SHA256SUMS.sending"])
+def test_refuse_a_folder_with_another_release(copy: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text(f"{'0' * 64}  README.md\n")
+    with pytest.raises(CxrbuildError, match="the target holds another release") as error:
+        publish(copy, str(out))
+    assert ("not whole yet" in str(error.value)) == name.endswith(".sending")
+    assert list(contents(out)) == [name]
+
+
+def test_refuse_a_folder_with_other_files(release: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    with pytest.raises(CxrbuildError, match=r"not of this release\. Found: thesis\.txt"):
+        publish(release, str(out))
+    publish(release, str(tmp_path / "whole"))
+    (tmp_path / "whole" / "data" / "train-00001-of-00002.parquet").write_text("not ours")
+    with pytest.raises(CxrbuildError, match=r"not of this release\. Found: data/train-00001"):
+        publish(release, str(tmp_path / "whole"))
+
+
+def test_refuse_the_release_itself_as_target(copy: Path) -> None:
+    before = contents(copy)
+    with pytest.raises(CxrbuildError, match="the target is the release itself"):
+        publish(copy, str(copy / "out"))
+    assert contents(copy) == before
+
+
+def test_a_disk_that_is_full_leaves_no_half_file(release: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", out], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount")
+    try:
+        ran = run("publish", release, out)
+        left = contents(out)
+    finally:
+        subprocess.run(["umount", out], check=True)
+    assert ran.status == 1
+    assert "No space left" in ran.err
+    assert "SHA256SUMS" not in left
+    whole = contents(release)
+    assert {name: data for name, data in left.items() if not name.endswith(".sending")} == {
+        name: whole[name] for name in left if not name.endswith(".sending")
+    }
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("floppy://a", "no such protocol: floppy. Expected: a folder, s3://"),
+        ("hf://models/a/b", "not the address of a dataset. Expected: hf://datasets/OWNER/NAME"),
+        ("https://127.0.0.1:1/x", "cannot be "),
+    ],
+)
+def test_refuse_an_address(release: Path, address: str, words: str) -> None:
+    ran = run("publish", release, address)
+    assert ran.status == 1
+    assert words in " ".join(ran.err.split())
+
+
+def test_final_is_for_deposits(release: Path, tmp_path: Path) -> None:
+    ran = run("publish", release, tmp_path / "out", "--final")
+    assert ran.status == 2
+    assert "--final is for zenodo: alone" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("address", "package", "extra"),
+    [
+        ("s3://bucket/a", "s3fs", "s3"),
+        ("gs://bucket/a", "gcsfs", "gcs"),
+        ("sftp://host/a", "paramiko", "sftp"),
+        ("hf://datasets/a/b", "huggingface_hub", "hub"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    release: Path, tmp_path: Path, address: str, package: str, extra: str
+) -> None:
+    # A package that cannot be imported, found before the one that is installed.
+    (tmp_path / f"{package}.py").write_text(f"raise ImportError('no {package}')")
+    ran = run("publish", release, address, PYTHONPATH=str(tmp_path))
+    assert ran.status == 1
+    assert f"{package} is not installed. Run `pip install 'cxrbuild[{extra}]'`." in " ".join(ran.err.split())
+
+
+# S3
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    folder = tmp_path_factory.mktemp("s3") / "buckets"
+    with s3_server(folder) as port:
+        yield port, folder / "bucket"
+
+
+def test_s3_is_killed_half_way_and_goes_on(release: Path, s3: tuple[int, Path]) -> None:
+    port, bucket = s3
+    whole = contents(release)
+    largest = max(map(len, whole.values()))
+    total = sum(map(len, whole.values()))
+    out = bucket / "a" / "1.0.0"
+    with line(port, limit=(largest + total) // 2) as slow:
+        kill_when_stalled(slow, "publish", release, "s3://bucket/a/1.0.0", "--jobs", 1, **s3_env(slow.port))
+    left = contents(out)
+    assert "SHA256SUMS" not in left
+    assert left.pop("SHA256SUMS.sending") == whole["SHA256SUMS"]
+    assert left
+    assert left == {name: whole[name] for name in left}
+
+    with line(port) as counted:
+        ran = run("publish", release, "s3://bucket/a/1.0.0", "--json", **s3_env(counted.port))
+        sent = counted.passed
+    assert ran.status == 0, ran.err
+    assert contents(out) == whole
+    held = {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]}
+    assert held == set(left)
+    assert sent < total - largest + 60_000
+
+    ran = run("publish", release, "s3://bucket/a/1.0.0", **s3_env(port))
+    assert "is there already, whole" in ran.err + ran.out
+
+
+def test_s3_is_mended_by_hash_not_by_size(release: Path, s3: tuple[int, Path]) -> None:
+    port, bucket = s3
+    ran = run("publish", release, "s3://bucket/c", **s3_env(port))
+    assert ran.status == 0, ran.err
+    name, data = max(contents(release).items(), key=lambda item: len(item[1]))
+    code = f"import fsspec; fsspec.filesystem('s3').pipe_file('bucket/c/{name}', bytes({len(data)}))"
+    subprocess.run([sys.executable, "-c", code], env=os.environ | s3_env(port), check=True)
+    assert contents(bucket / "c")[name] == bytes(len(data))
+    ran = run("publish", release, "s3://bucket/c", "--json", **s3_env(port))
+    assert [step["name"] for step in json.loads(ran.out)["steps"] if not step["held"]] == [name]
+    assert contents(bucket / "c") == contents(release)
+
+
+def test_s3_tells_no_secrets(release: Path, s3: tuple[int, Path]) -> None:
+    port, _ = s3
+    for env, words in (
+        (s3_env(port, AWS_SECRET_ACCESS_KEY=SECRET[::-1]), "signature"),
+        (s3_env(1), "Could not connect"),
+        (s3_env(port, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""), "credentials"),
+    ):
+        ran = run("publish", release, "s3://bucket/b", **env)
+        assert ran.status == 1
+        assert words in ran.err
+        assert not {KEY, SECRET, SECRET[::-1]} & set(ran.err.split())
+        assert "Traceback" not in ran.err
+    ran = run("publish", release, "s3://elsewhere/b", **s3_env(port))
+    assert ran.status == 1
+    assert "bucket does not exist" in " ".join(ran.err.split())
+
+
+# SFTP
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with ssh_server(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
+
+
+def sftp(port: int, folder: Path) -> str:
+    return f"sftp://{getpass.getuser()}@127.0.0.1:{port}{folder}"
+
+
+def test_sftp_is_killed_half_way_and_goes_on(release: Path, sshd: Sshd, tmp_path: Path) -> None:
+    whole = contents(release)
+    largest = max(map(len, whole.values()))
+    total = sum(map(len, whole.values()))
+    out = tmp_path / "out"
+    with line(sshd.port, limit=(largest + total) // 2) as slow:
+        sshd.know(slow.port)
+        kill_when_stalled(slow, "publish", release, sftp(slow.port, out), "--jobs", 1, **sshd.env)
+    left = contents(out)
+    assert "SHA256SUMS" not in left
+    halves = {name for name in left if name.endswith(".sending")}
+    assert halves > {"SHA256SUMS.sending"}
+    kept = set(left) - halves
+    assert kept
+    assert {name: left[name] for name in kept} == {name: whole[name] for name in kept}
+
+    with line(sshd.port) as counted:
+        sshd.know(counted.port)
+        ran = run("publish", release, sftp(counted.port, out), "--json", **sshd.env)
+        sent = counted.passed
+    assert ran.status == 0, ran.err
+    assert contents(out) == whole
+    assert {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]} == kept
+    assert sent < total - largest + 60_000
+    sshd.know(sshd.port)
+
+
+def test_sftp_wants_to_know_the_server(release: Path, sshd: Sshd, tmp_path: Path) -> None:
+    sshd.know()
+    ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
+    assert ran.status == 1
+    assert "the server's key is not known, so it could be anybody's" in " ".join(ran.err.split())
+    sshd.know(sshd.port, key=(sshd.home / ".ssh" / "id_ed25519.pub").read_text())
+    ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
+    assert ran.status == 1
+    assert "the server shows another key than the one that is known" in " ".join(ran.err.split())
+    sshd.know(sshd.port)
+    address = (
+        sftp(sshd.port, tmp_path / "out").replace("@", ":hunter22@").replace(getpass.getuser(), "nobody")
+    )
+    ran = run("publish", release, address, **sshd.env)
+    assert ran.status == 1
+    assert "lets nobody in" in " ".join(ran.err.split())
+    assert "hunter22" not in ran.err
+    assert not (tmp_path / "out").exists()
