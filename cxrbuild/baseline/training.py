@@ -15,6 +15,7 @@ from cxrbuild.baseline.augmentation import augment
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.checkpoint import (
     Checkpoint,
+    explaining_full_disk,
     read_checkpoint,
     refuse_other_training,
     require_space,
@@ -99,7 +100,8 @@ def train(
             _log(writers, history[-1])
     save_model(trainer.model, folder / MODEL, kept="the checkpoint of the last epoch")
     # The history is the sign that a training is done; the checkpoint, three times the model, has served.
-    write_json(folder / HISTORY, {"identity": identity, "epochs": history})
+    with explaining_full_disk(folder / HISTORY, kept="the model and its last checkpoint"):
+        write_json(folder / HISTORY, {"identity": identity, "epochs": history})
     (folder / CHECKPOINT).unlink()
     return Trained(trainer.model, history)
 
