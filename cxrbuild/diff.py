@@ -42,11 +42,14 @@ class Edition:
         Its rows, with the columns that its file has.
     classes
         Its classes in the order of their numbers, ``None`` where only the manifest is known.
+    released
+        Whether it is a release's: only these withhold pixels.
     """
 
     name: str
     manifest: pd.DataFrame
     classes: list[str] | None
+    released: bool
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,9 @@ def read_edition(name: str) -> Edition:
     if len(twice):
         raise CxrbuildError("an image stands here twice", where=file, found=twice.iloc[0])
     build = file.with_name("build.json")
-    classes = list(read_json(build)["recipe"]["labels"]) if build.is_file() else None
-    return Edition(name, manifest, classes)
+    document = read_json(build) if build.is_file() else {}
+    classes = list(document["recipe"]["labels"]) if "recipe" in document else None
+    return Edition(name, manifest, classes, released="policy" in document)
 
 
 def compare(old: Edition, new: Edition) -> Diff:
@@ -158,6 +162,8 @@ def compare(old: Edition, new: Edition) -> Diff:
     Pixels and metadata are compared where both sides have them.
     """
     a, b = old.manifest.set_index("image_id"), new.manifest.set_index("image_id")
+    if not (old.released and new.released):
+        a, b = (side.drop(columns="withheld", errors="ignore") for side in (a, b))
     both = a.index.intersection(b.index).sort_values()
     before, after = a.loc[both], b.loc[both]
     shared = [column for column in a.columns if column in b.columns]

@@ -8,19 +8,20 @@ from cxrbuild.catalog.published import published_manifest
 from cxrbuild.diff import KINDS, Diff, Edition, compare, needed_version, parse_version, read_edition
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json
+from cxrbuild.policy import Policy
 
 _TITLE = "# Changelog\n"
 # A changelog names every row that left or changed its class or part, and this many of the others.
 _MOST = 20
 
 
-def find_previous(name: str, version: str, out: Path) -> Path | str | None:
-    """Return the version before: the newest older release beside ``out``, or a newer published one.
+def find_previous(name: str, version: str, policy: Policy, out: Path) -> Path | str | None:
+    """Return the version before: the newest older release beside ``out``, or a newer published manifest.
 
     Parameters
     ----------
-    name, version
-        The dataset and the version to come.
+    name, version, policy
+        The dataset, the version to come, and the policy that it is packed with.
     out
         The folder that it will be in.
 
@@ -35,9 +36,9 @@ def find_previous(name: str, version: str, out: Path) -> Path | str | None:
         found[parse_version(folder.name)] = f"{name}/{folder.name}"
     for folder in sorted(out.parent.glob(f"{name}-*")) if out.parent.is_dir() else []:
         if folder != out and (folder / "SHA256SUMS").is_file():
-            dataset = read_json(folder / "build.json")["dataset"]
-            if dataset["name"] == name:
-                found[parse_version(dataset["version"])] = folder
+            document = read_json(folder / "build.json")
+            if (document["dataset"]["name"], document["policy"]) == (name, policy):
+                found[parse_version(document["dataset"]["version"])] = folder
     older = [known for known in found if known < parse_version(version)]
     return found[max(older)] if older else None
 
@@ -107,7 +108,7 @@ def _lines(found: Diff) -> str:
         if rows.empty:
             continue
         most = len(rows) if kind in ("removed", "relabelled", "moved") else _MOST
-        lines.append(f"- {len(rows):,} {title}:")
+        lines.append(f"- {len(rows):,} {title.replace('rows', 'row', len(rows) == 1)}:")
         lines += [
             f"  - {row['image_id']} ({row['change'] or row['split'] + ' ' + row['label']})"
             for row in rows.head(most).to_dict("records")

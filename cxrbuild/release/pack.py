@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.contents import Contents
 from cxrbuild.diff import Edition, parse_version
-from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.errors import CheckError, CxrbuildError, name_some
 from cxrbuild.files import files_under, locked, read_json, sha256_of, write_bytes, write_json
 from cxrbuild.policy import Policy, withheld
 from cxrbuild.progress import Progress, silent
@@ -76,28 +76,26 @@ def release(
     name = document["dataset"]["name"]
     if "tfrecord" in document["formats"]:
         require_tensorflow("packing TFRecord")
-    manifest = read_records(build / "manifest.parquet")
-    before = previous or find_previous(name, version, out)
-    classes = list(document["recipe"]["labels"])
-    found = check_version(name, version, Edition(str(build), manifest, classes), before)
-    document = _document(document, version, policy, manifest)
-    contents = Contents(document, _with_withheld(read_records(build / "ledger.parquet"), policy))
+    records = _with_withheld(read_records(build / "ledger.parquet"), policy)
+    contents = Contents(_document(document, version, policy, records), records)
+    before = previous or find_previous(name, version, policy, out)
+    new = Edition(str(build), contents.kept, contents.recipe.classes, released=True)
+    found = check_version(name, version, new, before)
+    _require_images(build, contents.embedded)
     # Beside the release, so that it can be moved into place in one step.
     workshop = out.parent / f".{out.name}.part"
-    try:
-        with locked(workshop):
+    with locked(workshop):
+        try:
             staging = workshop / out.name
+            # What a killed run left.
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            words = changelog(version, document["date"], before, found)
+            words = changelog(version, contents.document["date"], before, found)
             _write(build, staging, contents, words, progress)
             refuse_faults(verify(staging, progress=progress), build)
-            written = _put(staging, out)
+            return contents.document, _put(staging, out)
+        finally:
             shutil.rmtree(workshop)
-            return document, written
-    except CheckError:
-        shutil.rmtree(workshop)
-        raise
 
 
 def _read_build(build: Path) -> dict[str, Any]:
@@ -126,9 +124,18 @@ def _read_build(build: Path) -> dict[str, Any]:
     return document
 
 
-def _document(build: dict[str, Any], version: str, policy: Policy, manifest: pd.DataFrame) -> dict[str, Any]:
+def _require_images(build: Path, embedded: pd.DataFrame) -> None:
+    gone = [path for path in embedded["jpeg_path"] if not (build / path).is_file()]
+    if gone:
+        raise CheckError(
+            f"{len(gone)} images of the build are not there", where=build, found=name_some(gone),
+            todo="Run `cxrbuild curate` again: it makes anew what is gone",
+        )  # fmt: skip
+
+
+def _document(build: dict[str, Any], version: str, policy: Policy, records: pd.DataFrame) -> dict[str, Any]:
     """Return the release's ``build.json``: the build's, without the hashes of its files."""
-    reasons = withheld(manifest, policy).value_counts()
+    reasons = records["withheld"].value_counts()
     told = {key: value for key, value in build.items() if key != "files"}
     return told | {
         "dataset": build["dataset"] | {"version": version},

@@ -1,0 +1,416 @@
+"""Releases: what they embed, what others load from them, which versions they may have."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from command import run
+from PIL import Image
+from releasing import WITHHELD, change_rows, drop_rows, films, varied_build
+
+from cxrbuild.catalog.license import read_licenses
+from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.files import read_json, sha256_of
+from cxrbuild.records import conform
+from cxrbuild.release import release
+from cxrbuild.verify import verify
+
+
+@pytest.fixture(scope="module")
+def build(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return varied_build(demo, tmp_path_factory.mktemp("varied"), ["parquet"])
+
+
+@pytest.fixture(scope="module")
+def public(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("public") / "demo-cxr-1.0.0"
+    release(build, "1.0.0", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def private(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("private")
+    out = folder / "demo-cxr-1.0.0"
+    release(varied_build(demo, folder, ["parquet", "tfrecord"]), "1.0.0", out, policy="private")
+    return out
+
+
+def jpeg_of(build: Path, row: pd.Series) -> bytes:
+    return (build / row["jpeg_path"]).read_bytes()
+
+
+def test_public_embeds_what_may_be_passed_on(build: Path, public: Path) -> None:
+    manifest = films(public)
+    assert manifest["withheld"].value_counts().to_dict() == dict.fromkeys(WITHHELD, 1)
+    for reason, columns in WITHHELD.items():
+        row = manifest[manifest["withheld"] == reason].iloc[0]
+        assert {name: row[name] for name in columns} == columns
+        assert row["jpeg_sha256"] == sha256_of(build / row["jpeg_path"])
+    shards = pd.concat(pd.read_parquet(path) for path in (public / "data").glob("*.parquet"))
+    assert set(shards["image_id"]) == set(manifest.loc[manifest["withheld"].isna(), "image_id"])
+    assert read_json(public / "build.json")["withheld"] == dict.fromkeys(WITHHELD, 1)
+    # Not in the shards is not enough: no file of the release may hold a withheld film.
+    for image in manifest.loc[manifest["withheld"].notna(), "jpeg_path"]:
+        pixels = (build / image).read_bytes()
+        assert not any(pixels in path.read_bytes() for path in public.rglob("*") if path.is_file())
+    assert not (public / "images").exists()
+
+
+def test_report_shows_embedded_films_only(public: Path, private: Path) -> None:
+    hidden = films(public)
+    hidden = hidden[hidden["withheld"].notna()]
+    page = (public / "report.html").read_text()
+    assert not [image for image in hidden["image_id"] if image in page]
+    # A private release shows more, but never a film with a name on it.
+    page = (private / "report.html").read_text()
+    named = hidden.loc[hidden["withheld"] == "identifier", "image_id"].item()
+    assert named not in page
+    assert [image for image in hidden["image_id"] if image in page]
+
+
+def test_report_is_one_file_without_network(public: Path) -> None:
+    page = (public / "report.html").read_text()
+    addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\'\s>)]+)', page)
+    assert addresses
+    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in addresses)
+    assert "<script" not in page
+
+
+def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    document = read_json(build / "build.json")
+    document["dataset"]["title"] = document["recipe"]["title"] = "<script>alert(1)</script>"
+    (build / "build.json").write_text(json.dumps(document))
+    release(build, "1.0.0", tmp_path / "out")
+    assert "<script" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_both_policies_pass_verify(public: Path, private: Path) -> None:
+    for folder, images in ((public, 89), (private, 89)):
+        verified = verify(folder)
+        assert verified.faults == []
+        assert (verified.kind, verified.images) == ("release", images)
+
+
+def test_private_is_marked(private: Path) -> None:
+    assert read_json(private / "build.json")["policy"] == "private"
+    assert "**Private release.**" in (private / "README.md").read_text()
+    assert "Private." in (private / "report.html").read_text()
+    assert films(private)["withheld"].isna().all()
+
+
+def test_holds_what_is_promised(private: Path) -> None:
+    found = {path.relative_to(private).as_posix() for path in private.rglob("*") if path.is_file()}
+    promised = {
+        "README.md", "croissant.json", "manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv",
+        "CITATION.cff", "CHANGELOG.md", "SHA256SUMS", "build.json", "report.html", "films.csv",
+        "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet",
+        "tfds/demo_cxr/1.0.0/dataset_info.json", "tfds/demo_cxr/1.0.0/features.json",
+        "tfds/demo_cxr/1.0.0/label.labels.txt",
+        "tfds/demo_cxr/1.0.0/demo_cxr-train.tfrecord-00000-of-00001",
+        "tfds/demo_cxr/1.0.0/demo_cxr-test.tfrecord-00000-of-00001",
+    }  # fmt: skip
+    assert found == promised
+    sums = dict(line.split("  ")[::-1] for line in (private / "SHA256SUMS").read_text().splitlines())
+    assert sums == {name: sha256_of(private / name) for name in promised - {"SHA256SUMS"}}
+
+
+def test_hugging_face_datasets_loads_it(
+    build: Path, public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    loaded = datasets.load_dataset(str(public), cache_dir=str(tmp_path))
+    manifest = films(public).set_index("image_id")
+    embedded = manifest[manifest["withheld"].isna()]
+    assert {part: len(rows) for part, rows in loaded.items()} == embedded["split"].value_counts().to_dict()
+    assert loaded["train"].features["label"].names == ["COVID-19", "Normal", "Pneumonia"]
+    for part, rows in loaded.items():
+        names = rows.features["label"].names
+        for row in rows:
+            due = embedded.loc[row["image_id"]]
+            assert (due["split"], due["label"]) == (part, names[row["label"]])
+            assert row["image"].tobytes() == Image.open(build / due["jpeg_path"]).tobytes()
+
+
+def test_card_is_valid_for_the_hub(public: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    card = hub.DatasetCard.load(public / "README.md")
+    assert card.data.license == "other"
+    assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "data/train-*.parquet"}
+    splits = {split["name"]: split["num_examples"] for split in card.data.dataset_info["splits"]}
+    embedded = films(public)
+    assert splits == embedded[embedded["withheld"].isna()]["split"].value_counts().to_dict()
+    for reason in WITHHELD:
+        assert f"\n| {reason} | 1 |" in card.text
+
+
+def test_tensorflow_datasets_loads_it(private: Path) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(private / "tfds" / "demo_cxr" / "1.0.0")
+    manifest = films(private).set_index("image_id")
+    assert builder.info.features["label"].names == ["COVID-19", "Normal", "Pneumonia"]
+    seen = []
+    for part in ("train", "test"):
+        for row in tfds.as_numpy(builder.as_dataset(part)):
+            due = manifest.loc[row["image_id"].decode()]
+            assert (due["split"], due["width"], due["height"]) == (
+                part,
+                row["image"].shape[1],
+                row["image"].shape[0],
+            )
+            seen.append(due.name)
+    assert sorted(seen) == sorted(manifest.index)
+
+
+# rdflib, which mlcroissant reads with, warns of itself.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_croissant_loads_images_and_manifest(
+    build: Path, public: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mlc = pytest.importorskip("mlcroissant")
+    dataset = mlc.Dataset(public / "croissant.json")
+    assert not dataset.metadata.ctx.issues.errors
+    assert not dataset.metadata.ctx.issues.warnings
+    manifest = films(public).set_index("image_id")
+    records = list(dataset.records("images"))
+    assert len(records) == manifest["withheld"].isna().sum()
+    for record in records:
+        due = manifest.loc[record["images/image_id"].decode()]
+        assert due["split"].encode() == record["images/split"]
+        assert record["images/image"].tobytes() == Image.open(build / due["jpeg_path"]).tobytes()
+    rows = list(dataset.records("manifest"))
+    assert {row["manifest/image_id"].decode() for row in rows} == set(manifest.index)
+    assert not caplog.records
+
+
+def test_croissant_tells_what_to_know(public: Path) -> None:
+    document = read_json(public / "croissant.json")
+    assert any("Every Normal image is of mooney" in words for words in document["rai:dataBiases"])
+    assert "license_unknown: 1" in document["rai:dataCollectionMissingData"]
+
+
+def test_pandas_and_duckdb_read_the_tables(public: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    manifest = pd.read_parquet(public / "manifest.parquet")
+    query = f"SELECT label, count(*) FROM '{public}/manifest.parquet' GROUP BY label"
+    assert dict(duckdb.sql(query).fetchall()) == manifest["label"].value_counts().to_dict()
+    query = f"SELECT image_id, octet_length(image.bytes) FROM '{public}/data/*.parquet'"
+    sizes = manifest.set_index("image_id")["jpeg_bytes"]
+    found = dict(duckdb.sql(query).fetchall())
+    assert found == {image: sizes[image] for image in found}
+    assert len(found) == 83
+
+
+def test_torchxrayvision_reads_the_list(build: Path, public: Path) -> None:
+    xrv = pytest.importorskip("torchxrayvision")
+    found = xrv.datasets.COVID19_Dataset(imgpath=str(build), csvpath=str(public / "films.csv"), views=["*"])
+    assert len(found) == 89
+    assert found[0]["img"].shape[0] == 1
+
+
+def test_list_of_films_leads_to_the_films(build: Path, public: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO((public / "films.csv").read_text())))
+    assert {"patientid", "offset", "sex", "age", "finding", "view", "filename"} <= set(rows[0])
+    assert all((build / row["filename"]).is_file() for row in rows)
+    assert len(rows) == 89
+
+
+def test_attribution_names_everyone(public: Path) -> None:
+    table = pd.read_csv(public / "ATTRIBUTION.csv")
+    assert len(table) == 89
+    assert table["attribution"].notna().all()
+    assert table["embedded"].value_counts().to_dict() == {"yes": 83, "no": 6}
+    assert set(table["changes"]) <= {"none", "converted to an 8-bit grey JPEG"}
+
+
+def test_citation(public: Path) -> None:
+    cited = yaml.safe_load((public / "CITATION.cff").read_text())
+    assert cited["cff-version"] == "1.2.0"
+    assert (cited["type"], cited["version"]) == ("dataset", "1.0.0")
+    assert cited["authors"]
+    assert cited["title"]
+
+
+def test_same_build_same_bytes(build: Path, public: Path, tmp_path: Path) -> None:
+    release(build, "1.0.0", tmp_path / "other-name")
+    assert (tmp_path / "other-name" / "SHA256SUMS").read_bytes() == (public / "SHA256SUMS").read_bytes()
+
+
+def test_source_date_epoch_is_the_date(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
+    release(build, "1.0.0", tmp_path / "out")
+    assert read_json(tmp_path / "out" / "croissant.json")["datePublished"] == "2020-09-13"
+    assert "## 1.0.0 (2020-09-13)" in (tmp_path / "out" / "CHANGELOG.md").read_text()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(CxrbuildError, match=r"SOURCE_DATE_EPOCH: not a time.*yesterday"):
+        release(build, "1.0.1", tmp_path / "later")
+
+
+def test_refuses_a_build_without_a_date(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    shutil.copytree(build, tmp_path / "build")
+    document = read_json(build / "build.json")
+    document["recipe"]["date"] = None
+    (tmp_path / "build" / "build.json").write_text(json.dumps(document))
+    with pytest.raises(CxrbuildError, match="the release has no date"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+
+
+def test_a_release_never_changes(build: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert release(build, "1.0.0", out)[1]
+    stamp = (out / "SHA256SUMS").stat()
+    assert not release(build, "1.0.0", out)[1]
+    assert (out / "SHA256SUMS").stat() == stamp
+    with pytest.raises(CxrbuildError, match="another release is there"):
+        release(build, "1.0.0", out, policy="private")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_leaves_a_strangers_folder_alone(build: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    with pytest.raises(CxrbuildError, match="something else is there"):
+        release(build, "1.0.0", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+def test_goes_on_after_a_killed_run(build: Path, public: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".out.part" / "out"
+    left.mkdir(parents=True)
+    (left / "README.md").write_text("half a ca")
+    release(build, "1.0.0", tmp_path / "out")
+    assert (tmp_path / "out" / "SHA256SUMS").read_bytes() == (public / "SHA256SUMS").read_bytes()
+
+
+def test_refuses_too_small_a_step(build: Path, tmp_path: Path) -> None:
+    release(build, "1.0.0", tmp_path / "demo-cxr-1.0.0")
+    shutil.copytree(build, tmp_path / "build")
+    image = films(build, source="mooney", split="train")["image_id"].iloc[0]
+    drop_rows(tmp_path / "build", [image])
+    with pytest.raises(CheckError, match=r"(?s)too small a step.*Expected: 2\.0\.0 or later") as refused:
+        release(tmp_path / "build", "1.9.9", tmp_path / "demo-cxr-1.9.9")
+    assert image in str(refused.value)
+    release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
+    assert verify(tmp_path / "demo-cxr-2.0.0").faults == []
+
+
+def test_changelog_tells_every_version(build: Path, tmp_path: Path) -> None:
+    release(build, "1.0.0", tmp_path / "demo-cxr-1.0.0")
+    shutil.copytree(build, tmp_path / "build")
+    aged, gone = films(build, source="mooney", split="train")["image_id"].iloc[:2]
+    change_rows(tmp_path / "build", aged, patient_age=3.0)
+    release(tmp_path / "build", "1.0.1", tmp_path / "demo-cxr-1.0.1")
+    drop_rows(tmp_path / "build", [gone])
+    release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
+    words = (tmp_path / "demo-cxr-2.0.0" / "CHANGELOG.md").read_text()
+    told = [line for line in words.splitlines() if line.startswith(("#", "  - "))]
+    assert told == [
+        "# Changelog",
+        "## 2.0.0 (2026-11-23)",
+        f"  - {gone} (train Normal)",
+        "## 1.0.1 (2026-11-23)",
+        f"  - {aged} (patient_age null -> 3.0)",
+        "## 1.0.0 (2026-11-23)",
+    ]
+
+
+def test_previous_release_can_be_named(build: Path, tmp_path: Path) -> None:
+    release(build, "1.0.0", tmp_path / "elsewhere" / "first")
+    document, _ = release(build, "1.2.0", tmp_path / "out", previous=tmp_path / "elsewhere" / "first")
+    assert document["dataset"]["version"] == "1.2.0"
+    assert "those of 1.0.0" in (tmp_path / "out" / "CHANGELOG.md").read_text()
+
+
+def test_refuses_a_version_published_with_other_rows(build: Path, tmp_path: Path) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    document = read_json(build / "build.json")
+    document["dataset"]["name"] = "covid19-cxr"
+    (tmp_path / "build" / "build.json").write_text(json.dumps(document))
+    with pytest.raises(CheckError, match=r"version 1\.0\.0 is published with other rows"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("version", ["1.0", "v1.0.0", "1.0.0-rc1", "01.0.0", "../1.0.0"])
+def test_refuses_what_is_no_version(build: Path, tmp_path: Path, version: str) -> None:
+    with pytest.raises(CxrbuildError, match="not a version"):
+        release(build, version, tmp_path / "out")
+
+
+def test_refuses_a_build_that_was_tampered_with(build: Path, tmp_path: Path) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    row = films(build, source="mooney").iloc[0]
+    Image.new("L", (32, 32)).save(tmp_path / "build" / row["jpeg_path"])
+    with pytest.raises(CheckError, match=rf"{row['image_id']}: its pixels are not the manifest's"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+    (tmp_path / "build" / row["jpeg_path"]).unlink()
+    with pytest.raises(CheckError, match=rf"1 images of the build are not there.*{row['image_id']}"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    shutil.copy(build / "ledger.parquet", tmp_path / "build" / "manifest.parquet")
+    with pytest.raises(CheckError, match=r"manifest\.parquet: the file is not as it was built"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+
+
+def test_refuses_what_is_no_build(public: Path, tmp_path: Path) -> None:
+    with pytest.raises(CxrbuildError, match="no finished build"):
+        release(tmp_path, "1.0.0", tmp_path / "out")
+    with pytest.raises(CxrbuildError, match="this is a release, no build"):
+        release(public, "1.0.0", tmp_path / "out")
+
+
+def test_command_line(build: Path, tmp_path: Path) -> None:
+    ran = run("release", "1.0.0", "--build", build, cwd=tmp_path)
+    assert (ran.status, ran.err) == (0, "")
+    assert "demo-cxr 1.0.0 (public) is packed: 89 images, 83 with pixels" in " ".join(ran.out.split())
+    assert verify(tmp_path / "release" / "demo-cxr-1.0.0").faults == []
+    ran = run("release", "1.0.0", "--build", build, "--policy", "private", "--json", cwd=tmp_path)
+    assert json.loads(ran.out)["release"] == "release/demo-cxr-1.0.0-private"
+    ran = run("release", "0.9", "--build", build, cwd=tmp_path)
+    assert ran.status == 1
+    assert "not a version" in ran.err
+
+
+def test_curate_brings_withheld_films_back(build: Path, public: Path, tmp_path: Path) -> None:
+    ran = run("verify", build / "images", "--manifest", public / "manifest.parquet")
+    assert (ran.status, ran.err) == (0, "")
+    hidden = films(public, withheld="license_unknown").iloc[0]
+    shutil.copytree(build / "images", tmp_path / "images")
+    Image.new("L", (8, 8)).save(tmp_path / "images" / hidden["jpeg_path"].removeprefix("images/"))
+    ran = run("verify", tmp_path / "images", "--manifest", public / "manifest.parquet")
+    assert ran.status == 3
+    assert f"{hidden['image_id']}: its pixels are not the manifest's" in " ".join(ran.err.split())
+
+
+def test_licences_are_declared_with_sources() -> None:
+    licences = read_licenses()
+    assert all(licence.source.startswith("https://") for licence in licences.values())
+    assert all(not licence.adaptation for name, licence in licences.items() if "-ND" in name)
+    assert "unknown" not in licences
+
+
+def test_every_licence_of_the_sources_is_in_the_table() -> None:
+    from cxrbuild.catalog import read_source, source_names
+    from cxrbuild.catalog.license import UNKNOWN
+
+    sources = [read_source(name) for name in source_names()]
+    words = {source.license for source in sources}
+    words |= {word for s in sources if s.columns.license for word in (s.columns.license.map or {}).values()}
+    assert words - {UNKNOWN} <= set(read_licenses())
+
+
+def test_withheld_of_an_empty_table() -> None:
+    from cxrbuild.policy import withheld
+
+    assert withheld(conform(pd.DataFrame()), "public").empty
