@@ -35,7 +35,7 @@ import tomli_w
 from command import CHECKOUT, run
 
 from cxrbuild.build.plan import MEMBERSHIP
-from cxrbuild.catalog import DEFAULT_RECIPE, read_recipe
+from cxrbuild.catalog import DEFAULT_RECIPE, read_recipe, read_source
 from cxrbuild.cli.main import cli
 from cxrbuild.demo.upstream import make_upstream, serve_upstream
 
@@ -115,6 +115,9 @@ def kaggle_of(upstream: Path) -> None:
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    fences = re.findall(r"^\s*```", page.read_text(encoding="utf-8"), re.MULTILINE)
+    fenced = [block for block in BLOCK.finditer(page.read_text(encoding="utf-8")) if block[3] is None]
+    assert len(fences) == 2 * len(fenced), "a fence that this test does not see"
     printed, exports = "", ""
     for block in blocks(page):
         if block.kind == "bash":
@@ -266,6 +269,28 @@ def test_manifest_readme_tells_its_columns_and_counts() -> None:
         for split, count in (("train", train), ("test", test))
     }
     assert told == found.to_dict()
+
+
+def test_readme_tells_the_manifests_counts() -> None:
+    manifest = pd.read_parquet(MANIFEST / "manifest.parquet")
+    found = pd.crosstab(manifest["label"], manifest["split"])[["train", "test"]]
+    found.loc["all"] = found.sum()
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w-]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", text, re.MULTILINE)
+    told = {label: [int(count.replace(",", "")) for count in counts] for label, *counts in rows}
+    assert told == {label: [train, test, train + test] for label, train, test in found.itertuples()}
+
+
+def test_sources_page_tells_pins_and_counts() -> None:
+    shown = next(block for block in blocks(MANIFEST / "README.md") if block.kind == "output").code
+    funnel = {line.split()[0]: line.split()[1:] for line in shown.split("\n\n")[0].splitlines()}
+    text = (CHECKOUT / "docs" / "sources.md").read_text(encoding="utf-8")
+    for i, name in enumerate(funnel["step"][:-1]):
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f" | {funnel['upstream'][i]} | {funnel['kept'][i]} | " in row
+        pin = read_source(name).pin
+        proof = [pin.commit, pin.tree] if pin.tree else [pin.sha256]
+        assert all(f" {word[:8]}" in row for word in proof if word)
 
 
 def test_manifest_readme_shows_the_plan(metadata_only: Path) -> None:
