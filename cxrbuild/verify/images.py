@@ -50,7 +50,7 @@ def check_images(
     rows = manifest.drop_duplicates("image_id").set_index("image_id", drop=False)
     classes = set(rows["label"])
     seen: dict[str, str] = {}
-    paths = (Path(entry.path) for entry in files_under(folder))
+    paths = (Path(entry.path) for entry in (files_under(folder) if folder.is_dir() else ()))
     images = (path for path in paths if path.suffix.lower() in (".jpg", ".jpeg"))
     with progress("checking images", len(rows), "image") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         while batch := sorted(islice(images, _BATCH)):

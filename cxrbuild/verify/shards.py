@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.progress import Progress
 from cxrbuild.records import COLUMNS, schema
@@ -123,7 +124,7 @@ def _told_lengths(folder: Path, info: Path, faults: list[Fault]) -> dict[str, in
                 told[file] = int(length)
         if document["version"] != info.parent.name or document["name"] != info.parent.parent.name:
             faults.append(Fault(info.relative_to(folder).as_posix(), None, "is not of this name and version"))
-    except (KeyError, TypeError, ValueError) as error:
+    except (CxrbuildError, KeyError, TypeError, ValueError) as error:
         faults.append(Fault(info.relative_to(folder).as_posix(), None, f"is not as expected: {error!r}"))
     return told
 

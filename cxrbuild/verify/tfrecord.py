@@ -40,7 +40,14 @@ def read_examples(path: Path) -> Iterator[dict[str, Any]]:
                 raise RecordError("is cut off")
             try:
                 yield _example(data)
-            except (IndexError, UnicodeDecodeError, struct.error) as error:
+            except (
+                IndexError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                UnicodeDecodeError,
+                struct.error,
+            ) as error:
                 raise RecordError(f"no Example before byte {stream.tell()}") from error
 
 

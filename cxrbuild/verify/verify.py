@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.contents import Contents
 from cxrbuild.errors import CheckError, CxrbuildError
-from cxrbuild.files import read_json
 from cxrbuild.progress import Progress, silent
 from cxrbuild.verify.card import check_card
 from cxrbuild.verify.croissant import check_croissant
+from cxrbuild.verify.document import is_release, read_document
 from cxrbuild.verify.fault import Fault
 from cxrbuild.verify.images import check_images
 from cxrbuild.verify.lists import check_citation, check_lists
@@ -81,12 +81,8 @@ def verify(folder: Path, *, manifest: str | None = None, progress: Progress = si
     """
     if not folder.is_dir():
         raise CxrbuildError("no such folder", where=folder)
-    if manifest is None and (folder / "build.json").is_file():
+    if manifest is None and any((folder / name).is_file() for name in (SUMS, "build.json")):
         return _verify_packed(folder, progress)
-    if manifest is None and (folder / SUMS).is_file():
-        sums_only: list[Fault] = [Fault("build.json", None, "is missing")]
-        have = check_files(folder, read_sums(folder, sums_only), progress, sums_only, only_these=True)
-        return Verified("release", folder.name, len(have), 0, [], sums_only)
     return _verify_images(folder, manifest or DEFAULT_MANIFEST, progress)
 
 
@@ -136,35 +132,34 @@ def _verify_images(folder: Path, name: str, progress: Progress) -> Verified:
 def _verify_packed(folder: Path, progress: Progress) -> Verified:
     """Check a release or a build: both have tables, shards and ``build.json``."""
     faults: list[Fault] = []
-    document = _read_document(folder, faults)
-    released = "policy" in document or (folder / SUMS).is_file()
+    released = is_release(folder)
+    document = read_document(folder, faults, released=released)
     if released:
         sums = read_sums(folder, faults)
     else:
-        sums = {name: entry["sha256"] for name, entry in document.get("files", {}).items()}
+        sums = {name: entry["sha256"] for name, entry in (document or {}).get("files", {}).items()}
     hashes = check_files(folder, sums, progress, faults, only_these=released)
     ledger, manifest = (read_table(folder, name, faults) for name in ("ledger.parquet", "manifest.parquet"))
-    images = 0
-    dataset = document.get("dataset", {})
-    if manifest is not None and ledger is not None and document:
-        images = len(manifest)
-        check_tables(document, ledger, manifest, faults)
-        if not released:
-            check_images(folder / "images", folder, manifest, progress, faults)
-        contents = Contents(document, ledger)
-        splits = _check_shards(folder, manifest, contents.recipe.classes, progress, faults)
-        if released:
-            check_release(document, manifest, faults)
-            check_card(folder, contents, splits, faults)
-            check_lists(folder, contents, faults)
-            check_citation(folder, contents, faults)
-            check_croissant(folder, contents, hashes, faults)
+    images = 0 if manifest is None else len(manifest)
+    if document is None or ledger is None or manifest is None:
+        return Verified("release" if released else "build", folder.name, len(hashes), images, [], faults)
+    contents = Contents(document, ledger)
+    check_tables(document, ledger, manifest, faults)
+    if not released:
+        check_images(folder / "images", folder, manifest, progress, faults)
+    splits = _check_shards(folder, manifest, contents.recipe.classes, progress, faults)
+    if released:
+        check_release(document, manifest, faults)
+        check_card(folder, contents, splits, faults)
+        check_lists(folder, contents, faults)
+        check_citation(folder, contents, faults)
+        check_croissant(folder, contents, hashes, faults)
     return Verified(
         kind="release" if released else "build",
-        name=f"{dataset.get('name')} {dataset.get('version')}",
+        name=f"{contents.name} {contents.version}",
         files=len(hashes),
         images=images,
-        unpinned=document.get("unpinned", []),
+        unpinned=document["unpinned"],
         faults=faults,
     )
 
@@ -182,20 +177,3 @@ def _check_shards(
     if len(embedded) and not any((folder / name).is_dir() for name in ("data", "tfds")):
         faults.append(Fault("data", None, "there are no shards"))
     return splits
-
-
-def _read_document(folder: Path, faults: list[Fault]) -> dict[str, Any]:
-    """Return ``build.json``, nothing where it cannot be used."""
-    needed = ["dataset", "recipe", "declared_sources", "counts", "funnel", "groups_across", "unpinned"]
-    if (folder / SUMS).is_file():
-        needed += ["policy", "date", "withheld"]
-    try:
-        document: dict[str, Any] = read_json(folder / "build.json")
-        lacking = [key for key in needed if key not in document]
-    except (CxrbuildError, TypeError) as error:
-        faults.append(Fault("build.json", None, f"cannot be read: {error}"))
-        return {}
-    if lacking:
-        faults.append(Fault("build.json", None, f"has no {', '.join(lacking)}"))
-        return {}
-    return document

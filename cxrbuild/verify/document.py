@@ -1,0 +1,91 @@
+"""Whether ``build.json`` has what the other checks compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cxrbuild.catalog import Recipe
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import read_json
+from cxrbuild.verify.fault import Fault
+
+NAME = "build.json"
+
+
+class _Dataset(BaseModel):
+    name: str
+    version: str
+    title: str
+
+
+class _Pin(BaseModel):
+    commit: str | None
+    sha256: str | None
+
+
+class _Source(BaseModel):
+    title: str
+    homepage: str | None
+    description: str
+    citation: str | None
+    pin: _Pin
+
+
+class _Step(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    step: str
+    all: int
+
+
+class _Build(BaseModel):
+    dataset: _Dataset
+    cxrbuild: str
+    libraries: dict[str, str]
+    recipe: dict[str, Any]
+    declared_sources: dict[str, _Source]
+    departures: list[str]
+    missing: dict[str, str]
+    counts: dict[str, dict[str, int]]
+    funnel: list[_Step]
+    groups_across: dict[str, str]
+    unpinned: list[str]
+
+
+class _Release(_Build):
+    policy: Literal["public", "private"]
+    date: str
+    withheld: dict[str, int]
+
+
+def is_release(folder: Path) -> bool:
+    """Tell a release, even a damaged one, from a build: a release has sums, and says its policy."""
+    if (folder / "SHA256SUMS").is_file():
+        return True
+    try:
+        return "policy" in read_json(folder / NAME)
+    except (CxrbuildError, OSError, TypeError):
+        return False
+
+
+def read_document(folder: Path, faults: list[Fault], *, released: bool) -> dict[str, Any] | None:
+    """Read ``build.json``; ``None`` where it cannot be used."""
+    if not (folder / NAME).is_file():
+        faults.append(Fault(NAME, None, "is missing"))
+        return None
+    try:
+        document: dict[str, Any] = read_json(folder / NAME)
+        (_Release if released else _Build).model_validate(document)
+        Recipe.model_validate(document["recipe"] | {"folder": folder})
+    except CxrbuildError as error:
+        faults.append(Fault(NAME, None, f"cannot be read: {error.found}"))
+        return None
+    except ValidationError as error:
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"])
+            faults.append(Fault(NAME, key or None, fault["msg"]))
+        return None
+    return document

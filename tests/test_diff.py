@@ -1,0 +1,155 @@
+"""What changed between two versions, and how large a step that needs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import run
+from releasing import change_rows, films
+
+from cxrbuild.diff import Diff, Edition, compare, needed_version, parse_version, read_edition
+from cxrbuild.errors import CxrbuildError
+
+ROWS = pd.DataFrame({
+    "image_id": ["a", "b", "c"],
+    "source": ["one", "one", "two"],
+    "label": ["Normal", "COVID-19", "Normal"],
+    "split": ["train", "train", "test"],
+    "jpeg_sha256": ["0a", "0b", "0c"],
+    "jpeg_bytes": [10, 11, 12],
+    "patient_age": [None, 4.5, 61.0],
+})  # fmt: skip
+
+
+def edition(rows: pd.DataFrame, classes: list[str] | None = None, *, released: bool = False) -> Edition:
+    return Edition("rows", rows, classes, released=released)
+
+
+def put(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def changed(rows: pd.DataFrame) -> pd.DataFrame:
+        rows = rows.copy()
+        rows.loc[1, column] = value
+        return rows
+
+    return changed
+
+
+def compared(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Diff:
+    return compare(edition(ROWS), edition(change(ROWS)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "image", "words", "bump"),
+    [
+        ("removed", lambda rows: rows.drop(index=1), "b", "", "major"),
+        ("relabelled", put("label", "Normal"), "b", "label COVID-19 -> Normal", "major"),
+        ("moved", put("split", "test"), "b", "split train -> test", "major"),
+        ("repixelled", put("jpeg_sha256", "ff"), "b", "jpeg_sha256 0b -> ff", "patch"),
+        ("changed", put("patient_age", 5.0), "b", "patient_age 4.5 -> 5.0", "patch"),
+        ("changed", put("patient_age", None), "b", "patient_age 4.5 -> null", "patch"),
+    ],
+)
+def test_names_each_change(
+    kind: str, change: Callable[[pd.DataFrame], pd.DataFrame], image: str, words: str, bump: str
+) -> None:
+    found = compared(change)
+    assert {k: list(rows["image_id"]) for k, rows in found.rows.items() if len(rows)} == {kind: [image]}
+    assert found.rows[kind]["change"].item() == words
+    assert found.bump == bump
+    assert [(row["kind"], row["rows"]) for row in found.counts()] == [(kind, 1)]
+
+
+def test_names_rows_that_came() -> None:
+    found = compare(edition(ROWS.drop(index=1)), edition(ROWS))
+    assert list(found.rows["added"]["image_id"]) == ["b"]
+    assert found.bump == "minor"
+
+
+def test_order_and_nulls_are_no_change() -> None:
+    assert compared(lambda rows: rows.iloc[::-1].reset_index(drop=True)).bump is None
+
+
+def test_columns_that_came_and_left() -> None:
+    wider = ROWS.assign(view="PA")
+    assert compare(edition(ROWS), edition(wider)).columns_added == ["view"]
+    assert compare(edition(ROWS), edition(wider)).bump == "minor"
+    assert compare(edition(wider), edition(ROWS)).columns_removed == ["view"]
+    assert compare(edition(wider), edition(ROWS)).bump == "major"
+
+
+def test_another_number_for_a_class_is_major() -> None:
+    same, swapped, longer = ["Normal", "COVID-19"], ["COVID-19", "Normal"], ["Normal", "COVID-19", "New"]
+    assert compare(edition(ROWS, same), edition(ROWS, swapped)).bump == "major"
+    assert compare(edition(ROWS, same), edition(ROWS, longer)).bump is None
+
+
+def test_withheld_counts_between_releases_alone() -> None:
+    hidden = ROWS.assign(withheld=[None, "unseen", None])
+    free = ROWS.assign(withheld=[None, None, None])
+    both = compare(edition(hidden, released=True), edition(free, released=True))
+    assert list(both.rows["changed"]["change"]) == ["withheld unseen -> null"]
+    assert compare(edition(free), edition(hidden, released=True)).bump is None
+
+
+@pytest.mark.parametrize(
+    ("old", "bump", "needed"),
+    [
+        ("1.4.2", "major", "2.0.0"), ("1.4.2", "minor", "1.5.0"), ("1.4.2", "patch", "1.4.3"),
+        ("1.4.2", None, "1.4.2"),
+    ],
+)  # fmt: skip
+def test_needed_version(old: str, bump: str, needed: str) -> None:
+    assert needed_version(old, bump) == needed  # type: ignore[arg-type]
+
+
+def test_versions_are_ordered_by_number() -> None:
+    assert parse_version("1.10.0") > parse_version("1.9.9")
+
+
+def test_command_line(demo: Path, tmp_path: Path) -> None:
+    build = demo / "build"
+    shutil.copytree(build, tmp_path / "later")
+    moved = films(build, source="cohen", split="train")["image_id"].iloc[0]
+    change_rows(tmp_path / "later", moved, split="test")
+    ran = run("diff", build, tmp_path / "later" / "manifest.parquet")
+    assert (ran.status, ran.err) == (0, "")
+    assert f"  {moved} (split train -> test)" in ran.out
+    assert "This needs a MAJOR step of the version." in ran.out
+    document = json.loads(run("diff", build, tmp_path / "later", "--json", "--quiet").out)
+    assert document["bump"] == "major"
+    assert [row["image_id"] for row in document["moved"]] == [moved]
+    assert "Nothing changed." in run("diff", build, build / "manifest.parquet").out
+
+
+def test_published_names_can_be_compared() -> None:
+    ran = run("diff", "covid19-cxr/1.0.0", "covid19-cxr/1.0.0")
+    assert (ran.status, ran.out) == (0, "Nothing changed.\n")
+
+
+def test_published_manifest_has_membership_alone(demo: Path) -> None:
+    """Its few columns are no columns that came or left."""
+    found = compare(read_edition("covid19-cxr/1.0.0"), read_edition(str(demo / "build")))
+    assert (found.columns_added, found.columns_removed) == ([], [])
+    # Two of the demo's names are among Mooney's.
+    assert len(found.rows["removed"]) == 6354 - 2
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda _: None, "nothing to compare is called so"),
+        (lambda path: path.mkdir(), "no manifest.parquet in it"),
+        (lambda path: path.write_text("image_id,label\n"), "not a Parquet file"),
+        (lambda path: ROWS.drop(columns="split").to_parquet(path), "not a manifest"),
+        (lambda path: pd.concat([ROWS, ROWS.head(1)]).to_parquet(path), "an image stands here twice"),
+    ],
+)
+def test_what_cannot_be_compared(make: Callable[[Path], object], words: str, tmp_path: Path) -> None:
+    make(tmp_path / "thing")
+    with pytest.raises(CxrbuildError, match=words):
+        read_edition(str(tmp_path / "thing"))

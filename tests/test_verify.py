@@ -1,0 +1,470 @@
+"""`verify` finds every fault and names it: a release is damaged in one way, and that must be told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from command import run
+from PIL import Image
+from releasing import films, sum_again, varied_build
+
+from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.files import read_json
+from cxrbuild.records import read_records, write_records
+from cxrbuild.release import release
+from cxrbuild.verify import refuse_faults, verify
+from cxrbuild.verify.tfrecord import RecordError, read_examples
+
+
+@pytest.fixture(scope="module")
+def whole(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    release(varied_build(demo, folder, ["parquet", "tfrecord"]), "1.0.0", folder / "release")
+    return folder / "release"
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    shutil.copytree(whole, tmp_path / "release")
+    return tmp_path / "release"
+
+
+def told(folder: Path) -> list[str]:
+    return [str(fault) for fault in verify(folder).faults]
+
+
+def a_film(folder: Path) -> str:
+    """A film of Mooney's train part, whose pixels are in the release."""
+    return str(films(folder, source="mooney", split="train")["image_id"].iloc[3])
+
+
+def change_tables(folder: Path, image: str, *names: str, **columns: object) -> None:
+    for name in names:
+        records = read_records(folder / name)
+        records.loc[records["image_id"] == image, list(columns)] = list(columns.values())
+        write_records(folder / name, records)
+
+
+def change_shard(folder: Path, change: Callable[[pa.Table], pa.Table], part: str = "train") -> None:
+    path = folder / "data" / f"{part}-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
+
+
+def replaced(text: Path, old: str, new: str) -> None:
+    words = text.read_text()
+    assert old in words
+    text.write_text(words.replace(old, new))
+
+
+def test_whole_is_whole(whole: Path) -> None:
+    assert told(whole) == []
+
+
+def test_a_flipped_byte(folder: Path) -> None:
+    """In the pixels of a film: told by the file's hash, by Croissant's, and by the film's name."""
+    image = a_film(folder)
+    path = folder / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    pixels = table.column("image").to_pylist()[table.column("image_id").to_pylist().index(image)]["bytes"]
+    data = bytearray(path.read_bytes())
+    data[data.index(pixels) + len(pixels) // 2] ^= 0x40
+    path.write_bytes(data)
+    found = told(folder)
+    assert [words.split(": its SHA-256")[0] for words in found[:1]] == ["data/train-00000-of-00001.parquet"]
+    assert any(words.startswith(f"data/train-00000-of-00001.parquet: {image}: its pixels") for words in found)
+    assert any(
+        words.startswith("croissant.json: data/train-00000-of-00001.parquet: sha256 is") for words in found
+    )
+    assert all(image in words or "SHA-256" in words or "sha256" in words for words in found)
+
+
+def test_a_flipped_byte_in_any_file_is_found(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            at = len(data) // 2
+            path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+            assert verify(folder).faults, path.name
+            path.write_bytes(data)
+    assert told(folder) == []
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_moved_row(folder: Path, hidden: bool) -> None:
+    image = a_film(folder)
+    path = films(folder, image_id=image)["jpeg_path"].item().replace("/train/", "/test/")
+    change_tables(folder, image, "manifest.parquet", "ledger.parquet", split="test", jpeg_path=path)
+    if hidden:
+        sum_again(folder)
+    found = told(folder)
+    assert f"data/train-00000-of-00001.parquet: {image}: stands in train, the manifest says test" in found
+    tfrecord = "tfds/demo_cxr/1.0.0/demo_cxr-train.tfrecord-00000-of-00001"
+    assert f"{tfrecord}: {image}: stands in train, the manifest says test" in found
+    assert "build.json: train Normal: counts 14 images, the manifest has 13" in found
+    assert "README.md: table of class, Normal, train: says 14, the data have 13" in found
+    assert hidden != any("SHA-256" in words for words in found)
+
+
+def test_a_row_moved_everywhere_else(folder: Path) -> None:
+    """A film that is moved between shards and left in the manifest."""
+    image = a_film(folder)
+    table = pq.read_table(folder / "data" / "train-00000-of-00001.parquet")
+    row = table.filter(pa.compute.equal(table["image_id"], image))
+    change_shard(folder, lambda t: t.filter(pa.compute.not_equal(t["image_id"], image)))
+    change_shard(folder, lambda t: pa.concat_tables([t, row.cast(t.schema)]), "test")
+    sum_again(folder)
+    found = told(folder)
+    assert f"data/test-00000-of-00001.parquet: {image}: stands in test, the manifest says train" in found
+    assert any(words.startswith("README.md: split test: num_examples is") for words in found)
+
+
+def test_a_relabelled_row(folder: Path) -> None:
+    image = a_film(folder)
+    change_tables(folder, image, "manifest.parquet", label="Pneumonia")
+    sum_again(folder)
+    found = told(folder)
+    assert f"manifest.parquet: {image}: label is Pneumonia, in the ledger Normal" in found
+    assert (
+        f"data/train-00000-of-00001.parquet: {image}: label is Normal, the manifest says Pneumonia" in found
+    )
+    assert any(words.startswith(f"manifest.parquet: {image}: jpeg_path is") for words in found)
+    assert f"films.csv: {image}: finding is Normal, the manifest says Pneumonia" not in found  # the ledger's
+
+
+def test_a_stale_count_of_the_card(folder: Path) -> None:
+    replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
+    sum_again(folder)
+    assert told(folder) == ["README.md: table of class, Normal, train: says 15, the data have 14"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("num_examples: 13", "num_examples: 16", "split test: num_examples is 16, the shards have 13"),
+        ("download_size: ", "download_size: 1", "download_size: is 1"),
+        ("path: data/test-*.parquet", "path: data/probe-*.parquet", "split test: no shard fits"),
+        ("'0': COVID-19", "'0': Corona", "features: label has the names ['Corona', 'Normal', 'Pneumonia']"),
+        ("| ct | ", "| ct | 1", "table of step, ct, images: says 1"),
+        ("| unseen | 1 |", "| unseen | 2 |", "table of reason, unseen, images: says 2, the data have 1"),
+        ("| unknown | 1 | 0 |", "| unknown | 1 | 1 |", "table of licence, unknown, with pixels: says 1"),
+        ("| reason | images |", "| cause | images |", "reason: no table has the columns images"),
+        ("dataset_info:", "dataset_news:", "YAML: is not as Hugging Face reads it: KeyError('dataset_info')"),
+    ],
+)
+def test_a_card_that_is_stale(folder: Path, old: str, new: str, fault: str) -> None:
+    replaced(folder / "README.md", old, new)
+    sum_again(folder)
+    found = told(folder)
+    assert any(words.startswith(f"README.md: {fault}") for words in found), found
+    assert all(words.startswith("README.md") for words in found)
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        document = read_json(path)
+        change(document)
+        path.write_text(json.dumps(document))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (edited(lambda d: d.pop("creator")), "creator: is required"),
+        (edited(lambda d: d.pop("url")), "url: is required"),
+        (edited(lambda d: d.update(description="")), "description: is required"),
+        (edited(lambda d: d.update(version="9.9.9")), "version: is 9.9.9, not 1.0.0"),
+        (
+            edited(lambda d: d["distribution"][0].update(sha256="0" * 64)),
+            f"data/test-00000-of-00001.parquet: sha256 is {'0' * 64}",
+        ),
+        (edited(lambda d: d["distribution"].pop(0)), "data/test-00000-of-00001.parquet: is no FileObject"),
+        (
+            edited(lambda d: d["distribution"][-1].update(includes=["data/train-*.parquet"])),
+            "data/test-00000-of-00001.parquet: is in no FileSet",
+        ),
+        (
+            edited(lambda d: d["recordSet"][2]["field"][3]["source"]["extract"].update(column="name")),
+            "images/name: is no column of the files",
+        ),
+        (edited(lambda d: d["recordSet"][0]["data"].reverse()), "classes: is ['Pneumonia', 'Normal'"),
+        (lambda path: path.write_text("{"), "is not Croissant: JSONDecodeError"),
+        (lambda path: path.write_text("[]"), "is not Croissant: AttributeError"),
+    ],
+)  # fmt: skip
+def test_croissant_that_does_not_agree(folder: Path, change: Callable[[Path], None], fault: str) -> None:
+    """Most of these `mlcroissant validate` lets pass."""
+    change(folder / "croissant.json")
+    sum_again(folder)
+    found = told(folder)
+    assert any(words.startswith(f"croissant.json: {fault}") for words in found), found
+    assert all(words.startswith("croissant.json") for words in found)
+
+
+def test_a_patient_on_both_sides(folder: Path) -> None:
+    train, test = (films(folder, source="mooney", split=part).iloc[0] for part in ("train", "test"))
+    change_tables(folder, test["image_id"], "manifest.parquet", "ledger.parquet", group=train["group"])
+    found = told(folder)
+    assert any(
+        words.startswith(f"manifest.parquet: {train['group']}: stands in test and train: ")
+        and test["image_id"] in words
+        for words in found
+    )
+
+
+def test_pixels_that_must_not_be_there(folder: Path) -> None:
+    """A public release that embeds a film under a licence that forbids it."""
+    image = films(folder, license="CC-BY-NC-ND-4.0")["image_id"].item()
+    change_tables(folder, image, "manifest.parquet", "ledger.parquet", withheld=None)
+    sum_again(folder)
+    found = told(folder)
+    assert f"manifest.parquet: {image}: withheld is null, the public policy says no_adaptation" in found
+    assert f"data: {image}: is in no shard; the manifest says that its pixels are here" in found
+
+
+def test_a_withheld_film_in_a_shard(folder: Path, demo: Path) -> None:
+    row = films(folder, withheld="license_unknown").iloc[0]
+    data = (demo / "build" / row["jpeg_path"]).read_bytes()
+
+    def add(table: pa.Table) -> pa.Table:
+        extra = table.slice(0, 1).to_pylist()[0] | {"image_id": row["image_id"]}
+        extra["image"] = {"bytes": data, "path": "x.jpg"}
+        return pa.concat_tables([table, pa.Table.from_pylist([extra], table.schema)])
+
+    change_shard(folder, add)
+    found = told(folder)
+    assert any(f"{row['image_id']}: is no row of the manifest with pixels here" in words for words in found)
+
+
+def test_rows_of_shards_are_compared_cell_by_cell(folder: Path) -> None:
+    image = a_film(folder)
+
+    def change(table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        for row in rows:
+            if row["image_id"] == image:
+                row |= {"license": "CC-BY-4.0", "patient_age": 3.0}
+        return pa.Table.from_pylist([*rows, rows[0]], table.schema)
+
+    change_shard(folder, change)
+    found = told(folder)
+    file = "data/train-00000-of-00001.parquet"
+    assert f"{file}: {image}: license is CC-BY-4.0, the manifest says CC0-1.0" in found
+    assert any(re.match(rf"{file}: {image}: patient_age is 3.0, the manifest says", words) for words in found)
+    assert any(words.endswith("stands in the shards twice") for words in found)
+
+
+def test_what_does_not_decode(folder: Path) -> None:
+    image = a_film(folder)
+
+    def change(table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        for row in rows:
+            if row["image_id"] == image:
+                row["image"]["bytes"] = row["image"]["bytes"][: len(row["image"]["bytes"]) // 2]
+        return pa.Table.from_pylist(rows, table.schema)
+
+    change_shard(folder, change)
+    found = told(folder)
+    assert any(f"{image}: does not decode: " in words for words in found)
+
+
+def test_files_that_are_missing_or_too_many(folder: Path) -> None:
+    (folder / "CITATION.cff").unlink()
+    (folder / "data" / "test-00000-of-00001.parquet").unlink()
+    (folder / "notes.txt").write_text("x")
+    (folder / ".gitattributes").write_text("*.parquet filter=lfs")
+    found = told(folder)
+    assert "CITATION.cff: is missing" in found
+    assert "data/test-00000-of-00001.parquet: is missing" in found
+    assert "notes.txt: is not in SHA256SUMS" in found
+    assert "README.md: split test: num_examples is 13, the shards have None" in found
+    assert not any("gitattributes" in words for words in found)
+
+
+def test_a_link_of_a_hub_cache_is_read(folder: Path, tmp_path: Path) -> None:
+    (folder / "README.md").rename(tmp_path / "blob")
+    (folder / "README.md").symlink_to(tmp_path / "blob")
+    assert told(folder) == []
+
+
+@pytest.mark.parametrize("name", ["manifest.parquet", "ledger.parquet", "build.json", "SHA256SUMS"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "nonsense"])
+def test_damage_to_what_it_checks_against(folder: Path, name: str, damage: str) -> None:
+    path = folder / name
+    data = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"{}")
+    found = told(folder)
+    assert any(words.startswith(name) for words in found), found
+
+
+def test_columns_of_the_tables(folder: Path) -> None:
+    path = folder / "manifest.parquet"
+    table = pq.read_table(path)
+    ages = table["patient_age"].cast(pa.string())
+    index = table.schema.get_field_index("patient_age")
+    pq.write_table(table.drop(["license"]).set_column(index, "patient_age", ages), path)
+    found = told(folder)
+    assert "manifest.parquet: license: the column is missing" in found
+
+
+def test_all_faults_are_told_at_once(folder: Path) -> None:
+    image = a_film(folder)
+    change_tables(folder, image, "manifest.parquet", label="Pneumonia")
+    replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
+    (folder / "films.csv").unlink()
+    files = {fault.file for fault in verify(folder).faults}
+    assert {"manifest.parquet", "README.md", "films.csv", "data/train-00000-of-00001.parquet"} <= files
+
+
+def test_command_line_tells_faults_with_status_3(folder: Path) -> None:
+    assert run("verify", folder).status == 0
+    replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
+    ran = run("verify", folder)
+    assert ran.status == 3
+    assert "README.md: table of class, Normal, train: says 15, the data have 14" in ran.err
+    ran = run("verify", folder, "--json", "--quiet")
+    assert ran.status == 3
+    rows = [fault["row"] for fault in json.loads(ran.out)["faults"]]
+    assert "table of class, Normal, train" in rows
+
+
+def test_very_many_faults_are_cut_short_in_words_alone(folder: Path) -> None:
+    write_records(folder / "manifest.parquet", films(folder).assign(source="nowhere"))
+    verified = verify(folder)
+    with pytest.raises(CheckError, match=r"and \d+ more faults; --json has all") as refused:
+        refuse_faults(verified, folder)
+    assert len(verified.faults) > 89
+    assert str(refused.value).count("\n") < 150
+
+
+def test_a_build_without_its_images(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "build", tmp_path / "build", ignore=shutil.ignore_patterns("images"))
+    verified = verify(tmp_path / "build")
+    assert verified.kind == "build"
+    assert sum("is missing" in fault.what for fault in verified.faults) == 89
+
+
+def test_a_build(demo: Path, tmp_path: Path) -> None:
+    assert told(demo / "build") == []
+    shutil.copytree(demo / "build", tmp_path / "build")
+    row = films(demo / "build", source="mooney").iloc[0]
+    path = tmp_path / "build" / row["jpeg_path"]
+    path.rename(path.parent.parent / "Pneumonia" / path.name)
+    Image.new("RGB", (9, 9)).save(path.with_name("stray.jpg"))
+    found = told(tmp_path / "build")
+    assert any(f"{row['image_id']}: is of {row['split']} Normal, and stands in" in words for words in found)
+    assert f"{Path(row['jpeg_path']).with_name('stray.jpg')}: is no image of the manifest" in found
+
+
+def test_bare_images_against_a_manifest(demo: Path, tmp_path: Path) -> None:
+    build = demo / "build"
+    shutil.copytree(build / "images", tmp_path / "images")
+    first, second, third = films(build, source="mooney")["jpeg_path"].iloc[:3]
+    (tmp_path / first).unlink()
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / second)
+    (tmp_path / third).write_bytes(b"<html>Not found</html>")
+    verified = verify(tmp_path / "images", manifest=str(build / "manifest.parquet"))
+    found = [str(fault) for fault in verified.faults]
+    assert (verified.kind, verified.images) == ("images", 88)
+    assert any(f"{Path(first).stem}: is missing (train Normal)" in words for words in found)
+    assert any(f"{Path(second).stem}: is of mode RGB" in words for words in found)
+    assert any(f"{Path(second).stem}: its pixels are not the manifest's" in words for words in found)
+    assert any(f"{Path(third).stem}: does not decode" in words for words in found)
+
+
+def test_bare_images_may_lie_flat(demo: Path, tmp_path: Path) -> None:
+    for path in (demo / "build" / "images").rglob("*.jpg"):
+        os.link(path, tmp_path / path.name)
+    assert verify(tmp_path, manifest=str(demo / "build" / "manifest.parquet")).faults == []
+
+
+def test_bare_images_against_the_published_manifest(tmp_path: Path) -> None:
+    row = read_records(Path("manifests/covid19-cxr/1.0.0/manifest.parquet")).iloc[0]
+    path = tmp_path / "images" / row["split"] / row["label"] / f"{row['image_id']}.jpg"
+    path.parent.mkdir(parents=True)
+    Image.new("L", (9, 9)).save(path)
+    verified = verify(tmp_path / "images")
+    assert verified.images == 1
+    # All but this one, and nothing of this one: the published manifest knows no pixels.
+    assert len(verified.faults) == 6353
+    assert not [fault for fault in verified.faults if fault.row == row["image_id"]]
+
+
+@pytest.mark.parametrize("there", [None, "empty", "strange"])
+def test_nothing_to_check(there: str | None, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    if there:
+        folder.mkdir()
+    if there == "strange":
+        (folder / "x.txt").write_text("x")
+    with pytest.raises(CxrbuildError, match="nothing to check here" if there else "no such folder"):
+        verify(folder)
+
+
+def test_memory_stays_flat(whole: Path) -> None:
+    """Shards are read in batches: a film of the first must be let go of when a later one is read."""
+    import tracemalloc
+
+    verify(whole)
+    tracemalloc.start()
+    verify(whole)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_examples_are_read_as_tensorflow_wrote_them(whole: Path) -> None:
+    path = whole / "tfds/demo_cxr/1.0.0/demo_cxr-test.tfrecord-00000-of-00001"
+    shard = pq.read_table(whole / "data" / "test-00000-of-00001.parquet").to_pylist()
+    records = list(read_examples(path))
+    assert [record["image_id"].decode() for record in records] == [row["image_id"] for row in shard]
+    for record, row in zip(records, shard, strict=True):
+        assert record["image"] == row["image"]["bytes"]
+        assert record["label"] == row["label"]
+        assert (record["view_position"].decode() or None) == row["view_position"]
+        age = record["patient_age"]
+        assert np.isnan(age) if row["patient_age"] is None else age == pytest.approx(row["patient_age"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data[:-1], "is cut off"),
+        (lambda data: data[:5], "is cut off"),
+        (lambda data: b"\x01" + data[1:], "no record at byte 0"),
+        (lambda data: data[:12] + bytes(len(data) - 12), None),
+        (lambda _: b"", ""),
+    ],
+)
+def test_files_that_are_no_tfrecord(
+    whole: Path, tmp_path: Path, change: Callable[[bytes], bytes], words: str | None
+) -> None:
+    data = (whole / "tfds/demo_cxr/1.0.0/demo_cxr-test.tfrecord-00000-of-00001").read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes(change(data[: length + 16]))
+    if words == "":
+        assert list(read_examples(path)) == []
+    elif words is None:
+        # Zeros are no fields of a message.
+        with pytest.raises(RecordError):
+            list(read_examples(path))
+    else:
+        with pytest.raises(RecordError, match=words):
+            list(read_examples(path))
