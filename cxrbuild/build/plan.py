@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +97,7 @@ class Plan:
         return replace(self, records=records)
 
 
-def read_declared(recipe_name: str, switches: Mapping[str, bool]) -> Declared:
+def read_declared(recipe_name: str, switches: Mapping[str, bool], reviews: Sequence[str] = ()) -> Declared:
     """Read all that is declared of a dataset.
 
     Parameters
@@ -106,20 +106,52 @@ def read_declared(recipe_name: str, switches: Mapping[str, bool]) -> Declared:
         The name of a shipped recipe, or the path of a TOML file.
     switches
         For each switch whether such images are dropped.
+    reviews
+        More review files, by name or path; what they say of a film stands in place of what the recipe's say.
 
     Raises
     ------
     DeclarationError
-        A file has faults.
+        A file has faults, or two of ``reviews`` contradict each other.
     """
     recipe, departures = switch_rules(read_recipe(recipe_name), switches)
     sources = [read_source(name, recipe.folder) for name in recipe.sources]
-    return Declared(
+    declared = Declared(
         recipe=recipe,
         departures=departures,
         sources=sources,
         reviews=[review for name in recipe.reviews for review in read_reviews(name, recipe.folder)],
         links=_links(recipe, {source.name for source in sources}),
+    )
+    return _with_reviews(declared, reviews) if reviews else declared
+
+
+def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
+    """Add review files to those of the recipe, which they overrule."""
+    added: dict[tuple[str, str], tuple[str, Review]] = {}
+    faults = []
+    known = {source.name for source in declared.sources} | set(source_names())
+    for name in names:
+        for review in read_reviews(name, Path()):
+            if review.source not in known:
+                faults.append(f"{name}: {review.source!r} is no source; known: {', '.join(sorted(known))}")
+            other, said = added.setdefault((review.source, review.path), (name, review))
+            if (said.mark, said.marks_finding) != (review.mark, review.marks_finding):
+                faults.append(
+                    f"{review.source} {review.path}: {said.mark} in {other}, {review.mark} in {name}"
+                )
+    if faults:
+        raise DeclarationError(
+            "these reviews cannot be added\n  " + "\n  ".join(dict.fromkeys(faults)),
+            todo="Where two people disagree, settle it: `cxrbuild review --compare` lists the conflicts",
+        )
+    reviews = {(review.source, review.path): review for review in declared.reviews}
+    overruled = sum(film in reviews for film in added)
+    departure = f"{len(added)} reviews added from {', '.join(names)}, {overruled} in place of the recipe's"
+    return replace(
+        declared,
+        reviews=list((reviews | {film: review for film, (_, review) in added.items()}).values()),
+        departures=[*declared.departures, departure],
     )
 
 

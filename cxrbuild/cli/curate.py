@@ -15,6 +15,7 @@ from cxrbuild.cli.options import (
     given_switches,
     output_options,
     recipe_options,
+    reviews_option,
 )
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import name_some
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @recipe_options
+@reviews_option
 @allow_missing_option
 @click.option(
     "--as-pinned", is_flag=True, help="Take every file of the pins to be at hand; read metadata only."
@@ -37,6 +39,7 @@ def plan(
     lateral: bool | None,
     ct: bool | None,
     annotated: bool | None,
+    reviews: tuple[str, ...],
     allow_missing: bool,
     as_pinned: bool,
     out: Path | None,
@@ -48,7 +51,7 @@ def plan(
     from cxrbuild.build import check_expectation, make_plan, read_declared, write_plan
 
     output = Output(quiet=quiet, as_json=as_json)
-    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated))
+    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated), reviews)
     planned = make_plan(declared, data, as_pinned=as_pinned, progress=output.progress)
     if out is not None:
         write_plan(planned, out)
@@ -58,6 +61,7 @@ def plan(
 
 @click.command()
 @recipe_options
+@reviews_option
 @click.option("--out", type=PATH, help="Folder to build in.  [default: build/<recipe>]")
 @allow_missing_option
 @click.option(
@@ -82,6 +86,7 @@ def curate(
     lateral: bool | None,
     ct: bool | None,
     annotated: bool | None,
+    reviews: tuple[str, ...],
     out: Path | None,
     allow_missing: bool,
     formats: tuple[str, ...],
@@ -100,7 +105,7 @@ def curate(
     from cxrbuild.executors import default_workers
 
     output = Output(quiet=quiet, as_json=as_json)
-    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated))
+    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated), reviews)
     folder = out or Path("build") / declared.recipe.name
     document, changed = curate_dataset(
         declared,

@@ -15,6 +15,7 @@ from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.output import wrapped
 from cxrbuild.cli.publish import publish
 from cxrbuild.cli.release import release
+from cxrbuild.cli.review import review
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
 from cxrbuild.errors import CxrbuildError
@@ -42,7 +43,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (fetch, plan, curate, train_baseline, release, verify, diff, publish, demo):
+for _command in (fetch, plan, curate, review, train_baseline, release, verify, diff, publish, demo):
     cli.add_command(_command)
 
 

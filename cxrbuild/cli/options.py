@@ -64,3 +64,10 @@ def given_switches(**switches: bool | None) -> dict[str, bool]:
 allow_missing_option = click.option(
     "--allow-missing", is_flag=True, help="Go on without images that cannot be had, and record them."
 )
+
+reviews_option = click.option(
+    "--reviews",
+    multiple=True,
+    metavar="FILE",
+    help="More reviews, repeatable; they stand in place of the recipe's own of the same films.",
+)

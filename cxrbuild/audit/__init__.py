@@ -1,0 +1,1 @@
+"""Checks on a build: what would make it less than it says."""
