@@ -49,6 +49,9 @@ class Invenio:
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
         self._closed_until = 0.0
+        # How many more requests the server takes until then, ``None`` where it does not say.
+        self._left: int | None = None
+        self._under_way = 0
 
     def close(self) -> None:
         """Close the connections."""
@@ -122,12 +125,14 @@ class Invenio:
         """
         import requests
 
-        self._wait(alive)
         headers = {"Accept": _JSON, "User-Agent": f"cxrbuild/{__version__}"}
         if content is not None:
             headers |= {"Content-Type": "application/octet-stream"}
+        session = self._connected()
+        self._enter(alive)
+        response = None
         try:
-            response = self._connected().request(
+            response = session.request(
                 method, self.base + path, json=document, data=content, headers=headers,
                 timeout=(PATIENCE.connect, PATIENCE.longest_asked), allow_redirects=False,
             )  # fmt: skip
@@ -139,7 +144,8 @@ class Invenio:
             raise TryAgainError(f"the connection failed ({told(error)})") from None
         except requests.RequestException as error:
             raise CxrbuildError("cannot be asked for", where=self.base + path, found=told(error)) from None
-        self._heed(response)
+        finally:
+            self._leave(response)
         return self._read(response, path)
 
     def _connected(self) -> requests.Session:
@@ -159,16 +165,33 @@ class Invenio:
                 self._session.auth = _Bearer(token)
             return self._session
 
-    def _wait(self, alive: Callable[[], None]) -> None:
-        while (left := self._closed_until - time.monotonic()) > 0:
+    def _enter(self, alive: Callable[[], None]) -> None:
+        """Wait until the server takes a request more."""
+        while True:
+            with self._lock:
+                wait = self._closed_until - time.monotonic()
+                if wait <= 0 and self._left is not None and self._left <= 0:
+                    self._left = None
+                if wait <= 0:
+                    self._left = None if self._left is None else self._left - 1
+                    self._under_way += 1
+                    return
             alive()
-            time.sleep(min(_TICK_S, left))
+            time.sleep(min(_TICK_S, wait))
 
-    def _heed(self, response: requests.Response) -> None:
-        """Note until when the server wants to hear nothing."""
-        if response.headers.get("X-RateLimit-Remaining", "").strip() == "0":
-            wait = _until_reset(response)
-            self._closed_until = time.monotonic() + min(wait, PATIENCE.longest_asked)
+    def _leave(self, response: requests.Response | None) -> None:
+        with self._lock:
+            self._under_way -= 1
+            remaining = (
+                response.headers.get("X-RateLimit-Remaining", "").strip() if response is not None else ""
+            )
+            if response is not None and remaining.isdecimal():
+                # Those under way may not be counted yet.
+                self._left = int(remaining) - self._under_way
+                if self._left <= 0:
+                    self._closed_until = time.monotonic() + min(
+                        _until_reset(response), PATIENCE.longest_asked
+                    )
 
     def _read(self, response: requests.Response, path: str) -> Any:
         status = response.status_code

@@ -223,7 +223,8 @@ class _Sent:
 
     def __init__(self, item: Item, tell: Tell) -> None:
         self.item = item
-        self.tell = tell
+        # Not `tell`: requests takes what has that for a file.
+        self.told_to = tell
         self.digest = ""
 
     def __len__(self) -> int:
@@ -234,7 +235,7 @@ class _Sent:
         for block in self.item:
             digest.update(block)
             done += len(block)
-            self.tell(done)
+            self.told_to(done)
             yield block
         self.digest = digest.hexdigest()
 
