@@ -18,7 +18,7 @@ _MOST = 400
 
 
 def told(error: BaseException, address: str = "") -> str:
-    """Return an error's words on one line, without credentials.
+    """Return the words of an error and of its causes on one line, without credentials.
 
     Parameters
     ----------
@@ -27,7 +27,11 @@ def told(error: BaseException, address: str = "") -> str:
     address
         An address that may hold a password.
     """
-    words = " ".join(str(error).split()) or type(error).__name__
+    # Libraries wrap each other's errors; the innermost says what it was.
+    wrapped = [error]
+    while (inner := wrapped[-1].__cause__) is not None and inner not in wrapped:
+        wrapped.append(inner)
+    words = "; ".join(" ".join(str(one).split()) or type(one).__name__ for one in wrapped)
     for secret in _secrets(address):
         words = words.replace(secret, "...")
     # Signed addresses carry their signature in the query, other ones a user and a password.

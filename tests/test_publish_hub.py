@@ -1,0 +1,149 @@
+"""Dataset repositories: one commit that shows all, what is sent again after a kill, versions that grow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import Ran, run
+from hub_server import TOKEN, HubServer, hub_server
+from publishing import kill_when_stalled, line
+
+REPO = "radiology/demo-cxr"
+ADDRESS = f"hf://datasets/{REPO}"
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with hub_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def newer(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same build as version 1.0.1."""
+    out = tmp_path_factory.mktemp("newer") / "demo-cxr-1.0.1"
+    ran = run("release", "1.0.1", "--build", demo / "build", "--out", out)
+    assert ran.status == 0, ran.err
+    return out
+
+
+def env(port: int, home: Path, **more: str) -> dict[str, str]:
+    # Xet is a storage service of its own, spoken to by a compiled client.
+    given = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_TOKEN": TOKEN, "HF_HOME": str(home)}
+    return given | {"HF_HUB_DISABLE_XET": "1"} | more
+
+
+def push(hub: HubServer, release: Path, home: Path, *words: str, **more: str) -> Ran:
+    ran = run("publish", release, ADDRESS, "--json", *words, **env(hub.port, home, **more))
+    assert TOKEN not in ran.out + ran.err
+    assert "signature-of-the-test" not in ran.out + ran.err
+    assert "Traceback" not in ran.err
+    return ran
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def held(ran: Ran) -> set[str]:
+    return {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]}
+
+
+def test_one_commit_shows_the_release(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
+    ran = push(hub, public_release, tmp_path, "--dry-run")
+    assert ran.status == 0, ran.err
+    assert hub.repo is None
+    assert "would go to" in ran.err
+
+    ran = push(hub, public_release, tmp_path)
+    assert ran.status == 0, ran.err
+    assert hub.repo == REPO
+    assert hub.files == contents(public_release)
+    assert [title for _, title, _ in hub.commits] == ["initial commit", "Release demo-cxr 1.0.0"]
+    assert hub.tags == {"1.0.0": hub.commits[-1][0]}
+    assert json.loads(ran.out)["place"] == {
+        "url": f"http://127.0.0.1:{hub.port}/datasets/{REPO}",
+        "commit": hub.commits[-1][0],
+        "tag": "1.0.0",
+    }
+
+    ran = push(hub, public_release, tmp_path)
+    assert ran.status == 0, ran.err
+    assert held(ran) == set(contents(public_release))
+    assert "is there already, whole" in ran.err
+    assert len(hub.commits) == 2
+
+
+def test_killed_half_way_nothing_shows_and_what_arrived_stays(
+    hub: HubServer, public_release: Path, tmp_path: Path
+) -> None:
+    whole = contents(public_release)
+    large = {
+        hashlib.sha256(data).hexdigest(): data for name, data in whole.items() if name.endswith(".parquet")
+    }
+    with line(hub.port, limit=sum(map(len, large.values())) - 5_000) as slow:
+        kill_when_stalled(slow, "publish", public_release, ADDRESS, "--jobs", 1, **env(slow.port, tmp_path))
+    arrived = set(hub.put)
+    assert arrived
+    assert arrived < set(large)
+    assert hub.files == {}
+    assert hub.tags == {}
+
+    hub.put.clear()
+    ran = push(hub, public_release, tmp_path)
+    assert ran.status == 0, ran.err
+    assert set(hub.put) == set(large) - arrived
+    assert hub.files == whole
+
+
+def test_a_version_follows_another(hub: HubServer, public_release: Path, newer: Path, tmp_path: Path) -> None:
+    assert push(hub, public_release, tmp_path).status == 0
+    # A file that the next version has no more.
+    name, title, files = hub.commits[-1]
+    sums = files["SHA256SUMS"] + f"{'0' * 64}  audit.json\n".encode()
+    hub.commits[-1] = (name, title, files | {"audit.json": b"{}", "SHA256SUMS": sums})
+    hub.put.clear()
+    ran = push(hub, newer, tmp_path)
+    assert ran.status == 0, ran.err
+    assert hub.files == contents(newer)
+    assert set(hub.tags) == {"1.0.0", "1.0.1"}
+    same = {
+        hashlib.sha256(data).hexdigest()
+        for name, data in contents(newer).items()
+        if contents(public_release).get(name) == data
+    }
+    assert not same & set(hub.put)
+
+    ran = push(hub, public_release, tmp_path)
+    assert ran.status == 1
+    assert "the repository holds another release. Expected: demo-cxr 1.0.0. Found: demo-cxr 1.0.1" in flat(
+        ran
+    )
+
+
+def test_refuse_a_repository_with_something_else(
+    hub: HubServer, public_release: Path, tmp_path: Path
+) -> None:
+    hub.create(REPO, {"train.parquet": b"years of work", "README.md": b"---\n{}\n---\n"})
+    ran = push(hub, public_release, tmp_path)
+    assert ran.status == 1
+    assert "holds files that are not of this release. Found: train.parquet" in flat(ran)
+    assert hub.put == []
+
+
+def test_tell_what_the_hub_refuses(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
+    ran = push(hub, public_release, tmp_path, HF_TOKEN="hf_another_token")
+    assert ran.status == 1
+    assert "Look whether HF_TOKEN may write there" in flat(ran)
+    assert "hf_another_token" not in ran.err
+    ran = push(hub, public_release, tmp_path, HF_ENDPOINT="http://127.0.0.1:1")
+    assert ran.status == 1
+    assert f"{ADDRESS}: cannot be read" in flat(ran)
+
+
+def flat(ran: Ran) -> str:
+    return " ".join(ran.err.split())
