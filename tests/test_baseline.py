@@ -249,6 +249,16 @@ def test_evaluate_only_judges_a_saved_model(
     }  # fmt: skip
 
 
+def test_what_is_not_there_is_told_and_not_made(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
+    build = tmp_path / "absent"
+    with pytest.raises(CxrbuildError, match=f"{build}: no such build. Run `cxrbuild curate`"):
+        train_baseline(build, build / "baseline", recipe)
+    assert not build.exists()
+    model = tmp_path / "absent.keras"
+    with pytest.raises(CxrbuildError, match=f"{model}: no such model"):
+        train_baseline(demo / "build", tmp_path / "out", recipe, evaluate_only=model)
+
+
 def test_without_tensorflow_the_extra_is_named(demo: Path, declared: Path, tmp_path: Path) -> None:
     (tmp_path / "keras.py").write_text("raise ImportError('No module named keras')")
     ran = run("train-baseline", "--build", demo / "build", "--recipe", declared, "--out", tmp_path / "out",

@@ -36,6 +36,7 @@ from cxrbuild.baseline.report import write_report
 from cxrbuild.baseline.training import MODEL, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked, replacing, sha256_of, write_bytes, write_json
 from cxrbuild.progress import Progress, silent
 
@@ -108,14 +109,21 @@ def train_baseline(
     baseline = recipe.baseline or Baseline.model_validate({})
     if epochs is not None:
         baseline = baseline.model_copy(update={"epochs": epochs})
+    if not build.is_dir():
+        raise CxrbuildError(
+            "no such build",
+            where=build,
+            todo="Run `cxrbuild curate`, or name a build or a release with --build",
+        )
+    # Before the images, which take longer to read.
+    model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
     with locked(out):
         images = read_images(
             build, recipe.classes, baseline.augmentation.side, baseline.network.side, progress
         )
-        if evaluate_only is None:
+        if model is None:
             runs, parameters = _train_all(baseline, images, recipe.classes, seeds, out, progress)
         else:
-            model = load_model(evaluate_only, baseline.network, len(recipe.classes))
             runs = [_Run(None, [], predictor(model, baseline.network.side, baseline.batch)(images.whole))]
             parameters = model.count_params()
         document = _document(recipe, baseline, images, runs) | {
