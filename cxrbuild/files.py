@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +14,8 @@ from typing import Any
 from cxrbuild.errors import CxrbuildError
 
 _BLOCK = 1 << 20
-_UMASK = os.umask(0)
-os.umask(_UMASK)
-_MODE = 0o666 & ~_UMASK
+# How the name of a file ends while it is written.
+PART = ".part"
 
 
 def sha256_of(path: Path) -> str:
@@ -40,14 +39,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A run that is killed leaves nothing half-written under the final name.
     """
+    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}{PART}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; what we publish gets the user's usual mode.
-        temporary.chmod(_MODE)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.catalog.recipe import Conversion
 from cxrbuild.convert.films import Converted, Film, Piece, convert_piece
 from cxrbuild.executors import run_pieces
-from cxrbuild.files import write_bytes
+from cxrbuild.files import PART, write_bytes
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ def convert_images(
     ]
     for folder in {(build / target).parent for target in targets.values()}:
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f".*{PART}"):
+            left.unlink()  # what a killed run was writing
     done: dict[str, Converted] = {}
     pieces = (Piece(conversion, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
     with progress("converting", len(films), "image") as bar:
