@@ -83,7 +83,7 @@ def test_tfds_opens_tfrecord(build: Path) -> None:
         assert CLASSES[found["label"]] == row["label"]
         jpeg = (build / row["jpeg_path"]).read_bytes()
         assert stored[row["image_id"]] == jpeg
-        # TensorFlow's default inverse DCT is a faster one than Pillow's: single pixels are a few levels apart.
+        # TensorFlow's default inverse DCT is faster than Pillow's: single pixels are a few levels apart.
         assert np.array_equal(found["image"], tf.io.decode_jpeg(jpeg).numpy())
         assert np.abs(found["image"][..., 0].astype(int) - pixels).mean() < 1
         assert found["patient_id"].decode() == row["patient_id"]
