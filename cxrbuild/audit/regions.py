@@ -151,13 +151,7 @@ def _coloured(
         mask = labels[rows, columns] == number
         # Specks, and the line of a screen's frame, are no marks.
         if mask.sum() >= 12 and min(mask.shape) >= 3:
-            filled = ndimage.binary_fill_holes(mask)
-            found.append(
-                (
-                    (columns.start, rows.start, columns.stop, rows.stop),
-                    bool(filled.mean() > 0.7 and mask.sum() < 0.35 * filled.sum()),
-                )
-            )
+            found.append(((columns.start, rows.start, columns.stop, rows.stop), _is_thin(mask)))
     return found, cast
 
 
@@ -232,26 +226,48 @@ def _region(
     )
     return Region(
         columns.start, rows.start, columns.stop, rows.stop, features,
-        outline=_is_outline(luma, mask, filled, place),
+        outline=_is_outline(luma, mask, place),
     )  # fmt: skip
 
 
-def _is_outline(
-    luma: NDArray[np.uint8], mask: NDArray[np.bool_], filled: NDArray[np.bool_], place: tuple[slice, slice]
-) -> bool:
-    """Whether a thin closed line goes round something that is as bright as what is outside of it."""
+def _is_outline(luma: NDArray[np.uint8], mask: NDArray[np.bool_], place: tuple[slice, slice]) -> bool:
+    """Whether a thin line goes round something that is as bright as what is outside of it."""
     import numpy as np
 
     rows, columns = place
-    if (
-        min(_extent(place)) < 0.05 * max(luma.shape)
-        or filled.mean() < 0.7
-        or mask.sum() > 0.35 * filled.sum()
-    ):
+    if min(_extent(place)) < 0.05 * max(luma.shape) or not _is_thin(mask):
         return False
     around = luma[max(0, rows.start - 4) : rows.stop + 4, max(0, columns.start - 4) : columns.stop + 4]
     border = np.concatenate([around[0], around[-1], around[:, 0], around[:, -1]])
-    return bool(abs(float(np.median(luma[place][filled & ~mask])) - float(np.median(border))) < _STEP)
+    within = luma[place][_enclosed(mask) & ~mask]
+    return bool(abs(float(np.median(within)) - float(np.median(border))) < _STEP)
+
+
+def _enclosed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what has a mask on all four sides: a line round it may have gaps."""
+    import numpy as np
+
+    def after(axis: int, step: int) -> NDArray[np.bool_]:
+        view = np.flip(mask, axis) if step < 0 else mask
+        seen = np.logical_or.accumulate(view, axis)
+        return np.flip(seen, axis) if step < 0 else seen
+
+    enclosed: NDArray[np.bool_] = after(0, 1) & after(0, -1) & after(1, 1) & after(1, -1)
+    return enclosed
+
+
+def _is_thin(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask goes round most of its box and leaves what is inside alone."""
+    from scipy import ndimage
+
+    enclosed = _enclosed(mask)
+    within = ndimage.binary_erosion(enclosed, iterations=max(2, min(mask.shape) // 8))
+    return bool(
+        enclosed.mean() > 0.7
+        and within.any()
+        and mask[within].mean() < 0.05
+        and mask.sum() < 0.35 * enclosed.sum()
+    )
 
 
 def _solidity(mark: NDArray[np.bool_]) -> float:

@@ -1,0 +1,339 @@
+"""The review page in a browser, by keys and clicks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from command import run
+
+from cxrbuild.catalog import Review, read_reviews
+
+webdriver = pytest.importorskip("selenium.webdriver")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium or its driver is not at hand"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+class Page:
+    """The review page as a person has it before them."""
+
+    def __init__(self, driver: webdriver.Chrome, downloads: Path) -> None:
+        self.driver = driver
+        self.downloads = downloads
+
+    def press(self, *keys: str) -> None:
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        ActionChains(self.driver).send_keys(*(getattr(Keys, key, key) for key in keys)).perform()
+
+    def element(self, selector: str):
+        return self.driver.find_element("css selector", selector)
+
+    def click(self, selector: str) -> None:
+        self.element(selector).click()
+
+    def text(self, selector: str) -> str:
+        return self.element(selector).text
+
+    def choose(self, selector: str, value: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.element(selector)).select_by_value(value)
+
+    def cells(self) -> list[str]:
+        return [cell.text for cell in self.driver.find_elements("css selector", ".cell")]
+
+    def name(self) -> str:
+        return self.text("#name").split()[1]
+
+    def export(self) -> list[Review]:
+        file = self.downloads / "reviews.csv"
+        file.unlink(missing_ok=True)
+        self.click("#export")
+        self.until(file.exists)
+        return read_reviews(str(file), Path())
+
+    def take(self, file: Path) -> None:
+        self.element("#import").send_keys(str(file))
+        self.until(lambda: file.name in self.text("#message"))
+
+    @staticmethod
+    def until(happens: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not happens():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def file(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("review") / "review.html"
+    ran = run("review", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--out", out)
+    assert ran.status == 0, ran.err
+    return out
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[webdriver.Chrome, Path]]:
+    downloads = tmp_path_factory.mktemp("downloads")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1280,900",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield browser, downloads
+    browser.quit()
+
+
+@pytest.fixture
+def page(driver: tuple[webdriver.Chrome, Path], file: Path) -> Iterator[Page]:
+    browser, downloads = driver
+    browser.get(file.as_uri())
+    browser.execute_script("localStorage.clear()")
+    browser.refresh()
+    yield Page(browser, downloads)
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+
+
+def total(page: Page) -> int:
+    return page.driver.execute_script("return films.length")
+
+
+def test_marks_are_given_by_keys_and_exported(page: Page) -> None:
+    names = []
+    for key in "cabloimtrs":
+        names.append(page.name())
+        page.press(key)
+    assert len(set(names)) == 10
+    page.press("ARROW_LEFT", "n")
+    page.press('a "note", with commas', "ENTER")
+    found = page.export()
+    assert [review.path for review in found] == names
+    assert [review.mark for review in found] == [
+        "clean", "arrow", "shape", "letter", "overlay", "identifier", "marker", "tint", "redacted", "symbol",
+    ]  # fmt: skip
+    assert [review.marks_finding for review in found[:4]] == [False, True, True, False]
+    assert found[-1].note == 'a "note", with commas'
+    assert "10 of them marked; 10 marked in all" in page.text("#count")
+
+
+def test_marks_outlive_the_page(page: Page) -> None:
+    first = page.name()
+    page.press("a", "f", "ARROW_LEFT", "f")
+    page.driver.refresh()
+    assert [(r.path, r.mark, r.marks_finding) for r in page.export()] == [(first, "arrow", False)]
+
+
+def test_everything_can_be_clicked(page: Page) -> None:
+    page.click("#onward")
+    page.driver.find_elements("css selector", ".cell")[3].click()
+    name = page.name()
+    page.click('[data-mark="marker"]')
+    assert page.name() == name
+    assert page.element('[data-mark="marker"]').get_attribute("aria-pressed") == "true"
+    page.click("#finding")
+    page.element("#note").send_keys("so")
+    page.click("#next")
+    assert page.name() != name
+    page.click("#previous")
+    assert page.element("#note").get_attribute("value") == "so"
+    assert [(r.path, r.mark, r.marks_finding, r.note) for r in page.export()] == [
+        (name, "marker", True, "so")
+    ]
+    page.click("#withdraw")
+    assert page.export() == []
+    page.click("#undo")
+    assert [r.mark for r in page.export()] == ["marker"]
+
+
+def test_a_mark_can_be_taken_back(page: Page) -> None:
+    first = page.name()
+    page.press("a", "c", "z")
+    page.press("z")
+    assert page.name() == first
+    assert page.export() == []
+    page.press("c", "ARROW_LEFT", "DELETE")
+    assert page.export() == []
+
+
+def test_a_note_without_a_mark_is_kept_and_not_exported(page: Page) -> None:
+    page.press("n", "clear", "ENTER")
+    assert page.export() == []
+    assert "1 films with a note but no mark were left out" in page.text("#message")
+    page.press("c", "ARROW_LEFT")
+    assert [(r.mark, r.note) for r in page.export()] == [("clean", "clear")]
+
+
+def test_films_are_filtered_by_source_class_proposal_and_review(page: Page) -> None:
+    page.choose("#by-label", "Normal")
+    shown = page.driver.execute_script("return shown.map((i) => films[i].label)")
+    assert set(shown) == {"Normal"}
+    page.choose("#by-source", "cohen")
+    assert page.text("#rows") == "No film is like that."
+    page.press("a", "f", "ENTER", "z", "ARROW_RIGHT")
+    page.choose("#by-label", "")
+    page.choose("#by-proposal", "arrow")
+    assert "images/arrow.jpg" in page.driver.execute_script("return shown.map((i) => films[i].path)")
+    page.choose("#by-proposal", "")
+    page.choose("#by-review", "arrow")
+    assert page.cells() == ["arrow"]
+    assert page.text("#said") == "Reviewed: arrow, at a finding (one yellow arrowhead)"
+    assert page.text("#found").startswith("Proposed: arrow")
+    assert len(page.driver.find_elements("css selector", "#boxes div")) >= 1
+
+
+def test_my_marks_can_be_filtered_and_compared_with_the_reviews(page: Page) -> None:
+    page.press("c", "c")
+    page.choose("#by-mine", "any")
+    assert page.cells() == ["clean", "clean"]
+    page.choose("#by-mine", "none")
+    assert page.text("#count").startswith(f"{total(page) - 2} of")
+    page.choose("#by-mine", "")
+    page.choose("#by-review", "arrow")
+    page.press("l")
+    page.choose("#by-review", "")
+    page.choose("#by-mine", "unlike")
+    assert page.cells() == ["letter"]
+
+
+def test_a_review_can_be_agreed_with(page: Page) -> None:
+    page.press("ENTER")
+    assert page.text("#message") == "Nobody has reviewed this film yet."
+    page.choose("#by-review", "arrow")
+    page.press("ENTER")
+    assert page.export() == [Review("cohen", "images/arrow.jpg", "arrow", True, "one yellow arrowhead")]
+
+
+def test_a_blind_reader_sees_neither_reviews_nor_proposals(page: Page) -> None:
+    page.choose("#by-review", "arrow")
+    page.click("#blind")
+    assert set(page.cells()) == {""}
+    page.driver.execute_script("go(shown.findIndex((i) => films[i].path === 'images/arrow.jpg'))")
+    assert page.name() == "images/arrow.jpg"
+    assert (page.text("#said"), page.text("#found")) == ("", "")
+    assert page.driver.find_elements("css selector", "#boxes div") == []
+
+
+def test_what_is_imported_is_exported_again(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "own.csv"
+    path = page.name()
+    source = page.text("#name").split()[0]
+    file.write_text(
+        "source,path,mark,marks_finding,note\r\n"
+        f'{source},{path},arrow,yes,"two ""lines"", and\na comma"\r\n'
+        "elsewhere,images/other.jpg,unseen,,\r\n"
+    )
+    page.take(file)
+    assert "1 are of films that are not on this page" in page.text("#message")
+    assert page.export() == read_reviews(str(file), Path())
+
+
+def test_the_shipped_reviews_go_in_and_out_unchanged(page: Page) -> None:
+    from cxrbuild.catalog import CATALOG
+
+    file = CATALOG / "reviews" / "covid_frontal.csv"
+    page.take(file)
+    shipped = read_reviews("covid_frontal", Path())
+    assert sorted(page.export(), key=str) == sorted(shipped, key=str)
+
+
+def test_a_file_with_faults_is_refused_whole(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "faults.csv"
+    lines = [
+        "cohen,1,clean,no,",
+        "cohen,2,pointer,no,",
+        "cohen,3,clean,perhaps,",
+        "cohen,1,clean,no,",
+        "cohen,4",
+    ]
+    file.write_text("source,path,mark,marks_finding,note\n" + "".join(f"{line}\n" for line in lines))
+    page.take(file)
+    assert page.text("#message").split("\n")[1:] == [
+        "line 3: unknown mark 'pointer'",
+        "line 4: marks_finding is 'perhaps'",
+        "line 5: cohen 1 stands here a second time",
+        "line 6: 2 cells, not 5",
+    ]
+    assert page.export() == []
+    file.write_text("name,mark\n")
+    page.take(file)
+    assert "its first line must be source,path,mark,marks_finding,note" in page.text("#message")
+
+
+def test_the_film_can_be_enlarged(page: Page) -> None:
+    before = page.element("#large").rect["width"]
+    page.press("v")
+    assert page.element("#large").rect["width"] == pytest.approx(3 * before, rel=0.01)
+    page.press("ARROW_RIGHT")
+    assert page.element("#large").rect["width"] < 2 * before
+
+
+def test_on_a_tablet_everything_is_in_sight(page: Page) -> None:
+    page.driver.set_window_size(820, 1180)
+    width, height = page.driver.execute_script("return [innerWidth, innerHeight]")
+    try:
+        for selector in ("#sheet", "#large", "#marks", "#note", "#next", "#onward", "#export"):
+            box = page.element(selector).rect
+            assert box["width"] > 10
+            assert box["height"] > 10
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= height
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        page.driver.set_window_size(1280, 900)
+
+
+def test_six_thousand_films_do_not_stall(
+    driver: tuple[webdriver.Chrome, Path], file: Path, tmp_path: Path
+) -> None:
+    # The demo's films over and over: what a page of the paper's dataset weighs on a browser.
+    text = file.read_text()
+
+    def between(start: str) -> tuple[int, int]:
+        at = text.index(start) + len(start)
+        return at, text.index("</script>", at)
+
+    parts = {name: between(f'id="{name}">') for name in ("document", "thumbs", "views")}
+    document = json.loads(text[slice(*parts["document"])])
+    thumbs = text[slice(*parts["thumbs"])].split("\n")
+    count = 6354
+    films = [document["films"][i % len(thumbs)] | {"path": f"{i}.jpg"} for i in range(count)]
+    large = text[: parts["document"][0]] + json.dumps(document | {"films": films, "id": "many"})
+    large += text[parts["document"][1] : parts["thumbs"][0]]
+    large += (
+        "\n".join(thumbs[i % len(thumbs)] for i in range(count))
+        + text[parts["thumbs"][1] : parts["views"][0]]
+    )
+    large += text[parts["views"][1] :]
+    (tmp_path / "many.html").write_text(large)
+    browser, downloads = driver
+    started = time.monotonic()
+    browser.get((tmp_path / "many.html").as_uri())
+    page = Page(browser, downloads)
+    assert "6,354 of 6,354 films" in page.text("#count")
+    assert time.monotonic() - started < 20
+    page.press("END")
+    assert page.name() == "6353.jpg"
+    assert len(page.cells()) < 200
+    spent = browser.execute_script(
+        "const start = performance.now();"
+        "for (let i = 0; i < 100; i++)"
+        " document.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft', bubbles: true }));"
+        "return (performance.now() - start) / 100"
+    )
+    assert spent < 100
+    browser.get_log("browser")
