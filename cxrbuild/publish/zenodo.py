@@ -185,6 +185,8 @@ class Deposit:
         # What is not sent back is removed: the reserved DOI is among it.
         kept = {key: draft[key] for key in ("pids", "custom_fields") if draft.get(key)}
         draft = self.service.ask("PUT", self._path(), document | kept)
+        if draft is None:
+            raise CxrbuildError("the draft is gone", where=self._place(), todo="Run the command again")
         if wrong := faults(draft):
             raise CxrbuildError(
                 "the service does not take the description", where=self.release.folder / "croissant.json",
