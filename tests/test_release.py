@@ -94,6 +94,48 @@ def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
     assert "<script" not in (tmp_path / "out" / "report.html").read_text()
 
 
+def outcome_of(build: Path) -> dict[str, object]:
+    """What `train-baseline` leaves, cut to what a release tells of it."""
+    figures = {name: {"mean": 0.25, "sd": None} for name in ("loss", "accuracy", "precision", "recall")}
+    confusion = {"COVID-19": [6, 0, 0], "Normal": [1, 3, 0], "Pneumonia": [0, 0, 5]}
+    return {
+        "classes": list(confusion),
+        "dataset": {"manifest_sha256": sha256_of(build / "manifest.parquet")},
+        "settings": {"published": None},
+        "gate": {"passed": False, "checks": [{"what": "test accuracy", "least": 0.875, "found": 0.25}]},
+        "summary": {"metrics": {"test": figures}, "confusion": confusion},
+        "runs": [{}],
+        "parameters": 63148835,
+        "device": "2 CPU cores",
+    }
+
+
+def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome_of(build)))
+    (build / "audit.json").write_text(json.dumps({"checks": [{"check": "unlinked", "found": 7}]}))
+    release(build, "1.0.0", tmp_path / "out")
+    assert verify(tmp_path / "out").faults == []
+    page = (tmp_path / "out" / "report.html").read_text()
+    for words in ("63,148,835 parameters", "Gate: fell short", "unlinked", "<td>0.25"):
+        assert words in page
+    assert (tmp_path / "out" / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "`audit.json` and `report.html`" in card
+    assert "`baseline.json` and `report.html`" in card
+
+
+def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    outcome = outcome_of(build)
+    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome))
+    change_rows(build, films(build)["image_id"].iloc[0], patient_age=3.0)
+    with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline is of another build"):
+        release(build, "1.0.0", tmp_path / "out")
+
+
 def test_both_policies_pass_verify(public: Path, private: Path) -> None:
     for folder, images in ((public, 89), (private, 89)):
         verified = verify(folder)

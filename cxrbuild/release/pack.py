@@ -177,7 +177,9 @@ def _write(build: Path, root: Path, contents: Contents, words: str, progress: Pr
     write_records(root / "ledger.parquet", contents.records)
     write_records(root / "manifest.parquet", contents.kept)
     shards = _write_shards(build, root, contents, progress)
-    outcomes = _copy_outcomes(build, root)
+    outcomes = _read_outcomes(build)
+    for name, (path, _) in outcomes.items():
+        write_bytes(root / f"{name}.json", path.read_bytes())
     tfds = next((root / "tfds").glob("*/*/"), None) if (root / "tfds").is_dir() else None
     write_attribution(root / "ATTRIBUTION.csv", contents)
     write_film_list(root / "films.csv", contents)
@@ -196,7 +198,8 @@ def _write(build: Path, root: Path, contents: Contents, words: str, progress: Pr
     )
     tables = [root / name for name in ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "films.csv")]
     write_croissant(root / "croissant.json", contents, [*sorted(shards), *tables])
-    write_report(root / "report.html", contents, build, outcomes)
+    told = {name: outcome for name, (_, outcome) in outcomes.items()}
+    write_report(root / "report.html", contents, build, told)
     files = sorted(Path(entry.path).relative_to(root).as_posix() for entry in files_under(root))
     sums = "".join(f"{sha256_of(root / name)}  {name}\n" for name in files)
     write_bytes(root / SUMS, sums.encode())
@@ -214,13 +217,28 @@ def _write_shards(build: Path, root: Path, contents: Contents, progress: Progres
     return paths
 
 
-def _copy_outcomes(build: Path, root: Path) -> dict[str, Any]:
-    """Copy the outcome of the audit and of the baseline, where there is one, and return both."""
+def _read_outcomes(build: Path) -> dict[str, tuple[Path, Any]]:
+    """Return the outcome of the audit and of the baseline, where there is one, and its file.
+
+    Raises
+    ------
+    CxrbuildError
+        The outcome is another build's.
+    """
     outcomes = {}
     for name, path in (("audit", build / "audit.json"), ("baseline", build / "baseline" / "metrics.json")):
-        if path.is_file():
-            outcomes[name] = read_json(path)
-            write_bytes(root / f"{name}.json", path.read_bytes())
+        if not path.is_file():
+            continue
+        outcome = read_json(path)
+        manifest = sha256_of(build / "manifest.parquet")
+        of = outcome.get("dataset", {}).get("manifest_sha256", manifest)
+        if of != manifest:
+            raise CxrbuildError(
+                f"this {name} is of another build", where=path,
+                expected=f"one of the manifest with SHA-256 {manifest}", found=of,
+                todo="Run it again on this build, or move the file away",
+            )  # fmt: skip
+        outcomes[name] = (path, outcome)
     return outcomes
 
 
