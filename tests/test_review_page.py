@@ -274,11 +274,14 @@ def test_a_file_with_faults_is_refused_whole(page: Page, tmp_path: Path) -> None
 
 
 def test_the_film_can_be_enlarged(page: Page) -> None:
-    before = page.element("#large").rect["width"]
+    def width() -> float:
+        return page.driver.execute_script("return $('large').getBoundingClientRect().width")
+
+    before = width()
     page.press("v")
-    assert page.element("#large").rect["width"] == pytest.approx(3 * before, rel=0.01)
+    assert width() == pytest.approx(3 * before, rel=0.01)
     page.press("ARROW_RIGHT")
-    assert page.element("#large").rect["width"] < 2 * before
+    assert width() < 2 * before
 
 
 def test_on_a_tablet_everything_is_in_sight(page: Page) -> None:
@@ -321,19 +324,28 @@ def test_six_thousand_films_do_not_stall(
     large += text[parts["views"][1] :]
     (tmp_path / "many.html").write_text(large)
     browser, downloads = driver
-    started = time.monotonic()
-    browser.get((tmp_path / "many.html").as_uri())
     page = Page(browser, downloads)
+    browser.get(file.as_uri())
+    few = spent_on_a_key(page)
+    browser.get((tmp_path / "many.html").as_uri())
     assert "6,354 of 6,354 films" in page.text("#count")
-    assert time.monotonic() - started < 20
     page.press("END")
     assert page.name() == "6353.jpg"
     assert len(page.cells()) < 200
-    spent = browser.execute_script(
-        "const start = performance.now();"
-        "for (let i = 0; i < 100; i++)"
-        " document.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft', bubbles: true }));"
-        "return (performance.now() - start) / 100"
-    )
-    assert spent < 100
+    # However slow the machine: a page of a hundred times the films is not much slower to go through.
+    assert spent_on_a_key(page) < 5 * few + 20
     browser.get_log("browser")
+
+
+def spent_on_a_key(page: Page) -> float:
+    """Return how many milliseconds a key takes, the drawing of the page included."""
+    return page.driver.execute_script(
+        "const spent = [];"
+        "for (let i = 0; i < 51; i++) {"
+        "  const start = performance.now();"
+        "  document.dispatchEvent(new KeyboardEvent('keydown', { key: i % 2 ? 'j' : 'k', bubbles: true }));"
+        "  document.body.getBoundingClientRect();"
+        "  spent.push(performance.now() - start);"
+        "}"
+        "return spent.sort((a, b) => a - b)[25];"
+    )

@@ -259,7 +259,7 @@ function drawView() {
   image.onerror = () => {
     image.onerror = null;
     image.src = thumb;
-    tell(`The film's file is not where it was (${film.file}); this is its thumbnail, enlarged.`);
+    tell(`The film's own file cannot be shown (${film.file}); this is its thumbnail. A page with --views holds it.`);
   };
   image.src = views.length ? `data:image/webp;base64,${views[i]}` : film.file.split("/").map(encodeURIComponent).join("/");
   image.alt = film.path;
