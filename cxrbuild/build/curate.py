@@ -169,7 +169,7 @@ def _document(
         "inputs": inputs,
         "cxrbuild": __version__,
         "libraries": libraries(formats),
-        "recipe": recipe.model_dump(mode="json", exclude={"baseline"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
         "declared_sources": {
             source.name: source.model_dump(mode="json", include=_DESCRIBED)
             for source in plan.declared.sources

@@ -38,7 +38,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "cxrbuild": __version__,
         "libraries": libraries(formats),
         "formats": sorted(formats),
-        "recipe": declared.recipe.model_dump(mode="json", exclude={"baseline"}),
+        "recipe": declared.recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
         "sources": [source.model_dump(mode="json") for source in declared.sources],
         "listings": [repr(source.listing) for source in declared.sources],
         "reviews": [repr(review) for review in declared.reviews],

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from cxrbuild.catalog.audit import Audit
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.declarations import Declaration, read_toml
@@ -97,6 +98,7 @@ class Recipe(Declaration):
     datasheet: Datasheet = Field(
         Datasheet.model_validate({}), description="what a reader must know of it before use"
     )
+    audit: Audit = Field(Audit.model_validate({}), description="what its audit may find and still pass")
     folder: Path = Field(exclude=True, description="where the recipe stands; not a key of the file")
 
     @model_validator(mode="after")

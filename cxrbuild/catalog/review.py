@@ -103,14 +103,41 @@ def read_links(name: str, beside: Path) -> list[Link]:
     """
     path = _review_path(name, beside)
     links, faults = [], []
+    seen: dict[frozenset[tuple[str, str]], tuple[int, str]] = {}
     for line, (source_a, path_a, source_b, path_b, kind, note) in _rows(path, _LINK_HEADER):
         if kind not in _LINK_KINDS:
             faults.append(f"line {line}: kind is {kind!r}, not {' or '.join(_LINK_KINDS)}")
         if (source_a, path_a) == (source_b, path_b):
             faults.append(f"line {line}: links {path_a} with itself")
-        links.append(Link((source_a, path_a), (source_b, path_b), kind, note))
-    _refuse(path, faults)
+        link = Link((source_a, path_a), (source_b, path_b), kind, note)
+        pair = frozenset((link.a, link.b))
+        if pair in seen:
+            before, said = seen[pair]
+            but = "again" if said == kind else f"{kind!r}, but line {before} says {said!r}"
+            faults.append(f"line {line}: links {path_a} and {path_b}, as line {before} does: {but}")
+        seen.setdefault(pair, (line, kind))
+        links.append(link)
+    _refuse(path, faults + _contradictions(links))
     return links
+
+
+def _contradictions(links: list[Link]) -> list[str]:
+    """Name links of one patient's two films that other links make one film."""
+    film: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def first(name: tuple[str, str]) -> tuple[str, str]:
+        while name in film:
+            name = film[name]
+        return name
+
+    for link in links:
+        if link.kind == "same film" and first(link.a) != first(link.b):
+            film[first(link.a)] = first(link.b)
+    return [
+        f"{link.a[1]} and {link.b[1]} are of the same patient by one link and the same film by others"
+        for link in links
+        if link.kind == "same patient" and first(link.a) == first(link.b)
+    ]
 
 
 def _review_path(name: str, beside: Path) -> Path:

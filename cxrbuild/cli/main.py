@@ -8,6 +8,7 @@ import sys
 import click
 
 from cxrbuild import __version__
+from cxrbuild.cli.audit import audit
 from cxrbuild.cli.curate import curate, plan
 from cxrbuild.cli.demo import demo
 from cxrbuild.cli.diff import diff
@@ -43,7 +44,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (fetch, plan, curate, review, train_baseline, release, verify, diff, publish, demo):
+for _command in (fetch, plan, curate, audit, review, train_baseline, release, verify, diff, publish, demo):
     cli.add_command(_command)
 
 

@@ -43,15 +43,22 @@ def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
             draw.ellipse(
                 (near(left, 4), near(40, 4), near(left + 76, 4), near(212, 6)), fill=int(near(62, 5))
             )
-        draw.rounded_rectangle((118, 0, 138, 255), 8, fill=178)
+        spine = near(128, 5)
+        draw.rounded_rectangle((spine - 10, 0, spine + 10, 255), 8, fill=178)
         draw.ellipse((near(108, 3), near(128, 4), near(184, 5), near(222, 4)), fill=172)
     film = film.filter(ImageFilter.GaussianBlur(4))
 
     ribs = Image.new("L", film.size, 0)
     lines = ImageDraw.Draw(ribs)
-    for top in range(34, 220, 24):
-        lines.arc((14, top, 130, top + 60), 190, 330, fill=36, width=6)
-        lines.arc((126, top, 242, top + 60), 210, 350, fill=36, width=6)
+    for nth in range(8):
+        # Each rib at its own height and bend: people's films are not copies of each other.
+        for left, begin, end in ((14, 190, 330), (126, 210, 350)):
+            top = near(34 + 24 * nth, 9)
+            lines.arc((left, top, left + 116, top + near(60, 10)), begin, end, fill=int(near(36, 6)), width=6)
+    for root in (84, 172):
+        for _ in range(32):
+            top, away, down = near(130, 24), near(0, 24), near(0, 30)
+            lines.line((root, top, root + away, top + down), fill=int(near(42, 10)), width=2)
     film = ImageChops.add(film, ribs.filter(ImageFilter.GaussianBlur(1.5)))
 
     patches = Image.new("L", film.size, 0)

@@ -1,0 +1,69 @@
+"""The command `audit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
+from cxrbuild.cli.output import Output
+
+
+@click.command()
+@click.option("--build", type=PATH, metavar="DIR", help="The build to audit.  [default: build/<recipe>]")
+@click.option(
+    "--recipe",
+    "recipe_name",
+    default=DEFAULT_RECIPE,
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Whose [audit] says the limits: a shipped recipe, or a .toml file.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes that work.  [default: one a processor]")
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="local|dask://HOST:PORT",
+    help="Where to work.",
+)
+@output_options
+def audit(
+    build: Path | None,
+    recipe_name: str,
+    workers: int | None,
+    executor: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Look for what makes a build less than it says: leaks, duplicates, conflicts.
+
+    Leaves `audit.json` and `audit.html` in the build, which a release takes along. Ends with status 3 if a
+    check finds more than its limit.
+    """
+    from cxrbuild.audit.audit import audit as audit_build
+    from cxrbuild.audit.audit import require_passed
+    from cxrbuild.catalog import read_recipe
+    from cxrbuild.executors import default_workers
+
+    output = Output(quiet=quiet, as_json=as_json)
+    recipe = read_recipe(recipe_name)
+    folder = build or Path("build") / recipe.name
+    result = audit_build(
+        folder, recipe, workers=workers or default_workers(), executor=executor, progress=output.progress
+    )
+    report_audit(output, folder, result)
+    require_passed(result, folder)
+
+
+def report_audit(output: Output, build: Path, result: Mapping[str, Any]) -> None:
+    """Tell what came of an audit."""
+    output.table(
+        ["check", "status", "found"],
+        [[check["id"], check["status"], check["words"]] for check in result["checks"]],
+    )
+    output.say(f"\nThe films are shown in {build / 'audit.html'}.")
+    output.result({"build": str(build)} | dict(result))
