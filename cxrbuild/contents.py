@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,10 +37,13 @@ class Contents:
         Its ``build.json``.
     records
         Its ledger: a row for every upstream image, ``withheld`` filled.
+    measured
+        What its audit measured of biases, in sentences; empty where it was not audited.
     """
 
     document: dict[str, Any]
     records: pd.DataFrame
+    measured: Sequence[str] = ()
 
     @cached_property
     def recipe(self) -> Recipe:

@@ -41,7 +41,7 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
     if address == "local":
         # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit held.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             try:
                 yield pool
             except BaseException:
@@ -97,6 +97,10 @@ def run_pieces(
             future.cancel()
 
 
-def _ignore_interrupt() -> None:
+def _begin() -> None:
     # Control-C reaches every process of the terminal; the parent alone decides what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Each process has its own piece of work; numpy's threads would only fight the other processes for the
+    # processors. It reads these when it is imported, which comes after this.
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")

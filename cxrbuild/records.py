@@ -70,6 +70,12 @@ COLUMNS = (
     ),
     Column("exclusion_detail", "text", "all", "what was found, where the rule's name does not say it"),
     Column("source_sha256", "text", "convert", "SHA-256 of the upstream file as it was read"),
+    Column(
+        "source_format",
+        "text",
+        "convert",
+        "the upstream file's format by its content, bits of a sample and colour: `PNG 8-bit RGB`",
+    ),
     Column("jpeg_path", "text", "convert", "the JPEG's path within the build"),
     Column("jpeg_sha256", "text", "convert", "SHA-256 of the JPEG"),
     Column("jpeg_bytes", "integer", "convert", "size of the JPEG in bytes"),

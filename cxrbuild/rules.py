@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cxrbuild.catalog import Recipe, Review, Source
+from cxrbuild.catalog import Link, Recipe, Review, Source
 from cxrbuild.catalog.rule import (
     InRule,
     LabelledRule,
     NotInRule,
     PresentRule,
     RangeRule,
+    RepeatedRule,
     ReviewedRule,
     Rule,
 )
@@ -127,7 +128,7 @@ def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source])
     return records
 
 
-def apply_rules(records: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
+def apply_rules(records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Link] = ()) -> pd.DataFrame:
     """Write into ``exclusion`` the name of the first enabled rule that rejects a row.
 
     Parameters
@@ -136,6 +137,8 @@ def apply_rules(records: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
         The table, reviewed and labelled.
     rules
         The rules in order.
+    links
+        Which films are the same film, for rules of kind ``repeated``.
 
     Raises
     ------
@@ -146,7 +149,7 @@ def apply_rules(records: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
     faults = [
         f"rule {rule.name}: no column is called {rule.column!r}"
         for rule in rules
-        if not isinstance(rule, ReviewedRule | LabelledRule) and rule.column not in columns
+        if not isinstance(rule, ReviewedRule | LabelledRule | RepeatedRule) and rule.column not in columns
     ]
     known = set(records["source"])
     faults += [
@@ -160,14 +163,14 @@ def apply_rules(records: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
     records = records.copy()
     for rule in rules:
         if rule.enabled:
-            rejected = _rejects(rule, records) & records["exclusion"].isna()
+            rejected = _rejects(rule, records, links) & records["exclusion"].isna()
             if rule.sources is not None:
                 rejected &= records["source"].isin(rule.sources)
             records.loc[rejected, "exclusion"] = rule.name
     return records
 
 
-def _rejects(rule: Rule, records: pd.DataFrame) -> pd.Series:
+def _rejects(rule: Rule, records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     match rule:
         case InRule():
             column = records[rule.column]
@@ -193,3 +196,26 @@ def _rejects(rule: Rule, records: pd.DataFrame) -> pd.Series:
             return marked & records["marks_finding"].fillna(False) if rule.at_finding else marked
         case LabelledRule():
             return records["label"].isna()
+        case RepeatedRule():
+            return _repeated(records, links)
+
+
+def _repeated(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
+    """Say of each row whether it is the same film as an earlier one that is kept as yet."""
+    import pandas as pd
+
+    once = records[~records.duplicated(["source", "source_path"])]
+    films = dict(zip(zip(once["source"], once["source_path"], strict=True), once.index, strict=True))
+    first = {index: index for index in films.values()}
+
+    def film(index: Hashable) -> Hashable:
+        while first[index] != index:
+            index = first[index]
+        return index
+
+    for link in links:
+        if link.kind == "same film" and link.a in films and link.b in films:
+            first[film(films[link.a])] = film(films[link.b])
+    films_of_rows = pd.Series([film(index) for index in first], index=list(first)).reindex(records.index)
+    kept = records["exclusion"].isna()
+    return kept & films_of_rows.where(kept).duplicated() & films_of_rows.notna()

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "range": {"name": "child", "column": "patient_age", "least": 18.0, "unknown": "drop"},
     "reviewed": {"name": "named", "marks": ["identifier", "redacted"]},
     "labelled": {"name": "other_finding"},
+    "repeated": {"name": "twice"},
 }
 
 
@@ -133,7 +134,7 @@ def _columns() -> Iterator[str]:
 
 def _rules() -> Iterator[str]:
     yield (
-        "A rule looks at one row of the table and says whether it is left out. The first rule that rejects a "
+        "A rule says of each row of the table whether it is left out. The first rule that rejects a "
         "row writes its name into `exclusion`; no row is ever dropped. There are these kinds, and no "
         "expression language beside them. The keys of each are in [declarations.md](declarations.md)."
     )

@@ -18,8 +18,10 @@ from command import run
 from PIL import Image, ImageDraw, ImageOps
 
 from cxrbuild.audit.audit import audit
+from cxrbuild.audit.confounding import mutual_information
 from cxrbuild.audit.duplicates import Match, find_matches
 from cxrbuild.audit.patches import Film, read_film
+from cxrbuild.audit.probes import PROBES
 from cxrbuild.catalog import read_links, read_recipe
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import DeclarationError
@@ -211,7 +213,8 @@ def test_names_leaks_and_ends_with_status_3(tmp_path: Path) -> None:
         "images": ("passed", 0), "patients_across": ("failed", 1), "films_across": ("failed", 1),
         "label_conflicts": ("failed", 1), "unlinked": ("reported", 2), "duplicates": ("reported", 2),
         "identity": ("reported", 1), "unknown_patients": ("reported", 1),
-    }  # fmt: skip
+        "confounding": ("passed", outcomes(result)["confounding"][1]),
+    } | dict.fromkeys(PROBES, ("not applicable", None))  # fmt: skip
     mirrored, same = [pair for pair in result["pairs"] if pair["kind"] != "alike"]
     assert mirrored["changes"] == ["mirrored"]
     assert mirrored["crosses"] == ["split", "patient"]
@@ -330,3 +333,84 @@ def test_a_film_of_one_grey_is_like_no_other(tmp_path: Path, executor: Executor)
     empty = [jpeg(Image.new("L", (300, 200), grey)) for grey in (0, 90, 255)]
     films = [jpeg(phantom(f"{i}", "Normal")) for i in range(6)]
     assert [m for m in matches_of([*empty, *films], tmp_path, executor) if m.kind != "alike"] == []
+
+
+def test_mutual_information_is_scikit_learns() -> None:
+    from sklearn.metrics import mutual_info_score
+
+    draw = np.random.default_rng(0)
+    fact = draw.integers(0, 4, 3000)
+    label = np.where(draw.random(3000) < 0.6, fact % 3, draw.integers(0, 3, 3000))
+    counts = [[int(((fact == i) & (label == j)).sum()) for j in range(3)] for i in range(4)]
+    bits, share = mutual_information(counts)
+    nats = mutual_info_score(fact, label) - 3 * 2 / (2 * 3000)
+    assert bits == pytest.approx(nats / np.log(2))
+    assert share == pytest.approx(nats / mutual_info_score(label, label))
+    assert mutual_information([[50, 0], [0, 50]])[1] == pytest.approx(1, abs=0.01)
+    assert mutual_information([[25, 25], [25, 25]]) == (0, 0)
+
+
+def confounded(n: int, *, by: str) -> list[tuple[bytes, dict[str, Any]]]:
+    """Return films of two classes whose grey says which, or nothing does; each of a patient of its own."""
+    films = []
+    for i in range(n):
+        word = ("COVID-19", "Normal")[i % 2]
+        film = phantom(f"film {i}", "Normal").resize((96, 96))
+        if by == "border" and i % 2:
+            film.paste(Image.new("L", (96, 8), 200), (0, 0))
+        facts = {
+            "label": word,
+            "split": ("train", "test")[i % 5 == 0],
+            "view_position": ("AP", "PA")[i % 3 == 0],
+        }
+        if by == "view":
+            facts["view_position"] = ("AP", "PA")[i % 2]
+        films.append((jpeg(film), facts))
+    return films
+
+
+def test_probes_find_what_gives_the_class_away(tmp_path: Path) -> None:
+    build = build_of(tmp_path, confounded(80, by="border"))
+    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")), workers=2)
+    found = outcomes(result)
+    assert found["probe_border"][0] == "failed"
+    assert found["probe_border"][1] > 0.99
+    assert found["confounding"] == ("passed", pytest.approx(0, abs=0.05))
+    assert any("tell the class from what should not tell it" in words for words in result["biases"])
+    page = (build / "audit.html").read_text()
+    assert "the lungs blacked out" in page
+    # The same with another number of processes.
+    again = audit(build, read_recipe(str(tmp_path / "recipe.toml")), workers=1)
+    assert again == result
+
+
+def test_probes_find_nothing_where_nothing_is(tmp_path: Path) -> None:
+    build = build_of(tmp_path, confounded(80, by="nothing"))
+    found = outcomes(audit(build, read_recipe(str(tmp_path / "recipe.toml"))))
+    for name in PROBES:
+        assert found[name][0] == "passed", name
+        assert 0.25 < found[name][1] < 0.7
+
+
+def test_a_fact_that_is_the_class_fails(tmp_path: Path) -> None:
+    build = build_of(tmp_path, confounded(60, by="view"))
+    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")))
+    (check,) = [check for check in result["checks"] if check["id"] == "confounding"]
+    assert check["status"] == "failed"
+    assert check["value"] > 0.95
+    assert check["named"][0]["fact"] == "view"
+    assert check["named"][0]["counts"] == {
+        "AP": {"COVID-19": 30, "Normal": 0},
+        "PA": {"COVID-19": 0, "Normal": 30},
+    }
+    assert "view tells" in check["words"]
+
+
+def test_a_build_of_one_class_has_nothing_to_confound(tmp_path: Path) -> None:
+    films = [(data, facts | {"label": "Normal"}) for data, facts in confounded(30, by="nothing")]
+    build = build_of(tmp_path, films)
+    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")))
+    found = outcomes(result)
+    for name in ("confounding", *PROBES):
+        assert found[name] == ("not applicable", None)
+    assert result["biases"] == []

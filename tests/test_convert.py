@@ -283,7 +283,7 @@ def test_bad_png(data: bytes, reason: Reason, found: str) -> None:
 def test_jpeg_of_one_channel_is_copied(options: dict[str, int]) -> None:
     data = saved(gray(), "JPEG", **options)
     jpeg = to_jpeg(data, CONVERSION)
-    assert jpeg == Jpeg(data, WIDTH, HEIGHT, "copied")
+    assert jpeg == Jpeg(data, WIDTH, HEIGHT, "copied", "JPEG 8-bit grey")
     shown(jpeg)
 
 
@@ -293,7 +293,7 @@ def test_jpeg_with_texts_is_copied_whole() -> None:
     data = (
         saved(gray(), "JPEG", comment=b"a comment", exif=exif, icc_profile=b"x" * 200_000) + b"trailing bytes"
     )
-    assert to_jpeg(data, CONVERSION) == Jpeg(data, WIDTH, HEIGHT, "copied")
+    assert to_jpeg(data, CONVERSION) == Jpeg(data, WIDTH, HEIGHT, "copied", "JPEG 8-bit grey")
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

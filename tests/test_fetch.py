@@ -56,7 +56,7 @@ def declared(folder: Path, pin: dict[str, Any] | None = None, name: str = "films
             "download": download,
             "pin": pin or {},
             "reader": {"kind": "folders", "pattern": "(?P<a>.*)", "images": ["*"]},
-            "folder": folder,
+            "file": folder / "films.toml",
         }
     )
 

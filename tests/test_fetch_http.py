@@ -169,7 +169,7 @@ def declared(
             "download": {"strip": 1, **({"url": url} if url else {}), **download},
             "pin": pin,
             "reader": {"kind": "folders", "pattern": "(?P<a>.*)", "images": ["*"]},
-            "folder": tmp_path,
+            "file": tmp_path / "films.toml",
         }
     )
 
@@ -294,7 +294,9 @@ def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> 
     server.answers["/a"] = [Answer(ARCHIVE, stall_at=200_000)]
     source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
     part = data / "downloads/films.part"
-    said = json.loads(source.model_dump_json(by_alias=True, exclude_none=True)) | {"folder": str(tmp_path)}
+    said = json.loads(source.model_dump_json(by_alias=True, exclude_none=True)) | {
+        "file": str(tmp_path / "films.toml")
+    }
     with subprocess.Popen([sys.executable, "-c", program, json.dumps(said), str(data)]) as run:
         while not (part.exists() and part.stat().st_size > 190_000) and run.poll() is None:
             time.sleep(0.01)

@@ -116,3 +116,19 @@ def test_plan_in_a_terminal_of_80_columns(metadata_only: Path) -> None:
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "kept                405       35         58   5,856  6,354" in ran.out
     assert "all        5,614   740  6,354" in ran.out
+
+
+def test_the_adults_recipe_keeps_what_was_seen_and_nothing_twice(metadata_only: Path) -> None:
+    adult = make_plan(read_declared("covid19-cxr-adult", {}), metadata_only, as_pinned=True)
+    check_expectation(adult, allow_missing=False)
+    kept = adult.kept
+    assert len(kept) == 411
+    assert set(kept["review"]) == {"clean", "marker"}
+    assert kept["patient_age"].min() >= 18
+    assert "mooney" not in set(kept["source"])
+    assert groups_across(adult.records).empty
+    films = set(zip(kept["source"], kept["source_path"], strict=True))
+    twice = [link for link in adult.declared.links if link.kind == "same film" and {link.a, link.b} <= films]
+    assert twice == []
+    # The film that Mooney published as a child's.
+    assert ("figure1", "images/COVID-00020.jpg") not in films

@@ -16,6 +16,8 @@ from command import run
 from PIL import Image
 from releasing import WITHHELD, change_rows, drop_rows, films, varied_build
 
+from cxrbuild.audit.audit import audit
+from cxrbuild.catalog import read_recipe
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, sha256_of
@@ -114,16 +116,20 @@ def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
     (build / "baseline" / "metrics.json").write_text(json.dumps(outcome_of(build)))
-    (build / "audit.json").write_text(json.dumps({"checks": [{"check": "unlinked", "found": 7}]}))
+    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
+    (told,) = audited["biases"]
+    assert "tell, each alone: source 9" in told
     release(build, "1.0.0", tmp_path / "out")
     assert verify(tmp_path / "out").faults == []
     page = (tmp_path / "out" / "report.html").read_text()
-    for words in ("63,148,835 parameters", "Gate: fell short", "unlinked", "<td>0.25"):
+    for words in ("63,148,835 parameters", "Gate: fell short", "unlinked", "<td>0.25", told):
         assert words in page
     assert (tmp_path / "out" / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
     card = (tmp_path / "out" / "README.md").read_text()
     assert "`audit.json` and `report.html`" in card
     assert "`baseline.json` and `report.html`" in card
+    assert f"- {told}" in card
+    assert told in json.loads((tmp_path / "out" / "croissant.json").read_text())["rai:dataBiases"]
 
 
 def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from cxrbuild.catalog import Review, read_recipe, read_source
-from cxrbuild.catalog.rule import InRule, NotInRule, PresentRule, RangeRule, ReviewedRule
+from cxrbuild.catalog import Link, Review, read_recipe, read_source
+from cxrbuild.catalog.rule import InRule, NotInRule, PresentRule, RangeRule, RepeatedRule, ReviewedRule
 from cxrbuild.errors import DeclarationError
 from cxrbuild.records import conform
 from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
@@ -129,3 +129,22 @@ def test_switches_turn_rules_and_tell_departures() -> None:
     bare = recipe.model_copy(update={"rules": [r for r in recipe.rules if r.switch != "ct"]})
     with pytest.raises(DeclarationError, match="no rule for --drop-ct"):
         switch_rules(bare, {"ct": True})
+
+
+def test_of_linked_films_the_first_that_is_kept_stays() -> None:
+    def link(a: int, b: int, kind: str = "same film") -> Link:
+        return Link(("cohen", f"{a}.png"), ("cohen", f"{b}.png"), kind, "")
+
+    # 0, 1 and 2 are one film, of which 0 is lateral; 3 and 4 one patient; 5 and 6 one film.
+    records = table(view_position=["LATERAL", *["PA"] * 6])
+    lateral = rule(NotInRule, kind="not_in", column="view_position", values=["LATERAL"])
+    repeated = rule(RepeatedRule, name="twice", kind="repeated")
+    links = [link(0, 1), link(2, 1), link(3, 4, "same patient"), link(6, 5)]
+    found = apply_rules(records, [lateral, repeated], links)["exclusion"].fillna("").tolist()
+    assert found == ["r", "", "twice", "", "", "", "twice"]
+    assert apply_rules(records, [repeated])["exclusion"].isna().all()
+    # A file that upstream lists twice is a row twice, of which the second one is out already.
+    twice = pd.concat([records, records.loc[[1]]], ignore_index=True)
+    twice.loc[7, "exclusion"] = "listed_twice"
+    found = apply_rules(twice, [lateral, repeated], links)["exclusion"].fillna("").tolist()
+    assert found == ["r", "", "twice", "", "", "", "twice", "listed_twice"]

@@ -121,6 +121,11 @@ def _compared(a: Floats, b: Floats, affine: NDArray[np.float64]) -> Alignment:
     there = share * abs(float(np.linalg.det(affine[:, :2])))
     if min(share, there) < _LEAST_OVERLAP:
         return NOWHERE
+    # The film of which less is seen shows it finer than the other can: it is blurred to be as coarse.
+    zoom = abs(float(np.linalg.det(affine[:, :2]))) ** 0.5
+    softened = 0.5 * max(zoom, 1 / zoom) ** 2 - 0.5
+    if softened > 0.05:
+        a, b = (a, blurred(b, softened**0.5)) if zoom > 1 else (blurred(a, softened**0.5), b)
     want = np.where(inside, _fine(a).ravel(), 0)
     seen = np.where(inside, _sampled(_fine(b), np.clip(u, 0, 1), np.clip(v, 0, 1)), 0)
     n, p, q, pp, qq, pq = (

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.audit import leakage
+from cxrbuild.audit.biases import say_biases
 from cxrbuild.audit.check import Run, Subject, judge
+from cxrbuild.audit.confounding import check_confounding
 from cxrbuild.audit.duplicates import read_films
 from cxrbuild.audit.page import write_page
 from cxrbuild.audit.pairs import find_pairs
 from cxrbuild.audit.patches import Film
+from cxrbuild.audit.probes import PROBES, check_probe
 from cxrbuild.catalog.audit import CHECKS
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.errors import CheckError, CxrbuildError
@@ -31,6 +34,8 @@ RUNS: dict[str, Run] = {
     "duplicates": leakage.check_duplicates,
     "identity": leakage.check_identity,
     "unknown_patients": leakage.check_unknown_patients,
+    "confounding": check_confounding,
+    **{name: check_probe(name) for name in PROBES},
 }
 
 
@@ -80,8 +85,12 @@ def audit(
         }
         there = rows[~rows["image_id"].isin(list(faults))].reset_index(drop=True)
         pairs = find_pairs(there, films, build, pool, workers=workers, progress=progress)
-        subject = Subject(build, recipe, there, faults, pairs, pool, workers, progress)
-        outcomes = [judge(name, RUNS[name](subject), recipe) for name in CHECKS]
+    subject = Subject(build, recipe, there, faults, films, pairs, workers)
+    outcomes = []
+    with progress("checking", len(CHECKS), "check") as bar:
+        for name in CHECKS:
+            outcomes.append(judge(name, RUNS[name](subject), recipe))
+            bar.update()
     result = {
         "format": _FORMAT,
         "dataset": {
@@ -92,6 +101,7 @@ def audit(
         "images": len(rows),
         "status": "failed" if any(outcome.status == "failed" for outcome in outcomes) else "passed",
         "checks": [outcome.document() for outcome in outcomes],
+        "biases": say_biases(outcomes),
         "pairs": [pair.document() for pair in pairs],
     }
     write_json(build / "audit.json", result)
@@ -116,7 +126,8 @@ def require_passed(result: dict[str, Any], build: Path) -> None:
         raise CheckError(
             f"{len(failed)} of the audit's checks failed\n" + "\n".join(lines),
             where=build,
-            todo=f"Look at {build / 'audit.html'}; what should be linked goes into a file of `split.links`",
+            todo=f"Look at {build / 'audit.html'}; what should be linked goes into a file of `split.links`, "
+            "what must be so is allowed in the recipe's [audit]",
         )
 
 
@@ -143,6 +154,10 @@ def _named(named: list[dict[str, Any]], most: int = 8) -> str:
             lines.append(f"{entry['a']} and {entry['b']} ({entry['kind']})")
         elif "image_ids" in entry:
             lines.append(f"{entry['group']}: {', '.join(entry['image_ids'][:6])}")
+        elif "fact" in entry:
+            lines.append(f"{entry['fact']} tells {entry['share']:.0%} of {entry['of']}")
+        elif "auc" in entry:
+            lines.append(f"{entry['class']}: AUC {entry['auc']:.3f}, recall {entry['recall']:.0%}")
         else:
             lines.append(", ".join(str(value) for value in entry.values()))
     if len(named) > most:

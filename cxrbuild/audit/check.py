@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog.audit import CHECKS
 from cxrbuild.catalog.recipe import Recipe
-from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cxrbuild.audit.pairs import Pair
+    from cxrbuild.audit.patches import Film
 
 
 @dataclass(frozen=True)
@@ -32,22 +31,21 @@ class Subject:
         Its manifest, a row an image, without those in ``faults``.
     faults
         By image id, what is wrong with the images that are not there as they were built.
+    films
+        Its images in few numbers, in the order of ``rows``.
     pairs
         The images that show the same film.
-    executor, workers
-        Where work may be done, and how many work there.
-    progress
-        Told how far it is.
+    workers
+        Processors that a check may use.
     """
 
     build: Path
     recipe: Recipe
     rows: pd.DataFrame
     faults: Mapping[str, str]
+    films: Sequence[Film]
     pairs: list[Pair]
-    executor: Executor
     workers: int
-    progress: Progress
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cxrbuild.executors import run_pieces
 from cxrbuild.progress import Progress
 
 # From here on two films are the same film, and from here on alike enough to be named.
-SAME, ALIKE = 0.92, 0.7
+SAME, ALIKE = 0.9, 0.7
 _MAY_BE_EQUAL = 0.98
 _PIECE = 64
 

@@ -73,9 +73,7 @@ def check_identity(subject: Subject) -> Finding:
         if of_stem["patient_id"].nunique() > 1
     ]
     across = sum(len(entry["parts"]) > 1 for entry in named)
-    words = (
-        f"{len(named)} ids may be one patient or several, {across} of them in two parts" if named else "none"
-    )
+    words = f"{_count(len(named), 'id')} in doubt, {across} in two parts" if named else "none"
     return Finding(len(named), words, named)
 
 
@@ -85,8 +83,8 @@ def check_unknown_patients(subject: Subject) -> Finding:
     named: list[dict[str, Any]] = [
         {"source": source, "images": int(n)} for source, n in unknown["source"].value_counts().items()
     ]
-    words = f"{_count(len(unknown), 'image')} without a patient, each taken for one of its own"
-    return Finding(len(unknown), words if named else "none", named)
+    words = f"{_count(len(unknown), 'image')} without a patient" if named else "none"
+    return Finding(len(unknown), words, named)
 
 
 def _pairs(subject: Subject, wanted: Callable[[Pair], bool], where: str) -> Finding:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cxrbuild.audit.check import Outcome, Subject
 from cxrbuild.audit.pairs import Pair
+from cxrbuild.audit.probes import PROBES
 from cxrbuild.files import write_bytes
 
 _SIDE, _QUALITY = 200, 72
@@ -47,6 +48,9 @@ def write_page(
     rows = {row["image_id"]: row for row in subject.rows.to_dict("records")}
     shown = subject.pairs[:_SHOWN]
     names = {name for pair in shown for name in (pair.a, pair.b)}
+    ran = [outcome for outcome in outcomes if outcome.value is not None]
+    probes = [(PROBES[outcome.id].words, outcome) for outcome in ran if outcome.id in PROBES]
+    facts = [entry for outcome in ran if outcome.id == "confounding" for entry in outcome.named]
     text = environment.get_template("page.html.j2").render(
         dataset=document["dataset"],
         images=len(subject.rows) + len(subject.faults),
@@ -55,6 +59,16 @@ def write_page(
         left_out=len(subject.pairs) - len(shown),
         rows=rows,
         pictures={name: _picture(subject.build, rows[name]) for name in sorted(names)},
+        own_sections={"confounding", *PROBES},
+        classes=[word for word in subject.recipe.classes if word in set(subject.rows["label"])],
+        facts=facts,
+        probes=probes,
+        surest={
+            (outcome.id, name): _picture(subject.build, rows[name], blacked=outcome.id == "probe_border")
+            for _, outcome in probes
+            for entry in outcome.named
+            for name in entry["surest"]
+        },
     )
     write_bytes(path, text.encode())
 
@@ -77,9 +91,9 @@ def _sections(pairs: Sequence[Pair]) -> list[tuple[str, str, list[Pair]]]:
     return [section for section in sections if section[2]]
 
 
-def _picture(build: Path, row: Mapping[Hashable, Any]) -> str | None:
-    """Return a small copy of a film as a data address."""
-    from PIL import Image
+def _picture(build: Path, row: Mapping[Hashable, Any], *, blacked: bool = False) -> str | None:
+    """Return a small copy of a film as a data address; ``blacked``: of its border alone."""
+    from PIL import Image, ImageDraw
 
     if row["review"] == "identifier":
         return None
@@ -87,6 +101,9 @@ def _picture(build: Path, row: Mapping[Hashable, Any]) -> str | None:
         image.draft("L", (2 * _SIDE, 2 * _SIDE))
         small = image.convert("L")
         small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    if blacked:
+        wide, high = small.width // 8, small.height // 8
+        ImageDraw.Draw(small).rectangle((wide, high, small.width - wide - 1, small.height - high - 1), fill=0)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating[Any]]
 
 SIDE, GREY = 128, 32
+# The side of the whole frame as the probes see it, and the steps of their histogram.
+FRAME, STEPS = 32, 64
 _SIZES = (96, 77, 61, 49, 39, 31)
 _POINTS = 10
 # Odd, so that a mirrored window has the same middle.
@@ -47,11 +49,21 @@ class Film:
         ``(n, 4)``: x, y, half width, half height. The first is the whole frame.
     cosines
         For each window its lowest cosines, of length 1: ``(n, WIDTH)``.
+    frame
+        The film squeezed into a square as it is, margins and all, ``(FRAME, FRAME)``.
+    histogram
+        The share of its pixels in each of ``STEPS`` steps of grey.
+    encoder
+        What the file tells beside its pixels: width, height, width to height, bytes a pixel, the sum and the
+        first of its quantisation table, whether it is progressive, dots an inch: ``(8,)``.
     """
 
     thumbnail: NDArray[np.int8]
     windows: Floats
     cosines: Floats
+    frame: NDArray[np.uint8]
+    histogram: NDArray[np.float32]
+    encoder: NDArray[np.float32]
 
 
 def read_film(data: bytes) -> Film:
@@ -65,9 +77,18 @@ def read_film(data: bytes) -> Film:
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as image:
+        encoder = _encoder(image, len(data))
         # The decoder can halve at once; twice the size is left, so that the mean still sees all pixels.
         image.draft("L", (2 * SIDE, 2 * SIDE))
-        return describe(trimmed(image.convert("L")))
+        return describe(image.convert("L"), encoder)
+
+
+def _encoder(image: Image, size: int) -> NDArray[np.float32]:
+    """Return what a JPEG tells beside its pixels."""
+    (width, height), table = image.size, getattr(image, "quantization", {}).get(0) or [0]
+    progressive, dots = "progressive" in image.info, image.info.get("dpi", (0, 0))[0]
+    facts = width, height, width / height, size / (width * height), sum(table), table[0], progressive, dots
+    return np.asarray(facts, np.float32)
 
 
 def trimmed(image: Image) -> Image:
@@ -85,16 +106,21 @@ def _between(lively: NDArray[np.bool_]) -> tuple[int, int]:
     return first, len(lively) - last
 
 
-def describe(image: Image) -> Film:
+def describe(whole_frame: Image, encoder: NDArray[np.float32]) -> Film:
     """Return a film in few numbers.
 
     Parameters
     ----------
-    image
+    whole_frame
         The film, 8 bits, one channel.
+    encoder
+        What its file tells beside its pixels.
     """
     from PIL.Image import Resampling
 
+    frame = np.asarray(whole_frame.resize((FRAME, FRAME), Resampling.BOX))
+    counts = np.asarray(whole_frame.histogram(), np.float32).reshape(STEPS, -1).sum(1)
+    image = trimmed(whole_frame)
     square = flattened(np.asarray(image.resize((SIDE, SIDE), Resampling.BOX), np.float32), 10)
     thumbnail = np.clip(np.rint(square * GREY), -127, 127).astype(np.int8)
     small = image.resize((_WINDOW * 3, _WINDOW * 3), Resampling.BOX)
@@ -124,7 +150,14 @@ def describe(image: Image) -> Film:
     found = np.concatenate(patches)
     cosines = (basis @ found @ basis.T).reshape(len(found), -1)[:, 1:]
     length = np.linalg.norm(cosines, axis=1, keepdims=True)
-    return Film(thumbnail, np.concatenate(windows), (cosines / np.maximum(length, 1e-6)).astype(np.float32))
+    return Film(
+        thumbnail,
+        np.concatenate(windows),
+        (cosines / np.maximum(length, 1e-6)).astype(np.float32),
+        frame,
+        counts / counts.sum(),
+        encoder,
+    )
 
 
 def flattened(film: Floats, sigma: float) -> Floats:

@@ -177,14 +177,19 @@ def _train_all(
         del trained, predict
         keras.backend.clear_session()
         gc.collect()
-    first = out / f"seed-{runs[0].seed}" / MODEL
-    with explaining_full_disk(out / MODEL, kept=str(first)), replacing(out / MODEL) as temporary:
-        temporary.unlink()
-        try:
-            os.link(first, temporary)
-        except OSError:  # not every file system has hard links
-            shutil.copyfile(first, temporary)
+    _link(out / f"seed-{runs[0].seed}" / MODEL, out / MODEL)
     return runs, parameters
+
+
+def _link(model: Path, path: Path) -> None:
+    # One name renamed to another of the same file would stay where it is.
+    if path.exists() and path.samefile(model):
+        return
+    with explaining_full_disk(path, kept=str(model)), replacing(path) as temporary:
+        try:
+            os.link(model, temporary)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(model, temporary)
 
 
 def _document(recipe: Recipe, baseline: Baseline, images: Images, runs: Sequence[_Run]) -> dict[str, Any]:

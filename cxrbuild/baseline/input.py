@@ -18,6 +18,7 @@ from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL.Image import Image
 
 _NAMED_FAULTS = 50
 
@@ -67,9 +68,9 @@ def read_images(folder: Path, classes: list[str], wide: int, whole: int, progres
     """Decode each film of a dataset once, and resize it once for training and once for testing.
 
     Films are grey: colour, where a JPEG has it, is reduced to luma. They are resized to a square whatever
-    their aspect, as in the published code, by Pillow's bilinear filter; unlike TensorFlow's default in that
-    code it averages over all the pixels that a new one covers. libjpeg decodes a film at the smallest of its
-    scales (1/1, 1/2, 1/4, 1/8) that is still twice the side.
+    their aspect, as in the published code, and as TensorFlow does it there by default: a new pixel is the
+    bilinear mean of the four around its centre, not of all that it covers. That matters: both are measured
+    in docs/reproduction.md.
 
     Parameters
     ----------
@@ -129,7 +130,6 @@ def _read_into(films: Films, row: int, images: Images) -> str | None:
         if isinstance(expected, str) and hashlib.sha256(jpeg).hexdigest() != expected:
             return "other bytes than its SHA-256 in the manifest"
         with Image.open(io.BytesIO(jpeg)) as film:
-            film.draft("L", (2 * wide, 2 * wide))
             grey = film.convert("L")
     except FileNotFoundError:
         return "no such file"
@@ -137,5 +137,13 @@ def _read_into(films: Films, row: int, images: Images) -> str | None:
         # Pillow names the stream by its address, which tells a reader nothing.
         return "no image" if "identify" in str(error) else str(error).split(" (", 1)[0]
     for side, target in ((wide, images.wide), (whole, images.whole)):
-        target[row] = np.asarray(grey.resize((side, side), Image.Resampling.BILINEAR))
+        target[row] = np.asarray(_sampled(grey, side))
     return None
+
+
+def _sampled(grey: Image, side: int) -> Image:
+    """Resize as ``tf.image.resize`` does without antialiasing."""
+    from PIL import Image as Images
+
+    scale = (grey.width / side, 0, 0, 0, grey.height / side, 0)
+    return grey.transform((side, side), Images.Transform.AFFINE, scale, Images.Resampling.BILINEAR)

@@ -211,7 +211,7 @@ def make_plan(
     records = conform(pd.concat(tables, ignore_index=True)).sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)
     records = add_labels(records, declared.recipe, declared.sources)
-    records = apply_rules(records, declared.recipe.rules)
+    records = apply_rules(records, declared.recipe.rules, declared.links)
     records = split_records(records, declared.recipe.split, declared.links)
     paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
     missing = records["exclusion"].isna() & ~paths.isin(list(at_hand))

@@ -115,7 +115,8 @@ def read_links(name: str, beside: Path) -> list[Link]:
             before, said = seen[pair]
             but = "again" if said == kind else f"{kind!r}, but line {before} says {said!r}"
             faults.append(f"line {line}: links {path_a} and {path_b}, as line {before} does: {but}")
-        seen.setdefault(pair, (line, kind))
+        if kind in _LINK_KINDS:
+            seen.setdefault(pair, (line, kind))
         links.append(link)
     _refuse(path, faults + _contradictions(links))
     return links

@@ -106,10 +106,21 @@ class LabelledRule(_Rule):
         return f"Leaves out images whose `finding` is none of the recipe's classes{self._scope()}."
 
 
+class RepeatedRule(_Rule):
+    """Keep the first of several images that are linked as the same film."""
+
+    kind: Literal["repeated"]
+
+    def describe(self) -> str:
+        """Say in one sentence what the rule leaves out."""
+        return f"Leaves out images that a link calls the same film as one that is kept{self._scope()}."
+
+
 Rule = Annotated[
-    InRule | NotInRule | PresentRule | RangeRule | ReviewedRule | LabelledRule, Field(discriminator="kind")
+    InRule | NotInRule | PresentRule | RangeRule | ReviewedRule | LabelledRule | RepeatedRule,
+    Field(discriminator="kind"),
 ]
-RULE_KINDS = (InRule, NotInRule, PresentRule, RangeRule, ReviewedRule, LabelledRule)
+RULE_KINDS = (InRule, NotInRule, PresentRule, RangeRule, ReviewedRule, LabelledRule, RepeatedRule)
 
 
 def _any(values: list[str]) -> str:

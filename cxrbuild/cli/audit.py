@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
 from cxrbuild.cli.output import Output
+
+# What is left of 80 columns beside the ids and the status.
+_WORDS = 46
 
 
 @click.command()
@@ -61,9 +65,11 @@ def audit(
 
 def report_audit(output: Output, build: Path, result: Mapping[str, Any]) -> None:
     """Tell what came of an audit."""
-    output.table(
-        ["check", "status", "found"],
-        [[check["id"], check["status"], check["words"]] for check in result["checks"]],
-    )
+    rows: list[list[object]] = []
+    for check in result["checks"]:
+        first, *more = textwrap.wrap(check["words"], _WORDS)
+        rows.append([check["id"], check["status"], first])
+        rows.extend(["", "", line] for line in more)
+    output.table(["check", "status", "found"], rows)
     output.say(f"\nThe films are shown in {build / 'audit.html'}.")
     output.result({"build": str(build)} | dict(result))

@@ -50,12 +50,15 @@ class Jpeg:
         Its size in pixels.
     conversion
         Whether it is the source file byte for byte, or was encoded.
+    source_format
+        The source file's format, bits of a sample and colour, as ``PNG 16-bit grey``.
     """
 
     data: bytes
     width: int
     height: int
     conversion: Literal["copied", "encoded"]
+    source_format: str
 
 
 def to_jpeg(data: bytes, conversion: Conversion) -> Jpeg:
@@ -77,16 +80,18 @@ def to_jpeg(data: bytes, conversion: Conversion) -> Jpeg:
         The film cannot be converted; its ``reason`` is a key of `REASONS`.
     """
     if data.startswith(jpeg.SIGNATURE):
-        image, is_the_file = jpeg.read_jpeg(data, conversion.max_pixels)
+        image, samples, is_the_file = jpeg.read_jpeg(data, conversion.max_pixels)
         if is_the_file:
-            return Jpeg(data, image.width, image.height, "copied")
+            return Jpeg(data, image.width, image.height, "copied", f"JPEG {samples}")
+        name = "JPEG"
     elif data.startswith(png.SIGNATURE):
-        image = png.read_png(data, conversion.max_pixels)
+        (image, samples), name = png.read_png(data, conversion.max_pixels), "PNG"
     elif dicom.is_dicom(data):
-        image = dicom.read_dicom(data, conversion.max_pixels)
+        (image, samples), name = dicom.read_dicom(data, conversion.max_pixels), "DICOM"
     else:
         raise _unknown(data)
-    return Jpeg(_encoded(image, conversion.quality), image.width, image.height, "encoded")
+    encoded = _encoded(image, conversion.quality)
+    return Jpeg(encoded, image.width, image.height, "encoded", f"{name} {samples}")
 
 
 def _encoded(image: Image, quality: int) -> bytes:

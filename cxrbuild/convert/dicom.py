@@ -39,7 +39,7 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def read_dicom(data: bytes, max_pixels: int) -> Image:
+def read_dicom(data: bytes, max_pixels: int) -> tuple[Image, str]:
     """Decode a DICOM image to the gray that its header asks to be shown, mode L.
 
     Stored values go through the modality LUT or rescale (PS3.3, C.11.1) and the first VOI LUT or, where
@@ -51,6 +51,13 @@ def read_dicom(data: bytes, max_pixels: int) -> Image:
 
     Warnings of pydicom are silenced by `warnings.catch_warnings`, which is not made for threads.
 
+    Returns
+    -------
+    Image
+        The gray.
+    str
+        The samples of the file, as ``12-bit MONOCHROME2``.
+
     Raises
     ------
     NotConvertible
@@ -61,7 +68,9 @@ def read_dicom(data: bytes, max_pixels: int) -> Image:
     with warnings.catch_warnings(action="ignore"):
         try:
             _check_inflated(data, max_pixels)
-            return Images.fromarray(_gray(_dataset(data), max_pixels))
+            dataset = _dataset(data)
+            gray = Images.fromarray(_gray(dataset, max_pixels))
+            return gray, f"{dataset.BitsStored}-bit {str(dataset.PhotometricInterpretation).strip().upper()}"
         except (NotConvertible, MemoryError):
             raise
         except Exception as error:

@@ -22,6 +22,7 @@ class Converted:
 
     image_id: str
     source_sha256: str | None = None
+    source_format: str | None = None
     jpeg_path: str | None = None
     jpeg_sha256: str | None = None
     jpeg_bytes: int | None = None
@@ -96,8 +97,8 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
                 todo="Make room and run again; what was done is kept",
             ) from error  # fmt: skip
         yield Converted(
-            name, digest, film.jpeg_path, hashlib.sha256(jpeg.data).hexdigest(), len(jpeg.data),
-            jpeg.width, jpeg.height, jpeg.conversion,
+            name, digest, jpeg.source_format, film.jpeg_path, hashlib.sha256(jpeg.data).hexdigest(),
+            len(jpeg.data), jpeg.width, jpeg.height, jpeg.conversion,
         )  # fmt: skip
 
 

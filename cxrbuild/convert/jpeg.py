@@ -16,6 +16,7 @@ SIGNATURE = b"\xff\xd8\xff"
 # Huffman-coded baseline, extended and progressive; beside them T.81 has others that hardly a reader knows.
 _FRAMES = {0xC0, 0xC1, 0xC2}
 _OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, *range(0xC9, 0xD0)} - {0xCC}
+_COLOURS = {1: "grey", 3: "colour", 4: "CMYK"}
 _ALONE = {0x00, 0x01, *range(0xD0, 0xD9)}
 _COMMENT, _SCAN, _END = 0xFE, 0xDA, 0xD9
 
@@ -28,7 +29,7 @@ class _Header(NamedTuple):
     several: bool
 
 
-def read_jpeg(data: bytes, max_pixels: int) -> tuple[Image, bool]:
+def read_jpeg(data: bytes, max_pixels: int) -> tuple[Image, str, bool]:
     """Decode a JPEG to luma, upright.
 
     YCbCr is decoded to its Y, which is the luma of ITU-R 601 already. CMYK is inverted where Adobe's
@@ -42,6 +43,8 @@ def read_jpeg(data: bytes, max_pixels: int) -> tuple[Image, bool]:
     -------
     Image
         The luma, mode L.
+    str
+        The samples of the file, as ``8-bit colour``.
     bool
         Whether the file itself is what was decoded: one channel, upright, one picture.
 
@@ -69,7 +72,8 @@ def read_jpeg(data: bytes, max_pixels: int) -> tuple[Image, bool]:
         # Pillow inverts all CMYK.
         image = (image if header.adobe else ImageChops.invert(image)).convert("L")
     image = upright(image, header.orientation)
-    return image, header.channels == 1 and header.orientation == 1 and not header.several
+    is_the_file = header.channels == 1 and header.orientation == 1 and not header.several
+    return image, f"8-bit {_COLOURS[header.channels]}", is_the_file
 
 
 def _header(data: bytes, max_pixels: int) -> _Header:

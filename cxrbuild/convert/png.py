@@ -17,6 +17,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _GRAY, _RGB, _PALETTE = 0, 2, 3
+_COLOURS = {_GRAY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 
 
 class _Header(NamedTuple):
@@ -27,11 +28,18 @@ class _Header(NamedTuple):
     orientation: int
 
 
-def read_png(data: bytes, max_pixels: int) -> Image:
+def read_png(data: bytes, max_pixels: int) -> tuple[Image, str]:
     """Decode a PNG to luma, mode L, upright, transparency over black.
 
     Samples span their depth (PNG 3rd edition, 12.4): 16-bit gray ``v`` becomes ``round(v / 257)``. Of
     16-bit colour, and of gray with alpha, Pillow gives the high byte, at most one level off that.
+
+    Returns
+    -------
+    Image
+        The luma.
+    str
+        The samples of the file, as ``8-bit RGB``.
 
     Raises
     ------
@@ -50,7 +58,8 @@ def read_png(data: bytes, max_pixels: int) -> Image:
     except Exception as error:
         cut = str(error).startswith("image file is truncated")
         raise NotConvertible("truncated" if cut else "unreadable", f"a PNG; {error}") from error
-    return upright(_luma(image, header), header.orientation)
+    samples = f"{header.depth}-bit {_COLOURS[header.colour]}"
+    return upright(_luma(image, header), header.orientation), samples
 
 
 def _luma(image: Image, header: _Header) -> Image:

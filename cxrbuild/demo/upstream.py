@@ -215,7 +215,7 @@ def _recipe(declared: Path) -> Path:
     document = {key: document[key] for key in ("labels", "rules", "split")}
     document["split"]["salt"] = "demo"
     document["split"].pop("links", None)
-    document["split"]["declared"][0]["words"].pop("val")
+    document["split"]["declared"][0]["words"].pop("val", None)
     document["split"]["test"]["count"] = {"COVID-19": _TEST_COUNT}
     document |= {
         "name": "demo-cxr",
@@ -224,6 +224,8 @@ def _recipe(declared: Path) -> Path:
         "title": "A demonstration dataset of synthetic films",
         "sources": [f"{name}.toml" for name in (*_SMALL, "mooney")],
         "reviews": ["reviews.csv"],
+        # As in the paper's dataset, a class is a source.
+        "audit": {"report": ["confounding"]},
     }
     write_bytes(
         declared / "reviews.csv",

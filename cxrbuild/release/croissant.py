@@ -124,7 +124,7 @@ def _responsible(contents: Contents) -> dict[str, Any]:
             f"Converted to 8-bit grey JPEG, quality {contents.recipe.conversion.quality}.",
         ],
         "rai:dataAnnotationProtocol": [sheet.annotation.strip()] if sheet.annotation else [],
-        "rai:dataBiases": [*sheet.biases, *contents.confounded()],
+        "rai:dataBiases": [*sheet.biases, *contents.confounded(), *contents.measured],
         "rai:dataLimitations": sheet.limitations,
         "rai:dataUseCases": [*sheet.uses, *(f"Never for: {words}" for words in sheet.misuses)],
         "rai:dataSocialImpact": sheet.social_impact.strip(),

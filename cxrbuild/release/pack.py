@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,9 @@ def release(
     if "tfrecord" in document["formats"]:
         require_tensorflow("packing TFRecord")
     records = _with_withheld(read_records(build / "ledger.parquet"), policy)
-    contents = Contents(_document(document, version, policy, records), records)
+    outcomes = _read_outcomes(build)
+    measured = outcomes["audit"][1].get("biases", []) if "audit" in outcomes else []
+    contents = Contents(_document(document, version, policy, records), records, measured)
     before = previous or find_previous(name, version, policy, out)
     new = Edition(str(build), contents.kept, contents.recipe.classes, released=True)
     found = check_version(name, version, new, before)
@@ -91,7 +94,7 @@ def release(
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
             words = changelog(version, contents.document["date"], before, found)
-            _write(build, staging, contents, words, progress)
+            _write(build, staging, contents, outcomes, words, progress)
             refuse_faults(verify(staging, progress=progress), build)
             return contents.document, _put(staging, out)
         finally:
@@ -172,12 +175,18 @@ def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     return ledger
 
 
-def _write(build: Path, root: Path, contents: Contents, words: str, progress: Progress) -> None:
+def _write(
+    build: Path,
+    root: Path,
+    contents: Contents,
+    outcomes: Mapping[str, tuple[Path, Any]],
+    words: str,
+    progress: Progress,
+) -> None:
     """Write every file of the release, ``SHA256SUMS`` last."""
     write_records(root / "ledger.parquet", contents.records)
     write_records(root / "manifest.parquet", contents.kept)
     shards = _write_shards(build, root, contents, progress)
-    outcomes = _read_outcomes(build)
     for name, (path, _) in outcomes.items():
         write_bytes(root / f"{name}.json", path.read_bytes())
     tfds = next((root / "tfds").glob("*/*/"), None) if (root / "tfds").is_dir() else None
