@@ -246,7 +246,7 @@ def test_images_are_sampled_from_the_film_as_tensorflow_does(tf, build: Path) ->
             grey = np.asarray(film.convert("L"), np.float32)[..., np.newaxis]
         for found, side in ((images.wide[row], 20), (images.whole[row], 16)):
             expected = tf.image.resize(grey, (side, side))[..., 0].numpy()
-            assert np.abs(found - expected).max() <= 1
+            assert np.abs(found - expected).max() < 1.01
         assert CLASSES[images.labels[row]] == manifest["label"][row]
 
 

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from cxrbuild.catalog.recipe import Conversion
-from cxrbuild.convert import REASONS, Jpeg, NotConvertible, Reason, to_jpeg
+from cxrbuild.convert import REASONS, Jpeg, NotConvertible, Reason, Settings, to_jpeg
 
-CONVERSION = Conversion()
+CONVERSION = Settings(95, 100_000_000)
 WIDTH, HEIGHT = 40, 24
 ORIENTATION = 0x0112
 # One level each for luma's rounding and for quality 95 of a smooth picture.
@@ -74,9 +73,9 @@ def markers(data: bytes) -> list[int]:
     return found
 
 
-def refused(data: bytes, reason: Reason, conversion: Conversion = CONVERSION) -> str:
+def refused(data: bytes, reason: Reason, settings: Settings = CONVERSION) -> str:
     with pytest.raises(NotConvertible) as caught:
-        to_jpeg(data, conversion)
+        to_jpeg(data, settings)
     assert caught.value.reason == reason
     assert caught.value.found in str(caught.value)
     return caught.value.found
@@ -431,8 +430,8 @@ def test_bad_jpeg(data: bytes, reason: Reason, found: str) -> None:
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 def test_max_pixels(form: str) -> None:
     data = saved(gray(), form)
-    assert to_jpeg(data, Conversion(max_pixels=WIDTH * HEIGHT)).width == WIDTH
-    assert refused(data, "too_large", Conversion(max_pixels=WIDTH * HEIGHT - 1)) == "40 x 24 pixels"
+    assert to_jpeg(data, Settings(95, WIDTH * HEIGHT)).width == WIDTH
+    assert refused(data, "too_large", Settings(95, WIDTH * HEIGHT - 1)) == "40 x 24 pixels"
 
 
 @pytest.mark.parametrize("size", [(50_000, 50_000), (20_000, 9_000)])
@@ -510,7 +509,7 @@ def test_damaged_files_are_converted_or_refused(name: str) -> None:
                 256
             )
         try:
-            jpeg = to_jpeg(bytes(data), Conversion(max_pixels=1_000_000))
+            jpeg = to_jpeg(bytes(data), Settings(95, 1_000_000))
         except NotConvertible as error:
             outcomes.add(error.reason)
         else:
@@ -531,7 +530,7 @@ def test_png_pixels_are_checked_by_their_sum() -> None:
 
 def test_quality_is_the_recipe_s() -> None:
     data = saved(noise("RGB"), "PNG")
-    jpegs = [to_jpeg(data, Conversion(quality=quality)) for quality in (20, 95)]
+    jpegs = [to_jpeg(data, Settings(quality, 100_000_000)) for quality in (20, 95)]
     assert len(jpegs[0].data) < len(jpegs[1].data) / 2
     with Image.open(io.BytesIO(jpegs[1].data)) as image:
         assert image.quantization[0][0] == 2

@@ -32,11 +32,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxrbuild.catalog.recipe import Conversion
-from cxrbuild.convert import NotConvertible, Reason, to_jpeg
+from cxrbuild.convert import NotConvertible, Reason, Settings, to_jpeg
 
 # At 100 the JPEG is true to a level or two, which leaves the formulas to be seen.
-CONVERSION = Conversion(quality=100)
+CONVERSION = Settings(100, 100_000_000)
 ROWS, COLUMNS = 16, 64
 TOLERANCE = 2
 NAME = "Doe^Jane"
@@ -96,9 +95,9 @@ def gray(data: bytes) -> np.ndarray:
         return np.asarray(image).astype(float)
 
 
-def refused(data: bytes, reason: Reason, conversion: Conversion = CONVERSION) -> str:
+def refused(data: bytes, reason: Reason, settings: Settings = CONVERSION) -> str:
     with pytest.raises(NotConvertible) as caught:
-        to_jpeg(data, conversion)
+        to_jpeg(data, settings)
     assert caught.value.reason == reason
     assert NAME not in str(caught.value)
     return caught.value.found
@@ -452,8 +451,8 @@ def test_refused_for_what_lacks() -> None:
 
 def test_max_pixels() -> None:
     size = ROWS * COLUMNS
-    assert to_jpeg(dicom(RAMP), Conversion(max_pixels=size)).width == COLUMNS
-    refused(dicom(RAMP), "too_large", Conversion(max_pixels=size - 1))
+    assert to_jpeg(dicom(RAMP), Settings(100, size)).width == COLUMNS
+    refused(dicom(RAMP), "too_large", Settings(100, size - 1))
 
 
 def test_deflated_bomb() -> None:
@@ -461,7 +460,7 @@ def test_deflated_bomb() -> None:
     start = 144 + int.from_bytes(data[140:144], "little")
     bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = data[:start] + bomb.compress(bytes(100 << 20)) + bomb.flush()
-    assert "more than" in refused(data, "too_large", Conversion(max_pixels=1_000_000))
+    assert "more than" in refused(data, "too_large", Settings(95, 1_000_000))
 
 
 @pytest.mark.parametrize("values", [RAMP, COLOUR])
@@ -638,7 +637,7 @@ def test_damaged_files_are_converted_or_refused(name: str) -> None:
                 chance.randrange(256)
             )
         try:
-            jpeg = to_jpeg(bytes(data), Conversion(max_pixels=1_000_000))
+            jpeg = to_jpeg(bytes(data), Settings(95, 1_000_000))
         except NotConvertible as error:
             outcomes.add(error.reason)
             texts.add(str(error))

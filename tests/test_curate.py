@@ -171,8 +171,8 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
     command = [sys.executable, "-m", "cxrbuild", "curate", "--recipe", demo / "declared" / "recipe.toml",
                "--data", data, "--out", out, "--format", "parquet", "--quiet", "--workers", "1"]  # fmt: skip
     process = subprocess.Popen(list(map(str, command)), start_new_session=True)
-    deadline = time.monotonic() + 60
-    while len(list(out.rglob("*.jpg"))) < 30 and time.monotonic() < deadline:
+    deadline, journal = time.monotonic() + 60, out / ".cxrbuild" / "converted.jsonl"
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 24) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

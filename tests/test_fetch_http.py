@@ -229,7 +229,7 @@ def test_goes_on_where_it_broke_off(
     [
         {"etag": None},
         {"etag": 'W/"1"'},
-        {"etag": None, "modified": email.utils.formatdate(time.time() + 60, usegmt=True)},
+        {"etag": None, "modified": email.utils.formatdate(time.time() + 3600, usegmt=True)},
     ],
 )
 def test_starts_anew_without_a_strong_validator(

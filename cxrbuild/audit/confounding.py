@@ -99,7 +99,7 @@ def _measured(name: str, fact: pd.Series, label: pd.Series, classes: Sequence[st
     import pandas as pd
 
     table = pd.crosstab(fact, label)
-    table = table[[word for word in classes if word in table.columns]]
+    table = table.loc[sorted(table.index, key=_place), [word for word in classes if word in table.columns]]
     bits, _ = mutual_information(table.to_numpy().tolist())
     # The first class of those of which equally much is told.
     share, of = max(
@@ -118,6 +118,12 @@ def _measured(name: str, fact: pd.Series, label: pd.Series, classes: Sequence[st
             str(value): {str(word): int(n) for word, n in row.items()} for value, row in table.iterrows()
         },
     }
+
+
+def _place(value: str) -> tuple[bool, int, str]:
+    """Return where a value stands in its table: groups in their order, what is not known last."""
+    order = [word for starts in (_AGES, _SIDES, _ASPECTS) for _, word in starts]
+    return value == UNKNOWN, order.index(value) if value in order else 0, value
 
 
 def _grouped(numbers: pd.Series, starts: Sequence[tuple[float, str]]) -> pd.Series:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild import convert
-from cxrbuild.catalog.recipe import Conversion
 from cxrbuild.errors import CxrbuildError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_SETTINGS = convert.Settings(quality=95, max_pixels=100_000_000)
 
 
 def read_film(path: Path, side: int) -> Image:
@@ -46,7 +47,7 @@ def read_film(path: Path, side: int) -> Image:
             warnings.simplefilter("ignore")
             if data.startswith((b"\xff\xd8", b"\x89PNG")):
                 return _small(Images.open(BytesIO(data)), side)
-            return _small(Images.open(BytesIO(convert.to_jpeg(data, Conversion()).data)), side)
+            return _small(Images.open(BytesIO(convert.to_jpeg(data, _SETTINGS).data)), side)
     except convert.NotConvertible as error:
         raise CxrbuildError("not a film that can be read", where=path, found=error) from error
     except (OSError, ValueError, SyntaxError) as error:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.quiet import no_notes
 
 
 def load_tensorflow() -> Any:
@@ -16,14 +17,14 @@ def load_tensorflow() -> Any:
     CxrbuildError
         What the extra ``train`` brings is not installed, or Keras is set to another backend.
     """
-    # Both are read once, at import; what the user has set himself stays.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Read once, at import; what the user has set himself stays.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
-        import keras
         import matplotlib as _matplotlib  # noqa: F401  (absent is told now, not after an hour of training)
-        import sklearn as _sklearn  # noqa: F401
-        import tensorflow as tf
+
+        with no_notes():
+            import keras
+            import tensorflow as tf
     except ImportError as error:
         raise CxrbuildError(
             "the baseline needs packages that are not installed",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.recipe import Conversion
+from cxrbuild.convert import Settings
 from cxrbuild.convert.films import Converted, Film, Piece, convert_piece
 from cxrbuild.executors import run_pieces
 from cxrbuild.files import PART, write_bytes
@@ -118,7 +119,8 @@ def convert_images(
         for left in folder.glob(f".*{PART}"):
             left.unlink()  # what a killed run was writing
     done: dict[str, Converted] = {}
-    pieces = (Piece(conversion, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
+    settings = Settings(conversion.quality, conversion.max_pixels)
+    pieces = (Piece(settings, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
     with progress("converting", len(films), "image") as bar:
         for piece, results in run_pieces(executor, convert_piece, pieces, ahead=3 * workers):
             journal.add(results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from cxrbuild.build.conversion import Journal, convert_images
 from cxrbuild.build.expectation import check_expectation, not_had
 from cxrbuild.build.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
 from cxrbuild.build.seal import inputs_hash, libraries, sealed_build, write_seal
-from cxrbuild.convert.films import Converted
+from cxrbuild.convert import Settings
+from cxrbuild.convert.films import Converted, Piece, convert_piece
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor
 from cxrbuild.files import files_under, locked, sha256_of, write_bytes
@@ -82,10 +84,14 @@ def curate(
         if document is not None and (allow_missing or not document["missing"]):
             return document, False
 
-        plan = make_plan(declared, data, progress=progress)
-        check_expectation(plan, allow_missing=allow_missing)
-        (out / "build.json").unlink(missing_ok=True)
-        plan = _converted(plan, sources, out, workers, executor, progress)
+        with open_executor(executor, workers) as pool:
+            # Processes start when they are first asked for something: now, while the plan is made.
+            for _ in range(workers):
+                pool.submit(convert_piece, Piece(Settings(0, 0), ()))
+            plan = make_plan(declared, data, progress=progress)
+            check_expectation(plan, allow_missing=allow_missing)
+            (out / "build.json").unlink(missing_ok=True)
+            plan = _converted(plan, sources, out, pool, workers, progress)
         check_expectation(plan, allow_missing=allow_missing)
         files = _write_tables(plan, out) + _write_shards(plan, out, formats, progress)
         document = _document(plan, inputs, formats, out, files)
@@ -108,7 +114,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _converted(
-    plan: Plan, sources: dict[str, Path], out: Path, workers: int, executor: str, progress: Progress
+    plan: Plan, sources: dict[str, Path], out: Path, pool: Executor, workers: int, progress: Progress
 ) -> Plan:
     import pandas as pd
 
@@ -117,11 +123,10 @@ def _converted(
     settings = recipe.conversion.model_dump(mode="json") | {
         name: libraries([])[name] for name in ("numpy", "pillow", "pydicom")
     }
-    with open_executor(executor, workers) as pool:
-        results = convert_images(
-            plan.kept, sources, out, recipe.conversion, Journal(out, settings | {"cxrbuild": __version__}),
-            pool, workers=workers, progress=progress,
-        )  # fmt: skip
+    results = convert_images(
+        plan.kept, sources, out, recipe.conversion, Journal(out, settings | {"cxrbuild": __version__}),
+        pool, workers=workers, progress=progress,
+    )  # fmt: skip
     table = pd.DataFrame([vars(result) for result in results], columns=list(Converted.__annotations__))
     records = plan.records.set_index("image_id")
     table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cxrbuild.convert import dicom, jpeg, png
 from cxrbuild.convert.refusal import REASONS, NotConvertible, Reason
@@ -19,9 +19,7 @@ from cxrbuild.convert.refusal import REASONS, NotConvertible, Reason
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cxrbuild.catalog.recipe import Conversion
-
-__all__ = ["REASONS", "Jpeg", "NotConvertible", "Reason", "to_jpeg"]
+__all__ = ["REASONS", "Jpeg", "NotConvertible", "Reason", "Settings", "to_jpeg"]
 
 _OTHERS = {
     b"GIF8": "a GIF",
@@ -36,6 +34,16 @@ _OTHERS = {
     b"\x1f\x8b": "a gzip file",
     b"version https://git-lfs": "a pointer of Git LFS in place of the file",
 }
+
+
+class Settings(NamedTuple):
+    """How films are converted: JPEG quality as libjpeg scales it, and the most pixels of a film.
+
+    The recipe's ``[conversion]`` in a form that a worker process can read without reading the catalogue.
+    """
+
+    quality: int
+    max_pixels: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Jpeg:
     source_format: str
 
 
-def to_jpeg(data: bytes, conversion: Conversion) -> Jpeg:
+def to_jpeg(data: bytes, settings: Settings) -> Jpeg:
     """Convert a film to 8-bit one-channel JPEG.
 
     A JPEG that is one already, and lies upright, is copied byte for byte once it was decoded whole. The
@@ -71,7 +79,7 @@ def to_jpeg(data: bytes, conversion: Conversion) -> Jpeg:
     ----------
     data
         The source file: PNG, JPEG or DICOM.
-    conversion
+    settings
         JPEG quality and the most pixels.
 
     Raises
@@ -80,17 +88,17 @@ def to_jpeg(data: bytes, conversion: Conversion) -> Jpeg:
         The film cannot be converted; its ``reason`` is a key of `REASONS`.
     """
     if data.startswith(jpeg.SIGNATURE):
-        image, samples, is_the_file = jpeg.read_jpeg(data, conversion.max_pixels)
+        image, samples, is_the_file = jpeg.read_jpeg(data, settings.max_pixels)
         if is_the_file:
             return Jpeg(data, image.width, image.height, "copied", f"JPEG {samples}")
         name = "JPEG"
     elif data.startswith(png.SIGNATURE):
-        (image, samples), name = png.read_png(data, conversion.max_pixels), "PNG"
+        (image, samples), name = png.read_png(data, settings.max_pixels), "PNG"
     elif dicom.is_dicom(data):
-        (image, samples), name = dicom.read_dicom(data, conversion.max_pixels), "DICOM"
+        (image, samples), name = dicom.read_dicom(data, settings.max_pixels), "DICOM"
     else:
         raise _unknown(data)
-    encoded = _encoded(image, conversion.quality)
+    encoded = _encoded(image, settings.quality)
     return Jpeg(encoded, image.width, image.height, "encoded", f"{name} {samples}")
 
 

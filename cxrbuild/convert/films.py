@@ -6,14 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cxrbuild.convert import NotConvertible, to_jpeg
+from cxrbuild.convert import NotConvertible, Settings, to_jpeg
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import replacing, sha256_of
-
-if TYPE_CHECKING:
-    from cxrbuild.catalog.recipe import Conversion
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Film:
 class Piece:
     """Some films, converted in one go."""
 
-    conversion: Conversion
+    settings: Settings
     films: tuple[Film, ...]
 
 
@@ -82,7 +78,7 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
             yield film.before
             continue
         try:
-            jpeg = to_jpeg(data, piece.conversion)
+            jpeg = to_jpeg(data, piece.settings)
         except NotConvertible as error:
             # A JPEG of what the film was before must not stand in for it.
             target.unlink(missing_ok=True)

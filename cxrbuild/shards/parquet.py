@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,17 +100,32 @@ def _schema(classes: Sequence[str]) -> pa.Schema:
 def _batches(
     rows: pd.DataFrame, build: Path, arrow: pa.Schema, classes: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
+    """Yield a row group after the other; while one is written the next one is read."""
+
+    def read(piece: pd.DataFrame) -> pa.RecordBatch:
+        return _batch(piece, build, arrow, classes)
 
     number = (rows["jpeg_bytes"].cumsum() - rows["jpeg_bytes"]) // _ROW_GROUP_BYTES
-    for _, piece in rows.groupby(number):
-        images = [
-            {"bytes": (build / path).read_bytes(), "path": f"{name}.jpg"}
-            for path, name in zip(piece["jpeg_path"], piece["image_id"], strict=True)
-        ]
-        columns = [
-            pa.array(images, arrow.field("image").type),
-            pa.array(piece["label"].map(list(classes).index), pa.int64()),
-            *(pa.array(piece[name], arrow.field(name).type, from_pandas=True) for name in shard_columns()),
-        ]
-        yield pa.RecordBatch.from_arrays(columns, schema=arrow)
+    with ThreadPoolExecutor(1) as reader:
+        pending: deque[Future[pa.RecordBatch]] = deque()
+        for _, piece in rows.groupby(number):
+            pending.append(reader.submit(read, piece))
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _batch(rows: pd.DataFrame, build: Path, arrow: pa.Schema, classes: Sequence[str]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    images = [
+        pa.array([(build / path).read_bytes() for path in rows["jpeg_path"]], pa.binary()),
+        pa.array([f"{name}.jpg" for name in rows["image_id"]], pa.string()),
+    ]
+    columns = [
+        pa.StructArray.from_arrays(images, fields=list(arrow.field("image").type)),
+        pa.array(rows["label"].map(list(classes).index), pa.int64()),
+        *(pa.array(rows[name], arrow.field(name).type, from_pandas=True) for name in shard_columns()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=arrow)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import replacing, write_bytes, write_json
 from cxrbuild.progress import Progress, silent
+from cxrbuild.quiet import no_notes
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards.layout import Shard, shard_columns
 
@@ -76,9 +76,8 @@ def write_tfrecord(
         TensorFlow is not installed.
     """
     require_tensorflow("TFRecord")
-    # Read by TensorFlow's C++ side when it loads: no notes about processors and GPUs among our words.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    with no_notes():
+        import tensorflow as tf
 
     name = name.replace("-", "_")
     folder = (out or build) / "tfds" / name / version

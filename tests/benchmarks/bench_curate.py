@@ -4,7 +4,7 @@
 
 DATA is a folder that `cxrbuild fetch` filled. Both run in turns, with as many processes; what counts is their
 ratio within a round. Peak memory is the sum of the resident set sizes of the command and all its processes,
-sampled every 20 ms (pages that they share count for each). Then the finished build is curated a second time.
+sampled every 100 ms (pages that they share count for each). Then the finished build is curated a second time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
-_EVERY_S = 0.02
+_EVERY_S = 0.1
 
 
 def bare(path: Path) -> int:
