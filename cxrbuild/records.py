@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import replacing
@@ -85,7 +85,7 @@ COLUMNS = (
     Column("withheld", "text", "release", "why a release leaves out the pixels; null: they are there"),
 )
 
-_DTYPES = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+_DTYPES: dict[str, Any] = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 _DIGITS = 10
 
 
@@ -103,8 +103,15 @@ def image_id(source: str, path: str, *, named: bool = True) -> str:
 
 def conform(records: pd.DataFrame) -> pd.DataFrame:
     """Return the table with each declared column at its place and of its dtype."""
+    import pandas as pd
+
     dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
-    return records.reindex(columns=list(dtypes)).astype(dtypes)
+    # Column by column: a frame's own reindex and astype take ten times as long over the absent ones.
+    columns = {
+        name: records[name].astype(dtype) if name in records else pd.Series(index=records.index, dtype=dtype)
+        for name, dtype in dtypes.items()
+    }
+    return pd.DataFrame(columns, index=records.index)
 
 
 def schema() -> pa.Schema:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from command import run
 from PIL import Image
 
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.records import read_records
 from cxrbuild.shards import layout
 from cxrbuild.shards.layout import lay_out
@@ -136,6 +138,20 @@ def test_a_shard_taken_as_it_comes_mixes_the_classes(build: Path) -> None:
         "label"
     ].to_pylist()
     assert len(set(train[:12])) == 3
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\0"])
+def test_a_jpeg_of_another_size_than_the_table_says_is_not_packed(
+    build: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    rows = read_records(build / "manifest.parquet")
+    path = rows["jpeg_path"].iloc[3]
+    shutil.copytree(build / "images", tmp_path / "images")
+    (tmp_path / path).write_bytes(change((build / path).read_bytes()))
+    with pytest.raises(CxrbuildError, match="a JPEG changed while the dataset was packed") as raised:
+        write_parquet(lay_out(rows), tmp_path, CLASSES)
+    assert str(tmp_path / path) in str(raised.value)
+    assert not [*tmp_path.rglob("*.parquet"), *tmp_path.rglob("*.part")]
 
 
 def test_without_tensorflow_tfrecord_is_refused_with_the_install_command(demo: Path, tmp_path: Path) -> None:

@@ -82,29 +82,31 @@ def _moved(
     x, y = _grid(side)
     target = a.ravel()
     slope_y, slope_x = (np.gradient(b, axis=axis).astype(np.float32) * side for axis in (0, 1))
+    film_and_slopes = np.stack([b, slope_x, slope_y])
     for turn in range(turns + 1):
         u, v = _taken(affine, x, y)
         inside = _inside(u, v, side)
-        if inside.mean() < _LEAST_OVERLAP / 2:
+        if np.count_nonzero(inside) < _LEAST_OVERLAP / 2 * len(inside):
             return affine, 0.0
         u, v, px, py = u[inside], v[inside], x[inside], y[inside]
-        seen, want = _sampled(b, u, v), target[inside]
+        seen, *slopes = _sampled(film_and_slopes, u, v)
+        want = target[inside]
         seen, want = seen - seen.mean(), want - want.mean()
         power, match = float(seen @ seen), float(want @ seen)
         if turn == turns:
             break
         # Contrast is no difference: the second film is scaled to the first.
         gain = max(match / max(power, 1e-6), 0.2)
-        gx, gy = _sampled(slope_x, u, v) * gain, _sampled(slope_y, u, v) * gain
-        jacobian = np.stack([gx * px, gx * py, gx, gy * px, gy * py, gy], 1)
-        jacobian -= jacobian.mean(0)
+        gx, gy = (slope * gain for slope in slopes)
+        jacobian = np.stack([gx * px, gx * py, gx, gy * px, gy * py, gy])
+        jacobian -= jacobian.mean(1, keepdims=True)
         rest = want - gain * seen
         # What does not fit at all, a letter or the edge of a black margin, must not pull.
         trust = 1 / (1 + rest * rest / (_DOUBT * float(want @ want) / len(want)))
-        weighted = jacobian * trust[:, None]
-        normal = (weighted.T @ jacobian).astype(np.float64)
+        weighted = jacobian * trust
+        normal = (weighted @ jacobian.T).astype(np.float64)
         normal[np.diag_indices(6)] = normal.diagonal() * 1.001 + 1e-6
-        change = np.linalg.solve(normal, weighted.T @ rest).reshape(2, 3)
+        change = np.linalg.solve(normal, weighted @ rest).reshape(2, 3)
         # No turn may take the frame further than a tenth of it.
         affine = affine + change * min(1.0, 0.1 / max(float(np.abs(change).max()), 1e-9))
     scale = np.linalg.svd(affine[:, :2], compute_uv=False)
@@ -127,7 +129,7 @@ def _compared(a: Floats, b: Floats, affine: NDArray[np.float64]) -> Alignment:
     if softened > 0.05:
         a, b = (a, blurred(b, softened**0.5)) if zoom > 1 else (blurred(a, softened**0.5), b)
     want = np.where(inside, _fine(a).ravel(), 0)
-    seen = np.where(inside, _sampled(_fine(b), np.clip(u, 0, 1), np.clip(v, 0, 1)), 0)
+    seen = np.where(inside, _sampled(_fine(b)[None], np.clip(u, 0, 1), np.clip(v, 0, 1))[0], 0)
     n, p, q, pp, qq, pq = (
         _squares(values) for values in (inside * 1.0, want, seen, want * want, seen * seen, want * seen)
     )
@@ -170,14 +172,16 @@ def _inside(u: Floats, v: Floats, side: int) -> NDArray[np.bool_]:
     return (u > edge) & (u < 1 - edge) & (v > edge) & (v < 1 - edge)
 
 
-def _sampled(film: Floats, u: Floats, v: Floats) -> Floats:
-    """Return the film's values at shares of its frame, between pixels by straight lines."""
-    side = len(film)
+def _sampled(films: Floats, u: Floats, v: Floats) -> Floats:
+    """Return films' values at shares of their frame, straight between pixels: ``(films, shares)``."""
+    count, side, _ = films.shape
     x, y = np.clip(u * side - 0.5, 0, side - 1.001), np.clip(v * side - 0.5, 0, side - 1.001)
     left, top = x.astype(np.int32), y.astype(np.int32)
     dx, dy = x - left, y - top
-    flat, at = film.ravel(), top * side + left
-    upper = flat[at] * (1 - dx) + flat[at + 1] * dx
-    lower = flat[at + side] * (1 - dx) + flat[at + side + 1] * dx
-    result: Floats = upper * (1 - dy) + lower * dy
-    return result
+    flat, at = films.reshape(count, -1), top * side + left
+    upper: Floats = flat.take(at, axis=1)
+    below: Floats = flat.take(at + side, axis=1)
+    upper += (flat.take(at + 1, axis=1) - upper) * dx
+    below += (flat.take(at + side + 1, axis=1) - below) * dx
+    upper += (below - upper) * dy
+    return upper

@@ -34,6 +34,8 @@ _ALIKE, _VERY_ALIKE = 0.8, 0.87
 _NEAR, _IN_PLACE = 0.05, 5
 # A code that more windows have than this tells nothing: black corners, a viewer's frame.
 _CROWD = 50
+# So many pairs of windows are compared at once, that their cosines fit into the processor's cache.
+_PIECE = 4096
 # Places fit together in steps of this much of the frame, and of this factor of its size (log 2).
 _STEP, _FACTOR = 0.12, 0.4
 
@@ -96,24 +98,56 @@ def _meetings(
     met = []
     for _ in range(_TABLES):
         planes = random.standard_normal((WIDTH, bits)).astype(np.float32)
-        weights = 1 << np.arange(bits)
-        code = (plain @ planes > 0) @ weights
-        order = np.argsort(code, kind="stable")
-        codes = code[order]
-        for is_mirrored, asked in ((0, code), (1, (mirrored @ planes > 0) @ weights)):
-            low = np.searchsorted(codes, asked)
-            count = np.searchsorted(codes, asked, side="right") - low
-            count[count > _CROWD] = 0
-            a = np.repeat(np.arange(n), count)
-            b = order[np.arange(len(a)) + np.repeat(low - np.cumsum(count) + count, count)]
-            # Mirroring is its own inverse: which of the two is mirrored does not matter.
-            a, b = np.minimum(a, b), np.maximum(a, b)
-            apart = film[a] != film[b]
-            a, b = a[apart], b[apart]
-            alike = np.einsum("ij,ij->i", plain[a], (mirrored if is_mirrored else plain)[b]) > _ALIKE
-            met.append(((a[alike] * n + b[alike]) << 1) | is_mirrored)
-    keys = np.unique(np.concatenate(met))
+        code, order = _sorted_codes(plain, planes)
+        low, high = (np.searchsorted(code, code, side) for side in ("left", "right"))
+        count = np.where(high - low > _CROWD, 0, high - np.arange(n) - 1)
+        met.append(_alike(np.arange(n) + 1, count, order, order, plain, plain, film) << 1)
+        code_there, there = _sorted_codes(mirrored, planes)
+        low, high = (np.searchsorted(code, code_there, side) for side in ("left", "right"))
+        count = np.where(high - low > _CROWD, 0, high - low)
+        met.append(_alike(low, count, there, order, mirrored, plain, film) << 1 | 1)
+    keys = np.sort(np.concatenate(met))
+    keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
     return (keys >> 1) // n, (keys >> 1) % n, (keys & 1).astype(bool)
+
+
+def _sorted_codes(sides: Floats, planes: Floats) -> tuple[Numbers, Numbers]:
+    """Return on which side of each plane each window lies, a bit for each plane, sorted; and the order."""
+    code = np.zeros(len(sides), np.int64)
+    for column in np.packbits(sides @ planes > 0, axis=1).T:
+        code = code << 8 | column
+    order = np.argsort(code, kind="stable")
+    return code[order], order
+
+
+def _alike(
+    low: Numbers, count: Numbers, asked: Numbers, there: Numbers, of_a: Floats, of_b: Floats, film: Numbers
+) -> Numbers:
+    """Return the pairs of windows that meet and are alike, as ``earlier * n + later``.
+
+    Parameters
+    ----------
+    low, count
+        The first of the windows ``there`` that each of ``asked`` meets, and how many from there on.
+    asked, there
+        Windows.
+    of_a, of_b
+        The cosines of all windows, of those asked and of those they meet.
+    film
+        The films of all windows: those of one film do not meet.
+    """
+    a = np.repeat(asked, count)
+    b = there[np.arange(len(a)) + np.repeat(low - np.cumsum(count) + count, count)]
+    apart = film[a] != film[b]
+    a, b = a[apart], b[apart]
+    alike = np.zeros(len(a), bool)
+    for start in range(0, len(a), _PIECE):
+        piece = slice(start, start + _PIECE)
+        alike[piece] = np.einsum("ij,ij->i", of_a[a[piece]], of_b[b[piece]]) > _ALIKE
+    a, b = a[alike], b[alike]
+    # Mirroring is its own inverse: which of the two is mirrored does not matter.
+    keys: Numbers = np.minimum(a, b) * len(film) + np.maximum(a, b)
+    return keys
 
 
 def _whitened(cosines: Floats) -> tuple[Floats, Floats]:
@@ -134,11 +168,15 @@ def _agreed(
     film: Numbers, windows: Floats, a: Numbers, b: Numbers, mirrored: NDArray[np.bool_], least: int
 ) -> tuple[Numbers, Numbers, Floats]:
     """Return for pairs of films the places that at least so many windows agree on, and how many do."""
+    pair = ((film[a] * (film[-1] + 1) + film[b]) << 1) | mirrored
+    if least > 1:  # most films meet by chance, in a window or two: they need no further look
+        _, where, count = np.unique(pair, return_inverse=True, return_counts=True)
+        often = (count >= least)[where]
+        a, b, mirrored, pair = a[often], b[often], mirrored[often], pair[often]
     there = windows[b].copy()
     there[mirrored, 0] = 1 - there[mirrored, 0]
     scale = there[:, 2:] / windows[a][:, 2:]
     shift = there[:, :2] - scale * windows[a][:, :2]
-    pair = ((film[a] * (film[-1] + 1) + film[b]) << 1) | mirrored
     # Where a's middle lies in b, and how large a is there.
     middle = np.floor((shift + scale / 2) / _STEP).astype(np.int64)
     size = np.floor(np.log2(scale) / _FACTOR).astype(np.int64)

@@ -25,7 +25,7 @@ from cxrbuild.files import write_bytes
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import PARTS, conform, write_records
+from cxrbuild.records import PARTS, write_records
 from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
 from cxrbuild.split import split_records
 
@@ -208,7 +208,7 @@ def make_plan(
         )
         at_hand |= {(source.name, path) for path in inventory.at_hand}
         tables.append(ingest(source, inventory, progress))
-    records = conform(pd.concat(tables, ignore_index=True)).sort_values("image_id", ignore_index=True)
+    records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)
     records = add_labels(records, declared.recipe, declared.sources)
     records = apply_rules(records, declared.recipe.rules, declared.links)

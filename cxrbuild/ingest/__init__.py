@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,8 +81,8 @@ def take_inventory(
         )
     blobs = {path: listed.blob for path, listed in (source.listing or {}).items()}
     if not as_pinned:
-        start = len(root.as_posix()) + 1
-        at_hand = frozenset(Path(entry.path).as_posix()[start:] for entry in files_under(root))
+        start = len(str(root)) + 1
+        at_hand = frozenset(entry.path[start:].replace(os.sep, "/") for entry in files_under(root))
         blobs = dict.fromkeys(at_hand) | blobs | (different or {})
         return Inventory(root, at_hand, blobs)
     if source.listing is None:
@@ -125,11 +127,8 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     import pandas as pd
 
     reader = source.reader
-    images = sorted(
-        path
-        for path in inventory.blobs
-        if any(fnmatch.fnmatchcase(path, pattern) for pattern in reader.images)
-    )
+    is_image = re.compile("|".join(map(fnmatch.translate, reader.images))).fullmatch
+    images = sorted(filter(is_image, inventory.blobs))
     if isinstance(reader, CsvReader):
         words = read_csv(reader, inventory.root, frozenset(inventory.blobs))
     elif isinstance(reader, DicomReader):
@@ -145,7 +144,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
         without = pd.DataFrame(
             {"source_path": rowless, "license": source.license, "exclusion": "file_without_row"}
         )
-        records = conform(pd.concat([records, conform(without)], ignore_index=True))
+        records = pd.concat([records, conform(without)], ignore_index=True)
 
     records["source"] = source.name
     records["source_blob"] = records["source_path"].map(inventory.blobs).astype("str")

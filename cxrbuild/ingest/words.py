@@ -67,7 +67,7 @@ def map_words(source: Source, columns: Mapping[str, Column], words: pd.DataFrame
     if "exclusion" in words:
         records["exclusion"] = words["exclusion"].where(words["exclusion"] != "")
     records["license"] = records["license"].fillna(source.license)
-    return conform(records)
+    return records
 
 
 def _first_word(column: Column, words: pd.DataFrame) -> pd.Series:

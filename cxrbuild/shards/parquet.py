@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import replacing
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import schema
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # A reader that wants one image reads a row group: keep it, and our own memory, small.
-_ROW_GROUP_BYTES = 32 * 1024 * 1024
+_ROW_GROUP_BYTES = 16 * 1024 * 1024
 
 
 def write_parquet(
@@ -120,7 +121,7 @@ def _batch(rows: pd.DataFrame, build: Path, arrow: pa.Schema, classes: Sequence[
     import pyarrow as pa
 
     images = [
-        pa.array([(build / path).read_bytes() for path in rows["jpeg_path"]], pa.binary()),
+        _jpegs(rows, build),
         pa.array([f"{name}.jpg" for name in rows["image_id"]], pa.string()),
     ]
     columns = [
@@ -129,3 +130,21 @@ def _batch(rows: pd.DataFrame, build: Path, arrow: pa.Schema, classes: Sequence[
         *(pa.array(rows[name], arrow.field(name).type, from_pandas=True) for name in shard_columns()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=arrow)
+
+
+def _jpegs(rows: pd.DataFrame, build: Path) -> pa.Array:
+    """Read the JPEGs into one buffer: an array made of many bytes objects would copy each several times."""
+    import numpy as np
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *rows["jpeg_bytes"]], dtype=np.int32)
+    buffer = pa.allocate_buffer(int(ends[-1]))
+    into = memoryview(buffer)
+    for path, start, end in zip(rows["jpeg_path"], ends, ends[1:], strict=False):
+        with (build / path).open("rb") as stream:
+            if stream.readinto(into[start:end]) != end - start or stream.read(1):
+                raise CxrbuildError(
+                    "a JPEG changed while the dataset was packed", where=build / path,
+                    expected=f"{end - start:,} bytes", todo="Run again, and let nothing else write there",
+                )  # fmt: skip
+    return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(ends), buffer])
