@@ -297,6 +297,16 @@ def test_refuses_what_is_no_build_of_the_recipe(tmp_path: Path, present: bool, w
     assert words in " ".join(ran.err.split())
 
 
+def test_leaves_a_release_as_it_is(tmp_path: Path) -> None:
+    build = build_of(tmp_path, plain(2))
+    (build / "SHA256SUMS").write_text("")
+    before = sorted(build.rglob("*"))
+    ran = run("audit", "--build", build)
+    assert ran.status == 1
+    assert "a release is here, whose files are not to be changed" in " ".join(ran.err.split())
+    assert sorted(build.rglob("*")) == before
+
+
 LINKS = "source_a,path_a,source_b,path_b,kind,note\n"
 
 

@@ -362,3 +362,10 @@ validation = { share = 0.3 }
         grey = np.asarray(image).astype(int)
     assert grey[0, 0] > 245, "MONOCHROME1: the least value is white"
     assert grey[-1, -1] < 10
+
+    assert not json.loads(run("curate", *words, "--json", CXRBUILD_PATIENT_KEY=key).out)["changed"]
+    assert "no key to hash the PatientID with" in " ".join(run("curate", *words).err.split())
+    ran = run("curate", *words, "--json", CXRBUILD_PATIENT_KEY="another secret of the hospital's")
+    assert json.loads(ran.out)["changed"], "another key gives other patients"
+    before, now = manifest["patient_id"], read_records(out / "manifest.parquet")["patient_id"]
+    assert not set(before) & set(now)

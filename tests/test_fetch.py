@@ -320,10 +320,11 @@ def test_words_given_with_from(tmp_path: Path) -> None:
     data = tmp_path / "data"
     told = refused(source, data)
     assert "films: the source declares no address" in told
-    assert "--from films=FOLDER, =ARCHIVE or =URL" in told
+    assert "--from films=FOLDER, =ARCHIVE or =URL; or take it from a mirror with --from films=kaggle" in told
     told = refused(source, data, "nowhere")
     assert "--from films=nowhere: no such file or folder" in told
     assert "or a mirror: kaggle" in told
+    assert "take it from a mirror" not in told
     assert "ftp://h/a: not an address to download from" in refused(source, data, "ftp://h/a")
     assert "the folder holds the data folder itself" in refused(source, data, tmp_path)
     with pytest.raises(CxrbuildError, match="names a source that is not fetched"):

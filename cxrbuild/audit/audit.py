@@ -133,6 +133,12 @@ def require_passed(result: dict[str, Any], build: Path) -> None:
 
 def _read_build(build: Path, recipe: Recipe) -> dict[str, Any]:
     seal = build / "build.json"
+    if (build / "SHA256SUMS").exists():
+        raise CxrbuildError(
+            "a release is here, whose files are not to be changed", where=build,
+            expected="a build, as `cxrbuild curate` leaves it",
+            todo="Read its own audit.json; to audit anew, audit the build that it is made from",
+        )  # fmt: skip
     if not seal.is_file():
         raise CxrbuildError(
             "no build is here", where=build, todo="Run `cxrbuild curate`, or name a build with --build"

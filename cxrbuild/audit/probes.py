@@ -94,7 +94,7 @@ def _run(probe: Probe, subject: Subject) -> Finding:
     ]
     value = round(sum(areas) / len(areas), 4)
     balanced = balanced_accuracy_score(truth, called)
-    words = f"AUC {value:.3f}; right {balanced:.0%}, by guessing {1 / len(classes):.0%}"
+    words = f"AUC {value:.3f}; mean recall {balanced:.0%}, by guessing {1 / len(classes):.0%}"
     return Finding(value, words, named)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from cxrbuild import __version__
 from cxrbuild.build.plan import Declared
 from cxrbuild.files import read_json, write_json
+from cxrbuild.ingest import key_mark
 from cxrbuild.lockfile import LockedSource
 
 # The libraries that decide what bytes come out.
@@ -33,7 +34,13 @@ def libraries(formats: Sequence[str]) -> dict[str, str]:
 
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
-    """Return a hash of all that a build depends on: declarations, what was fetched, formats, versions."""
+    """Return a hash of all that a build depends on: declarations, what was fetched, formats, versions.
+
+    Raises
+    ------
+    CxrbuildError
+        A source hashes PatientID and the environment holds no key.
+    """
     document = {
         "cxrbuild": __version__,
         "libraries": libraries(formats),
@@ -43,6 +50,8 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "listings": [repr(source.listing) for source in declared.sources],
         "reviews": [repr(review) for review in declared.reviews],
         "links": [repr(link) for link in declared.links],
+        # With another secret the patients, and so the groups and parts, have other names.
+        "patient_keys": [key_mark(source.reader) for source in declared.sources],
         "locked": {
             source.name: locked[source.name].tree for source in declared.sources if source.name in locked
         },

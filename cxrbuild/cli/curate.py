@@ -175,6 +175,14 @@ def _counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:
     sums = [sum(part.values()) for part in counts.values()]
     output.table(["class", *counts, "all"], [*rows, ["all", *sums, sum(sums)]])
     output.say("")
+    lacking = [
+        f"{part} of {label}"
+        for part in dict.fromkeys(["train", *counts, "test"])
+        for label in classes
+        if not counts.get(part, {}).get(label)
+    ]
+    if lacking:
+        output.say(f"There is no image in {', '.join(lacking)}: see the recipe's [split].")
 
 
 def _caveats(output: Output, departures: list[str], unpinned: list[str]) -> None:

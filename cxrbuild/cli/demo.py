@@ -16,7 +16,7 @@ from cxrbuild.cli.output import Output
 @click.argument("folder", type=PATH, default="demo", metavar="[DIR]")
 @output_options
 def demo(folder: Path, quiet: bool, as_json: bool) -> None:
-    """Show all of it in a minute, on small sources that it makes and serves itself.
+    """Fetch, curate and load in a minute, on small sources that it makes and serves itself.
 
     DIR (default `demo`) is a folder that is not there yet. Nothing is downloaded from outside.
     """

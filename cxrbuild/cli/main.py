@@ -38,7 +38,7 @@ def cli(debug: bool) -> None:
     """Rebuild, check and publish chest X-ray datasets from their public sources.
 
     `cxrbuild fetch`, then `cxrbuild curate --drop-lateral`, rebuilds the COVID-19-CXR Dataset of arXiv
-    2007.09695. `cxrbuild demo` shows all of it in a minute, on small sources that it makes itself.
+    2007.09695. `cxrbuild demo` shows the first steps in a minute, on small sources it makes.
 
     Exit status: 0 done; 1 an error; 2 wrong usage; 3 a check that fell short.
     """

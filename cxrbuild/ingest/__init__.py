@@ -13,7 +13,7 @@ from cxrbuild.catalog.source import Column, CsvReader, DicomReader, Source
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import files_under, git_blob_of
 from cxrbuild.ingest.csv_file import read_csv
-from cxrbuild.ingest.dicom import DICOM_COLUMNS, read_dicom
+from cxrbuild.ingest.dicom import DICOM_COLUMNS, key_mark, read_dicom
 from cxrbuild.ingest.folders import read_folders
 from cxrbuild.ingest.words import map_words
 from cxrbuild.progress import Progress, silent
@@ -21,6 +21,8 @@ from cxrbuild.records import conform, image_id
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["REASONS", "Inventory", "exclude", "ingest", "key_mark", "take_inventory"]
 
 # What ingest itself writes into `exclusion`, in the order of the flow chart.
 REASONS = {

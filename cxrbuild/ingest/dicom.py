@@ -86,6 +86,19 @@ def read_dicom(reader: DicomReader, root: Path, paths: Sequence[str], progress: 
     return words
 
 
+def key_mark(reader: object) -> str | None:
+    """Return what changes with the secret that hashes PatientID, and does not tell it; else ``None``.
+
+    Raises
+    ------
+    CxrbuildError
+        PatientID is to be hashed and the environment holds no key.
+    """
+    if not isinstance(reader, DicomReader) or reader.patient_id != "hash":
+        return None
+    return hmac.new(_key(), b"the key of cxrbuild", hashlib.sha256).hexdigest()
+
+
 def _header(path: Path, reader: DicomReader, key: bytes | None) -> dict[str, str]:
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
