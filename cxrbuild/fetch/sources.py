@@ -106,9 +106,9 @@ def fetch(
     for source in sources:
         # Another way to the same files; one that was given and failed is the user's own.
         if source.name in errors and source.name not in origins and source.download.mirrors:
-            error = errors[source.name]
+            failed = errors[source.name]
             ways = " or ".join(f"--from {source.name}={mirror}" for mirror in source.download.mirrors)
-            error.todo = "; ".join(filter(None, [error.todo, f"or take it from a mirror with {ways}"]))
+            failed.todo = "; ".join(filter(None, [failed.todo, f"or take it from a mirror with {ways}"]))
     if errors:
         raise _together(errors, names)
     return {name: done[name] for name in names}
