@@ -39,11 +39,14 @@ class Contents:
         Its ledger: a row for every upstream image, ``withheld`` filled.
     measured
         What its audit measured of biases, in sentences; empty where it was not audited.
+    doubts
+        What else its audit found, in sentences.
     """
 
     document: dict[str, Any]
     records: pd.DataFrame
     measured: Sequence[str] = ()
+    doubts: Sequence[str] = ()
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -70,6 +73,30 @@ class Contents:
         """What is declared of each source."""
         described: dict[str, dict[str, Any]] = self.document["declared_sources"]
         return described
+
+    @property
+    def notices(self) -> dict[str, str]:
+        """What sets it apart from the dataset that its recipe defines: a word, and what it means."""
+        notices = {}
+        if missing := len(self.document["missing"]):
+            films = "1 film" if missing == 1 else f"{missing:,} films"
+            notices["Incomplete"] = (
+                f"{films} that belong{'s' * (missing == 1)} to the dataset could not be had: of "
+                f"{len(self.kept) + missing:,} it has {len(self.kept):,}. `build.json` names each."
+            )
+        if unpinned := self.document["unpinned"]:
+            other = sum(len(self.document["sources"].get(name, {}).get("different", ())) for name in unpinned)
+            counted = f" {other:,} of them are known to be other files." if other else ""
+            notices["Unpinned"] = (
+                f"The files of {', '.join(unpinned)} were not proven to be the pinned version.{counted}"
+            )
+        return notices
+
+    @property
+    def description(self) -> str:
+        """What the recipe says of the dataset, after what sets this release apart from it."""
+        notices = [f"{title}: {words}" for title, words in self.notices.items()]
+        return "\n".join([*notices, self.recipe.description.strip() or self.recipe.title])
 
     @cached_property
     def kept(self) -> pd.DataFrame:

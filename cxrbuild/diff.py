@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +24,14 @@ KINDS = {
     "added": "rows that came",
     "repixelled": "rows with other pixels",
     "changed": "rows with other metadata",
+    "not_at_hand": "rows that one side could not have",
+    "unproven": "rows whose file is not the pinned one on one side",
 }
+# Kinds that tell what one side could be built from, and no change of the dataset.
+CIRCUMSTANCES = ("not_at_hand", "unproven")
 _PIXELS = ("jpeg_sha256", "jpeg_bytes", "width", "height", "conversion")
+# What of a row follows from the bytes of its file upstream.
+_BYTES = ("source_blob", "source_sha256", "source_format", "jpeg_sha256")
 # Told by other kinds: what decides the row, and where its JPEG is.
 _TOLD = ("image_id", "label", "split", "jpeg_path", *_PIXELS)
 
@@ -44,12 +50,18 @@ class Edition:
         Its classes in the order of their numbers, ``None`` where only the manifest is known.
     released
         Whether it is a release's: only these withhold pixels.
+    missing
+        The rows that belong to it and could not be had, each with the step that says so.
+    unpinned
+        Its sources that are not proven to be the pinned version.
     """
 
     name: str
     manifest: pd.DataFrame
     classes: list[str] | None
     released: bool
+    missing: Mapping[str, str] = field(default_factory=dict)
+    unpinned: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,8 @@ class Diff:
             return "major"
         if len(self.rows["added"]) or self.columns_added:
             return "minor"
-        return "patch" if any(len(rows) for rows in self.rows.values()) else None
+        changed = (len(rows) for kind, rows in self.rows.items() if kind not in CIRCUMSTANCES)
+        return "patch" if any(changed) else None
 
     def counts(self) -> list[dict[str, Any]]:
         """Return how many rows each kind has, by source and class, those with none left out."""
@@ -153,14 +166,25 @@ def read_edition(name: str) -> Edition:
     build = file.with_name("build.json")
     document = read_json(build) if build.is_file() else {}
     classes = list(document["recipe"]["labels"]) if "recipe" in document else None
-    return Edition(name, manifest, classes, released="policy" in document)
+    return Edition(
+        name,
+        manifest,
+        classes,
+        released="policy" in document,
+        missing=document.get("missing", {}),
+        unpinned=document.get("unpinned", ()),
+    )
 
 
 def compare(old: Edition, new: Edition) -> Diff:
     """Return what changed between two versions of a dataset.
 
-    Pixels and metadata are compared where both sides have them.
+    Pixels and metadata are compared where both sides have them. What one side could not be built from is told
+    apart from what changed: rows that its ``build.json`` calls missing, and files of a source that is pinned
+    on the other side alone.
     """
+    import pandas as pd
+
     a, b = old.manifest.set_index("image_id"), new.manifest.set_index("image_id")
     if not (old.released and new.released):
         a, b = (side.drop(columns="withheld", errors="ignore") for side in (a, b))
@@ -169,13 +193,23 @@ def compare(old: Edition, new: Edition) -> Diff:
     shared = [column for column in a.columns if column in b.columns]
     metadata = [column for column in shared if column not in _TOLD]
     pixels = [column for column in shared if column == "jpeg_sha256"]
+    removed, lacking = _parted(a.loc[a.index.difference(b.index)], new, "new")
+    added, restored = _parted(b.loc[b.index.difference(a.index)], old, "old")
+    of_bytes = [column for column in shared if column in _BYTES]
+    apart = before["source"].isin(set(old.unpinned) ^ set(new.unpinned))
+    files = [column for column in of_bytes if column.startswith("source_")]
+    unproven = _changes(before[apart], after[apart], files)["image_id"]
+    settled = before.copy()
+    settled.loc[unproven, of_bytes] = after.loc[unproven, of_bytes]
     rows = {
-        "removed": _told(a.loc[a.index.difference(b.index)]),
+        "removed": removed,
         "relabelled": _changes(before, after, ["label"]),
         "moved": _changes(before, after, ["split"]),
-        "added": _told(b.loc[b.index.difference(a.index)]),
-        "repixelled": _changes(before, after, pixels),
-        "changed": _changes(before, after, metadata),
+        "added": added,
+        "repixelled": _changes(settled, after, pixels),
+        "changed": _changes(settled, after, metadata),
+        "not_at_hand": pd.concat([lacking, restored], ignore_index=True),
+        "unproven": _changes(before.loc[unproven], after.loc[unproven], of_bytes),
     }
     membership = any(set(side.columns) < set(MEMBERSHIP) for side in (a, b))
     return Diff(
@@ -191,12 +225,18 @@ def compare(old: Edition, new: Edition) -> Diff:
 def needed_version(old: str, bump: Bump | None) -> str:
     """Return the least version that may follow.
 
+    Before 1.0.0 anything may change at any step: https://semver.org/#spec-item-4
+
     Examples
     --------
     >>> needed_version("1.4.2", "minor")
     '1.5.0'
+    >>> needed_version("0.1.0", "major")
+    '0.1.1'
     """
     major, minor, patch = parse_version(old)
+    if major == 0 and bump:
+        return f"0.{minor}.{patch + 1}"
     following = {
         "major": (major + 1, 0, 0),
         "minor": (major, minor + 1, 0),
@@ -223,6 +263,15 @@ def parse_version(version: str) -> tuple[int, int, int]:
 def _told(rows: pd.DataFrame, change: Sequence[str] | str = "") -> pd.DataFrame:
     told = rows.reset_index()[["image_id", "source", "label", "split"]]
     return told.assign(change=change).sort_values("image_id", ignore_index=True)
+
+
+def _parted(rows: pd.DataFrame, without: Edition, side: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part rows that an edition does not have into those it decided against and those it could not have."""
+    missing = rows.index.isin(list(without.missing))
+    lacking = _told(rows[missing])
+    reasons = lacking["image_id"].map(dict(without.missing)).astype("str")
+    words = lacking["split"] + " " + lacking["label"] + ", " + reasons + f" in the {side}"
+    return _told(rows[~missing]), lacking.assign(change=words)
 
 
 def _changes(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -58,7 +58,9 @@ def _report(output: Output, found: Diff) -> None:
             output.say(f"Columns that {title}: {', '.join(columns)}.")
     if found.classes_changed:
         output.say("Classes have other numbers now.")
-    if found.bump is None:
+    if found.bump is None and not counts:
         output.say("Nothing changed.")
+    elif found.bump is None:
+        output.say("\nThe dataset is the same: the two differ in what could be had of it.")
     else:
         output.say(f"\nThis needs a {found.bump.upper()} step of the version.")

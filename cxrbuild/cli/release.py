@@ -67,6 +67,17 @@ def _report(output: Output, out: Path, document: dict[str, Any], *, written: boo
         output.say("")
     if document["policy"] == "private":
         output.say("Private: it embeds films that may not be passed on.")
+    if images == hidden:
+        output.say(
+            "No film may be passed on, so none has pixels here: the table above says why. A licence allows "
+            "what cxrbuild's table of licences says of it, and one that is not in the table allows nothing. "
+            "For use in house pack it with --policy private. To pass your own films on, declare a licence of "
+            "the table for their source, such as CC-BY-4.0."
+        )
+    if document["missing"]:
+        output.say(
+            f"Incomplete: {len(document['missing']):,} films could not be had. It cannot be published."
+        )
     if document["unpinned"]:
         output.say(f"Unpinned: {', '.join(document['unpinned'])}. It cannot be published.")
     dataset = document["dataset"]

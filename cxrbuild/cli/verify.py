@@ -35,5 +35,7 @@ def verify(folder: Path, manifest: str | None, quiet: bool, as_json: bool) -> No
         f"{folder} is in order: {verified.kind} {verified.name}, {verified.files:,} files, "
         f"{verified.images:,} images."
     )
+    if verified.missing:
+        output.say(f"Incomplete: {verified.missing:,} films could not be had. It cannot be published.")
     if verified.unpinned:
         output.say(f"Unpinned: {', '.join(verified.unpinned)}. It cannot be published.")

@@ -79,7 +79,7 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
     CheckError
         ``verify`` finds faults.
     CxrbuildError
-        It is no release, is unpinned, or is private.
+        It is no release, is unpinned, incomplete, or is private.
     """
     for name in (SUMS, "build.json"):
         if not (folder / name).is_file():
@@ -98,6 +98,12 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
             "an unpinned release is not published", where=folder,
             found=f"{name_some(unpinned)} did not match the pin when it was fetched",
             todo="Fetch without --allow-unpinned, then curate and release again",
+        )  # fmt: skip
+    if missing := build.get("missing"):
+        raise CxrbuildError(
+            "an incomplete release is not published", where=folder,
+            found=f"{len(missing):,} films that belong to it could not be had: {name_some(sorted(missing))}",
+            todo="Fetch what is missing, then curate without --allow-missing and release again",
         )  # fmt: skip
     refuse_faults(verify(folder, progress=progress), folder)
     files = {

@@ -69,6 +69,7 @@ def write_card(
         licenses=_licenses(contents),
         reasons=WITHHELD,
         split_words=_split_words(contents),
+        unviewed=_unviewed(contents),
         libraries=", ".join(f"{name} {version}" for name, version in contents.document["libraries"].items()),
         tfds=tfds,
         audit=audit,
@@ -135,6 +136,13 @@ def _asks(licence: License | None) -> str:
     if licence is None:
         return "not known"
     return ", ".join(licence.conditions) if licence.redistribution else "does not allow copies"
+
+
+def _unviewed(contents: Contents) -> str:
+    """Return in words how many films of each class have no known view."""
+    unknown = contents.kept[contents.kept["view_position"].isna()]
+    sizes = {label: int((unknown["label"] == label).sum()) for label in contents.recipe.classes}
+    return ", ".join(f"{n:,} of {label}" for label, n in sizes.items() if n)
 
 
 def _split_words(contents: Contents) -> str:

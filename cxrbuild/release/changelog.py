@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from cxrbuild.catalog.published import published_manifest
-from cxrbuild.diff import KINDS, Diff, Edition, compare, needed_version, parse_version, read_edition
+from cxrbuild.diff import (
+    CIRCUMSTANCES,
+    KINDS,
+    Diff,
+    Edition,
+    compare,
+    needed_version,
+    parse_version,
+    read_edition,
+)
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.policy import Policy
@@ -77,13 +87,24 @@ def check_version(name: str, version: str, new: Edition, previous: Path | str | 
     return found
 
 
-def changelog(version: str, date: str, previous: Path | str | None, found: Diff | None) -> str:
-    """Return the text of ``CHANGELOG.md``: this version's changes above those of the versions before."""
+def changelog(
+    version: str, date: str, notices: Mapping[str, str], previous: Path | str | None, found: Diff | None
+) -> str:
+    """Return the text of ``CHANGELOG.md``: this version's changes above those of the versions before.
+
+    ``notices`` is what sets the release apart from the dataset that its recipe defines.
+    """
     lines = [_TITLE, f"## {version} ({date})", ""]
+    for title, words in notices.items():
+        lines += [f"{title}: {words}", ""]
     if found is None:
         lines += ["First version.", ""]
     elif found.bump is None:
-        lines += [f"Rows, pixels and metadata are those of {_version(previous)}.", ""]
+        if any(len(found.rows[kind]) for kind in CIRCUMSTANCES):
+            lines += [f"The dataset is that of {_version(previous)}. It could be built from:", ""]
+            lines += [_lines(found), ""]
+        else:
+            lines += [f"Rows, pixels and metadata are those of {_version(previous)}.", ""]
     else:
         lines += [f"Since {_version(previous)}, a {found.bump.upper()} step:", "", _lines(found), ""]
     before = Path(previous) / "CHANGELOG.md" if previous is not None else None

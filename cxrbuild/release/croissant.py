@@ -81,7 +81,7 @@ def write_croissant(path: Path, contents: Contents, files: Sequence[Path]) -> No
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": contents.name,
-        "description": recipe.description.strip() or recipe.title,
+        "description": contents.description,
         "version": contents.version,
         "license": [_license(name) for name in licenses] or ["NOASSERTION"],
         "url": sheet.homepage or f"urn:dataset:{contents.name}:{contents.version}",
@@ -115,17 +115,19 @@ def _responsible(contents: Contents) -> dict[str, Any]:
     ]
     raw = [f"{name}: {source['title']}, {source['homepage']}" for name, source in contents.sources.items()]
     withheld = [f"{reason}: {images:,}" for reason, images in contents.count_withheld().items()]
+    missing = [f"{title}: {words}" for title, words in contents.notices.items()]
+    missing += ["Pixels withheld, " + ", ".join(withheld)] if withheld else []
     fields = {
         "rai:dataCollection": sheet.collection.strip(),
         "rai:dataCollectionRawData": "; ".join(raw),
-        "rai:dataCollectionMissingData": "Pixels withheld, " + ", ".join(withheld) if withheld else "",
+        "rai:dataCollectionMissingData": " ".join(missing),
         "rai:dataPreprocessingProtocol": [
             *rules,
             f"Converted to 8-bit grey JPEG, quality {contents.recipe.conversion.quality}.",
         ],
         "rai:dataAnnotationProtocol": [sheet.annotation.strip()] if sheet.annotation else [],
         "rai:dataBiases": [*sheet.biases, *contents.confounded(), *contents.measured],
-        "rai:dataLimitations": sheet.limitations,
+        "rai:dataLimitations": [*sheet.limitations, *contents.doubts],
         "rai:dataUseCases": [*sheet.uses, *(f"Never for: {words}" for words in sheet.misuses)],
         "rai:dataSocialImpact": sheet.social_impact.strip(),
         "rai:personalSensitiveInformation": [sheet.sensitive.strip()] if sheet.sensitive else [],

@@ -20,14 +20,20 @@ from cxrbuild.release.attribution import write_attribution, write_citation, writ
 from cxrbuild.release.card import write_card
 from cxrbuild.release.changelog import changelog, check_version, find_previous
 from cxrbuild.release.croissant import write_croissant
+from cxrbuild.release.doubts import say_doubts
 from cxrbuild.report import write_report
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.verify import refuse_faults, verify
+from cxrbuild.verify.fault import Fault
+from cxrbuild.verify.sums import SUMS, check_files, read_sums
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUMS = "SHA256SUMS"
+_NOT_AUDITED = (
+    "This build was not audited: nobody looked for films that stand in it twice, under two classes or in two "
+    "parts, nor for what beside the lungs tells the class."
+)
 
 
 def release(
@@ -78,11 +84,23 @@ def release(
     if "tfrecord" in document["formats"]:
         require_tensorflow("packing TFRecord")
     records = _with_withheld(read_records(build / "ledger.parquet"), policy)
-    outcomes = _read_outcomes(build)
-    measured = outcomes["audit"][1].get("biases", []) if "audit" in outcomes else []
-    contents = Contents(_document(document, version, policy, records), records, measured)
+    outcomes = _read_outcomes(build, document)
+    audit = outcomes["audit"][1] if "audit" in outcomes else None
+    contents = Contents(
+        _document(document, version, policy, records),
+        records,
+        measured=audit.get("biases", []) if audit else (),
+        doubts=say_doubts(audit, _labels(records)) if audit else [_NOT_AUDITED],
+    )
     before = previous or find_previous(name, version, policy, out)
-    new = Edition(str(build), contents.kept, contents.recipe.classes, released=True)
+    new = Edition(
+        str(build),
+        contents.kept,
+        contents.recipe.classes,
+        released=True,
+        missing=document["missing"],
+        unpinned=document["unpinned"],
+    )
     found = check_version(name, version, new, before)
     _require_images(build, contents.embedded)
     # Beside the release, so that it can be moved into place in one step.
@@ -93,7 +111,7 @@ def release(
             # What a killed run left.
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            words = changelog(version, contents.document["date"], before, found)
+            words = changelog(version, contents.document["date"], contents.notices, before, found)
             _write(build, staging, contents, outcomes, words, progress)
             refuse_faults(verify(staging, progress=progress), build)
             return contents.document, _put(staging, out)
@@ -175,6 +193,10 @@ def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     return ledger
 
 
+def _labels(records: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(records["image_id"], records["label"], strict=True))
+
+
 def _write(
     build: Path,
     root: Path,
@@ -221,31 +243,40 @@ def _write_shards(build: Path, root: Path, contents: Contents, progress: Progres
     if "tfrecord" in contents.document["formats"]:
         paths += write_tfrecord(
             shards, build, recipe.classes, name=recipe.name, version=contents.version, out=root,
-            description=recipe.description.strip(), citation=recipe.citation or "", progress=progress,
+            description=contents.description, citation=recipe.citation or "", progress=progress,
         )  # fmt: skip
     return paths
 
 
-def _read_outcomes(build: Path) -> dict[str, tuple[Path, Any]]:
+def _read_outcomes(build: Path, document: dict[str, Any]) -> dict[str, tuple[Path, Any]]:
     """Return the outcome of the audit and of the baseline, where there is one, and its file.
 
     Raises
     ------
     CxrbuildError
-        The outcome is another build's.
+        The outcome is another build's or recipe's, or does not say whose it is.
     """
     outcomes = {}
     for name, path in (("audit", build / "audit.json"), ("baseline", build / "baseline" / "metrics.json")):
         if not path.is_file():
             continue
         outcome = read_json(path)
-        manifest = sha256_of(build / "manifest.parquet")
-        of = outcome.get("dataset", {}).get("manifest_sha256", manifest)
-        if of != manifest:
+        manifest = document["files"]["manifest.parquet"]["sha256"]
+        of = outcome.get("dataset", {})
+        if of.get("manifest_sha256") != manifest:
             raise CxrbuildError(
                 f"this {name} is of another build", where=path,
-                expected=f"one of the manifest with SHA-256 {manifest}", found=of,
+                expected=f"one of the manifest with SHA-256 {manifest}",
+                found=of.get("manifest_sha256", "none"),
                 todo="Run it again on this build, or move the file away",
+            )  # fmt: skip
+        # What a baseline is held against is its recipe's, which need not be the build's.
+        names = {of.get("name"), outcome.get("recipe", {}).get("name")} - {None}
+        if names != {document["dataset"]["name"]}:
+            raise CxrbuildError(
+                f"this {name} is by another recipe", where=path, expected=document["dataset"]["name"],
+                found=", ".join(sorted(names)) or "no name of one",
+                todo="Run it again with the build's own recipe (--recipe), or move the file away",
             )  # fmt: skip
         outcomes[name] = (path, outcome)
     return outcomes
@@ -267,13 +298,24 @@ def _splits(parquet: list[Path]) -> dict[str, dict[str, int]]:
 
 
 def _put(staging: Path, out: Path) -> bool:
-    """Move the release into place; one that is there with the same bytes stays."""
+    """Move the release into place; one that is there with the same bytes stays.
+
+    Raises
+    ------
+    CheckError
+        It is there, and a file of it is no longer as it was packed.
+    CxrbuildError
+        Something else is there.
+    """
     if out.exists():
         there = out / SUMS
         if not out.is_dir() or (any(out.iterdir()) and not there.is_file()):
             raise CxrbuildError("something else is there", where=out, todo="Name another folder with --out")
         if there.is_file():
             if there.read_bytes() == (staging / SUMS).read_bytes():
+                faults: list[Fault] = []
+                check_files(out, read_sums(out, faults), silent, faults, only_these=True)
+                _refuse_damage(faults, out)
                 return False
             raise CxrbuildError(
                 "another release is there, and a release never changes", where=out,
@@ -282,3 +324,12 @@ def _put(staging: Path, out: Path) -> bool:
         out.rmdir()
     staging.replace(out)
     return True
+
+
+def _refuse_damage(faults: list[Fault], out: Path) -> None:
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise CheckError(
+            f"this release is there already, and is no longer as it was packed\n{lines}", where=out,
+            todo="Move it away and run `cxrbuild release` again: it packs the same bytes",
+        )  # fmt: skip

@@ -42,6 +42,11 @@ def check_card(
         _check_front(folder, contents, front, splits, faults)
     except (yaml.YAMLError, IndexError, KeyError, TypeError, AttributeError) as error:
         faults.append(Fault(CARD, "YAML", f"is not as Hugging Face reads it: {error!r}"))
+    faults += [
+        Fault(CARD, title, "does not stand here, and should")
+        for title in contents.notices
+        if f"**{title}.**" not in text
+    ]
     _check_tables(contents, _tables(text), faults)
 
 

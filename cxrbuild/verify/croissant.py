@@ -57,6 +57,11 @@ def _check_fields(document: dict[str, Any], contents: Contents, faults: list[Fau
         "version": contents.version,
         "datePublished": contents.document["date"],
     }
+    faults += [
+        Fault(CROISSANT, "description", f"does not say {title}, and should")
+        for title in contents.notices
+        if f"{title}: " not in str(document.get("description"))
+    ]
     for key, value in due.items():
         if document.get(key) not in (None, value):
             faults.append(Fault(CROISSANT, key, f"is {document[key]}, not {value}"))

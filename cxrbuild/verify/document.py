@@ -53,6 +53,7 @@ class _Build(BaseModel):
     funnel: list[_Step]
     groups_across: dict[str, str]
     unpinned: list[str]
+    sources: dict[str, dict[str, Any]]
 
 
 class _Release(_Build):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog.published import published_manifest
-from cxrbuild.diff import KINDS, Edition, compare, read_edition
+from cxrbuild.diff import CIRCUMSTANCES, KINDS, Edition, compare, read_edition
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.policy import withheld
 from cxrbuild.records import PARTS, conform, schema
@@ -68,6 +68,11 @@ def check_tables(
             what = f"counts {said:,} images, the manifest has {counted:,}"
             faults.append(Fault("build.json", f"{part} {label}", what))
     _check_funnel(document, ledger, faults)
+    excluded = ledger.drop_duplicates("image_id").set_index("image_id")["exclusion"]
+    for image, reason in document["missing"].items():
+        if excluded.get(image) != reason:
+            what = f"missing says {reason}, the ledger {_word(excluded.get(image))}"
+            faults.append(Fault("build.json", image, what))
 
 
 def check_release(document: dict[str, Any], manifest: pd.DataFrame, faults: list[Fault]) -> None:
@@ -84,11 +89,14 @@ def check_release(document: dict[str, Any], manifest: pd.DataFrame, faults: list
         return
     here = manifest.drop_duplicates("image_id")[["image_id", "source", "source_path", "label", "split"]]
     try:
-        found = compare(read_edition(name), Edition("manifest.parquet", here, None, released=False))
+        missing = document["missing"]
+        found = compare(
+            read_edition(name), Edition("manifest.parquet", here, None, released=False, missing=missing)
+        )
     except CxrbuildError as error:
         faults.append(Fault("manifest.parquet", None, str(error)))
         return
-    for kind in KINDS:
+    for kind in (kind for kind in KINDS if kind not in CIRCUMSTANCES):
         for row in found.rows[kind].to_dict("records"):
             what = f"differs from {name} as published: {row['change'] or KINDS[kind]}"
             faults.append(Fault("manifest.parquet", row["image_id"], what))

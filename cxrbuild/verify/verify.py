@@ -43,6 +43,8 @@ class Verified:
         How many were checked.
     unpinned
         The sources that are not proven to be the pinned version: no fault, but a reader should know.
+    missing
+        How many images belong to the dataset and could not be had: no fault either.
     faults
         All that is wrong.
     """
@@ -53,6 +55,7 @@ class Verified:
     images: int
     unpinned: list[str]
     faults: list[Fault]
+    missing: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return all of it for JSON."""
@@ -105,7 +108,8 @@ def refuse_faults(verified: Verified, where: Path) -> None:
         if len(faults) > _MOST:
             lines.append(f"  {file}: and {len(faults) - _MOST:,} more faults; --json has all")
     count = f"{len(verified.faults):,} faults" if len(verified.faults) != 1 else "1 fault"
-    raise CheckError(f"{count} in this {verified.kind}\n" + "\n".join(lines), where=where)
+    here = "these images" if verified.kind == "images" else f"this {verified.kind}"
+    raise CheckError(f"{count} in {here}\n" + "\n".join(lines), where=where)
 
 
 def _verify_images(folder: Path, name: str, progress: Progress) -> Verified:
@@ -161,6 +165,7 @@ def _verify_packed(folder: Path, progress: Progress) -> Verified:
         images=images,
         unpinned=document["unpinned"],
         faults=faults,
+        missing=len(document["missing"]),
     )
 
 
