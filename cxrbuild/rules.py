@@ -82,7 +82,9 @@ def add_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> pd.DataFram
     unknown = [review.path for review in reviews if (review.source, review.path) not in paths]
     if unknown:
         raise DeclarationError(
-            f"{len(unknown)} reviews name films that their source has not",
+            f"{len(unknown)} reviews name films that their source has not"
+            if len(unknown) != 1
+            else "1 review names a film that its source has not",
             found=name_some(unknown),
             todo="Review files go with one version of a source: fetch that one, or take the lines out",
         )

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from command import run
 
-from cxrbuild.catalog import Review
+from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.review import compare_reviews
@@ -151,6 +151,8 @@ def test_kappa_is_cohens() -> None:
 
 def test_kappa_of_one_answer_throughout_is_not_defined() -> None:
     assert cohens_kappa([("clean", "clean")] * 3).kappa is None
+    assert cohens_kappa([("arrow", "clean")] * 3).kappa is None
+    assert cohens_kappa([("clean", "clean"), ("arrow", "clean")]).kappa == 0
     assert cohens_kappa([]).kappa is None
 
 
@@ -190,8 +192,21 @@ def test_two_files_are_compared_from_the_command_line(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert (found["only_a"], found["only_b"]) == (1, 0)
     words = run("review", "--compare", a, b).out
-    assert "1 conflicts" in words
+    assert "1 conflict:" in words
+    assert "Judged by one alone: 1 film in" in words
     assert "arrow, at a finding" in words
+
+
+def test_kappa_of_one_film_is_told_as_undefined(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.csv", "cohen,1.jpg,arrow,yes,")
+    b = write(tmp_path / "b.csv", "cohen,1.jpg,clean,,")
+    ran = run("review", "--compare", a, b)
+    assert ran.status == 0, ran.err
+    table = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert "mark 1 0.000 undefined" in table
+    assert "at a finding 0 undefined undefined" in table
+    assert "Kappa is undefined where neither gave two different answers." in ran.out
+    assert json.loads(run("review", "--compare", a, b, "--json").out)["mark"]["kappa"] is None
 
 
 def test_a_file_with_faults_is_not_compared(tmp_path: Path) -> None:
@@ -200,6 +215,43 @@ def test_a_file_with_faults_is_not_compared(tmp_path: Path) -> None:
     assert ran.status == 1
     for words in ("line 3: unknown mark 'pointer'", "marks_finding is 'perhaps'", "a second time"):
         assert words in " ".join(ran.err.split())
+
+
+def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.csv", "cohen,1.jpg,clean,no,", "cohen,2.jpg,pointer,no,", "cohen,3.jpg,clean")
+    with pytest.raises(CxrbuildError) as told:
+        read_reviews(str(a), Path())
+    assert "line 3: unknown mark 'pointer'" in str(told.value)
+    assert "line 4: 3 cells, not 5" in str(told.value)
+
+
+def test_a_mistyped_name_tells_the_reviews_and_no_file_of_links() -> None:
+    with pytest.raises(CxrbuildError, match=r"no such file of reviews.*adult_frontal, covid_frontal, or"):
+        read_reviews("covid_frontl", Path())
+    with pytest.raises(CxrbuildError, match=r"no such file of links.*one of same_film, or"):
+        read_links("same_flm", Path())
+
+
+def test_a_spreadsheets_byte_order_mark_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes((HEADER + "cohen,1.jpg,clean,no,\n").replace("\n", "\r\n").encode("utf-8-sig"))
+    assert read_reviews(str(file), Path()) == [seen("1.jpg", "clean")]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (HEADER.replace(",", ";").encode("utf-8-sig"), "the cells of this file are parted by semicolons"),
+        (HEADER.replace(",", ";").encode(), "Save it again with commas"),
+        ((HEADER + "cohen,1.jpg,clean,no,hémithorax\n").encode("cp1252"), "not UTF-8 text"),
+    ],
+)
+def test_what_a_spreadsheet_may_do_to_a_file_is_told(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    ran = run("review", "--compare", tmp_path / "a.csv", tmp_path / "a.csv")
+    assert ran.status == 1
+    assert words in " ".join(ran.err.split())
+    assert "Traceback" not in ran.err
 
 
 # ---- curate --reviews
@@ -224,7 +276,7 @@ def test_added_reviews_leave_films_out_and_overrule_the_recipes(demo: Path, tmp_
     more = write(tmp_path / "more.csv", f"cohen,{film['source_path']},shape,yes,")
     after = plan(demo, "--reviews", more)
     assert annotated(after) == 2
-    assert after["departures"] == [f"1 reviews added from {more}, 0 in place of the recipe's"]
+    assert after["departures"] == [f"1 review added from {more}, 0 in place of the recipe's"]
 
     cleared = write(tmp_path / "cleared.csv", "cohen,images/arrow.jpg,clean,no,")
     after = plan(demo, "--reviews", more, "--reviews", cleared)
@@ -241,7 +293,7 @@ def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
     ran = run(*words, "--reviews", cleared)
     assert ran.status == 0, ran.err
     built = json.loads(ran.out)
-    assert built["departures"] == [f"1 reviews added from {cleared}, 1 in place of the recipe's"]
+    assert built["departures"] == [f"1 review added from {cleared}, 1 in place of the recipe's"]
     manifest = pd.read_parquet(tmp_path / "build" / "manifest.parquet")
     assert "images/arrow.jpg" in set(manifest["source_path"])
     assert json.loads(run(*words, "--reviews", cleared).out)["changed"] is False
@@ -252,7 +304,7 @@ def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (["cohen,images/gone.jpg,clean,no,"], "1 reviews name films that their source has not"),
+        (["cohen,images/gone.jpg,clean,no,"], "1 review names a film that its source has not"),
         (["kohen,images/arrow.jpg,clean,no,"], "'kohen' is no source; known: actualmed, cohen"),
         (["cohen,images/arrow.jpg,pointer,no,"], "line 2: unknown mark 'pointer'; known: arrow, clean"),
         (["cohen,images/arrow.jpg,clean"], "line 2: 3 cells, not 5"),

@@ -172,7 +172,7 @@ def test_a_mark_can_be_taken_back(page: Page) -> None:
 def test_a_note_without_a_mark_is_kept_and_not_exported(page: Page) -> None:
     page.press("n", "clear", "ENTER")
     assert page.export() == []
-    assert "1 films with a note but no mark were left out" in page.text("#message")
+    assert "Left out: 1 film with a note but no mark." in page.text("#message")
     page.press("c", "ARROW_LEFT")
     assert [(r.mark, r.note) for r in page.export()] == [("clean", "clear")]
 
@@ -232,12 +232,14 @@ def test_what_is_imported_is_exported_again(page: Page, tmp_path: Path) -> None:
     path = page.name()
     source = page.text("#name").split()[0]
     file.write_text(
-        "source,path,mark,marks_finding,note\r\n"
+        "\ufeffsource,path,mark,marks_finding,note\r\n"
         f'{source},{path},arrow,yes,"two ""lines"", and\na comma"\r\n'
         "elsewhere,images/other.jpg,unseen,,\r\n"
     )
     page.take(file)
-    assert "1 are of films that are not on this page" in page.text("#message")
+    assert "Imported 2 reviews from own.csv. Kept and exported again: 1 review of films that" in page.text(
+        "#message"
+    )
     assert page.export() == read_reviews(str(file), Path())
 
 
@@ -268,6 +270,9 @@ def test_a_file_with_faults_is_refused_whole(page: Page, tmp_path: Path) -> None
         "line 6: 2 cells, not 5",
     ]
     assert page.export() == []
+    file.write_text("source;path;mark;marks_finding;note\ncohen;1;clean;no;\n")
+    page.take(file)
+    assert "its cells are parted by semicolons; save it with commas" in page.text("#message")
     file.write_text("name,mark\n")
     page.take(file)
     assert "its first line must be source,path,mark,marks_finding,note" in page.text("#message")
@@ -298,6 +303,38 @@ def test_on_a_tablet_everything_is_in_sight(page: Page) -> None:
         assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
     finally:
         page.driver.set_window_size(1280, 900)
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 640), (844, 390)])
+def test_on_a_phone_the_film_is_large_and_nothing_is_cut(page: Page, width: int, height: int) -> None:
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        page.driver.refresh()
+        film = page.element("#film").rect
+        assert film["height"] >= max(0.45 * height, 200)
+        assert film["y"] + film["height"] <= height
+        assert page.element("#large").rect["height"] > 0.9 * min(film["width"], film["height"])
+        if height > width:
+            for button in page.driver.find_elements("css selector", "#marks button"):
+                assert button.rect["y"] + button.rect["height"] <= height
+        # What is further down is come to by scrolling, and by nothing else.
+        for selector in ("#marks button", "#facts .bar > *", "#sheet", ".files > *", "summary"):
+            for element in page.driver.find_elements("css selector", selector):
+                assert element.rect["width"] > 10
+                assert element.rect["x"] >= 0
+                assert element.rect["x"] + element.rect["width"] <= width
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
+        assert not page.element("#by-label").is_displayed()
+        page.click("#filters summary")
+        page.choose("#by-label", "Normal")
+        assert set(page.driver.execute_script("return shown.map((i) => films[i].label)")) == {"Normal"}
+        # A film that is chosen on the sheet, below, comes into sight.
+        page.driver.find_elements("css selector", ".cell")[2].click()
+        above = page.driver.execute_script("return $('film').getBoundingClientRect().top")
+        assert -1 < above < height / 2
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_six_thousand_films_do_not_stall(

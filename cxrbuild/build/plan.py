@@ -147,7 +147,8 @@ def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
         )
     reviews = {(review.source, review.path): review for review in declared.reviews}
     overruled = sum(film in reviews for film in added)
-    departure = f"{len(added)} reviews added from {', '.join(names)}, {overruled} in place of the recipe's"
+    count = f"{len(added)} review{'s' if len(added) != 1 else ''}"
+    departure = f"{count} added from {', '.join(names)}, {overruled} in place of the recipe's"
     return replace(
         declared,
         reviews=list((reviews | {film: review for film, (_, review) in added.items()}).values()),

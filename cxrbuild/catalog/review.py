@@ -69,9 +69,12 @@ def read_reviews(name: str, beside: Path) -> list[Review]:
     DeclarationError
         There is no such file, or lines of it do not fit; every fault is named with its line.
     """
-    path = _review_path(name, beside)
+    path = _review_path(name, beside, _REVIEW_HEADER)
     reviews, faults, seen = [], [], set[tuple[str, str]]()
     for line, row in _rows(path, _REVIEW_HEADER):
+        if len(row) != len(_REVIEW_HEADER):
+            faults.append(_miscounted(line, row, _REVIEW_HEADER))
+            continue
         source, film, mark, marks_finding, note = row
         if mark not in MARKS:
             faults.append(f"line {line}: unknown mark {mark!r}; known: {', '.join(MARKS)}")
@@ -101,10 +104,14 @@ def read_links(name: str, beside: Path) -> list[Link]:
     DeclarationError
         There is no such file, or lines of it do not fit; every fault is named with its line.
     """
-    path = _review_path(name, beside)
+    path = _review_path(name, beside, _LINK_HEADER)
     links, faults = [], []
     seen: dict[frozenset[tuple[str, str]], tuple[int, str]] = {}
-    for line, (source_a, path_a, source_b, path_b, kind, note) in _rows(path, _LINK_HEADER):
+    for line, row in _rows(path, _LINK_HEADER):
+        if len(row) != len(_LINK_HEADER):
+            faults.append(_miscounted(line, row, _LINK_HEADER))
+            continue
+        source_a, path_a, source_b, path_b, kind, note = row
         if kind not in _LINK_KINDS:
             faults.append(f"line {line}: kind is {kind!r}, not {' or '.join(_LINK_KINDS)}")
         if (source_a, path_a) == (source_b, path_b):
@@ -141,12 +148,17 @@ def _contradictions(links: list[Link]) -> list[str]:
     ]
 
 
-def _review_path(name: str, beside: Path) -> Path:
+def _review_path(name: str, beside: Path, header: list[str]) -> Path:
     path = beside / name if name.endswith(".csv") else CATALOG / "reviews" / f"{name}.csv"
     if not path.is_file():
-        shipped = sorted(path.stem for path in (CATALOG / "reviews").glob("*.csv"))
+        # Reviews and links lie side by side; their first lines tell them apart.
+        shipped = sorted(
+            path.stem
+            for path in (CATALOG / "reviews").glob("*.csv")
+            if path.read_text(encoding="utf-8").startswith(",".join(header) + "\n")
+        )
         raise DeclarationError(
-            "no such review file",
+            f"no such file of {'reviews' if header is _REVIEW_HEADER else 'links'}",
             where=path,
             expected=f"one of {', '.join(shipped)}, or the path of a .csv file",
         )
@@ -154,18 +166,33 @@ def _review_path(name: str, beside: Path) -> Path:
 
 
 def _rows(path: Path, header: list[str]) -> list[tuple[int, list[str]]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.reader(stream)
-        found = next(reader, [])
-        if found != header:
-            raise DeclarationError(
-                "not a file of this kind", where=path, expected=",".join(header), found=",".join(found)
-            )
-        rows = [(reader.line_num, row) for row in reader if row]
-    _refuse(
-        path, [f"line {n}: {len(row)} cells, not {len(header)}" for n, row in rows if len(row) != len(header)]
+    """Return the rows below the header, each with the number of its line."""
+    try:
+        # A spreadsheet writes a byte order mark before UTF-8.
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            found = next(reader, [])
+            rows = [(reader.line_num, row) for row in reader if row]
+    except UnicodeDecodeError as error:
+        raise DeclarationError(
+            "not UTF-8 text", where=path, found=error,
+            todo="Save it as CSV in UTF-8; a spreadsheet asks for the encoding, or calls it 'CSV UTF-8'",
+        ) from error  # fmt: skip
+    if found == header:
+        return rows
+    if found == [";".join(header)]:
+        raise DeclarationError(
+            "the cells of this file are parted by semicolons", where=path, expected="commas",
+            todo="Save it again with commas: LibreOffice asks for the field separator; Excel takes the list "
+            "separator of the system's regional settings",
+        )  # fmt: skip
+    raise DeclarationError(
+        "not a file of this kind", where=path, expected=",".join(header), found=",".join(found)
     )
-    return rows
+
+
+def _miscounted(line: int, row: list[str], header: list[str]) -> str:
+    return f"line {line}: {len(row)} cells, not {len(header)}"
 
 
 def _refuse(path: Path, faults: list[str]) -> None:

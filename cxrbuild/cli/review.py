@@ -84,8 +84,8 @@ def review(
         output.table(["proposed", "films"], [[kind, n] for kind, n in document["proposed"].items()])
         output.say("")
     output.say(
-        f"{document['films']:,} films, {document['reviewed']:,} of them reviewed before, are on one page of "
-        f"{document['bytes'] / 1e6:.1f} MB; open it in a browser: {out}"
+        f"One page of {document['bytes'] / 1e6:.1f} MB holds {_many(document['films'], 'film')}, "
+        f"{document['reviewed']:,} of them reviewed before; open it in a browser: {out}"
     )
     if not document["views"]:
         output.say(
@@ -113,9 +113,11 @@ def _compare(output: Output, a: Path, b: Path) -> None:
     found = compare_reviews(*(read_reviews(str(path.resolve()), Path()) for path in (a, b)))
     rows: list[list[object]] = [_row("mark", found.mark), _row("at a finding", found.finding)]
     output.table(["question", "films", "agreement", "kappa"], rows)
-    output.say(f"\nJudged by one alone: {found.only_a:,} films in {a}, {found.only_b:,} in {b}.")
+    if None in (found.mark.kappa, found.finding.kappa):
+        output.say("\nKappa is undefined where neither gave two different answers.")
+    output.say(f"\nJudged by one alone: {_many(found.only_a, 'film')} in {a}, {found.only_b:,} in {b}.")
     if found.conflicts:
-        output.say(f"\n{len(found.conflicts):,} conflicts:")
+        output.say(f"\n{_many(len(found.conflicts), 'conflict')}:")
         output.table(
             ["source", "path", a.name, b.name],
             [[x.source, x.path, _said(x), _said(y)] for x, y in found.conflicts],
@@ -124,8 +126,12 @@ def _compare(output: Output, a: Path, b: Path) -> None:
 
 
 def _row(question: str, kappa: Kappa) -> list[object]:
-    value = "-" if kappa.kappa is None else f"{kappa.kappa:.3f}"
-    return [question, kappa.films, f"{kappa.agreement:.3f}", value]
+    value = "undefined" if kappa.kappa is None else f"{kappa.kappa:.3f}"
+    return [question, kappa.films, f"{kappa.agreement:.3f}" if kappa.films else "undefined", value]
+
+
+def _many(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
 def _said(review: Review) -> str:

@@ -23,7 +23,8 @@ class Kappa:
         The share of them on which they agree.
     kappa
         Cohen's kappa (Educational and Psychological Measurement 20, 1960): what of the agreement is beyond
-        chance; ``None`` where both gave one and the same answer throughout, which leaves nothing to chance.
+        chance; ``None`` where neither gave two different answers, as on a single film: without variation
+        there is nothing that chance could be told from.
     """
 
     films: int
@@ -111,7 +112,8 @@ def cohens_kappa(answers: Sequence[tuple[str, str]]) -> Kappa:
     of_a, of_b = Counter(x for x, _ in answers), Counter(y for _, y in answers)
     # Times n squared, so that the comparison with chance is of whole numbers.
     chance = sum(of_a[answer] * of_b[answer] for answer in of_a)
-    kappa = None if chance == n * n else (agreed * n - chance) / (n * n - chance)
+    varied = len(of_a) > 1 or len(of_b) > 1
+    kappa = (agreed * n - chance) / (n * n - chance) if varied else None
     return Kappa(n, agreed / n, kappa)
 
 

@@ -42,7 +42,10 @@ function csvRows(text) {
 function readReviews(text, marks) {
   const [header, ...rows] = csvRows(text.replace(/^\uFEFF/, ""));
   if (!header || header.cells.join(",") !== HEADER.join(",")) {
-    return { reviews: [], faults: [`not a review file: its first line must be ${HEADER.join(",")}`] };
+    const why = header?.cells.join(",") === HEADER.join(";")
+      ? "its cells are parted by semicolons; save it with commas"
+      : `its first line must be ${HEADER.join(",")}`;
+    return { reviews: [], faults: [`not a review file: ${why}`] };
   }
   const faults = [], seen = new Set();
   for (const { line, cells } of rows) {

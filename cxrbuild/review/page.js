@@ -20,6 +20,8 @@ function tell(words) {
   $("message").hidden = !words;
 }
 
+const many = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
 function load() {
   try {
     mine = new Map(JSON.parse(localStorage.getItem(STORE) ?? "[]"));
@@ -113,7 +115,10 @@ function exportCsv() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   const bare = mine.size - whole.length;
-  tell(`Exported ${rows.length} reviews.` + (bare ? ` ${bare} films with a note but no mark were left out.` : ""));
+  tell(
+    `Exported ${many(rows.length, "review")}.` +
+      (bare ? ` Left out: ${many(bare, "film")} with a note but no mark.` : ""),
+  );
 }
 
 async function importCsv(file) {
@@ -125,8 +130,8 @@ async function importCsv(file) {
   save();
   draw();
   tell(
-    `Imported ${reviews.length} reviews from ${file.name}.` +
-      (elsewhere ? ` ${elsewhere} are of films that are not on this page; they are kept and exported again.` : ""),
+    `Imported ${many(reviews.length, "review")} from ${file.name}.` +
+      (elsewhere ? ` Kept and exported again: ${many(elsewhere, "review")} of films that are not on this page.` : ""),
   );
 }
 
@@ -213,7 +218,7 @@ function drawCount() {
   const all = films.filter((_, i) => myReview(i)?.[0]).length;
   const n = (value) => value.toLocaleString("en");
   $("count").textContent =
-    `${n(shown.length)} of ${n(films.length)} films shown, ${n(judged)} of them marked; ${n(all)} marked in all`;
+    `${n(shown.length)} of ${many(films.length, "film")} shown, ${n(judged)} of them marked; ${n(all)} marked in all`;
 }
 
 // Only the rows in sight are in the page.
@@ -245,7 +250,11 @@ function cell(k) {
   image.alt = film.path;
   words.textContent = mark ?? said ?? (found ? `${found}?` : "");
   div.append(image, words);
-  div.onclick = () => go(k);
+  div.onclick = () => {
+    go(k);
+    // On a phone the film stands above the sheet, perhaps out of sight.
+    $("film").scrollIntoView({ block: "nearest" });
+  };
   return div;
 }
 
@@ -380,6 +389,10 @@ $("frame").onclick = enlarge;
 $("sheet").onscroll = () => requestAnimationFrame(drawSheet);
 document.onkeydown = press;
 window.onresize = lay;
+// Where there is room for the filters (page.css has the same widths), they are not folded away.
+const small = matchMedia("(max-width: 640px), (max-width: 1000px) and (max-height: 700px)");
+small.onchange = () => ($("filters").open = !small.matches);
+small.onchange();
 // The same page in another tab.
 window.onstorage = (event) => event.key === STORE && (load(), draw());
 load();
