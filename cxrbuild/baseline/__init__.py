@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from cxrbuild.baseline.experiment import BaselineResult, train_baseline
-from cxrbuild.baseline.gate import require_gate
+from cxrbuild.baseline.gate import refuse_no_gate, require_gate, say_checks
 
-__all__ = ["BaselineResult", "require_gate", "train_baseline"]
+__all__ = ["BaselineResult", "refuse_no_gate", "require_gate", "say_checks", "train_baseline"]

@@ -19,6 +19,7 @@ from cxrbuild.baseline import figures
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.bootstrap import class_figures
 from cxrbuild.baseline.checkpoint import explaining_full_disk
+from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.evaluation import (
     confusion,
     cross_check,
@@ -29,10 +30,12 @@ from cxrbuild.baseline.evaluation import (
     reliability,
     worst_mistakes,
 )
-from cxrbuild.baseline.gate import check_gate, require_gate
+from cxrbuild.baseline.gate import check_gate, refuse_no_gate, require_gate
 from cxrbuild.baseline.input import Images, read_images
+from cxrbuild.baseline.leakage import find_seen, leave_out_seen, refuse_seen
 from cxrbuild.baseline.model import load_model
 from cxrbuild.baseline.report import write_report
+from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, note_films
 from cxrbuild.baseline.training import MODEL, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
@@ -54,8 +57,9 @@ class BaselineResult:
 
 @dataclass(frozen=True)
 class _Run:
-    """One model: its seed and history where it was trained here, and its probabilities, a row an image."""
+    """One model: its file, its seed and history where it was trained here, and its probabilities."""
 
+    model: dict[str, Any]
     seed: int | None
     history: list[dict[str, Any]]
     probabilities: NDArray[np.float32]
@@ -70,6 +74,7 @@ def train_baseline(
     seeds: Sequence[int] = (1,),
     gate: bool = False,
     evaluate_only: Path | None = None,
+    leave_out: bool = False,
     progress: Progress = silent,
 ) -> BaselineResult:
     """Train the recipe's baseline on a dataset and report what it learned.
@@ -83,8 +88,8 @@ def train_baseline(
         A build, a release, or a TensorFlow Datasets folder.
     out
         Where the results go: ``metrics.json``, ``report.md``, ``predictions.parquet``, ``figures/``,
-        ``model.keras`` (of the first seed) and, for each seed, ``seed-N/`` with its model, its history and
-        its TensorBoard logs.
+        ``model.keras`` (of the first seed) with ``trained_on.parquet``, the images that it was trained on,
+        and, for each seed, ``seed-N/`` with its model, the same list, its history and its TensorBoard logs.
     recipe
         The recipe, with its `[baseline]`; without one the defaults hold.
     epochs
@@ -95,6 +100,9 @@ def train_baseline(
         Refuse a result that fell short of the recipe's gate. The outcome is recorded either way.
     evaluate_only
         A saved model to evaluate in place of training.
+    leave_out
+        Of a saved model: leave out of the test the films of patients that it was trained on, in place of an
+        error.
     progress
         Told of each image and each step.
 
@@ -103,9 +111,9 @@ def train_baseline(
     CheckError
         The gate was asked for and not reached; the results are written all the same.
     CxrbuildError
-        The dataset lacks something, ``out`` holds another training, or the disk is full.
+        The dataset lacks something or is another recipe's, the recipe has no gate to reach, the saved model
+        was trained on patients of the test, ``out`` holds another training, or the disk is full.
     """
-    tf = load_tensorflow()
     baseline = recipe.baseline or Baseline.model_validate({})
     if epochs is not None:
         baseline = baseline.model_copy(update={"epochs": epochs})
@@ -115,18 +123,32 @@ def train_baseline(
             where=build,
             todo="Run `cxrbuild curate`, or name a build or a release with --build",
         )
+    dataset: dict[str, Any] = dict(read_dataset(build, recipe))
+    if gate:
+        refuse_no_gate(recipe)
+    tf = load_tensorflow()
     # Before the images, which take longer to read.
     model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
+    if (build / "manifest.parquet").is_file():
+        dataset["manifest_sha256"] = sha256_of(build / "manifest.parquet")
     with locked(out):
         images = read_images(
             build, recipe.classes, baseline.augmentation.side, baseline.network.side, progress
         )
-        if model is None:
-            runs, parameters = _train_all(baseline, images, recipe.classes, seeds, out, progress)
+        left_out: dict[str, dict[str, int]] = {}
+        if model is None or evaluate_only is None:
+            runs, parameters = _train_all(baseline, images, recipe.classes, seeds, dataset, out, progress)
         else:
-            runs = [_Run(None, [], predictor(model, baseline.network.side, baseline.batch)(images.whole))]
+            described, films = describe_model(evaluate_only, str(evaluate_only), recipe.classes)
+            if films is not None:
+                seen = find_seen(images.table, films)
+                if not leave_out:
+                    refuse_seen(evaluate_only, images.table, seen)
+                images, left_out = leave_out_seen(evaluate_only, images, seen, recipe.classes)
+            predict = predictor(model, baseline.network.side, baseline.batch)
+            runs = [_Run(described, None, [], predict(images.whole))]
             parameters = model.count_params()
-        document = _document(recipe, baseline, images, runs) | {
+        document = _document(recipe, baseline, images, runs, dataset | {"left_out": left_out}) | {
             "parameters": parameters,
             "versions": {
                 "Python": platform.python_version(),
@@ -136,13 +158,10 @@ def train_baseline(
             },
             "device": _device(tf),
         }
-        manifest = build / "manifest.parquet"
-        if manifest.is_file():
-            document["dataset"]["manifest_sha256"] = sha256_of(manifest)
         with explaining_full_disk(out, kept="every model trained so far"):
             _draw(out / "figures", baseline, images, runs, recipe.classes, document)
             _write_predictions(out / "predictions.parquet", images, runs, recipe.classes)
-            write_bytes(out / "report.md", write_report(document).encode())
+            write_bytes(out / "report.md", write_report(document, recipe.datasheet.biases).encode())
             document = _defined(document)
             write_json(out / "metrics.json", document)
     if gate:
@@ -155,6 +174,7 @@ def _train_all(
     images: Images,
     classes: list[str],
     seeds: Sequence[int],
+    dataset: dict[str, Any],
     out: Path,
     progress: Progress,
 ) -> tuple[list[_Run], int]:
@@ -169,15 +189,19 @@ def _train_all(
     }
     runs, parameters = [], 0
     for seed in dict.fromkeys(seeds):
-        trained = train(baseline, images, classes, seed, out / f"seed-{seed}", identity, progress)
+        folder = out / f"seed-{seed}"
+        trained = train(baseline, images, classes, seed, folder, identity, progress)
+        note_films(folder, MODEL, images, classes, dataset)
+        described, _ = describe_model(folder / MODEL, f"seed-{seed}/{MODEL}", classes)
         parameters = trained.model.count_params()
         predict = predictor(trained.model, baseline.network.side, baseline.batch)
-        runs.append(_Run(seed, trained.history, predict(images.whole)))
+        runs.append(_Run(described, seed, trained.history, predict(images.whole)))
         # A model, its optimizer and its gradients are a gigabyte.
         del trained, predict
         keras.backend.clear_session()
         gc.collect()
-    _link(out / f"seed-{runs[0].seed}" / MODEL, out / MODEL)
+    for name in (MODEL, TRAINED_ON):
+        _link(out / f"seed-{runs[0].seed}" / name, out / name)
     return runs, parameters
 
 
@@ -192,7 +216,9 @@ def _link(model: Path, path: Path) -> None:
             shutil.copyfile(model, temporary)
 
 
-def _document(recipe: Recipe, baseline: Baseline, images: Images, runs: Sequence[_Run]) -> dict[str, Any]:
+def _document(
+    recipe: Recipe, baseline: Baseline, images: Images, runs: Sequence[_Run], dataset: dict[str, Any]
+) -> dict[str, Any]:
     measured = [_measured(run, baseline, images, recipe.classes) for run in runs]
     counts = images.table.groupby(["split", "label"]).size()
     recall: dict[str, Any] = {
@@ -214,6 +240,12 @@ def _document(recipe: Recipe, baseline: Baseline, images: Images, runs: Sequence
             name: np.mean([run["confusion"][name] for run in measured], axis=0).tolist()
             for name in recipe.classes
         },
+        "confusion_sd": {
+            name: np.std([run["confusion"][name] for run in measured], axis=0, ddof=1).tolist()
+            for name in recipe.classes
+        }
+        if len(measured) > 1
+        else None,
     }
     accuracy = summary["metrics"]["test"]["accuracy"]["mean"]
     seconds = [row["seconds"]["train"] for run in runs for row in run.history]
@@ -221,7 +253,8 @@ def _document(recipe: Recipe, baseline: Baseline, images: Images, runs: Sequence
         "format": 1,
         "recipe": {"name": recipe.name, "version": recipe.version},
         "classes": recipe.classes,
-        "dataset": {
+        "dataset": dataset
+        | {
             "counts": {
                 part: {name: int(counts.get((part, name), 0)) for name in recipe.classes}
                 for part in images.parts
@@ -253,6 +286,7 @@ def _measured(run: _Run, baseline: Baseline, images: Images, classes: list[str])
     counts = confusion(labels, probabilities)
     return {
         "seed": run.seed,
+        "model": run.model,
         "metrics": metrics,
         "probability": {
             name: dict(
@@ -290,7 +324,7 @@ def _draw(
     names = ["samples", "network"]
     if runs[0].history:
         for name in ("accuracy", "loss"):
-            figures.draw_epochs(folder / name, [run.history for run in runs], name)
+            figures.draw_epochs(folder / name, {str(run.seed): run.history for run in runs}, name)
             names.append(name)
     counts = np.array([first["confusion"][name] for name in classes])
     figures.draw_confusion(folder / "confusion", counts, classes)

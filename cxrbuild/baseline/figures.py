@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -134,7 +134,20 @@ def draw_network(path: Path, baseline: Baseline, classes: int, parameters: int) 
         axes.set_title(f"{parameters:,} parameters", fontsize=9)
 
 
-def draw_epochs(path: Path, histories: Sequence[Sequence[dict[str, Any]]], name: str) -> None:
+def say_seeds(seeds: Sequence[str], most: int = 6) -> str:
+    """Return seeds in words that a legend has room for.
+
+    Examples
+    --------
+    >>> say_seeds(["2", "3"])
+    'seeds 2, 3'
+    """
+    if len(seeds) > most:
+        return f"{len(seeds)} other seeds"
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+
+
+def draw_epochs(path: Path, histories: Mapping[str, Sequence[dict[str, Any]]], name: str) -> None:
     """Draw a metric by epoch, of training and of test, over the stages of the learning rate.
 
     The paper's Figures 4 and 5.
@@ -144,7 +157,8 @@ def draw_epochs(path: Path, histories: Sequence[Sequence[dict[str, Any]]], name:
     path
         The figure's path without its suffix.
     histories
-        For each seed, for each epoch what was measured; the first is drawn strong, the others thin.
+        For each seed, for each epoch what was measured; the first is drawn strong, the others thin, and the
+        legend says which are which.
     name
         ``accuracy`` or ``loss``.
     """
@@ -152,25 +166,30 @@ def draw_epochs(path: Path, histories: Sequence[Sequence[dict[str, Any]]], name:
 
     with _drawing(path, 5.6, 3.4) as figure:
         axes = figure.subplots()
-        parts = [part for part in ("train", "validation", "test") if part in histories[0][0]]
+        first, *others = histories
+        parts = [part for part in ("train", "validation", "test") if part in histories[first][0]]
         colours = dict(zip(("train", "validation", "test"), (_BLUE, _GREEN, _ORANGE), strict=True))
-        for number, history in enumerate(histories):
+        for seed, history in histories.items():
+            strong = seed == first
             epochs = [row["epoch"] for row in history]
             for part in parts:
                 axes.plot(
                     epochs,
                     [row[part][name] for row in history],
                     color=colours[part],
-                    marker="o" if number == 0 else None,
+                    marker="o" if strong else None,
                     markersize=3.5,
-                    linewidth=1.6 if number == 0 else 0.7,
-                    alpha=1 if number == 0 else 0.6,
-                    label=part if number == 0 else None,
+                    linewidth=1.6 if strong else 0.7,
+                    alpha=1 if strong else 0.6,
+                    label=part if strong else None,
                 )
-        _shade_stages(axes, histories[0])
+        if others:
+            axes.plot([], [], color=_GREY, marker="o", markersize=3.5, linewidth=1.6, label=f"seed {first}")
+            axes.plot([], [], color=_GREY, linewidth=0.7, alpha=0.6, label=say_seeds(others))
+        _shade_stages(axes, histories[first])
         axes.set(xlabel="epoch", ylabel=name + (" (train: weighted by class)" if name == "loss" else ""))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(loc="outside upper center", ncols=len(parts), frameon=False)
+        figure.legend(loc="outside upper center", ncols=len(parts) + 2 * bool(others), frameon=False)
 
 
 def _shade_stages(axes: Axes, history: Sequence[dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from cxrbuild.records import PARTS, read_records
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("image_id", "source", "group", "label", "split", "sha256")
+COLUMNS = ("image_id", "source", "patient_id", "group", "label", "split", "sha256")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Films:
     Parameters
     ----------
     table
-        ``image_id``, ``source``, ``group`` (what bootstrap resamples by), ``label``, ``split``, and
-        ``sha256`` of the JPEG, null where it is not known; ordered by ``image_id``.
+        ``image_id``, ``source``, ``patient_id``, ``group`` (what bootstrap resamples by), ``label``,
+        ``split``, and ``sha256`` of the JPEG; ordered by ``image_id``. Source, patient and hash are null
+        where not known.
     read
         Gives the JPEG of a row's number.
     name
@@ -198,10 +199,8 @@ def _from_memory(frame: pd.DataFrame, jpegs: list[bytes]) -> Films:
 
 def _table(frame: pd.DataFrame) -> pd.DataFrame:
     table = frame.reindex(columns=list(COLUMNS)).astype("str")
-    if table["group"].isna().any() and "patient_id" in frame:
-        # A patient's id is unique within its source only.
-        patients = table["source"].fillna("") + "/" + frame["patient_id"].astype("str")
-        table["group"] = table["group"].fillna(patients)
+    # Named as a build names a patient to whom nothing is linked.
+    table["group"] = table["group"].fillna(table["source"].fillna("") + ":" + table["patient_id"])
     # An image of whose patient nothing is known stands for itself.
     table["group"] = table["group"].fillna(table["image_id"])
     return table

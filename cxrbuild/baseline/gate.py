@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cxrbuild.catalog.baseline import Gate
-from cxrbuild.errors import CheckError
+from cxrbuild.catalog.recipe import Recipe
+from cxrbuild.errors import CheckError, CxrbuildError
 
 
 def check_gate(gate: Gate, accuracy: float, recall: dict[str, float]) -> dict[str, Any]:
@@ -34,6 +35,26 @@ def check_gate(gate: Gate, accuracy: float, recall: dict[str, float]) -> dict[st
     return {"passed": all(check["passed"] for check in checks), "checks": checks}
 
 
+def refuse_no_gate(recipe: Recipe) -> None:
+    """Refuse to hold a model against a gate that nobody declared.
+
+    Raises
+    ------
+    CxrbuildError
+        The recipe declares none.
+    """
+    gate = recipe.baseline.gate if recipe.baseline else Gate.model_validate({})
+    if gate.accuracy is None and not gate.recall:
+        raise CxrbuildError(
+            "the recipe declares no gate",
+            where=recipe.name,
+            expected="[baseline.gate] with accuracy, or with the recall of a class",
+            found="[baseline.gate] without a limit" if recipe.baseline else "no [baseline]",
+            todo="Declare one in the recipe's file, for example `accuracy = 0.85` under "
+            "`[baseline.gate]`, or leave out --gate",
+        )
+
+
 def require_gate(outcome: dict[str, Any], where: object) -> None:
     """Refuse an outcome that fell short.
 
@@ -51,3 +72,10 @@ def require_gate(outcome: dict[str, Any], where: object) -> None:
             found=", ".join(f"{check['found']:.4f}" for check in short),
             todo="Look at the report's mistakes, or at what the build lacks",
         )
+
+
+def say_checks(outcome: dict[str, Any]) -> str:
+    """Return each figure of an outcome against its limit, in words."""
+    return ", ".join(
+        f"{check['what']} {check['found']:.4f} (at least {check['least']:.4f})" for check in outcome["checks"]
+    )

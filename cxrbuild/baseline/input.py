@@ -48,6 +48,12 @@ class Images:
         """Return the numbers of the rows of a part."""
         return np.flatnonzero(self.table["split"].to_numpy() == part)
 
+    def keep(self, kept: NDArray[np.bool_]) -> Images:
+        """Return the images of the rows that are to be kept."""
+        return Images(
+            self.table[kept].reset_index(drop=True), self.labels[kept], self.wide[kept], self.whole[kept]
+        )
+
     @property
     def parts(self) -> list[str]:
         """The parts that hold images: train, validation where there is one, test."""

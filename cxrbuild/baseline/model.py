@@ -154,7 +154,7 @@ def _other_architecture(path: Path, expected: str, found: str) -> CxrbuildError:
         where=path,
         expected=expected,
         found=found,
-        todo="Name a model that was trained from this recipe, or the recipe that it was trained from",
+        todo="Name a model of this network, or declare the model's network in the recipe of the build",
     )
 
 

@@ -6,46 +6,53 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from cxrbuild.baseline.figures import say_seeds
+from cxrbuild.baseline.trained_on import TRAINED_ON
+
 _METRICS = ("loss", "accuracy", "precision", "recall")
+_TRAIN = """\
+Train is what Keras prints in the last epoch of training: with augmentation and dropout, the loss weighted by
+class. """
 _CAVEAT = """\
 What this does not show: where each class comes from sources of its own, a model can learn the source in place
-of the disease. In the paper's dataset every Normal and every Pneumonia is a child of one hospital, and every
-COVID-19 film comes from elsewhere (DeGrave et al. 2021; Maguolo and Nanni 2020; Roberts et al. 2021; Garcia
-Santa Cruz et al. 2021). High figures say that a rebuilt dataset behaves like the published one, not that the
-model diagnoses anything."""
+of the disease. High figures say what can be learned from this dataset, not that the model diagnoses anything.
+`cxrbuild audit` measures how far the source, the size or the margin of a film tell its class."""
 
 
-def write_report(document: dict[str, Any]) -> str:
+def write_report(document: dict[str, Any], biases: Sequence[str]) -> str:
     """Return the report as Markdown.
 
     Parameters
     ----------
     document
         What ``metrics.json`` holds.
+    biases
+        The known biases that the recipe declares.
     """
     dataset, settings = document["dataset"], document["settings"]
     published = settings["published"] or {}
     seeds = [run["seed"] for run in document["runs"]]
-    told = "no training" if seeds == [None] else f"seed {', '.join(map(str, seeds))}"
+    told = "no training" if seeds == [None] else say_seeds([str(seed) for seed in seeds], most=len(seeds))
     counts = "; ".join(
         f"{part} " + ", ".join(f"{name} {count:,}" for name, count in classes.items())
         for part, classes in dataset["counts"].items()
     )
     sections = [
-        f"# Baseline on {document['recipe']['name']} {document['recipe']['version']}",
+        f"# Baseline on {_title(document)}",
         f"{told}; {document['parameters']:,} parameters; {counts}.\n\n"
-        f"Published figures: {published.get('where', 'none')}. Where several seeds were trained, a figure is "
-        "their mean, with the standard deviation after ±; pictures are of the first.",
+        + (f"Published figures: {published['where']}." if published else "No figures are published of it.")
+        + _of_several(seeds),
+        _model(document),
         _gate(document["gate"]),
         _seeds(document) if len(seeds) > 1 else "",
-        "## Loss, accuracy, precision, recall (Table 3)",
+        "## Loss, accuracy, precision, recall" + (" (Table 3)" if published else ""),
         _table3(document, published.get("metrics", {})),
-        "Train is what Keras prints in the last epoch of training: with augmentation and dropout, the loss "
-        "weighted by class. Precision and recall count a class as predicted over 0.5, averaged over all "
+        ("" if seeds == [None] else _TRAIN)
+        + "Precision and recall count a class as predicted over 0.5, averaged over all "
         "decisions. scikit-learn came to the same figures on the same predictions.",
-        "## Probability of the true class (Table 4)",
+        "## Probability of the true class" + (" (Table 4)" if published else ""),
         _table4(document, published.get("probability", {})),
-        "## Confusion (Table 5)",
+        "## Confusion" + (" (Table 5)" if published else ""),
         _table5(document, published.get("confusion", {})),
         "![Confusion matrix](figures/confusion.png)",
         "## Each class",
@@ -56,11 +63,60 @@ def write_report(document: dict[str, Any]) -> str:
         "## Pictures",
         _pictures(document),
         "## Caveat",
-        _CAVEAT,
+        "\n".join([_CAVEAT, *([""] if biases else []), *(f"- {words}" for words in biases)]),
         "## Made with",
         _versions(document),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _title(document: dict[str, Any]) -> str:
+    """Name the dataset; one that does not say what it is has the recipe's name alone."""
+    dataset, recipe = document["dataset"], document["recipe"]
+    if dataset["name"] is None:
+        return f"images of an unnamed dataset, as the recipe {recipe['name']} {recipe['version']} has it"
+    return f"{dataset['name']} {dataset['version']}"
+
+
+def _of_several(seeds: Sequence[Any]) -> str:
+    if len(seeds) == 1:
+        return ""
+    return (
+        " Figures are means over the seeds, with the standard deviation after ±. Pictures are of seed "
+        f"{seeds[0]}, but for accuracy and loss by epoch, which show every seed."
+    )
+
+
+def _model(document: dict[str, Any]) -> str:
+    """Say which models these are, what they were trained on, and what was left out of the test for it."""
+    lines = []
+    for run in document["runs"]:
+        model, trained = run["model"], run["model"]["trained_on"]
+        lines.append(f"- `{model['file']}`, SHA-256 `{model['sha256']}`, {say_trained_on(trained)}.")
+    for part, classes in document["dataset"]["left_out"].items():
+        if any(classes.values()):
+            words = ", ".join(f"{name} {count:,}" for name, count in classes.items() if count)
+            lines.append(
+                f"- Left out of {part}, because the model was trained on films of these patients: {words}."
+            )
+    return "\n".join(lines)
+
+
+def say_trained_on(trained: dict[str, Any] | None) -> str:
+    """Return in words what a model was trained on, and plainly where that is not known."""
+    if trained is None:
+        return (
+            f"trained on images that are not known, for no {TRAINED_ON} stands beside it: **it may have been "
+            "trained on images of this test**"
+        )
+    dataset = trained["dataset"]
+    name = "an unnamed dataset" if dataset["name"] is None else f"{dataset['name']} {dataset['version']}"
+    counts = ", ".join(f"{label} {count:,}" for label, count in trained["counts"].items())
+    manifest = trained["manifest_sha256"]
+    return (
+        f"trained on {trained['images']:,} images of {trained['patients']:,} patients of {name} ({counts})"
+        + (f", manifest `{manifest}`" if manifest else "")
+    )
 
 
 def _gate(gate: dict[str, Any]) -> str:
@@ -119,13 +175,13 @@ def _table4(document: dict[str, Any], published: dict[str, Any]) -> str:
 
 
 def _table5(document: dict[str, Any], published: dict[str, Any]) -> str:
-    classes = document["classes"]
+    classes, spread = document["classes"], document["summary"]["confusion_sd"]
     rows = []
     for name, counts in document["summary"]["confusion"].items():
         cells = []
         for column, count in enumerate(counts):
             # A mean over seeds need not be whole.
-            words = f"{count:g}" if len(document["runs"]) == 1 else f"{count:.1f}"
+            words = f"{count:.1f} ± {spread[name][column]:.1f}" if spread else f"{count:g}"
             cells.append(words + (f" ({published[name][column]})" if name in published else ""))
         rows.append([name, *cells])
     where = " (in brackets: published)" if published else ""
@@ -144,19 +200,24 @@ def _classes(document: dict[str, Any]) -> str:
 
 
 def _pictures(document: dict[str, Any]) -> str:
+    seeds = [str(run["seed"]) for run in document["runs"]]
+    lines = ""
+    if len(seeds) > 1:
+        lines = f" Strong with dots: seed {seeds[0]}; thin: {say_seeds(seeds[1:], len(seeds))}."
     captions = {
-        "samples": "Two test images of each class, as the network sees them (Figures 1 and 2).",
-        "network": "The network (Figure 3).",
-        "accuracy": "Accuracy by epoch, over the stages of the learning rate (Figure 4).",
-        "loss": "Loss by epoch (Figure 5).",
-        "reliability": "How often predictions of a given confidence are right.",
-        "mistakes": "The worst mistakes on test: least probability of the truth first.",
+        "samples": ("Two test images of each class, as the network sees them", "Figures 1 and 2", ""),
+        "network": ("The network", "Figure 3", ""),
+        "accuracy": ("Accuracy by epoch, over the stages of the learning rate", "Figure 4", lines),
+        "loss": ("Loss by epoch", "Figure 5", lines),
+        "reliability": ("How often predictions of a given confidence are right", "", ""),
+        "mistakes": ("The worst mistakes on test: least probability of the truth first", "", ""),
     }
-    return "\n\n".join(
-        f"![{caption}](figures/{name}.png)\n\n{caption}"
-        for name, caption in captions.items()
-        if name in document["figures"]
-    )
+    pictures = []
+    for name, (words, paper, more) in captions.items():
+        if name in document["figures"]:
+            where = f" ({paper})" if paper and document["settings"]["published"] else ""
+            pictures.append(f"![{words}](figures/{name}.png)\n\n{words}{where}.{more}")
+    return "\n\n".join(pictures)
 
 
 def _versions(document: dict[str, Any]) -> str:
@@ -179,5 +240,7 @@ def _number(value: float | None) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    # Without published figures there is nothing under some of the titles.
+    kept = [column for column in range(len(header)) if any(row[column] for row in rows)]
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line[column] for column in kept) + " |" for line in lines)
