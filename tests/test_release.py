@@ -100,13 +100,31 @@ def outcome_of(build: Path) -> dict[str, object]:
     """What `train-baseline` leaves, cut to what a release tells of it."""
     figures = {name: {"mean": 0.25, "sd": None} for name in ("loss", "accuracy", "precision", "recall")}
     confusion = {"COVID-19": [6, 0, 0], "Normal": [1, 3, 0], "Pneumonia": [0, 0, 5]}
+    of_class = {
+        name: {"value": 0.5, "low": 0.25, "high": 0.75} for name in ("precision", "recall", "f1", "auc")
+    }
+    probability = {"mean": 0.5, "low": 0.25, "high": 0.75}
     return {
+        "recipe": {"name": "demo-cxr"},
         "classes": list(confusion),
-        "dataset": {"manifest_sha256": sha256_of(build / "manifest.parquet")},
-        "settings": {"published": None},
+        "dataset": {
+            "manifest_sha256": sha256_of(build / "manifest.parquet"),
+            "counts": {"test": {name: sum(row) for name, row in confusion.items()}},
+        },
+        "settings": {"published": None, "resamples": 50},
         "gate": {"passed": False, "checks": [{"what": "test accuracy", "least": 0.875, "found": 0.25}]},
-        "summary": {"metrics": {"test": figures}, "confusion": confusion},
-        "runs": [{}],
+        "summary": {
+            "metrics": {"test": figures},
+            "probability": {name: {"mean": 0.5, "sd": None} for name in confusion},
+            "confusion": confusion,
+        },
+        "runs": [
+            {
+                "seed": 1,
+                "classes": dict.fromkeys(confusion, of_class),
+                "probability": dict.fromkeys(confusion, probability),
+            }
+        ],
         "parameters": 63148835,
         "device": "2 CPU cores",
     }
@@ -140,6 +158,158 @@ def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None
     change_rows(build, films(build)["image_id"].iloc[0], patient_age=3.0)
     with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline is of another build"):
         release(build, "1.0.0", tmp_path / "out")
+
+
+def test_refuses_a_baseline_by_another_recipe(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    metrics = build / "baseline" / "metrics.json"
+    outcome = outcome_of(build)
+    metrics.write_text(json.dumps(outcome | {"recipe": {"name": "covid19-cxr", "version": "1.0.0"}}))
+    with pytest.raises(
+        CxrbuildError, match=r"metrics\.json: this baseline is by another recipe.*covid19-cxr"
+    ):
+        release(build, "1.0.0", tmp_path / "out")
+    # One that does not say what it was trained on may be of anything.
+    metrics.write_text(json.dumps(outcome | {"dataset": {"counts": {}}}))
+    with pytest.raises(CxrbuildError, match=r"this baseline is of another build.*Found: none"):
+        release(build, "1.0.0", tmp_path / "out")
+
+
+def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    release(build, "1.0.0", tmp_path / "first")
+    assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
+    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
+    a, b = films(build, split="train")["image_id"].iloc[[0, -1]]
+    pair = {"a": a, "b": b, "kind": "near", "similarity": 0.99, "changes": [], "linked": False}
+    pair["crosses"] = ["label", "patient"]
+    ids = [{"source": "mooney", "stem": f"p{i}", "patients": [f"p{i}a", f"p{i}b"]} for i in range(2)]
+    found = {
+        "label_conflicts": [pair],
+        "duplicates": [pair],
+        "unlinked": [pair],
+        "identity": [ids[0] | {"parts": ["test", "train"]}, ids[1] | {"parts": ["train"]}],
+    }
+    for check in audited["checks"]:
+        if check["id"] in found:
+            check["named"] = found[check["id"]]
+            check["value"] = len(check["named"])
+            check["status"] = "failed" if check["id"] == "label_conflicts" else check["status"]
+    audited["pairs"] = [pair, pair | {"kind": "alike", "crosses": ["split", "patient"]}]
+    (build / "audit.json").write_text(json.dumps(audited))
+    release(build, "1.0.0", tmp_path / "second")
+    card = (tmp_path / "second" / "README.md").read_text()
+    told = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
+    for words in (
+        f"1 film under two classes: {a} (COVID-19) and {b} (Pneumonia). This is over the limit of 0",
+        "1 pair of files that show the same film, whole or changed: it counts twice; 1 under two patients.",
+        f"1 film of two patients who are not linked: {a} and {b}.",
+        "2 patient numbers (mooney 2) with more than one ending, such as p0a and p0b",
+        "1 of the 2 stand in two parts",
+        f"1 pair of films of two patients so alike that these may be one person, which nobody has confirmed: {a}",
+        "Not measured, since this dataset is too small for it: probe_border",
+    ):
+        assert words in card
+        assert any(words in line for line in told)
+    assert "not audited" not in card
+    assert verify(tmp_path / "second").faults == []
+
+
+def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
+    """Copy a build without two films that could not be had, from a source that is not proven."""
+    shutil.copytree(build, folder / "incomplete")
+    gone = films(build, source="cohen", split="train")["image_id"].iloc[-2:].tolist()
+    drop_rows(folder / "incomplete", gone, step="missing_file")
+    document = read_json(folder / "incomplete" / "build.json")
+    document |= {"missing": dict.fromkeys(gone, "missing_file"), "unpinned": ["cohen"]}
+    document["sources"]["cohen"] |= {"different": {"images/a.png": "0" * 40}}
+    (folder / "incomplete" / "build.json").write_text(json.dumps(document))
+    return folder / "incomplete", gone
+
+
+def test_an_incomplete_build_keeps_its_version(build: Path, tmp_path: Path) -> None:
+    short, gone = incomplete(build, tmp_path)
+    release(build, "1.0.0", tmp_path / "demo-cxr-1.0.0")
+    ran = run("release", "1.0.1", "--build", short, cwd=tmp_path, COLUMNS="300")
+    out = tmp_path / "release" / "demo-cxr-1.0.1"
+    assert (ran.status, ran.err) == (0, "")
+    assert "Incomplete: 2 films could not be had. It cannot be published." in ran.out
+    assert verify(out).faults == []
+    assert (verify(out).missing, verify(out).unpinned) == (2, ["cohen"])
+    incompleteness = "2 films that belong to the dataset could not be had: of 89 it has 87."
+    proof = (
+        "The files of cohen were not proven to be the pinned version. 1 of them are known to be other files."
+    )
+    card = (out / "README.md").read_text()
+    assert f"> **Incomplete.** {incompleteness}" in card
+    assert f"> **Unpinned.** {proof}" in card
+    described = read_json(out / "croissant.json")["description"]
+    assert described.startswith(f"Incomplete: {incompleteness}")
+    assert proof in described
+    assert "2 images that belong to the dataset could not be had" in (out / "report.html").read_text()
+    # Beside the whole release: nothing left it.
+    shutil.rmtree(out)
+    release(short, "1.0.1", tmp_path / "demo-cxr-1.0.1")
+    words = (tmp_path / "demo-cxr-1.0.1" / "CHANGELOG.md").read_text()
+    assert f"Incomplete: {incompleteness}" in words
+    assert "left" not in words
+    assert f"  - {gone[0]} (train COVID-19, missing_file in the new)" in words
+    # And whole again: nothing came.
+    release(build, "1.0.2", tmp_path / "demo-cxr-1.0.2", previous=tmp_path / "demo-cxr-1.0.1")
+    words = (tmp_path / "demo-cxr-1.0.2" / "CHANGELOG.md").read_text().split("## 1.0.1")[0]
+    assert "came" not in words
+    assert f"  - {gone[0]} (train COVID-19, missing_file in the old)" in words
+
+
+def test_verify_holds_what_is_missing_against_the_ledger(build: Path, tmp_path: Path) -> None:
+    short, gone = incomplete(build, tmp_path)
+    document = read_json(short / "build.json")
+    other = films(short)["image_id"].iloc[0]
+    (short / "build.json").write_text(json.dumps(document | {"missing": {other: "missing_file"}}))
+    with pytest.raises(CheckError, match=rf"{other}: missing says missing_file, the ledger null"):
+        release(short, "1.0.0", tmp_path / "out")
+    (short / "build.json").write_text(json.dumps(document))
+    release(short, "1.0.0", tmp_path / "out")
+    for name, words in (("README.md", "**Incomplete.**"), ("croissant.json", "Incomplete: ")):
+        text = (tmp_path / "out" / name).read_text()
+        (tmp_path / "out" / name).write_text(text.replace(words, "Nearly whole: "))
+        assert [fault for fault in verify(tmp_path / "out").faults if "Incomplete" in str(fault)]
+        (tmp_path / "out" / name).write_text(text)
+
+
+def test_tfds_says_what_is_missing(build: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    short, _ = incomplete(build, tmp_path)
+    document = read_json(short / "build.json")
+    (short / "build.json").write_text(json.dumps(document | {"formats": ["tfrecord"]}))
+    release(short, "1.0.0", tmp_path / "out")
+    info = read_json(tmp_path / "out" / "tfds" / "demo_cxr" / "1.0.0" / "dataset_info.json")
+    assert info["description"].startswith("Incomplete: 2 films")
+    assert "Unpinned: The files of cohen" in info["description"]
+
+
+def test_description_of_the_paper_dataset_is_true_of_a_part_of_it() -> None:
+    recipe = read_recipe("covid19-cxr")
+    assert "The recipe defines 6,354 chest X-rays" in " ".join(recipe.description.split())
+    assert "488 of the 527" in " ".join(recipe.datasheet.annotation.split())
+
+
+def test_a_release_without_pixels(build: Path, tmp_path: Path) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    change_rows(tmp_path / "build", films(build)["image_id"].tolist(), license="LicenseRef-internal")
+    ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
+    assert ran.status == 0
+    assert "No film may be passed on, so none has pixels here" in ran.out
+    assert "--policy private" in ran.out
+    out = tmp_path / "release" / "demo-cxr-1.0.0"
+    assert not (out / "data").exists()
+    assert verify(out).faults == []
+    card = (out / "README.md").read_text()
+    assert "nothing to load but the tables" in card
+    for code in ("load_dataset", "mlcroissant", "builder_from_directory"):
+        assert code not in card
+    assert "manifest.parquet' GROUP BY ALL" in card
 
 
 def test_both_policies_pass_verify(public: Path, private: Path) -> None:
@@ -266,6 +436,15 @@ def test_torchxrayvision_reads_the_list(build: Path, public: Path) -> None:
     assert found[0]["img"].shape[0] == 1
 
 
+def test_card_says_that_the_list_needs_all_views(public: Path) -> None:
+    unknown = films(public)["view_position"].isna()
+    card = " ".join((public / "README.md").read_text().split())
+    assert 'Pass `views="*"`' in card
+    counts = films(public)[unknown]["label"].value_counts()
+    assert counts["Pneumonia"]
+    assert all(f"{n} of {label}" in card for label, n in counts.items())
+
+
 def test_list_of_films_leads_to_the_films(build: Path, public: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((public / "films.csv").read_text())))
     assert {"patientid", "offset", "sex", "age", "finding", "view", "filename"} <= set(rows[0])
@@ -323,6 +502,25 @@ def test_a_release_never_changes(build: Path, tmp_path: Path) -> None:
     with pytest.raises(CxrbuildError, match="another release is there"):
         release(build, "1.0.0", out, policy="private")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["audit.json", "README.md", "data/train-00000-of-00001.parquet"])
+def test_notices_a_damaged_release(build: Path, public: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(public, tmp_path / "out")
+    (tmp_path / "out" / name).write_text("{}")
+    with pytest.raises(CheckError, match=rf"(?s)no longer as it was packed.*{name}.*Move it away"):
+        release(build, "1.0.0", tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == "{}"
+
+
+def test_versions_before_the_first_move_freely(build: Path, tmp_path: Path) -> None:
+    release(build, "0.1.0", tmp_path / "demo-cxr-0.1.0")
+    shutil.copytree(build, tmp_path / "build")
+    drop_rows(tmp_path / "build", [films(build, source="mooney", split="train")["image_id"].iloc[0]])
+    with pytest.raises(CheckError, match=r"Expected: 0\.1\.1 or later"):
+        release(tmp_path / "build", "0.1.0", tmp_path / "other", previous=tmp_path / "demo-cxr-0.1.0")
+    release(tmp_path / "build", "0.2.0", tmp_path / "demo-cxr-0.2.0")
+    assert "1 row that left" in (tmp_path / "demo-cxr-0.2.0" / "CHANGELOG.md").read_text()
 
 
 def test_leaves_a_strangers_folder_alone(build: Path, tmp_path: Path) -> None:
@@ -399,8 +597,13 @@ def test_refuses_what_is_no_version(build: Path, tmp_path: Path, version: str) -
 def test_refuses_a_build_that_was_tampered_with(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
     row = films(build, source="mooney").iloc[0]
-    Image.new("L", (32, 32)).save(tmp_path / "build" / row["jpeg_path"])
+    film = tmp_path / "build" / row["jpeg_path"]
+    pixels = film.read_bytes()
+    film.write_bytes(pixels[:-3] + bytes([pixels[-3] ^ 1]) + pixels[-2:])
     with pytest.raises(CheckError, match=rf"{row['image_id']}: its pixels are not the manifest's"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+    Image.new("L", (32, 32)).save(film)
+    with pytest.raises(CheckError, match=rf"1 images .* not as they were built.*{row['image_id']}.*curate"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
     (tmp_path / "build" / row["jpeg_path"]).unlink()
     with pytest.raises(CheckError, match=rf"1 images of the build are not there.*{row['image_id']}"):
