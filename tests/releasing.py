@@ -46,17 +46,19 @@ def change_rows(build: Path, image: str | list[str], **columns: object) -> None:
     write_json(build / "build.json", document)
 
 
-def drop_rows(build: Path, images: list[str]) -> None:
-    """Take rows out of a build's manifest as if a rule had left them out."""
+def drop_rows(build: Path, images: list[str], step: str = "annotated") -> None:
+    """Take rows out of a build's manifest as if a step had left them out."""
     document = read_json(build / "build.json")
     ledger = read_records(build / "ledger.parquet")
     left = ledger["image_id"].isin(images)
     for part, label in ledger.loc[left, ["split", "label"]].itertuples(index=False):
         document["counts"][part][label] -= 1
+    if step not in [row["step"] for row in document["funnel"]]:
+        document["funnel"].insert(-1, dict.fromkeys(document["funnel"][0], 0) | {"step": step})
     for row in document["funnel"]:
-        if row["step"] in ("kept", "annotated"):
-            row["all"] += len(images) * (1 if row["step"] == "annotated" else -1)
-    ledger.loc[left, "exclusion"] = "annotated"
+        if row["step"] in ("kept", step):
+            row["all"] += len(images) * (1 if row["step"] == step else -1)
+    ledger.loc[left, "exclusion"] = step
     write_records(build / "ledger.parquet", ledger)
     write_records(build / "manifest.parquet", ledger[ledger["exclusion"].isna()])
     for name in ("ledger.parquet", "manifest.parquet"):

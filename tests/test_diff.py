@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from command import run
-from releasing import change_rows, films
+from releasing import change_rows, drop_rows, films
 
 from cxrbuild.diff import Diff, Edition, compare, needed_version, parse_version, read_edition
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import read_json
 
 ROWS = pd.DataFrame({
     "image_id": ["a", "b", "c"],
@@ -74,6 +75,43 @@ def test_order_and_nulls_are_no_change() -> None:
     assert compared(lambda rows: rows.iloc[::-1].reset_index(drop=True)).bump is None
 
 
+def test_rows_that_could_not_be_had_did_not_leave() -> None:
+    whole = edition(ROWS)
+    short = Edition("short", ROWS.drop(index=1), None, released=False, missing={"b": "missing_file"})
+    for old, new, side in ((whole, short, "new"), (short, whole, "old")):
+        found = compare(old, new)
+        assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"not_at_hand": 1}
+        assert found.rows["not_at_hand"]["change"].item() == f"train COVID-19, missing_file in the {side}"
+        assert found.bump is None
+    # Another row that is gone did leave.
+    found = compare(whole, Edition("", ROWS.iloc[[0]], None, released=False, missing={"b": "missing_file"}))
+    assert (list(found.rows["removed"]["image_id"]), found.bump) == (["c"], "major")
+
+
+def test_other_files_of_an_unpinned_source_are_no_change() -> None:
+    rows = ROWS.assign(source_sha256=["1a", "1b", "1c"])
+    other = rows.assign(source_sha256=["1a", "ff", "1c"], jpeg_sha256=["0a", "ff", "0c"])
+    pinned, loose = edition(rows), Edition("", other, None, released=False, unpinned=["one"])
+    found = compare(pinned, loose)
+    assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"unproven": 1}
+    assert found.rows["unproven"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
+    assert found.bump is None
+    # Where both sides are unpinned there is no pin to differ from; nor does one excuse another source's.
+    for old, new in (
+        (Edition("", rows, None, released=False, unpinned=["one"]), loose),
+        (pinned, Edition("", other, None, released=False, unpinned=["two"])),
+    ):
+        found = compare(old, new)
+        assert [kind for kind, rows in found.rows.items() if len(rows)] == ["repixelled", "changed"]
+        assert found.bump == "patch"
+    # The same file, other pixels: the conversion changed.
+    found = compare(pinned, Edition("", put("jpeg_sha256", "ff")(rows), None, False, unpinned=["one"]))
+    assert [kind for kind, rows in found.rows.items() if len(rows)] == ["repixelled"]
+    # What a person wrote of a film is no file.
+    found = compare(pinned, Edition("", put("patient_age", 5.0)(rows), None, False, unpinned=["one"]))
+    assert [kind for kind, rows in found.rows.items() if len(rows)] == ["changed"]
+
+
 def test_columns_that_came_and_left() -> None:
     wider = ROWS.assign(view="PA")
     assert compare(edition(ROWS), edition(wider)).columns_added == ["view"]
@@ -100,7 +138,7 @@ def test_withheld_counts_between_releases_alone() -> None:
     ("old", "bump", "needed"),
     [
         ("1.4.2", "major", "2.0.0"), ("1.4.2", "minor", "1.5.0"), ("1.4.2", "patch", "1.4.3"),
-        ("1.4.2", None, "1.4.2"),
+        ("1.4.2", None, "1.4.2"), ("0.1.0", "major", "0.1.1"), ("0.1.0", None, "0.1.0"),
     ],
 )  # fmt: skip
 def test_needed_version(old: str, bump: str, needed: str) -> None:
@@ -124,6 +162,19 @@ def test_command_line(demo: Path, tmp_path: Path) -> None:
     assert document["bump"] == "major"
     assert [row["image_id"] for row in document["moved"]] == [moved]
     assert "Nothing changed." in run("diff", build, build / "manifest.parquet").out
+
+
+def test_command_line_names_what_is_not_at_hand(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "build", tmp_path / "short")
+    gone = films(demo / "build", source="cohen")["image_id"].iloc[0]
+    drop_rows(tmp_path / "short", [gone], step="missing_file")
+    document = read_json(tmp_path / "short" / "build.json") | {"missing": {gone: "missing_file"}}
+    (tmp_path / "short" / "build.json").write_text(json.dumps(document))
+    ran = run("diff", demo / "build", tmp_path / "short", COLUMNS="200")
+    assert "rows that one side could not have  cohen   COVID-19     1" in ran.out
+    assert f"  {gone} (" in ran.out
+    assert "The dataset is the same: the two differ in what could be had of it." in ran.out
+    assert "Nothing changed" not in ran.out
 
 
 def test_published_names_can_be_compared() -> None:

@@ -76,6 +76,16 @@ def test_refuse_an_unpinned_release(copy: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_refuse_an_incomplete_release(copy: Path, tmp_path: Path) -> None:
+    edit_build(copy, missing={"cohen_a_0123456789": "missing_file"})
+    with pytest.raises(
+        CxrbuildError,
+        match=r"an incomplete release is not published\. Found: 1 films that .* could not be had: cohen_a_0",
+    ):
+        publish(copy, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_refuse_a_private_release(copy: Path, tmp_path: Path) -> None:
     edit_build(copy, policy="private")
     with pytest.raises(

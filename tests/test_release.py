@@ -19,6 +19,7 @@ from releasing import WITHHELD, change_rows, drop_rows, films, varied_build
 from cxrbuild.audit.audit import audit
 from cxrbuild.catalog import read_recipe
 from cxrbuild.catalog.license import read_licenses
+from cxrbuild.catalog.source import CATALOG
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, sha256_of
 from cxrbuild.records import conform
@@ -207,7 +208,8 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
         f"1 film of two patients who are not linked: {a} and {b}.",
         "2 patient numbers (mooney 2) with more than one ending, such as p0a and p0b",
         "1 of the 2 stand in two parts",
-        f"1 pair of films of two patients so alike that these may be one person, which nobody has confirmed: {a}",
+        f"1 pair of films of two patients so alike that these may be one person, which nobody has "
+        f"confirmed: {a}",
         "Not measured, since this dataset is too small for it: probe_border",
     ):
         assert words in card
@@ -263,7 +265,7 @@ def test_an_incomplete_build_keeps_its_version(build: Path, tmp_path: Path) -> N
 
 
 def test_verify_holds_what_is_missing_against_the_ledger(build: Path, tmp_path: Path) -> None:
-    short, gone = incomplete(build, tmp_path)
+    short, _ = incomplete(build, tmp_path)
     document = read_json(short / "build.json")
     other = films(short)["image_id"].iloc[0]
     (short / "build.json").write_text(json.dumps(document | {"missing": {other: "missing_file"}}))
@@ -289,10 +291,15 @@ def test_tfds_says_what_is_missing(build: Path, tmp_path: Path) -> None:
     assert "Unpinned: The files of cohen" in info["description"]
 
 
-def test_description_of_the_paper_dataset_is_true_of_a_part_of_it() -> None:
+def test_recipe_of_the_paper_dataset_says_no_more_than_is_known() -> None:
     recipe = read_recipe("covid19-cxr")
     assert "The recipe defines 6,354 chest X-rays" in " ".join(recipe.description.split())
-    assert "488 of the 527" in " ".join(recipe.datasheet.annotation.split())
+    with (CATALOG / "reviews" / "covid_frontal.csv").open(encoding="utf-8", newline="") as stream:
+        marks = [row["mark"] for row in csv.DictReader(stream)]
+    seen = len(marks) - marks.count("unseen")
+    words = " ".join(recipe.datasheet.annotation.split())
+    assert f"{seen} of the {len(marks)} COVID-19 candidates were noted" in words
+    assert f"{marks.count('unseen')} (32 of ActualMed, 7 of Cohen) nobody has seen" in words
 
 
 def test_a_release_without_pixels(build: Path, tmp_path: Path) -> None:

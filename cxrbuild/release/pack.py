@@ -146,7 +146,18 @@ def _read_build(build: Path) -> dict[str, Any]:
 
 
 def _require_images(build: Path, embedded: pd.DataFrame) -> None:
-    gone = [path for path in embedded["jpeg_path"] if not (build / path).is_file()]
+    gone, other = [], []
+    for path, size in zip(embedded["jpeg_path"], embedded["jpeg_bytes"], strict=True):
+        if not (build / path).is_file():
+            gone.append(path)
+        elif (build / path).stat().st_size != size:
+            other.append(path)
+    if other:
+        raise CheckError(
+            f"{len(other)} images of the build are not as they were built",
+            where=build, found=name_some(other),
+            todo="Run `cxrbuild curate` again: it makes anew what is not as it was",
+        )  # fmt: skip
     if gone:
         raise CheckError(
             f"{len(gone)} images of the build are not there", where=build, found=name_some(gone),
@@ -312,10 +323,8 @@ def _put(staging: Path, out: Path) -> bool:
         if not out.is_dir() or (any(out.iterdir()) and not there.is_file()):
             raise CxrbuildError("something else is there", where=out, todo="Name another folder with --out")
         if there.is_file():
+            _refuse_damage(out)
             if there.read_bytes() == (staging / SUMS).read_bytes():
-                faults: list[Fault] = []
-                check_files(out, read_sums(out, faults), silent, faults, only_these=True)
-                _refuse_damage(faults, out)
                 return False
             raise CxrbuildError(
                 "another release is there, and a release never changes", where=out,
@@ -326,10 +335,12 @@ def _put(staging: Path, out: Path) -> bool:
     return True
 
 
-def _refuse_damage(faults: list[Fault], out: Path) -> None:
+def _refuse_damage(out: Path) -> None:
+    faults: list[Fault] = []
+    check_files(out, read_sums(out, faults), silent, faults, only_these=True)
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise CheckError(
             f"this release is there already, and is no longer as it was packed\n{lines}", where=out,
-            todo="Move it away and run `cxrbuild release` again: it packs the same bytes",
+            todo="Move it away and run `cxrbuild release` again",
         )  # fmt: skip
