@@ -12,6 +12,7 @@ from cxrbuild.audit.check import Outcome, Subject
 from cxrbuild.audit.pairs import Pair
 from cxrbuild.audit.probes import PROBES
 from cxrbuild.files import write_bytes
+from cxrbuild.report.page import say_statuses
 
 _SIDE, _QUALITY = 200, 72
 # Pairs beyond these stand in audit.json alone: the page must open at once.
@@ -55,6 +56,7 @@ def write_page(
         dataset=document["dataset"],
         images=len(subject.rows) + len(subject.faults),
         outcomes=outcomes,
+        statuses=say_statuses(outcome.status for outcome in outcomes),
         sections=_sections(shown),
         left_out=len(subject.pairs) - len(shown),
         rows=rows,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    audit = outcomes.get("audit")
     environment.filters |= {"n": lambda number: f"{number:,}", "figure": _figure}
     classes, kept = contents.recipe.classes, contents.kept
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(classes)}
@@ -69,10 +71,41 @@ def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[
             for label in classes
         },
         reasons=WITHHELD,
-        audit=outcomes.get("audit"),
+        audit=audit,
+        statuses=say_statuses(check["status"] for check in audit["checks"]) if audit else [],
         baseline=outcomes.get("baseline"),
     )
     write_bytes(path, words.encode())
+
+
+def say_statuses(statuses: Iterable[str]) -> list[str]:
+    """Say in sentences how many of an audit's checks could fail and did not, and how many could not.
+
+    Parameters
+    ----------
+    statuses
+        Of each check: ``passed``, ``failed``, ``reported`` or ``not applicable``.
+    """
+    count = Counter(statuses)
+    held, failed, reported = count["passed"] + count["failed"], count["failed"], count["reported"]
+    words = []
+    if held:
+        came = (
+            f"{count['passed']} passed, {failed} failed" if failed else "all passed" if held > 1 else "passed"
+        )
+        words.append(f"{_checks(held)} held to a limit: {came}.")
+    if reported:
+        words.append(
+            f"{_checks(reported)} only reported: the recipe sets no limit, so nothing found there fails the "
+            "audit, and the reader is to judge it."
+        )
+    if count["not applicable"]:
+        words.append(f"{_checks(count['not applicable'])} not applicable to this build.")
+    return words
+
+
+def _checks(n: int) -> str:
+    return f"{n} check is" if n == 1 else f"{n} checks are"
 
 
 def _figure(value: float | None) -> str:

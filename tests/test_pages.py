@@ -1,0 +1,121 @@
+"""The pages of an audit and of a release, as a reader has them before them: wide, and on a phone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cxrbuild.audit.audit import audit
+from cxrbuild.catalog import read_recipe
+from cxrbuild.release import release
+from cxrbuild.report.page import say_statuses
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+ALLOWED = "The recipe allows up to 1."
+
+
+@pytest.fixture(scope="module")
+def pages(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    shutil.copytree(demo / "build", folder / "build")
+    recipe = (demo / "declared" / "recipe.toml").read_text()
+    # The demo's facts tell of the class: here that is allowed.
+    (folder / "recipe.toml").write_text(
+        recipe[: recipe.index("[audit]")] + "[audit.limits]\nconfounding = 1\n"
+    )
+    audit(folder / "build", read_recipe(str(folder / "recipe.toml")))
+    release(folder / "build", "1.0.0", folder / "release")
+    return {"audit": folder / "build" / "audit.html", "release": folder / "release" / "report.html"}
+
+
+@pytest.fixture(scope="module")
+def checks(pages: dict[str, Path]) -> dict[str, dict[str, object]]:
+    document = json.loads(pages["audit"].with_name("audit.json").read_text())
+    return {check["id"]: check for check in document["checks"]}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        (["passed"], ["1 check is held to a limit: passed."]),
+        (["passed", "passed"], ["2 checks are held to a limit: all passed."]),
+        (["passed", "failed", "passed"], ["3 checks are held to a limit: 2 passed, 1 failed."]),
+        (["not applicable"], ["1 check is not applicable to this build."]),
+    ],
+)
+def test_what_came_of_the_checks_is_said_in_words(statuses: list[str], words: list[str]) -> None:
+    assert say_statuses(statuses) == words
+
+
+def test_what_no_limit_holds_does_not_count_as_passed() -> None:
+    held, reported = say_statuses(["passed", "reported", "reported"])
+    assert held == "1 check is held to a limit: passed."
+    assert reported.startswith("2 checks are only reported: the recipe sets no limit")
+
+
+@pytest.mark.parametrize("name", ["audit", "release"])
+def test_the_audit_tells_what_was_held_to_a_limit(
+    name: str, pages: dict[str, Path], checks: dict[str, dict[str, object]]
+) -> None:
+    page = pages[name].read_text()
+    statuses = [str(check["status"]) for check in checks.values()]
+    assert {"passed", "reported"} <= set(statuses)
+    for words in say_statuses(statuses):
+        assert words in page
+    assert "audited: <b>passed" not in page
+    # A check that found something and passed says that this is allowed; those that found nothing do not.
+    found = [check for check in checks.values() if check["status"] == "passed" and check["value"]]
+    assert [check["id"] for check in found] == ["confounding"]
+    assert f"{found[0]['words']}. {ALLOWED}" in page
+    assert page.count("The recipe allows") == 1
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("Chromium or its driver is not at hand")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield browser
+    browser.quit()
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("width", [360, 390, 800, 1280])
+@pytest.mark.parametrize("name", ["audit", "release"])
+def test_nothing_is_hidden_to_the_side(
+    name: str, width: int, pages: dict[str, Path], checks: dict[str, dict[str, object]], driver: object
+) -> None:
+    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    driver.get(pages[name].as_uri())
+    assert driver.execute_script("return innerWidth") == width
+    for details in driver.find_elements("css selector", "summary"):
+        details.click()
+    hidden = driver.execute_script(
+        "return [...document.querySelectorAll('html, .scroll')]"
+        "  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 80))"
+    )
+    assert hidden == []
+    rows = driver.execute_script(
+        "return [...document.querySelectorAll('.stack tr')]"
+        "  .map((row) => [...row.cells])"
+        "  .map((row) => row.map((cell) => [cell.innerText.trim(), cell.getBoundingClientRect().right]))"
+    )
+    told = {row[0][0]: row for row in rows}
+    for check in checks.values():
+        row = told[check["id"]]
+        assert row[1][0].endswith(str(check["status"]))
+        assert any(str(check["words"]) in words for words, _ in row)
+        assert all(0 < right <= width for _, right in row)
