@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -16,14 +17,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner, Result
 from command import run
 
 from cxrbuild.baseline import BaselineResult, train_baseline
+from cxrbuild.baseline.report import write_report
+from cxrbuild.baseline.trained_on import trained_on_of
 from cxrbuild.baseline.training import CHECKPOINT, HISTORY
 from cxrbuild.catalog import Recipe, read_recipe
+from cxrbuild.cli.main import cli
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of
-from cxrbuild.records import read_records
+from cxrbuild.records import read_records, write_records
+from cxrbuild.release import release
 
 # TensorFlow takes seconds to load: all its tests in one worker.
 pytestmark = pytest.mark.xdist_group("tensorflow")
@@ -86,6 +92,11 @@ def weights(model: Path) -> list[np.ndarray]:
 
 def same(one: Path, other: Path) -> bool:
     return all((a == b).all() for a, b in zip(weights(one), weights(other), strict=True))
+
+
+def run_here(*words: object) -> Result:
+    """Run a command in this process, where TensorFlow is loaded already, in a wide terminal."""
+    return CliRunner().invoke(cli, [str(word) for word in words], env={"COLUMNS": "1000"})
 
 
 def test_the_results_are_all_there(demo: Path, trained: BaselineResult) -> None:
@@ -151,12 +162,56 @@ def test_the_report_stands_beside_the_paper(trained: BaselineResult) -> None:
     values = [run["metrics"]["test"]["accuracy"] for run in trained.metrics["runs"]]
     assert mean == pytest.approx(np.mean(values))
     assert deviation == pytest.approx(np.std(values, ddof=1))
-    assert f"| Normal | {summary['confusion']['Normal'][0]:.1f} (0) |" in report
+    counts, spread = summary["confusion"]["Normal"], summary["confusion_sd"]["Normal"]
+    assert f"| Normal | {counts[0]:.1f} ± {spread[0]:.1f} (0) |" in report
+    each = [one["confusion"]["Normal"] for one in trained.metrics["runs"]]
+    assert spread == pytest.approx(np.std(each, axis=0, ddof=1))
     for picture in ("samples", "network", "accuracy", "loss", "confusion", "reliability", "mistakes"):
         assert f"(figures/{picture}.png)" in report
     assert "Gate: **fell short**" in report
     assert "- **short**: test accuracy" in report
     assert "- reached: recall of Normal" in report
+    assert report.startswith("# Baseline on demo-cxr 1.0.0\n")
+    for one in trained.metrics["runs"]:
+        file, sha256 = one["model"]["file"], one["model"]["sha256"]
+        assert f"- `{file}`, SHA-256 `{sha256}`, trained on 74 images" in report
+
+
+def test_lines_of_other_seeds_are_explained(trained: BaselineResult) -> None:
+    report = (trained.out / "report.md").read_text()
+    assert "Pictures are of seed 1, but for accuracy and loss by epoch, which show every seed." in report
+    for name in ("accuracy", "loss"):
+        drawn = (trained.out / "figures" / f"{name}.svg").read_text()
+        # Matplotlib leaves a text that it draws as paths in a comment.
+        assert [
+            words for words in ("train", "test", "seed 1", "seed 2") if f"<!-- {words} -->" not in drawn
+        ] == []
+    assert report.count("Strong with dots: seed 1; thin: seed 2.") == 2
+
+
+def test_the_papers_tables_are_named_only_where_it_is_the_papers_dataset(trained: BaselineResult) -> None:
+    metrics = trained.metrics | {"settings": trained.metrics["settings"] | {"published": None}}
+    report = write_report(metrics, ["The films are drawn."])
+    for words in ("Table", "(Figure", "published |", "difference"):
+        assert words not in report
+        assert words in (trained.out / "report.md").read_text()
+    assert "The recipe declares no published figures." in report
+    assert "\n\n- The films are drawn.\n" in report
+    assert "hospital" not in report
+
+
+def test_what_it_was_trained_on_stands_beside_each_model(demo: Path, trained: BaselineResult) -> None:
+    manifest = read_records(demo / "build" / "manifest.parquet").sort_values("image_id")
+    train = manifest[manifest["split"] == "train"]
+    for folder in (trained.out, trained.out / "seed-1", trained.out / "seed-2"):
+        told = trained_on_of(
+            folder / "model.keras", sha256_of(folder / "model.keras"), trained.metrics["classes"]
+        )
+        for name in ("image_id", "source", "patient_id", "group", "label"):
+            assert told.films[name].tolist() == train[name].tolist()
+        assert told.films["sha256"].tolist() == train["jpeg_sha256"].tolist()
+        assert told.summary()["dataset"] == {"name": "demo-cxr", "version": "1.0.0"}
+        assert told.summary() == trained.metrics["runs"][0]["model"]["trained_on"]
 
 
 def test_a_seed_is_repeatable_to_the_bit_and_what_is_done_is_not_done_again(
@@ -181,7 +236,9 @@ def test_a_seed_is_repeatable_to_the_bit_and_what_is_done_is_not_done_again(
 
 def timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: timeless(inner) for key, inner in value.items() if "seconds" not in key}
+        # Keras writes the date into a model's file.
+        kept = [key for key in value if "seconds" not in key and key != "sha256"]
+        return {key: timeless(value[key]) for key in kept}
     return [timeless(inner) for inner in value] if isinstance(value, list) else value
 
 
@@ -249,6 +306,130 @@ def test_evaluate_only_judges_a_saved_model(
     assert {path.name for path in tmp_path.iterdir()} == {
         ".cxrbuild.lock", "figures", "metrics.json", "predictions.parquet", "report.md",
     }  # fmt: skip
+
+
+@pytest.fixture
+def parted_anew(demo: Path, tmp_path: Path) -> Path:
+    """The same films in other parts: all of some patients of train went to test."""
+    build = Path(shutil.copytree(demo / "build", tmp_path / "parted"))
+    records = read_records(build / "manifest.parquet")
+    train = records[(records["split"] == "train") & (records["label"] == "COVID-19")]
+    moved = records["group"].isin(train["group"].unique()[:3])
+    records.loc[moved, "split"] = "test"
+    write_records(build / "manifest.parquet", records)
+    return build
+
+
+def test_a_saved_model_is_not_tested_on_what_it_was_trained_on(
+    parted_anew: Path, declared: Path, trained: BaselineResult, tmp_path: Path
+) -> None:
+    records = read_records(parted_anew / "manifest.parquet")
+    model = trained.out / "model.keras"
+    words = ("train-baseline", "--build", parted_anew, "--recipe", declared, "--out", tmp_path / "out")
+    words += ("--evaluate-only", model)
+    refused = run_here(*words).exception
+    assert isinstance(refused, CxrbuildError)
+    tested = records[(records["split"] == "test") & (records["label"] == "COVID-19")]
+    count = len(tested) - 6
+    assert count > 2
+    assert f"{model}: the test would leak: the model was trained on films of these patients" in str(refused)
+    assert f"Found: test COVID-19 {count} of {len(tested)}: " in str(refused)
+    assert "Add --leave-out-seen" in str(refused)
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+    ran = run_here(*words, "--leave-out-seen")
+    assert ran.exit_code == 0, ran.exception
+    assert f"COVID-19 {count} of {len(tested)}, Normal 0 of 4, Pneumonia 0 of 5." in ran.output
+    metrics = read_json(tmp_path / "out" / "metrics.json")
+    assert metrics["dataset"]["left_out"] == {"test": {"COVID-19": count, "Normal": 0, "Pneumonia": 0}}
+    # What is left are the test films of the training.
+    assert metrics["dataset"]["counts"]["test"] == trained.metrics["dataset"]["counts"]["test"]
+    first = trained.metrics["runs"][0]["metrics"]["test"]
+    assert metrics["runs"][0]["metrics"]["test"] == pytest.approx(first, rel=1e-6)
+    assert metrics["runs"][0]["model"]["sha256"] == sha256_of(model)
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert (
+        f"- `{model}`, SHA-256 `{sha256_of(model)}`, trained on 74 images of 59 patients of demo-cxr"
+        in report
+    )
+    assert (
+        f"- Left out of test, because the model was trained on films of these patients: COVID-19 {count}."
+        in report
+    )
+
+
+def test_a_model_of_unknown_training_is_evaluated_and_said_to_be(
+    demo: Path, declared: Path, trained: BaselineResult, tmp_path: Path
+) -> None:
+    model = shutil.copy(trained.out / "model.keras", tmp_path / "alone.keras")
+    words = ("train-baseline", "--build", demo / "build", "--recipe", declared, "--out", tmp_path / "out")
+    ran = run_here(*words, "--evaluate-only", model)
+    assert ran.exit_code == 0, ran.exception
+    assert (
+        "What this model was trained on is not known, for no trained_on.parquet stands beside it"
+        in ran.output
+    )
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "**it may have been trained on images of this test**" in report
+    assert read_json(tmp_path / "out" / "metrics.json")["runs"][0]["model"]["trained_on"] is None
+
+
+def test_a_build_of_another_recipe_is_refused(demo: Path, tmp_path: Path) -> None:
+    ran = run("train-baseline", "--build", demo / "build", "--out", tmp_path / "out", COLUMNS="1000")
+    assert ran.status == 1
+    assert (
+        f"{demo / 'build'}: the build is another recipe's. Expected: covid19-cxr. Found: demo-cxr." in ran.err
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gate_is_declared_and_says_that_it_is_reached(
+    demo: Path, declared: Path, trained: BaselineResult, tmp_path: Path
+) -> None:
+    words = ("train-baseline", "--build", demo / "build", "--gate", "--out", tmp_path / "out")
+    ran = run(*words, "--recipe", demo / "declared" / "recipe.toml", COLUMNS="1000")
+    assert ran.status == 1
+    assert "demo-cxr: the recipe declares no gate. Expected: [baseline.gate] with accuracy" in ran.err
+    assert "Found: no [baseline]. Declare one in the recipe's file, for example `accuracy = 0.85`" in ran.err
+    assert not (tmp_path / "out").exists()
+
+    low = Path(shutil.copytree(declared.parent, tmp_path / "low")) / "recipe.toml"
+    low.write_text(low.read_text().replace("accuracy = 1.0", "accuracy = 0.1"))
+    ran = run_here(*words, "--recipe", low, "--evaluate-only", trained.out / "model.keras")
+    assert ran.exit_code == 0, ran.exception
+    accuracy = trained.metrics["runs"][0]["metrics"]["test"]["accuracy"]
+    assert (
+        f"The gate is reached: test accuracy {accuracy:.4f} (at least 0.1000), recall of Normal "
+        in ran.output
+    )
+
+
+def test_leaving_out_goes_with_a_saved_model(demo: Path) -> None:
+    ran = run("train-baseline", "--build", demo / "build", "--leave-out-seen")
+    assert ran.status == 2
+    assert "--leave-out-seen goes with --evaluate-only" in ran.err
+
+
+def test_a_release_tells_rounded_figures_with_their_spread_and_of_how_many_films(
+    demo: Path, trained: BaselineResult, tmp_path: Path
+) -> None:
+    build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
+    shutil.copytree(trained.out, build / "baseline")
+    release(build, "1.0.0", tmp_path / "release")
+    page = (tmp_path / "release" / "report.html").read_text()
+    told = page[page.index("<h2>Baseline</h2>") : page.index("<h2>Known biases</h2>")]
+    assert re.findall(r"\d\.\d{5,}", told) == []
+    assert "Figures are means over the runs, of seeds 1, 2, with the standard deviation after ±" in told
+    accuracy = trained.metrics["summary"]["metrics"]["test"]["accuracy"]
+    assert f"<td>accuracy</td><td>0.9000</td><td>{accuracy['mean']:.4f} ± {accuracy['sd']:.4f}</td>" in told
+    # Published were 6, 4 and 5 as well.
+    assert "test: 15 films, published of 15<" in told
+    assert "COVID-19 of test: 6 films, published of 6<" in told
+    count, spread = (trained.metrics["summary"][name]["Normal"][0] for name in ("confusion", "confusion_sd"))
+    assert f"<td>{count:.1f} ± {spread:.1f}<br>" in told
+    recall = trained.metrics["runs"][0]["classes"]["COVID-19"]["recall"]
+    assert f"<td>{recall['value']:.3f}<br>" in told
+    assert f">{recall['low']:.3f}\N{EN DASH}{recall['high']:.3f}<" in told
 
 
 def test_what_is_not_there_is_told_and_not_made(demo: Path, recipe: Recipe, tmp_path: Path) -> None:

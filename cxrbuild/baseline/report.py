@@ -13,6 +13,7 @@ _METRICS = ("loss", "accuracy", "precision", "recall")
 _TRAIN = """\
 Train is what Keras prints in the last epoch of training: with augmentation and dropout, the loss weighted by
 class. """
+_UNPUBLISHED = "The recipe declares no published figures."
 _CAVEAT = """\
 What this does not show: where each class comes from sources of its own, a model can learn the source in place
 of the disease. High figures say what can be learned from this dataset, not that the model diagnoses anything.
@@ -32,7 +33,11 @@ def write_report(document: dict[str, Any], biases: Sequence[str]) -> str:
     dataset, settings = document["dataset"], document["settings"]
     published = settings["published"] or {}
     seeds = [run["seed"] for run in document["runs"]]
-    told = "no training" if seeds == [None] else say_seeds([str(seed) for seed in seeds], most=len(seeds))
+    told = (
+        "a saved model, not trained here"
+        if seeds == [None]
+        else say_seeds([str(seed) for seed in seeds], most=len(seeds))
+    )
     counts = "; ".join(
         f"{part} " + ", ".join(f"{name} {count:,}" for name, count in classes.items())
         for part, classes in dataset["counts"].items()
@@ -40,7 +45,7 @@ def write_report(document: dict[str, Any], biases: Sequence[str]) -> str:
     sections = [
         f"# Baseline on {_title(document)}",
         f"{told}; {document['parameters']:,} parameters; {counts}.\n\n"
-        + (f"Published figures: {published['where']}." if published else "No figures are published of it.")
+        + (f"Published figures: {published['where']}." if published else _UNPUBLISHED)
         + _of_several(seeds),
         _model(document),
         _gate(document["gate"]),
@@ -57,7 +62,7 @@ def write_report(document: dict[str, Any], biases: Sequence[str]) -> str:
         "![Confusion matrix](figures/confusion.png)",
         "## Each class",
         _classes(document),
-        "Of the first model on test, with 95 % intervals from "
+        ("Of the first model on test, with" if len(seeds) > 1 else "On test, with") + " 95 % intervals from "
         f"{settings['resamples']:,} bootstrap resamples by patient. "
         "A class is predicted where its probability is the greatest.",
         "## Pictures",
@@ -170,7 +175,8 @@ def _table4(document: dict[str, Any], published: dict[str, Any]) -> str:
                 interval,
             ]
         )
-    header = ["", "published", "here", "difference", "published 95 %", "here 95 %, first model"]
+    of = ", first model" if len(document["runs"]) > 1 else ""
+    header = ["", "published", "here", "difference", "published 95 %", f"here 95 %{of}"]
     return _table(header, rows)
 
 
