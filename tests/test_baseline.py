@@ -422,6 +422,8 @@ def test_a_release_tells_rounded_figures_with_their_spread_and_of_how_many_films
     assert "Figures are means over the runs, of seeds 1, 2, with the standard deviation after ±" in told
     accuracy = trained.metrics["summary"]["metrics"]["test"]["accuracy"]
     assert f"<td>accuracy</td><td>0.9000</td><td>{accuracy['mean']:.4f} ± {accuracy['sd']:.4f}</td>" in told
+    # Of what is undefined there is a dash, and no interval.
+    assert "\N{EN DASH}" * 2 not in told
     # Published were 6, 4 and 5 as well.
     assert "test: 15 films, published of 15<" in told
     assert "COVID-19 of test: 6 films, published of 6<" in told
