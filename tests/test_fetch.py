@@ -386,6 +386,22 @@ def test_paths_that_lead_out(tmp_path: Path, name: str, kind: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.parametrize("name", ["images/" + "n" * 300, "n" * 300 + "/a.png"])
+def test_a_name_that_the_file_system_does_not_take(tmp_path: Path, name: str, kind: str) -> None:
+    origin = tmp_path / "long"
+    if kind == "tar":
+        tarred(origin, (entry("fine"), b"x"), (entry(name), b"x"))
+    else:
+        with zipfile.ZipFile(origin, "w") as packed:
+            packed.writestr(name, b"x")
+    told = refused(declared(tmp_path), tmp_path / "data", origin)
+    assert f"films: {origin}: a file of it cannot be put in place. Found: {name}: File name too long" in told
+    assert "`download.ignore`" in told
+    assert ".fetching" not in told
+    assert list((tmp_path / "data/sources").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("member", "words"),
     [

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import run
 
 import cxrbuild.fetch.download
 from cxrbuild.catalog.source import Source
@@ -51,6 +52,8 @@ class Answer:
     stall_at: int | None = None
     shift: int = 0
     careless: bool = False
+    # What a part of the file, or an answer that there is none, says of its version, where it is not the same.
+    part: dict[str, str | None] = field(default_factory=dict)
 
 
 class Server(ThreadingHTTPServer):
@@ -94,10 +97,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start + answer.shift}-{last}/{len(answer.body)}")
         if status == 416:
             self.send_header("Content-Range", f"bytes */{len(answer.body)}")
-        if answer.etag:
-            self.send_header("ETag", answer.etag)
-        if answer.modified:
-            self.send_header("Last-Modified", answer.modified)
+        says: dict[str, str | None] = {"etag": answer.etag, "modified": answer.modified}
+        if status in (206, 416):
+            says |= answer.part
+        for name, header in (("etag", "ETag"), ("modified", "Last-Modified")):
+            if value := says[name]:
+                self.send_header(header, value)
         if answer.length:
             self.send_header("Content-Length", str(len(body)))
         for name, value in answer.headers.items():
@@ -147,6 +152,15 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def archive(seed: int = 1, size: int = 300_000) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
+        member = tarfile.TarInfo("top/images/a.bin")
+        member.size = size
+        tar.addfile(member, io.BytesIO(random.Random(seed).randbytes(size)))
+    return out.getvalue()
+
+
+def tarball(seed: int, size: int = 300_000) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
         member = tarfile.TarInfo("top/images/a.bin")
         member.size = size
         tar.addfile(member, io.BytesIO(random.Random(seed).randbytes(size)))
@@ -266,6 +280,58 @@ def test_a_range_of_another_version_starts_anew(
     source = declared(tmp_path, f"{server.url}/a", of=other)
     assert fetched(source, tmp_path / "data").locked.proven == "archive and names"
     _, second, third = server.headers_of("/a")
+    assert "Range" in second
+    assert "Range" not in third
+
+
+DATE, LATER = "Mon, 22 Jun 2020 10:00:00 GMT", "Tue, 23 Jun 2020 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        ({"etag": '"1"'}, {"etag": '"2"'}),
+        ({"etag": '"1"'}, {"etag": None}),
+        ({"etag": '"1"'}, {"etag": 'W/"1"'}),
+        ({"etag": None, "modified": DATE}, {"etag": None, "modified": LATER}),
+        ({"etag": None, "modified": DATE}, {"etag": None, "modified": None}),
+        ({"etag": None, "modified": DATE}, {"etag": '"2"', "modified": None}),
+    ],
+)
+def test_a_part_that_does_not_say_that_it_is_of_the_version_begun_with_is_not_taken(
+    server: Server, tmp_path: Path, first: dict[str, Any], says: dict[str, str | None]
+) -> None:
+    # Stored, not compressed, and of one length: only the validator tells the two apart.
+    one, other = (Answer(data) for data in (tarball(1), tarball(2)))
+    assert len(one.body) == len(other.body)
+    server.answers["/a"] = [
+        Answer(one.body, drop_at=200_000, **first),
+        Answer(other.body, careless=True, part=says, **first),
+    ]
+    taken = fetched(declared(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
+    assert taken.downloaded
+    file = tmp_path / "data/sources/films/images/a.bin"
+    assert file.read_bytes() == random.Random(2).randbytes(300_000)
+    _, second, third = server.headers_of("/a")
+    assert "Range" in second
+    assert "Range" not in third
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_file_cut_short_is_not_whole_because_another_version_is_as_long(
+    server: Server, tmp_path: Path, length: bool
+) -> None:
+    # The server heeds no If-Range and has no byte beyond those held: of a file that is shorter now.
+    # Without a length, the connection's end is the file's; a killed run left what it had.
+    source, data = declared(tmp_path, f"{server.url}/a", of=OTHER), tmp_path / "data"
+    downloads = data / "downloads"
+    downloads.mkdir(parents=True)
+    note = {"url": f"{server.url}/a", "validator": '"1"'} | ({"total": 2 * len(OTHER)} if length else {})
+    (downloads / "films.part.json").write_text(json.dumps(note))
+    (downloads / "films.part").write_bytes(archive(3, 600_000)[: len(OTHER)])
+    server.answers["/a"] = [Answer(OTHER, etag='"2"', careless=True)]
+    assert fetched(source, data).locked.proven == "archive and names"
+    second, third = server.headers_of("/a")
     assert "Range" in second
     assert "Range" not in third
 
@@ -562,7 +628,56 @@ def test_what_is_shown_of_an_address() -> None:
         == "https://h.org:8443/a/b.zip?id=7&se=...&sig=..."
     )
     assert SECRET not in repr(Authorization(("https", "h", 443), SECRET))
-    assert shown(f"https://[broken/{SECRET}") == "an address that cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("words", "as_shown"),
+    [
+        (f"https://[broken/{SECRET}", "an address that cannot be read"),
+        (f"https://me:{SECRET}/{SECRET}@h/x", "an address that cannot be read"),
+        (f"https://me:{SECRET}#{SECRET}@h/x", "an address that cannot be read"),
+        (f"https://me:{SECRET}?{SECRET}@h/x", "an address that cannot be read"),
+        (f"https://h/x?{SECRET}", "https://h/x?..."),
+        (f"=https://me:{SECRET}@h/x?sig={SECRET}", "=https://h/x?sig=..."),
+        (f"me:{SECRET}@https://h/x", "...@https://h/x"),
+        (f"me:{SECRET}@h/x", "...@h/x"),
+        (f"me:{SECRET}/{SECRET}@h/x", "...@h/x"),
+        (f"{SECRET}@h/x", "...@h/x"),
+        (f"https:/me:{SECRET}@h/x", "...@h/x"),
+        (f"h/x?token={SECRET}&download=1", "h/x?token=...&download=1"),
+        ("/films/of@home/x.zip", "/films/of@home/x.zip"),
+        ("films.zip", "films.zip"),
+    ],
+)
+def test_what_is_typed_in_the_place_of_an_address_is_shown_without_its_secrets(
+    words: str, as_shown: str
+) -> None:
+    assert shown(words) == as_shown
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["mooney", "--from", f"mooney=me:{SECRET}@h.invalid/x.zip"],
+        ["mooney", "--from", f"mooney==https://me:{SECRET}@h.invalid/x.zip"],
+        ["mooney", "--from", f"mooney=https://me:{SECRET}/{SECRET}@h.invalid/x.zip"],
+        ["--from", f"https://me:{SECRET}@h.invalid/x.zip"],
+        ["--from", f"https://me:{SECRET}@h.invalid/x.zip?token={SECRET}"],
+        ["--from", f"=https://me:{SECRET}@h.invalid/x.zip"],
+        ["--from", f"me:{SECRET}@h.invalid/x.zip?token={SECRET}"],
+        [f"https://me:{SECRET}@h.invalid/x.zip"],
+        [f"me:{SECRET}@h.invalid/x.zip"],
+    ],
+)
+def test_secrets_typed_in_the_wrong_place_are_not_shown(tmp_path: Path, typed: list[str]) -> None:
+    ran = run("fetch", *typed, "--data", tmp_path, COLUMNS="1000")
+    assert ran.status in (1, 2)
+    assert SECRET not in ran.out + ran.err
+    assert "Traceback" not in ran.err
+    assert any(
+        words in ran.err
+        for words in ("is not SOURCE=ORIGIN", "is no source", "no such file", "not an address")
+    )
 
 
 def test_a_proxy_of_the_environment_is_used(

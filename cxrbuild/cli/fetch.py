@@ -45,7 +45,14 @@ def fetch(
     """
     from cxrbuild.catalog import read_recipe, read_source
     from cxrbuild.fetch import fetch as fetch_sources
+    from cxrbuild.fetch.credentials import shown
 
+    for name in names:
+        if _may_be_address(name):
+            raise click.BadParameter(
+                f"{shown(name)!r} is no source; an address goes into --from SOURCE=ADDRESS",
+                param_hint="SOURCE",
+            )
     given = dict(_origin(origin) for origin in origins)
     named = names or (() if given else tuple(read_recipe(DEFAULT_RECIPE).sources))
     sources = [read_source(name) for name in named]
@@ -62,10 +69,17 @@ def fetch(
 
 
 def _origin(word: str) -> tuple[str, str]:
+    from cxrbuild.fetch.credentials import shown
+
     name, equals, origin = word.partition("=")
-    if not (name and equals and origin):
-        raise click.BadParameter(f"{word!r} is not SOURCE=ORIGIN", param_hint="--from")
+    # An address without a source may have an = of its own.
+    if not (name and equals and origin) or _may_be_address(name):
+        raise click.BadParameter(f"{shown(word)!r} is not SOURCE=ORIGIN", param_hint="--from")
     return name, origin
+
+
+def _may_be_address(name: str) -> bool:
+    return "://" in name or ("@" in name and not name.endswith(".toml"))
 
 
 def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> None:

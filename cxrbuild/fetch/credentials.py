@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -15,6 +16,7 @@ from cxrbuild.errors import CxrbuildError
 # A list of what is secret would miss the next storage service's word for it.
 _HARMLESS = frozenset({"dl", "download", "file", "filename", "format", "id", "name", "raw", "ref", "version"})
 _PORTS = {"http": 80, "https": 443}
+_SCHEME = re.compile("[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ def host_of(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
 
 
-def shown(url: str) -> str:
-    """Return an address as it may be shown and stored.
+def shown(words: str) -> str:
+    """Return an address, or what was typed in the place of one, as it may be shown and stored.
 
     User and password are left out, and each value of the query that may be a token.
 
@@ -64,16 +66,38 @@ def shown(url: str) -> str:
     --------
     >>> shown("https://me:secret@example.org/a.zip?download=1&X-Amz-Signature=abc")
     'https://example.org/a.zip?download=1&X-Amz-Signature=...'
+    >>> shown("me:secret@example.org/a.zip")
+    '...@example.org/a.zip'
     """
+    start = _SCHEME.search(words)
+    before, url = (words[: start.start()], words[start.start() :]) if start else (words, "")
+    head, at, tail = before.rpartition("@")
+    # /films/of@home is a path; what has a colon, or no folder, before its @ may be a user's.
+    if at and (":" in head or "/" not in head):
+        before = f"...@{tail}"
+    path, mark, query = before.partition("?")
+    before = path + mark + _shown_query(query)
+    if not url:
+        return before
     try:
         parts = urlsplit(url)
+        # A password with a bare / ? or # in it stands where the port would.
+        _ = parts.port
     except ValueError:
-        return "an address that cannot be read"
-    query = "&".join(
-        f"{key}={value if key.lower() in _HARMLESS else '...'}"
-        for key, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+        return f"{before}an address that cannot be read"
+    netloc = parts.netloc.rpartition("@")[2]
+    return before + urlunsplit((parts.scheme, netloc, parts.path, _shown_query(parts.query), ""))
+
+
+def _shown_query(query: str) -> str:
+    shown_pairs = []
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key.lower() in _HARMLESS:
+            shown_pairs.append(f"{key}={value}")
+        else:
+            # A word alone may itself be the token.
+            shown_pairs.append(f"{key}=..." if value else "...")
+    return "&".join(shown_pairs)
 
 
 def bare(url: str) -> str:

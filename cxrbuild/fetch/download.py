@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 import ssl
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from cxrbuild import __version__
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetch.credentials import Authorization, bare, host_of, shown
 from cxrbuild.fetch.unpack import looks_like_archive, room_for
+from cxrbuild.fetch.validator import date_of, is_of, validator_of
 from cxrbuild.files import read_json, write_json
 from cxrbuild.progress import Bar, Progress
 
@@ -187,7 +187,9 @@ class _Transfer:
             if start and response.status_code == 206:
                 total = self._resumed(response, note, start)
             elif start and response.status_code == 416:
-                if response.headers.get("Content-Range", "").strip() == f"bytes */{start}":
+                # A file of another version may be as long as what has come of this one.
+                whole = note.get("total") == start or is_of(response, note["validator"])
+                if whole and response.headers.get("Content-Range", "").strip() == f"bytes */{start}":
                     return
                 self._forget()
                 raise _TryAgainError("what was there did not fit the server's file")
@@ -237,9 +239,8 @@ class _Transfer:
     def _resumed(self, response: requests.Response, note: dict[str, Any], start: int) -> int | None:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
         total = int(span[2]) if span and span[2] != "*" else None
-        etag = response.headers.get("ETag")
         fits = span and int(span[1]) == start and (total is None or total == note.get("total", total))
-        if not fits or (note["validator"].startswith('"') and etag not in (None, note["validator"])):
+        if not (fits and is_of(response, note["validator"])):
             self._forget()
             raise _TryAgainError("the server's file is no longer the one begun with")
         known = total if total is not None else note.get("total")
@@ -259,7 +260,7 @@ class _Transfer:
                 self.bar = self.bars.enter_context(self.progress(self.title, total, "B"))
             if start == 0:
                 self._forget()
-                if validator := _validator(response):
+                if validator := validator_of(response):
                     write_json(
                         self.note, {"url": shown(self.url), "validator": validator} | _known(total=total)
                     )
@@ -309,30 +310,11 @@ def _length(response: requests.Response) -> int | None:
     return int(length) if length.isdecimal() else None
 
 
-def _validator(response: requests.Response) -> str | None:
-    # RFC 9110, 13.1.5: If-Range takes a strong ETag, or a date that is strong.
-    etag = response.headers.get("ETag", "").strip()
-    if etag:
-        return etag if etag.startswith('"') else None
-    modified = response.headers.get("Last-Modified", "")
-    then, now = _date(modified), _date(response.headers.get("Date", ""))
-    # 8.8.2.2: a date is strong if the file cannot have changed twice within its second.
-    return modified if then and now and (now - then).total_seconds() >= 1 else None
-
-
-def _date(words: str) -> datetime | None:
-    try:
-        date = email.utils.parsedate_to_datetime(words)
-    except (TypeError, ValueError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
-
-
 def _asked_wait(response: requests.Response) -> float | None:
     words = response.headers.get("Retry-After", "").strip()
     if words.isdecimal():
         seconds = float(words)
-    elif date := _date(words):
+    elif date := date_of(words):
         seconds = (date - datetime.now(UTC)).total_seconds()
     else:
         return None

@@ -54,7 +54,7 @@ def origin_of(source: Source, given: str | None, data: Path) -> Origin:
     if not path.exists():
         mirrors = ", ".join(source.download.mirrors)
         raise CxrbuildError(
-            "no such file or folder", where=f"--from {source.name}={given}",
+            "no such file or folder", where=f"--from {source.name}={shown(given)}",
             expected="a folder, an archive, an address that begins with http:// or https://"
             + (f", or a mirror: {mirrors}" if mirrors else ""),
         )  # fmt: skip

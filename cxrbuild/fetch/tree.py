@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -225,7 +226,7 @@ def _bring(
             if origin.url is not None:
                 _set_aside(source, part, error)
             raise
-        aside = _put_in_place(stage, layout, files, target, keep_old)
+        aside = _put_in_place(stage, layout, files, target, keep_old, origin)
     for path in (part, note_beside(part), _refused_path(part)):
         if path != origin.path:
             path.unlink(missing_ok=True)
@@ -269,13 +270,28 @@ def _refused_path(part: Path) -> Path:
 
 
 def _put_in_place(
-    stage: Path, layout: Mapping[str, Member], files: Mapping[str, TreeFile], target: Path, keep_old: bool
+    stage: Path,
+    layout: Mapping[str, Member],
+    files: Mapping[str, TreeFile],
+    target: Path,
+    keep_old: bool,
+    origin: Origin,
 ) -> Path | None:
     tree = stage / "tree"
     for path, member in layout.items():
         place = tree / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        member.file.rename(place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            member.file.rename(place)
+        except OSError as error:
+            # The system names the place that we work in, which is gone when this is read.
+            too_long = error.errno == errno.ENAMETOOLONG
+            raise CxrbuildError(
+                "a file of it cannot be put in place", where=origin,
+                found=f"{member.path}: {error.strerror}",
+                todo="Leave it out with `download.ignore` in the declaration, or name a folder on a file "
+                "system that takes its name with --data" if too_long else None,
+            ) from error  # fmt: skip
         if files[path].mode == "100755":
             mode = place.stat().st_mode
             place.chmod(mode | (mode & 0o444) >> 2)
