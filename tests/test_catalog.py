@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,8 @@ LABELLED = '\n[[rules]]\nname = "other"\nkind = "labelled"\nreason = "Other."\n'
         (RECIPE + LABELLED.replace("labelled", "labeled"), "labelled"),
         (RECIPE + LABELLED + "colum = 'finding'\n", "unknown key"),
         (RECIPE.replace("1.0.0", "1.0") + LABELLED, "version"),
+        (RECIPE.replace("1.0.0", "\N{ARABIC-INDIC DIGIT ONE}.0.0") + LABELLED, "version"),
+        (RECIPE.replace('"mine"', '"../mine"', 1) + LABELLED, "name"),
     ],
 )
 def test_a_faulty_recipe_is_told(tmp_path: Path, text: str, words: str) -> None:
@@ -148,6 +151,76 @@ def test_a_faulty_recipe_is_told(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(DeclarationError) as caught:
         read_recipe(str(path))
     assert words in str(caught.value)
+
+
+def with_classes(folder: Path, *names: str) -> str:
+    path = folder / "r.toml"
+    classes = "\n".join(f"{json.dumps(name)} = {{ cohen = [{json.dumps(name)}] }}" for name in names)
+    path.write_text(RECIPE.replace('"COVID-19" = { cohen = ["COVID-19"] }', classes) + LABELLED)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", ".", "..", "../../../escaped", "a/b", "a\\b", "a|b", ".hidden", "Normal.", "Normal ", " Normal",
+        "two  spaces", "a\tb", "a\nb", "a\0b", "<b>", "a:b", "a*", "[a](b)", "`a`", "-a",
+        "\N{NO-BREAK SPACE}a", "a\N{RIGHT-TO-LEFT OVERRIDE}b", "\N{COMBINING ACUTE ACCENT}a",
+        "con", "NUL", "Com1.x", "x" * 61,
+    ],
+)  # fmt: skip
+def test_a_class_that_no_folder_may_be_called_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        read_recipe(with_classes(tmp_path, name, "Normal"))
+    assert f"labels: {name!r} " in str(caught.value)
+    assert "1 fault" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Normal", "NORMAL"), ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}")],
+)
+def test_classes_of_one_folder_are_told(tmp_path: Path, one: str, other: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        read_recipe(with_classes(tmp_path, one, other))
+    assert f"labels: {one!r} and {other!r} differ in case alone" in str(caught.value)
+
+
+def test_classes_of_any_script_are_read(tmp_path: Path) -> None:
+    names = [
+        "COVID-19", "Pneumonia (viral)", "E. coli +", "no_finding", "2nd wave", "Console", "common",
+        "Lungenentz\N{LATIN SMALL LETTER U WITH DIAERESIS}ndung",
+        "\N{CJK UNIFIED IDEOGRAPH-80BA}\N{CJK UNIFIED IDEOGRAPH-708E}",
+        "\N{DEVANAGARI LETTER NA}\N{DEVANAGARI VOWEL SIGN I}",
+    ]  # fmt: skip
+    assert read_recipe(with_classes(tmp_path, *names)).classes == names
+
+
+def test_a_review_file_that_is_no_csv_is_told_with_its_line(tmp_path: Path) -> None:
+    header, path = "source,path,mark,marks_finding,note\n", tmp_path / "r.csv"
+    path.write_text(
+        header + 'cohen,a.png,clean,no,"so\nfar"\ncohen,b.png,clean,no,"open\ncohen,c.png,clean,no,\n'
+    )
+    with pytest.raises(DeclarationError) as caught:
+        read_reviews("r.csv", tmp_path)
+    assert f"{path}: not CSV. Found: line 4: unexpected end of data. A quote" in str(caught.value)
+    path.write_text(header + 'cohen,a.png,clean,no,"so" far\n')
+    with pytest.raises(DeclarationError, match=r"not CSV\. Found: line 2: "):
+        read_reviews("r.csv", tmp_path)
+    path.write_text(header + f"cohen,a.png,clean,no,{'x' * 200_000}\n")
+    with pytest.raises(DeclarationError, match=r"not CSV\. Found: line 2: field larger than field limit"):
+        read_reviews("r.csv", tmp_path)
+    path.write_text(header + "cohen,a.png,clean,no,\ncohen,b\0.png,clean,no,\ncohen,c.png,clean,no,\0\n")
+    with pytest.raises(DeclarationError) as caught:
+        read_reviews("r.csv", tmp_path)
+    assert "line 3: holds a NUL byte\n  line 4: holds a NUL byte" in str(caught.value)
+    # A quote within a cell, and blank lines, are as they were.
+    path.write_text(header + '\ncohen,a.png,clean,no,6" wide\n\ncohen,b.png,clean,no,"6"" wide"\n')
+    assert [review.note for review in read_reviews("r.csv", tmp_path)] == ['6" wide', '6" wide']
+    links = tmp_path / "l.csv"
+    links.write_text('source_a,path_a,source_b,path_b,kind,note\ncohen,a.png,cohen,b.png,"same film,\n')
+    with pytest.raises(DeclarationError, match=r"not CSV\. Found: line 2: unexpected end of data"):
+        read_links("l.csv", tmp_path)
 
 
 def test_review_files_are_read_strictly(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +19,9 @@ from cxrbuild.catalog.source import CATALOG, Name
 from cxrbuild.errors import DeclarationError
 
 DEFAULT_RECIPE = "covid19-cxr"
+_LONGEST_CLASS = 60
+# Windows takes these for devices, with any suffix and in any case.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -71,10 +77,10 @@ class Recipe(Declaration):
     """A dataset, as ``catalog/recipes/*.toml`` or a user's own file declares it."""
 
     name: Name = Field(description="the dataset's name")
-    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = Field(
         description="the dataset's version: MAJOR.MINOR.PATCH"
     )
-    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")] | None = Field(
+    date: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = Field(
         None, description="the day of this version, YYYY-MM-DD, as its releases tell it"
     )
     title: str = Field(description="its full name")
@@ -103,7 +109,7 @@ class Recipe(Declaration):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        faults = []
+        faults = _class_faults(self.labels)
         names = [rule.name for rule in self.rules]
         faults += [f"rules: {name} stands twice" for name in sorted(set(names)) if names.count(name) > 1]
         if not any(isinstance(rule, LabelledRule) for rule in self.rules):
@@ -125,6 +131,42 @@ class Recipe(Declaration):
     def classes(self) -> list[str]:
         """The classes in the order of their numbers."""
         return list(self.labels)
+
+
+def _class_faults(names: Iterable[str]) -> list[str]:
+    """Name the classes that could not be a folder's name on every system and a cell of a Markdown table."""
+    faults = []
+    folded: dict[str, str] = {}
+    for name in names:
+        if len(name) > _LONGEST_CLASS:
+            faults.append(f"labels: {name!r} is longer than {_LONGEST_CLASS} characters")
+        elif not _is_class_name(name):
+            faults.append(
+                f"labels: {name!r} cannot name a class, for folders and tables bear its name: it begins with "
+                "a letter or digit, goes on with letters, digits, single spaces and - _ + . ( ), ends with "
+                "no dot or space, and is no word that Windows keeps for itself"
+            )
+        # Some file systems fold case, some decompose letters with accents; so do the folders' names there.
+        twin = folded.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if twin != name:
+            faults.append(
+                f"labels: {twin!r} and {name!r} differ in case alone, or not to the eye; some file systems "
+                "take them for one folder"
+            )
+    return faults
+
+
+def _is_class_name(name: str) -> bool:
+    # Letters of any script, the marks that belong to them, and decimal digits.
+    kinds = ["-" if sign in " -_+.()" else unicodedata.category(sign) for sign in name]
+    return (
+        all(kind == "-" or kind[0] in "LM" or kind == "Nd" for kind in kinds)
+        and kinds[:1] not in ([], ["-"])
+        and kinds[0][0] != "M"
+        and not name.endswith((".", " "))
+        and "  " not in name
+        and not _DEVICES.fullmatch(name)
+    )
 
 
 def recipe_names() -> list[str]:

@@ -167,19 +167,33 @@ def _review_path(name: str, beside: Path, header: list[str]) -> Path:
 
 def _rows(path: Path, header: list[str]) -> list[tuple[int, list[str]]]:
     """Return the rows below the header, each with the number of its line."""
+    rows: list[tuple[int, list[str]]] = []
+    faults: list[str] = []
+    begun = 1
     try:
         # A spreadsheet writes a byte order mark before UTF-8.
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
+            # Otherwise a quote that is never closed swallows the lines to the end without a word.
+            reader = csv.reader(stream, strict=True)
             found = next(reader, [])
-            rows = [(reader.line_num, row) for row in reader if row]
+            begun = reader.line_num + 1
+            for row in reader:
+                rows.append((reader.line_num, row))
+                faults += [f"line {begun}: holds a NUL byte"] * any("\0" in cell for cell in row)
+                begun = reader.line_num + 1
+    except csv.Error as error:
+        raise DeclarationError(
+            "not CSV", where=path, found=f"line {begun}: {error}",
+            todo="A quote that opens a cell closes it too; one within a cell is written twice",
+        ) from error  # fmt: skip
     except UnicodeDecodeError as error:
         raise DeclarationError(
             "not UTF-8 text", where=path, found=error,
             todo="Save it as CSV in UTF-8; a spreadsheet asks for the encoding, or calls it 'CSV UTF-8'",
         ) from error  # fmt: skip
     if found == header:
-        return rows
+        _refuse(path, faults)
+        return [(line, row) for line, row in rows if row]
     if found == [";".join(header)]:
         raise DeclarationError(
             "the cells of this file are parted by semicolons", where=path, expected="commas",
