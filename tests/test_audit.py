@@ -388,7 +388,7 @@ def test_probes_find_what_gives_the_class_away(tmp_path: Path) -> None:
     assert found["confounding"] == ("passed", pytest.approx(0, abs=0.05))
     assert any("tell the class from what should not tell it" in words for words in result["biases"])
     page = (build / "audit.html").read_text()
-    assert "the lungs blacked out" in page
+    assert "the middle blacked out" in page
     # The same with another number of processes.
     again = audit(build, read_recipe(str(tmp_path / "recipe.toml")), workers=1)
     assert again == result

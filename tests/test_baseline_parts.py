@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from cxrbuild.baseline.backend import load_tensorflow
-from cxrbuild.baseline.bootstrap import class_figures
 from cxrbuild.baseline.checkpoint import Checkpoint, read_checkpoint, require_space, write_checkpoint
 from cxrbuild.baseline.evaluation import (
     confusion,
@@ -26,6 +25,7 @@ from cxrbuild.baseline.gate import check_gate, require_gate
 from cxrbuild.baseline.input import Images, read_images
 from cxrbuild.baseline.model import build_model, load_model, save_model
 from cxrbuild.baseline.training import Trainer
+from cxrbuild.bootstrap import class_figures
 from cxrbuild.catalog import read_recipe
 from cxrbuild.catalog.baseline import Augmentation, Baseline, Block, Dense, Gate, Network
 from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError

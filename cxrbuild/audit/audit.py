@@ -163,7 +163,10 @@ def _named(named: list[dict[str, Any]], most: int = 8) -> str:
         elif "fact" in entry:
             lines.append(f"{entry['fact']} tells {entry['share']:.0%} of {entry['of']}")
         elif "auc" in entry:
-            lines.append(f"{entry['class']}: AUC {entry['auc']:.3f}, recall {entry['recall']:.0%}")
+            interval = f"{entry['auc_low']:.2f} to {entry['auc_high']:.2f}"
+            lines.append(
+                f"{entry['class']}: AUC {entry['auc']:.3f} ({interval}), recall {entry['recall']:.0%}"
+            )
         else:
             lines.append(", ".join(str(value) for value in entry.values()))
     if len(named) > most:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from cxrbuild.audit.check import Finding, Subject
 from cxrbuild.audit.patches import FRAME, Film
+from cxrbuild.bootstrap import class_figures
 
 _FOLDS, _TREES = 5, 200
 # Of a class with fewer patients nothing can be said that another draw would not change.
 _LEAST_PATIENTS = 20
 _SUREST = 4
+_RESAMPLES = 500
 
 Numbers = NDArray[np.float32]
 
@@ -46,7 +48,7 @@ def _thumbnail(film: Film) -> Numbers:
 
 
 PROBES = {
-    "probe_border": Probe("the border alone, an eighth of each side, the lungs blacked out", _border),
+    "probe_border": Probe("the border alone, an eighth of each side, the middle blacked out", _border),
     "probe_encoder": Probe("size, aspect and the encoder's traces alone", lambda film: film.encoder),
     "probe_histogram": Probe("the histogram alone", lambda film: film.histogram),
     "probe_thumbnail": Probe("a thumbnail of 16 x 16 pixels", _thumbnail),
@@ -57,7 +59,8 @@ def check_probe(name: str) -> Callable[[Subject], Finding]:
     """Return the check that trains a probe and says how well it tells the class.
 
     The value is the area under the ROC curve, one class against the rest, mean of the classes: 0.5 is
-    guessing. Each film is judged by trees that saw no film of its patient (five folds).
+    guessing. Each film is judged by trees that saw no film of its patient (five folds). Each class' own area
+    has a 95 % interval, patients drawn anew; the trees are not trained anew, so that it is a little narrow.
     """
 
     def check(subject: Subject) -> Finding:
@@ -67,8 +70,6 @@ def check_probe(name: str) -> Callable[[Subject], Finding]:
 
 
 def _run(probe: Probe, subject: Subject) -> Finding:
-    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-
     rows = subject.rows
     patients = rows.groupby("label")["group"].nunique()
     classes = [word for word in subject.recipe.classes if word in patients.index]
@@ -80,22 +81,24 @@ def _run(probe: Probe, subject: Subject) -> Finding:
     truth = rows["label"].map(classes.index).to_numpy(np.int64)
     seen = np.stack([probe.see(film) for film in subject.films])
     sure = cross_validated(seen, truth, rows["group"].tolist(), subject.workers)
-    areas = [float(roc_auc_score(truth == n, sure[:, n])) for n in range(len(classes))]
-    called = sure.argmax(1)
+    figures = class_figures(truth, sure, rows["group"].tolist(), resamples=_RESAMPLES)
     names = rows["image_id"].to_numpy()
     named: list[dict[str, Any]] = [
         {
             "class": word,
-            "auc": round(areas[n], 4),
-            "recall": round(float((called[truth == n] == n).mean()), 4),
+            "auc": round(figures[n]["auc"]["value"], 4),
+            "auc_low": round(figures[n]["auc"]["low"], 4),
+            "auc_high": round(figures[n]["auc"]["high"], 4),
+            "recall": round(figures[n]["recall"]["value"], 4),
             "surest": _surest(names[truth == n], sure[truth == n, n]),
         }
         for n, word in enumerate(classes)
     ]
-    value = round(sum(areas) / len(areas), 4)
-    balanced = balanced_accuracy_score(truth, called)
-    words = f"AUC {value:.3f}; mean recall {balanced:.0%}, by guessing {1 / len(classes):.0%}"
-    return Finding(value, words, named)
+    value, recall = (
+        sum(figure[name]["value"] for figure in figures) / len(classes) for name in ("auc", "recall")
+    )
+    words = f"AUC {value:.3f}; mean recall {recall:.0%}, by guessing {1 / len(classes):.0%}"
+    return Finding(round(value, 4), words, named)
 
 
 def cross_validated(

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from cxrbuild.baseline import figures
 from cxrbuild.baseline.backend import load_tensorflow
-from cxrbuild.baseline.bootstrap import class_figures
 from cxrbuild.baseline.checkpoint import explaining_full_disk
 from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.evaluation import (
@@ -37,6 +36,7 @@ from cxrbuild.baseline.model import load_model
 from cxrbuild.baseline.report import write_report
 from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, note_films
 from cxrbuild.baseline.training import MODEL, train
+from cxrbuild.bootstrap import class_figures
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.errors import CxrbuildError

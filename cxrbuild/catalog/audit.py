@@ -33,7 +33,7 @@ CHECKS = {
     "identity": Check("No two patients have ids that differ in their ending alone.", None),
     "unknown_patients": Check("Every image's patient is known.", None),
     "confounding": Check("No single fact of the file or the patient tells much of the class (share).", 0.2),
-    "probe_border": Check("The border, the lungs blacked out, does not tell the class (AUC).", 0.7),
+    "probe_border": Check("The border, the middle blacked out, does not tell the class (AUC).", 0.7),
     "probe_encoder": Check("Size and the encoder's traces do not tell the class (AUC).", 0.7),
     "probe_histogram": Check("The histogram does not tell the class (AUC).", 0.7),
     "probe_thumbnail": Check("A thumbnail of 16 x 16 pixels does not tell the class (AUC).", 0.7),

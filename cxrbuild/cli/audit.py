@@ -65,11 +65,19 @@ def audit(
 
 def report_audit(output: Output, build: Path, result: Mapping[str, Any]) -> None:
     """Tell what came of an audit."""
+    from cxrbuild.report.page import say_statuses
+
     rows: list[list[object]] = []
     for check in result["checks"]:
-        first, *more = textwrap.wrap(check["words"], _WORDS)
+        allowed = (
+            f" (up to {check['limit']:g} allowed)" if check["status"] == "passed" and check["value"] else ""
+        )
+        first, *more = textwrap.wrap(check["words"] + allowed, _WORDS)
         rows.append([check["id"], check["status"], first])
         rows.extend(["", "", line] for line in more)
     output.table(["check", "status", "found"], rows)
+    output.say("")
+    for sentence in say_statuses(check["status"] for check in result["checks"]):
+        output.say(sentence)
     output.say(f"\nThe films are shown in {build / 'audit.html'}.")
     output.result({"build": str(build)} | dict(result))
