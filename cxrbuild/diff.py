@@ -164,8 +164,14 @@ def read_edition(name: str) -> Edition:
     if len(twice):
         raise CxrbuildError("an image stands here twice", where=file, found=twice.iloc[0])
     build = file.with_name("build.json")
-    document = read_json(build) if build.is_file() else {}
-    classes = list(document["recipe"]["labels"]) if "recipe" in document else None
+    document = read_json(build) if build.is_file() else None
+    if document is not None and not _is_build(document):
+        raise CxrbuildError(
+            "not the build.json of a build or release", where=build, expected="recipe with labels",
+            todo="Name the manifest.parquet alone, away from this file, or make build or release again",
+        )  # fmt: skip
+    document = document or {}
+    classes = list(document["recipe"]["labels"]) if document else None
     return Edition(
         name,
         manifest,
@@ -174,6 +180,12 @@ def read_edition(name: str) -> Edition:
         missing=document.get("missing", {}),
         unpinned=document.get("unpinned", ()),
     )
+
+
+def _is_build(document: Any) -> bool:
+    recipe = document.get("recipe") if isinstance(document, dict) else None
+    labels = recipe.get("labels") if isinstance(recipe, dict) else None
+    return isinstance(labels, dict) and isinstance(document.get("missing", {}), dict)
 
 
 def compare(old: Edition, new: Edition) -> Diff:

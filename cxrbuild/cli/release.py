@@ -44,14 +44,11 @@ def release(
     VERSION is MAJOR.MINOR.PATCH; a step too small for what changed since the release before is refused. The
     date is SOURCE_DATE_EPOCH's, else the recipe's: the same build and version give the same bytes.
     """
-    from cxrbuild.files import read_json
+    from cxrbuild.release import default_folder
     from cxrbuild.release import release as make_release
 
     output = Output(quiet=quiet, as_json=as_json)
-    if out is None:
-        seal = build / "build.json"
-        name = read_json(seal)["dataset"]["name"] if seal.is_file() else build.name
-        out = Path("release") / f"{name}-{version}{'-private' if policy == 'private' else ''}"
+    out = out or default_folder(build, version, policy)
     document, written = make_release(
         build, version, out, policy=policy, previous=previous, progress=output.progress
     )

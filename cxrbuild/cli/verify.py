@@ -39,3 +39,8 @@ def verify(folder: Path, manifest: str | None, quiet: bool, as_json: bool) -> No
         output.say(f"Incomplete: {verified.missing:,} films could not be had. It cannot be published.")
     if verified.unpinned:
         output.say(f"Unpinned: {', '.join(verified.unpinned)}. It cannot be published.")
+    if verified.packed_by:
+        output.say(
+            f"Packed by cxrbuild {verified.packed_by}: the card's tables and Croissant's files, "
+            "licences and counts were compared with the data; that version alone compares every word of both."
+        )

@@ -1,5 +1,5 @@
 """Pack a build as a versioned directory that others can load, check, cite and rebuild."""
 
-from cxrbuild.release.pack import release
+from cxrbuild.release.pack import default_folder, release
 
-__all__ = ["release"]
+__all__ = ["default_folder", "release"]

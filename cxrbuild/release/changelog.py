@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.diff import (
@@ -25,7 +26,9 @@ _TITLE = "# Changelog\n"
 _MOST = 20
 
 
-def find_previous(name: str, version: str, policy: Policy, out: Path) -> Path | str | None:
+def find_previous(
+    name: str, version: str, policy: Policy, out: Path, *, back: bool = False
+) -> Path | str | None:
     """Return the version before: the newest older release beside ``out``, or a newer published manifest.
 
     Parameters
@@ -34,11 +37,20 @@ def find_previous(name: str, version: str, policy: Policy, out: Path) -> Path | 
         The dataset, the version to come, and the policy that it is packed with.
     out
         The folder that it will be in.
+    back
+        Whether it may be older than the newest one.
 
     Returns
     -------
     Path or str or None
         The folder of a release, a published name, or nothing where this is the first.
+
+    Raises
+    ------
+    CheckError
+        A newer version is there already.
+    CxrbuildError
+        The ``build.json`` of a release beside ``out`` cannot be read.
     """
     found: dict[tuple[int, int, int], Path | str] = {}
     published = published_manifest(name).parent
@@ -46,9 +58,16 @@ def find_previous(name: str, version: str, policy: Policy, out: Path) -> Path | 
         found[parse_version(folder.name)] = f"{name}/{folder.name}"
     for folder in sorted(out.parent.glob(f"{name}-*")) if out.parent.is_dir() else []:
         if folder != out and (folder / "SHA256SUMS").is_file():
-            document = read_json(folder / "build.json")
+            document = _read(folder)
             if (document["dataset"]["name"], document["policy"]) == (name, policy):
                 found[parse_version(document["dataset"]["version"])] = folder
+    newest = max(found, default=parse_version(version))
+    if newest > parse_version(version) and not back:
+        raise CheckError(
+            f"version {version} is lower than the newest one that is there", where=str(found[newest]),
+            expected=f"{'.'.join(str(n) for n in newest)} or later", found=version,
+            todo="Name a later version; or, to mend an older line, the release before it with --previous",
+        )  # fmt: skip
     older = [known for known in found if known < parse_version(version)]
     return found[max(older)] if older else None
 
@@ -119,7 +138,24 @@ def _version(previous: Path | str | None) -> str:
         return previous.rsplit("/", 1)[-1]
     if not (previous / "build.json").is_file():
         raise CxrbuildError("not a release", where=previous, expected="a folder with build.json")
-    return str(read_json(previous / "build.json")["dataset"]["version"])
+    return str(_read(previous)["dataset"]["version"])
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Return the ``build.json`` of a release of any version of cxrbuild, or of a build."""
+    path = folder / "build.json"
+    document: dict[str, Any] = {"policy": None}  # a build has none
+    if path.is_file() and isinstance(found := read_json(path), dict):
+        document |= found
+    dataset = document.get("dataset")
+    if not (isinstance(dataset, dict) and isinstance(dataset.get("version"), str) and "name" in dataset):
+        raise CxrbuildError(
+            "this is not the build.json of a release",
+            where=path,
+            expected="dataset with name and version",
+            todo="Move this folder away, or name the release before with --previous",
+        )
+    return document
 
 
 def _lines(found: Diff) -> str:

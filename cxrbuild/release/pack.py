@@ -9,31 +9,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild import __version__
 from cxrbuild.contents import Contents
 from cxrbuild.diff import Edition, parse_version
+from cxrbuild.documents import audited_contents, croissant, texts
 from cxrbuild.errors import CheckError, CxrbuildError, name_some
 from cxrbuild.files import files_under, locked, read_json, sha256_of, write_bytes, write_json
 from cxrbuild.policy import Policy, withheld
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records, write_records
-from cxrbuild.release.attribution import write_attribution, write_citation, write_film_list
-from cxrbuild.release.card import write_card
 from cxrbuild.release.changelog import changelog, check_version, find_previous
-from cxrbuild.release.croissant import write_croissant
-from cxrbuild.release.doubts import say_doubts
 from cxrbuild.report import write_report
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.verify import refuse_faults, verify
+from cxrbuild.verify.document import is_release, read_document
 from cxrbuild.verify.fault import Fault
+from cxrbuild.verify.outcomes import OUTCOMES, claims
 from cxrbuild.verify.sums import SUMS, check_files, read_sums
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_NOT_AUDITED = (
-    "This build was not audited: nobody looked for films that stand in it twice, under two classes or in two "
-    "parts, nor for what beside the lungs tells the class."
-)
 
 
 def release(
@@ -80,19 +75,16 @@ def release(
     """
     parse_version(version)
     document = _read_build(build)
+    _require_tables(build, document)
     name = document["dataset"]["name"]
     if "tfrecord" in document["formats"]:
         require_tensorflow("packing TFRecord")
     records = _with_withheld(read_records(build / "ledger.parquet"), policy)
     outcomes = _read_outcomes(build, document)
     audit = outcomes["audit"][1] if "audit" in outcomes else None
-    contents = Contents(
-        _document(document, version, policy, records),
-        records,
-        measured=audit.get("biases", []) if audit else (),
-        doubts=say_doubts(audit, _labels(records)) if audit else [_NOT_AUDITED],
-    )
-    before = previous or find_previous(name, version, policy, out)
+    contents = audited_contents(_document(document, version, policy, records), records, audit)
+    # A release that is there is not a step back, whatever came after it.
+    before = previous or find_previous(name, version, policy, out, back=(out / SUMS).is_file())
     new = Edition(
         str(build),
         contents.kept,
@@ -112,11 +104,23 @@ def release(
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
             words = changelog(version, contents.document["date"], contents.notices, before, found)
-            _write(build, staging, contents, outcomes, words, progress)
+            packed = _write(build, staging, contents, outcomes, words, progress)
             refuse_faults(verify(staging, progress=progress), build)
-            return contents.document, _put(staging, out)
+            return packed, _put(staging, out)
         finally:
             shutil.rmtree(workshop)
+
+
+def default_folder(build: Path, version: str, policy: Policy) -> Path:
+    """Return where a release goes unless a folder is named: ``release/NAME-VERSION``, ``-private`` if it is.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no build.
+    """
+    name = _read_build(build)["dataset"]["name"]
+    return Path("release") / f"{name}-{version}{'-private' if policy == 'private' else ''}"
 
 
 def _read_build(build: Path) -> dict[str, Any]:
@@ -126,15 +130,20 @@ def _read_build(build: Path) -> dict[str, Any]:
             "no finished build", where=build, expected="a folder with build.json",
             todo="Run `cxrbuild curate`, or name the build with --build",
         )  # fmt: skip
-    document: dict[str, Any] = read_json(path)
-    if "policy" in document:
+    if is_release(build):
         raise CxrbuildError("this is a release, no build", where=build, todo="Name the build it was made of")
-    if not isinstance(document, dict) or "declared_sources" not in document:
+    faults: list[Fault] = []
+    document = read_document(build, faults, released=False)
+    if document is None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
         raise CxrbuildError(
-            "the build is of an older cxrbuild",
-            where=path,
-            todo="Run `cxrbuild curate` again, in a new folder",
-        )
+            f"this is not the build.json of a finished build\n{lines}", where=path,
+            todo="Run `cxrbuild curate` again, in a new folder if the build is of an older cxrbuild",
+        )  # fmt: skip
+    return document
+
+
+def _require_tables(build: Path, document: dict[str, Any]) -> None:
     for name in ("ledger.parquet", "manifest.parquet"):
         wanted = document["files"][name]["sha256"]
         if not (build / name).is_file() or (digest := sha256_of(build / name)) != wanted:
@@ -142,7 +151,6 @@ def _read_build(build: Path) -> dict[str, Any]:
                 "the file is not as it was built", where=build / name, expected=f"SHA-256 {wanted}",
                 found=digest if (build / name).is_file() else "no file", todo="Run `cxrbuild curate` again",
             )  # fmt: skip
-    return document
 
 
 def _require_images(build: Path, embedded: pd.DataFrame) -> None:
@@ -174,6 +182,11 @@ def _document(build: dict[str, Any], version: str, policy: Policy, records: pd.D
         "policy": policy,
         "date": _date(build["recipe"].get("date")),
         "withheld": {str(reason): int(n) for reason, n in reasons.items()},
+        "packed": {
+            "cxrbuild": __version__,
+            # Of the build, whose `withheld` is blank: audit and baseline name it.
+            "manifest_sha256": build["files"]["manifest.parquet"]["sha256"],
+        },
     }
 
 
@@ -204,10 +217,6 @@ def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     return ledger
 
 
-def _labels(records: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(records["image_id"], records["label"], strict=True))
-
-
 def _write(
     build: Path,
     root: Path,
@@ -215,36 +224,36 @@ def _write(
     outcomes: Mapping[str, tuple[Path, Any]],
     words: str,
     progress: Progress,
-) -> None:
-    """Write every file of the release, ``SHA256SUMS`` last."""
+) -> dict[str, Any]:
+    """Write every file of the release, ``SHA256SUMS`` last; return its ``build.json``."""
     write_records(root / "ledger.parquet", contents.records)
     write_records(root / "manifest.parquet", contents.kept)
     shards = _write_shards(build, root, contents, progress)
+    write_bytes(root / "CHANGELOG.md", words.encode())
     for name, (path, _) in outcomes.items():
         write_bytes(root / f"{name}.json", path.read_bytes())
-    tfds = next((root / "tfds").glob("*/*/"), None) if (root / "tfds").is_dir() else None
-    write_attribution(root / "ATTRIBUTION.csv", contents)
-    write_film_list(root / "films.csv", contents)
-    write_citation(root / "CITATION.cff", contents)
-    write_bytes(root / "CHANGELOG.md", words.encode())
-    write_json(root / "build.json", contents.document)
-    parquet = [path for path in shards if path.suffix == ".parquet"]
-    write_card(
-        root / "README.md",
-        contents,
-        splits=_splits(parquet),
-        download_size=sum(path.stat().st_size for path in parquet),
-        tfds=tfds.relative_to(root).as_posix() if tfds else None,
-        audit="audit" in outcomes,
-        baseline="baseline" in outcomes,
-    )
-    tables = [root / name for name in ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "films.csv")]
-    write_croissant(root / "croissant.json", contents, [*sorted(shards), *tables])
     told = {name: outcome for name, (_, outcome) in outcomes.items()}
     write_report(root / "report.html", contents, build, told)
-    files = sorted(Path(entry.path).relative_to(root).as_posix() for entry in files_under(root))
-    sums = "".join(f"{sha256_of(root / name)}  {name}\n" for name in files)
+    # What does not follow from the data stands with its hash: the rest is made again and compared.
+    others = ["CHANGELOG.md", "report.html", *(f"{name}.json" for name in outcomes)]
+    packed = contents.document["packed"] | {"files": {name: sha256_of(root / name) for name in others}}
+    document = contents.document | {"packed": packed}
+    write_json(root / "build.json", document)
+    for name, text in texts(
+        root, contents, _splits([path for path in shards if path.suffix == ".parquet"]), outcomes
+    ).items():
+        write_bytes(root / name, text.encode())
+    hashes = _hashes(root)
+    write_json(root / "croissant.json", croissant(root, contents, hashes))
+    hashes["croissant.json"] = sha256_of(root / "croissant.json")
+    sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
     write_bytes(root / SUMS, sums.encode())
+    return document
+
+
+def _hashes(root: Path) -> dict[str, str]:
+    names = (Path(entry.path).relative_to(root).as_posix() for entry in files_under(root))
+    return {name: sha256_of(root / name) for name in names}
 
 
 def _write_shards(build: Path, root: Path, contents: Contents, progress: Progress) -> list[Path]:
@@ -268,21 +277,21 @@ def _read_outcomes(build: Path, document: dict[str, Any]) -> dict[str, tuple[Pat
         The outcome is another build's or recipe's, or does not say whose it is.
     """
     outcomes = {}
-    for name, path in (("audit", build / "audit.json"), ("baseline", build / "baseline" / "metrics.json")):
+    for name, place in OUTCOMES.items():
+        path = build / place
         if not path.is_file():
             continue
         outcome = read_json(path)
         manifest = document["files"]["manifest.parquet"]["sha256"]
-        of = outcome.get("dataset", {})
-        if of.get("manifest_sha256") != manifest:
+        of, names = claims(outcome)
+        if of != manifest:
             raise CxrbuildError(
                 f"this {name} is of another build", where=path,
                 expected=f"one of the manifest with SHA-256 {manifest}",
-                found=of.get("manifest_sha256", "none"),
+                found=of or "none",
                 todo="Run it again on this build, or move the file away",
             )  # fmt: skip
         # What a baseline is held against is its recipe's, which need not be the build's.
-        names = {of.get("name"), outcome.get("recipe", {}).get("name")} - {None}
         if names != {document["dataset"]["name"]}:
             raise CxrbuildError(
                 f"this {name} is by another recipe", where=path, expected=document["dataset"]["name"],

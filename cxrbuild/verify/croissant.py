@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.contents import Contents
+from cxrbuild.documents.croissant import CONFORMS_TO, licenses
 from cxrbuild.verify.fault import Fault
 
 CROISSANT = "croissant.json"
@@ -19,18 +21,19 @@ CROISSANT = "croissant.json"
 REQUIRED = (
     "@context", "@type", "conformsTo", "name", "description", "license", "url", "creator", "datePublished",
 )  # fmt: skip
-_CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 
 
-def check_croissant(folder: Path, contents: Contents, hashes: Mapping[str, str], faults: list[Fault]) -> None:
-    """Check ``croissant.json``.
+def check_croissant(
+    folder: Path, contents: Contents | None, hashes: Mapping[str, str], faults: list[Fault]
+) -> None:
+    """Check ``croissant.json``, as any version of cxrbuild writes it.
 
     Parameters
     ----------
     folder
         The release.
     contents
-        What its tables say it holds.
+        What its tables say it holds; ``None`` where they cannot be read.
     hashes
         The SHA-256 that each file has.
     faults
@@ -42,9 +45,10 @@ def check_croissant(folder: Path, contents: Contents, hashes: Mapping[str, str],
         return
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        _check_fields(document, contents, faults)
+        if contents is not None:
+            _check_fields(document, contents, faults)
+            _check_record_sets(folder, document, contents, faults)
         _check_files(folder, document, hashes, faults)
-        _check_record_sets(folder, document, contents, faults)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         faults.append(Fault(CROISSANT, None, f"is not Croissant: {error!r}"))
 
@@ -52,11 +56,18 @@ def check_croissant(folder: Path, contents: Contents, hashes: Mapping[str, str],
 def _check_fields(document: dict[str, Any], contents: Contents, faults: list[Fault]) -> None:
     faults += [Fault(CROISSANT, key, "is required") for key in REQUIRED if not document.get(key)]
     due = {
-        "conformsTo": _CONFORMS_TO,
+        "conformsTo": CONFORMS_TO,
         "name": contents.name,
         "version": contents.version,
         "datePublished": contents.document["date"],
+        "license": licenses(contents),
     }
+    missing = str(document.get("rai:dataCollectionMissingData"))
+    faults += [
+        Fault(CROISSANT, "rai:dataCollectionMissingData", f"does not say {reason}: {n:,}, and should")
+        for reason, n in contents.count_withheld().items()
+        if not re.search(rf"\b{re.escape(reason)}: {n:,}(?![\d,])", missing)
+    ]
     faults += [
         Fault(CROISSANT, "description", f"does not say {title}, and should")
         for title in contents.notices

@@ -56,10 +56,27 @@ class _Build(BaseModel):
     sources: dict[str, dict[str, Any]]
 
 
+class _File(BaseModel):
+    sha256: str
+
+
+class _Finished(_Build):
+    files: dict[str, _File]
+    formats: list[str]
+
+
+class _Packed(BaseModel):
+    cxrbuild: str
+    manifest_sha256: str
+    files: dict[str, str]
+
+
 class _Release(_Build):
     policy: Literal["public", "private"]
     date: str
     withheld: dict[str, int]
+    # A release of an older cxrbuild has none.
+    packed: _Packed | None = None
 
 
 def is_release(folder: Path) -> bool:
@@ -79,7 +96,7 @@ def read_document(folder: Path, faults: list[Fault], *, released: bool) -> dict[
         return None
     try:
         document: dict[str, Any] = read_json(folder / NAME)
-        (_Release if released else _Build).model_validate(document)
+        (_Release if released else _Finished).model_validate(document)
         Recipe.model_validate(document["recipe"] | {"folder": folder})
     except CxrbuildError as error:
         faults.append(Fault(NAME, None, f"cannot be read: {error.found}"))
@@ -88,5 +105,9 @@ def read_document(folder: Path, faults: list[Fault], *, released: bool) -> dict[
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"])
             faults.append(Fault(NAME, key or None, fault["msg"]))
+        return None
+    tables = [] if released else ["ledger.parquet", "manifest.parquet"]
+    if lacking := [name for name in tables if name not in document["files"]]:
+        faults += [Fault(NAME, f"files.{name}", "is missing") for name in lacking]
         return None
     return document

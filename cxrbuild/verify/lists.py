@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def check_lists(folder: Path, contents: Contents, faults: list[Fault]) -> None:
+def check_lists(folder: Path, manifest: pd.DataFrame, faults: list[Fault]) -> None:
     """Check ``ATTRIBUTION.csv`` and ``films.csv``, row by row."""
-    kept = contents.kept.drop_duplicates("image_id").set_index("image_id")
+    kept = manifest.drop_duplicates("image_id").set_index("image_id")
     embedded = kept["withheld"].isna().map({True: "yes", False: "no"})
     _check_list(folder, "ATTRIBUTION.csv", kept.assign(embedded=embedded)[["license", "embedded"]], faults)
     films = kept.assign(finding=kept["label"], filename=kept["jpeg_path"])

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.contents import Contents
+from cxrbuild.documents import audited_contents
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.progress import Progress, silent
+from cxrbuild.verify.again import check_again, made_by_this_version
 from cxrbuild.verify.card import check_card
 from cxrbuild.verify.croissant import check_croissant
 from cxrbuild.verify.document import is_release, read_document
 from cxrbuild.verify.fault import Fault
 from cxrbuild.verify.images import check_images
 from cxrbuild.verify.lists import check_citation, check_lists
-from cxrbuild.verify.shards import check_parquet, check_tfrecord
+from cxrbuild.verify.outcomes import check_packed, read_outcomes
+from cxrbuild.verify.shards import check_parquet, check_tfrecord, classes_of_shards
 from cxrbuild.verify.sums import SUMS, check_files, read_sums
 from cxrbuild.verify.tables import check_release, check_tables, read_table
 
@@ -47,6 +50,8 @@ class Verified:
         How many images belong to the dataset and could not be had: no fault either.
     faults
         All that is wrong.
+    packed_by
+        The other version of cxrbuild that packed a release: only that one compares every word of its card.
     """
 
     kind: Literal["release", "build", "images"]
@@ -56,6 +61,7 @@ class Verified:
     unpinned: list[str]
     faults: list[Fault]
     missing: int = 0
+    packed_by: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return all of it for JSON."""
@@ -144,29 +150,66 @@ def _verify_packed(folder: Path, progress: Progress) -> Verified:
         sums = {name: entry["sha256"] for name, entry in (document or {}).get("files", {}).items()}
     hashes = check_files(folder, sums, progress, faults, only_these=released)
     ledger, manifest = (read_table(folder, name, faults) for name in ("ledger.parquet", "manifest.parquet"))
+    splits: dict[str, dict[str, int]] = {}
+    if manifest is not None:
+        classes = list(document["recipe"]["labels"]) if document else classes_of_shards(folder)
+        if ledger is not None:
+            check_tables(document, ledger, manifest, classes, faults)
+        if not released:
+            check_images(folder / "images", folder, manifest, progress, faults)
+        splits = _check_shards(folder, manifest, classes, progress, faults)
+        if released and document is not None:
+            check_release(document, manifest, faults)
+            check_packed(folder, document, manifest, hashes, faults)
+    if released and document is not None and ledger is not None:
+        _check_documents(folder, document, ledger, splits, hashes, faults)
+    elif released:
+        check_croissant(folder, None, hashes, faults)
+        if manifest is not None:
+            check_lists(folder, manifest, faults)
+    kind: Literal["release", "build"] = "release" if released else "build"
     images = 0 if manifest is None else len(manifest)
-    if document is None or ledger is None or manifest is None:
-        return Verified("release" if released else "build", folder.name, len(hashes), images, [], faults)
-    contents = Contents(document, ledger)
-    check_tables(document, ledger, manifest, faults)
-    if not released:
-        check_images(folder / "images", folder, manifest, progress, faults)
-    splits = _check_shards(folder, manifest, contents.recipe.classes, progress, faults)
-    if released:
-        check_release(document, manifest, faults)
-        check_card(folder, contents, splits, faults)
-        check_lists(folder, contents, faults)
-        check_citation(folder, contents, faults)
-        check_croissant(folder, contents, hashes, faults)
+    if document is None:
+        return Verified(kind, folder.name, len(hashes), images, [], faults)
     return Verified(
-        kind="release" if released else "build",
-        name=f"{contents.name} {contents.version}",
+        kind=kind,
+        name=f"{document['dataset']['name']} {document['dataset']['version']}",
         files=len(hashes),
         images=images,
         unpinned=document["unpinned"],
         faults=faults,
         missing=len(document["missing"]),
+        packed_by=None if not released or made_by_this_version(document) else _packed_by(document),
     )
+
+
+def _packed_by(document: dict[str, Any]) -> str:
+    return str((document.get("packed") or document)["cxrbuild"])
+
+
+def _check_documents(
+    folder: Path,
+    document: dict[str, Any],
+    ledger: pd.DataFrame,
+    splits: dict[str, dict[str, int]],
+    hashes: dict[str, str],
+    faults: list[Fault],
+) -> None:
+    """Check what a release says of its data: every word of this version, else what any version says."""
+    outcomes = read_outcomes(folder, document, faults)
+    if outcomes is not None and made_by_this_version(document):
+        try:
+            contents = audited_contents(document, ledger, outcomes.get("audit"))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            faults.append(Fault("audit.json", None, f"is not as `cxrbuild audit` writes it: {error!r}"))
+        else:
+            check_again(folder, contents, splits, outcomes, hashes, faults)
+            return
+    contents = Contents(document, ledger)
+    check_card(folder, contents, splits, faults)
+    check_lists(folder, contents.kept, faults)
+    check_citation(folder, contents, faults)
+    check_croissant(folder, contents, hashes, faults)
 
 
 def _check_shards(

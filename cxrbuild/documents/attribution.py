@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
-from cxrbuild.files import write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +14,8 @@ if TYPE_CHECKING:
 _CHANGES = {"copied": "none", "encoded": "converted to an 8-bit grey JPEG"}
 
 
-def write_attribution(path: Path, contents: Contents) -> None:
-    """Write ``ATTRIBUTION.csv``: for each image its licence, author or DOI, and what was changed."""
+def attribution(contents: Contents) -> str:
+    """Return ``ATTRIBUTION.csv``: for each image its licence, author or DOI, and what was changed."""
     kept = contents.kept
     titles = {name: licence.title for name, licence in read_licenses().items()}
     table = kept[["image_id", "source", "source_path", "license"]].assign(
@@ -27,15 +25,15 @@ def write_attribution(path: Path, contents: Contents) -> None:
         changes=kept["conversion"].map(_CHANGES),
         embedded=kept["withheld"].isna().map({True: "yes", False: "no"}),
     )
-    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _homepages(contents: Contents, kept: pd.DataFrame) -> pd.Series:
     return kept["source"].map({name: source["homepage"] for name, source in contents.sources.items()})
 
 
-def write_citation(path: Path, contents: Contents) -> None:
-    """Write ``CITATION.cff``: https://github.com/citation-file-format/citation-file-format, 1.2.0."""
+def citation(contents: Contents) -> str:
+    """Return ``CITATION.cff``: https://github.com/citation-file-format/citation-file-format, 1.2.0."""
     import yaml
 
     recipe = contents.recipe
@@ -54,8 +52,7 @@ def write_citation(path: Path, contents: Contents) -> None:
         document["keywords"] = recipe.datasheet.keywords
     if recipe.datasheet.homepage:
         document["url"] = recipe.datasheet.homepage
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
-    write_bytes(path, text.encode())
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000))
 
 
 def _reference(words: str) -> dict[str, Any]:
@@ -66,8 +63,8 @@ def _reference(words: str) -> dict[str, Any]:
     return {"type": "generic", "authors": [{"name": authors}], "title": title}
 
 
-def write_film_list(path: Path, contents: Contents) -> None:
-    """Write ``films.csv`` with the columns that torchxrayvision's ``COVID19_Dataset`` reads.
+def film_list(contents: Contents) -> str:
+    """Return ``films.csv`` with the columns that torchxrayvision's ``COVID19_Dataset`` reads.
 
     ``filename`` starts from a build's folder, where ``curate`` puts all films, withheld ones among them.
     https://github.com/mlmed/torchxrayvision/blob/main/torchxrayvision/datasets.py
@@ -83,4 +80,4 @@ def write_film_list(path: Path, contents: Contents) -> None:
         modality=kept["modality"],
         filename=kept["jpeg_path"],
     )
-    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
+    return table.to_csv(index=False, lineterminator="\n")

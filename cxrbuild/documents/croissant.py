@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.contents import Contents
-from cxrbuild.files import sha256_of, write_json
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 
@@ -58,32 +57,34 @@ _CONTEXT = {
 }
 _TYPES = {"text": "sc:Text", "integer": "sc:Integer", "number": "sc:Float", "boolean": "sc:Boolean"}
 _FORMATS = {".parquet": "application/x-parquet", ".csv": "text/csv", ".json": "application/json"}
+# The files that it names beside the shards, in this order.
+_TABLES = ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "films.csv")
 
 
-def write_croissant(path: Path, contents: Contents, files: Sequence[Path]) -> None:
-    """Write ``croissant.json``.
+def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Return ``croissant.json``.
 
     Parameters
     ----------
-    path
-        The file, in the release's folder.
+    folder
+        The release.
     contents
-        What the release holds.
-    files
-        The files to name, with their SHA-256.
+        What it holds.
+    hashes
+        The SHA-256 of its files by their names; shards and tables among them are named.
     """
     recipe, sheet = contents.recipe, contents.recipe.datasheet
-    root = path.parent
-    parts = [part for part in contents.parts if any((root / "data").glob(f"{part}-*.parquet"))]
-    licenses = sorted(set(contents.embedded["license"]))
-    document = {
+    shards = sorted(name for name in hashes if name.startswith(("data/", "tfds/")))
+    files = [*shards, *(name for name in _TABLES if name in hashes)]
+    parts = [part for part in contents.parts if any(name.startswith(f"data/{part}-") for name in shards)]
+    return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": contents.name,
         "description": contents.description,
         "version": contents.version,
-        "license": [_license(name) for name in licenses] or ["NOASSERTION"],
+        "license": licenses(contents),
         "url": sheet.homepage or f"urn:dataset:{contents.name}:{contents.version}",
         "creator": {"@type": "sc:Organization", "name": sheet.creator},
         "datePublished": contents.document["date"],
@@ -91,14 +92,19 @@ def write_croissant(path: Path, contents: Contents, files: Sequence[Path]) -> No
         "keywords": sheet.keywords or [contents.name],
         "isLiveDataset": False,
         **_responsible(contents),
-        "distribution": [*(_file(root, file) for file in files), *_file_sets(parts)],
+        "distribution": [*(_file(folder, name, hashes[name]) for name in files), *_file_sets(parts)],
         "recordSet": [
             *_enumerations(recipe.classes, parts),
             *([_images(parts)] if parts else []),
             _manifest(),
         ],
     }
-    write_json(path, document)
+
+
+def licenses(contents: Contents) -> list[str]:
+    """Return the licences of the pixels that are here, by address or ``LicenseRef``."""
+    names = sorted(set(contents.embedded["license"]))
+    return [_license(name) for name in names] or ["NOASSERTION"]
 
 
 def _license(name: str) -> str:
@@ -136,16 +142,15 @@ def _responsible(contents: Contents) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value}
 
 
-def _file(root: Path, file: Path) -> dict[str, Any]:
-    name = file.relative_to(root).as_posix()
+def _file(folder: Path, name: str, digest: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
         "@id": name,
         "name": name,
         "contentUrl": name,
-        "contentSize": f"{file.stat().st_size} B",
-        "encodingFormat": _FORMATS.get(file.suffix, "application/octet-stream"),
-        "sha256": sha256_of(file),
+        "contentSize": f"{(folder / name).stat().st_size} B",
+        "encodingFormat": _FORMATS.get(Path(name).suffix, "application/octet-stream"),
+        "sha256": digest,
     }
 
 

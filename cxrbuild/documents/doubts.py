@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.contents import Contents
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A reader can look these up; more of them are counted.
 _MOST = 5
 # Told as biases, by what was measured.
 _BIASES = ("confounding", "probe_")
+_NOT_AUDITED = (
+    "This build was not audited: nobody looked for films that stand in it twice, under two classes or in two "
+    "parts, nor for what beside the lungs tells the class."
+)
+
+
+def audited_contents(
+    document: dict[str, Any], records: pd.DataFrame, audit: dict[str, Any] | None
+) -> Contents:
+    """Return what a release holds, with what its audit found, or that there was none.
+
+    Parameters
+    ----------
+    document
+        Its ``build.json``.
+    records
+        Its ledger.
+    audit
+        The content of its ``audit.json``, ``None`` where it has none.
+    """
+    if audit is None:
+        return Contents(document, records, doubts=[_NOT_AUDITED])
+    labels = dict(zip(records["image_id"], records["label"], strict=True))
+    return Contents(document, records, measured=audit.get("biases", []), doubts=say_doubts(audit, labels))
 
 
 def say_doubts(audit: dict[str, Any], labels: Mapping[str, str]) -> list[str]:

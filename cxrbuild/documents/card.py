@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.license import License, read_licenses
 from cxrbuild.contents import Contents
-from cxrbuild.files import write_bytes
+from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_commands
 from cxrbuild.policy import WITHHELD
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
@@ -16,8 +15,7 @@ from cxrbuild.shards import shard_columns
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def write_card(
-    path: Path,
+def card(
     contents: Contents,
     *,
     splits: Mapping[str, Mapping[str, int]],
@@ -25,15 +23,13 @@ def write_card(
     tfds: str | None,
     audit: bool,
     baseline: bool,
-) -> None:
-    """Write ``README.md``.
+) -> str:
+    """Return ``README.md``.
 
     The YAML is that of https://github.com/huggingface/hub-docs/blob/main/datasetcard.md.
 
     Parameters
     ----------
-    path
-        The file.
     contents
         What the release holds.
     splits
@@ -50,14 +46,14 @@ def write_card(
 
     front = _front_matter(contents, splits, download_size)
     environment = Environment(
-        loader=PackageLoader("cxrbuild.release", ""),
+        loader=PackageLoader("cxrbuild.documents", ""),
         trim_blocks=False,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  Markdown
     )
     environment.filters["flat"] = lambda text: " ".join(text.split())
-    words = environment.get_template("card.md.j2").render(
+    return environment.get_template("card.md.j2").render(
         front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000),
         c=contents,
         sheet=contents.recipe.datasheet,
@@ -72,11 +68,13 @@ def write_card(
         unviewed=_unviewed(contents),
         libraries=", ".join(f"{name} {version}" for name, version in contents.document["libraries"].items()),
         tfds=tfds,
+        rebuild=rebuild_commands(contents),
+        shipped=is_shipped(contents.recipe),
+        reviews=added_reviews(contents),
         audit=audit,
         baseline=baseline,
         n=lambda number: f"{number:,}",
     )
-    write_bytes(path, words.encode())
 
 
 def _front_matter(
