@@ -94,6 +94,23 @@ def same(one: Path, other: Path) -> bool:
     return all((a == b).all() for a, b in zip(weights(one), weights(other), strict=True))
 
 
+def on_a_full_disk(command: list[object], most: int) -> str:
+    """Run a command that can write files of so many bytes at the most; return what it says."""
+    full = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "1000"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )
+    assert full.returncode == 1
+    assert "Traceback" not in full.stderr
+    # One paragraph, and nothing of TensorFlow's beside it.
+    assert len(full.stderr.splitlines()) == 1, full.stderr
+    return full.stderr
+
+
 def run_here(*words: object) -> Result:
     """Run a command in this process, where TensorFlow is loaded already, in a wide terminal."""
     return CliRunner().invoke(cli, [str(word) for word in words], env={"COLUMNS": "1000"})
@@ -269,24 +286,54 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
     assert not (tmp_path / "seed-1" / HISTORY).exists()
     held = sha256_of(checkpoint)
 
-    full = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "1000"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
-    )
-    assert full.returncode == 1
-    assert f"{checkpoint}: cannot be written. Found: File too large" in full.stderr
-    assert "kept: the checkpoint of the epoch before" in full.stderr
-    assert "Traceback" not in full.stderr
+    full = on_a_full_disk(command, 4096)
+    assert f"{checkpoint}: cannot be written. Found: File too large" in full
+    assert "kept: the checkpoint of the epoch before" in full
+    # Fuller yet: TensorBoard's logs, which TensorFlow itself writes, are begun before the checkpoint.
+    full = on_a_full_disk(command, 10)
+    logs = tmp_path / "seed-1" / "tensorboard"
+    assert f"{logs}: cannot be written. Found: File too large; kept: the last checkpoint" in full
     assert sha256_of(checkpoint) == held
     assert [path.name for path in checkpoint.parent.glob("*.npz*")] == [CHECKPOINT]
 
     result = train_baseline(demo / "build", tmp_path, recipe, seeds=[1])
     assert same(tmp_path / "model.keras", trained.out / "seed-1" / "model.keras")
     assert [row["epoch"] for row in result.metrics["runs"][0]["history"]] == list(range(1, 9))
+
+
+def test_a_disk_too_full_for_the_report_is_told(
+    demo: Path, declared: Path, trained: BaselineResult, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "cxrbuild", "train-baseline", "--build", demo / "build", "--quiet"]
+    command += ["--recipe", declared, "--out", tmp_path, "--evaluate-only", trained.out / "model.keras"]
+    # The least figure has some 8,000 bytes.
+    full = on_a_full_disk(command, 2000)
+    assert f"{tmp_path}: cannot be written. Found: File too large; kept: " in full
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".cxrbuild.lock"]
+
+
+def test_a_recipe_of_one_class_is_refused_before_anything_is_loaded(demo: Path, tmp_path: Path) -> None:
+    declared = tmp_path / "one.toml"
+    declared.write_text(
+        """
+name = "demo-cxr"
+version = "1.0.0"
+title = "One class"
+sources = ["cohen"]
+labels = { "COVID-19" = { cohen = ["COVID-19"] } }
+rules = [{ name = "other", kind = "labelled", reason = "Other." }]
+split = { salt = "one" }
+"""
+    )
+    # Neither is there to be loaded.
+    for name in ("keras", "tensorflow"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('No module named {name}')")
+    ran = run("train-baseline", "--build", demo / "build", "--recipe", declared, "--out", tmp_path / "out",
+              PYTHONPATH=str(tmp_path), COLUMNS="1000")  # fmt: skip
+    assert ran.status == 1
+    assert "demo-cxr: there is nothing for a model to tell apart. Expected: two classes or more" in ran.err
+    assert "Found: COVID-19." in ran.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluate_only_judges_a_saved_model(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
+import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -152,6 +157,35 @@ def test_a_jpeg_of_another_size_than_the_table_says_is_not_packed(
         write_parquet(lay_out(rows), tmp_path, CLASSES)
     assert str(tmp_path / path) in str(raised.value)
     assert not [*tmp_path.rglob("*.parquet"), *tmp_path.rglob("*.part")]
+
+
+def test_a_disk_too_full_for_tfrecord_is_told_and_what_was_done_is_kept(demo: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    out = tmp_path / "b"
+    words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
+             "--out", out, "--format", "tfrecord"]  # fmt: skip
+    # The JPEGs and the tables have at the most some 24,000 bytes, a shard 100,000.
+    full = subprocess.run(
+        [sys.executable, "-m", "cxrbuild", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "1000"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
+    )
+    assert full.returncode == 1
+    assert re.search(
+        rf"cxrbuild: {out}/tfds/demo_cxr/1\.0\.0/demo_cxr-(test|train)\.tfrecord-00000-of-00001: TFRecord "
+        r"could not be written\. Found: File too large\. Make room and run again; what was done is kept\.",
+        full.stderr,
+    )
+    assert "Traceback" not in full.stderr
+    assert not [*out.rglob("*.part"), *out.rglob("*tfrecord-*")]
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
+    assert len(before) == 89
+    ran = run(*words, PYTHONWARNINGS="default")
+    assert ran.status == 0, ran.err
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == before
 
 
 def test_without_tensorflow_tfrecord_is_refused_with_the_install_command(demo: Path, tmp_path: Path) -> None:

@@ -129,14 +129,21 @@ def explaining_full_disk(path: Path, kept: str) -> Iterator[None]:
     Raises
     ------
     CxrbuildError
-        The block raised ``OSError``.
+        The block raised ``OSError``, or TensorFlow's error that stands for one.
     """
+    import tensorflow as tf
+
     try:
         yield
-    except OSError as error:
+    except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+        else:
+            # Its first line is `path; reason`, the others are what it was about.
+            reason = error.message.partition("\n")[0].rpartition("; ")[2]
         raise CxrbuildError(
             "cannot be written",
             where=path,
-            found=f"{error.strerror or error}; kept: {kept}",
+            found=f"{reason}; kept: {kept}",
             todo="Make space and run the same command again: it goes on from what is kept",
         ) from error

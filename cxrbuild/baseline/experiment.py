@@ -111,9 +111,17 @@ def train_baseline(
     CheckError
         The gate was asked for and not reached; the results are written all the same.
     CxrbuildError
-        The dataset lacks something or is another recipe's, the recipe has no gate to reach, the saved model
-        was trained on patients of the test, ``out`` holds another training, or the disk is full.
+        The recipe has one class alone or no gate to reach, the dataset lacks something or is another
+        recipe's, the saved model was trained on patients of the test, ``out`` holds another training, or the
+        disk is full.
     """
+    if len(recipe.classes) < 2:
+        raise CxrbuildError(
+            "there is nothing for a model to tell apart",
+            where=recipe.name,
+            expected="two classes or more in the recipe's [labels]",
+            found=recipe.classes[0],
+        )
     baseline = recipe.baseline or Baseline.model_validate({})
     if epochs is not None:
         baseline = baseline.model_copy(update={"epochs": epochs})

@@ -87,17 +87,20 @@ def train(
     history = checkpoint.history if checkpoint else []
     if checkpoint:
         trainer.restore(checkpoint.values)
-    else:
-        # One checkpoint, the next one beside it, and the model.
-        require_space(folder, 7 * 4 * trainer.model.count_params())
+    # One checkpoint (there already, where one is gone on from), the next one beside it, and the model.
+    checkpoints = 1 if checkpoint else 2
+    require_space(folder, (3 * checkpoints + 1) * 4 * trainer.model.count_params())
     steps = trainer.steps_per_epoch
-    writers = _tensorboard(folder / "tensorboard", images.parts)
+    logs = folder / "tensorboard"
+    with explaining_full_disk(logs, kept="the last checkpoint" if checkpoint else "no checkpoint yet"):
+        writers = _tensorboard(logs, images.parts)
     with progress(f"training, seed {seed}", baseline.epochs * steps, "step") as bar:
         bar.update(len(history) * steps)
         for epoch in range(len(history) + 1, baseline.epochs + 1):
             history = [*history, trainer.run_epoch(epoch, bar.update)]
             write_checkpoint(folder / CHECKPOINT, Checkpoint(history, trainer.values()), identity)
-            _log(writers, history[-1])
+            with explaining_full_disk(logs, kept="the checkpoint of this epoch"):
+                _log(writers, history[-1])
     save_model(trainer.model, folder / MODEL, kept="the checkpoint of the last epoch")
     # The history is the sign that a training is done; the checkpoint, three times the model, has served.
     with explaining_full_disk(folder / HISTORY, kept="the model and its last checkpoint"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from cxrbuild.records import COLUMNS
 from cxrbuild.shards.layout import Shard, shard_columns
 
 _FEATURES = "tensorflow_datasets.core.features"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
 
 
@@ -73,7 +76,7 @@ def write_tfrecord(
     Raises
     ------
     CxrbuildError
-        TensorFlow is not installed.
+        TensorFlow is not installed, or the files cannot be written.
     """
     require_tensorflow("TFRecord")
     with no_notes():
@@ -87,7 +90,11 @@ def write_tfrecord(
         for shard in shards:
             path = folder / f"{name}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}"
             size = 0
-            with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+            with (
+                _telling_full_disk(path),
+                replacing(path) as temporary,
+                tf.io.TFRecordWriter(str(temporary)) as writer,
+            ):
                 for row in shard.rows.to_dict("records"):
                     record = _example(row, build, classes).SerializeToString(deterministic=True)
                     writer.write(record)
@@ -115,10 +122,29 @@ def write_tfrecord(
         "splits": [split | {"numBytes": str(split["numBytes"])} for split in splits.values()],
         "version": version,
     }
-    write_json(folder / "features.json", _features(len(classes)))
-    write_bytes(folder / "label.labels.txt", "".join(f"{label}\n" for label in classes).encode())
-    write_json(folder / "dataset_info.json", info)
+    with _telling_full_disk(folder):
+        write_json(folder / "features.json", _features(len(classes)))
+        write_bytes(folder / "label.labels.txt", "".join(f"{label}\n" for label in classes).encode())
+        write_json(folder / "dataset_info.json", info)
     return [*paths, folder / "features.json", folder / "label.labels.txt", folder / "dataset_info.json"]
+
+
+@contextmanager
+def _telling_full_disk(path: Path) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        # A JPEG that cannot be read is named by its own error.
+        if isinstance(error, OSError) and error.errno not in _FULL:
+            raise
+        # TensorFlow's words are `path; reason`.
+        found = error.strerror if isinstance(error, OSError) else error.message.rpartition("; ")[2]
+        raise CxrbuildError(
+            "TFRecord could not be written", where=path, found=found,
+            todo="Make room and run again; what was done is kept",
+        ) from error  # fmt: skip
 
 
 def _example(row: dict[Any, Any], build: Path, classes: Sequence[str]) -> Any:
