@@ -44,6 +44,10 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             try:
                 yield pool
+            except Exception:
+                # What is under way ends first: a pool that is left behind may fail as the interpreter ends.
+                pool.shutdown(cancel_futures=True)
+                raise
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -33,6 +33,13 @@ def git_blob_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def git_blob(data: bytes) -> str:
+    """Return the hash under which git stores some bytes."""
+    digest = hashlib.sha1(b"blob %d\0" % len(data), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write to; it becomes ``path`` if the block ends well.

@@ -27,6 +27,16 @@ def curate(demo: Path, out: Path, *more: object, data: Path | None = None, statu
     return json.loads(ran.out) if status == 0 else ran.err
 
 
+def fetched_anew(demo: Path, data: Path) -> None:
+    """Take Mooney's films as they now are for what upstream has."""
+    films = data / "sources" / "mooney"
+    given = films.rename(data / "given")
+    ran = run("fetch", demo / "declared" / "mooney.toml", "--from", f"mooney={given}", "--allow-unpinned",
+              "--data", data, "--quiet")  # fmt: skip
+    assert ran.status == 0, ran.err
+    shutil.rmtree(given)
+
+
 def tree(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -166,6 +176,7 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
     for path in (data / "sources" / "mooney").rglob("*.jpeg"):
         with Image.open(path) as film:
             film.resize((2400, 2400)).convert("RGB").save(path, "JPEG")
+    fetched_anew(demo, data)
     out, whole = tmp_path / "build", tmp_path / "whole"
     curate(demo, whole, "--allow-missing", data=data)
     command = [sys.executable, "-m", "cxrbuild", "curate", "--recipe", demo / "declared" / "recipe.toml",
@@ -229,10 +240,12 @@ def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Pa
     films[0].unlink()
     films[1].write_bytes(films[1].read_bytes()[:2000])
     films[2].write_text("<html>Not found</html>")
+    fetched_anew(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
     assert "1 images belong to the dataset and could not be had" in words
     assert films[0].name in words
     films[0].write_bytes(b"")
+    fetched_anew(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
     assert "3 images belong to the dataset and could not be had" in words
     assert not (tmp_path / "build" / "build.json").exists()
@@ -247,6 +260,28 @@ def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Pa
     assert (ledger["split"].reindex(whole.index) == whole).all(), "a missing film moved another"
     # Without the flag the finished build does not pass for whole.
     curate(demo, tmp_path / "build", data=data, status=3)
+
+
+def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "build"
+    shutil.copytree(demo / "data", data)
+    curate(demo, out, data=data)
+    before = tree(out)
+    one, other = sorted((data / "sources" / "mooney").rglob("*.jpeg"))[:2]
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    words = " ".join(curate(demo, out, data=data, status=1).split())
+    assert "1 of the films were changed since they were fetched" in words
+    assert f"Found: mooney/{one.relative_to(data / 'sources' / 'mooney')}. Run `cxrbuild fetch`" in words
+    assert "Traceback" not in words
+    one.write_bytes(content)
+    assert curate(demo, out, data=data)["changed"]
+    assert tree(out) == before
+    table = data / "sources" / "cohen" / "metadata.csv"
+    table.write_bytes(table.read_bytes() + b"\n")
+    assert "the metadata was changed since it was fetched" in curate(demo, out, data=data, status=1)
+    (data / "sources" / "cohen.tsv").write_text("mode\tblob\tpath\n")
+    assert "not the record of what was fetched" in curate(demo, out, data=data, status=1)
 
 
 def test_two_at_once_in_one_folder_is_told(demo: Path, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxrbuild.build.fetched import TODO
 from cxrbuild.catalog.recipe import Conversion
 from cxrbuild.convert import Settings
-from cxrbuild.convert.films import Converted, Film, Piece, convert_piece
+from cxrbuild.convert.films import CHANGED, Converted, Film, Piece, convert_piece
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_pieces
 from cxrbuild.files import PART, write_bytes
 from cxrbuild.progress import Progress
@@ -64,6 +66,7 @@ class Journal:
 def convert_images(
     kept: pd.DataFrame,
     sources: Mapping[str, Path],
+    fetched: Mapping[str, Mapping[str, str]],
     build: Path,
     conversion: Conversion,
     journal: Journal,
@@ -83,6 +86,8 @@ def convert_images(
         The rows to convert.
     sources
         The sources' folders by name.
+    fetched
+        The git blob hash that each file must have, by source and path, where it is known.
     build
         The build's folder.
     conversion
@@ -102,7 +107,7 @@ def convert_images(
     Raises
     ------
     CxrbuildError
-        A worker died, or the build's disk is full.
+        A film was changed since it was fetched, a worker died, or the build's disk is full.
     """
     before = journal.read()
     places = zip(kept["image_id"], kept["split"], kept["label"], strict=True)
@@ -111,7 +116,13 @@ def convert_images(
     journal.write(before)
     paths = zip(kept["image_id"], kept["source"], kept["source_path"], strict=True)
     films = [
-        Film(sources[source] / path, build, targets[name], before.get(name, Converted(name)))
+        Film(
+            source=sources[source] / path,
+            blob=fetched.get(source, {}).get(path),
+            build=build,
+            jpeg_path=targets[name],
+            before=before.get(name, Converted(name)),
+        )
         for name, source, path in paths
     ]
     for folder in {(build / target).parent for target in targets.values()}:
@@ -119,13 +130,26 @@ def convert_images(
         for left in folder.glob(f".*{PART}"):
             left.unlink()  # what a killed run was writing
     done: dict[str, Converted] = {}
+    changed: list[str] = []
     settings = Settings(conversion.quality, conversion.max_pixels)
     pieces = (Piece(settings, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
     with progress("converting", len(films), "image") as bar:
         for piece, results in run_pieces(executor, convert_piece, pieces, ahead=3 * workers):
+            changed += [result.image_id for result in results if result.exclusion == CHANGED]
+            results = [result for result in results if result.exclusion != CHANGED]
             journal.add(results)
             done |= {result.image_id: result for result in results}
             bar.update(len(piece.films))
+    if changed:
+        rows = kept.set_index("image_id").loc[sorted(changed)]
+        raise CxrbuildError(
+            f"{len(changed)} of the films were changed since they were fetched",
+            where=sources[rows["source"].iloc[0]].parent,
+            found=name_some(
+                f"{s}/{path}" for s, path in zip(rows["source"], rows["source_path"], strict=True)
+            ),
+            todo=TODO,
+        )
     for name in set(before) - set(targets):
         _remove(build, before[name].jpeg_path)
     journal.write(done)

@@ -123,9 +123,10 @@ def _converted(
     settings = recipe.conversion.model_dump(mode="json") | {
         name: libraries([])[name] for name in ("numpy", "pillow", "pydicom")
     }
+    journal = Journal(out, settings | {"cxrbuild": __version__})
     results = convert_images(
-        plan.kept, sources, out, recipe.conversion, Journal(out, settings | {"cxrbuild": __version__}),
-        pool, workers=workers, progress=progress,
+        plan.kept, sources, plan.fetched, out, recipe.conversion, journal, pool, workers=workers,
+        progress=progress,
     )  # fmt: skip
     table = pd.DataFrame([vars(result) for result in results], columns=list(Converted.__annotations__))
     records = plan.records.set_index("image_id")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild import ingest as ingest_stage
 from cxrbuild import rules as rules_stage
+from cxrbuild.build.fetched import fetched_blobs
 from cxrbuild.catalog import (
     Link,
     Recipe,
@@ -70,6 +71,8 @@ class Plan:
         What was proven of each source's files, by name.
     as_pinned
         Whether every file of the pins was taken to be at hand.
+    fetched
+        The git blob hash of every file as it was fetched, by source and path; nothing with ``as_pinned``.
     records
         A row for every upstream image, labelled, excluded and parted. An image that is only missing has its
         part all the same: the others' parts must not hang on it.
@@ -78,6 +81,7 @@ class Plan:
     declared: Declared
     locked: dict[str, LockedSource]
     as_pinned: bool
+    fetched: dict[str, dict[str, str]]
     records: pd.DataFrame
 
     @property
@@ -193,12 +197,13 @@ def make_plan(
     Raises
     ------
     CxrbuildError
-        A source is not there, its metadata is not as declared, or no split has the counts asked for.
+        A source is not there, its metadata is not as declared or not as it was fetched, or no split has the
+        counts asked for.
     """
     import pandas as pd
 
     locked = read_lock(data)
-    tables, at_hand = [], set()
+    tables, at_hand, fetched = [], set(), {}
     for source in declared.sources:
         lock = locked.get(source.name)
         inventory = take_inventory(
@@ -207,6 +212,8 @@ def make_plan(
             different=lock.different if lock else None,
             as_pinned=as_pinned,
         )
+        if lock is not None and not as_pinned:
+            fetched[source.name] = fetched_blobs(source, data, lock)
         at_hand |= {(source.name, path) for path in inventory.at_hand}
         tables.append(ingest(source, inventory, progress))
     records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
@@ -218,7 +225,7 @@ def make_plan(
     missing = records["exclusion"].isna() & ~paths.isin(list(at_hand))
     records.loc[missing, "exclusion"] = "missing_file"
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
-                as_pinned, records)  # fmt: skip
+                as_pinned, fetched, records)  # fmt: skip
 
 
 def exclusions(recipe: Recipe) -> dict[str, str]:

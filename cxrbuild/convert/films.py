@@ -9,7 +9,10 @@ from pathlib import Path
 
 from cxrbuild.convert import NotConvertible, Settings, to_jpeg
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import replacing, sha256_of
+from cxrbuild.files import git_blob, replacing, sha256_of
+
+# No word of a finished ledger: no build is made where a film has it.
+CHANGED = "changed_since_fetch"
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,13 @@ class Converted:
 
 @dataclass(frozen=True)
 class Film:
-    """A film to convert: its file, its JPEG in the build, and what became of it before."""
+    """A film to convert: its file, its JPEG in the build, and what became of it before.
+
+    The file must have the git blob hash; without one it is taken as it is.
+    """
 
     source: Path
+    blob: str | None
     build: Path
     jpeg_path: str
     before: Converted
@@ -71,6 +78,9 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
             continue
         except OSError as error:
             yield Converted(name, exclusion="unreadable", exclusion_detail=str(error.strerror))
+            continue
+        if film.blob is not None and git_blob(data) != film.blob:
+            yield Converted(name, exclusion=CHANGED)
             continue
         digest = hashlib.sha256(data).hexdigest()
         target = film.build / film.jpeg_path

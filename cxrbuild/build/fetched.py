@@ -1,0 +1,51 @@
+"""What ``fetch`` put in place, file by file: a build is made from nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrbuild.catalog import Source
+from cxrbuild.catalog.source import CsvReader
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetch.prove import git_tree_of, read_record, record_path
+from cxrbuild.files import git_blob_of
+from cxrbuild.lockfile import LockedSource, source_folder
+
+TODO = "Run `cxrbuild fetch` again: it brings what is pinned, and keeps what is there aside"
+
+
+def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, str]:
+    """Return the git blob hash of every file of a source, by path, as it was when it was fetched.
+
+    Of the files only the metadata is read here; each film is compared when it is converted.
+
+    Parameters
+    ----------
+    source
+        The source.
+    data
+        The folder that ``fetch`` filled.
+    lock
+        What the lock says of the source.
+
+    Raises
+    ------
+    CxrbuildError
+        The record of the files is not the lock's, or the metadata was changed since.
+    """
+    root = source_folder(data, source.name)
+    record = read_record(root)
+    if git_tree_of(record) != lock.tree:
+        raise CxrbuildError(
+            "not the record of what was fetched", where=record_path(root),
+            expected=f"the files of git tree {lock.tree}", todo=TODO,
+        )  # fmt: skip
+    blobs = {path: file.blob for path, file in record.items()}
+    if isinstance(source.reader, CsvReader):
+        file, blob = root / source.reader.file, blobs.get(source.reader.file)
+        if blob is not None and file.is_file() and (found := git_blob_of(file)) != blob:
+            raise CxrbuildError(
+                "the metadata was changed since it was fetched", where=file, expected=f"git blob {blob}",
+                found=found, todo=TODO,
+            )  # fmt: skip
+    return blobs
