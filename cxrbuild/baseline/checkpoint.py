@@ -116,8 +116,8 @@ def require_space(folder: Path, needed: int) -> None:
         raise CxrbuildError(
             "too little space for checkpoints and model",
             where=folder,
-            expected=f"{needed / 1e6:,.0f} MB free",
-            found=f"{free / 1e6:,.0f} MB",
+            expected=f"{needed / 1e6:,.1f} MB free",
+            found=f"{free / 1e6:,.1f} MB",
             todo="Make space, or name another --out",
         )
 

@@ -89,7 +89,9 @@ class Recipe(Declaration):
     sources: list[str] = Field(min_length=1, description="shipped sources by name, own ones by path (.toml)")
     reviews: list[str] = Field(default_factory=list, description="review files: shipped by name, own by path")
     labels: dict[str, dict[str, list[str]]] = Field(
-        min_length=1, description="for each class, in the order of its number, each source's findings"
+        min_length=1,
+        description="for each class, in the order of its number, each source's findings; folders and tables "
+        "bear a class's name: letters of any script, digits, single spaces and - _ + . ( )",
     )
     rules: list[Rule] = Field(default_factory=list, description="the rules in order: the first one wins")
     split: Split = Field(description="how the kept images are parted")
