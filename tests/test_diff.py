@@ -204,3 +204,13 @@ def test_what_cannot_be_compared(make: Callable[[Path], object], words: str, tmp
     make(tmp_path / "thing")
     with pytest.raises(CxrbuildError, match=words):
         read_edition(str(tmp_path / "thing"))
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "3", '{"recipe": 3}', '{"recipe": {"labels": []}}', '{"rec'])
+def test_refuses_a_build_json_that_is_none(demo: Path, tmp_path: Path, text: str) -> None:
+    shutil.copy(demo / "build" / "manifest.parquet", tmp_path)
+    (tmp_path / "build.json").write_text(text)
+    ran = run("diff", demo / "build", tmp_path, COLUMNS="600")
+    assert ran.status == 1
+    assert "build.json: not " in ran.err
+    assert "Traceback" not in ran.err

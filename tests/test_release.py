@@ -14,7 +14,7 @@ import pytest
 import yaml
 from command import run
 from PIL import Image
-from releasing import WITHHELD, change_rows, drop_rows, films, varied_build
+from releasing import WITHHELD, change_rows, drop_rows, films, outcome_of, varied_build
 
 from cxrbuild.audit.audit import audit
 from cxrbuild.catalog import read_recipe
@@ -95,40 +95,6 @@ def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
     (build / "build.json").write_text(json.dumps(document))
     release(build, "1.0.0", tmp_path / "out")
     assert "<script" not in (tmp_path / "out" / "report.html").read_text()
-
-
-def outcome_of(build: Path) -> dict[str, object]:
-    """What `train-baseline` leaves, cut to what a release tells of it."""
-    figures = {name: {"mean": 0.25, "sd": None} for name in ("loss", "accuracy", "precision", "recall")}
-    confusion = {"COVID-19": [6, 0, 0], "Normal": [1, 3, 0], "Pneumonia": [0, 0, 5]}
-    of_class = {
-        name: {"value": 0.5, "low": 0.25, "high": 0.75} for name in ("precision", "recall", "f1", "auc")
-    }
-    probability = {"mean": 0.5, "low": 0.25, "high": 0.75}
-    return {
-        "recipe": {"name": "demo-cxr"},
-        "classes": list(confusion),
-        "dataset": {
-            "manifest_sha256": sha256_of(build / "manifest.parquet"),
-            "counts": {"test": {name: sum(row) for name, row in confusion.items()}},
-        },
-        "settings": {"published": None, "resamples": 50},
-        "gate": {"passed": False, "checks": [{"what": "test accuracy", "least": 0.875, "found": 0.25}]},
-        "summary": {
-            "metrics": {"test": figures},
-            "probability": {name: {"mean": 0.5, "sd": None} for name in confusion},
-            "confusion": confusion,
-        },
-        "runs": [
-            {
-                "seed": 1,
-                "classes": dict.fromkeys(confusion, of_class),
-                "probability": dict.fromkeys(confusion, probability),
-            }
-        ],
-        "parameters": 63148835,
-        "device": "2 CPU cores",
-    }
 
 
 def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
@@ -317,6 +283,93 @@ def test_a_release_without_pixels(build: Path, tmp_path: Path) -> None:
     for code in ("load_dataset", "mlcroissant", "builder_from_directory"):
         assert code not in card
     assert "manifest.parquet' GROUP BY ALL" in card
+
+
+def commands(card: Path) -> list[str]:
+    return [
+        line
+        for line in card.read_text().splitlines()
+        if re.match(r"cxrbuild (fetch|curate|verify) ", f"{line} ")
+    ]
+
+
+def shipped_build(build: Path, folder: Path, name: str, departures: list[str]) -> Path:
+    """Copy a build as if a shipped recipe had made it."""
+    shutil.copytree(build, folder)
+    document = read_json(build / "build.json")
+    recipe = read_recipe(name).model_dump(mode="json", exclude={"audit", "baseline"})
+    document |= {"recipe": recipe, "dataset": {"name": name, "version": "1.0.0", "title": recipe["title"]}}
+    (folder / "build.json").write_text(json.dumps(document | {"departures": departures}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "departures", "fetch", "curate"),
+    [
+        ("covid19-cxr", [], "", ""),
+        (
+            "covid19-cxr",
+            [
+                "rule lateral switched off",
+                "2 reviews added from my reviews.csv, b.csv, 1 in place of the recipe's",
+            ],
+            "",
+            " --keep-lateral --reviews 'my reviews.csv' --reviews b.csv",
+        ),
+        (
+            "covid19-cxr-adult",
+            ["rule annotated switched off"],
+            " cohen figure1 actualmed",
+            " --recipe covid19-cxr-adult --keep-annotated",
+        ),
+    ],
+)  # fmt: skip
+def test_card_rebuilds_this_very_dataset(
+    build: Path, tmp_path: Path, name: str, departures: list[str], fetch: str, curate: str
+) -> None:
+    from cxrbuild.contents import Contents
+    from cxrbuild.documents.rebuild import rebuild_commands
+    from cxrbuild.rules import switch_rules
+
+    made = shipped_build(build, tmp_path / "build", name, departures)
+    document = read_json(made / "build.json")
+    recipe, _ = switch_rules(read_recipe(name), {"lateral": False})
+    document["recipe"] = recipe.model_dump(mode="json", exclude={"audit", "baseline"})
+    told = rebuild_commands(Contents(document, films(build)))
+    assert told == [f"cxrbuild fetch{fetch}", f"cxrbuild curate{curate}"]
+    # The command line takes them.
+    for words in told:
+        ran = run(*words.split()[1:2], "--help")
+        assert all(option in ran.out for option in re.findall(r"--\w+", words))
+
+
+def test_card_of_the_adult_recipe(build: Path, tmp_path: Path) -> None:
+    """Its films are the demo's, and its counts do not matter here: the card must name its recipe."""
+    made = shipped_build(build, tmp_path / "build", "covid19-cxr-adult", [])
+    document = read_json(made / "build.json")
+    # The demo's sources are the paper's four.
+    document["recipe"]["sources"] = list(document["declared_sources"])
+    (made / "build.json").write_text(json.dumps(document))
+    release(made, "1.0.0", tmp_path / "out")
+    assert commands(tmp_path / "out" / "README.md")[1:] == [
+        "cxrbuild curate --recipe covid19-cxr-adult.toml",
+        "cxrbuild verify build/covid19-cxr-adult/images --manifest covid19-cxr-adult-1.0.0/manifest.parquet",
+    ]
+
+
+def test_card_of_a_recipe_of_ones_own(build: Path, tmp_path: Path) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    document = read_json(build / "build.json")
+    departures = ["rule lateral switched off", "1 review added from mine.csv, 0 in place of the recipe's"]
+    (tmp_path / "build" / "build.json").write_text(json.dumps(document | {"departures": departures}))
+    release(tmp_path / "build", "1.0.0", tmp_path / "out")
+    fetch, curate, _ = commands(tmp_path / "out" / "README.md")
+    assert fetch == "cxrbuild fetch " + " ".join(document["recipe"]["sources"])
+    assert curate == "cxrbuild curate --recipe demo-cxr.toml --keep-lateral --reviews mine.csv"
+    card = " ".join((tmp_path / "out" / "README.md").read_text().split())
+    assert "Its recipe is none that cxrbuild ships: its file is needed, here called `demo-cxr.toml`" in card
+    assert "`build.json` holds the recipe under `recipe`" in card
+    assert "Reviews beside the recipe's decide its films: mine.csv." in card
 
 
 def test_both_policies_pass_verify(public: Path, private: Path) -> None:
@@ -528,6 +581,69 @@ def test_versions_before_the_first_move_freely(build: Path, tmp_path: Path) -> N
         release(tmp_path / "build", "0.1.0", tmp_path / "other", previous=tmp_path / "demo-cxr-0.1.0")
     release(tmp_path / "build", "0.2.0", tmp_path / "demo-cxr-0.2.0")
     assert "1 row that left" in (tmp_path / "demo-cxr-0.2.0" / "CHANGELOG.md").read_text()
+
+
+def test_refuses_a_step_back(build: Path, tmp_path: Path) -> None:
+    newest = tmp_path / "release" / "demo-cxr-1.0.0"
+    release(build, "1.0.0", newest)
+    ran = run("release", "0.9.0", "--build", build, cwd=tmp_path, COLUMNS="600")
+    assert ran.status == 3
+    assert "version 0.9.0 is lower than the newest one that is there. Expected: 1.0.0 or later" in ran.err
+    assert [path.name for path in newest.parent.iterdir()] == ["demo-cxr-1.0.0"]
+    # The other policy has a line of its own.
+    release(build, "0.9.0", newest.parent / "demo-cxr-0.9.0", policy="private")
+    # A release that is there stays so; an older line is mended by naming what it goes on from.
+    release(build, "2.0.0", newest.parent / "demo-cxr-2.0.0")
+    assert not release(build, "1.0.0", newest)[1]
+    assert release(build, "1.0.1", newest.parent / "demo-cxr-1.0.1", previous=newest)[1]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "3", '{"files": {}}', '{"format": 1, "dataset": {"na'])
+def test_refuses_a_build_json_that_is_none(build: Path, tmp_path: Path, text: str) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    (tmp_path / "build" / "build.json").write_text(text)
+    ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
+    assert ran.status == 1
+    assert "build.json: this is not the build.json of a finished build" in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "release").exists()
+
+
+def test_refuses_a_build_json_that_lacks_a_table(build: Path, tmp_path: Path) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    document = read_json(build / "build.json")
+    del document["files"]["ledger.parquet"]
+    (tmp_path / "build" / "build.json").write_text(json.dumps(document))
+    with pytest.raises(CxrbuildError, match=r"files\.ledger\.parquet: is missing"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"dataset": {"na'])
+def test_a_release_beside_it_that_cannot_be_read(
+    build: Path, public: Path, tmp_path: Path, text: str
+) -> None:
+    shutil.copytree(public, tmp_path / "demo-cxr-1.0.0")
+    (tmp_path / "demo-cxr-1.0.0" / "build.json").write_text(text)
+    with pytest.raises(CxrbuildError, match=r"demo-cxr-1\.0\.0/build\.json: (this is )?not "):
+        release(build, "1.0.1", tmp_path / "demo-cxr-1.0.1")
+    with pytest.raises(CxrbuildError, match=r"demo-cxr-1\.0\.0/build\.json: (this is )?not "):
+        release(build, "1.0.1", tmp_path / "elsewhere" / "new", previous=tmp_path / "demo-cxr-1.0.0")
+
+
+def test_refuses_an_audit_without_checks(build: Path, tmp_path: Path) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    of = {"name": "demo-cxr", "manifest_sha256": sha256_of(build / "manifest.parquet")}
+    (tmp_path / "build" / "audit.json").write_text(json.dumps({"dataset": of}))
+    with pytest.raises(CxrbuildError, match=r"audit\.json: not as `cxrbuild audit` writes it.*checks"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"dataset": 3}'])
+def test_refuses_an_audit_that_is_none(build: Path, tmp_path: Path, text: str) -> None:
+    shutil.copytree(build, tmp_path / "build")
+    (tmp_path / "build" / "audit.json").write_text(text)
+    with pytest.raises(CxrbuildError, match=r"audit\.json: this audit is of another build.*Found: none"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
 
 
 def test_leaves_a_strangers_folder_alone(build: Path, tmp_path: Path) -> None:

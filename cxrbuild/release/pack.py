@@ -82,7 +82,14 @@ def release(
     records = _with_withheld(read_records(build / "ledger.parquet"), policy)
     outcomes = _read_outcomes(build, document)
     audit = outcomes["audit"][1] if "audit" in outcomes else None
-    contents = audited_contents(_document(document, version, policy, records), records, audit)
+    described = _document(document, version, policy, records)
+    try:
+        contents = audited_contents(described, records, audit)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CxrbuildError(
+            "not as `cxrbuild audit` writes it", where=build / OUTCOMES["audit"], found=repr(error),
+            todo="Run `cxrbuild audit` again, or move the file away",
+        ) from None  # fmt: skip
     # A release that is there is not a step back, whatever came after it.
     before = previous or find_previous(name, version, policy, out, back=(out / SUMS).is_file())
     new = Edition(

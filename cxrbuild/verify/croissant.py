@@ -66,7 +66,7 @@ def _check_fields(document: dict[str, Any], contents: Contents, faults: list[Fau
     faults += [
         Fault(CROISSANT, "rai:dataCollectionMissingData", f"does not say {reason}: {n:,}, and should")
         for reason, n in contents.count_withheld().items()
-        if not re.search(rf"\b{re.escape(reason)}: {n:,}(?![\d,])", missing)
+        if not re.search(rf"\b{re.escape(reason)}: {n:,}(?!\d|,\d)", missing)
     ]
     faults += [
         Fault(CROISSANT, "description", f"does not say {title}, and should")

@@ -96,6 +96,9 @@ def read_document(folder: Path, faults: list[Fault], *, released: bool) -> dict[
         return None
     try:
         document: dict[str, Any] = read_json(folder / NAME)
+        if not isinstance(document, dict):
+            faults.append(Fault(NAME, None, "is no JSON object"))
+            return None
         (_Release if released else _Finished).model_validate(document)
         Recipe.model_validate(document["recipe"] | {"folder": folder})
     except CxrbuildError as error:
