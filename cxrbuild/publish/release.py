@@ -88,7 +88,12 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
                 todo="Make one with `cxrbuild release VERSION`",
             )  # fmt: skip
     build = read_json(folder / "build.json")
-    if build.get("policy") != "public":
+    if not isinstance(build, dict) or "policy" not in build:
+        raise CxrbuildError(
+            "not the build.json of a release", where=folder / "build.json", expected="one with a policy",
+            todo="Make the release again with `cxrbuild release VERSION`",
+        )  # fmt: skip
+    if build["policy"] != "public":
         raise CxrbuildError(
             "not a public release, so it is not published", where=folder, expected="the policy public",
             found=f"the policy {build.get('policy')}", todo="Make one with `cxrbuild release VERSION`",
