@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Policy = Literal["public", "private"]
-POLICIES = get_args(Policy)
 
 # In the order in which they are looked for: the first one is the row's.
 WITHHELD = {

@@ -297,6 +297,15 @@ def test_refuses_what_is_no_build_of_the_recipe(tmp_path: Path, present: bool, w
     assert words in " ".join(ran.err.split())
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"dataset": 1}'])
+def test_refuses_a_build_json_that_is_none(tmp_path: Path, content: str) -> None:
+    build = build_of(tmp_path, plain(2))
+    (build / "build.json").write_text(content)
+    ran = run("audit", "--build", build)
+    assert ran.status == 1
+    assert f"{build / 'build.json'}: not the build.json of a build" in " ".join(ran.err.split())
+
+
 def test_leaves_a_release_as_it_is(tmp_path: Path) -> None:
     build = build_of(tmp_path, plain(2))
     (build / "SHA256SUMS").write_text("")

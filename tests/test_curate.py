@@ -140,7 +140,9 @@ def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
     assert times(out) == before
 
 
-@pytest.mark.parametrize("damage", ["jpeg changed", "jpeg gone", "shard cut", "ledger gone", "data gone"])
+@pytest.mark.parametrize(
+    "damage", ["jpeg changed", "jpeg gone", "shard cut", "ledger gone", "data gone", "seal"]
+)
 def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path, damage: str) -> None:
     out = tmp_path / "build"
     curate(demo, out)
@@ -161,6 +163,8 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
             (out / "ledger.parquet").unlink()
         case "data gone":
             shutil.rmtree(out / "data")
+        case "seal":
+            (out / "build.json").write_text("[]")
     assert curate(demo, out)["changed"] is True
     assert tree(out) == tree(demo / "build")
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]

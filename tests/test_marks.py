@@ -10,12 +10,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from cxrbuild.audit.film import read_film
-from cxrbuild.audit.marks import KINDS, MODELS, Proposal, find_marks, marks_of, propose_marks
+from cxrbuild.audit.marks import KINDS, MODELS, Proposal, find_marks, marks_of
 from cxrbuild.audit.regions import SIDE, Features, scan_film
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.executors import open_executor
 
 
 def film(seed: str = "a") -> Image.Image:
@@ -100,21 +99,6 @@ def test_a_black_or_tiny_film_has_no_marks() -> None:
     assert kinds(Image.new("RGB", (1, 1), "red")) <= {"tint"}
 
 
-def test_one_and_two_processes_propose_the_same(tmp_path: Path) -> None:
-    films = {}
-    for name in "abc":
-        image = film(name)
-        if name != "b":
-            arrow(image, 400, 300, "red")
-        image.save(tmp_path / f"{name}.png")
-        films[name] = tmp_path / f"{name}.png"
-    alone = propose_marks(films)
-    assert list(alone.columns) == ["image_id", "kind", "score", "left", "top", "right", "bottom"]
-    assert set(alone.loc[alone["kind"] == "arrow", "image_id"]) == {"a", "c"}
-    with open_executor("local", 2) as executor:
-        assert propose_marks(films, executor).equals(alone)
-
-
 def test_the_seen_films_with_arrows_and_boxes_are_proposed(shared: Path) -> None:
     with (shared / "reviews" / "covid_frontal.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["mark"] in ("arrow", "shape", "symbol")]
@@ -159,5 +143,5 @@ def test_what_is_no_film_is_told(data: bytes | None, words: str, tmp_path: Path)
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(CxrbuildError, match=words) as error:
-        propose_marks({"a": path})
+        marks_of(path)
     assert str(path) in str(error.value)

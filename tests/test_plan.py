@@ -12,7 +12,7 @@ from cxrbuild.build import counts, funnel, make_plan, read_declared, write_plan
 from cxrbuild.build.expectation import check_expectation
 from cxrbuild.build.plan import MEMBERSHIP, Plan
 from cxrbuild.catalog.published import published_manifest
-from cxrbuild.errors import CheckError
+from cxrbuild.errors import CheckError, DeclarationError
 from cxrbuild.records import read_records
 from cxrbuild.split import groups_across
 
@@ -132,3 +132,17 @@ def test_the_adults_recipe_keeps_what_was_seen_and_nothing_twice(metadata_only: 
     assert twice == []
     # The film that Mooney published as a child's.
     assert ("figure1", "images/COVID-00020.jpg") not in films
+
+
+def test_links_of_two_files_that_contradict_are_told(tmp_path: Path) -> None:
+    head = "source_a,path_a,source_b,path_b,kind,note\n"
+    (tmp_path / "one.csv").write_text(head + "cohen,images/a.png,cohen,images/b.png,same film,\n")
+    (tmp_path / "two.csv").write_text(head + "cohen,images/b.png,cohen,images/a.png,same patient,\n")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "x"\nversion = "1.0.0"\ntitle = "x"\nsources = ["cohen"]\n[labels.A]\ncohen = ["a"]\n'
+        '[[rules]]\nname = "other"\nkind = "labelled"\nreason = "No class."\n'
+        '[split]\nsalt = "x"\nlinks = ["one.csv", "two.csv"]\n'
+    )
+    with pytest.raises(DeclarationError, match=r"contradict each other\n  images/b.png and images/a.png"):
+        read_declared(str(recipe), {})

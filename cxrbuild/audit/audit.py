@@ -144,7 +144,13 @@ def _read_build(build: Path, recipe: Recipe) -> dict[str, Any]:
             "no build is here", where=build, todo="Run `cxrbuild curate`, or name a build with --build"
         )
     document: dict[str, Any] = read_json(seal)
-    name = document["dataset"]["name"]
+    try:
+        name = document["dataset"]["name"]
+    except (KeyError, TypeError):
+        raise CxrbuildError(
+            "not the build.json of a build", where=seal, expected="a dataset with its name",
+            todo="Run `cxrbuild curate` again",
+        ) from None  # fmt: skip
     if name != recipe.name:
         raise CxrbuildError(
             "the build is another recipe's", where=build, expected=recipe.name, found=name,

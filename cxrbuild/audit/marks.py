@@ -11,18 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from concurrent.futures import Executor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cxrbuild.audit.film import read_film
 from cxrbuild.audit.regions import SIDE, Features, Scan, scan_film
-from cxrbuild.executors import run_pieces
-from cxrbuild.progress import Progress, silent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KINDS = {
     "arrow": "an arrow, arrowhead or other sign drawn within the film",
@@ -143,54 +136,9 @@ def find_marks(scan: Scan, models: Mapping[str, Model] = MODELS) -> list[Proposa
     return sorted(found, key=lambda p: (order.index(p.kind), -p.score, p.top, p.left))
 
 
-def propose_marks(
-    films: Mapping[str, Path], executor: Executor | None = None, *, progress: Progress = silent
-) -> pd.DataFrame:
-    """Propose marks on films.
-
-    Parameters
-    ----------
-    films
-        The files by ``image_id``. Colour is in the source films alone: what a build made of them is grey.
-    executor
-        Where to work; ``None``: here.
-    progress
-        Told how many films are done.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each proposal: ``image_id``, and the fields of `Proposal`. Films in the order given; of one
-        film arrows and shapes first.
-
-    Raises
-    ------
-    CxrbuildError
-        A film is not there or cannot be read.
-    """
-    import pandas as pd
-
-    found: dict[str, list[Proposal]] = {}
-    with progress("searching for marks", len(films), "film") as bar:
-        if executor is None:
-            for image_id, path in films.items():
-                found[image_id] = marks_of(path)
-                bar.update(1)
-        else:
-            for (image_id, _), marks in run_pieces(executor, _marks_of_item, films.items(), ahead=64):
-                found[image_id] = marks
-                bar.update(1)
-    rows = [(image_id, *astuple(mark)) for image_id in films for mark in found[image_id]]
-    return pd.DataFrame(rows, columns=["image_id", *(field.name for field in fields(Proposal))])
-
-
 def marks_of(path: Path) -> list[Proposal]:
     """Return the marks that the film in a file may bear."""
     return find_marks(scan_film(read_film(path, SIDE)))
-
-
-def _marks_of_item(item: tuple[str, Path]) -> list[Proposal]:
-    return marks_of(item[1])
 
 
 def _within(box: tuple[int, int, int, int], scan: Scan) -> bool:

@@ -15,6 +15,7 @@ from cxrbuild.catalog import (
     Recipe,
     Review,
     Source,
+    contradictions,
     read_links,
     read_recipe,
     read_reviews,
@@ -169,6 +170,10 @@ def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
             "links name sources that are not known", where=", ".join(recipe.split.links),
             expected=name_some(sorted(sources)), found=name_some(unknown),
         )  # fmt: skip
+    if faults := contradictions(links):
+        raise DeclarationError(
+            "links contradict each other\n  " + "\n  ".join(faults), where=", ".join(recipe.split.links)
+        )
     return [link for link in links if {link.a[0], link.b[0]} <= sources]
 
 

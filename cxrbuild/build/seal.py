@@ -74,8 +74,8 @@ def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, A
     seal = out / "build.json"
     if not seal.is_file():
         return None
-    document: dict[str, Any] = read_json(seal)
-    if document.get("inputs") != inputs:
+    document = read_json(seal)
+    if not isinstance(document, dict) or document.get("inputs") != inputs:
         return None
     sealed_ns = seal.stat().st_mtime_ns
     for name, entry in document["files"].items():

@@ -125,12 +125,12 @@ def read_links(name: str, beside: Path) -> list[Link]:
         if kind in _LINK_KINDS:
             seen.setdefault(pair, (line, kind))
         links.append(link)
-    _refuse(path, faults + _contradictions(links))
+    _refuse(path, faults + contradictions(links))
     return links
 
 
-def _contradictions(links: list[Link]) -> list[str]:
-    """Name links of one patient's two films that other links make one film."""
+def contradictions(links: list[Link]) -> list[str]:
+    """Return a sentence for each link of one patient's two films that other links make one film."""
     film: dict[tuple[str, str], tuple[str, str]] = {}
 
     def first(name: tuple[str, str]) -> tuple[str, str]:

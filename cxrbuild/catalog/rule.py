@@ -8,8 +8,6 @@ from pydantic import Field, StringConstraints
 
 from cxrbuild.catalog.declarations import Declaration
 
-SWITCHES = ("lateral", "ct", "annotated")
-
 
 class _Rule(Declaration):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")] = Field(

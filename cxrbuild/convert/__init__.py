@@ -1,8 +1,9 @@
 """Convert films to 8-bit one-channel JPEG.
 
 A file is a PNG, a JPEG or a DICOM by its content; its name is not asked. What it becomes is luma as ITU-R
-601 weighs it, upright, transparency over black, and nothing of its header. ICC profiles are dropped
-unread: models are trained on code values, and TensorFlow, OpenCV and torchvision do not read them either.
+601 weighs it, upright, transparency over black, and nothing of its header; but a JPEG that is that already
+is copied with all of its segments, EXIF and comments among them. ICC profiles are dropped unread: models are
+trained on code values, and TensorFlow, OpenCV and torchvision do not read them either.
 
 The modules of this package hold one format each; `refusal` says why a file is not converted.
 """
