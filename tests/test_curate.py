@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -264,6 +265,17 @@ def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Pa
     assert (ledger["split"].reindex(whole.index) == whole).all(), "a missing film moved another"
     # Without the flag the finished build does not pass for whole.
     curate(demo, tmp_path / "build", data=data, status=3)
+
+
+def test_a_decoder_that_came_since_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cxrbuild.build import seal
+
+    monkeypatch.setattr(seal, "_CONVERTING", ("pillow", "no-such-decoder"))
+    without = seal.converting_libraries()
+    assert without == {"pillow": version("pillow")}
+    monkeypatch.setattr(seal, "_CONVERTING", ("pillow", "click"))
+    assert seal.converting_libraries() == without | {"click": version("click")}
+    assert seal.libraries(["parquet"])["click"] == version("click")
 
 
 def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cxrbuild import __version__
 from cxrbuild.build.conversion import Journal, convert_images
 from cxrbuild.build.expectation import check_expectation, not_had
 from cxrbuild.build.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
-from cxrbuild.build.seal import inputs_hash, libraries, sealed_build, write_seal
+from cxrbuild.build.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
 from cxrbuild.convert import Settings
 from cxrbuild.convert.films import Converted, Piece, convert_piece
 from cxrbuild.errors import CxrbuildError
@@ -120,9 +120,7 @@ def _converted(
 
     recipe = plan.declared.recipe
     # The same film converted by other libraries may have other bytes: they belong to the key.
-    settings = recipe.conversion.model_dump(mode="json") | {
-        name: libraries([])[name] for name in ("numpy", "pillow", "pydicom")
-    }
+    settings = recipe.conversion.model_dump(mode="json") | converting_libraries()
     journal = Journal(out, settings | {"cxrbuild": __version__})
     results = convert_images(
         plan.kept, sources, plan.fetched, out, recipe.conversion, journal, pool, workers=workers,

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,30 @@ from cxrbuild.files import read_json, write_json
 from cxrbuild.ingest import key_mark
 from cxrbuild.lockfile import LockedSource
 
-# The libraries that decide what bytes come out.
-_LIBRARIES = ("numpy", "pandas", "pillow", "pyarrow", "pydicom")
+# The libraries that decide what a JPEG's bytes are. The last one need not be there, but with it more compressed
+# DICOM files can be read.
+_CONVERTING = ("numpy", "pillow", "pydicom", "python-gdcm")
+_PACKING = ("pandas", "pyarrow")
 _TICK_S = 0.02
+
+
+def converting_libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide what a JPEG's bytes are."""
+    return {name: version(name) for name in _CONVERTING if _is_installed(name)}
 
 
 def libraries(formats: Sequence[str]) -> dict[str, str]:
     """Return the versions of the libraries that decide what bytes come out."""
-    names = [*_LIBRARIES, "tensorflow"] if "tfrecord" in formats else _LIBRARIES
-    return {name: version(name) for name in names}
+    packing = [*_PACKING, "tensorflow"] if "tfrecord" in formats else _PACKING
+    return dict(sorted((converting_libraries() | {name: version(name) for name in packing}).items()))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
