@@ -22,8 +22,8 @@ from cxrbuild.files import read_json, write_json
 from cxrbuild.ingest import key_mark
 from cxrbuild.lockfile import LockedSource
 
-# The libraries that decide what a JPEG's bytes are. The last one need not be there, but with it more compressed
-# DICOM files can be read.
+# The libraries that decide what a JPEG's bytes are. The last one need not be there; with it more kinds of
+# compressed DICOM files can be read.
 _CONVERTING = ("numpy", "pillow", "pydicom", "python-gdcm")
 _PACKING = ("pandas", "pyarrow")
 _TICK_S = 0.02
