@@ -46,3 +46,9 @@ def public_release(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     ran = run("release", "1.0.0", "--build", demo / "build", "--out", out)
     assert ran.status == 0, ran.err
     return out
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the groups that one worker runs alone, so that none is left over at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)

@@ -34,7 +34,9 @@ def newer(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def env(port: int, home: Path, **more: str) -> dict[str, str]:
     # Xet is a storage service of its own, spoken to by a compiled client.
     given = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_TOKEN": TOKEN, "HF_HOME": str(home)}
-    return given | {"HF_HUB_DISABLE_XET": "1"} | more
+    # huggingface_hub hands its files to its HTTP client in a way that this one warns of.
+    warned = "error,ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning"
+    return given | {"HF_HUB_DISABLE_XET": "1", "PYTHONWARNINGS": warned} | more
 
 
 def push(hub: HubServer, release: Path, home: Path, *words: str, **more: str) -> Ran:
