@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.build.fetched import TODO
+from cxrbuild.build.fetched import FETCH_AGAIN
 from cxrbuild.catalog.recipe import Conversion
 from cxrbuild.convert import Settings
 from cxrbuild.convert.films import CHANGED, Converted, Film, Piece, convert_piece
@@ -148,7 +148,7 @@ def convert_images(
             found=name_some(
                 f"{s}/{path}" for s, path in zip(rows["source"], rows["source_path"], strict=True)
             ),
-            todo=TODO,
+            todo=FETCH_AGAIN,
         )
     for name in set(before) - set(targets):
         _remove(build, before[name].jpeg_path)

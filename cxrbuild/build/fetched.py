@@ -11,7 +11,7 @@ from cxrbuild.fetch.prove import git_tree_of, read_record, record_path
 from cxrbuild.files import git_blob_of
 from cxrbuild.lockfile import LockedSource, source_folder
 
-TODO = "Run `cxrbuild fetch` again: it brings what is pinned, and keeps what is there aside"
+FETCH_AGAIN = "Run `cxrbuild fetch` again: it brings what is pinned, and keeps what is there aside"
 
 
 def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, str]:
@@ -38,7 +38,7 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
     if git_tree_of(record) != lock.tree:
         raise CxrbuildError(
             "not the record of what was fetched", where=record_path(root),
-            expected=f"the files of git tree {lock.tree}", todo=TODO,
+            expected=f"the files of git tree {lock.tree}", todo=FETCH_AGAIN,
         )  # fmt: skip
     blobs = {path: file.blob for path, file in record.items()}
     if isinstance(source.reader, CsvReader):
@@ -46,6 +46,6 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
         if blob is not None and file.is_file() and (found := git_blob_of(file)) != blob:
             raise CxrbuildError(
                 "the metadata was changed since it was fetched", where=file, expected=f"git blob {blob}",
-                found=found, todo=TODO,
+                found=found, todo=FETCH_AGAIN,
             )  # fmt: skip
     return blobs
