@@ -29,7 +29,7 @@ from cxrbuild.baseline.evaluation import (
     reliability,
     worst_mistakes,
 )
-from cxrbuild.baseline.gate import check_gate, refuse_no_gate, require_gate
+from cxrbuild.baseline.gate import check_gate
 from cxrbuild.baseline.input import Images, read_images
 from cxrbuild.baseline.leakage import find_seen, leave_out_seen, refuse_seen
 from cxrbuild.baseline.model import load_model
@@ -72,7 +72,6 @@ def train_baseline(
     *,
     epochs: int | None = None,
     seeds: Sequence[int] = (1,),
-    gate: bool = False,
     evaluate_only: Path | None = None,
     leave_out: bool = False,
     progress: Progress = silent,
@@ -96,8 +95,6 @@ def train_baseline(
         In place of the recipe's.
     seeds
         A model is trained for each.
-    gate
-        Refuse a result that fell short of the recipe's gate. The outcome is recorded either way.
     evaluate_only
         A saved model to evaluate in place of training.
     leave_out
@@ -108,12 +105,9 @@ def train_baseline(
 
     Raises
     ------
-    CheckError
-        The gate was asked for and not reached; the results are written all the same.
     CxrbuildError
-        The recipe has one class alone or no gate to reach, the dataset lacks something or is another
-        recipe's, the saved model was trained on patients of the test, ``out`` holds another training, or the
-        disk is full.
+        The recipe has one class alone, the dataset lacks something or is another recipe's, the saved model
+        was trained on patients of the test, ``out`` holds another training, or the disk is full.
     """
     if len(recipe.classes) < 2:
         raise CxrbuildError(
@@ -132,8 +126,6 @@ def train_baseline(
             todo="Run `cxrbuild curate`, or name a build or a release with --build",
         )
     dataset: dict[str, Any] = dict(read_dataset(build, recipe))
-    if gate:
-        refuse_no_gate(recipe)
     tf = load_tensorflow()
     # Before the images, which take longer to read.
     model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
@@ -172,8 +164,6 @@ def train_baseline(
             write_bytes(out / "report.md", write_report(document, recipe.datasheet.biases).encode())
             document = _defined(document)
             write_json(out / "metrics.json", document)
-    if gate:
-        require_gate(document["gate"], out / "report.md")
     return BaselineResult(out, document)
 
 
