@@ -21,8 +21,9 @@ import pytest
 
 from cxrbuild.catalog.source import Source, read_source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetch import Fetched, fetch
 from cxrbuild.fetch.prove import TreeFile, files_on_disk, git_tree_of
+from cxrbuild.fetch.sources import fetch
+from cxrbuild.fetch.tree import Fetched
 from cxrbuild.files import git_blob_of, locked
 from cxrbuild.lockfile import read_lock
 from cxrbuild.progress import Bar, silent
@@ -267,7 +268,7 @@ def test_a_run_killed_while_it_copies_leaves_no_half_tree(tmp_path: Path) -> Non
     program = (
         "import sys, time; from pathlib import Path; import cxrbuild.fetch.tree as tree;"
         "tree.placed = lambda *a: (print('unpacked', flush=True), time.sleep(60));"
-        "from cxrbuild.fetch import fetch;"
+        "from cxrbuild.fetch.sources import fetch;"
         "from cxrbuild.catalog.source import read_source;"
         "source = read_source('films.toml', Path(sys.argv[1]));"
         "fetch([source], Path(sys.argv[2]), origins={'films': sys.argv[3]})"

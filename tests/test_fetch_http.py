@@ -28,9 +28,10 @@ from command import run
 import cxrbuild.fetch.download
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetch import Fetched, fetch
 from cxrbuild.fetch.credentials import Authorization, shown
 from cxrbuild.fetch.download import Patience
+from cxrbuild.fetch.sources import fetch
+from cxrbuild.fetch.tree import Fetched
 from cxrbuild.lockfile import read_lock
 
 SECRET = "s3cr3t"
@@ -352,7 +353,7 @@ def test_a_failed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> 
 
 def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from cxrbuild.fetch import fetch;"
+        "import sys; from pathlib import Path; from cxrbuild.fetch.sources import fetch;"
         "from cxrbuild.catalog.source import Source;"
         "source = Source.model_validate_json(sys.argv[1]);"
         "fetch([source], Path(sys.argv[2]))"

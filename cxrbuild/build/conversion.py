@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,11 +54,11 @@ class Journal:
 
     def begin(self, entries: Mapping[str, Converted]) -> None:
         """Write it anew with what stood there before."""
-        self._write(json.dumps(vars(entry)) for entry in entries.values())
+        self._write(json.dumps(entry._asdict()) for entry in entries.values())
 
     def add(self, entries: list[Converted]) -> None:
         """Write some more lines."""
-        lines = {entry.image_id: json.dumps(vars(entry)) for entry in entries}
+        lines = {entry.image_id: json.dumps(entry._asdict()) for entry in entries}
         self._added |= lines
         with self.path.open("a", encoding="utf-8") as stream:
             stream.writelines(f"{line}\n" for line in lines.values())
@@ -173,7 +172,7 @@ def _moved(build: Path, entry: Converted, target: str | None) -> Converted:
         (build / target).parent.mkdir(parents=True, exist_ok=True)
         (build / entry.jpeg_path).replace(build / target)
         _remove(build, entry.jpeg_path)
-    return replace(entry, jpeg_path=target)
+    return entry._replace(jpeg_path=target)
 
 
 def _remove(build: Path, jpeg_path: str | None) -> None:

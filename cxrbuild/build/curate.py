@@ -127,7 +127,7 @@ def _converted(
         plan.kept, sources, plan.fetched, out, recipe.conversion, journal, pool, workers=workers,
         progress=progress,
     )  # fmt: skip
-    table = pd.DataFrame([vars(result) for result in results], columns=list(Converted.__annotations__))
+    table = pd.DataFrame(results, columns=list(Converted._fields))
     records = plan.records.set_index("image_id")
     table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())
     for column in table.columns:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from cxrbuild.convert import NotConvertible, Settings, to_jpeg
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import git_blob, replacing, sha256_of
+from cxrbuild.files import PART, git_blob, sha256_of
 
 # No word of a finished ledger: no build is made where a film has it.
 CHANGED = "changed_since_fetch"
 
 
-@dataclass(frozen=True)
-class Converted:
+class Converted(NamedTuple):
     """What became of one film; either its JPEG or the reason why there is none."""
 
     image_id: str
@@ -32,12 +33,11 @@ class Converted:
     exclusion_detail: str | None = None
 
 
-@dataclass(frozen=True)
-class Film:
+class Film(NamedTuple):
     """A film to convert: its file, its JPEG in the build, and what became of it before.
 
-    The file must have the git blob hash; without one it is taken as it is. Paths are words: thousands of them
-    go to the workers, which takes ten times as long with `Path`.
+    The file must have the git blob hash; without one it is taken as it is. Paths are words, here and where
+    films are read and written: with `Path` what is done around a film takes several times as long.
     """
 
     source: str
@@ -46,8 +46,7 @@ class Film:
     before: Converted
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """Some films of a build, converted in one go."""
 
     settings: Settings
@@ -73,7 +72,8 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
     for film in piece.films:
         name = film.before.image_id
         try:
-            data = Path(film.source).read_bytes()
+            with open(film.source, "rb") as stream:
+                data = stream.read()
         except FileNotFoundError:
             yield Converted(name, exclusion="missing_file")
             continue
@@ -84,7 +84,7 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
             yield Converted(name, exclusion=CHANGED)
             continue
         digest = hashlib.sha256(data).hexdigest()
-        target = Path(piece.build, film.jpeg_path)
+        target = f"{piece.build}/{film.jpeg_path}"
         if film.before.source_sha256 == digest and _as_before(film.before, target):
             yield film.before
             continue
@@ -92,12 +92,12 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
             jpeg = to_jpeg(data, piece.settings)
         except NotConvertible as error:
             # A JPEG of what the film was before must not stand in for it.
-            target.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(target)
             yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.found)
             continue
         try:
-            with replacing(target) as temporary:
-                temporary.write_bytes(jpeg.data)
+            _write(target, jpeg.data)
         except OSError as error:
             raise CxrbuildError(
                 "a JPEG could not be written", where=target, found=error.strerror,
@@ -110,7 +110,21 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
         )  # fmt: skip
 
 
-def _as_before(before: Converted, target: Path) -> bool:
+def _write(target: str, data: bytes) -> None:
+    """Write a JPEG whole or not at all. Its folder is there, and nobody else writes there."""
+    folder, _, name = target.rpartition("/")
+    temporary = f"{folder}/.{name}{PART}"
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(data)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _as_before(before: Converted, target: str) -> bool:
     if before.jpeg_sha256 is None:
         return before.exclusion is not None
-    return target.is_file() and sha256_of(target) == before.jpeg_sha256
+    return os.path.isfile(target) and sha256_of(Path(target)) == before.jpeg_sha256

@@ -8,7 +8,8 @@ from typing import Any
 from cxrbuild.build import curate, read_declared
 from cxrbuild.demo.upstream import make_upstream, serve_upstream
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetch import Fetched, fetch
+from cxrbuild.fetch.sources import fetch
+from cxrbuild.fetch.tree import Fetched
 from cxrbuild.progress import Progress, silent
 
 

@@ -79,7 +79,7 @@ def fetch_tree(
     Parameters
     ----------
     source, data, allow_unpinned, progress
-        As in `cxrbuild.fetch.fetch`.
+        As in `cxrbuild.fetch.sources.fetch`.
     given
         What ``--from`` says for this source.
     entry
