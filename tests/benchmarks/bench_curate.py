@@ -2,11 +2,15 @@
 
     python tests/benchmarks/bench_curate.py --data DATA [--rounds 5] [--scratch FOLDER]
 
-DATA is a folder that `cxrbuild fetch` filled. Both run in turns, with as many processes; what counts is their
-ratio within a round. The bare work writes nothing, the command a quarter of a gigabyte, to FOLDER or else
-where temporary files go: how fast that disk is shows in the ratio, and a disk in memory (/dev/shm) leaves it
-out. Peak memory is the sum of the resident set sizes of the command and all its processes, sampled every
-100 ms (pages that they share count for each). Then the finished build is curated a second time.
+DATA is a folder that `cxrbuild fetch` filled. Both run in turns, with as many processes; what counts is the
+command's time beside the mean of the bare work's before and after it. The bare work writes nothing, the
+command a quarter of a gigabyte, to FOLDER or else where temporary files go: how fast that disk is shows in
+the ratio, and a disk in memory (/dev/shm) leaves it out. For five minutes after files were removed ext4
+passes over their inodes one by one whenever it gives a new one, so that thousands of them, a former run's
+among them, cost the command a second or two: wait (linux-ext4, 2020-04-13, "increase wait time needed
+before reuse of deleted inode numbers"). Peak memory is the sum of the resident set sizes of the command and
+all its processes, sampled every 100 ms (pages that they share count for each). Then the finished build is
+curated a second time.
 """
 
 from __future__ import annotations
@@ -102,13 +106,17 @@ def main() -> None:
         ]
         size = sum(film.stat().st_size for film in films)
         print(f"{len(films):,} films, {size / 1e6:,.0f} MB, {args.processes} processes, built in {scratch}")
+        os.sync()
+        bares = [time_bare(films, args.processes)]
         for n in range(args.rounds):
             os.sync()  # what the round before wrote must not be written to the disk in this one's time
-            plain = time_bare(films, args.processes)
-            # A new folder: ext4 takes long over the inodes of files that were removed a moment ago.
+            # A new folder: nothing is removed between the rounds.
             out = Path(scratch) / f"build-{n}"
             whole, peak = time_curate(args.data, out, args.processes)
             again, _ = time_curate(args.data, out, args.processes)
+            os.sync()
+            bares.append(time_bare(films, args.processes))
+            plain = statistics.mean(bares[-2:])
             ratios.append(whole / plain)
             peaks.append(peak)
             print(
