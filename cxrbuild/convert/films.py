@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -111,9 +112,12 @@ def _convert_films(piece: Piece) -> Iterator[Converted]:
 
 
 def _write(target: str, data: bytes) -> None:
-    """Write a JPEG whole or not at all. Its folder is there, and nobody else writes there."""
+    """Write a JPEG whole or not at all, into a folder that is there.
+
+    A cluster that takes a worker for lost gives its piece to another: two may write one film.
+    """
     folder, _, name = target.rpartition("/")
-    temporary = f"{folder}/.{name}{PART}"
+    temporary = f"{folder}/.{name}.{secrets.token_hex(4)}{PART}"
     try:
         with open(temporary, "wb") as stream:
             stream.write(data)
