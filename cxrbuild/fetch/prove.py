@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,10 +73,10 @@ def git_tree_of(files: Mapping[str, TreeFile]) -> str:
         if rest:
             below.setdefault(top, {})[rest] = file
         else:
-            name = top.encode(errors="surrogateescape")
+            name = os.fsencode(top)
             entries.append((name, b"%s %s\0%s" % (file.mode.encode(), name, bytes.fromhex(file.blob))))
     for top, inner in below.items():
-        name = top.encode(errors="surrogateescape")
+        name = os.fsencode(top)
         entries.append((name + b"/", b"40000 %s\0%s" % (name, bytes.fromhex(git_tree_of(inner)))))
     body = b"".join(entry for _, entry in sorted(entries))
     return hashlib.sha1(b"tree %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
