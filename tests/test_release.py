@@ -143,6 +143,19 @@ def test_refuses_a_baseline_by_another_recipe(demo: Path, tmp_path: Path) -> Non
         release(build, "1.0.0", tmp_path / "out")
 
 
+def test_refuses_a_baseline_without_its_figures(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    outcome = outcome_of(build)
+    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome | {"summary": {}}))
+    with pytest.raises(CxrbuildError, match=r"metrics\.json: no report can be made.*'metrics'"):
+        release(build, "1.0.0", tmp_path / "out")
+    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome | {"parameters": "many"}))
+    with pytest.raises(CxrbuildError, match=r"metrics\.json: no report can be made.*Cannot specify"):
+        release(build, "1.0.0", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     release(build, "1.0.0", tmp_path / "first")

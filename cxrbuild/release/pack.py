@@ -239,8 +239,7 @@ def _write(
     write_bytes(root / "CHANGELOG.md", words.encode())
     for name, (path, _) in outcomes.items():
         write_bytes(root / f"{name}.json", path.read_bytes())
-    told = {name: outcome for name, (_, outcome) in outcomes.items()}
-    write_report(root / "report.html", contents, build, told)
+    _write_report(root / "report.html", contents, build, outcomes)
     # What does not follow from the data stands with its hash: the rest is made again and compared.
     others = ["CHANGELOG.md", "report.html", *(f"{name}.json" for name in outcomes)]
     packed = contents.document["packed"] | {"files": {name: sha256_of(root / name) for name in others}}
@@ -256,6 +255,23 @@ def _write(
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
     write_bytes(root / SUMS, sums.encode())
     return document
+
+
+def _write_report(
+    path: Path, contents: Contents, build: Path, outcomes: Mapping[str, tuple[Path, Any]]
+) -> None:
+    from jinja2 import TemplateRuntimeError
+
+    try:
+        write_report(path, contents, build, {name: outcome for name, (_, outcome) in outcomes.items()})
+    except (TemplateRuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        if not outcomes:
+            raise
+        raise CxrbuildError(
+            "no report can be made of what it says", where=" or ".join(str(p) for p, _ in outcomes.values()),
+            expected="what this cxrbuild writes", found=error,
+            todo="Run `cxrbuild audit` and `cxrbuild train-baseline` again, or move the files away",
+        ) from error  # fmt: skip
 
 
 def _hashes(root: Path) -> dict[str, str]:
