@@ -79,8 +79,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CxrbuildError(
-            "not a JSON document", where=path, found=error, todo="Remove the file and run the command again"
-        ) from error
+            "not a JSON document", where=path, found=error,
+            todo="Move it away, or bring back what stood there, and run the command again",
+        ) from error  # fmt: skip
 
 
 def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
