@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
+
+_ROOM = "Make room and run the command again; what was done is kept"
+_ADVICE = {
+    "ENOSPC": _ROOM,
+    "EDQUOT": _ROOM,
+    "EFBIG": "Run again where files may be as large: the file system and `ulimit -f` limit it",
+    "EMFILE": "Allow more open files, with `ulimit -n`, and run again",
+    "ENFILE": "Close other programs' files and run again",
+    "EACCES": "Get the right to read or write it, or name another folder",
+    "EPERM": "Get the right to read or write it, or name another folder",
+    "EROFS": "Name a folder that can be written to",
+    "EEXIST": "Move what stands there away and run again",
+    "EISDIR": "Move the folder that stands there away and run again",
+    "ENOTDIR": "Move the file that stands in a folder's place away and run again",
+    "ENAMETOOLONG": "Name a folder with a shorter path, or on a file system that takes longer names",
+}
+# Not every system has every number.
+_ADVICE_BY_NUMBER = {getattr(errno, name): text for name, text in _ADVICE.items() if hasattr(errno, name)}
 
 
 class CxrbuildError(Exception):
@@ -59,6 +79,16 @@ class CheckError(CxrbuildError):
     """A gate or check that fell short: the command ends with status 3."""
 
     status = 3
+
+
+def of_system(error: OSError) -> CxrbuildError:
+    """Return an error of the system in the form of ours, with what can be done about it."""
+    number = error.errno or 0
+    # Other libraries, as Arrow, have longer words around the system's.
+    words = os.strerror(number) if number in _ADVICE_BY_NUMBER else error.strerror or str(error)
+    told = CxrbuildError(words, where=error.filename, todo=_ADVICE_BY_NUMBER.get(number))
+    told.__cause__ = error
+    return told
 
 
 def name_some(names: Iterable[object], most: int = 10) -> str:

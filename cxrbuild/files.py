@@ -14,8 +14,6 @@ from typing import Any
 from cxrbuild.errors import CxrbuildError
 
 _BLOCK = 1 << 20
-# How the name of a file ends while it is written.
-PART = ".part"
 
 
 def sha256_of(path: Path) -> str:
@@ -40,17 +38,41 @@ def git_blob(data: bytes) -> str:
     return digest.hexdigest()
 
 
+def temporary_name(name: str) -> str:
+    """Return a name to write a file under before it gets its own; no two are the same."""
+    return f".{name[:60]}.{secrets.token_hex(4)}.part"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs were writing in a folder, which nobody else may be writing in."""
+    for path in folder.glob(f".*.{'[0-9a-f]' * 8}.part"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: str | Path, temporary: str | Path | None = None) -> Iterator[None]:
+    """Let an error of the system name a file, where it names none (as writing does) or its temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write to; it becomes ``path`` if the block ends well.
 
     A run that is killed leaves nothing half-written under the final name.
     """
-    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}{PART}")
+    temporary = path.with_name(temporary_name(path.name))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield temporary
-        temporary.replace(path)
+        with naming(path, temporary):
+            yield temporary
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -63,8 +85,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document whole or not at all: indented, keys in the order given, UTF-8."""
-    write_bytes(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write a JSON document whole or not at all, see `json_bytes`."""
+    write_bytes(path, json_bytes(document))
+
+
+def json_bytes(document: Any) -> bytes:
+    """Return a JSON document as files hold it: indented, keys in the order given, UTF-8."""
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:

@@ -102,6 +102,16 @@ def test_a_faulty_source_is_told(tmp_path: Path, text: str, words: str) -> None:
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
+def test_a_name_in_a_listing_may_hold_any_space(tmp_path: Path, ending: str) -> None:
+    names = ["a b.png", "line\u2028separator.png", "next\x85line.png"]
+    (tmp_path / "s.toml").write_text(SOURCE + "[pin]\nlisting = 's.tsv'\n")
+    lines = ["mode\tblob\tpath", *(f"100644\t{'0' * 40}\t{name}" for name in names)]
+    content = (ending or "\n").join(lines) + ending
+    (tmp_path / "s.tsv").write_bytes(content.encode())
+    assert list(read_source(str(tmp_path / "s.toml")).listing or {}) == names
+
+
 def test_names_that_are_not_shipped_are_told_with_those_that_are() -> None:
     with pytest.raises(DeclarationError, match="cohen, figure1, mooney"):
         read_source("kaggle")

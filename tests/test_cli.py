@@ -64,6 +64,15 @@ def test_a_folder_that_cannot_be_written_is_told(demo: Path, tmp_path: Path) -> 
     assert "Traceback" not in ran.err
 
 
+def test_names_that_are_not_utf8_are_told(tmp_path: Path) -> None:
+    ran = run("curate", "--out", tmp_path / "o\udcff")
+    assert ran.status == 2
+    assert "o\\udcff' is not UTF-8" in " ".join(ran.err.split())
+    ran = run("plan", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    assert ran.status == 1
+    assert "Set PYTHONUTF8=1, or LC_ALL=C.UTF-8" in " ".join(ran.err.split())
+
+
 def test_json_is_one_document_and_quiet_is_quiet(demo: Path) -> None:
     words = ["plan", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data"]
     ran = run(*words, "--json")

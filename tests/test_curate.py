@@ -21,9 +21,16 @@ from PIL import Image
 from cxrbuild.records import COLUMNS, read_records
 
 
-def curate(demo: Path, out: Path, *more: object, data: Path | None = None, status: int = 0):
+def curate(
+    demo: Path,
+    out: Path | str,
+    *more: object,
+    data: Path | str | None = None,
+    status: int = 0,
+    cwd: Path | None = None,
+):
     ran = run("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", data or demo / "data",
-              "--out", out, "--format", "parquet", "--json", *more)  # fmt: skip
+              "--out", out, "--format", "parquet", "--json", *more, cwd=cwd)  # fmt: skip
     assert ran.status == status, ran.err
     return json.loads(ran.out) if status == 0 else ran.err
 
@@ -81,7 +88,9 @@ def test_a_cluster_makes_the_same_bytes(demo: Path, tmp_path: Path) -> None:
             assert time.monotonic() < deadline, "the scheduler did not start"
             time.sleep(0.1)
         address = json.loads((tmp_path / "scheduler.json").read_text())["address"].removeprefix("tcp://")
-        curate(demo, tmp_path / "build", "--executor", f"dask://{address}")
+        # The workers' current folder is another than the command's.
+        data = os.path.relpath(demo / "data", tmp_path)
+        curate(demo, "build", "--executor", f"dask://{address}", data=data, cwd=tmp_path)
     finally:
         for process in (worker, scheduler):
             process.terminate()
@@ -142,7 +151,18 @@ def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["jpeg changed", "jpeg gone", "shard cut", "ledger gone", "data gone", "seal"]
+    "damage",
+    [
+        "jpeg changed",
+        "jpeg gone",
+        "jpeg a link",
+        "shard cut",
+        "ledger gone",
+        "data gone",
+        "seal",
+        "seal edited",
+        "leftovers",
+    ],
 )
 def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path, damage: str) -> None:
     out = tmp_path / "build"
@@ -164,10 +184,23 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
             (out / "ledger.parquet").unlink()
         case "data gone":
             shutil.rmtree(out / "data")
+        case "jpeg a link":
+            jpeg.replace(tmp_path / "elsewhere.jpg")
+            jpeg.symlink_to(tmp_path / "elsewhere.jpg")
         case "seal":
             (out / "build.json").write_text("[]")
+        case "seal edited":
+            seal = out / "build.json"
+            edited = seal.read_text().replace('"missing": {}', '"missing": {"mooney_x": "missing_file"}')
+            seal.write_text(edited)
+        case "leftovers":
+            (out / "build.json").unlink()
+            for folder in (out, out / ".cxrbuild", jpeg.parent, out / "data"):
+                (folder / ".film.jpg.0123abcd.part").write_bytes(b"what a killed run was writing")
+            (jpeg.parent / ".folder.0123abcd.part").mkdir()
     assert curate(demo, out)["changed"] is True
     assert tree(out) == tree(demo / "build")
+    assert not any(path.is_symlink() for path in out.rglob("*"))
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]
     assert all(path.stat().st_mtime_ns == before[path] for path in others), (
         "a JPEG was made again for nothing"
@@ -207,10 +240,14 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
 
 def test_another_recipe_in_the_same_folder_moves_and_removes(demo: Path, tmp_path: Path) -> None:
     out, fresh = tmp_path / "build", tmp_path / "fresh"
-    curate(demo, out, "--keep-annotated", "--keep-lateral")
-    assert len(read_records(out / "manifest.parquet")) == 91
-    curate(demo, out)
-    assert tree(out) == tree(demo / "build")
+    for settings in ("the same", "others"):
+        curate(demo, out, "--keep-annotated", "--keep-lateral")
+        assert len(read_records(out / "manifest.parquet")) == 91
+        if settings == "others":
+            journal = out / ".cxrbuild" / "converted.jsonl"
+            journal.write_text(journal.read_text().replace('"quality": 95', '"quality": 90', 1))
+        curate(demo, out)
+        assert tree(out) == tree(demo / "build")
     declared = tmp_path / "declared"
     shutil.copytree(demo / "declared", declared)
     recipe = declared / "recipe.toml"
@@ -298,6 +335,50 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
     assert "the metadata was changed since it was fetched" in curate(demo, out, data=data, status=1)
     (data / "sources" / "cohen.tsv").write_text("mode\tblob\tpath\n")
     assert "not the record of what was fetched" in curate(demo, out, data=data, status=1)
+
+
+def test_only_what_was_fetched_is_built(demo: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "build"
+    shutil.copytree(demo / "data", data)
+    films = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
+    planted = films[0].with_name("planted.jpeg")
+    shutil.copy(films[0], planted)
+    (films[0].parent / ".DS_Store").write_bytes(b"no film, and so nothing to mind")
+    words = " ".join(curate(demo, out, data=data, status=1).split())
+    assert "1 of the images were put there by something else than fetch. Found: chest_xray" in words
+    assert "planted.jpeg. Run `cxrbuild fetch` again" in words
+    assert not (out / "build.json").exists()
+    planted.replace(planted.with_name("\udcff.jpeg"))
+    words = " ".join(curate(demo, out, data=data, status=1).split())
+    assert "names that are not UTF-8" in words
+    assert "\\udcff.jpeg" in words
+    planted.with_name("\udcff.jpeg").unlink()
+    curate(demo, out, data=data)
+    # A pipe is no film, and reading it would never end.
+    films[1].unlink()
+    os.mkfifo(films[1])
+    assert f"{films[1].name} (missing_file)" in curate(demo, out, data=data, status=3)
+
+
+def test_what_the_system_refuses_is_told_with_what_to_do(demo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "build"
+    words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--out", out]
+    command = [sys.executable, "-m", "cxrbuild", *map(str, words), "--format", "parquet", "--quiet"]
+    for blocks, file in ((5, "images"), (120, "train-00000-of-00001.parquet")):
+        ran = subprocess.run(
+            ["sh", "-c", f'ulimit -f {blocks} && exec "$@"', "sh", *command],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 1
+        assert file in ran.stderr
+        assert "File too large. Run again where files may be as large" in " ".join(ran.stderr.split())
+    shutil.rmtree(out / "images" / "train" / "Normal")
+    (out / "images" / "train" / "Normal").write_text("mine")
+    told = " ".join(curate(demo, out, status=1).split())
+    assert f"{out}/images/train/Normal: File exists. Move what stands there away and run again." in told
+    (out / "images" / "train" / "Normal").unlink()
+    curate(demo, out)
+    assert tree(out) == tree(demo / "build")
 
 
 def test_two_at_once_in_one_folder_is_told(demo: Path, tmp_path: Path) -> None:

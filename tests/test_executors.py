@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -40,3 +42,21 @@ def test_every_piece_comes_back_with_its_result() -> None:
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(CxrbuildError, match="a worker process died"), open_executor("local", 1) as pool:
         list(run_pieces(pool, die, range(6), ahead=2))
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    program = (
+        "import os, time\n"
+        "from cxrbuild.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    with open_executor('local', 2) as pool:\n"
+        "        pool.submit(os.getpid).result()\n"
+        "        print('at work', flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"at work\n"
+    parent.kill()
+    # The workers hold the parent's standard output: only when the last one ended does it.
+    assert parent.communicate(timeout=30) == (b"", None)

@@ -18,7 +18,7 @@ from cxrbuild.convert import Settings
 from cxrbuild.convert.films import Converted, Piece, convert_piece
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor
-from cxrbuild.files import files_under, locked, sha256_of, write_bytes
+from cxrbuild.files import files_under, locked, sha256_of, sweep, write_bytes
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
@@ -77,6 +77,8 @@ def curate(
         require_tensorflow("TFRecord")
     _refuse_foreign(out)
     with locked(out):
+        for folder in (out, out / ".cxrbuild"):
+            sweep(folder)
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
         sources = {source.name: source_folder(data, source.name) for source in declared.sources}

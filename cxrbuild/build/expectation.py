@@ -39,9 +39,9 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     lacking = not_had(plan)
     faults = []
     if not lacking.empty and not allow_missing:
-        faults.append(
-            _listed(f"{len(lacking)} images belong to the dataset and could not be had", lacking, "exclusion")
-        )
+        detail = ": " + lacking["exclusion_detail"]
+        told = lacking.assign(why=lacking["exclusion"] + detail.fillna(""))
+        faults.append(_listed(f"{len(told)} images belong to the dataset and could not be had", told, "why"))
     if not plan.declared.departures:
         records = plan.records.copy()
         records.loc[lacking.index, "exclusion"] = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cxrbuild.catalog import Source
 from cxrbuild.catalog.source import CsvReader
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.fetch.prove import git_tree_of, read_record, record_path
 from cxrbuild.files import git_blob_of
 from cxrbuild.lockfile import LockedSource, source_folder
@@ -43,9 +44,33 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
     blobs = {path: file.blob for path, file in record.items()}
     if isinstance(source.reader, CsvReader):
         file, blob = root / source.reader.file, blobs.get(source.reader.file)
-        if blob is not None and file.is_file() and (found := git_blob_of(file)) != blob:
+        if file.is_file() and (found := git_blob_of(file)) != blob:
             raise CxrbuildError(
-                "the metadata was changed since it was fetched", where=file, expected=f"git blob {blob}",
-                found=found, todo=FETCH_AGAIN,
+                "the metadata was changed since it was fetched", where=file,
+                expected=f"git blob {blob}" if blob else "no such file", found=found, todo=FETCH_AGAIN,
             )  # fmt: skip
     return blobs
+
+
+def refuse_others(paths: Iterable[str], fetched: Collection[str], root: Path) -> None:
+    """Refuse a source's images that ``fetch`` did not put in place.
+
+    Parameters
+    ----------
+    paths
+        The images that are there.
+    fetched
+        All files that were fetched.
+    root
+        The source's folder.
+
+    Raises
+    ------
+    CxrbuildError
+        There are such images.
+    """
+    if others := sorted(set(paths) - set(fetched)):
+        raise CxrbuildError(
+            f"{len(others)} of the images were put there by something else than fetch", where=root,
+            found=name_some(others), todo=FETCH_AGAIN,
+        )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild import ingest as ingest_stage
 from cxrbuild import rules as rules_stage
-from cxrbuild.build.fetched import fetched_blobs
+from cxrbuild.build.fetched import fetched_blobs, refuse_others
 from cxrbuild.catalog import (
     Link,
     Recipe,
@@ -221,7 +221,11 @@ def make_plan(
         if lock is not None and not as_pinned:
             fetched[source.name] = fetched_blobs(source, data, lock)
         at_hand |= {(source.name, path) for path in inventory.at_hand}
-        tables.append(ingest(source, inventory, progress))
+        table = ingest(source, inventory, progress)
+        if source.name in fetched:
+            images = inventory.at_hand & set(table["source_path"])
+            refuse_others(images, fetched[source.name], inventory.root)
+        tables.append(table)
     records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)
     records = add_labels(records, declared.recipe, declared.sources)

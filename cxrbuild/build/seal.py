@@ -2,7 +2,8 @@
 
 ``build.json`` is written last: it is the seal. A file that was touched since has a change time (ctime, which
 no program can set back) at or after the seal's; a file or folder that came or went has touched its folder. So
-nothing but names and times need be looked at, and no times need be stored.
+nothing but names and times need be looked at, and no times need be stored. ``.cxrbuild/seal`` holds the
+SHA-256 of ``build.json`` itself.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from cxrbuild import __version__
 from cxrbuild.build.plan import Declared
-from cxrbuild.files import read_json, write_json
+from cxrbuild.files import json_bytes, read_json, sha256_of, write_bytes
 from cxrbuild.ingest import key_mark
 from cxrbuild.lockfile import LockedSource
 
@@ -89,8 +90,11 @@ def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, A
     seal = out / "build.json"
     if not seal.is_file():
         return None
-    document = read_json(seal)
-    if not isinstance(document, dict) or document.get("inputs") != inputs:
+    stamp = _stamp(out)
+    if not stamp.is_file() or stamp.read_bytes() != sha256_of(seal).encode():
+        return None
+    document: dict[str, Any] = read_json(seal)
+    if document["inputs"] != inputs:
         return None
     sealed_ns = seal.stat().st_mtime_ns
     for name, entry in document["files"].items():
@@ -100,20 +104,29 @@ def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, A
     folders = [*sources, *(out / name for name in ("images", "data", "tfds") if (out / name).exists())]
     top = [out / name for name in document["files"] if "/" not in name]
     untouched = all(_untouched(folder, sealed_ns) for folder in folders)
-    return document if untouched and all(p.stat().st_ctime_ns < sealed_ns for p in top) else None
+    return document if untouched and all(p.lstat().st_ctime_ns < sealed_ns for p in top) else None
 
 
 def write_seal(out: Path, document: dict[str, Any]) -> None:
-    """Write ``build.json``, in a later tick of the file system's clock than every file of the build."""
+    """Write ``build.json`` and its hash, in a later tick of the disk's clock than the build's files."""
     time.sleep(_TICK_S)
-    write_json(out / "build.json", document)
+    content = json_bytes(document)
+    write_bytes(_stamp(out), hashlib.sha256(content).hexdigest().encode())
+    write_bytes(out / "build.json", content)
+
+
+def _stamp(out: Path) -> Path:
+    return out / ".cxrbuild" / "seal"
 
 
 def _untouched(folder: Path, sealed_ns: int) -> bool:
-    if not folder.is_dir() or folder.stat().st_ctime_ns >= sealed_ns:
+    # A link may have been put in a folder's place, or lead to one that was touched.
+    if not folder.is_dir() or max(folder.stat().st_ctime_ns, folder.lstat().st_ctime_ns) >= sealed_ns:
         return False
     with os.scandir(folder) as entries:
         for entry in entries:
+            if entry.is_symlink():
+                return False  # what it leads to may have been touched, or be another than it was
             if entry.is_dir(follow_symlinks=False):
                 if not _untouched(Path(entry.path), sealed_ns):
                     return False

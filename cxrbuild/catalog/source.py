@@ -218,7 +218,7 @@ class Source(Declaration):
         """The files of the pin by path, ``None`` where the declaration lists none."""
         if not self.pin.listing:
             return None
-        lines = self._listing_path.read_text(encoding="utf-8").splitlines()
+        lines = self._listing_path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         if self._listing_path.suffix != ".tsv":
             return {line: Listed(None, None) for line in lines if line}
         rows = [line.split("\t") for line in lines[1:]]

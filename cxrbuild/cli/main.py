@@ -19,7 +19,7 @@ from cxrbuild.cli.release import release
 from cxrbuild.cli.review import review
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, of_system
 
 
 class _Commands(click.Group):
@@ -52,6 +52,7 @@ def main() -> None:
     """Run the command line and exit with its status."""
     debug = "--debug" in sys.argv[1:2]
     try:
+        _require_utf8()
         cli.main(prog_name="cxrbuild", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
@@ -73,6 +74,13 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(wrapped(f"cxrbuild: {where}{error.strerror or error}."), err=True)
+        click.echo(wrapped(f"cxrbuild: {of_system(error)}"), err=True)
         sys.exit(1)
+
+
+def _require_utf8() -> None:
+    if (found := sys.getfilesystemencoding()) != "utf-8":
+        raise CxrbuildError(
+            "file names are not UTF-8 here", expected="a locale with UTF-8", found=found,
+            todo="Set PYTHONUTF8=1, or LC_ALL=C.UTF-8",
+        )  # fmt: skip

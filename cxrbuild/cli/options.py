@@ -12,7 +12,21 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 # The catalogue has it too; importing that would cost every `--help` a quarter of a second.
 DEFAULT_RECIPE = "covid19-cxr"
-PATH = click.Path(path_type=Path)
+
+
+class _Path(click.Path):
+    """A path whose name is UTF-8: Parquet and JSON hold no other."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            self.fail(f"{str(path)!a} is not UTF-8", param, ctx)
+        return path
+
+
+PATH = _Path(path_type=Path)
 
 
 def output_options(command: F) -> F:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from cxrbuild.convert import NotConvertible, Settings, to_jpeg
-from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import PART, git_blob, sha256_of
+from cxrbuild.files import git_blob, naming, sha256_of, temporary_name
 
-# No word of a finished ledger: no build is made where a film has it.
+# No words of a finished ledger: no build is made where a film has one of them.
 CHANGED = "changed_since_fetch"
+GONE = "gone_since_plan"
 
 
 class Converted(NamedTuple):
@@ -38,7 +37,7 @@ class Film(NamedTuple):
     """A film to convert: its file, its JPEG in the build, and what became of it before.
 
     The file must have the git blob hash; without one it is taken as it is. Paths are words, here and where
-    films are read and written: with `Path` what is done around a film takes several times as long.
+    films are read and written: with `Path` writing a film takes several times as long.
     """
 
     source: str
@@ -63,52 +62,50 @@ def convert_piece(piece: Piece) -> list[Converted]:
 
     Raises
     ------
-    CxrbuildError
-        A JPEG cannot be written.
+    OSError
+        A JPEG cannot be written, or a former one cannot be read.
     """
     return list(_convert_films(piece))
 
 
 def _convert_films(piece: Piece) -> Iterator[Converted]:
     for film in piece.films:
-        name = film.before.image_id
+        name, target = film.before.image_id, f"{piece.build}/{film.jpeg_path}"
         try:
             with open(film.source, "rb") as stream:
                 data = stream.read()
         except FileNotFoundError:
-            yield Converted(name, exclusion="missing_file")
+            yield Converted(name, exclusion=GONE)
             continue
         except OSError as error:
+            _remove(target)
             yield Converted(name, exclusion="unreadable", exclusion_detail=str(error.strerror))
             continue
         if film.blob is not None and git_blob(data) != film.blob:
             yield Converted(name, exclusion=CHANGED)
             continue
         digest = hashlib.sha256(data).hexdigest()
-        target = f"{piece.build}/{film.jpeg_path}"
         if film.before.source_sha256 == digest and _as_before(film.before, target):
             yield film.before
             continue
         try:
             jpeg = to_jpeg(data, piece.settings)
         except NotConvertible as error:
-            # A JPEG of what the film was before must not stand in for it.
-            with suppress(FileNotFoundError):
-                os.unlink(target)
+            _remove(target)
             yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.found)
             continue
-        try:
-            _write(target, jpeg.data)
-        except OSError as error:
-            raise CxrbuildError(
-                "a JPEG could not be written", where=target, found=error.strerror,
-                todo="Make room and run again; what was done is kept",
-            ) from error  # fmt: skip
+        _write(target, jpeg.data)
         yield Converted(
             name, digest, jpeg.source_format, film.jpeg_path,
             digest if jpeg.data is data else hashlib.sha256(jpeg.data).hexdigest(),
             len(jpeg.data), jpeg.width, jpeg.height, jpeg.conversion,
         )  # fmt: skip
+
+
+def _remove(target: str) -> None:
+    """Remove a JPEG of what the film was before: it must not stand in for it."""
+    with suppress(FileNotFoundError):
+        os.unlink(target)
 
 
 def _write(target: str, data: bytes) -> None:
@@ -117,11 +114,12 @@ def _write(target: str, data: bytes) -> None:
     A cluster that takes a worker for lost gives its piece to another: two may write one film.
     """
     folder, _, name = target.rpartition("/")
-    temporary = f"{folder}/.{name}.{secrets.token_hex(4)}{PART}"
+    temporary = f"{folder}/{temporary_name(name)}"
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, target)
+        with naming(target, temporary):
+            with open(temporary, "wb") as stream:
+                stream.write(data)
+            os.replace(temporary, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -130,5 +128,10 @@ def _write(target: str, data: bytes) -> None:
 
 def _as_before(before: Converted, target: str) -> bool:
     if before.jpeg_sha256 is None:
-        return before.exclusion is not None
-    return os.path.isfile(target) and sha256_of(Path(target)) == before.jpeg_sha256
+        return before.exclusion is not None and not os.path.lexists(target)
+    # A link would be a hole in a build that is moved elsewhere.
+    return (
+        os.path.isfile(target)
+        and not os.path.islink(target)
+        and sha256_of(Path(target)) == before.jpeg_sha256
+    )

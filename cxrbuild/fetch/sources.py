@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, name_some, of_system
 from cxrbuild.fetch.tree import Fetched, fetch_tree, sweep
 from cxrbuild.files import locked
 from cxrbuild.lockfile import read_lock, write_lock
@@ -95,7 +95,7 @@ def fetch(
                     except CxrbuildError as error:
                         errors[name] = error
                     except OSError as error:
-                        errors[name] = _told(error)
+                        errors[name] = of_system(error)
                     else:
                         lock[name] = done[name].locked
                         write_lock(data, lock)
@@ -132,12 +132,6 @@ def _until(stop: threading.Event, progress: Progress) -> Progress:
             yield Stoppable(bar)
 
     return opened
-
-
-def _told(error: OSError) -> CxrbuildError:
-    told = CxrbuildError(error.strerror or str(error), where=error.filename)
-    told.__cause__ = error
-    return told
 
 
 def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str]) -> CxrbuildError:

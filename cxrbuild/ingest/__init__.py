@@ -84,7 +84,9 @@ def take_inventory(
     blobs = {path: listed.blob for path, listed in (source.listing or {}).items()}
     if not as_pinned:
         start = len(str(root)) + 1
-        at_hand = frozenset(entry.path[start:].replace(os.sep, "/") for entry in files_under(root))
+        # What is no plain file, as a pipe, cannot be read for a film; nor can a link to nothing.
+        files = (entry.path for entry in files_under(root) if entry.is_file())
+        at_hand = frozenset(path[start:].replace(os.sep, "/") for path in files)
         blobs = dict.fromkeys(at_hand) | blobs | (different or {})
         return Inventory(root, at_hand, blobs)
     if source.listing is None:
@@ -124,13 +126,18 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     ------
     CxrbuildError
         The metadata is not as declared: an unknown layout or an unknown word, named with file, row and
-        column, all of them at once.
+        column, all of them at once. Or an image's name is not UTF-8.
     """
     import pandas as pd
 
     reader = source.reader
     is_image = re.compile("|".join(map(fnmatch.translate, reader.images))).fullmatch
     images = sorted(filter(is_image, inventory.blobs))
+    if other := [path for path in images if not _is_utf8(path)]:
+        raise CxrbuildError(
+            "names that are not UTF-8", where=inventory.root, found=name_some(map(ascii, other)),
+            todo="Rename the files where they come from, and fetch the source again",
+        )  # fmt: skip
     if isinstance(reader, CsvReader):
         words = read_csv(reader, inventory.root, frozenset(inventory.blobs))
     elif isinstance(reader, DicomReader):
@@ -152,6 +159,14 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     records["source_blob"] = records["source_path"].map(inventory.blobs).astype("str")
     records["image_id"] = _image_ids(source, records["source_path"])
     return conform(records)
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def exclude(records: pd.DataFrame, mask: pd.Series, reason: str) -> None:

@@ -148,7 +148,11 @@ def _jpegs(rows: pd.DataFrame, build: Path) -> pa.Array:
     for path, (start, end) in zip(rows["jpeg_path"], pairwise(ends.tolist()), strict=True):
         # Unbuffered, and not by way of `Path`: together they cost as much as the reading.
         with open(f"{build}/{path}", "rb", buffering=0) as stream:
-            if stream.readinto(into[start:end]) != end - start or stream.read(1):
+            at = start
+            # The system may give less than was asked for.
+            while at < end and (count := stream.readinto(into[at:end])):
+                at += count
+            if at != end or stream.read(1):
                 raise CxrbuildError(
                     "a JPEG changed while the dataset was packed", where=build / path,
                     expected=f"{end - start:,} bytes", todo="Run again, and let nothing else write there",
