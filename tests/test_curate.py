@@ -335,6 +335,10 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
     assert "the metadata was changed since it was fetched" in curate(demo, out, data=data, status=1)
     (data / "sources" / "cohen.tsv").write_text("mode\tblob\tpath\n")
     assert "not the record of what was fetched" in curate(demo, out, data=data, status=1)
+    # What cannot be read is not taken for one that was changed.
+    (data / "sources" / "cohen.tsv").unlink()
+    (data / "sources" / "cohen.tsv").mkdir()
+    assert "cohen.tsv: Is a directory" in curate(demo, out, data=data, status=1)
 
 
 def test_only_what_was_fetched_is_built(demo: Path, tmp_path: Path) -> None:

@@ -184,10 +184,10 @@ def record_of(files: Mapping[str, TreeFile]) -> str:
 
 
 def read_record(target: Path) -> dict[str, TreeFile]:
-    """Read the record of a fetched tree; one that is not there, or was changed, is empty."""
+    """Read the record of a fetched tree; one that is not there, or is no record any more, is empty."""
     try:
         lines = record_path(target).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
         rows = [line.split("\t", 2) for line in lines[1:] if line]
         return {path: TreeFile(mode, blob) for mode, blob, path in rows}
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return {}
