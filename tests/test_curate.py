@@ -338,7 +338,8 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
     # What cannot be read is not taken for one that was changed.
     (data / "sources" / "cohen.tsv").unlink()
     (data / "sources" / "cohen.tsv").mkdir()
-    assert "cohen.tsv: Is a directory" in curate(demo, out, data=data, status=1)
+    words = curate(demo, out, data=data, status=1)
+    assert "cohen.tsv: Is a directory. Move" in " ".join(words.split())
 
 
 def test_only_what_was_fetched_is_built(demo: Path, tmp_path: Path) -> None:
