@@ -99,7 +99,8 @@ def name_some(names: Iterable[object], most: int = 10) -> str:
     >>> name_some(["a", "b", "c"], most=2)
     'a, b and 1 more'
     """
-    listed = [str(name) for name in names]
+    # A line break in a file's name would break the paragraph.
+    listed = [name if name.isprintable() else ascii(name) for name in map(str, names)]
     if len(listed) <= most:
         return ", ".join(listed)
     return f"{', '.join(listed[:most])} and {len(listed) - most} more"

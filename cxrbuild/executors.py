@@ -7,7 +7,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -37,13 +45,15 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
     Raises
     ------
     CxrbuildError
-        The address is of another kind, Dask is not installed, or no scheduler answers.
+        The address is of another kind, Dask is not installed, or no scheduler answers or goes on answering.
     """
     if address == "local":
         # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit held.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             try:
+                with _without_interrupts():
+                    pool.submit(os.getpid)  # starts them all
                 yield pool
             except Exception:
                 # What is under way ends first: a pool that is left behind may fail as the interpreter ends.
@@ -57,7 +67,7 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
     if scheme != "dask" or not host:
         raise CxrbuildError("no such executor", expected="local or dask://HOST:PORT", found=address)
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError:
         raise CxrbuildError(
             "Dask is not installed", todo="Run `pip install 'cxrbuild[cluster]'`, here and on the workers"
@@ -67,7 +77,13 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
     except (OSError, ValueError) as error:
         raise CxrbuildError("no Dask scheduler answers", where=address, found=error) from error
     with client:
-        yield client.get_executor()
+        try:
+            yield client.get_executor()
+        except (CancelledError, KilledWorker) as error:
+            raise CxrbuildError(
+                "the cluster lost its scheduler or a worker", where=address, found=error or None,
+                todo="Look at their logs and run again; what was done is kept",
+            ) from error  # fmt: skip
 
 
 def run_pieces(
@@ -102,9 +118,24 @@ def run_pieces(
             future.cancel()
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Control-C back, here until the block ends, in processes that are started in it for good.
+
+    It reaches every process of a terminal; the parent alone decides what to do about it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
-    # Control-C reaches every process of the terminal; the parent alone decides what to do about it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held back
     # One whose parent was killed would wait for work for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Each process has its own piece of work; numpy's threads would only fight the other processes for the

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def temporary_name(name: str) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs were writing in a folder, which nobody else may be writing in."""
+    """Remove what killed runs were writing in a folder; whoever still writes there fails."""
     for path in folder.glob(f".*.{'[0-9a-f]' * 8}.part"):
         if path.is_file():
             path.unlink(missing_ok=True)
@@ -111,6 +111,11 @@ def read_json(path: Path) -> Any:
         ) from error  # fmt: skip
 
 
+def is_desktops(name: str) -> bool:
+    """Return whether a name is of a file that macOS or Windows leaves in folders that were looked at."""
+    return name in {".DS_Store", "Thumbs.db", "desktop.ini"} or name.startswith("._")
+
+
 def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
     """Yield every file below a folder, links not followed, in no particular order."""
     with os.scandir(root) as entries:
@@ -119,6 +124,18 @@ def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
                 yield from files_under(Path(entry.path))
             else:
                 yield entry
+
+
+def differing(files: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the paths, of paths and git blob hashes, whose files have another hash or cannot be read."""
+    return [path for path, blob in files if _blob_or_none(Path(path)) != blob]
+
+
+def _blob_or_none(path: Path) -> str | None:
+    try:
+        return git_blob_of(path)
+    except OSError:
+        return None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
 
 _FORMAT = 1
@@ -68,6 +68,8 @@ def read_lock(data: Path) -> dict[str, LockedSource]:
     CxrbuildError
         The file is not a lock, or of a format that this version does not know.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     path = lock_path(data)
     if not path.exists():
         return {}
@@ -78,10 +80,14 @@ def read_lock(data: Path) -> dict[str, LockedSource]:
                 "a lock of another format", where=path, expected=_FORMAT, found=document["format"],
                 todo="Fetch the sources again with this version",
             )  # fmt: skip
-        return {name: LockedSource(**entry) for name, entry in document["sources"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
+        return TypeAdapter(dict[str, LockedSource]).validate_python(document["sources"])
+    except (KeyError, TypeError, ValidationError) as error:
+        found: object = error
+        if isinstance(error, ValidationError):
+            faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            found = name_some(faults, 3)
         raise CxrbuildError(
-            "not a lock of sources", where=path, found=error, todo="Remove it and fetch the sources again"
+            "not a lock of sources", where=path, found=found, todo="Move it away and fetch the sources again"
         ) from error
 
 

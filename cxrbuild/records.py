@@ -101,6 +101,11 @@ def image_id(source: str, path: str, *, named: bool = True) -> str:
     return "_".join(part for part in (source, safe, digits) if part)
 
 
+def is_image_id(name: str) -> bool:
+    """Return whether a name has the form that `image_id` gives."""
+    return re.fullmatch(rf"[a-z0-9_-]+_[0-9a-f]{{{_DIGITS}}}", name, re.ASCII) is not None
+
+
 def conform(records: pd.DataFrame) -> pd.DataFrame:
     """Return the table with each declared column at its place and of its dtype."""
     import pandas as pd

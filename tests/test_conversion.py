@@ -7,14 +7,13 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from PIL import Image
 
+from cxrbuild.build import make_plan, read_declared
 from cxrbuild.build.conversion import Journal, convert_images
-from cxrbuild.catalog.recipe import Conversion
 from cxrbuild.convert import Settings
-from cxrbuild.convert.films import GONE, Converted, Film, Piece, convert_piece
+from cxrbuild.convert.films import Converted, Film, Piece, convert_piece
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.progress import silent
 
@@ -69,50 +68,60 @@ def test_a_name_of_the_longest_that_file_systems_take_is_written(film: Path, tmp
     assert convert(film, tmp_path / "build", "a" * 251).exclusion is None
 
 
-def test_a_film_that_is_not_found_where_it_is_converted_ends_the_build(film: Path, tmp_path: Path) -> None:
-    assert convert(tmp_path / "not there.png", tmp_path / "build").exclusion == GONE
-    kept = pd.DataFrame({
-        "image_id": ["a", "b"], "source": "mine", "source_path": [film.name, "seen by the plan alone.png"],
-        "split": "train", "label": "Sick",
-    })  # fmt: skip
-    build = tmp_path / "build"
+def test_a_film_that_is_not_found_where_it_is_converted_ends_the_build(demo: Path, tmp_path: Path) -> None:
+    data, build = tmp_path / "data", tmp_path / "build"
+    shutil.copytree(demo / "data", data)
+    plan = make_plan(read_declared(str(demo / "declared" / "recipe.toml"), {}), data)
+    gone = plan.kept.iloc[3]
+    (data / "sources" / gone["source"] / gone["source_path"]).unlink()
     journal = Journal(build, {})
     with ThreadPoolExecutor(1) as pool, pytest.raises(CxrbuildError, match="not found where it is") as told:
-        convert_images(
-            kept, {"mine": tmp_path}, {}, build, Conversion(), journal, pool, workers=1, progress=silent
-        )
-    assert told.value.found == "mine/seen by the plan alone.png"
-    assert list(journal.read()) == ["a"], "what was done is kept"
+        convert_images(plan, data, build, journal, pool, workers=1, progress=silent)
+    assert told.value.found == f"{gone['source']}/{gone['source_path']}"
+    assert journal.read().keys() == set(plan.kept["image_id"]) - {gone["image_id"]}, "what was done is kept"
+
+
+ID = "mine_film_0123456789"
+GOOD = Converted(
+    ID, "0" * 64, "PNG 8-bit grey", f"images/train/Sick/{ID}.jpg", "1" * 64, 3, 40, 30, "encoded"
+)  # fmt: skip
+
+
+def line(**changes: object) -> bytes:
+    return json.dumps(GOOD._asdict() | changes).encode()
 
 
 BAD_LINES = {
     "no UTF-8": b"\xff\xfe",
-    "torn": b'{"image_id": "mooney_',
+    "torn": line()[:30],
     "no object": b'["image_id"]',
-    "no id": json.dumps({"image_id": ["a"]}).encode(),
-    "a number for a path": json.dumps({"image_id": "a", "jpeg_path": 3}).encode(),
-    "a word for a number": json.dumps({"image_id": "a", "width": "abc"}).encode(),
-    "a path out of the build": json.dumps({"image_id": "a", "jpeg_path": "../precious/a.jpg"}).encode(),
-    "a path through it": json.dumps({"image_id": "a", "jpeg_path": "images/../../a.jpg"}).encode(),
-    "another file's path": json.dumps({"image_id": "a", "jpeg_path": "images/x/y/b.jpg"}).encode(),
+    "too deep": b"[" * 100_000,
+    "no id": line(image_id=["a"]),
+    "an id of another form": line(image_id="a", jpeg_path="images/train/Sick/a.jpg"),
+    "an id with a NUL": line(image_id=f"a\0{ID}", jpeg_path=f"images/train/Sick/a\0{ID}.jpg"),
+    "a surrogate": line(source_format="\ud800"),
+    "a number for a path": line(jpeg_path=3),
+    "a word for a number": line(width="abc"),
+    "a number out of bounds": line(width=10**30),
+    "a path out of the build": line(jpeg_path=f"../precious/{ID}.jpg"),
+    "a path through it": line(jpeg_path=f"images/../../{ID}.jpg"),
+    "another file's path": line(jpeg_path="images/train/Sick/mine_film_9876543210.jpg"),
+    "no JPEG and no reason": line(jpeg_path=None),
+    "a JPEG without a size": line(width=None),
+    "a JPEG and a reason": line(exclusion="truncated"),
+    "a reason of no converter": json.dumps({"image_id": ID, "exclusion": "lateral"}).encode(),
 }
 
 
-@pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES)
-def test_a_line_that_no_journal_of_ours_has_is_passed_over(tmp_path: Path, line: bytes) -> None:
+@pytest.mark.parametrize("bad", BAD_LINES.values(), ids=BAD_LINES)
+def test_a_line_that_no_journal_of_ours_has_is_passed_over(tmp_path: Path, bad: bytes) -> None:
     journal = Journal(tmp_path, {"quality": 95})
-    good = Converted("b", "0" * 64, jpeg_path="images/train/Sick/b.jpg", jpeg_bytes=3)
-    journal.begin({"b": good})
+    other = Converted("mine_film_9876543210", "0" * 64, exclusion="truncated", exclusion_detail="cut short")
+    journal.begin({other.image_id: other})
     content = journal.path.read_bytes()
-    for damaged in (content + line, content.replace(b"\n", b"\n" + line + b"\n", 1)):
+    for damaged in (content + bad, content.replace(b"\n", b"\n" + bad + b"\n", 1)):
         journal.path.write_bytes(damaged)
-        assert journal.read() == {"b": good}
-
-
-def test_of_what_other_settings_made_only_the_place_is_known(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, {"quality": 95})
-    journal.begin({"b": Converted("b", "0" * 64, jpeg_path="images/train/Sick/b.jpg", jpeg_bytes=3)})
-    found = Journal(tmp_path, {"quality": 90}).read()
-    assert found == {"b": Converted("b", jpeg_path="images/train/Sick/b.jpg")}
-    shutil.rmtree(tmp_path / ".cxrbuild")
-    assert journal.read() == {}
+        assert journal.read() == {other.image_id: other}
+    journal.path.write_bytes(content + line())
+    assert journal.read() == {other.image_id: other, ID: GOOD}
+    assert Journal(tmp_path, {"quality": 90}).read() == {}

@@ -154,6 +154,8 @@ def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
     "damage",
     [
         "jpeg changed",
+        "jpeg changed and seal touched",
+        "images gone",
         "jpeg gone",
         "jpeg a link",
         "shard cut",
@@ -175,6 +177,11 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
             jpeg.write_bytes(jpeg.read_bytes()[::-1])
             # A program that sets the time back does not get past the seal.
             os.utime(jpeg, ns=(status.st_atime_ns, status.st_mtime_ns))
+        case "jpeg changed and seal touched":
+            jpeg.write_bytes(jpeg.read_bytes()[::-1])
+            (out / "build.json").touch()
+        case "images gone":
+            shutil.rmtree(out / "images")
         case "jpeg gone":
             jpeg.unlink()
         case "shard cut":
@@ -202,9 +209,10 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
     assert tree(out) == tree(demo / "build")
     assert not any(path.is_symlink() for path in out.rglob("*"))
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]
-    assert all(path.stat().st_mtime_ns == before[path] for path in others), (
-        "a JPEG was made again for nothing"
-    )
+    if damage != "images gone":
+        assert all(path.stat().st_mtime_ns == before[path] for path in others), (
+            "a JPEG was made again for nothing"
+        )
 
 
 def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path, tmp_path: Path) -> None:
@@ -240,11 +248,13 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
 
 def test_another_recipe_in_the_same_folder_moves_and_removes(demo: Path, tmp_path: Path) -> None:
     out, fresh = tmp_path / "build", tmp_path / "fresh"
-    for settings in ("the same", "others"):
+    journal = out / ".cxrbuild" / "converted.jsonl"
+    for settings in ("the same", "others", "not known"):
         curate(demo, out, "--keep-annotated", "--keep-lateral")
         assert len(read_records(out / "manifest.parquet")) == 91
+        if settings == "not known":
+            journal.unlink()
         if settings == "others":
-            journal = out / ".cxrbuild" / "converted.jsonl"
             journal.write_text(journal.read_text().replace('"quality": 95', '"quality": 90', 1))
         curate(demo, out)
         assert tree(out) == tree(demo / "build")
@@ -270,9 +280,41 @@ def test_files_of_others_in_the_build_are_left_alone(demo: Path, tmp_path: Path)
     assert "mine.txt" in words
     (out / "mine.txt").unlink()
     curate(demo, out)
-    (out / "images" / "train" / "note.txt").write_text("mine")
+    notes = [out / name for name in ("images/train/note.txt", "images/train/Normal/a.jpg", "data/README.md")]
+    for note in notes:
+        note.write_text("mine")
     curate(demo, out, "--keep-annotated")
-    assert (out / "images" / "train" / "note.txt").read_text() == "mine"
+    assert [note.read_text() for note in notes] == ["mine"] * 3
+
+
+@pytest.mark.parametrize("out", [".", "data", "..", "data/sources/mooney"])
+def test_a_build_is_not_made_over_the_sources(demo: Path, tmp_path: Path, out: str) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(demo / "data", data)
+    before = tree(data)
+    # As a build that failed in this folder leaves it.
+    (tmp_path / ".cxrbuild").mkdir()
+    (tmp_path / ".cxrbuild.lock").touch()
+    words = " ".join(curate(demo, out, data="data", cwd=tmp_path, status=1).split())
+    assert "the sources are where the build's files go" in words or "holds no build" in words
+    assert tree(data) == before
+
+
+@pytest.mark.parametrize("name", ["images", "data", "tfds", ".cxrbuild"])
+def test_nothing_is_removed_through_a_link(demo: Path, tmp_path: Path, name: str) -> None:
+    out, elsewhere = tmp_path / "build", tmp_path / "elsewhere"
+    curate(demo, out)
+    shutil.copytree(out, elsewhere)
+    before = tree(elsewhere)
+    shutil.rmtree(out / name, ignore_errors=True)
+    (out / name).symlink_to(elsewhere / name)
+    words = " ".join(curate(demo, out, "--keep-lateral", status=1).split())
+    assert f"build/{name}: a link stands in the place of a build's own folder" in words
+    (out / name).unlink()
+    (out / "images").mkdir(exist_ok=True)
+    (out / "images" / "linked").symlink_to(elsewhere / "images" / "train")
+    curate(demo, out, "--keep-lateral")
+    assert tree(elsewhere) == before
 
 
 def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Path) -> None:
@@ -324,8 +366,10 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     words = " ".join(curate(demo, out, data=data, status=1).split())
-    assert "1 of the films were changed since they were fetched" in words
-    assert f"Found: mooney/{one.relative_to(data / 'sources' / 'mooney')}. Run `cxrbuild fetch`" in words
+    assert "films were changed since they were fetched" in words
+    declaration = demo / "declared" / "mooney.toml"
+    film = one.relative_to(data / "sources" / "mooney")
+    assert f"Found: mooney/{film}. Run `cxrbuild fetch {declaration} --from mooney=...` again" in words
     assert "Traceback" not in words
     one.write_bytes(content)
     assert curate(demo, out, data=data)["changed"]
@@ -350,8 +394,8 @@ def test_only_what_was_fetched_is_built(demo: Path, tmp_path: Path) -> None:
     shutil.copy(films[0], planted)
     (films[0].parent / ".DS_Store").write_bytes(b"no film, and so nothing to mind")
     words = " ".join(curate(demo, out, data=data, status=1).split())
-    assert "1 of the images were put there by something else than fetch. Found: chest_xray" in words
-    assert "planted.jpeg. Run `cxrbuild fetch` again" in words
+    assert "there are images that fetch did not put there. Found: chest_xray" in words
+    assert "planted.jpeg. Run `cxrbuild fetch" in words
     assert not (out / "build.json").exists()
     planted.replace(planted.with_name("\udcff.jpeg"))
     words = " ".join(curate(demo, out, data=data, status=1).split())
@@ -506,3 +550,29 @@ validation = { share = 0.3 }
     assert json.loads(ran.out)["changed"], "another key gives other patients"
     before, now = manifest["patient_id"], read_records(out / "manifest.parquet")["patient_id"]
     assert not set(before) & set(now)
+
+    # What a header says now is no reason to leave a film out: it must say what it said when it was fetched.
+    def curated() -> tuple[int, str]:
+        ran = run("curate", *words, CXRBUILD_PATIENT_KEY=key)
+        return ran.status, " ".join(ran.err.split())
+
+    one = next((data / "sources" / "hospital").rglob("3.dcm"))
+    content = one.read_bytes()
+    for changed in (content.replace(b"PA", b"LL"), content.replace(b"NO", b"YES "), b"", content[:100]):
+        assert changed != content
+        one.write_bytes(changed)
+        status, told = curated()
+        assert status == 1, told
+        assert "films were changed since they were fetched. Found: hospital/well/3.dcm" in told, told
+        assert "hospital.toml --from hospital=...` again" in told
+    one.unlink()
+    status, told = curated()
+    assert status == 3
+    assert "hospital well/3.dcm (missing_file)" in told
+    ran = run("curate", *words, "--json", "--allow-missing", CXRBUILD_PATIENT_KEY=key)
+    assert list(json.loads(ran.out)["missing"].values()) == ["missing_file"]
+    one.mkdir()
+    assert "hospital well/3.dcm (missing_file)" in curated()[1]
+    one.rmdir()
+    one.write_bytes(content)
+    assert curated() == (0, "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -54,9 +56,13 @@ def test_workers_end_when_their_parent_is_killed() -> None:
         "        print('at work', flush=True)\n"
         "        time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == b"at work\n"
-    parent.kill()
-    # The workers hold the parent's standard output: only when the last one ended does it.
-    assert parent.communicate(timeout=30) == (b"", None)
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"at work\n"
+        parent.kill()
+        # The workers hold the parent's standard output: only when the last one ended does it.
+        assert parent.communicate(timeout=30) == (b"", None)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)

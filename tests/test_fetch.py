@@ -207,6 +207,27 @@ def test_modes_that_mean_nothing_do_not_count(upstream: Path, tmp_path: Path) ->
     assert taken(source, tmp_path / "data", upstream).locked.proven == "git tree"
 
 
+def test_what_desktops_leave_in_a_folder_is_not_minded(upstream: Path, tmp_path: Path) -> None:
+    source, data = pinned(upstream), tmp_path / "data"
+    assert taken(source, data, upstream).downloaded
+    for name in (".DS_Store", "Thumbs.db", "._a"):
+        (data / "sources" / source.name / name).write_bytes(b"looked at")
+    assert not taken(source, data).downloaded
+
+
+@pytest.mark.parametrize(
+    "line", [r"100644\tz", "100644", "\xe9\xe9\xe9\xe9\xe9\xe9\t" + "0" * 40 + "\tx", "\udcff"]
+)
+def test_a_record_that_was_changed_is_written_anew(upstream: Path, tmp_path: Path, line: str) -> None:
+    source, data = pinned(upstream), tmp_path / "data"
+    taken(source, data, upstream)
+    record = data / "sources" / f"{source.name}.tsv"
+    before = record.read_bytes()
+    record.write_bytes(before + line.encode(errors="surrogateescape") + b"\n")
+    assert not taken(source, data).downloaded
+    assert record.read_bytes() == before
+
+
 def test_a_damaged_tree_is_told_kept_and_fetched_again(upstream: Path, tmp_path: Path) -> None:
     source, data = pinned(upstream), tmp_path / "data"
     taken(source, data, upstream)

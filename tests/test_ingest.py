@@ -98,6 +98,16 @@ def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
     assert ingest(source, take_inventory(source, root))["patient_id"].tolist() == ["1"]
 
 
+def test_a_file_that_was_fetched_is_upstreams_when_it_is_gone(tmp_path: Path) -> None:
+    text = b"id,name,view,age,licence\n1,a.png,PA,1,\n2,b.png,PA,1,\n"
+    source, root = make(tmp_path, text, ("a.png",))
+    without = ingest(source, take_inventory(source, root))
+    assert without["exclusion"].fillna("").tolist() == ["", "row_without_file"]
+    inventory = take_inventory(source, root, fetched=["meta.csv", "images/a.png", "images/b.png"])
+    assert ingest(source, inventory)["exclusion"].isna().all()
+    assert inventory.at_hand == {"meta.csv", "images/a.png"}
+
+
 def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(CxrbuildError, match=r"Run `cxrbuild fetch cohen`"):
         take_inventory(read_source("cohen"), tmp_path / "cohen")

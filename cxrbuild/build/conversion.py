@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from cxrbuild.build.fetched import FETCH_AGAIN
-from cxrbuild.catalog.recipe import Conversion
-from cxrbuild.convert import Settings
+from cxrbuild.build.fetched import fetch_again
+from cxrbuild.build.plan import Plan
+from cxrbuild.catalog.source import DicomReader
+from cxrbuild.convert import REASONS, Settings
 from cxrbuild.convert.films import CHANGED, GONE, Converted, Film, Piece, convert_piece
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_pieces
-from cxrbuild.files import naming, sweep, write_bytes
+from cxrbuild.files import differing, naming, sweep, write_bytes
+from cxrbuild.lockfile import source_folder
 from cxrbuild.progress import Progress
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cxrbuild.records import is_image_id
 
 # Enough films to make the message to a worker cheap, few enough that a killed run loses little.
 _PIECE = 24
 _NUMBERS = {"jpeg_bytes", "width", "height"}
-# What ends a build, in the words of its error.
-_STOPS = {
-    CHANGED: ("were changed since they were fetched", FETCH_AGAIN),
-    GONE: (
-        "were there when the dataset was planned, and are not found where it is converted",
-        "Let nothing else write there; the workers of a cluster must see the same folders under the same "
-        "paths",
-    ),
-}
+_MOST = 1 << 40
+_OF_A_JPEG = {
+    "source_format", "jpeg_path", "jpeg_sha256", "jpeg_bytes", "width", "height", "conversion",
+}  # fmt: skip
 
 
 class Journal:
@@ -47,14 +42,14 @@ class Journal:
         self._added: dict[str, str] = {}
 
     def read(self) -> dict[str, Converted]:
-        """Return what stands there, by image id; of what was made with other settings only where it is."""
+        """Return what stands there, by image id; nothing if it was made with other settings."""
         if not self.path.exists():
             return {}
         header, *lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
+        if header != self.header:
+            return {}
         # A line that says nothing is the one that a killed run was writing.
         entries = [entry for entry in map(_entry, lines) if entry is not None]
-        if header != self.header:
-            entries = [Converted(entry.image_id, jpeg_path=entry.jpeg_path) for entry in entries]
         return {entry.image_id: entry for entry in entries}
 
     def begin(self, entries: Mapping[str, Converted]) -> None:
@@ -80,28 +75,27 @@ def _entry(line: str) -> Converted | None:
     """Return what a line of the journal says, ``None`` where no journal of ours says it."""
     try:
         entry = Converted(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
-    if not isinstance(entry.image_id, str) or not all(map(_is_typed, Converted._fields, entry)):
-        return None
-    # A JPEG may be moved or removed for what stands here: it must be one of the build's.
-    if entry.jpeg_path is not None:
-        parts = Path(entry.jpeg_path).parts
-        if len(parts) != 4 or parts[0] != "images" or ".." in parts or parts[3] != f"{entry.image_id}.jpg":
+        said = {name: value for name, value in entry._asdict().items() if value is not None}
+        "".join(value for name, value in said.items() if name not in _NUMBERS).encode()
+        if not all(0 < said[name] < _MOST for name in said.keys() & _NUMBERS):
             return None
-    return entry
-
-
-def _is_typed(name: str, value: Any) -> bool:
-    return value is None or type(value) is (int if name in _NUMBERS else str)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if not is_image_id(entry.image_id):
+        return None
+    if entry.exclusion is not None:
+        return None if entry.exclusion not in REASONS or said.keys() & _OF_A_JPEG else entry
+    # A JPEG may be moved for what stands here: it must be one of the build's.
+    parts = Path(entry.jpeg_path or "").parts
+    if len(parts) != 4 or parts[0] != "images" or ".." in parts or parts[3] != f"{entry.image_id}.jpg":
+        return None
+    return entry if said.keys() >= {"source_sha256", *_OF_A_JPEG} else None
 
 
 def convert_images(
-    kept: pd.DataFrame,
-    sources: Mapping[str, Path],
-    fetched: Mapping[str, Mapping[str, str]],
+    plan: Plan,
+    data: Path,
     build: Path,
-    conversion: Conversion,
     journal: Journal,
     executor: Executor,
     *,
@@ -111,21 +105,16 @@ def convert_images(
     """Convert the kept films to ``images/<split>/<label>/<image_id>.jpg``.
 
     A film whose bytes, settings and JPEG are as the journal says is not converted again; a JPEG whose part
-    changed is moved. JPEGs that the journal names and that are no longer kept are removed, files of others
-    never.
+    changed is moved. Files there that have an image's name and are no such JPEG are removed, others never.
 
     Parameters
     ----------
-    kept
-        The rows to convert.
-    sources
-        The sources' folders by name.
-    fetched
-        The git blob hash that each file must have, by source and path, where it is known.
+    plan
+        What to convert.
+    data
+        The folder that ``fetch`` filled.
     build
         The build's folder.
-    conversion
-        How to convert.
     journal
         What was converted before.
     executor, workers
@@ -136,7 +125,7 @@ def convert_images(
     Returns
     -------
     list of Converted
-        What became of each film, in the order of the rows.
+        What became of each film, in the order of ``plan.kept``.
 
     Raises
     ------
@@ -145,70 +134,142 @@ def convert_images(
     OSError
         A JPEG or the journal cannot be written.
     """
-    before = journal.read()
+    kept = plan.kept
     places = zip(kept["image_id"], kept["split"], kept["label"], strict=True)
     targets = {name: f"images/{split}/{label}/{name}.jpg" for name, split, label in places}
-    before = {name: _moved(build, entry, targets.get(name)) for name, entry in before.items()}
+    before = {name: _moved(build, entry, targets.get(name)) for name, entry in journal.read().items()}
     journal.begin(before)
+    roots = _roots(plan, data)
     paths = zip(kept["image_id"], kept["source"], kept["source_path"], strict=True)
-    # A cluster's workers have another folder as their current one.
-    roots = {name: folder.absolute() for name, folder in sources.items()}
     films = [
         Film(
             source=f"{roots[source]}/{path}",
-            blob=fetched.get(source, {}).get(path),
+            blob=plan.fetched.get(source, {}).get(path),
             jpeg_path=targets[name],
             before=before.get(name, Converted(name)),
         )
         for name, source, path in paths
     ]
-    folders = [build / name for name in {target.rpartition("/")[0] for target in targets.values()}]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+    for name in {target.rpartition("/")[0] for target in targets.values()}:
+        (build / name).mkdir(parents=True, exist_ok=True)
     done: dict[str, Converted] = {}
-    settings, place = Settings(conversion.quality, conversion.max_pixels), str(build.absolute())
+    settings = Settings(plan.declared.recipe.conversion.quality, plan.declared.recipe.conversion.max_pixels)
+    place = str(build.absolute())
     pieces = (Piece(settings, place, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
     with progress("converting", len(films), "image") as bar:
         for piece, results in run_pieces(executor, convert_piece, pieces, ahead=3 * workers):
-            journal.add([result for result in results if result.exclusion not in _STOPS])
+            journal.add([result for result in results if result.exclusion not in (CHANGED, GONE)])
             done |= {result.image_id: result for result in results}
             bar.update(len(piece.films))
-    for stop, (what, todo) in _STOPS.items():
-        if stopped := sorted(name for name, result in done.items() if result.exclusion == stop):
-            rows = kept.set_index("image_id").loc[stopped]
-            raise CxrbuildError(
-                f"{len(stopped)} of the films {what}",
-                where=sources[rows["source"].iloc[0]].parent,
-                found=name_some(
-                    f"{s}/{path}" for s, path in zip(rows["source"], rows["source_path"], strict=True)
-                ),
-                todo=todo,
-            )
-    for folder in folders:
-        sweep(folder)  # a cluster may do a piece twice, and end a worker in the middle of one
-    for name in set(before) - set(targets):
-        _remove(build, before[name].jpeg_path)
+    refuse_changed(plan, data, [name for name, result in done.items() if result.exclusion == CHANGED])
+    _refuse_gone(plan, data, [name for name, result in done.items() if result.exclusion == GONE])
+    _clear(build, set(targets.values()))
     journal.finish()
     return [done[film.before.image_id] for film in films]
+
+
+def compare_unconverted(
+    plan: Plan, data: Path, executor: Executor, *, workers: int, progress: Progress
+) -> None:
+    """Compare DICOM films that are left out with what was fetched.
+
+    What left them out is their own header; those that are kept are compared when they are converted.
+
+    Raises
+    ------
+    CxrbuildError
+        A film was changed since it was fetched, or a worker died.
+    """
+    dicom = {source.name for source in plan.declared.sources if isinstance(source.reader, DicomReader)}
+    rows = plan.records[plan.records["exclusion"].notna() & plan.records["source"].isin(dicom)]
+    roots = _roots(plan, data)
+    films = {
+        (f"{roots[source]}/{path}", plan.fetched[source][path]): name
+        for name, source, path, reason in rows[["image_id", "source", "source_path", "exclusion"]].itertuples(
+            index=False
+        )
+        if reason != "missing_file" and source in plan.fetched
+    }
+    listed = list(films)
+    pieces = (listed[i : i + _PIECE] for i in range(0, len(listed), _PIECE))
+    changed: set[str] = set()
+    with progress("comparing", len(films), "image") as bar:
+        for piece, others in run_pieces(executor, differing, pieces, ahead=3 * workers):
+            changed |= set(others)
+            bar.update(len(piece))
+    refuse_changed(plan, data, [name for (path, _), name in films.items() if path in changed])
+
+
+def refuse_changed(plan: Plan, data: Path, names: Iterable[str]) -> None:
+    """Refuse films that were changed since they were fetched.
+
+    Raises
+    ------
+    CxrbuildError
+        There are such films.
+    """
+    paths, sources = _told(plan, names)
+    if paths:
+        raise CxrbuildError(
+            "films were changed since they were fetched", where=source_folder(data, ""),
+            found=name_some(paths), todo=fetch_again([s for s in plan.declared.sources if s.name in sources]),
+        )  # fmt: skip
+
+
+def _refuse_gone(plan: Plan, data: Path, names: Iterable[str]) -> None:
+    paths, _ = _told(plan, names)
+    if paths:
+        raise CxrbuildError(
+            "films that were there when the dataset was planned are not found where it is converted",
+            where=source_folder(data, ""), found=name_some(paths),
+            todo="Let nothing else write there; the workers of a cluster must see the same folders under the "
+            "same paths",
+        )  # fmt: skip
+
+
+def _told(plan: Plan, names: Iterable[str]) -> tuple[list[str], set[str]]:
+    """Return the paths of films, each with its source, and the sources."""
+    rows = plan.records.set_index("image_id").loc[sorted(names)]
+    return (rows["source"] + "/" + rows["source_path"]).tolist(), set(rows["source"])
+
+
+def _roots(plan: Plan, data: Path) -> dict[str, str]:
+    # A cluster's workers have another folder as their current one.
+    return {source.name: str(source_folder(data, source.name).absolute()) for source in plan.declared.sources}
 
 
 def _moved(build: Path, entry: Converted, target: str | None) -> Converted:
     """Move a JPEG whose part or class changed to where it now belongs."""
     if target is None or entry.jpeg_path is None or entry.jpeg_path == target:
         return entry
-    if (build / entry.jpeg_path).exists():
+    old = build / entry.jpeg_path
+    # Through a link it would be the file of somebody else.
+    if old.is_file() and not any(path.is_symlink() for path in (old, old.parent, old.parent.parent)):
         (build / target).parent.mkdir(parents=True, exist_ok=True)
-        (build / entry.jpeg_path).replace(build / target)
-        _remove(build, entry.jpeg_path)
+        old.replace(build / target)
     return entry._replace(jpeg_path=target)
 
 
-def _remove(build: Path, jpeg_path: str | None) -> None:
-    if jpeg_path is None:
-        return
-    path = build / jpeg_path
-    path.unlink(missing_ok=True)
-    for folder in list(path.parents)[:2]:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+def _clear(build: Path, targets: set[str]) -> None:
+    """Remove JPEGs of former runs that have no place in this one, and what killed runs were writing."""
+    for split in _folders(build / "images"):
+        for label in _folders(split):
+            sweep(label)
+            start = f"images/{split.name}/{label.name}/"
+            for path in list(label.iterdir()):
+                if path.suffix == ".jpg" and is_image_id(path.stem) and start + path.name not in targets:
+                    path.unlink()
+            _remove_if_empty(label)
+        _remove_if_empty(split)
+
+
+def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    with os.scandir(parent) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()

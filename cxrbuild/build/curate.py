@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
-from cxrbuild.build.conversion import Journal, convert_images
+from cxrbuild.build.conversion import Journal, compare_unconverted, convert_images
 from cxrbuild.build.expectation import check_expectation, not_had
 from cxrbuild.build.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
 from cxrbuild.build.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
@@ -22,10 +22,12 @@ from cxrbuild.files import files_under, locked, sha256_of, sweep, write_bytes
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
-from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
+from cxrbuild.shards import is_of_shards, lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.split import groups_across
 
 _FORMAT = 1
+# The folders of a build that hold nothing but what it makes.
+_OWN = ("images", "data", "tfds", ".cxrbuild")
 # What a release says of a source; it must not need the declaration's file.
 _DESCRIBED = {"title", "homepage", "description", "citation", "license", "pin"}
 
@@ -75,7 +77,7 @@ def curate(
     """
     if "tfrecord" in formats:
         require_tensorflow("TFRecord")
-    _refuse_foreign(out)
+    _refuse_foreign(out, data)
     with locked(out):
         for folder in (out, out / ".cxrbuild"):
             sweep(folder)
@@ -93,7 +95,8 @@ def curate(
             plan = make_plan(declared, data, progress=progress)
             check_expectation(plan, allow_missing=allow_missing)
             (out / "build.json").unlink(missing_ok=True)
-            converted = _converted(plan, sources, out, pool, workers, progress)
+            compare_unconverted(plan, data, pool, workers=workers, progress=progress)
+            converted = _converted(plan, data, out, pool, workers, progress)
             pool.shutdown(wait=False)  # the processes end while the rest is done
             if len(converted.kept) != len(plan.kept):  # all that converting can do to the membership
                 check_expectation(converted, allow_missing=allow_missing)
@@ -102,13 +105,24 @@ def curate(
         return document, True
 
 
-def _refuse_foreign(out: Path) -> None:
+def _refuse_foreign(out: Path, data: Path) -> None:
+    """Refuse a folder that is not a build's alone: a build removes from it what it would not make."""
+    own = [out / name for name in _OWN]
+    if any(data.resolve().is_relative_to(path.resolve()) for path in own) or data.resolve() == out.resolve():
+        raise CxrbuildError(
+            "the sources are where the build's files go", where=data, todo="Name another folder with --out"
+        )
     if not out.exists():
         return
+    if links := [path for path in own if path.is_symlink()]:
+        raise CxrbuildError(
+            "a link stands in the place of a build's own folder", where=links[0],
+            todo="Move what it leads to here, or put the whole build where there is room with --out",
+        )  # fmt: skip
     if not out.is_dir():
         raise CxrbuildError("not a folder", where=out, todo="Name another one with --out")
-    ours = {"build.json", ".cxrbuild", ".cxrbuild.lock"}
-    found = {path.name for path in out.iterdir()}
+    ours = {"build.json", ".cxrbuild"}
+    found = {path.name for path in out.iterdir()} - {".cxrbuild.lock"}  # a folder of sources has one too
     if found and not found & ours:
         raise CxrbuildError(
             "the folder is not empty and holds no build", where=out,
@@ -116,19 +130,14 @@ def _refuse_foreign(out: Path) -> None:
         )  # fmt: skip
 
 
-def _converted(
-    plan: Plan, sources: dict[str, Path], out: Path, pool: Executor, workers: int, progress: Progress
-) -> Plan:
+def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, progress: Progress) -> Plan:
     import pandas as pd
 
     recipe = plan.declared.recipe
     # The same film converted by other libraries may have other bytes: they belong to the key.
     settings = recipe.conversion.model_dump(mode="json") | converting_libraries()
     journal = Journal(out, settings | {"cxrbuild": __version__})
-    results = convert_images(
-        plan.kept, sources, plan.fetched, out, recipe.conversion, journal, pool, workers=workers,
-        progress=progress,
-    )  # fmt: skip
+    results = convert_images(plan, data, out, journal, pool, workers=workers, progress=progress)
     table = pd.DataFrame(results, columns=list(Converted._fields))
     records = plan.records.set_index("image_id")
     table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())
@@ -174,10 +183,11 @@ def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progr
     # Shards of an earlier run that this one has not would be loaded along with its own.
     for folder in (out / "data", out / "tfds"):
         for entry in list(files_under(folder)) if folder.is_dir() else []:
-            if Path(entry.path) not in paths:
+            if is_of_shards(entry.name) and Path(entry.path) not in paths:
                 Path(entry.path).unlink()
-        if folder.is_dir() and not any(files_under(folder)):
-            shutil.rmtree(folder)
+        for parent, _, _ in os.walk(folder, topdown=False):
+            if not any(Path(parent).iterdir()):
+                Path(parent).rmdir()
     return paths
 
 

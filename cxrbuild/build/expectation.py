@@ -51,7 +51,7 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     if faults:
         raise CheckError(
             f"this is not the dataset that the recipe {recipe.name} expects\n" + "\n".join(faults),
-            todo="Fetch what is missing, or go on without it with --allow-missing"
+            todo="Fetch what is missing or mend what cannot be read, or go on without it with --allow-missing"
             if not lacking.empty and not allow_missing
             else "Fetch the pinned sources, or change the recipe's expectation and its version",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from cxrbuild.catalog import Source
@@ -12,7 +12,12 @@ from cxrbuild.fetch.prove import git_tree_of, read_record, record_path
 from cxrbuild.files import git_blob_of
 from cxrbuild.lockfile import LockedSource, source_folder
 
-FETCH_AGAIN = "Run `cxrbuild fetch` again: it brings what is pinned, and keeps what is there aside"
+
+def fetch_again(sources: Sequence[Source]) -> str:
+    """Return what to do where sources are not what ``fetch`` put in place."""
+    words = [source.address for source in sources]
+    words += [f"--from {source.name}=..." for source in sources if source.download.url is None]
+    return f"Run `cxrbuild fetch {' '.join(words)}` again: it keeps what is there aside"
 
 
 def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, str]:
@@ -39,7 +44,7 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
     if git_tree_of(record) != lock.tree:
         raise CxrbuildError(
             "not the record of what was fetched", where=record_path(root),
-            expected=f"the files of git tree {lock.tree}", todo=FETCH_AGAIN,
+            expected=f"the files of git tree {lock.tree}", todo=fetch_again([source]),
         )  # fmt: skip
     blobs = {path: file.blob for path, file in record.items()}
     if isinstance(source.reader, CsvReader):
@@ -47,12 +52,13 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
         if file.is_file() and (found := git_blob_of(file)) != blob:
             raise CxrbuildError(
                 "the metadata was changed since it was fetched", where=file,
-                expected=f"git blob {blob}" if blob else "no such file", found=found, todo=FETCH_AGAIN,
+                expected=f"git blob {blob}" if blob else "no such file", found=found,
+                todo=fetch_again([source]),
             )  # fmt: skip
     return blobs
 
 
-def refuse_others(paths: Iterable[str], fetched: Collection[str], root: Path) -> None:
+def refuse_others(paths: Iterable[str], fetched: Collection[str], source: Source, data: Path) -> None:
     """Refuse a source's images that ``fetch`` did not put in place.
 
     Parameters
@@ -61,8 +67,10 @@ def refuse_others(paths: Iterable[str], fetched: Collection[str], root: Path) ->
         The images that are there.
     fetched
         All files that were fetched.
-    root
-        The source's folder.
+    source
+        The source.
+    data
+        The folder that ``fetch`` filled.
 
     Raises
     ------
@@ -71,6 +79,6 @@ def refuse_others(paths: Iterable[str], fetched: Collection[str], root: Path) ->
     """
     if others := sorted(set(paths) - set(fetched)):
         raise CxrbuildError(
-            f"{len(others)} of the images were put there by something else than fetch", where=root,
-            found=name_some(others), todo=FETCH_AGAIN,
+            "there are images that fetch did not put there", where=source_folder(data, source.name),
+            found=name_some(others), todo=fetch_again([source]),
         )  # fmt: skip

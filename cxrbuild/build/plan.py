@@ -211,20 +211,21 @@ def make_plan(
     locked = read_lock(data)
     tables, at_hand, fetched = [], set(), {}
     for source in declared.sources:
-        lock = locked.get(source.name)
+        lock, root = locked.get(source.name), source_folder(data, source.name)
+        if lock is not None and not as_pinned and root.is_dir():
+            fetched[source.name] = fetched_blobs(source, data, lock)
         inventory = take_inventory(
             source,
-            source_folder(data, source.name),
+            root,
             different=lock.different if lock else None,
+            fetched=fetched.get(source.name, {}),
             as_pinned=as_pinned,
         )
-        if lock is not None and not as_pinned:
-            fetched[source.name] = fetched_blobs(source, data, lock)
         at_hand |= {(source.name, path) for path in inventory.at_hand}
         table = ingest(source, inventory, progress)
         if source.name in fetched:
             images = inventory.at_hand & set(table["source_path"])
-            refuse_others(images, fetched[source.name], inventory.root)
+            refuse_others(images, fetched[source.name], source, data)
         tables.append(table)
     records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)

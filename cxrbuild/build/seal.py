@@ -3,7 +3,8 @@
 ``build.json`` is written last: it is the seal. A file that was touched since has a change time (ctime, which
 no program can set back) at or after the seal's; a file or folder that came or went has touched its folder. So
 nothing but names and times need be looked at, and no times need be stored. ``.cxrbuild/seal`` holds the
-SHA-256 of ``build.json`` itself.
+SHA-256 of ``build.json`` itself; the earlier of the two files' times counts, so that a touched ``build.json``
+says nothing. Against somebody who sets times on purpose only reading helps: ``cxrbuild verify``.
 """
 
 from __future__ import annotations
@@ -96,12 +97,15 @@ def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, A
     document: dict[str, Any] = read_json(seal)
     if document["inputs"] != inputs:
         return None
-    sealed_ns = seal.stat().st_mtime_ns
+    sealed_ns = min(seal.stat().st_mtime_ns, stamp.stat().st_mtime_ns)
     for name, entry in document["files"].items():
         path = out / name
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
             return None
-    folders = [*sources, *(out / name for name in ("images", "data", "tfds") if (out / name).exists())]
+    made = {name.partition("/")[0] for name in document["files"] if "/" in name}
+    if any(count for part in document["counts"].values() for count in part.values()):
+        made.add("images")
+    folders = [*sources, *(out / name for name in ("images", "data", "tfds") if name in made)]
     top = [out / name for name in document["files"] if "/" not in name]
     untouched = all(_untouched(folder, sealed_ns) for folder in folders)
     return document if untouched and all(p.lstat().st_ctime_ns < sealed_ns for p in top) else None

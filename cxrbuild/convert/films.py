@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -130,8 +131,10 @@ def _as_before(before: Converted, target: str) -> bool:
     if before.jpeg_sha256 is None:
         return before.exclusion is not None and not os.path.lexists(target)
     # A link would be a hole in a build that is moved elsewhere.
-    return (
-        os.path.isfile(target)
-        and not os.path.islink(target)
-        and sha256_of(Path(target)) == before.jpeg_sha256
-    )
+    try:
+        status = os.lstat(target)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_size != before.jpeg_bytes:
+        return False
+    return sha256_of(Path(target)) == before.jpeg_sha256

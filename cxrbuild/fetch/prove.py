@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from typing import Any
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import name_some
-from cxrbuild.files import files_under, git_blob_of
+from cxrbuild.files import files_under, git_blob_of, is_desktops
 from cxrbuild.lockfile import Proof
 from cxrbuild.progress import Progress
 
 _HEADER = "mode\tblob\tpath"
+_RECORDED = re.compile(r"(\d{6})\t([0-9a-f]{40})\t(.+)", re.ASCII | re.DOTALL).fullmatch
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,15 @@ def files_on_disk(
     root
         The folder.
     known
-        Modes that are known by path, see `mode_of`.
+        Modes that are known by path, see `mode_of`. What macOS and Windows leave in folders that were looked
+        at counts only where it is known.
     title
         What the progress bar says.
     progress
         Opens the progress bar, in bytes.
     """
     entries = {Path(entry.path).relative_to(root).as_posix(): entry for entry in files_under(root)}
+    entries = {path: entry for path, entry in entries.items() if path in known or not is_desktops(entry.name)}
     status = {path: entry.stat(follow_symlinks=False) for path, entry in entries.items()}
     files: dict[str, TreeFile] = {}
     with progress(title, sum(one.st_size for one in status.values()), "B") as bar:
@@ -187,7 +191,7 @@ def read_record(target: Path) -> dict[str, TreeFile]:
     """Read the record of a fetched tree; one that is not there, or is no record any more, is empty."""
     try:
         lines = record_path(target).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-        rows = [line.split("\t", 2) for line in lines[1:] if line]
-        return {path: TreeFile(mode, blob) for mode, blob, path in rows}
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return {}
+    rows = [_RECORDED(line) for line in lines[1:] if line]
+    return {row[3]: TreeFile(row[1], row[2]) for row in rows if row} if all(rows) else {}

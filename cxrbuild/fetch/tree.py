@@ -105,7 +105,7 @@ def fetch_tree(
             )
         settled = _settled(source, target, files, entry, origin, allow_unpinned)
         if settled:
-            if not record:
+            if git_tree_of(record) != settled.tree:
                 _write_record(target, files)
             return Fetched(settled, downloaded=False)
         damage = _damage(source, files, entry, record)

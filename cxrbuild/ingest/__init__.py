@@ -5,13 +5,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.source import Column, CsvReader, DicomReader, Source
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import files_under, git_blob_of
+from cxrbuild.files import files_under, git_blob_of, is_desktops
 from cxrbuild.ingest.csv_file import read_csv
 from cxrbuild.ingest.dicom import DICOM_COLUMNS, key_mark, read_dicom
 from cxrbuild.ingest.folders import read_folders
@@ -54,7 +55,12 @@ class Inventory:
 
 
 def take_inventory(
-    source: Source, root: Path, *, different: dict[str, str] | None = None, as_pinned: bool = False
+    source: Source,
+    root: Path,
+    *,
+    different: dict[str, str] | None = None,
+    fetched: Collection[str] = (),
+    as_pinned: bool = False,
 ) -> Inventory:
     """List a source's files.
 
@@ -66,6 +72,8 @@ def take_inventory(
         Its folder.
     different
         Blob hashes found where a file's bytes are not the pin's, by path.
+    fetched
+        Paths that were fetched: upstream has them, whether or not they are still at hand.
     as_pinned
         Take every file of the pin's listing to be at hand; of the files only the metadata is read.
 
@@ -85,9 +93,11 @@ def take_inventory(
     if not as_pinned:
         start = len(str(root)) + 1
         # What is no plain file, as a pipe, cannot be read for a film; nor can a link to nothing.
-        files = (entry.path for entry in files_under(root) if entry.is_file())
-        at_hand = frozenset(path[start:].replace(os.sep, "/") for path in files)
-        blobs = dict.fromkeys(at_hand) | blobs | (different or {})
+        files = [entry for entry in files_under(root) if entry.is_file()]
+        paths = {entry.path[start:].replace(os.sep, "/"): entry.name for entry in files}
+        upstream = blobs.keys() | set(fetched)
+        at_hand = frozenset(p for p, name in paths.items() if p in upstream or not is_desktops(name))
+        blobs = dict.fromkeys([*at_hand, *fetched]) | blobs | (different or {})
         return Inventory(root, at_hand, blobs)
     if source.listing is None:
         raise CxrbuildError(
@@ -127,6 +137,8 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     CxrbuildError
         The metadata is not as declared: an unknown layout or an unknown word, named with file, row and
         column, all of them at once. Or an image's name is not UTF-8.
+    OSError
+        A DICOM file cannot be read.
     """
     import pandas as pd
 
@@ -150,9 +162,10 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     exclude(records, records["source_path"].duplicated(), "listed_twice")
     rowless = sorted(set(images) - set(records["source_path"]))
     if rowless:
-        without = pd.DataFrame(
-            {"source_path": rowless, "license": source.license, "exclusion": "file_without_row"}
-        )
+        without = pd.DataFrame({"source_path": rowless, "license": source.license})
+        without["exclusion"] = "file_without_row"
+        if isinstance(reader, DicomReader):
+            without["exclusion"] = "missing_file"  # its header would be its row
         records = pd.concat([records, conform(without)], ignore_index=True)
 
     records["source"] = source.name

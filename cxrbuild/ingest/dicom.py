@@ -70,6 +70,8 @@ def read_dicom(reader: DicomReader, root: Path, paths: Sequence[str], progress: 
     ------
     CxrbuildError
         PatientID is to be hashed and the environment holds no key.
+    OSError
+        A file cannot be read.
     """
     import pandas as pd
 
@@ -110,7 +112,9 @@ def _header(path: Path, reader: DicomReader, key: bytes | None) -> dict[str, str
             warnings.simplefilter("ignore")
             dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(KEYWORDS))
             words = blank | {name: str(dataset.get(name) or "").strip() for name in KEYWORDS}
-    except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError):
+    except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's: it says nothing of the header
         return blank | {"exclusion": "unreadable_header"}
     if key is not None and words["PatientID"]:
         words["PatientID"] = hmac.new(key, words["PatientID"].encode(), hashlib.sha256).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ _COLUMNS = (
     "license",
     "attribution",
 )
+_NAMES = re.compile(
+    rf"({'|'.join(PARTS)})-\d{{5}}-of-\d{{5}}\.parquet|.+\.tfrecord-\d{{5}}-of-\d{{5}}|\..+\.part"
+    r"|dataset_info\.json|features\.json|label\.labels\.txt"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Shard:
 def shard_columns() -> tuple[str, ...]:
     """Return the columns that a shard carries beside ``image`` and ``label``."""
     return _COLUMNS
+
+
+def is_of_shards(name: str) -> bool:
+    """Return whether a file has a name that shards have, or what tells of them, or one half written."""
+    return _NAMES.fullmatch(name) is not None
 
 
 def lay_out(manifest: pd.DataFrame) -> list[Shard]:
