@@ -52,8 +52,11 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             try:
+                # A process starts when there is something to do for it: now, not later, where Control-C
+                # would end one that is still starting with a traceback.
                 with _without_interrupts():
-                    pool.submit(os.getpid)  # starts them all
+                    for _ in range(workers):
+                        pool.submit(os.getpid)  # starts a process each
                 yield pool
             except Exception:
                 # What is under way ends first: a pool that is left behind may fail as the interpreter ends.
@@ -120,22 +123,22 @@ def run_pieces(
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Hold Control-C back, here until the block ends, in processes that are started in it for good.
+    """Ignore Control-C, here until the block ends, in processes that are started in it for good.
 
     It reaches every process of a terminal; the parent alone decides what to do about it.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no other thread may say what becomes of a signal
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held back
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One whose parent was killed would wait for work for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Each process has its own piece of work; numpy's threads would only fight the other processes for the

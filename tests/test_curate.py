@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import pytest
 from command import run
 from PIL import Image
 
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.executors import open_executor, run_pieces
 from cxrbuild.records import COLUMNS, read_records
 
 
@@ -69,6 +72,13 @@ def dask(part: str, *words: str) -> subprocess.Popen[bytes]:
     )
 
 
+def _killing(process: subprocess.Popen[bytes]) -> Iterator[float]:
+    """Yield pieces of work, killing a process when the second one is asked for."""
+    yield 20.0
+    process.kill()
+    yield 20.0
+
+
 def test_one_and_two_workers_make_the_same_bytes(demo: Path, tmp_path: Path) -> None:
     curate(demo, tmp_path / "one", "--workers", 1)
     curate(demo, tmp_path / "two", "--workers", 2)
@@ -76,7 +86,7 @@ def test_one_and_two_workers_make_the_same_bytes(demo: Path, tmp_path: Path) -> 
     assert tree(tmp_path / "one") == tree(demo / "build")
 
 
-def test_a_cluster_makes_the_same_bytes(demo: Path, tmp_path: Path) -> None:
+def test_a_cluster_makes_the_same_bytes_and_its_end_is_told(demo: Path, tmp_path: Path) -> None:
     file, scratch = str(tmp_path / "scheduler.json"), str(tmp_path / "scratch")
     scheduler = dask(
         "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file
@@ -91,6 +101,11 @@ def test_a_cluster_makes_the_same_bytes(demo: Path, tmp_path: Path) -> None:
         # The workers' current folder is another than the command's.
         data = os.path.relpath(demo / "data", tmp_path)
         curate(demo, "build", "--executor", f"dask://{address}", data=data, cwd=tmp_path)
+        with (
+            pytest.raises(CxrbuildError, match="the cluster lost its scheduler or a worker"),
+            open_executor(f"dask://{address}", 1) as pool,
+        ):
+            list(run_pieces(pool, time.sleep, _killing(scheduler), ahead=2))
     finally:
         for process in (worker, scheduler):
             process.terminate()

@@ -89,7 +89,7 @@ def curate(
             return document, False
 
         with open_executor(executor, workers) as pool:
-            # Processes start when they are first asked for something: now, while the plan is made.
+            # The processes import what they need while the plan is made.
             for _ in range(workers):
                 pool.submit(convert_piece, Piece(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
