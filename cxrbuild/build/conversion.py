@@ -155,7 +155,9 @@ def convert_images(
     done: dict[str, Converted] = {}
     settings = Settings(plan.declared.recipe.conversion.quality, plan.declared.recipe.conversion.max_pixels)
     place = str(build.absolute())
-    pieces = (Piece(settings, place, tuple(films[i : i + _PIECE])) for i in range(0, len(films), _PIECE))
+    # Neighbours lie in one folder, in which only one process at a time can make a file: deal them out.
+    count = -(-len(films) // _PIECE)
+    pieces = (Piece(settings, place, tuple(films[i::count])) for i in range(count))
     with progress("converting", len(films), "image") as bar:
         for piece, results in run_pieces(executor, convert_piece, pieces, ahead=3 * workers):
             journal.add([result for result in results if result.exclusion not in (CHANGED, GONE)])
