@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from cxrbuild.build import make_plan, read_declared
-from cxrbuild.build.conversion import Journal, convert_images
+from cxrbuild.build.conversion import convert_images
+from cxrbuild.build.journal import Journal
 from cxrbuild.convert import Settings
 from cxrbuild.convert.films import Converted, Film, Piece, convert_piece
 from cxrbuild.errors import CxrbuildError
@@ -102,6 +103,7 @@ BAD_LINES = {
     "a surrogate": line(source_format="\ud800"),
     "a number for a path": line(jpeg_path=3),
     "a word for a number": line(width="abc"),
+    "no whole number": line(width=3.5),
     "a number out of bounds": line(width=10**30),
     "a path out of the build": line(jpeg_path=f"../precious/{ID}.jpg"),
     "a path through it": line(jpeg_path=f"images/../../{ID}.jpg"),

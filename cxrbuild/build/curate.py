@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
-from cxrbuild.build.conversion import Journal, compare_unconverted, convert_images
+from cxrbuild.build.conversion import compare_unconverted, convert_images
 from cxrbuild.build.expectation import check_expectation, not_had
+from cxrbuild.build.journal import Journal
 from cxrbuild.build.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
 from cxrbuild.build.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
 from cxrbuild.convert import Settings
