@@ -17,6 +17,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from cxrbuild.errors import CxrbuildError
@@ -84,7 +85,7 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
             yield client.get_executor()
         except (CancelledError, KilledWorker) as error:
             raise CxrbuildError(
-                "the cluster lost its scheduler or a worker", where=address, found=error or None,
+                "the cluster lost its scheduler or a worker", where=address, found=str(error) or None,
                 todo="Look at their logs and run again; what was done is kept",
             ) from error  # fmt: skip
 
@@ -123,18 +124,19 @@ def run_pieces(
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ignore Control-C, here until the block ends, in processes that are started in it for good.
+    """Hold Control-C back, here until the block ends, in processes that are started in it for good.
 
     It reaches every process of a terminal; the parent alone decides what to do about it.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no other thread may say what becomes of a signal
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # starting it would let Control-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin() -> None:

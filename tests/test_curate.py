@@ -194,6 +194,7 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
             os.utime(jpeg, ns=(status.st_atime_ns, status.st_mtime_ns))
         case "jpeg changed and seal touched":
             jpeg.write_bytes(jpeg.read_bytes()[::-1])
+            time.sleep(0.05)  # a later tick of the disk's clock
             (out / "build.json").touch()
         case "images gone":
             shutil.rmtree(out / "images")
@@ -243,7 +244,7 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
     command = [sys.executable, "-m", "cxrbuild", "curate", "--recipe", demo / "declared" / "recipe.toml",
                "--data", data, "--out", out, "--format", "parquet", "--quiet", "--workers", "1"]  # fmt: skip
     process = subprocess.Popen(list(map(str, command)), start_new_session=True)
-    deadline, journal = time.monotonic() + 60, out / ".cxrbuild" / "converted.jsonl"
+    deadline, journal = time.monotonic() + 60, out / ".cxrbuild" / "journal"
     while not (journal.exists() and journal.read_bytes().count(b"\n") > 24) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
@@ -263,7 +264,7 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
 
 def test_another_recipe_in_the_same_folder_moves_and_removes(demo: Path, tmp_path: Path) -> None:
     out, fresh = tmp_path / "build", tmp_path / "fresh"
-    journal = out / ".cxrbuild" / "converted.jsonl"
+    journal = out / ".cxrbuild" / "journal"
     for settings in ("the same", "others", "not known"):
         curate(demo, out, "--keep-annotated", "--keep-lateral")
         assert len(read_records(out / "manifest.parquet")) == 91
@@ -302,34 +303,95 @@ def test_files_of_others_in_the_build_are_left_alone(demo: Path, tmp_path: Path)
     assert [note.read_text() for note in notes] == ["mine"] * 3
 
 
-@pytest.mark.parametrize("out", [".", "data", "..", "data/sources/mooney"])
-def test_a_build_is_not_made_over_the_sources(demo: Path, tmp_path: Path, out: str) -> None:
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        (".", "the sources are where the build's files go"),
+        ("data", "the sources are where the build's files go"),
+        ("build", "the sources are where the build's files go"),  # a source of it is a link into images/
+        ("data/sources/mooney/chest_xray/build", "the build would lie among the sources"),
+        ("data/sources", "the sources are where the build's files go"),
+        ("notes", "holds no build"),
+    ],
+)
+def test_a_build_is_not_made_over_what_is_no_build(demo: Path, tmp_path: Path, out: str, words: str) -> None:
     data = tmp_path / "data"
     shutil.copytree(demo / "data", data)
-    before = tree(data)
-    # As a build that failed in this folder leaves it.
-    (tmp_path / ".cxrbuild").mkdir()
-    (tmp_path / ".cxrbuild.lock").touch()
-    words = " ".join(curate(demo, out, data="data", cwd=tmp_path, status=1).split())
-    assert "the sources are where the build's files go" in words or "holds no build" in words
-    assert tree(data) == before
+    (tmp_path / "notes").mkdir()
+    # As a run that failed leaves it.
+    for folder in (tmp_path, data, tmp_path / "notes"):
+        (folder / ".cxrbuild.lock").touch()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    if out == "build":
+        (tmp_path / "build" / ".cxrbuild").mkdir(parents=True)
+        (tmp_path / "build" / "images").mkdir()
+        (data / "sources" / "mooney").rename(tmp_path / "build" / "images" / "mooney")
+        (data / "sources" / "mooney").symlink_to(tmp_path / "build" / "images" / "mooney")
+    before = tree(tmp_path)
+    assert words in " ".join(curate(demo, out, data="data", cwd=tmp_path, status=1).split())
+    assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["images", "data", "tfds", ".cxrbuild"])
-def test_nothing_is_removed_through_a_link(demo: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["images", "data", "tfds", ".cxrbuild", "images/train", "images/train/Normal"]
+)
+def test_nothing_is_made_or_removed_through_a_link(demo: Path, tmp_path: Path, name: str) -> None:
     out, elsewhere = tmp_path / "build", tmp_path / "elsewhere"
     curate(demo, out)
     shutil.copytree(out, elsewhere)
-    before = tree(elsewhere)
+    (elsewhere / "tfds").mkdir()
     shutil.rmtree(out / name, ignore_errors=True)
     (out / name).symlink_to(elsewhere / name)
+    before = tree(elsewhere)
     words = " ".join(curate(demo, out, "--keep-lateral", status=1).split())
-    assert f"build/{name}: a link stands in the place of a build's own folder" in words
-    (out / name).unlink()
-    (out / "images").mkdir(exist_ok=True)
-    (out / "images" / "linked").symlink_to(elsewhere / "images" / "train")
-    curate(demo, out, "--keep-lateral")
+    assert f"build/{name}: a link stands among a build's own folders" in words
     assert tree(elsewhere) == before
+
+
+def test_of_shards_only_those_of_this_program_are_removed(demo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "build"
+    curate(demo, out)
+    others = out / "tfds" / "mnist" / "3.0.1"
+    others.mkdir(parents=True)
+    (others / "dataset_info.json").write_text('{"moduleName": "tensorflow_datasets.mnist"}')
+    ours = out / "tfds" / "demo_cxr" / "0.9.0"
+    ours.mkdir(parents=True)
+    (ours / "dataset_info.json").write_text('{"moduleName": "cxrbuild"}')
+    stays = [others / "mnist-train.tfrecord-00000-of-00001", out / "data" / "mine" / "note.parquet"]
+    goes = [
+        ours / "demo_cxr-train.tfrecord-00000-of-00001", out / "data" / "train-00001-of-00002.parquet",
+    ]  # fmt: skip
+    for path in (*stays, *goes):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("shard")
+    assert curate(demo, out)["changed"]
+    assert [path.exists() for path in (*stays, *goes)] == [True, True, False, False]
+    assert not ours.parent.exists()
+    assert (others / "dataset_info.json").exists()
+
+
+def test_a_source_without_a_lock_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntitle = "Mine"\n[reader]\nkind = "folders"\nimages = ["**"]\n'
+        "pattern = '^(?P<finding>[^/]+)/'\n[columns.finding]\nfrom = \"finding\"\n"
+    )
+    (tmp_path / "recipe.toml").write_text(
+        'name = "mine-cxr"\nversion = "1.0.0"\ntitle = "Mine"\nsources = ["mine.toml"]\n'
+        '[labels]\nSick = { mine = ["sick"] }\n'
+        '[[rules]]\nname = "other"\nkind = "labelled"\nreason = "Other."\n'
+        '[split]\nsalt = "mine"\ntest = { share = 0.5 }\n'
+    )
+    for number, data in enumerate(("one", "other")):
+        film = tmp_path / data / "sources" / "mine" / "sick" / "a.png"
+        film.parent.mkdir(parents=True)
+        Image.new("L", (40 + number, 30), 50).save(film)
+    widths = []
+    for data in ("one", "other", "one"):
+        ran = run("curate", "--recipe", tmp_path / "recipe.toml", "--data", tmp_path / data, "--out",
+                  tmp_path / "build", "--format", "parquet", "--quiet")  # fmt: skip
+        assert ran.status == 0, ran.err
+        widths += read_records(tmp_path / "build" / "manifest.parquet")["width"].tolist()
+    assert widths == [40, 41, 40]
 
 
 def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Path) -> None:
@@ -384,7 +446,10 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
     assert "films were changed since they were fetched" in words
     declaration = demo / "declared" / "mooney.toml"
     film = one.relative_to(data / "sources" / "mooney")
-    assert f"Found: mooney/{film}. Run `cxrbuild fetch {declaration} --from mooney=...` again" in words
+    assert (
+        f"Found: mooney/{film}. Run `cxrbuild fetch {declaration} --from=mooney=... --data {data}` again"
+        in words
+    )
     assert "Traceback" not in words
     one.write_bytes(content)
     assert curate(demo, out, data=data)["changed"]
@@ -573,13 +638,16 @@ validation = { share = 0.3 }
 
     one = next((data / "sources" / "hospital").rglob("3.dcm"))
     content = one.read_bytes()
-    for changed in (content.replace(b"PA", b"LL"), content.replace(b"NO", b"YES "), b"", content[:100]):
+    left_out = [content.replace(b"PA", b"LL"), b"", content[:100]]
+    for changed in (*left_out, content[:-2] + b"\0\0"):
         assert changed != content
         one.write_bytes(changed)
         status, told = curated()
         assert status == 1, told
         assert "films were changed since they were fetched. Found: hospital/well/3.dcm" in told, told
-        assert "hospital.toml --from hospital=...` again" in told
+        assert f"hospital.toml --from=hospital=... --data {data}` again" in told
+        # A run that is refused before it converts takes nothing away.
+        assert (out / "build.json").exists() is (changed in left_out)
     one.unlink()
     status, told = curated()
     assert status == 3
@@ -591,3 +659,13 @@ validation = { share = 0.3 }
     one.rmdir()
     one.write_bytes(content)
     assert curated() == (0, "")
+    # What macOS leaves is no film, also where every file is taken for one.
+    (data / "sources" / "hospital" / "well" / ".DS_Store").write_bytes(b"looked at")
+    assert curated() == (0, "")
+    with (tmp_path / "recipe.toml").open("a") as recipe:
+        recipe.write("\n[expect.test]\nSick = 2\nWell = 2\n")
+    one.write_bytes(content.replace(b"PA", b"LL"))
+    assert "films were changed since" in curated()[1], "not that the counts are others"
+    for film in list((data / "sources" / "hospital" / "well").glob("*.dcm")):
+        film.unlink()
+    assert "First fetch the films that are missing: well/" in curated()[1]

@@ -144,9 +144,10 @@ def refuse_changed(plan: Plan, data: Path, names: Iterable[str]) -> None:
     """
     paths, sources = _told(plan, names)
     if paths:
+        again = [source for source in plan.declared.sources if source.name in sources]
         raise CxrbuildError(
             "films were changed since they were fetched", where=source_folder(data, ""),
-            found=name_some(paths), todo=fetch_again([s for s in plan.declared.sources if s.name in sources]),
+            found=name_some(paths), todo=fetch_again(data, again),
         )  # fmt: skip
 
 
@@ -177,8 +178,7 @@ def _moved(build: Path, entry: Converted, target: str | None) -> Converted:
     if target is None or entry.jpeg_path is None or entry.jpeg_path == target:
         return entry
     old = build / entry.jpeg_path
-    # Through a link it would be the file of somebody else.
-    if old.is_file() and not any(path.is_symlink() for path in (old, old.parent, old.parent.parent)):
+    if old.is_file() and not old.is_symlink():
         (build / target).parent.mkdir(parents=True, exist_ok=True)
         old.replace(build / target)
     return entry._replace(jpeg_path=target)

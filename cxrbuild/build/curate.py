@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict
@@ -13,22 +12,20 @@ from cxrbuild import __version__
 from cxrbuild.build.conversion import compare_unconverted, convert_images
 from cxrbuild.build.expectation import check_expectation, not_had
 from cxrbuild.build.journal import Journal
+from cxrbuild.build.place import clear_shards, refuse_place
 from cxrbuild.build.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
 from cxrbuild.build.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
 from cxrbuild.convert import Settings
 from cxrbuild.convert.films import Converted, Piece, convert_piece
-from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor
-from cxrbuild.files import files_under, locked, sha256_of, sweep, write_bytes
+from cxrbuild.files import locked, sha256_of, sweep, write_bytes
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
-from cxrbuild.shards import is_of_shards, lay_out, require_tensorflow, write_parquet, write_tfrecord
+from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.split import groups_across
 
 _FORMAT = 1
-# The folders of a build that hold nothing but what it makes.
-_OWN = ("images", "data", "tfds", ".cxrbuild")
 # What a release says of a source; it must not need the declaration's file.
 _DESCRIBED = {"title", "homepage", "description", "citation", "license", "pin"}
 
@@ -78,25 +75,27 @@ def curate(
     """
     if "tfrecord" in formats:
         require_tensorflow("TFRecord")
-    _refuse_foreign(out, data)
+    refuse_place(out, data, [source.name for source in declared.sources])
     with locked(out):
         for folder in (out, out / ".cxrbuild"):
             sweep(folder)
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
         sources = {source.name: source_folder(data, source.name) for source in declared.sources}
-        document = sealed_build(out, inputs, sources.values())
-        if document is not None and (allow_missing or not document["missing"]):
-            return document, False
+        # What no lock tells of is known by its bytes alone: another folder may have other films.
+        if sources.keys() <= lock.keys():
+            document = sealed_build(out, inputs, sources.values())
+            if document is not None and (allow_missing or not document["missing"]):
+                return document, False
 
         with open_executor(executor, workers) as pool:
             # The processes import what they need while the plan is made.
             for _ in range(workers):
                 pool.submit(convert_piece, Piece(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
+            compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             check_expectation(plan, allow_missing=allow_missing)
             (out / "build.json").unlink(missing_ok=True)
-            compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             converted = _converted(plan, data, out, pool, workers, progress)
             pool.shutdown(wait=False)  # the processes end while the rest is done
             if len(converted.kept) != len(plan.kept):  # all that converting can do to the membership
@@ -104,31 +103,6 @@ def curate(
             document = _packed(converted, inputs, out, formats, progress)
             write_seal(out, document)
         return document, True
-
-
-def _refuse_foreign(out: Path, data: Path) -> None:
-    """Refuse a folder that is not a build's alone: a build removes from it what it would not make."""
-    own = [out / name for name in _OWN]
-    if any(data.resolve().is_relative_to(path.resolve()) for path in own) or data.resolve() == out.resolve():
-        raise CxrbuildError(
-            "the sources are where the build's files go", where=data, todo="Name another folder with --out"
-        )
-    if not out.exists():
-        return
-    if links := [path for path in own if path.is_symlink()]:
-        raise CxrbuildError(
-            "a link stands in the place of a build's own folder", where=links[0],
-            todo="Move what it leads to here, or put the whole build where there is room with --out",
-        )  # fmt: skip
-    if not out.is_dir():
-        raise CxrbuildError("not a folder", where=out, todo="Name another one with --out")
-    ours = {"build.json", ".cxrbuild"}
-    found = {path.name for path in out.iterdir()} - {".cxrbuild.lock"}  # a folder of sources has one too
-    if found and not found & ours:
-        raise CxrbuildError(
-            "the folder is not empty and holds no build", where=out,
-            found=", ".join(sorted(found)[:5]), todo="Name another one with --out",
-        )  # fmt: skip
 
 
 def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, progress: Progress) -> Plan:
@@ -181,14 +155,7 @@ def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progr
             shards, out, recipe.classes, name=recipe.name, version=recipe.version,
             description=recipe.description.strip(), citation=recipe.citation or "", progress=progress,
         )  # fmt: skip
-    # Shards of an earlier run that this one has not would be loaded along with its own.
-    for folder in (out / "data", out / "tfds"):
-        for entry in list(files_under(folder)) if folder.is_dir() else []:
-            if is_of_shards(entry.name) and Path(entry.path) not in paths:
-                Path(entry.path).unlink()
-        for parent, _, _ in os.walk(folder, topdown=False):
-            if not any(Path(parent).iterdir()):
-                Path(parent).rmdir()
+    clear_shards(out, paths)
     return paths
 
 

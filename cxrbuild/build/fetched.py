@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from cxrbuild.files import git_blob_of
 from cxrbuild.lockfile import LockedSource, source_folder
 
 
-def fetch_again(sources: Sequence[Source]) -> str:
+def fetch_again(data: Path, sources: Sequence[Source]) -> str:
     """Return what to do where sources are not what ``fetch`` put in place."""
     words = [source.address for source in sources]
-    words += [f"--from {source.name}=..." for source in sources if source.download.url is None]
-    return f"Run `cxrbuild fetch {' '.join(words)}` again: it keeps what is there aside"
+    words += [f"--from={source.name}=..." for source in sources if source.download.url is None]
+    words += [] if data == Path("data") else ["--data", str(data)]
+    return f"Run `cxrbuild fetch {shlex.join(words)}` again: it keeps what is there aside"
 
 
 def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, str]:
@@ -44,7 +46,7 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
     if git_tree_of(record) != lock.tree:
         raise CxrbuildError(
             "not the record of what was fetched", where=record_path(root),
-            expected=f"the files of git tree {lock.tree}", todo=fetch_again([source]),
+            expected=f"the files of git tree {lock.tree}", todo=fetch_again(data, [source]),
         )  # fmt: skip
     blobs = {path: file.blob for path, file in record.items()}
     if isinstance(source.reader, CsvReader):
@@ -53,7 +55,7 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
             raise CxrbuildError(
                 "the metadata was changed since it was fetched", where=file,
                 expected=f"git blob {blob}" if blob else "no such file", found=found,
-                todo=fetch_again([source]),
+                todo=fetch_again(data, [source]),
             )  # fmt: skip
     return blobs
 
@@ -80,5 +82,5 @@ def refuse_others(paths: Iterable[str], fetched: Collection[str], source: Source
     if others := sorted(set(paths) - set(fetched)):
         raise CxrbuildError(
             "there are images that fetch did not put there", where=source_folder(data, source.name),
-            found=name_some(others), todo=fetch_again([source]),
+            found=name_some(others), todo=fetch_again(data, [source]),
         )  # fmt: skip

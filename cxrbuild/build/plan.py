@@ -231,7 +231,14 @@ def make_plan(
     records = add_reviews(records, declared.reviews)
     records = add_labels(records, declared.recipe, declared.sources)
     records = apply_rules(records, declared.recipe.rules, declared.links)
-    records = split_records(records, declared.recipe.split, declared.links)
+    try:
+        records = split_records(records, declared.recipe.split, declared.links)
+    except CxrbuildError as error:
+        # Films without their headers have no class: that they are missing is why others are too few.
+        lost = records[records["exclusion"] == "missing_file"]
+        if not lost.empty:
+            error.todo = f"First fetch the films that are missing: {name_some(lost['source_path'])}"
+        raise
     paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
     missing = records["exclusion"].isna() & ~paths.isin(list(at_hand))
     records.loc[missing, "exclusion"] = "missing_file"

@@ -27,7 +27,7 @@ _COLUMNS = (
     "attribution",
 )
 _NAMES = re.compile(
-    rf"({'|'.join(PARTS)})-\d{{5}}-of-\d{{5}}\.parquet|.+\.tfrecord-\d{{5}}-of-\d{{5}}|\..+\.part"
+    rf"({'|'.join(PARTS)})-\d{{5}}-of-\d{{5}}\.parquet|.+\.tfrecord-\d{{5}}-of-\d{{5}}"
     r"|dataset_info\.json|features\.json|label\.labels\.txt"
 )
 
@@ -48,7 +48,7 @@ def shard_columns() -> tuple[str, ...]:
 
 
 def is_of_shards(name: str) -> bool:
-    """Return whether a file has a name that shards have, or what tells of them, or one half written."""
+    """Return whether a file has a name that shards have, or what tells of them."""
     return _NAMES.fullmatch(name) is not None
 
 

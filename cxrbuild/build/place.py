@@ -1,0 +1,103 @@
+"""The folder that a build is made in: what must not be there, and what of former runs is removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.files import sweep
+from cxrbuild.lockfile import source_folder
+from cxrbuild.shards import is_of_shards
+
+# The folders of a build that hold nothing but what it makes.
+_OWN = ("images", "data", "tfds", ".cxrbuild")
+
+
+def refuse_place(out: Path, data: Path, sources: Iterable[str]) -> None:
+    """Refuse a folder that is not a build's alone: a build removes from it what it would not make.
+
+    Parameters
+    ----------
+    out
+        The folder to build in.
+    data
+        The folder that ``fetch`` filled.
+    sources
+        The names of the dataset's sources.
+
+    Raises
+    ------
+    CxrbuildError
+        The sources lie in it or it in them, a link leads out of it, or it holds something else.
+    """
+    _refuse_sources(out, data, sources)
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise CxrbuildError("not a folder", where=out, todo="Name another one with --out")
+    found = {path.name for path in out.iterdir()} - {".cxrbuild.lock"}  # a folder of sources has one too
+    if found and not found & {"build.json", ".cxrbuild"}:
+        raise CxrbuildError(
+            "the folder is not empty and holds no build", where=out,
+            found=name_some(sorted(found), 5), todo="Name another one with --out",
+        )  # fmt: skip
+    own = [out / name for name in _OWN]
+    places = [*own, *(path for folder in own for depth in ("*", "*/*") for path in folder.glob(depth))]
+    if links := [path for path in places if path.is_symlink() and not path.is_file()]:
+        raise CxrbuildError(
+            "a link stands among a build's own folders", where=links[0],
+            todo="Move what it leads to here, or put the whole build where there is room with --out",
+        )  # fmt: skip
+
+
+def _refuse_sources(out: Path, data: Path, sources: Iterable[str]) -> None:
+    here = out.resolve()
+    folders = [source_folder(data, ""), *(source_folder(data, name) for name in sources)]
+    for folder in [data, *folders]:
+        place = folder.resolve()
+        if place == here or any(place.is_relative_to((out / name).resolve()) for name in _OWN):
+            raise CxrbuildError(
+                "the sources are where the build's files go", where=folder,
+                todo="Name another folder with --out",
+            )  # fmt: skip
+    for folder in folders:
+        if here.is_relative_to(folder.resolve()):
+            raise CxrbuildError(
+                "the build would lie among the sources", where=out, todo="Name another folder with --out"
+            )
+
+
+def clear_shards(out: Path, written: Collection[Path]) -> None:
+    """Remove shards of former runs that this one has not: they would be loaded along with its own.
+
+    Parameters
+    ----------
+    out
+        The build's folder.
+    written
+        The files of this run.
+    """
+    versions = [path for path in (out / "tfds").glob("*/*") if path.is_dir() and _is_ours(path)]
+    for folder in (out / "data", *versions):
+        if not folder.is_dir():
+            continue
+        sweep(folder)
+        for path in list(folder.iterdir()):
+            if is_of_shards(path.name) and path.is_file() and path not in written:
+                path.unlink()
+    for folder in (out / "data", *versions, *(path.parent for path in versions), out / "tfds"):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder of TensorFlow Datasets says that it is of this program, or nothing yet."""
+    try:
+        document = json.loads((folder / "dataset_info.json").read_bytes())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("moduleName") == "cxrbuild"
