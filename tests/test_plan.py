@@ -146,3 +146,15 @@ def test_links_of_two_files_that_contradict_are_told(tmp_path: Path) -> None:
     )
     with pytest.raises(DeclarationError, match=r"contradict each other\n  images/b.png and images/a.png"):
         read_declared(str(recipe), {})
+
+
+def test_what_films_without_a_class_may_make_up_for() -> None:
+    from cxrbuild.build.expectation import _count_faults
+
+    expected = {"train": {"Sick": 5, "Well": 3}, "test": {"Well": 2}}
+    lacking = {"train": {"Sick": 5, "Well": 2}, "test": {"Well": 1}}
+    assert _count_faults(expected, expected, 0) == []
+    assert _count_faults(lacking, expected, 2) == []
+    assert len(_count_faults(lacking, expected, 1)) == 2
+    too_many = {"train": {"Sick": 6, "Well": 3}, "test": {"Well": 2}}
+    assert _count_faults(too_many, expected, 9) == ["  train, Sick: expected 5, found 6"]

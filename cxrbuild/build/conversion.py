@@ -95,7 +95,7 @@ def convert_images(
             journal.add([result for result in results if result.exclusion not in (CHANGED, GONE)])
             done |= {result.image_id: result for result in results}
             bar.update(len(piece.films))
-    refuse_changed(plan, data, [name for name, result in done.items() if result.exclusion == CHANGED])
+    _refuse_changed(plan, data, [name for name, result in done.items() if result.exclusion == CHANGED])
     _refuse_gone(plan, data, [name for name, result in done.items() if result.exclusion == GONE])
     _clear(build, set(targets.values()))
     journal.finish()
@@ -131,17 +131,10 @@ def compare_unconverted(
         for piece, others in run_pieces(executor, differing, pieces, ahead=3 * workers):
             changed |= set(others)
             bar.update(len(piece))
-    refuse_changed(plan, data, [name for (path, _), name in films.items() if path in changed])
+    _refuse_changed(plan, data, [name for (path, _), name in films.items() if path in changed])
 
 
-def refuse_changed(plan: Plan, data: Path, names: Iterable[str]) -> None:
-    """Refuse films that were changed since they were fetched.
-
-    Raises
-    ------
-    CxrbuildError
-        There are such films.
-    """
+def _refuse_changed(plan: Plan, data: Path, names: Iterable[str]) -> None:
     paths, sources = _told(plan, names)
     if paths:
         again = [source for source in plan.declared.sources if source.name in sources]
