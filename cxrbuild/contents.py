@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.build.plan import exclusions
 from cxrbuild.catalog import Recipe
-from cxrbuild.records import PARTS
+from cxrbuild.curation.plan import exclusions
+from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,7 @@ class Contents:
     @property
     def parts(self) -> list[str]:
         """The parts that it has, in their order."""
-        return [part for part in PARTS if part in set(self.kept["split"])]
+        return [part for part in SPLITS if part in set(self.kept["split"])]
 
     def count(self, rows: pd.DataFrame) -> dict[str, dict[str, int]]:
         """Return for each class how many of some rows each part has."""

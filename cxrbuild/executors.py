@@ -90,7 +90,7 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
             ) from error  # fmt: skip
 
 
-def run_pieces(
+def run_batches(
     executor: Executor, work: Callable[[Piece], Result], pieces: Iterable[Piece], *, ahead: int
 ) -> Iterator[tuple[Piece, Result]]:
     """Yield each piece with its result as it is done, holding at most ``ahead`` pieces in flight.

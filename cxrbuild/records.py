@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 Kind = Literal["text", "integer", "number", "boolean"]
 
 

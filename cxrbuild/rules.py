@@ -46,7 +46,7 @@ def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, 
     DeclarationError
         The recipe has no rule with that switch.
     """
-    departures, rules = [], list(recipe.rules)
+    overrides, rules = [], list(recipe.rules)
     for switch, drop in switches.items():
         mine = [i for i, rule in enumerate(rules) if rule.switch == switch]
         if not mine:
@@ -57,9 +57,9 @@ def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, 
             )
         for i in mine:
             if rules[i].enabled != drop:
-                departures.append(f"rule {rules[i].name} switched {'on' if drop else 'off'}")
+                overrides.append(f"rule {rules[i].name} switched {'on' if drop else 'off'}")
             rules[i] = rules[i].model_copy(update={"enabled": drop})
-    return recipe.model_copy(update={"rules": rules}), departures
+    return recipe.model_copy(update={"rules": rules}), overrides
 
 
 def add_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> pd.DataFrame:
@@ -216,7 +216,7 @@ def _repeated(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
         return index
 
     for link in links:
-        if link.kind == "same film" and link.a in films and link.b in films:
+        if link.kind == "duplicate" and link.a in films and link.b in films:
             first[film(films[link.a])] = film(films[link.b])
     films_of_rows = pd.Series([film(index) for index in first], index=list(first)).reindex(records.index)
     kept = records["exclusion"].isna()

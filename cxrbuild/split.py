@@ -20,11 +20,11 @@ _RANGE = 1 << 64
 def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) -> pd.DataFrame:
     """Fill ``group`` for every row and ``split`` for those without an exclusion.
 
-    A group is a patient of a source, joined with what links say is the same film or patient, and with other
-    patients that upstream lists the same file under. A group with an image of a declared part goes there
-    whole, unless its own images are declared apart, which ``groups_across`` tells. All other groups are
-    parted by a hash of the group and the salt, so that a new image moves as few others as an exact count
-    allows, and none where a share is asked for.
+    A group is a patient of a source, joined with what links say is the same image or patient, and with other
+    patients that upstream lists the same file under. A group with an image of a declared split goes there
+    whole, unless its own images are declared in several splits: see ``groups_in_several_splits``. All other
+    groups are assigned by a hash of the group and the salt, so that a new image moves as few others as an
+    exact count allows, and none where a share is asked for.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
     return records
 
 
-def groups_across(records: pd.DataFrame) -> pd.Series:
+def groups_in_several_splits(records: pd.DataFrame) -> pd.Series:
     """Return the groups that stand in more than one part, each with its parts as a comma list."""
     kept = records.loc[records["exclusion"].isna(), ["group", "split"]]
     parts = kept.drop_duplicates().sort_values(["group", "split"])

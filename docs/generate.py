@@ -21,10 +21,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cxrbuild import convert, ingest, rules
-from cxrbuild.build import plan
 from cxrbuild.catalog import Recipe, Source, read_recipe, recipe_names, review
 from cxrbuild.catalog.rule import RULE_KINDS
 from cxrbuild.cli.main import cli
+from cxrbuild.curation import plan
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 
@@ -50,7 +50,7 @@ def pages() -> dict[str, str]:
         "columns.md": _page("Columns", _columns()),
         "rules.md": _page("Rules and exclusions", _rules()),
         "declarations.md": _page("Declarations", _declarations()),
-        "floors.md": _page("Floors", _floors()),
+        "layers.md": _page("Layers", _layers()),
     }
 
 
@@ -266,10 +266,10 @@ def _heading(place: str, annotation: Any) -> str:
     return f"`[{place}.NAME]`" if outer is dict else f"`[{place}]`"
 
 
-def _floors() -> Iterator[str]:
+def _layers() -> Iterator[str]:
     yield (
-        "Every file of the program, floor by floor, in its own words. A file imports from lower floors only, "
-        "and none of one floor imports another of the same floor; import-linter holds this."
+        "Every file of the package, layer by layer, with the first line of its docstring. A file imports from "
+        "lower layers only; modules of one layer do not import each other. import-linter checks this."
     )
     project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
     for number, layer in enumerate(project["tool"]["importlinter"]["contracts"][0]["layers"], 1):

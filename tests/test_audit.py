@@ -17,12 +17,12 @@ import pytest
 from command import run
 from PIL import Image, ImageDraw, ImageOps
 
-from cxrbuild.audit import probes
-from cxrbuild.audit.audit import audit
-from cxrbuild.audit.confounding import mutual_information
-from cxrbuild.audit.duplicates import Match, find_matches
-from cxrbuild.audit.patches import Film, read_film
-from cxrbuild.audit.probes import PROBES
+from cxrbuild.auditing import probes
+from cxrbuild.auditing.audit import audit
+from cxrbuild.auditing.confounding import mutual_information
+from cxrbuild.auditing.descriptors import Film, read_film
+from cxrbuild.auditing.duplicates import Match, find_matches
+from cxrbuild.auditing.probes import PROBES
 from cxrbuild.catalog import read_links, read_recipe
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import DeclarationError
@@ -114,7 +114,7 @@ def test_tells_equal_pixels_from_nearly_equal_ones(tmp_path: Path, executor: Exe
 
 
 def test_finds_the_real_pairs_and_no_other(shared: Path, tmp_path: Path, executor: Executor) -> None:
-    links = [link for link in read_links("same_film", tmp_path) if link.kind == "same film"]
+    links = [link for link in read_links("known_duplicates", tmp_path) if link.kind == "duplicate"]
 
     def place(film: tuple[str, str]) -> Path | None:
         source, path = film
@@ -199,8 +199,8 @@ def test_names_leaks_and_ends_with_status_3(tmp_path: Path) -> None:
     assert ran.status == 3
     for words in (
         "of the audit's checks failed",
-        "patients_across: 1 patient in more than one part (at most 0)\n    cohen:torn: cohen_film-15",
-        "films_across: 1 pair across parts (at most 0)\n    cohen_film-10 and cohen_film-11 (near)",
+        "patient_leakage: 1 patient in more than one part (at most 0)\n    cohen:torn: cohen_film-15",
+        "duplicate_leakage: 1 pair across parts (at most 0)\n    cohen_film-10 and cohen_film-11 (near)",
         "label_conflicts: 1 pair under two labels (at most 0)\n    cohen_film-12 and cohen_film-13 (same",
     ):
         assert words in ran.err
@@ -211,7 +211,7 @@ def test_names_leaks_and_ends_with_status_3(tmp_path: Path) -> None:
     result = json.loads((build / "audit.json").read_text())
     assert result["status"] == "failed"
     assert outcomes(result) == {
-        "images": ("passed", 0), "patients_across": ("failed", 1), "films_across": ("failed", 1),
+        "images": ("passed", 0), "patient_leakage": ("failed", 1), "duplicate_leakage": ("failed", 1),
         "label_conflicts": ("failed", 1), "unlinked": ("reported", 2), "duplicates": ("reported", 2),
         "identity": ("reported", 1), "unknown_patients": ("reported", 1),
         "confounding": ("passed", outcomes(result)["confounding"][1]),
@@ -279,7 +279,7 @@ def test_a_recipe_sets_limits_and_names_checks(tmp_path: Path) -> None:
     assert limits["images"] == (None, "reported")
     recipe.write_text(RECIPE + '[audit]\nlimits = { patient_across = 0 }\nreport = ["identiti"]\n')
     with pytest.raises(
-        DeclarationError, match=r"'patient_across'; the nearest known one is 'patients_across'"
+        DeclarationError, match=r"'patient_across'; the nearest known one is 'patient_leakage'"
     ):
         read_recipe(str(recipe))
 

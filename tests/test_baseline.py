@@ -29,7 +29,7 @@ from cxrbuild.cli.main import cli
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of
 from cxrbuild.records import read_records, write_records
-from cxrbuild.release import release
+from cxrbuild.releasing import release
 
 # TensorFlow takes seconds to load: all its tests in one worker.
 pytestmark = pytest.mark.xdist_group("tensorflow")

@@ -20,8 +20,8 @@ from cxrbuild.baseline.evaluation import (
     reliability,
     worst_mistakes,
 )
-from cxrbuild.baseline.films import find_films
 from cxrbuild.baseline.gate import check_gate, require_gate
+from cxrbuild.baseline.image_table import find_films
 from cxrbuild.baseline.input import Images, read_images
 from cxrbuild.baseline.model import build_model, load_model, save_model
 from cxrbuild.baseline.training import Trainer

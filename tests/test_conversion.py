@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cxrbuild.build import make_plan, read_declared
-from cxrbuild.build.conversion import convert_images
-from cxrbuild.build.journal import Journal
 from cxrbuild.convert import Settings
-from cxrbuild.convert.films import Converted, Film, Piece, convert_piece
+from cxrbuild.convert.batch import Converted, Film, Piece, convert_piece
+from cxrbuild.curation import make_plan, read_declared
+from cxrbuild.curation.conversion import convert_images
+from cxrbuild.curation.journal import Journal
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.progress import silent
 

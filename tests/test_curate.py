@@ -20,7 +20,7 @@ from command import run
 from PIL import Image
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.executors import open_executor, run_pieces
+from cxrbuild.executors import open_executor, run_batches
 from cxrbuild.records import COLUMNS, read_records
 
 
@@ -105,7 +105,7 @@ def test_a_cluster_makes_the_same_bytes_and_its_end_is_told(demo: Path, tmp_path
             pytest.raises(CxrbuildError, match="the cluster lost its scheduler or a worker"),
             open_executor(f"dask://{address}", 1) as pool,
         ):
-            list(run_pieces(pool, time.sleep, _killing(scheduler), ahead=2))
+            list(run_batches(pool, time.sleep, _killing(scheduler), ahead=2))
     finally:
         for process in (worker, scheduler):
             process.terminate()
@@ -154,7 +154,7 @@ def test_build_json_hashes_its_files_and_holds_no_place_or_time(demo: Path) -> N
         assert hashlib.sha256((demo / "build" / name).read_bytes()).hexdigest() == entry["sha256"]
     assert document["unpinned"] == []
     assert document["missing"] == {}
-    assert document["groups_across"] == {}
+    assert document["groups_in_several_splits"] == {}
 
 
 def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Pa
 
 
 def test_a_decoder_that_came_since_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cxrbuild.build import seal
+    from cxrbuild.curation import seal
 
     monkeypatch.setattr(seal, "_CONVERTING", ("pillow", "no-such-decoder"))
     without = seal.converting_libraries()
@@ -524,7 +524,7 @@ def test_counts_that_differ_from_what_is_expected_fail(demo: Path, tmp_path: Pat
     words = curate(tmp_path, tmp_path / "build", data=demo / "data", status=3)
     assert "train, Normal: expected 15, found 14" in words
     document = curate(tmp_path, tmp_path / "build", "--keep-ct", data=demo / "data")
-    assert document["departures"] == ["rule ct switched off"]
+    assert document["overrides"] == ["rule ct switched off"]
 
 
 def test_a_hospitals_dicom_films_become_a_dataset(tmp_path: Path) -> None:
@@ -610,7 +610,7 @@ validation = { share = 0.3 }
     document = json.loads(ran.out)
     assert document["unpinned"] == ["hospital"]
     assert document["counts"]["test"] == {"Sick": 2, "Well": 2}
-    assert document["groups_across"] == {}
+    assert document["groups_in_several_splits"] == {}
     ledger = read_records(out / "ledger.parquet")
     assert ledger["exclusion"].dropna().value_counts().to_dict() == {"burned_in_annotation": 1, "lateral": 1}
     for path in out.rglob("*"):

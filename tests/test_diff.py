@@ -12,7 +12,7 @@ import pytest
 from command import run
 from releasing import change_rows, drop_rows, films
 
-from cxrbuild.diff import Diff, Edition, compare, needed_version, parse_version, read_edition
+from cxrbuild.comparison import DatasetVersion, Diff, compare, needed_version, parse_version, read_version
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 
@@ -27,8 +27,10 @@ ROWS = pd.DataFrame({
 })  # fmt: skip
 
 
-def edition(rows: pd.DataFrame, classes: list[str] | None = None, *, released: bool = False) -> Edition:
-    return Edition("rows", rows, classes, released=released)
+def edition(
+    rows: pd.DataFrame, classes: list[str] | None = None, *, released: bool = False
+) -> DatasetVersion:
+    return DatasetVersion("rows", rows, classes, released=released)
 
 
 def put(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
@@ -77,38 +79,40 @@ def test_order_and_nulls_are_no_change() -> None:
 
 def test_rows_that_could_not_be_had_did_not_leave() -> None:
     whole = edition(ROWS)
-    short = Edition("short", ROWS.drop(index=1), None, released=False, missing={"b": "missing_file"})
+    short = DatasetVersion("short", ROWS.drop(index=1), None, released=False, missing={"b": "missing_file"})
     for old, new, side in ((whole, short, "new"), (short, whole, "old")):
         found = compare(old, new)
-        assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"not_at_hand": 1}
-        assert found.rows["not_at_hand"]["change"].item() == f"train COVID-19, missing_file in the {side}"
+        assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"missing": 1}
+        assert found.rows["missing"]["change"].item() == f"train COVID-19, missing_file in the {side}"
         assert found.bump is None
     # Another row that is gone did leave.
-    found = compare(whole, Edition("", ROWS.iloc[[0]], None, released=False, missing={"b": "missing_file"}))
+    found = compare(
+        whole, DatasetVersion("", ROWS.iloc[[0]], None, released=False, missing={"b": "missing_file"})
+    )
     assert (list(found.rows["removed"]["image_id"]), found.bump) == (["c"], "major")
 
 
 def test_other_files_of_an_unpinned_source_are_no_change() -> None:
     rows = ROWS.assign(source_sha256=["1a", "1b", "1c"])
     other = rows.assign(source_sha256=["1a", "ff", "1c"], jpeg_sha256=["0a", "ff", "0c"])
-    pinned, loose = edition(rows), Edition("", other, None, released=False, unpinned=["one"])
+    pinned, loose = edition(rows), DatasetVersion("", other, None, released=False, unpinned=["one"])
     found = compare(pinned, loose)
-    assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"unproven": 1}
-    assert found.rows["unproven"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
+    assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"unverified": 1}
+    assert found.rows["unverified"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
     assert found.bump is None
     # Where both sides are unpinned there is no pin to differ from; nor does one excuse another source's.
     for old, new in (
-        (Edition("", rows, None, released=False, unpinned=["one"]), loose),
-        (pinned, Edition("", other, None, released=False, unpinned=["two"])),
+        (DatasetVersion("", rows, None, released=False, unpinned=["one"]), loose),
+        (pinned, DatasetVersion("", other, None, released=False, unpinned=["two"])),
     ):
         found = compare(old, new)
         assert [kind for kind, rows in found.rows.items() if len(rows)] == ["repixelled", "changed"]
         assert found.bump == "patch"
     # The same file, other pixels: the conversion changed.
-    found = compare(pinned, Edition("", put("jpeg_sha256", "ff")(rows), None, False, unpinned=["one"]))
+    found = compare(pinned, DatasetVersion("", put("jpeg_sha256", "ff")(rows), None, False, unpinned=["one"]))
     assert [kind for kind, rows in found.rows.items() if len(rows)] == ["repixelled"]
     # What a person wrote of a film is no file.
-    found = compare(pinned, Edition("", put("patient_age", 5.0)(rows), None, False, unpinned=["one"]))
+    found = compare(pinned, DatasetVersion("", put("patient_age", 5.0)(rows), None, False, unpinned=["one"]))
     assert [kind for kind, rows in found.rows.items() if len(rows)] == ["changed"]
 
 
@@ -164,7 +168,7 @@ def test_command_line(demo: Path, tmp_path: Path) -> None:
     assert "Nothing changed." in run("diff", build, build / "manifest.parquet").out
 
 
-def test_command_line_names_what_is_not_at_hand(demo: Path, tmp_path: Path) -> None:
+def test_command_line_names_what_is_missing(demo: Path, tmp_path: Path) -> None:
     shutil.copytree(demo / "build", tmp_path / "short")
     gone = films(demo / "build", source="cohen")["image_id"].iloc[0]
     drop_rows(tmp_path / "short", [gone], step="missing_file")
@@ -184,7 +188,7 @@ def test_published_names_can_be_compared() -> None:
 
 def test_published_manifest_has_membership_alone(demo: Path) -> None:
     """Its few columns are no columns that came or left."""
-    found = compare(read_edition("covid19-cxr/1.0.0"), read_edition(str(demo / "build")))
+    found = compare(read_version("covid19-cxr/1.0.0"), read_version(str(demo / "build")))
     assert (found.columns_added, found.columns_removed) == ([], [])
     # Two of the demo's names are among Mooney's.
     assert len(found.rows["removed"]) == 6354 - 2
@@ -203,7 +207,7 @@ def test_published_manifest_has_membership_alone(demo: Path) -> None:
 def test_what_cannot_be_compared(make: Callable[[Path], object], words: str, tmp_path: Path) -> None:
     make(tmp_path / "thing")
     with pytest.raises(CxrbuildError, match=words):
-        read_edition(str(tmp_path / "thing"))
+        read_version(str(tmp_path / "thing"))
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "3", '{"recipe": 3}', '{"recipe": {"labels": []}}', '{"rec'])

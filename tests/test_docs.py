@@ -34,9 +34,9 @@ import pytest
 import tomli_w
 from command import CHECKOUT, run
 
-from cxrbuild.build.plan import MEMBERSHIP
 from cxrbuild.catalog import DEFAULT_RECIPE, read_links, read_recipe, read_source
 from cxrbuild.cli.main import cli
+from cxrbuild.curation.plan import MEMBERSHIP
 from cxrbuild.demo.upstream import make_upstream, serve_upstream
 
 MANIFEST = CHECKOUT / "manifests" / "covid19-cxr" / "1.0.0"
@@ -291,7 +291,7 @@ def test_sources_page_tells_pins_and_counts() -> None:
         pin = read_source(name).pin
         proof = [pin.commit, pin.tree] if pin.tree else [pin.sha256]
         assert all(f" {word[:8]}" in row for word in proof if word)
-    assert f" lists {len(read_links('same_film', CHECKOUT))} pairs of films " in text
+    assert f" lists {len(read_links('known_duplicates', CHECKOUT))} pairs of films " in text
 
 
 def test_manifest_readme_shows_the_plan(metadata_only: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.executors import open_executor, run_pieces
+from cxrbuild.executors import open_executor, run_batches
 
 
 def double(n: int) -> tuple[int, int]:
@@ -34,7 +34,7 @@ def test_every_piece_comes_back_with_its_result() -> None:
 
     with open_executor("local", 2) as pool:
         done = {}
-        for piece, (result, process) in run_pieces(pool, double, pieces(), ahead=4):
+        for piece, (result, process) in run_batches(pool, double, pieces(), ahead=4):
             assert process != os.getpid()
             assert len(drawn) - len(done) <= 5, "more was drawn than may be in flight"
             done[piece] = result
@@ -43,7 +43,7 @@ def test_every_piece_comes_back_with_its_result() -> None:
 
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(CxrbuildError, match="a worker process died"), open_executor("local", 1) as pool:
-        list(run_pieces(pool, die, range(6), ahead=2))
+        list(run_batches(pool, die, range(6), ahead=2))
 
 
 def test_workers_end_when_their_parent_is_killed() -> None:

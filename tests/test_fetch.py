@@ -21,9 +21,9 @@ import pytest
 
 from cxrbuild.catalog.source import Source, read_source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetch.prove import TreeFile, files_on_disk, git_tree_of
-from cxrbuild.fetch.sources import fetch
-from cxrbuild.fetch.tree import Fetched
+from cxrbuild.fetching.pin import TreeFile, files_on_disk, git_tree_of
+from cxrbuild.fetching.sources import fetch
+from cxrbuild.fetching.tree import Fetched
 from cxrbuild.files import git_blob_of, locked
 from cxrbuild.lockfile import read_lock
 from cxrbuild.progress import Bar, silent
@@ -287,9 +287,9 @@ def test_what_killed_runs_left_is_cleared(upstream: Path, tmp_path: Path) -> Non
 
 def test_a_run_killed_while_it_copies_leaves_no_half_tree(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; import cxrbuild.fetch.tree as tree;"
+        "import sys, time; from pathlib import Path; import cxrbuild.fetching.tree as tree;"
         "tree.placed = lambda *a: (print('unpacked', flush=True), time.sleep(60));"
-        "from cxrbuild.fetch.sources import fetch;"
+        "from cxrbuild.fetching.sources import fetch;"
         "from cxrbuild.catalog.source import read_source;"
         "source = read_source('films.toml', Path(sys.argv[1]));"
         "fetch([source], Path(sys.argv[2]), origins={'films': sys.argv[3]})"
@@ -528,7 +528,7 @@ def test_two_files_of_one_path(tmp_path: Path) -> None:
 def test_names_that_differ_in_case_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, origin = declared(tmp_path), tmp_path / "a.tgz"
     tarred(origin, (entry("a/x.png"), b"x"), (entry("A/x.png"), b"y"))
-    monkeypatch.setattr("cxrbuild.fetch.tree.folds_case", lambda _: True)
+    monkeypatch.setattr("cxrbuild.fetching.tree.folds_case", lambda _: True)
     told = refused(source, tmp_path / "data", origin)
     assert "differ in case only" in told
     assert "a/x.png, A/x.png" in told

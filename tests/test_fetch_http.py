@@ -25,13 +25,13 @@ from typing import Any
 import pytest
 from command import run
 
-import cxrbuild.fetch.download
+import cxrbuild.fetching.download
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetch.credentials import Authorization, shown
-from cxrbuild.fetch.download import Patience
-from cxrbuild.fetch.sources import fetch
-from cxrbuild.fetch.tree import Fetched
+from cxrbuild.fetching.credentials import Authorization, shown
+from cxrbuild.fetching.download import Patience
+from cxrbuild.fetching.sources import fetch
+from cxrbuild.fetching.tree import Fetched
 from cxrbuild.lockfile import read_lock
 
 SECRET = "s3cr3t"
@@ -143,7 +143,7 @@ class Serving:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patience = Patience(tries=3, first_wait=0.001, longest_wait=0.002, longest_asked=5, connect=2, read=0.3)
-    monkeypatch.setattr(cxrbuild.fetch.download, "PATIENCE", patience)
+    monkeypatch.setattr(cxrbuild.fetching.download, "PATIENCE", patience)
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -353,7 +353,7 @@ def test_a_failed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> 
 
 def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from cxrbuild.fetch.sources import fetch;"
+        "import sys; from pathlib import Path; from cxrbuild.fetching.sources import fetch;"
         "from cxrbuild.catalog.source import Source;"
         "source = Source.model_validate_json(sys.argv[1]);"
         "fetch([source], Path(sys.argv[2]))"
@@ -419,7 +419,7 @@ def test_waits_as_long_as_the_server_asks(server: Server, tmp_path: Path, kind: 
 
 
 def test_a_wait_asked_for_is_capped(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cxrbuild.fetch.download, "PATIENCE", Patience(tries=2, longest_asked=0.01))
+    monkeypatch.setattr(cxrbuild.fetching.download, "PATIENCE", Patience(tries=2, longest_asked=0.01))
     server.answers["/a"] = [Answer(status=429, headers={"Retry-After": "86400"}), Answer(ARCHIVE)]
     before = time.monotonic()
     fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
@@ -710,12 +710,12 @@ def test_an_interrupt_stops_the_downloads(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers |= {"/a": [Answer(status=503, headers={"Retry-After": "60"})], "/b": [Answer(ARCHIVE)]}
-    monkeypatch.setattr(cxrbuild.fetch.download, "PATIENCE", Patience())
+    monkeypatch.setattr(cxrbuild.fetching.download, "PATIENCE", Patience())
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cxrbuild.fetch.sources.write_lock", interrupted)
+    monkeypatch.setattr("cxrbuild.fetching.sources.write_lock", interrupted)
     sources = [declared(tmp_path, f"{server.url}/{one}", name=one) for one in "ab"]
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

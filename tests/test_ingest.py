@@ -105,7 +105,7 @@ def test_a_file_that_was_fetched_is_upstreams_when_it_is_gone(tmp_path: Path) ->
     assert without["exclusion"].fillna("").tolist() == ["", "row_without_file"]
     inventory = take_inventory(source, root, fetched=["meta.csv", "images/a.png", "images/b.png"])
     assert ingest(source, inventory)["exclusion"].isna().all()
-    assert inventory.at_hand == {"meta.csv", "images/a.png"}
+    assert inventory.available == {"meta.csv", "images/a.png"}
 
 
 def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from cxrbuild.audit.film import read_film
-from cxrbuild.audit.marks import KINDS, MODELS, Proposal, find_marks, marks_of
-from cxrbuild.audit.regions import SIDE, Features, scan_film
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.marks.detection import KINDS, MODELS, Proposal, find_marks, marks_of
+from cxrbuild.marks.image import read_film
+from cxrbuild.marks.regions import SIDE, Features, scan_film
 
 
 def film(seed: str = "a") -> Image.Image:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cxrbuild.audit.audit import audit
+from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
-from cxrbuild.release import release
-from cxrbuild.report.page import say_statuses
+from cxrbuild.releasing import release
+from cxrbuild.report.page import describe_statuses
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 ALLOWED = "The recipe allows up to 1."
@@ -48,11 +48,11 @@ def checks(pages: dict[str, Path]) -> dict[str, dict[str, object]]:
     ],
 )
 def test_what_came_of_the_checks_is_said_in_words(statuses: list[str], words: list[str]) -> None:
-    assert say_statuses(statuses) == words
+    assert describe_statuses(statuses) == words
 
 
 def test_what_no_limit_holds_does_not_count_as_passed() -> None:
-    held, reported = say_statuses(["passed", "reported", "reported"])
+    held, reported = describe_statuses(["passed", "reported", "reported"])
     assert held == "1 check is held to a limit: passed."
     assert reported.startswith("2 checks are only reported: the recipe sets no limit")
 
@@ -64,7 +64,7 @@ def test_the_audit_tells_what_was_held_to_a_limit(
     page = pages[name].read_text()
     statuses = [str(check["status"]) for check in checks.values()]
     assert {"passed", "reported"} <= set(statuses)
-    for words in say_statuses(statuses):
+    for words in describe_statuses(statuses):
         assert words in page
     assert "audited: <b>passed" not in page
     # A check that found something and passed says that this is allowed; those that found nothing do not.

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from command import CHECKOUT, run
 
-from cxrbuild.build import counts, funnel, make_plan, read_declared, write_plan
-from cxrbuild.build.expectation import check_expectation
-from cxrbuild.build.plan import MEMBERSHIP, Plan
 from cxrbuild.catalog.published import published_manifest
+from cxrbuild.curation import counts, funnel, make_plan, read_declared, write_plan
+from cxrbuild.curation.expectation import check_expectation
+from cxrbuild.curation.plan import MEMBERSHIP, Plan
 from cxrbuild.errors import CheckError, DeclarationError
 from cxrbuild.records import read_records
-from cxrbuild.split import groups_across
+from cxrbuild.split import groups_in_several_splits
 
 PAPER = {
     "train": {"COVID-19": 398, "Normal": 1341, "Pneumonia": 3875},
@@ -51,7 +51,7 @@ def test_every_upstream_row_is_in_the_funnel(paper: Plan) -> None:
 
 
 def test_no_patient_is_on_both_sides(paper: Plan) -> None:
-    assert groups_across(paper.records).empty
+    assert groups_in_several_splits(paper.records).empty
     kept = paper.kept.dropna(subset="patient_id")
     assert (kept.groupby(["source", "patient_id"])["split"].nunique() == 1).all()
 
@@ -96,7 +96,7 @@ def test_images_too_many_too_few_and_moved_are_named(paper: Plan) -> None:
 
 def test_switches_depart_and_are_not_checked(metadata_only: Path) -> None:
     plan = make_plan(read_declared("covid19-cxr", {"annotated": False}), metadata_only, as_pinned=True)
-    assert plan.declared.departures == ["rule annotated switched off"]
+    assert plan.declared.overrides == ["rule annotated switched off"]
     assert len(plan.kept) == 6354 + 29
     check_expectation(plan, allow_missing=False)
 
@@ -126,9 +126,9 @@ def test_the_adults_recipe_keeps_what_was_seen_and_nothing_twice(metadata_only: 
     assert set(kept["review"]) == {"clean", "marker"}
     assert kept["patient_age"].min() >= 18
     assert "mooney" not in set(kept["source"])
-    assert groups_across(adult.records).empty
+    assert groups_in_several_splits(adult.records).empty
     films = set(zip(kept["source"], kept["source_path"], strict=True))
-    twice = [link for link in adult.declared.links if link.kind == "same film" and {link.a, link.b} <= films]
+    twice = [link for link in adult.declared.links if link.kind == "duplicate" and {link.a, link.b} <= films]
     assert twice == []
     # The film that Mooney published as a child's.
     assert ("figure1", "images/COVID-00020.jpg") not in films
@@ -149,7 +149,7 @@ def test_links_of_two_files_that_contradict_are_told(tmp_path: Path) -> None:
 
 
 def test_what_films_without_a_class_may_make_up_for() -> None:
-    from cxrbuild.build.expectation import _count_faults
+    from cxrbuild.curation.expectation import _count_faults
 
     expected = {"train": {"Sick": 5, "Well": 3}, "test": {"Well": 2}}
     lacking = {"train": {"Sick": 5, "Well": 2}, "test": {"Well": 1}}

@@ -26,7 +26,7 @@ from publishing import (
 from releasing import sum_again
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.publish import publish
+from cxrbuild.publishing import publish
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -15,8 +15,8 @@ from command import Ran, run
 from deposit_server import TOKEN, DepositServer, deposit_server
 from publishing import kill_when_stalled, line
 
-from cxrbuild.publish.archive import Item
-from cxrbuild.publish.release import ReleaseFile
+from cxrbuild.publishing.archive import Item
+from cxrbuild.publishing.release import ReleaseFile
 
 
 @pytest.fixture

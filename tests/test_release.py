@@ -16,15 +16,15 @@ from command import run
 from PIL import Image
 from releasing import WITHHELD, change_rows, drop_rows, films, outcome_of, varied_build
 
-from cxrbuild.audit.audit import audit
+from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.catalog.source import CATALOG
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, sha256_of
 from cxrbuild.records import conform
-from cxrbuild.release import release
-from cxrbuild.verify import verify
+from cxrbuild.releasing import release
+from cxrbuild.verification import verify
 
 
 @pytest.fixture(scope="module")
@@ -306,18 +306,18 @@ def commands(card: Path) -> list[str]:
     ]
 
 
-def shipped_build(build: Path, folder: Path, name: str, departures: list[str]) -> Path:
+def shipped_build(build: Path, folder: Path, name: str, overrides: list[str]) -> Path:
     """Copy a build as if a shipped recipe had made it."""
     shutil.copytree(build, folder)
     document = read_json(build / "build.json")
     recipe = read_recipe(name).model_dump(mode="json", exclude={"audit", "baseline"})
     document |= {"recipe": recipe, "dataset": {"name": name, "version": "1.0.0", "title": recipe["title"]}}
-    (folder / "build.json").write_text(json.dumps(document | {"departures": departures}))
+    (folder / "build.json").write_text(json.dumps(document | {"overrides": overrides}))
     return folder
 
 
 @pytest.mark.parametrize(
-    ("name", "departures", "fetch", "curate"),
+    ("name", "overrides", "fetch", "curate"),
     [
         ("covid19-cxr", [], "", ""),
         (
@@ -338,13 +338,13 @@ def shipped_build(build: Path, folder: Path, name: str, departures: list[str]) -
     ],
 )  # fmt: skip
 def test_card_rebuilds_this_very_dataset(
-    build: Path, tmp_path: Path, name: str, departures: list[str], fetch: str, curate: str
+    build: Path, tmp_path: Path, name: str, overrides: list[str], fetch: str, curate: str
 ) -> None:
     from cxrbuild.contents import Contents
     from cxrbuild.documents.rebuild import rebuild_commands
     from cxrbuild.rules import switch_rules
 
-    made = shipped_build(build, tmp_path / "build", name, departures)
+    made = shipped_build(build, tmp_path / "build", name, overrides)
     document = read_json(made / "build.json")
     recipe, _ = switch_rules(read_recipe(name), {"lateral": False})
     document["recipe"] = recipe.model_dump(mode="json", exclude={"audit", "baseline"})
@@ -373,8 +373,8 @@ def test_card_of_the_adult_recipe(build: Path, tmp_path: Path) -> None:
 def test_card_of_a_recipe_of_ones_own(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
     document = read_json(build / "build.json")
-    departures = ["rule lateral switched off", "1 review added from mine.csv, 0 in place of the recipe's"]
-    (tmp_path / "build" / "build.json").write_text(json.dumps(document | {"departures": departures}))
+    overrides = ["rule lateral switched off", "1 review added from mine.csv, 0 in place of the recipe's"]
+    (tmp_path / "build" / "build.json").write_text(json.dumps(document | {"overrides": overrides}))
     release(tmp_path / "build", "1.0.0", tmp_path / "out")
     fetch, curate, _ = commands(tmp_path / "out" / "README.md")
     assert fetch == "cxrbuild fetch " + " ".join(document["recipe"]["sources"])
@@ -403,7 +403,7 @@ def test_holds_what_is_promised(private: Path) -> None:
     found = {path.relative_to(private).as_posix() for path in private.rglob("*") if path.is_file()}
     promised = {
         "README.md", "croissant.json", "manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv",
-        "CITATION.cff", "CHANGELOG.md", "SHA256SUMS", "build.json", "report.html", "films.csv",
+        "CITATION.cff", "CHANGELOG.md", "SHA256SUMS", "build.json", "report.html", "images.csv",
         "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet",
         "tfds/demo_cxr/1.0.0/dataset_info.json", "tfds/demo_cxr/1.0.0/features.json",
         "tfds/demo_cxr/1.0.0/label.labels.txt",
@@ -504,7 +504,7 @@ def test_pandas_and_duckdb_read_the_tables(public: Path) -> None:
 
 def test_torchxrayvision_reads_the_list(build: Path, public: Path) -> None:
     xrv = pytest.importorskip("torchxrayvision")
-    found = xrv.datasets.COVID19_Dataset(imgpath=str(build), csvpath=str(public / "films.csv"), views=["*"])
+    found = xrv.datasets.COVID19_Dataset(imgpath=str(build), csvpath=str(public / "images.csv"), views=["*"])
     assert len(found) == 89
     assert found[0]["img"].shape[0] == 1
 
@@ -519,7 +519,7 @@ def test_card_says_that_the_list_needs_all_views(public: Path) -> None:
 
 
 def test_list_of_films_leads_to_the_films(build: Path, public: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO((public / "films.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((public / "images.csv").read_text())))
     assert {"patientid", "offset", "sex", "age", "finding", "view", "filename"} <= set(rows[0])
     assert all((build / row["filename"]).is_file() for row in rows)
     assert len(rows) == 89

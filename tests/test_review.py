@@ -228,7 +228,7 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path) -> None:
 def test_a_mistyped_name_tells_the_reviews_and_no_file_of_links() -> None:
     with pytest.raises(CxrbuildError, match=r"no such file of reviews.*adult_frontal, covid_frontal, or"):
         read_reviews("covid_frontl", Path())
-    with pytest.raises(CxrbuildError, match=r"no such file of links.*one of same_film, or"):
+    with pytest.raises(CxrbuildError, match=r"no such file of links.*one of known_duplicates, or"):
         read_links("same_flm", Path())
 
 
@@ -271,17 +271,17 @@ def test_added_reviews_leave_films_out_and_overrule_the_recipes(demo: Path, tmp_
     kept = pd.read_parquet(demo / "build" / "manifest.parquet")
     film = kept[(kept["source"] == "cohen") & (kept["split"] == "train")].iloc[0]
     before = plan(demo)
-    assert (annotated(before), before["departures"]) == (1, [])
+    assert (annotated(before), before["overrides"]) == (1, [])
 
     more = write(tmp_path / "more.csv", f"cohen,{film['source_path']},shape,yes,")
     after = plan(demo, "--reviews", more)
     assert annotated(after) == 2
-    assert after["departures"] == [f"1 review added from {more}, 0 in place of the recipe's"]
+    assert after["overrides"] == [f"1 review added from {more}, 0 in place of the recipe's"]
 
     cleared = write(tmp_path / "cleared.csv", "cohen,images/arrow.jpg,clean,no,")
     after = plan(demo, "--reviews", more, "--reviews", cleared)
     assert annotated(after) == 1
-    assert after["departures"] == [f"2 reviews added from {more}, {cleared}, 1 in place of the recipe's"]
+    assert after["overrides"] == [f"2 reviews added from {more}, {cleared}, 1 in place of the recipe's"]
 
 
 def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
@@ -293,12 +293,12 @@ def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
     ran = run(*words, "--reviews", cleared)
     assert ran.status == 0, ran.err
     built = json.loads(ran.out)
-    assert built["departures"] == [f"1 review added from {cleared}, 1 in place of the recipe's"]
+    assert built["overrides"] == [f"1 review added from {cleared}, 1 in place of the recipe's"]
     manifest = pd.read_parquet(tmp_path / "build" / "manifest.parquet")
     assert "images/arrow.jpg" in set(manifest["source_path"])
     assert json.loads(run(*words, "--reviews", cleared).out)["changed"] is False
     again = json.loads(run(*words).out)
-    assert (again["changed"], again["departures"]) == (True, [])
+    assert (again["changed"], again["overrides"]) == (True, [])
 
 
 @pytest.mark.parametrize(

@@ -119,12 +119,12 @@ def test_reviews_go_to_their_films_and_strays_are_told() -> None:
         add_reviews(records, [Review("cohen", "gone.png", "arrow", True, "")])
 
 
-def test_switches_turn_rules_and_tell_departures() -> None:
+def test_switches_turn_rules_and_tell_overrides() -> None:
     recipe = read_recipe("covid19-cxr")
-    same, departures = switch_rules(recipe, {"lateral": True})
-    assert (same.rules, departures) == (recipe.rules, [])
-    other, departures = switch_rules(recipe, {"lateral": False, "ct": True})
-    assert departures == ["rule lateral switched off"]
+    same, overrides = switch_rules(recipe, {"lateral": True})
+    assert (same.rules, overrides) == (recipe.rules, [])
+    other, overrides = switch_rules(recipe, {"lateral": False, "ct": True})
+    assert overrides == ["rule lateral switched off"]
     assert [rule.name for rule in other.rules if not rule.enabled] == ["lateral"]
     bare = recipe.model_copy(update={"rules": [r for r in recipe.rules if r.switch != "ct"]})
     with pytest.raises(DeclarationError, match="no rule for --drop-ct"):
@@ -132,7 +132,7 @@ def test_switches_turn_rules_and_tell_departures() -> None:
 
 
 def test_of_linked_films_the_first_that_is_kept_stays() -> None:
-    def link(a: int, b: int, kind: str = "same film") -> Link:
+    def link(a: int, b: int, kind: str = "duplicate") -> Link:
         return Link(("cohen", f"{a}.png"), ("cohen", f"{b}.png"), kind, "")
 
     # 0, 1 and 2 are one film, of which 0 is lateral; 3 and 4 one patient; 5 and 6 one film.

@@ -12,7 +12,7 @@ from cxrbuild.catalog import Link
 from cxrbuild.catalog.recipe import Split
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.records import conform
-from cxrbuild.split import choose_groups, groups_across, split_records
+from cxrbuild.split import choose_groups, groups_in_several_splits, split_records
 
 
 def films(*patients: tuple[str, str | None, int], label: str = "A") -> pd.DataFrame:
@@ -45,7 +45,7 @@ def test_counts_are_exact_groups_whole_and_sources_in_proportion(seed: int) -> N
     done = split(records, test={"count": {"A": 100}})
     test = done[done["split"] == "test"]
     assert len(test) == 100
-    assert groups_across(done).empty
+    assert groups_in_several_splits(done).empty
     assert (done.groupby(["source", "patient_id"])["split"].nunique() == 1).all()
     have, got = Counter(records["source"]), Counter(test["source"])
     for source, n in have.items():
@@ -117,7 +117,7 @@ def test_a_group_that_upstream_declares_apart_is_told() -> None:
     records = films(("m", "1", 2))
     records["upstream_split"] = ["test", "train"]
     done = split(records, declared=[{"source": "m", "words": {"test": "test", "train": "train"}}])
-    assert groups_across(done).to_dict() == {"m:1": "test, train"}
+    assert groups_in_several_splits(done).to_dict() == {"m:1": "test, train"}
 
 
 def test_a_count_includes_what_follows_a_declared_part() -> None:
@@ -135,7 +135,7 @@ def test_validation_is_cut_from_train_by_group() -> None:
     plain = split(records, test={"count": {"A": 60}})
     done = split(records, test={"count": {"A": 60}}, validation={"count": {"A": 50}})
     assert Counter(done["split"])["validation"] == 50
-    assert groups_across(done).empty
+    assert groups_in_several_splits(done).empty
     assert (done["split"] == "test").tolist() == (plain["split"] == "test").tolist()
     shared = split(records, test={"count": {"A": 60}}, validation={"share": 0.2})
     assert 0.1 < (shared["split"] == "validation").mean() < 0.3

@@ -19,14 +19,14 @@ from command import run
 from PIL import Image
 from releasing import films, outcome_of, sum_again, varied_build
 
-from cxrbuild.audit.audit import audit
+from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, sha256_of
 from cxrbuild.records import read_records, write_records
-from cxrbuild.release import release
-from cxrbuild.verify import refuse_faults, verify
-from cxrbuild.verify.tfrecord import RecordError, read_examples
+from cxrbuild.releasing import release
+from cxrbuild.verification import refuse_faults, verify
+from cxrbuild.verification.tfrecord import RecordError, read_examples
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_a_relabelled_row(folder: Path) -> None:
         f"data/train-00000-of-00001.parquet: {image}: label is Normal, the manifest says Pneumonia" in found
     )
     assert any(words.startswith(f"manifest.parquet: {image}: jpeg_path is") for words in found)
-    assert f"films.csv: {image}: finding is Normal, the manifest says Pneumonia" not in found  # the ledger's
+    assert f"images.csv: {image}: finding is Normal, the manifest says Pneumonia" not in found  # the ledger's
 
 
 def test_a_stale_count_of_the_card(older: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_line_that_differs_is_shown_where_it_does(of_judged: Path) -> None:
     ("name", "old", "new"),
     [
         ("ATTRIBUTION.csv", ",none,", ",unchanged,"),
-        ("films.csv", "XR", "CT"),
+        ("images.csv", "XR", "CT"),
         ("CITATION.cff", "Cite ", "Do cite "),
     ],
 )
@@ -371,13 +371,13 @@ def test_without_build_json_the_rest_is_checked(folder: Path, text: str) -> None
     assert {words.split(":")[0] for words in told(folder)} == {"build.json"}
     change_shard(folder, lambda table: table.filter(pa.compute.not_equal(table["image_id"], image)))
     change_tables(folder, moved, "manifest.parquet", split="test")
-    replaced(folder / "films.csv", f"{moved},", "x,")
+    replaced(folder / "images.csv", f"{moved},", "x,")
     found = told(folder)
     for words in (
         f"data: {image}: is in no shard; the manifest says that its pixels are here",
         f"data/train-00000-of-00001.parquet: {moved}: stands in train, the manifest says test",
         f"manifest.parquet: {moved}: split is test, in the ledger train",
-        f"films.csv: {moved}: is missing",
+        f"images.csv: {moved}: is missing",
     ):
         assert words in found
     assert any(
@@ -559,9 +559,9 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
     image = a_film(folder)
     change_tables(folder, image, "manifest.parquet", label="Pneumonia")
     replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
-    (folder / "films.csv").unlink()
+    (folder / "images.csv").unlink()
     files = {fault.file for fault in verify(folder).faults}
-    assert {"manifest.parquet", "README.md", "films.csv", "data/train-00000-of-00001.parquet"} <= files
+    assert {"manifest.parquet", "README.md", "images.csv", "data/train-00000-of-00001.parquet"} <= files
 
 
 def test_command_line_tells_faults_with_status_3(folder: Path) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from cxrbuild.baseline.experiment import BaselineResult, train_baseline
-from cxrbuild.baseline.gate import refuse_no_gate, require_gate, say_checks
+from cxrbuild.baseline.gate import describe_checks, refuse_no_gate, require_gate
 
-__all__ = ["BaselineResult", "refuse_no_gate", "require_gate", "say_checks", "train_baseline"]
+__all__ = ["BaselineResult", "describe_checks", "refuse_no_gate", "require_gate", "train_baseline"]

@@ -134,12 +134,12 @@ def draw_network(path: Path, baseline: Baseline, classes: int, parameters: int) 
         axes.set_title(f"{parameters:,} parameters", fontsize=9)
 
 
-def say_seeds(seeds: Sequence[str], most: int = 6) -> str:
+def describe_seeds(seeds: Sequence[str], most: int = 6) -> str:
     """Return seeds in words that a legend has room for.
 
     Examples
     --------
-    >>> say_seeds(["2", "3"])
+    >>> describe_seeds(["2", "3"])
     'seeds 2, 3'
     """
     if len(seeds) > most:
@@ -185,7 +185,7 @@ def draw_epochs(path: Path, histories: Mapping[str, Sequence[dict[str, Any]]], n
                 )
         if others:
             axes.plot([], [], color=_GREY, marker="o", markersize=3.5, linewidth=1.6, label=f"seed {first}")
-            axes.plot([], [], color=_GREY, linewidth=0.7, alpha=0.6, label=say_seeds(others))
+            axes.plot([], [], color=_GREY, linewidth=0.7, alpha=0.6, label=describe_seeds(others))
         _shade_stages(axes, histories[first])
         axes.set(xlabel="epoch", ylabel=name + (" (train: weighted by class)" if name == "loss" else ""))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

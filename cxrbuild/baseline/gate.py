@@ -74,7 +74,7 @@ def require_gate(outcome: dict[str, Any], where: object) -> None:
         )
 
 
-def say_checks(outcome: dict[str, Any]) -> str:
+def describe_checks(outcome: dict[str, Any]) -> str:
     """Return each figure of an outcome against its limit, in words."""
     return ", ".join(
         f"{check['what']} {check['found']:.4f} (at least {check['least']:.4f})" for check in outcome["checks"]

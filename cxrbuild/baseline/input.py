@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.baseline.films import Films, find_films
+from cxrbuild.baseline.image_table import Films, find_films
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.progress import Progress
 

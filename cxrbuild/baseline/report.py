@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from cxrbuild.baseline.figures import say_seeds
+from cxrbuild.baseline.figures import describe_seeds
 from cxrbuild.baseline.trained_on import TRAINED_ON
 
 _METRICS = ("loss", "accuracy", "precision", "recall")
@@ -36,7 +36,7 @@ def write_report(document: dict[str, Any], biases: Sequence[str]) -> str:
     told = (
         "a saved model, not trained here"
         if seeds == [None]
-        else say_seeds([str(seed) for seed in seeds], most=len(seeds))
+        else describe_seeds([str(seed) for seed in seeds], most=len(seeds))
     )
     counts = "; ".join(
         f"{part} " + ", ".join(f"{name} {count:,}" for name, count in classes.items())
@@ -97,7 +97,7 @@ def _model(document: dict[str, Any]) -> str:
     lines = []
     for run in document["runs"]:
         model, trained = run["model"], run["model"]["trained_on"]
-        lines.append(f"- `{model['file']}`, SHA-256 `{model['sha256']}`, {say_trained_on(trained)}.")
+        lines.append(f"- `{model['file']}`, SHA-256 `{model['sha256']}`, {describe_trained_on(trained)}.")
     for part, classes in document["dataset"]["left_out"].items():
         if any(classes.values()):
             words = ", ".join(f"{name} {count:,}" for name, count in classes.items() if count)
@@ -107,7 +107,7 @@ def _model(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def say_trained_on(trained: dict[str, Any] | None) -> str:
+def describe_trained_on(trained: dict[str, Any] | None) -> str:
     """Return in words what a model was trained on, and plainly where that is not known."""
     if trained is None:
         return (
@@ -209,7 +209,7 @@ def _pictures(document: dict[str, Any]) -> str:
     seeds = [str(run["seed"]) for run in document["runs"]]
     lines = ""
     if len(seeds) > 1:
-        lines = f" Strong with dots: seed {seeds[0]}; thin: {say_seeds(seeds[1:], len(seeds))}."
+        lines = f" Strong with dots: seed {seeds[0]}; thin: {describe_seeds(seeds[1:], len(seeds))}."
     captions = {
         "samples": ("Two test images of each class, as the network sees them", "Figures 1 and 2", ""),
         "network": ("The network", "Figure 3", ""),

@@ -25,8 +25,8 @@ class Check:
 # In the order in which they are told. What counts is what the sentence says must not be.
 CHECKS = {
     "images": Check("Every image of the manifest is there, byte for byte as it was built.", 0),
-    "patients_across": Check("No patient, with all that is linked to it, has images in two parts.", 0),
-    "films_across": Check("No film stands in two parts, under whatever name or change.", 0),
+    "patient_leakage": Check("No patient, with all that is linked to it, has images in two parts.", 0),
+    "duplicate_leakage": Check("No film stands in two parts, under whatever name or change.", 0),
     "label_conflicts": Check("No film stands under two labels.", 0),
     "unlinked": Check("Patients who share a film are linked.", None),
     "duplicates": Check("No film stands in the dataset twice.", None),

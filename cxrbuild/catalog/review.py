@@ -27,7 +27,7 @@ MARKS = {
 }
 _REVIEW_HEADER = ["source", "path", "mark", "marks_finding", "note"]
 _LINK_HEADER = ["source_a", "path_a", "source_b", "path_b", "kind", "note"]
-_LINK_KINDS = ("same film", "same patient")
+_LINK_KINDS = ("duplicate", "same patient")
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def contradictions(links: list[Link]) -> list[str]:
         return name
 
     for link in links:
-        if link.kind == "same film" and first(link.a) != first(link.b):
+        if link.kind == "duplicate" and first(link.a) != first(link.b):
             film[first(link.a)] = first(link.b)
     return [
         f"{link.a[1]} and {link.b[1]} are of the same patient by one link and the same film by others"

@@ -48,8 +48,8 @@ def audit(
     Leaves `audit.json` and `audit.html` in the build, which a release takes along. Ends with status 3 if a
     check finds more than its limit.
     """
-    from cxrbuild.audit.audit import audit as audit_build
-    from cxrbuild.audit.audit import require_passed
+    from cxrbuild.auditing.audit import audit as audit_build
+    from cxrbuild.auditing.audit import require_passed
     from cxrbuild.catalog import read_recipe
     from cxrbuild.executors import default_workers
 
@@ -65,7 +65,7 @@ def audit(
 
 def report_audit(output: Output, build: Path, result: Mapping[str, Any]) -> None:
     """Tell what came of an audit."""
-    from cxrbuild.report.page import say_statuses
+    from cxrbuild.report.page import describe_statuses
 
     rows: list[list[object]] = []
     for check in result["checks"]:
@@ -77,7 +77,7 @@ def report_audit(output: Output, build: Path, result: Mapping[str, Any]) -> None
         rows.extend(["", "", line] for line in more)
     output.table(["check", "status", "found"], rows)
     output.say("")
-    for sentence in say_statuses(check["status"] for check in result["checks"]):
+    for sentence in describe_statuses(check["status"] for check in result["checks"]):
         output.say(sentence)
     output.say(f"\nThe films are shown in {build / 'audit.html'}.")
     output.result({"build": str(build)} | dict(result))

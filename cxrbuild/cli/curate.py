@@ -21,7 +21,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import name_some
 
 if TYPE_CHECKING:
-    from cxrbuild.build import Plan
+    from cxrbuild.curation import Plan
 
 
 @click.command()
@@ -48,7 +48,7 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show what `curate` would keep, and why, without touching pixels."""
-    from cxrbuild.build import check_expectation, make_plan, read_declared, write_plan
+    from cxrbuild.curation import check_expectation, make_plan, read_declared, write_plan
 
     output = Output(quiet=quiet, as_json=as_json)
     declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated), reviews)
@@ -100,8 +100,8 @@ def curate(
 
     A build that is there is brought up to date; what matches already is not done again.
     """
-    from cxrbuild.build import curate as curate_dataset
-    from cxrbuild.build import read_declared
+    from cxrbuild.curation import curate as curate_dataset
+    from cxrbuild.curation import read_declared
     from cxrbuild.executors import default_workers
 
     output = Output(quiet=quiet, as_json=as_json)
@@ -122,19 +122,19 @@ def curate(
 
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     """Tell what a build would keep, and why."""
-    from cxrbuild.build import counts, funnel
+    from cxrbuild.curation import counts, funnel
 
     table = funnel(plan)
     steps: list[dict[str, Any]] = table.reset_index().to_dict("records")  # type: ignore[assignment]
     _funnel(output, steps)
     _counts(output, counts(plan))
-    _caveats(output, plan.declared.departures, plan.unpinned)
+    _caveats(output, plan.declared.overrides, plan.unpinned)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}.")
     output.result({
         "recipe": plan.declared.recipe.name,
         "version": plan.declared.recipe.version,
-        "departures": plan.declared.departures,
+        "overrides": plan.declared.overrides,
         "unpinned": plan.unpinned,
         "funnel": steps,
         "counts": counts(plan),
@@ -147,13 +147,13 @@ def report_build(output: Output, out: Path, document: Mapping[str, Any], *, chan
     if changed:
         _funnel(output, document["funnel"])
     _counts(output, document["counts"])
-    _caveats(output, document["departures"], document["unpinned"])
+    _caveats(output, document["overrides"], document["unpinned"])
     if document["missing"]:
         output.say(f"{len(document['missing'])} images could not be had; the ledger names each.")
-    if document["groups_across"]:
+    if document["groups_in_several_splits"]:
         output.say(
-            f"{len(document['groups_across'])} patients stand in more than one part, as upstream has them: "
-            f"{name_some(document['groups_across'], 3)}."
+            f"{len(document['groups_in_several_splits'])} patients have images in more than one split, as "
+            f"upstream assigns them: {name_some(document['groups_in_several_splits'], 3)}."
         )
     dataset = document["dataset"]
     done = "is built" if changed else "stands as it was built, nothing to do"
@@ -185,8 +185,8 @@ def _counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:
         output.say(f"There is no image in {', '.join(lacking)}: see the recipe's [split].")
 
 
-def _caveats(output: Output, departures: list[str], unpinned: list[str]) -> None:
-    if departures:
-        output.say(f"This departs from the recipe ({'; '.join(departures)}), so its counts are not checked.")
+def _caveats(output: Output, overrides: list[str], unpinned: list[str]) -> None:
+    if overrides:
+        output.say(f"This departs from the recipe ({'; '.join(overrides)}), so its counts are not checked.")
     if unpinned:
         output.say(f"Unpinned: {', '.join(unpinned)}. What is built from them cannot be published.")

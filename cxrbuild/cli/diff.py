@@ -10,7 +10,7 @@ from cxrbuild.cli.options import output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
-    from cxrbuild.diff import Diff
+    from cxrbuild.comparison import Diff
 
 # More rows of a kind than this are counted; --json has all.
 _MOST = 20
@@ -26,17 +26,17 @@ def diff(old: str, new: str, quiet: bool, as_json: bool) -> None:
     OLD and NEW are folders of releases or builds, manifest.parquet files, or published names such as
     covid19-cxr/1.0.0.
     """
-    from cxrbuild.diff import compare, read_edition
+    from cxrbuild.comparison import compare, read_version
 
     output = Output(quiet=quiet, as_json=as_json)
-    found = compare(read_edition(old), read_edition(new))
+    found = compare(read_version(old), read_version(new))
     _report(output, found)
     output.result(found.document())
 
 
 def _report(output: Output, found: Diff) -> None:
     """Tell what changed."""
-    from cxrbuild.diff import KINDS
+    from cxrbuild.comparison import KINDS
 
     counts = found.counts()
     if counts:

@@ -13,7 +13,7 @@ from cxrbuild.cli.options import DEFAULT_RECIPE, data_option, output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
-    from cxrbuild.fetch.tree import Fetched
+    from cxrbuild.fetching.tree import Fetched
 
 
 @click.command()
@@ -44,8 +44,8 @@ def fetch(
     What is there and proven already is not downloaded again; what broke off goes on where it stopped.
     """
     from cxrbuild.catalog import read_recipe, read_source
-    from cxrbuild.fetch.credentials import shown
-    from cxrbuild.fetch.sources import fetch as fetch_sources
+    from cxrbuild.fetching.credentials import shown
+    from cxrbuild.fetching.sources import fetch as fetch_sources
 
     for name in names:
         if _may_be_address(name):
@@ -69,7 +69,7 @@ def fetch(
 
 
 def _origin(word: str) -> tuple[str, str]:
-    from cxrbuild.fetch.credentials import shown
+    from cxrbuild.fetching.credentials import shown
 
     name, equals, origin = word.partition("=")
     # An address without a source may have an = of its own.

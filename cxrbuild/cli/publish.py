@@ -11,7 +11,7 @@ from cxrbuild.cli.options import output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
-    from cxrbuild.publish import Published
+    from cxrbuild.publishing import Published
 
 
 @click.command()
@@ -30,7 +30,7 @@ def publish(
     hf://datasets/OWNER/NAME, zenodo: for a new record, or zenodo:ID for a draft or a new version of one. What
     is there already is not sent again; what broke off goes on where it stopped.
     """
-    from cxrbuild.publish import publish as publish_release
+    from cxrbuild.publishing import publish as publish_release
 
     if final and not target.startswith("zenodo:"):
         raise click.UsageError("--final is for zenodo: alone")

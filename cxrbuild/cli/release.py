@@ -44,8 +44,8 @@ def release(
     VERSION is MAJOR.MINOR.PATCH; a step too small for what changed since the release before is refused. The
     date is SOURCE_DATE_EPOCH's, else the recipe's: the same build and version give the same bytes.
     """
-    from cxrbuild.release import default_folder
-    from cxrbuild.release import release as make_release
+    from cxrbuild.releasing import default_folder
+    from cxrbuild.releasing import release as make_release
 
     output = Output(quiet=quiet, as_json=as_json)
     out = out or default_folder(build, version, policy)

@@ -95,8 +95,8 @@ def review(
 
 
 def _films(build: Path | None, recipe: str, reviews: tuple[str, ...], data: Path) -> tuple[list[Film], str]:
-    from cxrbuild.build import make_plan, read_declared
     from cxrbuild.catalog import read_reviews
+    from cxrbuild.curation import make_plan, read_declared
     from cxrbuild.review import films_of_build, films_of_plan
 
     if build is not None:

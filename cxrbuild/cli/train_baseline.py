@@ -68,7 +68,7 @@ def train_baseline(
     not tested on films that it was trained on, nor on other films of their patients: that is an error, or
     they are left out.
     """
-    from cxrbuild.baseline import refuse_no_gate, require_gate, say_checks
+    from cxrbuild.baseline import describe_checks, refuse_no_gate, require_gate
     from cxrbuild.baseline import train_baseline as train
     from cxrbuild.catalog import read_recipe
 
@@ -95,7 +95,7 @@ def train_baseline(
     output.result({"out": str(result.out)} | result.metrics)
     if gate:
         require_gate(result.metrics["gate"], result.out / "report.md")
-        output.say(f"The gate is reached: {say_checks(result.metrics['gate'])}.")
+        output.say(f"The gate is reached: {describe_checks(result.metrics['gate'])}.")
 
 
 def _report(output: Output, metrics: dict[str, Any]) -> None:

@@ -24,8 +24,8 @@ def verify(folder: Path, manifest: str | None, quiet: bool, as_json: bool) -> No
     Every hash, schema, count, class and part; no patient in two parts; every JPEG against its row; shards,
     manifest, card and Croissant against each other. Exit status 3 on any fault.
     """
-    from cxrbuild.verify import refuse_faults
-    from cxrbuild.verify import verify as verify_folder
+    from cxrbuild.verification import refuse_faults
+    from cxrbuild.verification import verify as verify_folder
 
     output = Output(quiet=quiet, as_json=as_json)
     verified = verify_folder(folder, manifest=manifest, progress=output.progress)

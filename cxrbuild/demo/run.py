@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.build import curate, read_declared
+from cxrbuild.curation import curate, read_declared
 from cxrbuild.demo.upstream import make_upstream, serve_upstream
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetch.sources import fetch
-from cxrbuild.fetch.tree import Fetched
+from cxrbuild.fetching.sources import fetch
+from cxrbuild.fetching.tree import Fetched
 from cxrbuild.progress import Progress, silent
 
 

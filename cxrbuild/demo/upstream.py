@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import DEFAULT_RECIPE, read_recipe, read_source
 from cxrbuild.demo.phantom import phantom
-from cxrbuild.fetch.prove import files_on_disk, git_tree_of, record_of
+from cxrbuild.fetching.pin import files_on_disk, git_tree_of, record_of
 from cxrbuild.files import sha256_of, write_bytes
 from cxrbuild.progress import silent
 

@@ -64,7 +64,7 @@ def _reference(words: str) -> dict[str, Any]:
 
 
 def film_list(contents: Contents) -> str:
-    """Return ``films.csv`` with the columns that torchxrayvision's ``COVID19_Dataset`` reads.
+    """Return ``images.csv`` with the columns that torchxrayvision's ``COVID19_Dataset`` reads.
 
     ``filename`` starts from a build's folder, where ``curate`` puts all films, withheld ones among them.
     https://github.com/mlmed/torchxrayvision/blob/main/torchxrayvision/datasets.py

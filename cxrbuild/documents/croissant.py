@@ -58,7 +58,7 @@ _CONTEXT = {
 _TYPES = {"text": "sc:Text", "integer": "sc:Integer", "number": "sc:Float", "boolean": "sc:Boolean"}
 _FORMATS = {".parquet": "application/x-parquet", ".csv": "text/csv", ".json": "application/json"}
 # The files that it names beside the shards, in this order.
-_TABLES = ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "films.csv")
+_TABLES = ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "images.csv")
 
 
 def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> dict[str, Any]:

@@ -17,17 +17,17 @@ _DECIDES = {"sources", "reviews", "labels", "split", "conversion", "rules"}
 def rebuild_commands(contents: Contents) -> list[str]:
     """Return the commands that fetch and curate this very dataset.
 
-    How the build departs from its recipe stands in ``departures`` as ``switch_rules`` and ``read_declared``
+    How the build departs from its recipe stands in ``overrides`` as ``switch_rules`` and ``read_declared``
     word it.
     """
-    recipe, departures = contents.recipe, "\n".join(contents.document["departures"])
+    recipe, overrides = contents.recipe, "\n".join(contents.document["overrides"])
     switches = {rule.name: rule.switch for rule in recipe.rules}
     options = []
     if not (is_shipped(recipe) and recipe.name == DEFAULT_RECIPE):
         options += ["--recipe", recipe.name if is_shipped(recipe) else f"{recipe.name}.toml"]
     options += dict.fromkeys(
         f"--{'drop' if to == 'on' else 'keep'}-{switches[name]}"
-        for name, to in re.findall(r"^rule (\S+) switched (on|off)$", departures, re.MULTILINE)
+        for name, to in re.findall(r"^rule (\S+) switched (on|off)$", overrides, re.MULTILINE)
         if switches.get(name)
     )
     for name in added_reviews(contents):
@@ -38,8 +38,8 @@ def rebuild_commands(contents: Contents) -> list[str]:
 
 def added_reviews(contents: Contents) -> list[str]:
     """Return the review files that the build took beside its recipe's."""
-    departures = "\n".join(contents.document["departures"])
-    found = re.findall(r"^\d+ reviews? added from (.+), \d+ in place of", departures, re.MULTILINE)
+    overrides = "\n".join(contents.document["overrides"])
+    found = re.findall(r"^\d+ reviews? added from (.+), \d+ in place of", overrides, re.MULTILINE)
     return [name for names in found for name in names.split(", ")]
 
 

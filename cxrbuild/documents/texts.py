@@ -8,7 +8,7 @@ from pathlib import Path
 from cxrbuild.contents import Contents
 from cxrbuild.documents.attribution import attribution, citation, film_list
 from cxrbuild.documents.card import card
-from cxrbuild.records import PARTS
+from cxrbuild.records import SPLITS
 
 
 def texts(
@@ -31,13 +31,13 @@ def texts(
     return {
         "README.md": card(
             contents,
-            splits={part: splits[part] for part in PARTS if part in splits},
+            splits={part: splits[part] for part in SPLITS if part in splits},
             download_size=sum(path.stat().st_size for path in (folder / "data").glob("*.parquet")),
             tfds=tfds[0].relative_to(folder).as_posix() if tfds else None,
             audit="audit" in outcomes,
             baseline="baseline" in outcomes,
         ),
         "ATTRIBUTION.csv": attribution(contents),
-        "films.csv": film_list(contents),
+        "images.csv": film_list(contents),
         "CITATION.cff": citation(contents),
     }

@@ -16,7 +16,7 @@ from cxrbuild.files import files_under, git_blob_of, is_desktops
 from cxrbuild.ingest.csv_file import read_csv
 from cxrbuild.ingest.dicom import DICOM_COLUMNS, key_mark, read_dicom
 from cxrbuild.ingest.folders import read_folders
-from cxrbuild.ingest.words import map_words
+from cxrbuild.ingest.mapping import map_words
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, image_id
 
@@ -43,14 +43,14 @@ class Inventory:
     ----------
     root
         The source's folder.
-    at_hand
+    available
         Paths that can be read.
     blobs
         Every path that upstream has or that is at hand, with its git blob hash where it is known.
     """
 
     root: Path
-    at_hand: frozenset[str]
+    available: frozenset[str]
     blobs: dict[str, str | None]
 
 
@@ -96,9 +96,9 @@ def take_inventory(
         files = [entry for entry in files_under(root) if entry.is_file()]
         paths = {entry.path[start:].replace(os.sep, "/"): entry.name for entry in files}
         upstream = blobs.keys() | set(fetched)
-        at_hand = frozenset(p for p, name in paths.items() if p in upstream or not is_desktops(name))
-        blobs = dict.fromkeys([*at_hand, *fetched]) | blobs | (different or {})
-        return Inventory(root, at_hand, blobs)
+        available = frozenset(p for p, name in paths.items() if p in upstream or not is_desktops(name))
+        blobs = dict.fromkeys([*available, *fetched]) | blobs | (different or {})
+        return Inventory(root, available, blobs)
     if source.listing is None:
         raise CxrbuildError(
             f"the source {source.name} has no pinned listing to plan from",
@@ -153,7 +153,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     if isinstance(reader, CsvReader):
         words = read_csv(reader, inventory.root, frozenset(inventory.blobs))
     elif isinstance(reader, DicomReader):
-        words = read_dicom(reader, inventory.root, [p for p in images if p in inventory.at_hand], progress)
+        words = read_dicom(reader, inventory.root, [p for p in images if p in inventory.available], progress)
     else:
         words = read_folders(reader, images)
     records = map_words(source, _columns(source), words)

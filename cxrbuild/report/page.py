@@ -11,7 +11,7 @@ from cxrbuild.contents import Contents
 from cxrbuild.files import write_bytes
 from cxrbuild.policy import WITHHELD
 from cxrbuild.report.chart import COLOURS, bars, histogram
-from cxrbuild.report.films import contact_sheet
+from cxrbuild.report.contact_sheet import contact_sheet
 from cxrbuild.report.flow import flow_chart
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[
         },
         reasons=WITHHELD,
         audit=audit,
-        statuses=say_statuses(check["status"] for check in audit["checks"]) if audit else [],
+        statuses=describe_statuses(check["status"] for check in audit["checks"]) if audit else [],
         baseline=outcomes.get("baseline"),
     )
     write_bytes(path, words.encode())
 
 
-def say_statuses(statuses: Iterable[str]) -> list[str]:
+def describe_statuses(statuses: Iterable[str]) -> list[str]:
     """Say in sentences how many of an audit's checks could fail and did not, and how many could not.
 
     Parameters

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild import __version__
-from cxrbuild.audit.film import read_film
-from cxrbuild.audit.marks import KINDS, Proposal, find_marks
-from cxrbuild.audit.regions import SIDE, scan_film
 from cxrbuild.catalog.review import MARKS
-from cxrbuild.executors import run_pieces
+from cxrbuild.executors import run_batches
 from cxrbuild.files import write_bytes
+from cxrbuild.marks.detection import KINDS, Proposal, find_marks
+from cxrbuild.marks.image import read_film
+from cxrbuild.marks.regions import SIDE, scan_film
 from cxrbuild.progress import Progress, silent
-from cxrbuild.review.films import Film
+from cxrbuild.review.selection import Film
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -112,7 +112,7 @@ def write_page(
     work = partial(_pictures, propose=propose, view=holds_views)
     with progress("films", len(films), "film") as bar:
         items = [(film.image_id, film.file) for film in films]
-        for (image_id, _), done in run_pieces(executor, work, items, ahead=64):
+        for (image_id, _), done in run_batches(executor, work, items, ahead=64):
             made[image_id] = done
             bar.update(1)
     pictures = [made[film.image_id] for film in films]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cxrbuild.records import PARTS
+from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ _COLUMNS = (
     "attribution",
 )
 _NAMES = re.compile(
-    rf"({'|'.join(PARTS)})-\d{{5}}-of-\d{{5}}\.parquet|.+\.tfrecord-\d{{5}}-of-\d{{5}}"
+    rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet|.+\.tfrecord-\d{{5}}-of-\d{{5}}"
     r"|dataset_info\.json|features\.json|label\.labels\.txt"
 )
 
@@ -64,7 +64,7 @@ def lay_out(manifest: pd.DataFrame) -> list[Shard]:
         The kept rows, with ``split`` and ``jpeg_bytes``.
     """
     shards = []
-    for split in PARTS:
+    for split in SPLITS:
         rows = manifest[manifest["split"] == split]
         if rows.empty:
             continue

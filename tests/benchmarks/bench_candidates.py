@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cxrbuild.audit.candidates import find_candidates
-from cxrbuild.audit.patches import Floats, read_film
+from cxrbuild.auditing.candidates import find_candidates
+from cxrbuild.auditing.descriptors import Floats, read_film
 from cxrbuild.records import read_records
 
 Described = tuple[Floats, Floats]

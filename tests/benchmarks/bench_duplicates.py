@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from cxrbuild.audit.duplicates import find_matches
-from cxrbuild.audit.patches import Film, read_film
+from cxrbuild.auditing.descriptors import Film, read_film
+from cxrbuild.auditing.duplicates import find_matches
 from cxrbuild.cli.output import table
-from cxrbuild.executors import default_workers, open_executor, run_pieces
+from cxrbuild.executors import default_workers, open_executor, run_batches
 from cxrbuild.progress import silent
 from cxrbuild.records import read_records
 
@@ -161,7 +161,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, open_executor("local", given.workers) as pool:
         begun = time.perf_counter()
         pieces = [tuple(paths[i : i + 64]) for i in range(0, len(paths), 64)]
-        read_of = dict(run_pieces(pool, read, pieces, ahead=3 * given.workers))
+        read_of = dict(run_batches(pool, read, pieces, ahead=3 * given.workers))
         films = [film for piece in pieces for film in read_of[piece]]
         print(f"{len(films):,} films read in {time.perf_counter() - begun:.1f} s")
         begun = time.perf_counter()
@@ -173,7 +173,7 @@ def main() -> None:
             for n, change in enumerate(CHANGES)
         ]
         batches = [tuple(copies[i : i + 12]) for i in range(0, len(copies), 12)]
-        made = dict(run_pieces(pool, make, batches, ahead=3 * given.workers))
+        made = dict(run_batches(pool, make, batches, ahead=3 * given.workers))
         everything = films + [film for batch in batches for film in made[batch]]
         found = find_matches(
             everything, paths + [copy.out for copy in copies], pool, workers=given.workers, progress=silent

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxrbuild.audit.film import read_film
-from cxrbuild.audit.marks import KINDS, MODELS, Model, find_marks
-from cxrbuild.audit.regions import SIDE, Scan, scan_film
-from cxrbuild.build import make_plan, read_declared
 from cxrbuild.catalog import read_reviews
 from cxrbuild.cli.output import table
-from cxrbuild.executors import default_workers, open_executor, run_pieces
+from cxrbuild.curation import make_plan, read_declared
+from cxrbuild.executors import default_workers, open_executor, run_batches
+from cxrbuild.marks.detection import KINDS, MODELS, Model, find_marks
+from cxrbuild.marks.image import read_film
+from cxrbuild.marks.regions import SIDE, Scan, scan_film
 
 FOLDS = 5
 # The share of marked films that a limit must let pass on the films it is chosen on.
@@ -173,7 +173,7 @@ def main() -> None:
     started = time.perf_counter()
     scans: list[Scan] = [None] * len(films)  # type: ignore[list-item]
     with open_executor("local", default_workers()) as pool:
-        for (index, _), found in run_pieces(pool, scan, paths.items(), ahead=16):
+        for (index, _), found in run_batches(pool, scan, paths.items(), ahead=16):
             scans[index] = found
     took = time.perf_counter() - started
     print(

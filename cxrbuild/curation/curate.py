@@ -1,0 +1,186 @@
+"""Curate a dataset: plan it, convert what it keeps, pack it, and seal it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cxrbuild import __version__
+from cxrbuild.convert import Settings
+from cxrbuild.convert.batch import Converted, Piece, convert_piece
+from cxrbuild.curation.conversion import compare_unconverted, convert_images
+from cxrbuild.curation.expectation import check_expectation, missing_rows
+from cxrbuild.curation.folder import clear_shards, refuse_place
+from cxrbuild.curation.journal import Journal
+from cxrbuild.curation.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
+from cxrbuild.curation.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
+from cxrbuild.executors import open_executor
+from cxrbuild.files import locked, sha256_of, sweep, write_bytes
+from cxrbuild.lockfile import read_lock, source_folder
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import write_records
+from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
+from cxrbuild.split import groups_in_several_splits
+
+_FORMAT = 1
+# What a release says of a source; it must not need the declaration's file.
+_DESCRIBED = {"title", "homepage", "description", "citation", "license", "pin"}
+
+
+def curate(
+    declared: Declared,
+    data: Path,
+    out: Path,
+    *,
+    formats: Sequence[str],
+    allow_missing: bool = False,
+    workers: int = 1,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> tuple[dict[str, Any], bool]:
+    """Build a dataset.
+
+    Parameters
+    ----------
+    declared
+        What is declared of it.
+    data
+        The folder that ``fetch`` filled.
+    out
+        The folder to build in: a new one, or a build to bring up to date.
+    formats
+        Of ``parquet`` and ``tfrecord`` those to write.
+    allow_missing
+        Go on without images that are missing or cannot be converted, and record them.
+    workers, executor
+        How many local processes convert, or the address of a cluster.
+    progress
+        Told how far each stage is.
+
+    Returns
+    -------
+    tuple
+        The content of ``build.json``, and whether anything was to be done.
+
+    Raises
+    ------
+    CxrbuildError
+        Something stands in the way: a source that is not fetched, a folder that is no build, TensorFlow
+        missing for TFRecord.
+    CheckError
+        The result would not be what the recipe expects.
+    """
+    if "tfrecord" in formats:
+        require_tensorflow("TFRecord")
+    refuse_place(out, data, [source.name for source in declared.sources])
+    with locked(out):
+        for folder in (out, out / ".cxrbuild"):
+            sweep(folder)
+        lock = read_lock(data)
+        inputs = inputs_hash(declared, lock, formats)
+        sources = {source.name: source_folder(data, source.name) for source in declared.sources}
+        # What no lock tells of is known by its bytes alone: another folder may have other films.
+        if sources.keys() <= lock.keys():
+            document = sealed_build(out, inputs, sources.values())
+            if document is not None and (allow_missing or not document["missing"]):
+                return document, False
+
+        with open_executor(executor, workers) as pool:
+            # The processes import what they need while the plan is made.
+            for _ in range(workers):
+                pool.submit(convert_piece, Piece(Settings(0, 0), str(out), ()))
+            plan = make_plan(declared, data, progress=progress)
+            compare_unconverted(plan, data, pool, workers=workers, progress=progress)
+            check_expectation(plan, allow_missing=allow_missing)
+            (out / "build.json").unlink(missing_ok=True)
+            converted = _converted(plan, data, out, pool, workers, progress)
+            pool.shutdown(wait=False)  # the processes end while the rest is done
+            if len(converted.kept) != len(plan.kept):  # all that converting can do to the membership
+                check_expectation(converted, allow_missing=allow_missing)
+            document = _packed(converted, inputs, out, formats, progress)
+            write_seal(out, document)
+        return document, True
+
+
+def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, progress: Progress) -> Plan:
+    import pandas as pd
+
+    recipe = plan.declared.recipe
+    # The same film converted by other libraries may have other bytes: they belong to the key.
+    settings = recipe.conversion.model_dump(mode="json") | converting_libraries()
+    journal = Journal(out, settings | {"cxrbuild": __version__})
+    results = convert_images(plan, data, out, journal, pool, workers=workers, progress=progress)
+    table = pd.DataFrame(results, columns=list(Converted._fields))
+    records = plan.records.set_index("image_id")
+    table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())
+    for column in table.columns:
+        records.loc[table.index, column] = table[column]
+    return plan.with_records(records.reset_index()[list(plan.records.columns)])
+
+
+def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress: Progress) -> dict[str, Any]:
+    """Write all but the films, and return the content of ``build.json``."""
+    with ThreadPoolExecutor() as threads:
+        # The shards are large: their hashes are taken while the tables are written.
+        shards = _write_shards(plan, out, formats, progress)
+        hashes = {path: threads.submit(sha256_of, path) for path in shards}
+        hashes |= {path: threads.submit(sha256_of, path) for path in _write_tables(plan, out)}
+        document = _document(plan, inputs, formats)
+        document["files"] = {
+            path.relative_to(out).as_posix(): {"bytes": path.stat().st_size, "sha256": hashes[path].result()}
+            for path in sorted(hashes)
+        }
+    return document
+
+
+def _write_tables(plan: Plan, out: Path) -> list[Path]:
+    paths = [out / "ledger.parquet", out / "manifest.parquet", out / "funnel.csv"]
+    write_records(paths[0], plan.records)
+    write_records(paths[1], plan.kept)
+    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    return paths
+
+
+def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progress) -> list[Path]:
+    recipe = plan.declared.recipe
+    shards = lay_out(plan.kept)
+    paths: list[Path] = []
+    if "parquet" in formats:
+        paths += write_parquet(shards, out, recipe.classes, progress)
+    if "tfrecord" in formats:
+        paths += write_tfrecord(
+            shards, out, recipe.classes, name=recipe.name, version=recipe.version,
+            description=recipe.description.strip(), citation=recipe.citation or "", progress=progress,
+        )  # fmt: skip
+    clear_shards(out, paths)
+    return paths
+
+
+def _document(plan: Plan, inputs: str, formats: Sequence[str]) -> dict[str, Any]:
+    recipe, lacking = plan.declared.recipe, missing_rows(plan)
+    return {
+        "format": _FORMAT,
+        "dataset": {"name": recipe.name, "version": recipe.version, "title": recipe.title},
+        "inputs": inputs,
+        "cxrbuild": __version__,
+        "libraries": libraries(formats),
+        "recipe": recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
+        "declared_sources": {
+            source.name: source.model_dump(mode="json", include=_DESCRIBED)
+            for source in plan.declared.sources
+        },
+        "overrides": plan.declared.overrides,
+        "unpinned": unpinned_sources(plan.declared, plan.locked),
+        "sources": {
+            name: {key: value for key, value in asdict(lock).items() if key != "origin"}
+            for name, lock in plan.locked.items()
+        },
+        "missing": dict(zip(lacking["image_id"], lacking["exclusion"], strict=True)),
+        "counts": counts(plan),
+        "funnel": funnel(plan).reset_index().to_dict("records"),
+        "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),
+        "formats": sorted(formats),
+    }

@@ -1,0 +1,304 @@
+"""What a build keeps, and why: decided from metadata and declared lists, without touching pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild import ingest as ingest_stage
+from cxrbuild import rules as rules_stage
+from cxrbuild.catalog import (
+    Link,
+    Recipe,
+    Review,
+    Source,
+    contradictions,
+    read_links,
+    read_recipe,
+    read_reviews,
+    read_source,
+    source_names,
+)
+from cxrbuild.curation.fetched import fetched_blobs, refuse_others
+from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
+from cxrbuild.files import write_bytes
+from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.lockfile import LockedSource, read_lock, source_folder
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import SPLITS, write_records
+from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
+from cxrbuild.split import split_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The columns of a published manifest: membership and nothing that a later reading could change.
+MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
+REASONS = {"missing_file": "Upstream holds the file at the pin, but it is not at hand."}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All that is declared of a dataset, read from its files.
+
+    Attributes
+    ----------
+    recipe
+        The recipe, its rules switched.
+    overrides
+        How the switches depart from what the recipe declares.
+    sources, reviews, links
+        What the recipe names.
+    """
+
+    recipe: Recipe
+    overrides: list[str]
+    sources: list[Source]
+    reviews: list[Review]
+    links: list[Link]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build keeps, and why.
+
+    Attributes
+    ----------
+    declared
+        What was declared.
+    locked
+        What was proven of each source's files, by name.
+    as_pinned
+        Whether every file of the pins was taken to be at hand.
+    fetched
+        The git blob hash of every file as it was fetched, by source and path; nothing with ``as_pinned``.
+    records
+        A row for every upstream image, labelled, excluded and parted. An image that is only missing has its
+        part all the same: the others' parts must not hang on it.
+    """
+
+    declared: Declared
+    locked: dict[str, LockedSource]
+    as_pinned: bool
+    fetched: dict[str, dict[str, str]]
+    records: pd.DataFrame
+
+    @property
+    def unpinned(self) -> list[str]:
+        """The sources whose files are not proven to be the pinned version."""
+        if self.as_pinned:
+            return []
+        return unpinned_sources(self.declared, self.locked)
+
+    @cached_property
+    def kept(self) -> pd.DataFrame:
+        """The rows that are kept."""
+        return self.records[self.records["exclusion"].isna()]
+
+    def with_records(self, records: pd.DataFrame) -> Plan:
+        """Return the plan with other records."""
+        return replace(self, records=records)
+
+
+def read_declared(recipe_name: str, switches: Mapping[str, bool], reviews: Sequence[str] = ()) -> Declared:
+    """Read all that is declared of a dataset.
+
+    Parameters
+    ----------
+    recipe_name
+        The name of a shipped recipe, or the path of a TOML file.
+    switches
+        For each switch whether such images are dropped.
+    reviews
+        More review files, by name or path; what they say of a film stands in place of what the recipe's say.
+
+    Raises
+    ------
+    DeclarationError
+        A file has faults, or two of ``reviews`` contradict each other.
+    """
+    recipe, overrides = switch_rules(read_recipe(recipe_name), switches)
+    sources = [read_source(name, recipe.folder) for name in recipe.sources]
+    declared = Declared(
+        recipe=recipe,
+        overrides=overrides,
+        sources=sources,
+        reviews=[review for name in recipe.reviews for review in read_reviews(name, recipe.folder)],
+        links=_links(recipe, {source.name for source in sources}),
+    )
+    return _with_reviews(declared, reviews) if reviews else declared
+
+
+def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
+    """Add review files to those of the recipe, which they overrule."""
+    added: dict[tuple[str, str], tuple[str, Review]] = {}
+    faults = []
+    known = {source.name for source in declared.sources} | set(source_names())
+    for name in names:
+        for review in read_reviews(name, Path()):
+            if review.source not in known:
+                faults.append(f"{name}: {review.source!r} is no source; known: {', '.join(sorted(known))}")
+            other, said = added.setdefault((review.source, review.path), (name, review))
+            if (said.mark, said.marks_finding) != (review.mark, review.marks_finding):
+                faults.append(
+                    f"{review.source} {review.path}: {said.mark} in {other}, {review.mark} in {name}"
+                )
+    if faults:
+        raise DeclarationError(
+            "these reviews cannot be added\n  " + "\n  ".join(dict.fromkeys(faults)),
+            todo="Where two people disagree, settle it: `cxrbuild review --compare` lists the conflicts",
+        )
+    reviews = {(review.source, review.path): review for review in declared.reviews}
+    overruled = sum(film in reviews for film in added)
+    count = f"{len(added)} review{'s' if len(added) != 1 else ''}"
+    departure = f"{count} added from {', '.join(names)}, {overruled} in place of the recipe's"
+    return replace(
+        declared,
+        reviews=list((reviews | {film: review for film, (_, review) in added.items()}).values()),
+        overrides=[*declared.overrides, departure],
+    )
+
+
+def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
+    """Return the links between films of the recipe's sources; a file of links may tell of others too."""
+    links = [link for name in recipe.split.links for link in read_links(name, recipe.folder)]
+    named = {source for link in links for source, _ in (link.a, link.b)}
+    if unknown := sorted(named - sources - set(source_names())):
+        raise DeclarationError(
+            "links name sources that are not known", where=", ".join(recipe.split.links),
+            expected=name_some(sorted(sources)), found=name_some(unknown),
+        )  # fmt: skip
+    if faults := contradictions(links):
+        raise DeclarationError(
+            "links contradict each other\n  " + "\n  ".join(faults), where=", ".join(recipe.split.links)
+        )
+    return [link for link in links if {link.a[0], link.b[0]} <= sources]
+
+
+def unpinned_sources(declared: Declared, locked: Mapping[str, LockedSource]) -> list[str]:
+    """Return the sources whose files are not proven to be the pinned version."""
+    names = [source.name for source in declared.sources]
+    return [name for name in names if name not in locked or locked[name].unpinned]
+
+
+def make_plan(
+    declared: Declared, data: Path, *, as_pinned: bool = False, progress: Progress = silent
+) -> Plan:
+    """Plan a dataset.
+
+    Parameters
+    ----------
+    declared
+        What is declared of it.
+    data
+        The folder that ``fetch`` filled.
+    as_pinned
+        Take every file of the pins to be at hand; only the metadata is read.
+    progress
+        Told how far the reading of DICOM headers is.
+
+    Raises
+    ------
+    CxrbuildError
+        A source is not there, its metadata is not as declared or not as it was fetched, or no split has the
+        counts asked for.
+    """
+    import pandas as pd
+
+    locked = read_lock(data)
+    tables, available, fetched = [], set(), {}
+    for source in declared.sources:
+        lock, root = locked.get(source.name), source_folder(data, source.name)
+        if lock is not None and not as_pinned and root.is_dir():
+            fetched[source.name] = fetched_blobs(source, data, lock)
+        inventory = take_inventory(
+            source,
+            root,
+            different=lock.different if lock else None,
+            fetched=fetched.get(source.name, {}),
+            as_pinned=as_pinned,
+        )
+        available |= {(source.name, path) for path in inventory.available}
+        table = ingest(source, inventory, progress)
+        if source.name in fetched:
+            images = inventory.available & set(table["source_path"])
+            refuse_others(images, fetched[source.name], source, data)
+        tables.append(table)
+    records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
+    records = add_reviews(records, declared.reviews)
+    records = add_labels(records, declared.recipe, declared.sources)
+    records = apply_rules(records, declared.recipe.rules, declared.links)
+    try:
+        records = split_records(records, declared.recipe.split, declared.links)
+    except CxrbuildError as error:
+        # Films without their headers have no class: that they are missing is why others are too few.
+        lost = records[records["exclusion"] == "missing_file"]
+        if not lost.empty:
+            error.todo = f"First fetch the films that are missing: {name_some(lost['source_path'])}"
+        raise
+    paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
+    missing = records["exclusion"].isna() & ~paths.isin(list(available))
+    records.loc[missing, "exclusion"] = "missing_file"
+    return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
+                as_pinned, fetched, records)  # fmt: skip
+
+
+def exclusions(recipe: Recipe) -> dict[str, str]:
+    """Return each word that can stand in ``exclusion`` and what it means, in the order of the flow chart."""
+    from cxrbuild import convert
+
+    ruled = {rule.name: rule.reason for rule in recipe.rules if rule.enabled}
+    return ingest_stage.REASONS | rules_stage.REASONS | ruled | REASONS | convert.REASONS
+
+
+def funnel(plan: Plan) -> pd.DataFrame:
+    """Return the flow chart: how many images each rule left out, source by source.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``upstream``, then each exclusion in order, then ``kept``; a column for each source, and ``all``.
+        Rules that left nothing out are there, other exclusions only where they occur.
+    """
+    import pandas as pd
+
+    records, recipe = plan.records, plan.declared.recipe
+    names = [source.name for source in plan.declared.sources]
+    table = pd.crosstab(records["exclusion"].fillna("kept"), records["source"])
+    always = [rule.name for rule in recipe.rules if rule.enabled]
+    order = [word for word in exclusions(recipe) if word in table.index or word in always]
+    table = table.reindex(index=[*order, "kept"], columns=names, fill_value=0)
+    table = pd.concat([table.sum().to_frame("upstream").T, table])
+    table["all"] = table.sum(axis=1)
+    return table.rename_axis("step").rename_axis(None, axis=1)
+
+
+def counts(plan: Plan) -> dict[str, dict[str, int]]:
+    """Return how many images of each class each part keeps."""
+    import pandas as pd
+
+    table = pd.crosstab(plan.kept["label"], plan.kept["split"])
+    parts = [part for part in SPLITS if part in table.columns]
+    table = table.reindex(index=plan.declared.recipe.classes, columns=parts, fill_value=0)
+    found: dict[str, dict[str, int]] = table.to_dict()  # type: ignore[assignment]
+    return found
+
+
+def write_plan(plan: Plan, out: Path) -> list[Path]:
+    """Write ``ledger.parquet``, ``manifest.parquet`` (membership alone) and ``funnel.csv`` into a folder.
+
+    Raises
+    ------
+    CxrbuildError
+        A build is there, which a plan would write over.
+    """
+    if (out / "build.json").exists():
+        raise CxrbuildError("a build is there", where=out, todo="Name another folder for the plan")
+    paths = [out / "ledger.parquet", out / "manifest.parquet", out / "funnel.csv"]
+    write_records(paths[0], plan.records)
+    write_records(paths[1], plan.kept, MEMBERSHIP)
+    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    return paths

@@ -1,0 +1,139 @@
+"""Whether a finished build still stands as it was finished, told without reading its files.
+
+``build.json`` is written last: it is the seal. A file that was touched since has a change time (ctime, which
+no program can set back) at or after the seal's; a file or folder that came or went has touched its folder. So
+nothing but names and times need be looked at, and no times need be stored. ``.cxrbuild/seal`` holds the
+SHA-256 of ``build.json`` itself; the earlier of the two files' times counts, so that a touched ``build.json``
+says nothing. Against somebody who sets times on purpose only reading helps: ``cxrbuild verify``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from cxrbuild import __version__
+from cxrbuild.curation.plan import Declared
+from cxrbuild.files import json_bytes, read_json, sha256_of, write_bytes
+from cxrbuild.ingest import key_mark
+from cxrbuild.lockfile import LockedSource
+
+# The libraries that decide what a JPEG's bytes are. The last one need not be there; with it more kinds of
+# compressed DICOM files can be read.
+_CONVERTING = ("numpy", "pillow", "pydicom", "python-gdcm")
+_PACKING = ("pandas", "pyarrow")
+_TICK_S = 0.02
+
+
+def converting_libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide what a JPEG's bytes are."""
+    return {name: version(name) for name in _CONVERTING if _is_installed(name)}
+
+
+def libraries(formats: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the libraries that decide what bytes come out."""
+    packing = [*_PACKING, "tensorflow"] if "tfrecord" in formats else _PACKING
+    return dict(sorted((converting_libraries() | {name: version(name) for name in packing}).items()))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
+    """Return a hash of all that a build depends on: declarations, what was fetched, formats, versions.
+
+    Raises
+    ------
+    CxrbuildError
+        A source hashes PatientID and the environment holds no key.
+    """
+    document = {
+        "cxrbuild": __version__,
+        "libraries": libraries(formats),
+        "formats": sorted(formats),
+        "recipe": declared.recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
+        "sources": [source.model_dump(mode="json") for source in declared.sources],
+        "listings": [repr(source.listing) for source in declared.sources],
+        "reviews": [repr(review) for review in declared.reviews],
+        "links": [repr(link) for link in declared.links],
+        # With another secret the patients, and so the groups and parts, have other names.
+        "patient_keys": [key_mark(source.reader) for source in declared.sources],
+        "locked": {
+            source.name: locked[source.name].tree for source in declared.sources if source.name in locked
+        },
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, Any] | None:
+    """Return the ``build.json`` of a build that stands as it was finished, else ``None``.
+
+    Parameters
+    ----------
+    out
+        The build's folder.
+    inputs
+        The hash of all that it should have been built from.
+    sources
+        The folders of its sources.
+    """
+    seal = out / "build.json"
+    if not seal.is_file():
+        return None
+    stamp = _stamp(out)
+    if not stamp.is_file() or stamp.read_bytes() != sha256_of(seal).encode():
+        return None
+    document: dict[str, Any] = read_json(seal)
+    if document["inputs"] != inputs:
+        return None
+    sealed_ns = min(seal.stat().st_mtime_ns, stamp.stat().st_mtime_ns)
+    for name, entry in document["files"].items():
+        path = out / name
+        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            return None
+    made = {name.partition("/")[0] for name in document["files"] if "/" in name}
+    if any(count for part in document["counts"].values() for count in part.values()):
+        made.add("images")
+    folders = [*sources, *(out / name for name in ("images", "data", "tfds") if name in made)]
+    top = [out / name for name in document["files"] if "/" not in name]
+    untouched = all(_untouched(folder, sealed_ns) for folder in folders)
+    return document if untouched and all(p.lstat().st_ctime_ns < sealed_ns for p in top) else None
+
+
+def write_seal(out: Path, document: dict[str, Any]) -> None:
+    """Write ``build.json`` and its hash, in a later tick of the disk's clock than the build's files."""
+    time.sleep(_TICK_S)
+    content = json_bytes(document)
+    write_bytes(_stamp(out), hashlib.sha256(content).hexdigest().encode())
+    write_bytes(out / "build.json", content)
+
+
+def _stamp(out: Path) -> Path:
+    return out / ".cxrbuild" / "seal"
+
+
+def _untouched(folder: Path, sealed_ns: int) -> bool:
+    # A link may have been put in a folder's place, or lead to one that was touched.
+    if not folder.is_dir() or max(folder.stat().st_ctime_ns, folder.lstat().st_ctime_ns) >= sealed_ns:
+        return False
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                return False  # what it leads to may have been touched, or be another than it was
+            if entry.is_dir(follow_symlinks=False):
+                if not _untouched(Path(entry.path), sealed_ns):
+                    return False
+            elif entry.stat(follow_symlinks=False).st_ctime_ns >= sealed_ns:
+                return False
+    return True

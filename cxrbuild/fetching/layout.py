@@ -1,0 +1,120 @@
+"""Which path of an archive becomes which path of the source."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from cxrbuild.catalog.source import Download
+from cxrbuild.errors import name_some
+from cxrbuild.fetching.unpack import ArchiveError, Member
+
+
+def is_ignored(path: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a path of the archive is not the source's: by a pattern, or as git's own in a clone."""
+    return ".git" in path.split("/") or any(fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def placed(
+    members: Iterable[Member], download: Download, listing: Collection[str] | None, origin: object
+) -> dict[str, Member]:
+    """Return the files by their path in the source.
+
+    Leading folders are left out where `download.strip` says so and they are there: a folder or archive that
+    has the pin's paths as it is stays as it is. With `download.relocate` a path that the listing has not
+    becomes the one path of the listing with the same file name and the same parent folder's name.
+
+    Parameters
+    ----------
+    members
+        The files as the archive has them.
+    download
+        The source's declaration of that.
+    listing
+        The pin's paths, ``None`` where there are none.
+    origin
+        Where the files come from, for errors.
+
+    Raises
+    ------
+    ArchiveError
+        There are no files, or two that differ would have one path, or a path would be both file and folder.
+    """
+    by_path: dict[str, list[Member]] = defaultdict(list)
+    for member in members:
+        by_path[member.path].append(member)
+    if not by_path:
+        raise ArchiveError("holds no files", where=origin, expected="the source's files")
+    places = _relocated(_stripped(list(by_path), download.strip, listing), download.relocate, listing)
+
+    tree: dict[str, Member] = {}
+    for path, group in by_path.items():
+        for member in group:
+            other = tree.setdefault(places[path], member)
+            if other.blob != member.blob:
+                raise ArchiveError(
+                    "two files that differ have one path", where=origin,
+                    expected=f"one {places[path]}", found=f"{other.path} and {path}",
+                )  # fmt: skip
+    for path in tree:
+        for folder in PurePosixPath(path).parents:
+            if folder.as_posix() in tree:
+                raise ArchiveError("a path is both a file and a folder", where=origin, found=folder)
+    return tree
+
+
+def refuse_case_twins(paths: Iterable[str], origin: object) -> None:
+    """Refuse paths that a file system which folds case would take for one.
+
+    Raises
+    ------
+    ArchiveError
+        There are such paths.
+    """
+    folded: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        folded[path.casefold()].append(path)
+    twins = [path for group in folded.values() if len(group) > 1 for path in group]
+    if twins:
+        raise ArchiveError(
+            "paths differ in case only, which this file system does not tell apart",
+            where=origin,
+            found=name_some(twins),
+            todo="Name a folder on a file system that does with --data",
+        )
+
+
+def _stripped(paths: list[str], strip: int, listing: Collection[str] | None) -> dict[str, str]:
+    as_is = {path: path for path in paths}
+    if not strip:
+        return as_is
+    parts = {path: path.split("/") for path in paths}
+    if any(len(names) <= strip for names in parts.values()):
+        return as_is
+    cut = {path: "/".join(names[strip:]) for path, names in parts.items()}
+    if listing is None:
+        # Without a listing one common top is what an archive made by a forge looks like.
+        return cut if len({tuple(names[:strip]) for names in parts.values()}) == 1 else as_is
+    return cut if _listed(cut, listing) >= _listed(as_is, listing) else as_is
+
+
+def _listed(places: Mapping[str, str], listing: Collection[str]) -> int:
+    return sum(place in listing for place in places.values())
+
+
+def _relocated(places: dict[str, str], relocate: bool, listing: Collection[str] | None) -> dict[str, str]:
+    if not relocate or listing is None:
+        return places
+    by_name: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for path in listing:
+        by_name[_family(path)].append(path)
+    return {
+        path: place if place in listing or len(by_name[_family(place)]) != 1 else by_name[_family(place)][0]
+        for path, place in places.items()
+    }
+
+
+def _family(path: str) -> tuple[str, ...]:
+    return tuple(path.split("/")[-2:])

@@ -1,0 +1,72 @@
+"""Where a source's files come from: what was asked for, in terms of folder, archive or address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrbuild.catalog.source import Source
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.credentials import host_of, shown
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An address, or a path of a folder or archive; exactly one of the two is given."""
+
+    url: str | None = None
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return shown(self.url) if self.url is not None else str(self.path)
+
+
+def origin_of(source: Source, given: str | None, data: Path) -> Origin:
+    """Return where a source is to come from.
+
+    Parameters
+    ----------
+    source
+        The source.
+    given
+        What the user gave with ``--from``: the name of a mirror, an address, or a path; ``None`` for the
+        declared address.
+    data
+        The data folder, which no folder given may hold.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such file or folder, or the source declares no address and nothing was given.
+    """
+    if given is None:
+        if source.download.url is None:
+            raise CxrbuildError(
+                "the source declares no address", where=source.name,
+                todo=f"Say where its files are: --from {source.name}=FOLDER, =ARCHIVE or =URL",
+            )  # fmt: skip
+        return _address(source.download.url)
+    if given in source.download.mirrors:
+        return _address(source.download.mirrors[given])
+    if "://" in given:
+        return _address(given)
+    path = Path(given).expanduser()
+    if not path.exists():
+        mirrors = ", ".join(source.download.mirrors)
+        raise CxrbuildError(
+            "no such file or folder", where=f"--from {source.name}={shown(given)}",
+            expected="a folder, an archive, an address that begins with http:// or https://"
+            + (f", or a mirror: {mirrors}" if mirrors else ""),
+        )  # fmt: skip
+    path = path.resolve()
+    if path.is_dir() and data.resolve().is_relative_to(path):
+        raise CxrbuildError(
+            "the folder holds the data folder itself", where=f"--from {source.name}={given}",
+            expected="the folder with the source's files alone", found=data,
+        )  # fmt: skip
+    return Origin(path=path)
+
+
+def _address(url: str) -> Origin:
+    host_of(url)
+    return Origin(url=url)

@@ -1,0 +1,144 @@
+"""Fetch sources side by side and keep the lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxrbuild.catalog.source import Source
+from cxrbuild.errors import CxrbuildError, name_some, of_system
+from cxrbuild.fetching.tree import Fetched, fetch_tree, sweep
+from cxrbuild.files import locked
+from cxrbuild.lockfile import read_lock, write_lock
+from cxrbuild.progress import Bar, Progress, silent
+
+_NONE: Mapping[str, str] = {}
+
+
+def fetch(
+    sources: Sequence[Source],
+    data: Path,
+    *,
+    origins: Mapping[str, str] = _NONE,
+    allow_unpinned: bool = False,
+    jobs: int = 4,
+    progress: Progress = silent,
+) -> dict[str, Fetched]:
+    """Bring sources to ``data``/sources, prove them against their pins and lock them.
+
+    A source that is there already is read and proven again, and not downloaded. One that fails does not keep
+    the others from being fetched and locked.
+
+    Parameters
+    ----------
+    sources
+        The sources, each name once.
+    data
+        The data folder.
+    origins
+        By source name what to take in place of the declared address: a folder, an archive, an http or https
+        address, or the name of a mirror that the source declares.
+    allow_unpinned
+        Whether to take files that are not the pinned version; the lock then names how they differ.
+    jobs
+        How many sources to fetch at once.
+    progress
+        Opens the progress bars, in bytes.
+
+    Returns
+    -------
+    dict
+        By source name what became of it, in the order of ``sources``.
+
+    Raises
+    ------
+    CxrbuildError
+        Some sources could not be fetched; every reason is told.
+    """
+    names = [source.name for source in sources]
+    if unknown := sorted(set(origins) - set(names)):
+        raise CxrbuildError(
+            "--from names a source that is not fetched", where=name_some(unknown),
+            expected=f"one of {', '.join(names)}",
+        )  # fmt: skip
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise CxrbuildError("two sources have one name", where=name_some(twice), todo="Rename one of them")
+
+    stop = threading.Event()
+
+    def wait(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise CancelledError
+
+    done: dict[str, Fetched] = {}
+    errors: dict[str, CxrbuildError] = {}
+    with locked(data):
+        sweep(data)
+        lock = read_lock(data)
+        with ThreadPoolExecutor(max(1, jobs)) as pool:
+            running: dict[Future[Fetched], str] = {}
+            try:
+                for source in sources:
+                    future = pool.submit(
+                        fetch_tree, source, data, given=origins.get(source.name),
+                        entry=lock.get(source.name), allow_unpinned=allow_unpinned,
+                        progress=_until(stop, progress), wait=wait,
+                    )  # fmt: skip
+                    running[future] = source.name
+                for future in as_completed(running):
+                    name = running[future]
+                    try:
+                        done[name] = future.result()
+                    except CxrbuildError as error:
+                        errors[name] = error
+                    except OSError as error:
+                        errors[name] = of_system(error)
+                    else:
+                        lock[name] = done[name].locked
+                        write_lock(data, lock)
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    for source in sources:
+        # Another way to the same files; one that was given and failed is the user's own.
+        if source.name in errors and source.name not in origins and source.download.mirrors:
+            failed = errors[source.name]
+            ways = " or ".join(f"--from {source.name}={mirror}" for mirror in source.download.mirrors)
+            failed.todo = "; ".join(filter(None, [failed.todo, f"or take it from a mirror with {ways}"]))
+    if errors:
+        raise _together(errors, names)
+    return {name: done[name] for name in names}
+
+
+def _until(stop: threading.Event, progress: Progress) -> Progress:
+    """Return a progress that ends the work which reports to it once ``stop`` is set."""
+
+    class Stoppable:
+        def __init__(self, bar: Bar) -> None:
+            self.bar = bar
+
+        def update(self, n: float = 1, /) -> object:
+            if stop.is_set():
+                raise CancelledError
+            return self.bar.update(n)
+
+    @contextmanager
+    def opened(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:
+        with progress(title, total, unit) as bar:
+            yield Stoppable(bar)
+
+    return opened
+
+
+def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str]) -> CxrbuildError:
+    for name, error in errors.items():
+        if not str(error.where).startswith(name):
+            error.where = name if error.where is None else f"{name}: {error.where}"
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    reasons = "\n".join(str(errors[name]) for name in names if name in errors)
+    return CxrbuildError(f"{len(errors)} of {len(names)} sources were not fetched\n{reasons}")

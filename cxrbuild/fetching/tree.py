@@ -1,0 +1,343 @@
+"""One source's tree: see what is there, bring it, prove it, put it in place."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cxrbuild.catalog.source import Source
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.credentials import authorization
+from cxrbuild.fetching.download import download, note_beside
+from cxrbuild.fetching.layout import is_ignored, placed, refuse_case_twins
+from cxrbuild.fetching.origin import Origin, origin_of
+from cxrbuild.fetching.pin import (
+    Comparison,
+    TreeFile,
+    compare,
+    differences,
+    files_on_disk,
+    git_tree_of,
+    known_modes,
+    mode_of,
+    read_record,
+    record_of,
+    record_path,
+)
+from cxrbuild.fetching.unpack import (
+    STAGED,
+    ArchiveError,
+    Member,
+    copy_folder,
+    folds_case,
+    stage_beside,
+    unpack,
+)
+from cxrbuild.files import sha256_of, write_bytes
+from cxrbuild.lockfile import LockedSource, source_folder
+from cxrbuild.progress import Progress
+
+_REPLACED = ".replaced"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one source.
+
+    Attributes
+    ----------
+    locked
+        What the lock says of it.
+    downloaded
+        Whether its files were brought by this call; False where they were there already.
+    notes
+        What the user should know, a sentence each.
+    """
+
+    locked: LockedSource
+    downloaded: bool
+    notes: list[str] = field(default_factory=list)
+
+
+def fetch_tree(
+    source: Source,
+    data: Path,
+    *,
+    given: str | None,
+    entry: LockedSource | None,
+    allow_unpinned: bool,
+    progress: Progress,
+    wait: Callable[[float], object],
+) -> Fetched:
+    """Bring one source, unless it is there already and unchanged.
+
+    Parameters
+    ----------
+    source, data, allow_unpinned, progress
+        As in `cxrbuild.fetching.sources.fetch`.
+    given
+        What ``--from`` says for this source.
+    entry
+        What the lock says of it.
+    wait
+        Waits the seconds given.
+
+    Raises
+    ------
+    CxrbuildError
+        It cannot be had, or is not the pinned version. What was there before is then still there.
+    """
+    origin = origin_of(source, given, data) if given is not None else None
+    target = source_folder(data, source.name)
+    damage: str | None = None
+    if os.path.lexists(target):
+        record = read_record(target)
+        if not target.is_dir():
+            files: dict[str, TreeFile] = {}
+        else:
+            files = files_on_disk(
+                target, known_modes(source, record), title=f"{source.name}: checking", progress=progress
+            )
+        settled = _settled(source, target, files, entry, origin, allow_unpinned)
+        if settled:
+            if git_tree_of(record) != settled.tree:
+                _write_record(target, files)
+            return Fetched(settled, downloaded=False)
+        damage = _damage(source, files, entry, record)
+    try:
+        origin = origin or origin_of(source, None, data)
+        locked, aside = _bring(source, data, origin, allow_unpinned, damage is not None, progress, wait)
+    except CxrbuildError as error:
+        if damage:
+            error.what = f"{target} {damage}, and fetching it again failed: {error.what}"
+        raise
+    return Fetched(
+        locked, downloaded=True, notes=[f"{target} {damage}. It was kept as {aside}"] if aside else []
+    )
+
+
+def sweep(data: Path) -> None:
+    """Remove what killed runs left beside the sources, and finish what they had begun to replace."""
+    folder = source_folder(data, "")
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if not path.name.startswith("."):
+            continue
+        if path.name.endswith(STAGED):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name.endswith(_REPLACED):
+            target = folder / path.name.removeprefix(".").removesuffix(_REPLACED)
+            if os.path.lexists(target):
+                _remove(path)
+            else:
+                path.rename(target)
+
+
+def _settled(
+    source: Source,
+    target: Path,
+    files: Mapping[str, TreeFile],
+    entry: LockedSource | None,
+    origin: Origin | None,
+    allow_unpinned: bool,
+) -> LockedSource | None:
+    """Return the lock's entry for what is in place, ``None`` where it does not do."""
+    tree = git_tree_of(files)
+    unchanged = entry is not None and entry.tree == tree and entry.pin == _pin(source)
+    if source.pin.tree == tree:
+        if entry and unchanged and not entry.unpinned:
+            return entry
+        where = entry.origin if entry and entry.tree == tree else str(target)
+        return _locked(source, where, compare(source, files), files)
+    if entry is None or not unchanged:
+        return None
+    if entry.unpinned and (
+        (source.pinned and not allow_unpinned) or (origin and str(origin) != entry.origin)
+    ):
+        return None
+    return entry
+
+
+def _damage(
+    source: Source, files: Mapping[str, TreeFile], entry: LockedSource | None, record: Mapping[str, TreeFile]
+) -> str | None:
+    """Return in words how a tree is not what fetch put there, ``None`` where it is."""
+    tree = git_tree_of(files)
+    if entry is None:
+        return "was not put there by fetch, or its lock is lost"
+    if entry.tree == tree:
+        return None
+    before: Mapping[str, str | None] = {}
+    if git_tree_of(record) == entry.tree:
+        before = {path: file.blob for path, file in record.items()}
+    elif entry.proven == "git tree" and source.listing and source.pin.tree == entry.tree:
+        before = {path: file.blob for path, file in source.listing.items()}
+    if not before:
+        return "was changed since it was fetched"
+    told = differences(
+        sorted(before.keys() - files.keys()),
+        sorted(files.keys() - before.keys()),
+        {path: None for path, blob in before.items() if path in files and files[path].blob != blob},
+    )
+    return f"was changed since it was fetched ({told.removeprefix('; ') or 'modes alone'})"
+
+
+def _bring(
+    source: Source,
+    data: Path,
+    origin: Origin,
+    allow_unpinned: bool,
+    keep_old: bool,
+    progress: Progress,
+    wait: Callable[[float], object],
+) -> tuple[LockedSource, Path | None]:
+    target = source_folder(data, source.name)
+    part = data / "downloads" / f"{source.name}.part"
+    if origin.url is not None:
+        download(
+            origin.url,
+            part,
+            title=f"{source.name}: downloading",
+            progress=progress,
+            wait=wait,
+            authorization=authorization(source, origin.url),
+        )
+    with stage_beside(target) as stage:
+        try:
+            members, sha256 = _taken(source, origin.path or part, stage, progress)
+            layout = placed(members, source.download, source.listing, origin)
+            if folds_case(stage):
+                refuse_case_twins(layout, origin)
+            known = known_modes(source, {})
+            files = {
+                path: TreeFile(mode_of(path, member.executable, known), member.blob, member.size)
+                for path, member in layout.items()
+            }
+            comparison = compare(source, files, sha256)
+            if source.pinned and comparison.unpinned and not allow_unpinned:
+                raise _refused(source, origin, comparison)
+        except ArchiveError as error:
+            if origin.url is not None:
+                _set_aside(source, part, error)
+            raise
+        aside = _put_in_place(stage, layout, files, target, keep_old, origin)
+    for path in (part, note_beside(part), _refused_path(part)):
+        if path != origin.path:
+            path.unlink(missing_ok=True)
+    return _locked(source, str(origin), comparison, files), aside
+
+
+def _taken(source: Source, path: Path, stage: Path, progress: Progress) -> tuple[list[Member], str | None]:
+    def ignored(name: str) -> bool:
+        return is_ignored(name, source.download.ignore)
+
+    if path.is_dir():
+        title = f"{source.name}: copying"
+        return copy_folder(path, stage, ignored=ignored, title=title, progress=progress), None
+    title = f"{source.name}: unpacking"
+    members = unpack(path, stage, ignored=ignored, title=title, progress=progress)
+    return members, sha256_of(path) if source.pin.sha256 else None
+
+
+def _refused(source: Source, origin: Origin, comparison: Comparison) -> ArchiveError:
+    again = f"--from {source.name}={origin} --allow-unpinned" if origin.path else "--allow-unpinned"
+    return ArchiveError(
+        "the files are not the pinned version",
+        where=f"{source.name} from {origin}",
+        expected=comparison.expected,
+        found=comparison.found,
+        todo=f"To take them all the same, marked as unpinned in everything built from them, add {again}",
+    )
+
+
+def _set_aside(source: Source, part: Path, error: ArchiveError) -> None:
+    # Kept, since it took long to come; under another name, since the next run must not go on from it.
+    kept = _refused_path(part)
+    part.replace(kept)
+    note_beside(part).unlink(missing_ok=True)
+    todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
+    error.todo = f"{todo}The archive is kept: --from {source.name}={kept} uses it without another download"
+
+
+def _refused_path(part: Path) -> Path:
+    return part.with_suffix(".refused")
+
+
+def _put_in_place(
+    stage: Path,
+    layout: Mapping[str, Member],
+    files: Mapping[str, TreeFile],
+    target: Path,
+    keep_old: bool,
+    origin: Origin,
+) -> Path | None:
+    tree = stage / "tree"
+    for path, member in layout.items():
+        place = tree / path
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            member.file.rename(place)
+        except OSError as error:
+            # The system names the place that we work in, which is gone when this is read.
+            too_long = error.errno == errno.ENAMETOOLONG
+            raise CxrbuildError(
+                "a file of it cannot be put in place", where=origin,
+                found=f"{member.path}: {error.strerror}",
+                todo="Leave it out with `download.ignore` in the declaration, or name a folder on a file "
+                "system that takes its name with --data" if too_long else None,
+            ) from error  # fmt: skip
+        if files[path].mode == "100755":
+            mode = place.stat().st_mode
+            place.chmod(mode | (mode & 0o444) >> 2)
+    aside: Path | None = None
+    replaced = target.with_name(f".{target.name}{_REPLACED}")
+    if os.path.lexists(target):
+        if keep_old:
+            aside = next(path for path in _asides(target) if not os.path.lexists(path))
+        target.rename(aside or replaced)
+    tree.rename(target)
+    _write_record(target, files)
+    _remove(replaced)
+    return aside
+
+
+def _asides(target: Path) -> Iterator[Path]:
+    return (target.with_name(f"{target.name}.damaged-{number}") for number in itertools.count(1))
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _write_record(target: Path, files: Mapping[str, TreeFile]) -> None:
+    write_bytes(record_path(target), record_of(files).encode())
+
+
+def _pin(source: Source) -> dict[str, object]:
+    return source.pin.model_dump(exclude_none=True)
+
+
+def _locked(
+    source: Source, origin: str, comparison: Comparison, files: Mapping[str, TreeFile]
+) -> LockedSource:
+    return LockedSource(
+        origin=origin,
+        pin=_pin(source),
+        proven=comparison.proven,
+        unpinned=comparison.unpinned,
+        tree=comparison.tree,
+        files=len(files),
+        bytes=sum(file.size for file in files.values()),
+        missing=comparison.missing,
+        extra=comparison.extra,
+        different=comparison.different,
+    )

@@ -1,0 +1,1 @@
+"""Propose marks on images for people to confirm: arrows, boxes, letters, text, overlays, tints."""

@@ -1,0 +1,6 @@
+"""Releases on their way out: folders, buckets, Hugging Face, Zenodo."""
+
+from cxrbuild.publishing.publish import Published, publish
+from cxrbuild.publishing.sending import Step
+
+__all__ = ["Published", "Step", "publish"]

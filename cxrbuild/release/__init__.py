@@ -1,5 +1,0 @@
-"""Pack a build as a versioned directory that others can load, check, cite and rebuild."""
-
-from cxrbuild.release.pack import default_folder, release
-
-__all__ = ["default_folder", "release"]
