@@ -119,6 +119,18 @@ def conform(records: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns, index=records.index)
 
 
+def differs(a: pd.Series, b: pd.Series) -> pd.Series:
+    """Return where two columns differ: a mask without nulls; two nulls are equal.
+
+    Parameters
+    ----------
+    a, b
+        Columns of one index, of any dtype.
+    """
+    equal = (a == b).fillna(value=False).astype("bool")
+    return ~(equal | (a.isna() & b.isna()))
+
+
 def schema() -> pa.Schema:
     """Return the table's Arrow schema, as ``ledger.parquet`` and ``manifest.parquet`` have it."""
     import pyarrow as pa

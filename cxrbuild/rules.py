@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Link, Recipe, Review, Source
@@ -17,6 +17,7 @@ from cxrbuild.catalog.rule import (
     Rule,
 )
 from cxrbuild.errors import DeclarationError, name_some
+from cxrbuild.grouping import UnionFind
 from cxrbuild.records import COLUMNS
 
 if TYPE_CHECKING:
@@ -206,18 +207,12 @@ def _repeated(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     """Say of each row whether it is the same film as an earlier one that is kept as yet."""
     import pandas as pd
 
-    once = records[~records.duplicated(["source", "source_path"])]
-    films = dict(zip(zip(once["source"], once["source_path"], strict=True), once.index, strict=True))
-    first = {index: index for index in films.values()}
-
-    def film(index: Hashable) -> Hashable:
-        while first[index] != index:
-            index = first[index]
-        return index
-
+    groups = UnionFind[tuple[str, str]]()
     for link in links:
-        if link.kind == "duplicate" and link.a in films and link.b in films:
-            first[film(films[link.a])] = film(films[link.b])
-    films_of_rows = pd.Series([film(index) for index in first], index=list(first)).reindex(records.index)
+        if link.kind == "duplicate":
+            groups.union(link.a, link.b)
+    names = zip(records["source"], records["source_path"], strict=True)
+    group = pd.Series([groups.find(name) for name in names], index=records.index)
+    again = records.duplicated(["source", "source_path"])
     kept = records["exclusion"].isna()
-    return kept & films_of_rows.where(kept).duplicated() & films_of_rows.notna()
+    return kept & group.where(kept & ~again).duplicated() & ~again

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Link
 from cxrbuild.catalog.recipe import Part, Split
 from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
+from cxrbuild.grouping import connected_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,24 +91,7 @@ def _groups(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
         )
     pairs = list(zip(film.map(known), patient, strict=True))
     pairs += [(known["/".join(link.a)], known["/".join(link.b)]) for link in links]
-    return patient.map(_joined(pairs)).astype("str")
-
-
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return for each name the least name that a chain of pairs joins it with (union-find)."""
-    above: dict[str, str] = {}
-
-    def top(name: str) -> str:
-        above.setdefault(name, name)
-        while above[name] != name:
-            above[name] = above[above[name]]
-            name = above[name]
-        return name
-
-    for a, b in pairs:
-        least, other = sorted((top(a), top(b)))
-        above[other] = least
-    return {name: top(name) for name in above}
+    return patient.map(connected_groups(pairs)).astype("str")
 
 
 def _declared_parts(kept: pd.DataFrame, split: Split) -> pd.Series:

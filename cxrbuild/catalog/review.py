@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cxrbuild.catalog.source import CATALOG
 from cxrbuild.errors import DeclarationError
+from cxrbuild.grouping import UnionFind
 
 MARKS = {
     "arrow": "an arrow or arrowhead drawn on the film",
@@ -131,20 +132,14 @@ def read_links(name: str, beside: Path) -> list[Link]:
 
 def contradictions(links: list[Link]) -> list[str]:
     """Return a sentence for each link of one patient's two films that other links make one film."""
-    film: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def first(name: tuple[str, str]) -> tuple[str, str]:
-        while name in film:
-            name = film[name]
-        return name
-
+    duplicates = UnionFind[tuple[str, str]]()
     for link in links:
-        if link.kind == "duplicate" and first(link.a) != first(link.b):
-            film[first(link.a)] = first(link.b)
+        if link.kind == "duplicate":
+            duplicates.union(link.a, link.b)
     return [
         f"{link.a[1]} and {link.b[1]} are of the same patient by one link and the same film by others"
         for link in links
-        if link.kind == "same patient" and first(link.a) == first(link.b)
+        if link.kind == "same patient" and duplicates.connected(link.a, link.b)
     ]
 
 
