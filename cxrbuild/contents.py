@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import Recipe
+from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation.plan import exclusions
 from cxrbuild.records import SPLITS
 
@@ -67,6 +68,11 @@ class Contents:
     def policy(self) -> str:
         """Whether it is public or private."""
         return str(self.document["policy"])
+
+    @cached_property
+    def overrides(self) -> Overrides:
+        """How it differs from its recipe's defaults."""
+        return Overrides.model_validate(self.document["overrides"])
 
     @property
     def sources(self) -> dict[str, dict[str, Any]]:

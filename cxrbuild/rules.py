@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Link, Recipe, Review, Source
+from cxrbuild.catalog.override import RuleOverride
 from cxrbuild.catalog.rule import (
     InRule,
     LabelledRule,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 REASONS = {"ambiguous_finding": "Upstream's findings fall into several of the recipe's classes."}
 
 
-def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, list[str]]:
+def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, list[RuleOverride]]:
     """Turn rules on and off.
 
     Parameters
@@ -40,7 +41,7 @@ def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, 
     Returns
     -------
     tuple
-        The recipe with its rules switched, and each way in which it departs from what was declared.
+        The recipe with its rules switched, and each rule that is not as the recipe declares it.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, 
             )
         for i in mine:
             if rules[i].enabled != drop:
-                overrides.append(f"rule {rules[i].name} switched {'on' if drop else 'off'}")
+                overrides.append(RuleOverride(rule=rules[i].name, switch=switch, enabled=drop))
             rules[i] = rules[i].model_copy(update={"enabled": drop})
     return recipe.model_copy(update={"rules": rules}), overrides
 

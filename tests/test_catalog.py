@@ -228,7 +228,7 @@ def test_a_review_file_that_is_no_csv_is_told_with_its_line(tmp_path: Path) -> N
     path.write_text(header + '\ncohen,a.png,clean,no,6" wide\n\ncohen,b.png,clean,no,"6"" wide"\n')
     assert [review.note for review in read_reviews("r.csv", tmp_path)] == ['6" wide', '6" wide']
     links = tmp_path / "l.csv"
-    links.write_text('source_a,path_a,source_b,path_b,kind,note\ncohen,a.png,cohen,b.png,"same film,\n')
+    links.write_text('source_a,path_a,source_b,path_b,kind,note\ncohen,a.png,cohen,b.png,"duplicate,\n')
     with pytest.raises(DeclarationError, match=r"not CSV\. Found: line 2: unexpected end of data"):
         read_links("l.csv", tmp_path)
 
@@ -254,7 +254,7 @@ def test_review_files_are_read_strictly(tmp_path: Path) -> None:
 def test_link_files_are_read_strictly(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text(
         "source_a,path_a,source_b,path_b,kind,note\n"
-        "cohen,a.png,cohen,a.png,same film,\n"
+        "cohen,a.png,cohen,a.png,duplicate,\n"
         "cohen,a.png,cohen,b.png,twins,\n"
         "cohen,a.png,cohen,b.png,same patient,two days apart\n"
     )

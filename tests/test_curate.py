@@ -524,7 +524,10 @@ def test_counts_that_differ_from_what_is_expected_fail(demo: Path, tmp_path: Pat
     words = curate(tmp_path, tmp_path / "build", data=demo / "data", status=3)
     assert "train, Normal: expected 15, found 14" in words
     document = curate(tmp_path, tmp_path / "build", "--keep-ct", data=demo / "data")
-    assert document["overrides"] == ["rule ct switched off"]
+    assert document["overrides"] == {
+        "rules": [{"rule": "ct", "switch": "ct", "enabled": False}],
+        "reviews": [],
+    }
 
 
 def test_a_hospitals_dicom_films_become_a_dataset(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command import CHECKOUT, run
 
+from cxrbuild.catalog.override import Overrides, RuleOverride
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.curation import counts, funnel, make_plan, read_declared, write_plan
 from cxrbuild.curation.expectation import check_expectation
@@ -96,7 +97,9 @@ def test_images_too_many_too_few_and_moved_are_named(paper: Plan) -> None:
 
 def test_switches_depart_and_are_not_checked(metadata_only: Path) -> None:
     plan = make_plan(read_declared("covid19-cxr", {"annotated": False}), metadata_only, as_pinned=True)
-    assert plan.declared.overrides == ["rule annotated switched off"]
+    assert plan.declared.overrides == Overrides(
+        rules=(RuleOverride(rule="annotated", switch="annotated", enabled=False),)
+    )
     assert len(plan.kept) == 6354 + 29
     check_expectation(plan, allow_missing=False)
 
@@ -136,7 +139,7 @@ def test_the_adults_recipe_keeps_what_was_seen_and_nothing_twice(metadata_only: 
 
 def test_links_of_two_files_that_contradict_are_told(tmp_path: Path) -> None:
     head = "source_a,path_a,source_b,path_b,kind,note\n"
-    (tmp_path / "one.csv").write_text(head + "cohen,images/a.png,cohen,images/b.png,same film,\n")
+    (tmp_path / "one.csv").write_text(head + "cohen,images/a.png,cohen,images/b.png,duplicate,\n")
     (tmp_path / "two.csv").write_text(head + "cohen,images/b.png,cohen,images/a.png,same patient,\n")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(

@@ -19,6 +19,7 @@ from releasing import WITHHELD, change_rows, drop_rows, films, outcome_of, varie
 from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
 from cxrbuild.catalog.license import read_licenses
+from cxrbuild.catalog.override import Overrides, ReviewOverride, RuleOverride
 from cxrbuild.catalog.source import CATALOG
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, sha256_of
@@ -306,39 +307,43 @@ def commands(card: Path) -> list[str]:
     ]
 
 
-def shipped_build(build: Path, folder: Path, name: str, overrides: list[str]) -> Path:
+def shipped_build(build: Path, folder: Path, name: str, overrides: Overrides) -> Path:
     """Copy a build as if a shipped recipe had made it."""
     shutil.copytree(build, folder)
     document = read_json(build / "build.json")
     recipe = read_recipe(name).model_dump(mode="json", exclude={"audit", "baseline"})
     document |= {"recipe": recipe, "dataset": {"name": name, "version": "1.0.0", "title": recipe["title"]}}
-    (folder / "build.json").write_text(json.dumps(document | {"overrides": overrides}))
+    document["overrides"] = overrides.model_dump(mode="json")
+    (folder / "build.json").write_text(json.dumps(document))
     return folder
 
 
 @pytest.mark.parametrize(
     ("name", "overrides", "fetch", "curate"),
     [
-        ("covid19-cxr", [], "", ""),
+        ("covid19-cxr", Overrides(), "", ""),
         (
             "covid19-cxr",
-            [
-                "rule lateral switched off",
-                "2 reviews added from my reviews.csv, b.csv, 1 in place of the recipe's",
-            ],
+            Overrides(
+                rules=(RuleOverride(rule="lateral", switch="lateral", enabled=False),),
+                reviews=(
+                    ReviewOverride(file="my, second reader.csv", reviews=1, replaced=1),
+                    ReviewOverride(file="b.csv", reviews=1, replaced=0),
+                ),
+            ),
             "",
-            " --keep-lateral --reviews 'my reviews.csv' --reviews b.csv",
+            " --keep-lateral --reviews 'my, second reader.csv' --reviews b.csv",
         ),
         (
             "covid19-cxr-adult",
-            ["rule annotated switched off"],
+            Overrides(rules=(RuleOverride(rule="annotated", switch="annotated", enabled=False),)),
             " cohen figure1 actualmed",
             " --recipe covid19-cxr-adult --keep-annotated",
         ),
     ],
 )  # fmt: skip
 def test_card_rebuilds_this_very_dataset(
-    build: Path, tmp_path: Path, name: str, overrides: list[str], fetch: str, curate: str
+    build: Path, tmp_path: Path, name: str, overrides: Overrides, fetch: str, curate: str
 ) -> None:
     from cxrbuild.contents import Contents
     from cxrbuild.documents.rebuild import rebuild_commands
@@ -358,7 +363,7 @@ def test_card_rebuilds_this_very_dataset(
 
 def test_card_of_the_adult_recipe(build: Path, tmp_path: Path) -> None:
     """Its films are the demo's, and its counts do not matter here: the card must name its recipe."""
-    made = shipped_build(build, tmp_path / "build", "covid19-cxr-adult", [])
+    made = shipped_build(build, tmp_path / "build", "covid19-cxr-adult", Overrides())
     document = read_json(made / "build.json")
     # The demo's sources are the paper's four.
     document["recipe"]["sources"] = list(document["declared_sources"])
@@ -373,7 +378,10 @@ def test_card_of_the_adult_recipe(build: Path, tmp_path: Path) -> None:
 def test_card_of_a_recipe_of_ones_own(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
     document = read_json(build / "build.json")
-    overrides = ["rule lateral switched off", "1 review added from mine.csv, 0 in place of the recipe's"]
+    overrides = {
+        "rules": [{"rule": "lateral", "switch": "lateral", "enabled": False}],
+        "reviews": [{"file": "mine.csv", "reviews": 1, "replaced": 0}],
+    }
     (tmp_path / "build" / "build.json").write_text(json.dumps(document | {"overrides": overrides}))
     release(tmp_path / "build", "1.0.0", tmp_path / "out")
     fetch, curate, _ = commands(tmp_path / "out" / "README.md")

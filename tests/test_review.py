@@ -256,6 +256,8 @@ def test_what_a_spreadsheet_may_do_to_a_file_is_told(content: bytes, words: str,
 
 # ---- curate --reviews
 
+NO_OVERRIDES = {"rules": [], "reviews": []}
+
 
 def plan(demo: Path, *more: object) -> dict[str, object]:
     ran = run("plan", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--json", *more)
@@ -271,17 +273,20 @@ def test_added_reviews_leave_films_out_and_overrule_the_recipes(demo: Path, tmp_
     kept = pd.read_parquet(demo / "build" / "manifest.parquet")
     film = kept[(kept["source"] == "cohen") & (kept["split"] == "train")].iloc[0]
     before = plan(demo)
-    assert (annotated(before), before["overrides"]) == (1, [])
+    assert (annotated(before), before["overrides"]) == (1, NO_OVERRIDES)
 
     more = write(tmp_path / "more.csv", f"cohen,{film['source_path']},shape,yes,")
     after = plan(demo, "--reviews", more)
     assert annotated(after) == 2
-    assert after["overrides"] == [f"1 review added from {more}, 0 in place of the recipe's"]
+    assert after["overrides"]["reviews"] == [{"file": str(more), "reviews": 1, "replaced": 0}]
 
     cleared = write(tmp_path / "cleared.csv", "cohen,images/arrow.jpg,clean,no,")
     after = plan(demo, "--reviews", more, "--reviews", cleared)
     assert annotated(after) == 1
-    assert after["overrides"] == [f"2 reviews added from {more}, {cleared}, 1 in place of the recipe's"]
+    assert after["overrides"]["reviews"] == [
+        {"file": str(more), "reviews": 1, "replaced": 0},
+        {"file": str(cleared), "reviews": 1, "replaced": 1},
+    ]
 
 
 def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
@@ -293,12 +298,12 @@ def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
     ran = run(*words, "--reviews", cleared)
     assert ran.status == 0, ran.err
     built = json.loads(ran.out)
-    assert built["overrides"] == [f"1 review added from {cleared}, 1 in place of the recipe's"]
+    assert built["overrides"]["reviews"] == [{"file": str(cleared), "reviews": 1, "replaced": 1}]
     manifest = pd.read_parquet(tmp_path / "build" / "manifest.parquet")
     assert "images/arrow.jpg" in set(manifest["source_path"])
     assert json.loads(run(*words, "--reviews", cleared).out)["changed"] is False
     again = json.loads(run(*words).out)
-    assert (again["changed"], again["overrides"]) == (True, [])
+    assert (again["changed"], again["overrides"]) == (True, NO_OVERRIDES)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from cxrbuild.catalog import Link, Review, read_recipe, read_source
+from cxrbuild.catalog.override import RuleOverride
 from cxrbuild.catalog.rule import InRule, NotInRule, PresentRule, RangeRule, RepeatedRule, ReviewedRule
 from cxrbuild.errors import DeclarationError
 from cxrbuild.records import conform
@@ -119,12 +120,12 @@ def test_reviews_go_to_their_films_and_strays_are_told() -> None:
         add_reviews(records, [Review("cohen", "gone.png", "arrow", True, "")])
 
 
-def test_switches_turn_rules_and_tell_overrides() -> None:
+def test_switches_turn_rules_on_and_off_and_report_overrides() -> None:
     recipe = read_recipe("covid19-cxr")
     same, overrides = switch_rules(recipe, {"lateral": True})
     assert (same.rules, overrides) == (recipe.rules, [])
     other, overrides = switch_rules(recipe, {"lateral": False, "ct": True})
-    assert overrides == ["rule lateral switched off"]
+    assert overrides == [RuleOverride(rule="lateral", switch="lateral", enabled=False)]
     assert [rule.name for rule in other.rules if not rule.enabled] == ["lateral"]
     bare = recipe.model_copy(update={"rules": [r for r in recipe.rules if r.switch != "ct"]})
     with pytest.raises(DeclarationError, match="no rule for --drop-ct"):

@@ -137,7 +137,7 @@ def contradictions(links: list[Link]) -> list[str]:
         if link.kind == "duplicate":
             duplicates.union(link.a, link.b)
     return [
-        f"{link.a[1]} and {link.b[1]} are of the same patient by one link and the same film by others"
+        f"{link.a[1]} and {link.b[1]} are of the same patient by one link and duplicates by others"
         for link in links
         if link.kind == "same patient" and duplicates.connected(link.a, link.b)
     ]

@@ -21,6 +21,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import name_some
 
 if TYPE_CHECKING:
+    from cxrbuild.catalog.override import Overrides
     from cxrbuild.curation import Plan
 
 
@@ -134,7 +135,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     output.result({
         "recipe": plan.declared.recipe.name,
         "version": plan.declared.recipe.version,
-        "overrides": plan.declared.overrides,
+        "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": plan.unpinned,
         "funnel": steps,
         "counts": counts(plan),
@@ -143,11 +144,13 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
 
 
 def report_build(output: Output, out: Path, document: Mapping[str, Any], *, changed: bool) -> None:
-    """Tell what was built."""
+    """Report what was built."""
+    from cxrbuild.catalog.override import Overrides
+
     if changed:
         _funnel(output, document["funnel"])
     _counts(output, document["counts"])
-    _caveats(output, document["overrides"], document["unpinned"])
+    _caveats(output, Overrides.model_validate(document["overrides"]), document["unpinned"])
     if document["missing"]:
         output.say(f"{len(document['missing'])} images could not be had; the ledger names each.")
     if document["groups_in_several_splits"]:
@@ -185,8 +188,8 @@ def _counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:
         output.say(f"There is no image in {', '.join(lacking)}: see the recipe's [split].")
 
 
-def _caveats(output: Output, overrides: list[str], unpinned: list[str]) -> None:
+def _caveats(output: Output, overrides: Overrides, unpinned: list[str]) -> None:
     if overrides:
-        output.say(f"This departs from the recipe ({'; '.join(overrides)}), so its counts are not checked.")
+        output.say(f"Overrides of the recipe: {'; '.join(overrides.describe())}. Its counts are not checked.")
     if unpinned:
         output.say(f"Unpinned: {', '.join(unpinned)}. What is built from them cannot be published.")

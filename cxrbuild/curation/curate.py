@@ -172,7 +172,7 @@ def _document(plan: Plan, inputs: str, formats: Sequence[str]) -> dict[str, Any]
             source.name: source.model_dump(mode="json", include=_DESCRIBED)
             for source in plan.declared.sources
         },
-        "overrides": plan.declared.overrides,
+        "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": unpinned_sources(plan.declared, plan.locked),
         "sources": {
             name: {key: value for key, value in asdict(lock).items() if key != "origin"}

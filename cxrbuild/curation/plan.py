@@ -22,6 +22,7 @@ from cxrbuild.catalog import (
     read_source,
     source_names,
 )
+from cxrbuild.catalog.override import Overrides, ReviewOverride
 from cxrbuild.curation.fetched import fetched_blobs, refuse_others
 from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
 from cxrbuild.files import write_bytes
@@ -49,13 +50,13 @@ class Declared:
     recipe
         The recipe, its rules switched.
     overrides
-        How the switches depart from what the recipe declares.
+        How the switches and added reviews differ from what the recipe declares.
     sources, reviews, links
         What the recipe names.
     """
 
     recipe: Recipe
-    overrides: list[str]
+    overrides: Overrides
     sources: list[Source]
     reviews: list[Review]
     links: list[Link]
@@ -124,7 +125,7 @@ def read_declared(recipe_name: str, switches: Mapping[str, bool], reviews: Seque
     sources = [read_source(name, recipe.folder) for name in recipe.sources]
     declared = Declared(
         recipe=recipe,
-        overrides=overrides,
+        overrides=Overrides(rules=tuple(overrides)),
         sources=sources,
         reviews=[review for name in recipe.reviews for review in read_reviews(name, recipe.folder)],
         links=_links(recipe, {source.name for source in sources}),
@@ -152,13 +153,15 @@ def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
             todo="Where two people disagree, settle it: `cxrbuild review --compare` lists the conflicts",
         )
     reviews = {(review.source, review.path): review for review in declared.reviews}
-    overruled = sum(film in reviews for film in added)
-    count = f"{len(added)} review{'s' if len(added) != 1 else ''}"
-    departure = f"{count} added from {', '.join(names)}, {overruled} in place of the recipe's"
+    of_file = {name: [image for image, (file, _) in added.items() if file == name] for name in names}
+    overrides = tuple(
+        ReviewOverride(file=name, reviews=len(images), replaced=sum(image in reviews for image in images))
+        for name, images in of_file.items()
+    )
     return replace(
         declared,
         reviews=list((reviews | {film: review for film, (_, review) in added.items()}).values()),
-        overrides=[*declared.overrides, departure],
+        overrides=declared.overrides.model_copy(update={"reviews": overrides}),
     )
 
 

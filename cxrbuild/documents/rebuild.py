@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import Any
 
@@ -15,32 +14,24 @@ _DECIDES = {"sources", "reviews", "labels", "split", "conversion", "rules"}
 
 
 def rebuild_commands(contents: Contents) -> list[str]:
-    """Return the commands that fetch and curate this very dataset.
-
-    How the build departs from its recipe stands in ``overrides`` as ``switch_rules`` and ``read_declared``
-    word it.
-    """
-    recipe, overrides = contents.recipe, "\n".join(contents.document["overrides"])
-    switches = {rule.name: rule.switch for rule in recipe.rules}
+    """Return the commands that fetch and curate this very dataset."""
+    recipe = contents.recipe
     options = []
     if not (is_shipped(recipe) and recipe.name == DEFAULT_RECIPE):
         options += ["--recipe", recipe.name if is_shipped(recipe) else f"{recipe.name}.toml"]
     options += dict.fromkeys(
-        f"--{'drop' if to == 'on' else 'keep'}-{switches[name]}"
-        for name, to in re.findall(r"^rule (\S+) switched (on|off)$", overrides, re.MULTILINE)
-        if switches.get(name)
+        f"--{'drop' if override.enabled else 'keep'}-{override.switch}"
+        for override in contents.overrides.rules
     )
-    for name in added_reviews(contents):
-        options += ["--reviews", name]
+    for override in contents.overrides.reviews:
+        options += ["--reviews", override.file]
     sources = [] if recipe.sources == read_recipe(DEFAULT_RECIPE).sources else recipe.sources
     return [shlex.join(["cxrbuild", "fetch", *sources]), shlex.join(["cxrbuild", "curate", *options])]
 
 
 def added_reviews(contents: Contents) -> list[str]:
-    """Return the review files that the build took beside its recipe's."""
-    overrides = "\n".join(contents.document["overrides"])
-    found = re.findall(r"^\d+ reviews? added from (.+), \d+ in place of", overrides, re.MULTILINE)
-    return [name for names in found for name in names.split(", ")]
+    """Return the review files that were added to the recipe's."""
+    return [override.file for override in contents.overrides.reviews]
 
 
 def is_shipped(recipe: Recipe) -> bool:

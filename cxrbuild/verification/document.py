@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cxrbuild.catalog import Recipe
+from cxrbuild.catalog.override import Overrides
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.verification.finding import Finding
@@ -47,7 +48,7 @@ class _Build(BaseModel):
     libraries: dict[str, str]
     recipe: dict[str, Any]
     declared_sources: dict[str, _Source]
-    overrides: list[str]
+    overrides: Overrides
     missing: dict[str, str]
     counts: dict[str, dict[str, int]]
     funnel: list[_Step]
