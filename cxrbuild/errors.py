@@ -1,4 +1,4 @@
-"""What can go wrong, told so that the reader knows what to do next."""
+"""Errors with what happened, where, what was expected and found, and the next step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ADVICE = {
     "EFBIG": "Run again where files may be as large: the file system and `ulimit -f` limit it",
     "EMFILE": "Allow more open files, with `ulimit -n`, and run again",
     "ENFILE": "Close other programs' files and run again",
-    "EACCES": "Get the right to read or write it, or name another folder",
-    "EPERM": "Get the right to read or write it, or name another folder",
+    "EACCES": "Check the permissions, or name another folder",
+    "EPERM": "Check the permissions, or name another folder",
     "EROFS": "Name a folder that can be written to",
-    "EEXIST": "Move what stands there away and run again",
-    "EISDIR": "Move the folder that stands there away and run again",
-    "ENOTDIR": "Move the file that stands in a folder's place away and run again",
+    "EEXIST": "Move the existing file away and run again",
+    "EISDIR": "Move the folder of that name away and run again",
+    "ENOTDIR": "Move the file that has the folder's name away and run again",
     "ENAMETOOLONG": "Name a folder with a shorter path, or on a file system that takes longer names",
 }
 # Not every system has every number.
@@ -26,7 +26,7 @@ _ADVICE_BY_NUMBER = {getattr(errno, name): text for name, text in _ADVICE.items(
 
 
 class CxrbuildError(Exception):
-    """An error that is told in one paragraph: what, where, expected, found, what to do next.
+    """An error that is reported in one paragraph: what, where, expected, found, what to do next.
 
     Parameters
     ----------
@@ -59,36 +59,75 @@ class CxrbuildError(Exception):
         self.todo = todo
 
     def __str__(self) -> str:
-        parts = [f"{self.where}: {self.what}" if self.where is not None else self.what]
+        parts = [f"{printable(self.where)}: {self.what}" if self.where is not None else self.what]
         if self.expected is not None:
             parts.append(f"Expected: {self.expected}")
         if self.found is not None:
             parts.append(f"Found: {self.found}")
         if self.todo is not None:
             parts.append(self.todo)
-        # After a list of lines the next sentence starts a line of its own.
-        words = [part.rstrip(".") + (".\n" if "\n" in part else ". ") for part in parts]
-        return "".join(words).rstrip()
+        # After a list of lines the next sentence starts on a new line.
+        sentences = [part.rstrip(".") + (".\n" if "\n" in part else ". ") for part in parts]
+        return printable("".join(sentences).rstrip(), lines=True)
 
 
 class DeclarationError(CxrbuildError):
-    """A source, recipe or review file that cannot be read as declared; holds all its faults at once."""
+    """A source, recipe or review file that cannot be read as declared; it names all its problems at once."""
 
 
 class CheckError(CxrbuildError):
-    """A gate or check that fell short: the command ends with status 3."""
+    """A gate or check that failed: the command ends with status 3."""
 
     status = 3
 
 
 def of_system(error: OSError) -> CxrbuildError:
-    """Return an error of the system in the form of ours, with what can be done about it."""
+    """Return an error of the operating system as one of ours, with advice."""
     number = error.errno or 0
-    # Other libraries, as Arrow, have longer words around the system's.
-    words = os.strerror(number) if number in _ADVICE_BY_NUMBER else error.strerror or str(error)
-    told = CxrbuildError(words, where=error.filename, todo=_ADVICE_BY_NUMBER.get(number))
-    told.__cause__ = error
-    return told
+    # Other libraries, as Arrow, add longer text around the system's.
+    text = os.strerror(number) if number in _ADVICE_BY_NUMBER else error.strerror or str(error)
+    ours = CxrbuildError(text, where=error.filename, todo=_ADVICE_BY_NUMBER.get(number))
+    ours.__cause__ = error
+    return ours
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    r"""Return text that a terminal can show as it is: every other character becomes a visible escape.
+
+    Control characters, C1 among them, would command the terminal; bidirectional controls would reorder what
+    is read; undecodable bytes of a file's name cannot be printed at all.
+
+    Parameters
+    ----------
+    text
+        Any text, or an object that has one.
+    lines
+        Whether to keep line breaks.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb\u202egnp.exe")
+    'a\\x1b[2Jb\\u202egnp.exe'
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or (lines and one == "\n") else ascii(one)[1:-1] for one in text)
+
+
+def count_of(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is not one.
+
+    Examples
+    --------
+    >>> count_of(1, "image"), count_of(6354, "image"), count_of(2, "class"), count_of(0, "entry")
+    ('1 image', '6,354 images', '2 classes', '0 entries')
+    """
+    if n == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{n:,} {noun[:-1]}ies"
+    return f"{n:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
 
 
 def name_some(names: Iterable[object], most: int = 10) -> str:
@@ -100,7 +139,7 @@ def name_some(names: Iterable[object], most: int = 10) -> str:
     'a, b and 1 more'
     """
     # A line break in a file's name would break the paragraph.
-    listed = [name if name.isprintable() else ascii(name) for name in map(str, names)]
+    listed = [printable(name) for name in names]
     if len(listed) <= most:
         return ", ".join(listed)
     return f"{', '.join(listed[:most])} and {len(listed) - most} more"

@@ -1,4 +1,4 @@
-"""``sources.lock.json``: for each fetched source where it came from and what was proven of it."""
+"""``sources.lock.json``: where each fetched source came from and how it was verified."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import Any, Literal
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
 
-_FORMAT = 1
-Proof = Literal["git tree", "archive and names", "names", "nothing"]
+_FORMAT = 2
+Proof = Literal["git tree", "archive and names", "names", "none"]
 
 
 @dataclass(frozen=True)
 class LockedSource:
-    """What is known of one source's files.
+    """The entry of one source.
 
     Attributes
     ----------
     origin
-        Where they came from: an address without credentials, or a path.
+        Where its files came from: an address without credentials, or a path.
     pin
         The declared pin at the time, as declared.
-    proven
-        What was proven against the pin: its git tree hash, its archive's SHA-256 and listing of names, the
-        names alone, or nothing: the source declares no pin, or has other names in it.
+    proof
+        How the files were verified against the pin: by its git tree hash, by its archive's SHA-256 and list
+        of names, by the names alone, or not at all: the source declares no pin, or other names.
     unpinned
-        Whether the files are not proven to be the pinned version.
+        Whether the files are not verified to be the pinned version.
     tree
         Git tree hash of the files as they were put in place.
     files, bytes
-        How many there are, and their size in all.
+        The number of files and their total size.
     missing, extra
-        Paths that the pin's listing has and the files have not, and the reverse.
+        Paths of the pin's listing without a file, and paths of files that the listing does not have.
     different
         Paths whose bytes differ from the pin's, with the git blob hash that was found.
     """
 
     origin: str
     pin: dict[str, Any]
-    proven: Proof
+    proof: Proof
     unpinned: bool
     tree: str
     files: int
@@ -51,17 +51,17 @@ class LockedSource:
 
 
 def lock_path(data: Path) -> Path:
-    """Return where the lock of a data folder is."""
+    """Return the path of a data folder's lock."""
     return data / "sources.lock.json"
 
 
 def source_folder(data: Path, name: str) -> Path:
-    """Return where a source's files are."""
+    """Return the folder of a source's files."""
     return data / "sources" / name
 
 
 def read_lock(data: Path) -> dict[str, LockedSource]:
-    """Read the lock of a data folder; one that is not there is empty.
+    """Read the lock of a data folder; a missing lock is empty.
 
     Raises
     ------
@@ -77,15 +77,15 @@ def read_lock(data: Path) -> dict[str, LockedSource]:
     try:
         if document["format"] != _FORMAT:
             raise CxrbuildError(
-                "a lock of another format", where=path, expected=_FORMAT, found=document["format"],
-                todo="Fetch the sources again with this version",
+                "a lock of another format", where=path, expected=f"format {_FORMAT}",
+                found=f"format {document['format']}", todo="Move it away and fetch the sources again",
             )  # fmt: skip
         return TypeAdapter(dict[str, LockedSource]).validate_python(document["sources"])
     except (KeyError, TypeError, ValidationError) as error:
         found: object = error
         if isinstance(error, ValidationError):
-            faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            found = name_some(faults, 3)
+            problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            found = name_some(problems, 3)
         raise CxrbuildError(
             "not a lock of sources", where=path, found=found, todo="Move it away and fetch the sources again"
         ) from error

@@ -42,7 +42,7 @@ def test_shipped_recipes_read_and_their_rules_describe_themselves(name: str) -> 
 
 
 def test_shipped_listings_give_the_pins_trees() -> None:
-    from cxrbuild.fetching.pin import TreeFile, git_tree_of
+    from cxrbuild.fetching.record import TreeFile, git_tree_of
 
     for name in ("cohen", "figure1", "actualmed"):
         source = read_source(name)

@@ -89,7 +89,7 @@ def test_the_demo_says_what_it_made_and_refuses_a_folder_in_use(demo: Path) -> N
     assert "the folder is not empty" in " ".join(ran.err.split())
     assert ran.out == ""
     sources = json.loads((demo / "data" / "sources.lock.json").read_text())["sources"]
-    assert {name: lock["proven"] for name, lock in sources.items()} == {
+    assert {name: lock["proof"] for name, lock in sources.items()} == {
         "actualmed": "git tree", "cohen": "git tree", "figure1": "git tree", "mooney": "archive and names",
     }  # fmt: skip
 

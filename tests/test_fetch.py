@@ -21,7 +21,8 @@ import pytest
 
 from cxrbuild.catalog.source import Source, read_source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.pin import TreeFile, files_on_disk, git_tree_of
+from cxrbuild.fetching.pin import files_on_disk
+from cxrbuild.fetching.record import TreeFile, git_tree_of
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.fetching.tree import Fetched
 from cxrbuild.files import git_blob_of, locked
@@ -108,7 +109,7 @@ def test_the_shipped_listings_give_the_pinned_trees(name: str) -> None:
 def test_figure1_is_proven_without_a_flag(tmp_path: Path) -> None:
     source, origin = read_source("figure1"), SHARED / "originals/figure1"
     found = taken(source, tmp_path, origin)
-    assert (found.locked.proven, found.locked.unpinned, found.locked.files) == ("git tree", False, 58)
+    assert (found.locked.proof, found.locked.unpinned, found.locked.files) == ("git tree", False, 58)
     assert (found.locked.missing, found.locked.extra, found.locked.different) == ([], [], {})
     assert not taken(source, tmp_path).downloaded
 
@@ -128,7 +129,7 @@ def test_what_upstream_lacks_or_changed_is_refused_or_named_in_the_lock(
     assert read_lock(data) == {}
 
     lock = taken(source, data, upstream, allow_unpinned=True).locked
-    assert (lock.proven, lock.unpinned) == ("nothing", True)
+    assert (lock.proof, lock.unpinned) == ("none", True)
     assert (lock.missing, lock.extra) == (["README.md"], ["images/c.png"])
     assert lock.different == {"images/a.png": git_blob_of(upstream / "images/a.png")}
     assert read_lock(data) == {"films": lock}
@@ -139,21 +140,21 @@ def test_an_unpinned_tree_counts_as_fetched_with_the_flag_alone(upstream: Path, 
     source, data = pinned(upstream), tmp_path / "data"
     written(upstream, {"README.md": b"changed"})
     lock = taken(source, data, upstream, allow_unpinned=True).locked
-    assert lock.proven == "names"
+    assert lock.proof == "names"
     again = taken(source, data, allow_unpinned=True)
     assert (again.downloaded, again.locked) == (False, lock)
     assert "the source declares no address" in refused(source, data)
     assert "not the pinned version" in refused(source, data, upstream)
     written(upstream, {"README.md": b"read me"})
     now = taken(source, data, upstream)
-    assert (now.downloaded, now.locked.proven, now.notes) == (True, "git tree", [])
+    assert (now.downloaded, now.locked.proof, now.notes) == (True, "git tree", [])
     assert sorted(path.name for path in (data / "sources").iterdir()) == ["films", "films.tsv"]
 
 
 def test_a_source_without_a_pin_needs_no_flag(upstream: Path, tmp_path: Path) -> None:
     source, data = declared(tmp_path), tmp_path / "data"
     first = taken(source, data, upstream)
-    assert (first.locked.proven, first.locked.unpinned) == ("nothing", True)
+    assert (first.locked.proof, first.locked.unpinned) == ("none", True)
     assert not taken(source, data).downloaded
     assert not taken(source, data, upstream).downloaded
     other = written(tmp_path / "other", {"x.png": b"x"})
@@ -168,7 +169,7 @@ def test_names_alone_are_proven_of_a_folder_whose_archive_is_the_pin(upstream: P
     assert "Expected: an archive with SHA-256 000" in told
     assert "Found: files without their archive, though every name is there and none besides" in told
     lock = taken(source, tmp_path / "data", upstream, allow_unpinned=True).locked
-    assert (lock.proven, lock.unpinned) == ("names", True)
+    assert (lock.proof, lock.unpinned) == ("names", True)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_every_origin_ends_in_one_tree(upstream: Path, tmp_path: Path, kind: str
             for path, data in FILES.items():
                 packed.writestr(top + path, data)
     found = taken(source, tmp_path / "data", origin)
-    assert found.locked.proven == "git tree"
+    assert found.locked.proof == "git tree"
     assert content(tmp_path / "data/sources/films") == FILES
     assert os.access(tmp_path / "data/sources/films/run.sh", os.X_OK)
     assert not os.access(tmp_path / "data/sources/films/README.md", os.X_OK)
@@ -204,7 +205,7 @@ def test_modes_that_mean_nothing_do_not_count(upstream: Path, tmp_path: Path) ->
     source = pinned(upstream)
     for path in upstream.rglob("*"):
         path.chmod(0o755)
-    assert taken(source, tmp_path / "data", upstream).locked.proven == "git tree"
+    assert taken(source, tmp_path / "data", upstream).locked.proof == "git tree"
 
 
 def test_what_desktops_leave_in_a_folder_is_not_minded(upstream: Path, tmp_path: Path) -> None:
@@ -270,7 +271,7 @@ def test_a_folder_that_fetch_did_not_put_there_is_kept(upstream: Path, tmp_path:
     # The pinned files, laid there by hand, prove themselves.
     (data / "sources.lock.json").unlink()
     found = taken(source, data)
-    assert (found.downloaded, found.locked.proven) == (False, "git tree")
+    assert (found.downloaded, found.locked.proof) == (False, "git tree")
 
 
 def test_what_killed_runs_left_is_cleared(upstream: Path, tmp_path: Path) -> None:
@@ -574,7 +575,7 @@ def test_mooneys_layouts_end_in_one_tree(tmp_path: Path, layout: str) -> None:
             packed.extractall(tmp_path / "unpacked")
         origin = tmp_path / "unpacked" / ("chest_xray" if layout == "chest_xray itself" else "")
     lock = taken(mooney(tmp_path), tmp_path / "data", origin, allow_unpinned=True).locked
-    assert (lock.proven, lock.extra) == ("names", [])
+    assert (lock.proof, lock.extra) == ("names", [])
     assert content(tmp_path / "data/sources/films") == {path: path.encode() for path in LISTED}
 
 

@@ -25,13 +25,12 @@ from typing import Any
 import pytest
 from command import run
 
-import cxrbuild.fetching.download
+import cxrbuild.http
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.credentials import Authorization, shown
-from cxrbuild.fetching.download import Patience
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.fetching.tree import Fetched
+from cxrbuild.http import Authorization, RetryPolicy, redact_address
 from cxrbuild.lockfile import read_lock
 
 SECRET = "s3cr3t"
@@ -142,8 +141,10 @@ class Serving:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    patience = Patience(tries=3, first_wait=0.001, longest_wait=0.002, longest_asked=5, connect=2, read=0.3)
-    monkeypatch.setattr(cxrbuild.fetching.download, "PATIENCE", patience)
+    patience = RetryPolicy(
+        tries=3, first_wait=0.001, longest_wait=0.002, longest_asked=5, connect=2, read=0.3
+    )
+    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", patience)
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -204,7 +205,7 @@ def test_downloads_proves_and_leaves_no_archive(server: Server, tmp_path: Path) 
     source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
     first = fetched(source, data)
     assert first.downloaded
-    assert first.locked.proven == "archive and names"
+    assert first.locked.proof == "archive and names"
     assert not first.locked.unpinned
     assert read_lock(data) == {"films": first.locked}
     assert (data / "sources/films/images/a.bin").stat().st_size == 300_000
@@ -266,7 +267,7 @@ def test_starts_anew_without_a_strong_validator(
 def test_never_splices_two_versions(server: Server, tmp_path: Path, second: Answer) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000), second, Answer(second.body)]
     source = declared(tmp_path, f"{server.url}/a", of=second.body)
-    assert fetched(source, tmp_path / "data").locked.proven == "archive and names"
+    assert fetched(source, tmp_path / "data").locked.proof == "archive and names"
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def test_a_range_of_another_version_starts_anew(
     other = archive(seed, size)
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000), Answer(other, etag=etag, careless=True)]
     source = declared(tmp_path, f"{server.url}/a", of=other)
-    assert fetched(source, tmp_path / "data").locked.proven == "archive and names"
+    assert fetched(source, tmp_path / "data").locked.proof == "archive and names"
     _, second, third = server.headers_of("/a")
     assert "Range" in second
     assert "Range" not in third
@@ -331,7 +332,7 @@ def test_a_file_cut_short_is_not_whole_because_another_version_is_as_long(
     (downloads / "films.part.json").write_text(json.dumps(note))
     (downloads / "films.part").write_bytes(archive(3, 600_000)[: len(OTHER)])
     server.answers["/a"] = [Answer(OTHER, etag='"2"', careless=True)]
-    assert fetched(source, data).locked.proven == "archive and names"
+    assert fetched(source, data).locked.proof == "archive and names"
     second, third = server.headers_of("/a")
     assert "Range" in second
     assert "Range" not in third
@@ -344,7 +345,7 @@ def test_a_failed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> 
     assert "failed 3 times in a row" in told
     assert "503" in told
     assert f"kept in {data / 'downloads/films.part'}" in told
-    assert "Run the command again to go on from there" in told
+    assert "Run the command again to resume it" in told
     assert not (data / "sources/films").exists()
     server.answers["/a"] = [Answer(ARCHIVE)]
     fetched(source, data)
@@ -371,7 +372,7 @@ def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> 
     assert not (data / "sources/films").exists()
     held = part.stat().st_size
     server.answers["/a"] = [Answer(ARCHIVE)]
-    assert fetched(source, data).locked.proven == "archive and names"
+    assert fetched(source, data).locked.proof == "archive and names"
     assert server.headers_of("/a")[-1]["Range"] == f"bytes={held}-"
 
 
@@ -419,7 +420,7 @@ def test_waits_as_long_as_the_server_asks(server: Server, tmp_path: Path, kind: 
 
 
 def test_a_wait_asked_for_is_capped(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cxrbuild.fetching.download, "PATIENCE", Patience(tries=2, longest_asked=0.01))
+    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", RetryPolicy(tries=2, longest_asked=0.01))
     server.answers["/a"] = [Answer(status=429, headers={"Retry-After": "86400"}), Answer(ARCHIVE)]
     before = time.monotonic()
     fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
@@ -453,7 +454,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(404, "It may have moved"), (403, "wants a login"), (401, "wants a login"), (418, "418")],
+    [(404, "The file may have moved"), (403, "requires a login"), (401, "requires a login"), (418, "418")],
 )
 def test_other_refusals_fail_at_once(server: Server, tmp_path: Path, status: int, words: str) -> None:
     server.answers["/a"] = [Answer(status=status)]
@@ -480,7 +481,7 @@ def test_other_refusals_fail_at_once(server: Server, tmp_path: Path, status: int
 def test_a_web_page_is_no_archive(server: Server, tmp_path: Path, body: bytes, kind: str, words: str) -> None:
     server.answers["/a"] = [Answer(body, headers={"Content-Type": kind})]
     told = refused(declared(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
-    assert "the server sent a web page in place of the archive" in told
+    assert "the server sent a web page instead of the archive" in told
     assert words in told
     assert "Download the file in a browser and give it with --from" in told
     assert not list((tmp_path / "data/downloads").iterdir())
@@ -513,11 +514,11 @@ def test_a_wrong_archive_is_refused_kept_and_never_resumed(server: Server, tmp_p
     assert kept.read_bytes() == OTHER
     assert not (data / "sources/films").exists()
     taken = fetched(source, data, origins={"films": str(kept)}, allow_unpinned=True)
-    assert taken.locked.proven == "names"
+    assert taken.locked.proof == "names"
     assert taken.locked.unpinned
     assert kept.exists()
     server.answers["/a"] = [Answer(ARCHIVE)]
-    assert fetched(source, data).locked.proven == "archive and names"
+    assert fetched(source, data).locked.proof == "archive and names"
     assert "Range" not in server.headers_of("/a")[-1]
     assert not kept.exists()
 
@@ -625,7 +626,7 @@ def test_secrets_in_an_address_are_used_and_never_shown(server: Server, tmp_path
 
 def test_what_is_shown_of_an_address() -> None:
     assert (
-        shown("https://u:p@h.org:8443/a/b.zip?id=7&se=x&sig=y#t")
+        redact_address("https://u:p@h.org:8443/a/b.zip?id=7&se=x&sig=y#t")
         == "https://h.org:8443/a/b.zip?id=7&se=...&sig=..."
     )
     assert SECRET not in repr(Authorization(("https", "h", 443), SECRET))
@@ -653,7 +654,7 @@ def test_what_is_shown_of_an_address() -> None:
 def test_what_is_typed_in_the_place_of_an_address_is_shown_without_its_secrets(
     words: str, as_shown: str
 ) -> None:
-    assert shown(words) == as_shown
+    assert redact_address(words) == as_shown
 
 
 @pytest.mark.parametrize(
@@ -710,7 +711,7 @@ def test_an_interrupt_stops_the_downloads(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers |= {"/a": [Answer(status=503, headers={"Retry-After": "60"})], "/b": [Answer(ARCHIVE)]}
-    monkeypatch.setattr(cxrbuild.fetching.download, "PATIENCE", Patience())
+    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", RetryPolicy())
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -61,7 +61,7 @@ def test_figure1_is_proven_with_no_flag_and_the_others_are_refused(
     ran = run("fetch", f"--from=figure1={address}{GITHUB['figure1']}", "--data", tmp_path, "--json")
     assert ran.status == 0, ran.err
     lock = json.loads(ran.out)["sources"]["figure1"]
-    assert (lock["proven"], lock["unpinned"], lock["files"]) == ("git tree", False, 58)
+    assert (lock["proof"], lock["unpinned"], lock["files"]) == ("git tree", False, 58)
     ran = run("fetch", f"--from=cohen={address}{GITHUB['cohen']}", "--data", tmp_path)
     assert ran.status == 1
     assert "1ce61c7afbd499c6b524aabe84f86481bfc26184" in ran.err
@@ -77,7 +77,7 @@ def test_the_lock_names_what_is_missing_and_different(world: tuple[bool, str], d
     images = [path for path in sources["cohen"]["missing"] if path.startswith("images/")]
     assert len(images) == (0 if whole else 18)
     assert len(sources["actualmed"]["different"]) == (232 if whole else 48)
-    assert sources["mooney"]["proven"] == "names"
+    assert sources["mooney"]["proof"] == "names"
 
 
 def test_both_layouts_of_mooney_end_in_one_tree(world: tuple[bool, str], data: Path, tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from cxrbuild.auditing.check import Finding, Subject
 from cxrbuild.auditing.pairs import Pair
+from cxrbuild.errors import count_of
 
 
 def check_images(subject: Subject) -> Finding:
     """Name the images that are not there as they were built."""
     named = [{"image_id": name, "fault": fault} for name, fault in sorted(subject.faults.items())]
-    words = f"{_count(len(named), 'image')} gone or changed since the build" if named else "all there"
+    words = f"{count_of(len(named), 'image')} gone or changed since the build" if named else "all there"
     return Finding(len(named), words, named)
 
 
@@ -30,7 +31,7 @@ def check_patient_leakage(subject: Subject) -> Finding:
         for group, of_group in across.groupby("group")
     ]
     return Finding(
-        len(named), f"{_count(len(named), 'patient')} in more than one part" if named else "none", named
+        len(named), f"{count_of(len(named), 'patient')} in more than one part" if named else "none", named
     )
 
 
@@ -73,7 +74,7 @@ def check_identity(subject: Subject) -> Finding:
         if of_stem["patient_id"].nunique() > 1
     ]
     across = sum(len(entry["parts"]) > 1 for entry in named)
-    words = f"{_count(len(named), 'id')} in doubt, {across} in two parts" if named else "none"
+    words = f"{count_of(len(named), 'id')} in doubt, {across} in two parts" if named else "none"
     return Finding(len(named), words, named)
 
 
@@ -83,7 +84,7 @@ def check_unknown_patients(subject: Subject) -> Finding:
     named: list[dict[str, Any]] = [
         {"source": source, "images": int(n)} for source, n in unknown["source"].value_counts().items()
     ]
-    words = f"{_count(len(unknown), 'image')} without a patient" if named else "none"
+    words = f"{count_of(len(unknown), 'image')} without a patient" if named else "none"
     return Finding(len(unknown), words, named)
 
 
@@ -93,8 +94,4 @@ def _pairs(subject: Subject, wanted: Callable[[Pair], bool], where: str) -> Find
         for pair in subject.pairs
         if wanted(pair)
     ]
-    return Finding(len(named), f"{_count(len(named), 'pair')} {where}".rstrip() if named else "none", named)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return Finding(len(named), f"{count_of(len(named), 'pair')} {where}".rstrip() if named else "none", named)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cxrbuild.errors import DeclarationError
+from cxrbuild.errors import DeclarationError, count_of
 
 
 class Declaration(BaseModel):
@@ -51,7 +51,7 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
         return model.model_validate(table | defaults)
     except ValidationError as error:
         faults = [_fault(model, fault) for fault in error.errors()]
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    count = count_of(len(faults), "fault")
     raise DeclarationError(f"{count} in this declaration\n  " + "\n  ".join(faults), where=path)
 
 

@@ -44,13 +44,13 @@ def fetch(
     What is there and proven already is not downloaded again; what broke off goes on where it stopped.
     """
     from cxrbuild.catalog import read_recipe, read_source
-    from cxrbuild.fetching.credentials import shown
     from cxrbuild.fetching.sources import fetch as fetch_sources
+    from cxrbuild.http import redact_address
 
     for name in names:
         if _may_be_address(name):
             raise click.BadParameter(
-                f"{shown(name)!r} is no source; an address goes into --from SOURCE=ADDRESS",
+                f"{redact_address(name)!r} is no source; an address goes into --from SOURCE=ADDRESS",
                 param_hint="SOURCE",
             )
     given = dict(_origin(origin) for origin in origins)
@@ -69,12 +69,12 @@ def fetch(
 
 
 def _origin(word: str) -> tuple[str, str]:
-    from cxrbuild.fetching.credentials import shown
+    from cxrbuild.http import redact_address
 
     name, equals, origin = word.partition("=")
     # An address without a source may have an = of its own.
     if not (name and equals and origin) or _may_be_address(name):
-        raise click.BadParameter(f"{shown(word)!r} is not SOURCE=ORIGIN", param_hint="--from")
+        raise click.BadParameter(f"{redact_address(word)!r} is not SOURCE=ORIGIN", param_hint="--from")
     return name, origin
 
 
@@ -87,7 +87,7 @@ def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> 
     rows = []
     for name, source in sources.items():
         lock = source.locked
-        proof = f"unpinned ({lock.proven} proven)" if lock.unpinned else lock.proven
+        proof = f"unpinned (verified: {lock.proof})" if lock.unpinned else lock.proof
         what = "fetched" if source.downloaded else "already there"
         rows.append([name, what, proof, lock.files, f"{lock.bytes / 1e6:,.1f} MB"])
     output.table(["source", "", "proof", "files", "size"], rows)

@@ -9,6 +9,7 @@ import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, data_option, output_options, reviews_option
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Review
@@ -84,7 +85,7 @@ def review(
         output.table(["proposed", "films"], [[kind, n] for kind, n in document["proposed"].items()])
         output.say("")
     output.say(
-        f"One page of {document['bytes'] / 1e6:.1f} MB holds {_many(document['films'], 'film')}, "
+        f"One page of {document['bytes'] / 1e6:.1f} MB holds {count_of(document['films'], 'film')}, "
         f"{document['reviewed']:,} of them reviewed before; open it in a browser: {out}"
     )
     if not document["views"]:
@@ -115,9 +116,9 @@ def _compare(output: Output, a: Path, b: Path) -> None:
     output.table(["question", "films", "agreement", "kappa"], rows)
     if None in (found.mark.kappa, found.finding.kappa):
         output.say("\nKappa is undefined where neither gave two different answers.")
-    output.say(f"\nJudged by one alone: {_many(found.only_a, 'film')} in {a}, {found.only_b:,} in {b}.")
+    output.say(f"\nJudged by one alone: {count_of(found.only_a, 'film')} in {a}, {found.only_b:,} in {b}.")
     if found.conflicts:
-        output.say(f"\n{_many(len(found.conflicts), 'conflict')}:")
+        output.say(f"\n{count_of(len(found.conflicts), 'conflict')}:")
         output.table(
             ["source", "path", a.name, b.name],
             [[x.source, x.path, _said(x), _said(y)] for x, y in found.conflicts],
@@ -128,10 +129,6 @@ def _compare(output: Output, a: Path, b: Path) -> None:
 def _row(question: str, kappa: Kappa) -> list[object]:
     value = "undefined" if kappa.kappa is None else f"{kappa.kappa:.3f}"
     return [question, kappa.films, f"{kappa.agreement:.3f}" if kappa.films else "undefined", value]
-
-
-def _many(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
 def _said(review: Review) -> str:

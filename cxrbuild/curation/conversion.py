@@ -10,11 +10,11 @@ from pathlib import Path
 from cxrbuild.catalog.source import DicomReader
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import CHANGED, GONE, Converted, Film, Piece, convert_piece
-from cxrbuild.curation.fetched import fetch_again
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Plan
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_batches
+from cxrbuild.fetching.record import advise_fetch
 from cxrbuild.files import differing, sweep
 from cxrbuild.lockfile import source_folder
 from cxrbuild.progress import Progress
@@ -140,7 +140,7 @@ def _refuse_changed(plan: Plan, data: Path, names: Iterable[str]) -> None:
         again = [source for source in plan.declared.sources if source.name in sources]
         raise CxrbuildError(
             "films were changed since they were fetched", where=source_folder(data, ""),
-            found=name_some(paths), todo=fetch_again(data, again),
+            found=name_some(paths), todo=advise_fetch(data, again),
         )  # fmt: skip
 
 

@@ -23,8 +23,8 @@ from cxrbuild.catalog import (
     source_names,
 )
 from cxrbuild.catalog.override import Overrides, ReviewOverride
-from cxrbuild.curation.fetched import fetched_blobs, refuse_others
 from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
+from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
@@ -228,7 +228,7 @@ def make_plan(
         table = ingest(source, inventory, progress)
         if source.name in fetched:
             images = inventory.available & set(table["source_path"])
-            refuse_others(images, fetched[source.name], source, data)
+            require_fetched(images, fetched[source.name], source, data)
         tables.append(table)
     records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import DEFAULT_RECIPE, read_recipe, read_source
 from cxrbuild.demo.phantom import phantom
-from cxrbuild.fetching.pin import files_on_disk, git_tree_of, record_of
+from cxrbuild.fetching.pin import files_on_disk
+from cxrbuild.fetching.record import format_record, git_tree_of
 from cxrbuild.files import sha256_of, write_bytes
 from cxrbuild.progress import silent
 
@@ -203,7 +204,7 @@ def _declare(name: str, tree: Path, served: Path, declared: Path) -> None:
         write_bytes(declared / "mooney.txt", "".join(f"{path}\n" for path in sorted(files)).encode())
     else:
         document["pin"] = {"tree": git_tree_of(files), "listing": f"{name}.tsv"}
-        write_bytes(declared / f"{name}.tsv", record_of(files).encode())
+        write_bytes(declared / f"{name}.tsv", format_record(files).encode())
     write_bytes(declared / f"{name}.toml", tomli_w.dumps(document).encode())
 
 

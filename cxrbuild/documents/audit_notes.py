@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.contents import Contents
+from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ def describe_audit_notes(audit: dict[str, Any], labels: Mapping[str, str]) -> li
     if unlinked := [pair for pair in alike if not pair["linked"]]:
         across = sum("split" in pair["crosses"] for pair in unlinked)
         doubts.append(
-            f"Audited: {_count(len(unlinked), 'pair')} of films of two patients so alike that these may "
+            f"Audited: {count_of(len(unlinked), 'pair')} of films of two patients so alike that these may "
             f"be one person, which nobody has confirmed: {_named(unlinked)}. {_across(across, len(unlinked))}"
         )
     skipped = [check["id"] for check in audit["checks"] if check["status"] == "not applicable"]
@@ -75,14 +76,14 @@ def _say(check: dict[str, Any], labels: Mapping[str, str]) -> str:
     named, words = check["named"], check["words"]
     match check["id"]:
         case "label_conflicts":
-            told = f"{_count(len(named), 'film')} under two classes: {_named(named, labels)}."
+            told = f"{count_of(len(named), 'film')} under two classes: {_named(named, labels)}."
         case "duplicates":
             told = (
-                f"{_count(len(named), 'pair')} of files that show the same film, whole or changed: "
+                f"{count_of(len(named), 'pair')} of files that show the same film, whole or changed: "
                 f"it counts twice; {sum('patient' in pair['crosses'] for pair in named)} under two patients."
             )
         case "unlinked":
-            told = f"{_count(len(named), 'film')} of two patients who are not linked: {_named(named)}."
+            told = f"{count_of(len(named), 'film')} of two patients who are not linked: {_named(named)}."
         case "identity":
             across = sum(len(entry["parts"]) > 1 for entry in named)
             sources = ", ".join(
@@ -90,7 +91,7 @@ def _say(check: dict[str, Any], labels: Mapping[str, str]) -> str:
                 for source in sorted({entry["source"] for entry in named})
             )
             told = (
-                f"{_count(len(named), 'patient number')} ({sources}) with more than one ending, such as "
+                f"{count_of(len(named), 'patient number')} ({sources}) with more than one ending, such as "
                 f"{' and '.join(named[0]['patients'][:2])}: upstream does not say if these are one person "
                 f"or two. {_across(across, len(named))}"
             )
@@ -116,7 +117,3 @@ def _across(across: int, of: int) -> str:
     if not across:
         return "None of these stands in two parts."
     return f"{across:,} of the {of:,} stand in two parts: if it is one person, test has seen some of train."
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

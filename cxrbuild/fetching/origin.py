@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.credentials import host_of, shown
+from cxrbuild.http import host_of, redact_address
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Origin:
     path: Path | None = None
 
     def __str__(self) -> str:
-        return shown(self.url) if self.url is not None else str(self.path)
+        return redact_address(self.url) if self.url is not None else str(self.path)
 
 
 def origin_of(source: Source, given: str | None, data: Path) -> Origin:
@@ -54,7 +54,7 @@ def origin_of(source: Source, given: str | None, data: Path) -> Origin:
     if not path.exists():
         mirrors = ", ".join(source.download.mirrors)
         raise CxrbuildError(
-            "no such file or folder", where=f"--from {source.name}={shown(given)}",
+            "no such file or folder", where=f"--from {source.name}={redact_address(given)}",
             expected="a folder, an archive, an address that begins with http:// or https://"
             + (f", or a mirror: {mirrors}" if mirrors else ""),
         )  # fmt: skip

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,31 +10,10 @@ from typing import Any
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import name_some
+from cxrbuild.fetching.record import TreeFile, git_tree_of
 from cxrbuild.files import files_under, git_blob_of, is_desktops
 from cxrbuild.lockfile import Proof
 from cxrbuild.progress import Progress
-
-_HEADER = "mode\tblob\tpath"
-_RECORDED = re.compile(r"(\d{6})\t([0-9a-f]{40})\t(.+)", re.ASCII | re.DOTALL).fullmatch
-
-
-@dataclass(frozen=True)
-class TreeFile:
-    """A file as a git tree names it.
-
-    Attributes
-    ----------
-    mode
-        ``100644``, or ``100755`` for one that can be executed.
-    blob
-        Its git blob hash.
-    size
-        Its size in bytes, 0 where that is not known.
-    """
-
-    mode: str
-    blob: str
-    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,13 +22,13 @@ class Comparison:
 
     Attributes
     ----------
-    proven, unpinned, tree, missing, extra, different
+    proof, unpinned, tree, missing, extra, different
         As in `cxrbuild.lockfile.LockedSource`.
     expected, found
         What the pin says and what was found in its place, in words; blank where nothing is contradicted.
     """
 
-    proven: Proof
+    proof: Proof
     unpinned: bool
     tree: str
     missing: list[str] = field(default_factory=list)
@@ -60,28 +36,6 @@ class Comparison:
     different: dict[str, str] = field(default_factory=dict)
     expected: str = ""
     found: str = ""
-
-
-def git_tree_of(files: Mapping[str, TreeFile]) -> str:
-    """Return the hash under which git stores files by path as a tree.
-
-    A tree object holds ``mode name NUL hash`` for each entry, in the order of the names' bytes, a folder's
-    name counted with a slash at its end (git's documentation, "Git Objects").
-    """
-    entries: list[tuple[bytes, bytes]] = []
-    below: dict[str, dict[str, TreeFile]] = {}
-    for path, file in files.items():
-        top, _, rest = path.partition("/")
-        if rest:
-            below.setdefault(top, {})[rest] = file
-        else:
-            name = os.fsencode(top)
-            entries.append((name, b"%s %s\0%s" % (file.mode.encode(), name, bytes.fromhex(file.blob))))
-    for top, inner in below.items():
-        name = os.fsencode(top)
-        entries.append((name + b"/", b"40000 %s\0%s" % (name, bytes.fromhex(git_tree_of(inner)))))
-    body = b"".join(entry for _, entry in sorted(entries))
-    return hashlib.sha1(b"tree %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
 
 
 def mode_of(path: str, executable: bool, known: Mapping[str, str]) -> str:
@@ -153,7 +107,7 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
         for path, listed in sorted((listing or {}).items())
         if listed.blob and path in files and files[path].blob != listed.blob
     }
-    names: Proof = "nothing" if listing is None or missing or extra else "names"
+    names: Proof = "none" if listing is None or missing or extra else "names"
     if pin.tree == tree:
         return Comparison("git tree", False, tree)
     if pin.sha256 and not pin.tree and archive_sha256 == pin.sha256 and names == "names" and not different:
@@ -174,24 +128,3 @@ def differences(missing: list[str], extra: list[str], different: Mapping[str, An
     """Return in words how files differ: how many of each kind, and the first ones by name."""
     kinds = {"missing": missing, "extra": extra, "different": sorted(different)}
     return "".join(f"; {len(paths)} {kind}: {name_some(paths, 5)}" for kind, paths in kinds.items() if paths)
-
-
-def record_path(target: Path) -> Path:
-    """Return where the record of a fetched tree stands: beside it, in the form of a pin's listing."""
-    return target.with_name(f"{target.name}.tsv")
-
-
-def record_of(files: Mapping[str, TreeFile]) -> str:
-    """Return the record of a tree: mode, blob and path of each file, as a pin's listing has them."""
-    lines = [f"{files[path].mode}\t{files[path].blob}\t{path}" for path in sorted(files)]
-    return "\n".join([_HEADER, *lines, ""])
-
-
-def read_record(target: Path) -> dict[str, TreeFile]:
-    """Read the record of a fetched tree; one that is not there, or is no record any more, is empty."""
-    try:
-        lines = record_path(target).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-    except FileNotFoundError:
-        return {}
-    rows = [_RECORDED(line) for line in lines[1:] if line]
-    return {row[3]: TreeFile(row[1], row[2]) for row in rows if row} if all(rows) else {}

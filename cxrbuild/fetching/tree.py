@@ -13,22 +13,11 @@ from pathlib import Path
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.credentials import authorization
-from cxrbuild.fetching.download import download, note_beside
+from cxrbuild.fetching.download import download, note_path
 from cxrbuild.fetching.layout import is_ignored, placed, refuse_case_twins
 from cxrbuild.fetching.origin import Origin, origin_of
-from cxrbuild.fetching.pin import (
-    Comparison,
-    TreeFile,
-    compare,
-    differences,
-    files_on_disk,
-    git_tree_of,
-    known_modes,
-    mode_of,
-    read_record,
-    record_of,
-    record_path,
-)
+from cxrbuild.fetching.pin import Comparison, compare, differences, files_on_disk, known_modes, mode_of
+from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
 from cxrbuild.fetching.unpack import (
     STAGED,
     ArchiveError,
@@ -176,7 +165,7 @@ def _damage(
     before: Mapping[str, str | None] = {}
     if git_tree_of(record) == entry.tree:
         before = {path: file.blob for path, file in record.items()}
-    elif entry.proven == "git tree" and source.listing and source.pin.tree == entry.tree:
+    elif entry.proof == "git tree" and source.listing and source.pin.tree == entry.tree:
         before = {path: file.blob for path, file in source.listing.items()}
     if not before:
         return "was changed since it was fetched"
@@ -227,7 +216,7 @@ def _bring(
                 _set_aside(source, part, error)
             raise
         aside = _put_in_place(stage, layout, files, target, keep_old, origin)
-    for path in (part, note_beside(part), _refused_path(part)):
+    for path in (part, note_path(part), _refused_path(part)):
         if path != origin.path:
             path.unlink(missing_ok=True)
     return _locked(source, str(origin), comparison, files), aside
@@ -260,7 +249,7 @@ def _set_aside(source: Source, part: Path, error: ArchiveError) -> None:
     # Kept, since it took long to come; under another name, since the next run must not go on from it.
     kept = _refused_path(part)
     part.replace(kept)
-    note_beside(part).unlink(missing_ok=True)
+    note_path(part).unlink(missing_ok=True)
     todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
     error.todo = f"{todo}The archive is kept: --from {source.name}={kept} uses it without another download"
 
@@ -319,7 +308,7 @@ def _remove(path: Path) -> None:
 
 
 def _write_record(target: Path, files: Mapping[str, TreeFile]) -> None:
-    write_bytes(record_path(target), record_of(files).encode())
+    write_bytes(record_path(target), format_record(files).encode())
 
 
 def _pin(source: Source) -> dict[str, object]:
@@ -332,7 +321,7 @@ def _locked(
     return LockedSource(
         origin=origin,
         pin=_pin(source),
-        proven=comparison.proven,
+        proof=comparison.proof,
         unpinned=comparison.unpinned,
         tree=comparison.tree,
         files=len(files),

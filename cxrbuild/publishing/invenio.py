@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from cxrbuild import __version__
+from cxrbuild import http
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.fetching.credentials import shown
-from cxrbuild.fetching.download import PATIENCE
+from cxrbuild.http import Authorization, RetryableError, host_of, open_session, parse_count, redact_address
 from cxrbuild.publishing.secrets import told
-from cxrbuild.publishing.sending import TryAgainError, persist
+from cxrbuild.publishing.sending import persist
 
 if TYPE_CHECKING:
     import requests
@@ -43,7 +42,7 @@ class Invenio:
         parts = urlsplit(self.base)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
             raise CxrbuildError(
-                "not an address to send a token to", where=f"ZENODO_URL: {shown(self.base)}",
+                "not an address to send a token to", where=f"ZENODO_URL: {redact_address(self.base)}",
                 expected="https://HOST, as https://sandbox.zenodo.org",
             )  # fmt: skip
         self._session: requests.Session | None = None
@@ -85,7 +84,7 @@ class Invenio:
             nonlocal answer
             try:
                 answer = self.once(method, path, document)
-            except TryAgainError as error:
+            except RetryableError as error:
                 if not again and error.wait is None:
                     raise CxrbuildError(
                         f"no answer came, so it may or may not be done: {error}", where=self.base + path,
@@ -120,12 +119,12 @@ class Invenio:
         ------
         CxrbuildError
             The server refuses.
-        TryAgainError
+        RetryableError
             It failed, or asks to wait.
         """
         import requests
 
-        headers = {"Accept": _JSON, "User-Agent": f"cxrbuild/{__version__}"}
+        headers = {"Accept": _JSON}
         if content is not None:
             headers |= {"Content-Type": "application/octet-stream"}
         session = self._connected()
@@ -134,14 +133,14 @@ class Invenio:
         try:
             response = session.request(
                 method, self.base + path, json=document, data=content, headers=headers,
-                timeout=(PATIENCE.connect, PATIENCE.longest_asked), allow_redirects=False,
+                timeout=(http.RETRY_POLICY.connect, http.RETRY_POLICY.longest_asked), allow_redirects=False,
             )  # fmt: skip
         except (
             requests.ConnectionError,
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            raise TryAgainError(f"the connection failed ({told(error)})") from None
+            raise RetryableError(f"the connection failed ({told(error)})") from None
         except requests.RequestException as error:
             raise CxrbuildError("cannot be asked for", where=self.base + path, found=told(error)) from None
         finally:
@@ -149,8 +148,6 @@ class Invenio:
         return self._read(response, path)
 
     def _connected(self) -> requests.Session:
-        import requests
-
         with self._lock:
             if self._session is None:
                 token = os.environ.get("ZENODO_TOKEN", "").strip()
@@ -160,9 +157,7 @@ class Invenio:
                         todo=f"Make one with the scopes deposit:write and deposit:actions at "
                         f"{self.base}/account/settings/applications/ and export it",
                     )  # fmt: skip
-                self._session = requests.Session()
-                # As the session's auth it also keeps requests from looking into ~/.netrc.
-                self._session.auth = _Bearer(token)
+                self._session = open_session(Authorization(host_of(self.base), f"Bearer {token}"))
             return self._session
 
     def _enter(self, alive: Callable[[], None]) -> None:
@@ -183,14 +178,14 @@ class Invenio:
         with self._lock:
             self._under_way -= 1
             remaining = (
-                response.headers.get("X-RateLimit-Remaining", "").strip() if response is not None else ""
+                parse_count(response.headers.get("X-RateLimit-Remaining")) if response is not None else None
             )
-            if response is not None and remaining.isdecimal():
+            if response is not None and remaining is not None:
                 # Those under way may not be counted yet.
-                self._left = int(remaining) - self._under_way
+                self._left = remaining - self._under_way
                 if self._left <= 0:
                     self._closed_until = time.monotonic() + min(
-                        _until_reset(response), PATIENCE.longest_asked
+                        _until_reset(response), http.RETRY_POLICY.longest_asked
                     )
 
     def _read(self, response: requests.Response, path: str) -> Any:
@@ -198,7 +193,7 @@ class Invenio:
         if status == 429 or status >= 500:
             after = response.headers.get("Retry-After", "").strip()
             wait = float(after) if after.isdecimal() else _until_reset(response) if status == 429 else None
-            raise TryAgainError(f"the server answered {status}", wait)
+            raise RetryableError(f"the server answered {status}", wait)
         if status in (404, 410):
             return None
         if status in (401, 403):
@@ -224,15 +219,6 @@ class Invenio:
             ) from None
 
 
-class _Bearer:
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.token}"
-        return request
-
-
 def faults(document: Any) -> list[str]:
     """Return what the server finds wrong with a record's metadata."""
     errors = document.get("errors", []) if isinstance(document, dict) else []
@@ -245,7 +231,7 @@ def _until_reset(response: requests.Response) -> float:
         now = email.utils.parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except (TypeError, ValueError):
         now = time.time()
-    return max(float(reset) - now, 1.0) if reset.isdecimal() else PATIENCE.longest_wait
+    return max(float(reset) - now, 1.0) if reset.isdecimal() else http.RETRY_POLICY.longest_wait
 
 
 def _complaint(response: requests.Response) -> str | None:

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from random import SystemRandom
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.download import PATIENCE
+from cxrbuild.http import RetryableError, retry
 from cxrbuild.progress import Progress
 
 # How many bytes of a file have gone out so far; raises CancelledError once the work is to stop.
@@ -36,22 +35,6 @@ class Step:
     to: str
     bytes: int
     held: bool
-
-
-class TryAgainError(Exception):
-    """A failure that may pass.
-
-    Parameters
-    ----------
-    reason
-        What failed, as the end of a sentence.
-    wait
-        Seconds that the server asks to wait, ``None`` where it does not say.
-    """
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 def send_all(
@@ -121,17 +104,15 @@ def persist(attempt: Callable[[], None], *, where: str, stop: threading.Event | 
         It failed too often.
     """
     stop = stop or threading.Event()
-    for failures in range(1, PATIENCE.tries + 1):
-        try:
-            return attempt()
-        except TryAgainError as error:
-            if failures == PATIENCE.tries:
-                raise CxrbuildError(
-                    f"failed {failures} times in a row, the last time because {error}", where=where,
-                    todo="What arrived is kept: run the command again to go on",
-                ) from None  # fmt: skip
-            pause = min(PATIENCE.longest_wait, PATIENCE.first_wait * 2 ** (failures - 1))
-            pause *= SystemRandom().uniform(0.5, 1.0)
-            if stop.wait(min(pause if error.wait is None else error.wait, PATIENCE.longest_asked)):
-                raise CancelledError from None
-    return None
+
+    def wait(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise CancelledError
+
+    def give_up(failures: int, error: RetryableError) -> CxrbuildError:
+        return CxrbuildError(
+            f"failed {failures} times in a row, the last time because {error}", where=where,
+            todo="What arrived is kept: run the command again to resume",
+        )  # fmt: skip
+
+    retry(attempt, wait=wait, give_up=give_up)

@@ -12,8 +12,8 @@ from typing import Any
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
+from cxrbuild import http
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.download import PATIENCE
 
 _KEEPALIVE_S = 15
 
@@ -41,8 +41,8 @@ class CarefulSFTP(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no annota
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         try:
             self.client.connect(
-                entry.get("hostname", self.host), timeout=PATIENCE.connect, banner_timeout=PATIENCE.connect,
-                auth_timeout=PATIENCE.read, **options,
+                entry.get("hostname", self.host), timeout=http.RETRY_POLICY.connect,
+                banner_timeout=http.RETRY_POLICY.connect, auth_timeout=http.RETRY_POLICY.read, **options,
             )  # fmt: skip
         except paramiko.BadHostKeyException:
             raise CxrbuildError(
@@ -69,7 +69,7 @@ class CarefulSFTP(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no annota
         self.ftp = self.client.open_sftp()
         channel = self.ftp.get_channel()
         assert channel
-        channel.settimeout(PATIENCE.read)
+        channel.settimeout(http.RETRY_POLICY.read)
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         stream = super()._open(path, mode, **options)

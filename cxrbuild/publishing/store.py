@@ -19,12 +19,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.fetching.credentials import shown
 from cxrbuild.files import sha256_of
+from cxrbuild.http import RetryableError, redact_address
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import Release, ReleaseFile
 from cxrbuild.publishing.secrets import told
-from cxrbuild.publishing.sending import Step, Tell, TryAgainError, persist, send_all
+from cxrbuild.publishing.sending import Step, Tell, persist, send_all
 from cxrbuild.verification.sums import SUMS
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class Store:
         if digest.hexdigest() != file.sha256:
             raise CxrbuildError("changed while it was sent", where=file.path, todo="Run the command again")
         if (size := fs.info(temporary)["size"]) != file.bytes:
-            raise TryAgainError(f"{size:,} bytes arrived, not {file.bytes:,}")
+            raise RetryableError(f"{size:,} bytes arrived, not {file.bytes:,}")
         fs.mv(temporary, str(path))
 
     def _as_object(self, file: ReleaseFile) -> dict[str, Any]:
@@ -281,7 +281,7 @@ class Store:
         """Turn whatever a library raises into words; with ``passing`` into a failure that may pass."""
         try:
             yield
-        except (CxrbuildError, TryAgainError, CancelledError):
+        except (CxrbuildError, RetryableError, CancelledError):
             raise
         # Each protocol's library raises errors of its own kind.
         except Exception as error:
@@ -289,7 +289,7 @@ class Store:
             if passing and not isinstance(error, _FINAL) and getattr(error, "errno", None) not in _FULL:
                 # The connection may be gone; the next try opens another one.
                 self._of_thread.fs = None
-                raise TryAgainError(words) from None
+                raise RetryableError(words) from None
             raise CxrbuildError(
                 what, where=self.shown, found=words,
                 todo="Look whether the address is right, and whether you may read and write there",
@@ -302,7 +302,7 @@ def _temporary(name: str) -> bool:
 
 
 def _shown(address: str) -> str:
-    return shown(address).rstrip("/") if "://" in address else address
+    return redact_address(address).rstrip("/") if "://" in address else address
 
 
 def connector(address: str) -> Connect:

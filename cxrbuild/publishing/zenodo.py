@@ -14,12 +14,13 @@ from typing import Any
 
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
+from cxrbuild.http import RetryableError
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.archive import Item, items
 from cxrbuild.publishing.invenio import Invenio, faults
 from cxrbuild.publishing.record import record_metadata
 from cxrbuild.publishing.release import Release
-from cxrbuild.publishing.sending import Step, Tell, TryAgainError, send_all
+from cxrbuild.publishing.sending import Step, Tell, send_all
 from cxrbuild.verification.sums import SUMS
 
 _MOST_FILES = 100
@@ -209,7 +210,7 @@ class Deposit:
         self.service.once("PUT", path(step.name, "content"), content=content, alive=alive)
         done = self.service.once("POST", path(step.name, "commit"), alive=partial(tell, step.bytes))
         if not done or done.get("checksum") != f"md5:{content.digest}":
-            raise TryAgainError("the service holds other bytes than were sent")
+            raise RetryableError("the service holds other bytes than were sent")
 
     def _path(self, *parts: str) -> str:
         assert self.draft
