@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 
 from cxrbuild import convert, ingest, rules
 from cxrbuild.catalog import Recipe, Source, read_recipe, recipe_names, review
+from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.catalog.rule import RULE_KINDS
 from cxrbuild.cli.main import cli
 from cxrbuild.curation import plan
@@ -300,8 +301,8 @@ def _parts(annotation: Any) -> list[Any]:
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
+    if isinstance(annotation, type) and issubclass(annotation, Declaration):
+        return list(annotation.variants())
     return [model for inner in typing.get_args(annotation) for model in _models_in(inner)]
 
 

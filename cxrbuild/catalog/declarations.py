@@ -6,6 +6,7 @@ import difflib
 import tomllib
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,11 @@ class Declaration(BaseModel):
     """A table of a declaration file. Unknown keys are refused, values never change once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+    @classmethod
+    def variants(cls, table: object = None) -> list[type[Declaration]]:  # noqa: ARG003
+        """Return the models that a table can have: subclasses, where a key of the table decides which."""
+        return [cls]
 
 
 D = TypeVar("D", bound=Declaration)
@@ -50,17 +56,17 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
     try:
         return model.model_validate(table | defaults)
     except ValidationError as error:
-        faults = [_fault(model, fault) for fault in error.errors()]
+        faults = [_fault(model, table, fault) for fault in error.errors()]
     count = count_of(len(faults), "fault")
     raise DeclarationError(f"{count} in this declaration\n  " + "\n  ".join(faults), where=path)
 
 
-def _fault(model: type[BaseModel], fault: Any) -> str:
+def _fault(model: type[BaseModel], table: Any, fault: Any) -> str:
     # Pydantic puts the tag of a union into the location; it is no key of the file.
     keys = [part for part in fault["loc"] if not str(part).startswith("function-")]
     key = ".".join(str(part) for part in keys)
     if fault["type"] == "extra_forbidden":
-        known = sorted(_known_keys(model, [str(part) for part in keys[:-1]]))
+        known = sorted(_known_keys(model, table, keys[:-1]))
         near = difflib.get_close_matches(str(keys[-1]), known, 1, cutoff=0.5)
         hint = f"; the nearest known key is `{near[0]}`" if near else f"; known keys: {', '.join(known)}"
         return f"{key}: unknown key{hint}"
@@ -70,23 +76,26 @@ def _fault(model: type[BaseModel], fault: Any) -> str:
     return f"{key}: {words}" if key else words
 
 
-def _known_keys(model: type[BaseModel], keys: list[str]) -> set[str]:
+def _known_keys(model: type[BaseModel], table: Any, keys: Sequence[Any]) -> set[str]:
     """Return the keys of the table at ``keys``, walking the models' annotations."""
     models: list[type[BaseModel]] = [model]
     for key in keys:
+        # The location can also hold a union's tag, which is no key of the file.
+        if (isinstance(table, list) and isinstance(key, int)) or (isinstance(table, dict) and key in table):
+            table = table[key]
         deeper = []
         for candidate in models:
             for name, field in candidate.model_fields.items():
                 if key == (field.alias or name):
-                    deeper += _models_in(field.annotation)
-        # A list's index, a mapping's own key or a union's tag is no field: stay where we are.
+                    deeper += _models_in(field.annotation, table)
+        # A list's index, a mapping's own key or a union's tag is no field: the model stays the same.
         models = deeper or models
     return {field.alias or name for candidate in models for name, field in candidate.model_fields.items()}
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
+def _models_in(annotation: Any, table: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, Declaration):
+        return list(annotation.variants(table))
     if isinstance(annotation, types.GenericAlias | types.UnionType) or typing.get_args(annotation):
-        return [model for inner in typing.get_args(annotation) for model in _models_in(inner)]
+        return [model for inner in typing.get_args(annotation) for model in _models_in(inner, table)]
     return []

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 
+from cxrbuild.catalog.column import Columns
 from cxrbuild.catalog.declarations import Declaration, read_toml
+from cxrbuild.catalog.reader import Reader, read_reader
 from cxrbuild.errors import DeclarationError
 
 CATALOG = Path(__file__).parent
@@ -63,107 +64,6 @@ class Pin(Declaration):
         return self
 
 
-class Column(Declaration):
-    """How one of our columns comes from upstream's words."""
-
-    origin: str | list[str] | None = Field(
-        None,
-        alias="from",
-        description="upstream's column, DICOM keyword or named group; of several the first that is not blank",
-    )
-    value: str | None = Field(None, description="the same word for every row")
-    map: dict[str, str] | None = Field(
-        None, description="upstream's words to ours; a word that is not listed is an error"
-    )
-    blank: list[str] = Field([""], description="upstream's words that mean: not known")
-    pattern: str | None = Field(
-        None,
-        description="regular expression whose first group is the value; one that does not fit is an error",
-    )
-
-    @field_validator("pattern")
-    @classmethod
-    def _one_group(cls, pattern: str | None) -> str | None:
-        return None if pattern is None else _compiled(pattern, groups=1)
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Column:
-        if (self.origin is None) == (self.value is None):
-            raise ValueError("give either `from` or `value`")
-        return self
-
-    @property
-    def origins(self) -> list[str]:
-        """The upstream columns to look in, in order."""
-        if self.origin is None:
-            return []
-        return [self.origin] if isinstance(self.origin, str) else self.origin
-
-
-class Columns(Declaration):
-    """Which of our columns upstream can fill."""
-
-    patient_id: Column | None = None
-    finding: Column | None = None
-    modality: Column | None = None
-    view_position: Column | None = None
-    patient_sex: Column | None = None
-    patient_age: Column | None = None
-    license: Column | None = None
-    attribution: Column | None = None
-    upstream_split: Column | None = None
-
-
-class CsvReader(Declaration):
-    """Metadata in a CSV file beside the images."""
-
-    kind: Literal["csv"]
-    file: str = Field(description="the CSV file, from the source's root")
-    encoding: str = Field("utf-8", description="its encoding")
-    header: list[str] | None = Field(
-        None, description="its columns, all of them in order; another layout is an error"
-    )
-    path: str = Field(description="an image's path from the source's root, `{column}` standing for its words")
-    suffixes: list[str] = Field(
-        default_factory=list, description="suffixes to try after `path` where upstream leaves them out"
-    )
-    images: list[str] = Field(description="glob patterns of the image files, to find those without a row")
-
-
-class FoldersReader(Declaration):
-    """Metadata in the folders' and the files' names."""
-
-    kind: Literal["folders"]
-    pattern: str = Field(description="regular expression on the path; its named groups are the columns")
-    images: list[str] = Field(description="glob patterns of the image files")
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        return _compiled(pattern)
-
-
-class DicomReader(Declaration):
-    """Metadata in the DICOM files' headers."""
-
-    kind: Literal["dicom"]
-    images: list[str] = Field(["**"], description="glob patterns of the files to read")
-    pattern: str | None = Field(
-        None, description="regular expression on the path; its named groups are columns beside the keywords"
-    )
-    patient_id: Literal["hash", "keep"] = Field(
-        "hash", description="`hash` replaces PatientID by a hash keyed with the environment's secret"
-    )
-    burned_in_annotation: Literal["drop", "keep"] = Field(
-        "drop", description="what to do with a film whose BurnedInAnnotation is YES"
-    )
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        return None if pattern is None else _compiled(pattern)
-
-
 @dataclass(frozen=True)
 class Listed:
     """A file that the pin's listing names."""
@@ -186,11 +86,11 @@ class Source(Declaration):
     )
     download: Download = Field(Download.model_validate({}), description="where it comes from")
     pin: Pin = Field(Pin.model_validate({}), description="what proves it")
-    reader: CsvReader | FoldersReader | DicomReader = Field(
-        discriminator="kind", description="how its metadata is read"
+    reader: Annotated[SerializeAsAny[Reader], BeforeValidator(read_reader)] = Field(
+        description="how its metadata is read"
     )
-    columns: Columns = Field(Columns.model_validate({}), description="how its words map onto our columns")
-    file: Path = Field(exclude=True, description="where the declaration stands; not a key of the file")
+    columns: Columns = Field(Columns.model_validate({}), description="how its values map onto our columns")
+    file: Path = Field(exclude=True, description="the declaration's file; not a key of it")
 
     @model_validator(mode="after")
     def _listing_there(self) -> Source:
@@ -259,13 +159,3 @@ def read_source(name: str, beside: Path | None = None) -> Source:
                 expected=f"one of {', '.join(source_names())}, or the path of a .toml file",
             )
     return read_toml(path, Source, file=path)
-
-
-def _compiled(pattern: str, groups: int | None = None) -> str:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    if groups is not None and compiled.groups != groups:
-        raise ValueError(f"needs exactly {groups} group in parentheses, has {compiled.groups}")
-    return pattern

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 
-from cxrbuild.catalog.source import DicomReader
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import CHANGED, GONE, Converted, Film, Piece, convert_piece
 from cxrbuild.curation.journal import Journal
@@ -114,8 +113,8 @@ def compare_unconverted(
     CxrbuildError
         A film was changed since it was fetched, or a worker died.
     """
-    dicom = {source.name for source in plan.declared.sources if isinstance(source.reader, DicomReader)}
-    rows = plan.records[plan.records["exclusion"].notna() & plan.records["source"].isin(dicom)]
+    read = {source.name for source in plan.declared.sources if source.reader.reads_images}
+    rows = plan.records[plan.records["exclusion"].notna() & plan.records["source"].isin(read)]
     roots = _roots(plan, data)
     films = {
         (f"{roots[source]}/{path}", plan.fetched[source][path]): name

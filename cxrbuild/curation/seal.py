@@ -21,7 +21,6 @@ from typing import Any
 from cxrbuild import __version__
 from cxrbuild.curation.plan import Declared
 from cxrbuild.files import json_bytes, read_json, sha256_of, write_bytes
-from cxrbuild.ingest import key_mark
 from cxrbuild.lockfile import LockedSource
 
 # The libraries that decide what a JPEG's bytes are. The last one need not be there; with it more kinds of
@@ -68,7 +67,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "reviews": [repr(review) for review in declared.reviews],
         "links": [repr(link) for link in declared.links],
         # With another secret the patients, and so the groups and parts, have other names.
-        "patient_keys": [key_mark(source.reader) for source in declared.sources],
+        "patient_keys": [source.reader.key_fingerprint() for source in declared.sources],
         "locked": {
             source.name: locked[source.name].tree for source in declared.sources if source.name in locked
         },

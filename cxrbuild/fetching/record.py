@@ -10,9 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbuild.catalog.source import CsvReader, Source
+from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import git_blob_of
 from cxrbuild.lockfile import LockedSource, source_folder
 
 _HEADER = "mode\tblob\tpath"
@@ -122,14 +121,12 @@ def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, s
             expected=f"the files of git tree {lock.tree}", todo=advise_fetch(data, [source]),
         )  # fmt: skip
     blobs = {path: file.blob for path, file in record.items()}
-    if isinstance(source.reader, CsvReader):
-        file, blob = root / source.reader.file, blobs.get(source.reader.file)
-        if file.is_file() and (found := git_blob_of(file)) != blob:
-            raise CxrbuildError(
-                "the metadata changed since it was fetched", where=file,
-                expected=f"git blob {blob}" if blob else "no such file", found=found,
-                todo=advise_fetch(data, [source]),
-            )  # fmt: skip
+    for path, blob, found in source.reader.changed_metadata(root, blobs):
+        raise CxrbuildError(
+            "the metadata changed since it was fetched", where=root / path,
+            expected=f"git blob {blob}" if blob else "no such file", found=found,
+            todo=advise_fetch(data, [source]),
+        )  # fmt: skip
     return blobs
 
 

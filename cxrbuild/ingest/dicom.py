@@ -1,4 +1,4 @@
-"""Metadata in DICOM headers; PatientID is replaced by a keyed hash before anything else sees it."""
+"""Metadata in DICOM headers; PatientID is replaced by a keyed hash before anything else reads it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from cxrbuild.catalog.source import Column, DicomReader
+from pydantic import Field, field_validator
+
+from cxrbuild.catalog.column import Column, check_pattern
+from cxrbuild.catalog.reader import Inventory, Reader
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.ingest.folders import path_words
+from cxrbuild.ingest.folders import read_groups
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "CXRBUILD_PATIENT_KEY"
 # PS3.3: C.7.1.1 Patient, C.7.3.1 General Series, C.8.11.5 DX Positioning, C.7.6.1 General Image; nothing else
-# of the header is looked at, so nothing else can leak.
+# of the header is read, so nothing else can leak.
 KEYWORDS = (
     "PatientID",
     "PatientSex",
@@ -46,59 +49,52 @@ DICOM_COLUMNS = {
 }
 
 
-def read_dicom(reader: DicomReader, root: Path, paths: Sequence[str], progress: Progress) -> pd.DataFrame:
-    """Read upstream's words out of DICOM headers.
+class DicomReader(Reader):
+    """Metadata in the headers of DICOM files."""
 
-    Parameters
-    ----------
-    reader
-        How the folder is declared.
-    root
-        The source's folder.
-    paths
-        The files' paths.
-    progress
-        Told how many headers are read.
+    kind: Literal["dicom"]
+    images: list[str] = Field(["**"], description="glob patterns of the files to read")
+    pattern: str | None = Field(
+        None, description="regular expression on the path; its named groups are columns next to the keywords"
+    )
+    patient_id: Literal["hash", "keep"] = Field(
+        "hash", description="`hash` replaces PatientID by a hash keyed with the environment's secret"
+    )
+    burned_in_annotation: Literal["drop", "keep"] = Field(
+        "drop", description="what to do with an image whose BurnedInAnnotation is YES"
+    )
 
-    Returns
-    -------
-    pandas.DataFrame
-        The keywords of ``KEYWORDS`` and the pattern's named groups as text, indexed by (place, path);
-        the column ``exclusion`` where the header itself says no.
+    default_columns = DICOM_COLUMNS
+    reads_images = True
+    names_identify = True
 
-    Raises
-    ------
-    CxrbuildError
-        PatientID is to be hashed and the environment holds no key.
-    OSError
-        A file cannot be read.
-    """
-    import pandas as pd
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else check_pattern(pattern)
 
-    key = _key() if reader.patient_id == "hash" else None
-    rows = []
-    with progress("reading DICOM headers", len(paths), "file") as bar:
-        for path in paths:
-            rows.append(_header(root / path, reader, key))
-            bar.update()
-    words = pd.DataFrame(rows, columns=[*KEYWORDS, "exclusion"], dtype="str")
-    words.index = pd.MultiIndex.from_arrays([list(paths), list(paths)], names=["place", "path"])
-    if reader.pattern is not None:
-        words = words.join(path_words(reader.pattern, paths)).fillna("")
-    return words
+    def key_fingerprint(self) -> str | None:
+        """Return a value that changes with the secret that hashes PatientID, and does not reveal it."""
+        if self.patient_id != "hash":
+            return None
+        return hmac.new(_key(), b"the key of cxrbuild", hashlib.sha256).hexdigest()
 
+    def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:
+        """Return the elements of ``KEYWORDS`` and the pattern's named groups."""
+        import pandas as pd
 
-def key_mark(reader: object) -> str | None:
-    """Return what changes with the secret that hashes PatientID, and does not tell it; else ``None``.
-
-    Raises
-    ------
-    CxrbuildError
-        PatientID is to be hashed and the environment holds no key.
-    """
-    if not isinstance(reader, DicomReader) or reader.patient_id != "hash":
-        return None
-    return hmac.new(_key(), b"the key of cxrbuild", hashlib.sha256).hexdigest()
+        key = _key() if self.patient_id == "hash" else None
+        paths = [path for path in images if path in inventory.available]
+        rows = []
+        with progress("reading DICOM headers", len(paths), "file") as bar:
+            for path in paths:
+                rows.append(_header(inventory.root / path, self, key))
+                bar.update()
+        values = pd.DataFrame(rows, columns=[*KEYWORDS, "exclusion"], dtype="str")
+        values.index = pd.MultiIndex.from_arrays([paths, paths], names=["place", "path"])
+        if self.pattern is not None:
+            values = values.join(read_groups(self.pattern, paths)).fillna("")
+        return values
 
 
 def _header(path: Path, reader: DicomReader, key: bytes | None) -> dict[str, str]:
@@ -108,19 +104,19 @@ def _header(path: Path, reader: DicomReader, key: bytes | None) -> dict[str, str
     blank = dict.fromkeys((*KEYWORDS, "exclusion"), "")
     try:
         with warnings.catch_warnings():
-            # pydicom warns of values that break the standard's form; what we use is checked by the map.
+            # pydicom warns of values that break the standard's form; the map checks those that we use.
             warnings.simplefilter("ignore")
             dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(KEYWORDS))
-            words = blank | {name: str(dataset.get(name) or "").strip() for name in KEYWORDS}
+            values = blank | {name: str(dataset.get(name) or "").strip() for name in KEYWORDS}
     except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's: it says nothing of the header
+            raise  # the system's: it says nothing about the header
         return blank | {"exclusion": "unreadable_header"}
-    if key is not None and words["PatientID"]:
-        words["PatientID"] = hmac.new(key, words["PatientID"].encode(), hashlib.sha256).hexdigest()[:16]
-    if reader.burned_in_annotation == "drop" and words["BurnedInAnnotation"].upper() == "YES":
-        words["exclusion"] = "burned_in_annotation"
-    return words
+    if key is not None and values["PatientID"]:
+        values["PatientID"] = hmac.new(key, values["PatientID"].encode(), hashlib.sha256).hexdigest()[:16]
+    if reader.burned_in_annotation == "drop" and values["BurnedInAnnotation"].upper() == "YES":
+        values["exclusion"] = "burned_in_annotation"
+    return values
 
 
 def _key() -> bytes:

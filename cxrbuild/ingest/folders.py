@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from cxrbuild.catalog.source import FoldersReader
+from pydantic import Field, field_validator
+
+from cxrbuild.catalog.column import check_pattern
+from cxrbuild.catalog.reader import Inventory, Reader
+from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_folders(reader: FoldersReader, paths: Sequence[str]) -> pd.DataFrame:
-    """Read upstream's words out of the images' paths.
+class FoldersReader(Reader):
+    """Metadata in the names of folders and files."""
 
-    Parameters
-    ----------
-    reader
-        How the names are declared.
-    paths
-        The images' paths.
+    kind: Literal["folders"]
+    pattern: str = Field(description="regular expression on the path; its named groups are the columns")
+    images: list[str] = Field(description="glob patterns of the image files")
 
-    Returns
-    -------
-    pandas.DataFrame
-        The pattern's named groups as text, indexed by (place, path); a path that does not fit has no row.
-    """
-    return path_words(reader.pattern, paths)
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return check_pattern(pattern)
+
+    def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:  # noqa: ARG002
+        """Return the pattern's named groups; a path that does not fit has no row."""
+        return read_groups(self.pattern, images)
 
 
-def path_words(pattern: str, paths: Sequence[str]) -> pd.DataFrame:
+def read_groups(pattern: str, paths: Sequence[str]) -> pd.DataFrame:
     """Return a pattern's named groups for each path that fits, as text, indexed by (place, path)."""
     import pandas as pd
 
     fits = [(path, match) for path in paths if (match := re.search(pattern, path))]
-    words = pd.DataFrame(
-        [{name: word or "" for name, word in match.groupdict().items()} for _, match in fits],
+    values = pd.DataFrame(
+        [{name: value or "" for name, value in match.groupdict().items()} for _, match in fits],
         columns=list(re.compile(pattern).groupindex),
         dtype="str",
     )
     fitting = [path for path, _ in fits]
-    words.index = pd.MultiIndex.from_arrays([fitting, fitting], names=["place", "path"])
-    return words
+    values.index = pd.MultiIndex.from_arrays([fitting, fitting], names=["place", "path"])
+    return values

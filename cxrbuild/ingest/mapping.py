@@ -1,25 +1,26 @@
-"""From upstream's words to our columns, whole columns at a time."""
+"""From upstream's values to our columns, whole columns at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cxrbuild.catalog.source import Column, Source
+from cxrbuild.catalog.column import Column
+from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.records import conform
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns beside which upstream's own word is kept, as `<column>_text`.
+# Columns next to which upstream's own text is kept, as `<column>_text`.
 _KEPT = ("patient_id", "modality", "view_position", "patient_age", "license")
 # DICOM's age strings, PS3.5 6.2: three digits and a unit, in years.
 _AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
-def map_words(source: Source, columns: Mapping[str, Column], words: pd.DataFrame) -> pd.DataFrame:
-    """Map upstream's words onto the table's columns.
+def map_columns(source: Source, columns: Mapping[str, Column], values: pd.DataFrame) -> pd.DataFrame:
+    """Map upstream's values onto the table's columns.
 
     Parameters
     ----------
@@ -27,62 +28,61 @@ def map_words(source: Source, columns: Mapping[str, Column], words: pd.DataFrame
         The source.
     columns
         How each of our columns comes from upstream's.
-    words
-        Upstream's columns as text, indexed by (place, path); a column ``exclusion`` is taken as it is.
+    values
+        What the reader read, see `Reader.read`.
 
     Raises
     ------
     CxrbuildError
-        A declared column is not there, or a word is not in its map: all of them at once, with their places.
+        A declared column is missing, or a value is not in its map: all of them at once, with their places.
     """
     import pandas as pd
 
-    places = words.index.get_level_values("place")
-    records = conform(pd.DataFrame({"source_path": words.index.get_level_values("path")}))
-    words = words.reset_index(drop=True).apply(lambda column: column.str.strip())
-    faults: list[str] = []
+    places = values.index.get_level_values("place")
+    records = conform(pd.DataFrame({"source_path": values.index.get_level_values("path")}))
+    values = values.reset_index(drop=True).apply(lambda column: column.str.strip())
+    problems: list[str] = []
     for name, column in columns.items():
-        absent = [origin for origin in column.origins if origin not in words.columns]
+        absent = [origin for origin in column.origins if origin not in values.columns]
         if absent:
-            faults.append(
-                f"columns.{name} comes from {name_some(absent)}; there is only {name_some(words.columns, 60)}"
-            )
+            there = name_some(values.columns, 60)
+            problems.append(f"columns.{name} comes from {name_some(absent)}; there is only {there}")
             continue
-        upstream = _first_word(column, words)
+        upstream = _first_value(column, values)
         ours, wrong = _map_column(column, upstream)
-        faults += [
+        problems += [
             f"{places[i]}, column {' or '.join(column.origins)}: {upstream[i]!r} is unknown to columns.{name}"
             for i in wrong.index[wrong]
         ]
         records[name] = _years(ours) if name == "patient_age" else ours
         if name in _KEPT and column.origins:
             records[f"{name}_text"] = upstream.where(upstream != "")
-    if faults:
+    if problems:
         raise CxrbuildError(
-            "metadata that its declaration does not know\n  " + "\n  ".join(faults[:20])
-            + (f"\n  and {len(faults) - 20} more" if len(faults) > 20 else ""),
+            "metadata that its declaration does not know\n  " + "\n  ".join(problems[:20])
+            + (f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""),
             where=f"source {source.name}",
-            todo="Fetch the pinned source, or declare the new words in a source file of your own",
+            todo="Fetch the pinned source, or declare the new values in a source file of your own",
         )  # fmt: skip
-    if "exclusion" in words:
-        records["exclusion"] = words["exclusion"].where(words["exclusion"] != "")
+    if "exclusion" in values:
+        records["exclusion"] = values["exclusion"].where(values["exclusion"] != "")
     records["license"] = records["license"].fillna(source.license)
     return records
 
 
-def _first_word(column: Column, words: pd.DataFrame) -> pd.Series:
+def _first_value(column: Column, values: pd.DataFrame) -> pd.Series:
     import pandas as pd
 
     if column.value is not None:
-        return pd.Series(column.value, index=words.index, dtype="str")
-    first = words[column.origins[0]]
+        return pd.Series(column.value, index=values.index, dtype="str")
+    first = values[column.origins[0]]
     for origin in column.origins[1:]:
-        first = first.where(~first.isin(column.blank), words[origin])
+        first = first.where(~first.isin(column.blank), values[origin])
     return first
 
 
 def _map_column(column: Column, upstream: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Return our words, and a mask of upstream's words that are not known."""
+    """Return our values, and a mask of upstream's values that are not known."""
     known = ~upstream.isin(column.blank)
     ours = upstream.where(known)
     if column.pattern is not None:
@@ -92,8 +92,8 @@ def _map_column(column: Column, upstream: pd.Series) -> tuple[pd.Series, pd.Seri
     return ours, known & ours.isna()
 
 
-def _years(words: pd.Series) -> pd.Series:
+def _years(values: pd.Series) -> pd.Series:
     import pandas as pd
 
-    parts = words.str.extract(r"^(\d+(?:\.\d+)?)([YMWD]?)$")
+    parts = values.str.extract(r"^(\d+(?:\.\d+)?)([YMWD]?)$")
     return (pd.to_numeric(parts[0]) * parts[1].map(_AGE_UNITS)).astype("Float64")

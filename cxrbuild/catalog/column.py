@@ -1,0 +1,77 @@
+"""A column: how it comes from the text values of upstream's metadata."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, field_validator, model_validator
+
+from cxrbuild.catalog.declarations import Declaration
+
+
+class Column(Declaration):
+    """How one of our columns comes from upstream's values."""
+
+    origin: str | list[str] | None = Field(
+        None,
+        alias="from",
+        description="upstream's column, DICOM keyword or named group; of several the first that is not blank",
+    )
+    value: str | None = Field(None, description="the same value for every row")
+    map: dict[str, str] | None = Field(
+        None, description="upstream's values to ours; a value that is not listed is an error"
+    )
+    blank: list[str] = Field([""], description="upstream's values that mean: not known")
+    pattern: str | None = Field(
+        None,
+        description="regular expression whose first group is the value; one that does not fit is an error",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else check_pattern(pattern, groups=1)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Column:
+        if (self.origin is None) == (self.value is None):
+            raise ValueError("give either `from` or `value`")
+        return self
+
+    @property
+    def origins(self) -> list[str]:
+        """The upstream columns to look in, in order."""
+        if self.origin is None:
+            return []
+        return [self.origin] if isinstance(self.origin, str) else self.origin
+
+
+class Columns(Declaration):
+    """Which of our columns upstream can fill."""
+
+    patient_id: Column | None = None
+    finding: Column | None = None
+    modality: Column | None = None
+    view_position: Column | None = None
+    patient_sex: Column | None = None
+    patient_age: Column | None = None
+    license: Column | None = None
+    attribution: Column | None = None
+    upstream_split: Column | None = None
+
+
+def check_pattern(pattern: str, groups: int | None = None) -> str:
+    """Return a regular expression that compiles.
+
+    Raises
+    ------
+    ValueError
+        It does not compile, or has another number of groups.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if groups is not None and compiled.groups != groups:
+        raise ValueError(f"needs exactly {groups} group in parentheses, has {compiled.groups}")
+    return pattern

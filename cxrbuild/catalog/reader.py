@@ -1,0 +1,174 @@
+"""A reader: how a source's metadata becomes a table; the registry of the kinds of readers.
+
+The kinds of this package are named below, those of other packages by an entry point in the group
+``cxrbuild.readers``: its name is the kind, its object a subclass of `Reader`. Both are imported when a source
+asks for them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from cxrbuild.catalog.column import Column
+from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.files import git_blob_of
+from cxrbuild.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUP = "cxrbuild.readers"
+_BUILT_IN = {
+    "csv": "cxrbuild.ingest.csv_file:CsvReader",
+    "folders": "cxrbuild.ingest.folders:FoldersReader",
+    "dicom": "cxrbuild.ingest.dicom:DicomReader",
+}
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The files of a source.
+
+    Attributes
+    ----------
+    root
+        The source's folder.
+    available
+        Paths that can be read.
+    blobs
+        Every path that upstream has or that is available, with its git blob hash where it is known.
+    """
+
+    root: Path
+    available: frozenset[str]
+    blobs: dict[str, str | None]
+
+
+class Reader(Declaration, ABC):
+    """The table ``[reader]`` of a source: the keys of one kind, and how this kind reads.
+
+    A subclass declares ``kind`` as a ``Literal``, its own keys, and `read`. The class attributes say what
+    else depends on the kind.
+    """
+
+    kind: str
+    images: list[str] = Field(description="glob patterns of the image files, to find those without a row")
+
+    default_columns: ClassVar[Mapping[str, Column]] = {}
+    """Columns that are filled unless the source declares them."""
+    reads_images: ClassVar[bool] = False
+    """Whether an image's row comes from the image file, so that a missing image has no row."""
+    names_identify: ClassVar[bool] = False
+    """Whether file names can identify a patient, so that ``image_id`` is made from their hash alone."""
+
+    @property
+    def metadata_files(self) -> Sequence[str]:
+        """Paths of the files, other than images, that `read` reads."""
+        return ()
+
+    def key_fingerprint(self) -> str | None:
+        """Return a value that changes with the secret that rows depend on, ``None`` where there is none.
+
+        Raises
+        ------
+        CxrbuildError
+            The reader needs a secret and the environment holds none.
+        """
+        return None
+
+    def changed_metadata(
+        self, root: Path, blobs: Mapping[str, str | None]
+    ) -> list[tuple[str, str | None, str]]:
+        """Return the metadata files with another git blob hash: path, hash expected, hash found."""
+        available = [path for path in self.metadata_files if (root / path).is_file()]
+        found = {path: git_blob_of(root / path) for path in available}
+        return [(path, blobs.get(path), blob) for path, blob in found.items() if blob != blobs.get(path)]
+
+    @abstractmethod
+    def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:
+        """Read upstream's metadata.
+
+        Parameters
+        ----------
+        inventory
+            The source's files.
+        images
+            Those that fit ``images``, sorted.
+        progress
+            Shows how many files are read.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Upstream's values as text, a column for each of upstream's, indexed by (place, path): where a
+            message says that the row is, and the path of its image. A column ``exclusion`` excludes a row
+            where it is not empty.
+
+        Raises
+        ------
+        CxrbuildError
+            The metadata is not as declared.
+        OSError
+            A file cannot be read.
+        """
+
+    @classmethod
+    def variants(cls, table: object = None) -> list[type[Declaration]]:
+        """Return the class of the kind that a table names, else the classes of this package."""
+        kind = table.get("kind") if isinstance(table, dict) else None
+        return [reader_class(kind)] if kind is not None else [reader_class(kind) for kind in _BUILT_IN]
+
+
+def reader_class(kind: str) -> type[Reader]:
+    """Return the class that reads a kind of source.
+
+    Raises
+    ------
+    ValueError
+        No package has this kind, or several have, or the one that has cannot be imported.
+    """
+    if kind in _BUILT_IN:
+        return _load(EntryPoint(kind, _BUILT_IN[kind], GROUP))
+    others = entry_points(group=GROUP)
+    found = set(others.select(name=kind))
+    if not found:
+        known = ", ".join([*_BUILT_IN, *sorted(set(others.names) - set(_BUILT_IN))])
+        raise ValueError(f"no reader has the kind {kind!r}; known kinds: {known}")
+    if len(found) > 1:
+        named = ", ".join(sorted(entry.value for entry in found))
+        raise ValueError(f"several packages have a reader of the kind {kind!r}: {named}")
+    return _load(found.pop())
+
+
+def _load(entry: EntryPoint) -> type[Reader]:
+    try:
+        found = entry.load()
+    except Exception as error:  # the code of another package: any error is possible
+        raise ValueError(
+            f"the reader {entry.name!r} ({entry.value}) cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Reader)):
+        raise ValueError(f"the reader {entry.name!r} ({entry.value}) is no subclass of Reader")  # noqa: TRY004
+    return found
+
+
+def read_reader(table: object) -> Reader:
+    """Return the reader that a table ``[reader]`` declares.
+
+    Raises
+    ------
+    ValueError
+        It names no known kind. A table that its kind does not accept raises pydantic's own subclass.
+    """
+    if isinstance(table, Reader):
+        return table
+    if not isinstance(table, dict) or not isinstance(table.get("kind"), str):
+        raise ValueError(f"needs a table with `kind`, such as {', '.join(_BUILT_IN)}")  # noqa: TRY004
+    return reader_class(table["kind"]).model_validate(table)

@@ -1,0 +1,121 @@
+"""Readers are found by their kind; a package of someone else's can add one."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from cxrbuild.catalog import read_source
+from cxrbuild.errors import DeclarationError
+from cxrbuild.ingest import ingest, take_inventory
+
+MODULE = '''
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from cxrbuild.catalog.column import Column
+from cxrbuild.catalog.reader import Reader
+
+
+class SidecarReader(Reader):
+    """A text file next to each image holds its finding."""
+
+    kind: Literal["sidecar"]
+    suffix: str = Field(".txt", description="the suffix of the text files")
+
+    default_columns = {"finding": Column.model_validate({"from": "text"})}
+
+    def read(self, inventory, images, progress):
+        texts = [(inventory.root / (path + self.suffix)).read_text() for path in images]
+        index = pd.MultiIndex.from_arrays([images, images], names=["place", "path"])
+        return pd.DataFrame({"text": texts}, index=index, dtype="str")
+'''
+
+SOURCE = """
+name = "mine"
+title = "Mine"
+
+[reader]
+kind = "{kind}"
+images = ["*.png"]
+{more}
+"""
+
+
+def install(folder: Path, **entries: str) -> None:
+    """Install a package with entry points into a folder, as pip does."""
+    (folder / "sidecar_reader.py").write_text(MODULE)
+    info = folder / "sidecar_reader-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sidecar-reader\nVersion: 1.0\n")
+    lines = [f"{kind} = {value}" for kind, value in entries.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[cxrbuild.readers]", *lines, ""]))
+
+
+def declare(folder: Path, kind: str, more: str = ""):
+    (folder / "s.toml").write_text(SOURCE.format(kind=kind, more=more))
+    return read_source("s.toml", folder)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    sys.modules.pop("sidecar_reader", None)
+
+
+def test_another_package_adds_a_reader(tmp_path: Path, site: Path) -> None:
+    install(site, sidecar="sidecar_reader:SidecarReader")
+    source = declare(tmp_path, "sidecar", 'suffix = ".label"')
+    root = tmp_path / "root"
+    root.mkdir()
+    for name, finding in (("a.png", "covid"), ("b.png", "normal")):
+        (root / name).write_bytes(b"image")
+        (root / f"{name}.label").write_text(finding)
+    records = ingest(source, take_inventory(source, root))
+    assert dict(zip(records["source_path"], records["finding"], strict=True)) == {
+        "a.png": "covid",
+        "b.png": "normal",
+    }
+    assert source.model_dump(mode="json")["reader"]["suffix"] == ".label"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "message"),
+    [
+        ("sidecar", 'sufix = ".label"', "reader.sufix: unknown key; the nearest known key is `suffix`"),
+        ("sidecar", "suffix = 1", "reader.suffix: Input should be a valid string"),
+        (
+            "parquet",
+            "",
+            "no reader has the kind 'parquet'; known kinds: csv, folders, dicom",
+        ),
+        ("broken", "", "cannot be imported: ModuleNotFoundError: No module named 'not_there'"),
+        ("wrong", "", "is no subclass of Reader"),
+        ("csv", "", "reader.file: missing"),
+        ("csv", 'pattern = "x"', "reader.pattern: unknown key"),
+    ],
+)
+def test_a_readers_own_model_checks_its_declaration(
+    tmp_path: Path, site: Path, kind: str, more: str, message: str
+) -> None:
+    install(site, sidecar="sidecar_reader:SidecarReader", broken="not_there:Reader", wrong="pathlib:Path")
+    with pytest.raises(DeclarationError, match=re.escape(message)):
+        declare(tmp_path, kind, more)
+
+
+def test_two_packages_with_one_kind_are_refused(tmp_path: Path, site: Path) -> None:
+    install(site, sidecar="sidecar_reader:SidecarReader")
+    info = site / "other_reader-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-reader\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[cxrbuild.readers]\nsidecar = other:Reader\n")
+    with pytest.raises(DeclarationError, match="several packages have a reader of the kind 'sidecar'"):
+        declare(tmp_path, "sidecar")
