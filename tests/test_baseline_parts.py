@@ -293,8 +293,8 @@ def test_every_damaged_jpeg_is_named(build: Path) -> None:
     with pytest.raises(CxrbuildError) as error:
         read_images(build, CLASSES, 20, 16, silent)
     assert "3 images cannot be read" in str(error.value)
-    assert f"{paths[0]} (image file is truncated" in str(error.value)
-    assert f"{paths[1]} (no image)" in str(error.value)
+    assert f"{paths[0]} (truncated: a JPEG" in str(error.value)
+    assert f"{paths[1]} (unsupported: " in str(error.value)
 
 
 def test_a_plan_and_an_empty_folder_are_no_dataset(build: Path, tmp_path: Path) -> None:

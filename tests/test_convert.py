@@ -1,4 +1,4 @@
-"""PNG and JPEG of every kind to 8-bit one-channel JPEG, against numpy's arithmetic; bad files by reason."""
+"""Conversion of PNG and JPEG to 8-bit one-channel JPEG, against numpy's arithmetic; bad files by reason."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import subprocess
 import sys
 import typing
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from cxrbuild.convert import REASONS, Jpeg, NotConvertible, Reason, Settings, to_jpeg
+from cxrbuild.convert import REASONS, Jpeg, NotConvertible, Reason, Settings, read_image, to_jpeg
 
 CONVERSION = Settings(95, 100_000_000)
 WIDTH, HEIGHT = 40, 24
 ORIENTATION = 0x0112
-# One level each for luma's rounding and for quality 95 of a smooth picture.
+# One level each for luma's rounding and for quality 95 of a smooth image.
 TOLERANCE = 3
 
 
 def ramp(channels: int, top: int = 255) -> np.ndarray:
-    """Return a smooth picture, so that JPEG at quality 95 is true to it: float, (height, width, channels)."""
+    """Return a smooth image, which JPEG at quality 95 keeps: float, (height, width, channels)."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     planes = [x / WIDTH, y / HEIGHT, (x + y) / (WIDTH + HEIGHT), 1 - x / WIDTH / 2][:channels]
     return np.rint(np.stack(planes, axis=-1) * top)
@@ -73,7 +74,7 @@ def markers(data: bytes) -> list[int]:
     return found
 
 
-def refused(data: bytes, reason: Reason, settings: Settings = CONVERSION) -> str:
+def excluded(data: bytes, reason: Reason, settings: Settings = CONVERSION) -> str:
     with pytest.raises(NotConvertible) as caught:
         to_jpeg(data, settings)
     assert caught.value.reason == reason
@@ -94,7 +95,7 @@ def png(depth: int, colour_type: int, rows: list[bytes], *extra: bytes, width: i
 
 
 def inserted(data: bytes, extra: bytes) -> bytes:
-    """Put chunks behind a PNG's header."""
+    """Insert chunks after a PNG's header."""
     return data[:33] + extra + data[33:]
 
 
@@ -169,7 +170,7 @@ def test_png_alpha_is_over_black(mode: str) -> None:
     assert_close(encoded(saved(pixels, "PNG")), expected)
 
 
-def test_png_opaque_alpha_changes_nothing() -> None:
+def test_png_opaque_alpha_is_ignored() -> None:
     image = colour()
     image.putalpha(255)
     assert to_jpeg(saved(image, "PNG"), CONVERSION).data == to_jpeg(saved(colour(), "PNG"), CONVERSION).data
@@ -212,9 +213,9 @@ def test_png_transparent_colour_is_black() -> None:
     assert_close(found[:, 16:], np.full((HEIGHT, 24), 123.9), 2)
 
 
-def test_png_transparent_colour_of_16_bits_is_refused() -> None:
+def test_png_transparent_colour_of_16_bits_is_excluded() -> None:
     data = png(16, 2, samples16(ramp(3, 65535).reshape(HEIGHT, -1)), chunk(b"tRNS", b"\0" * 6))
-    assert "16-bit colour" in refused(data, "unsupported")
+    assert "16-bit colour" in excluded(data, "unsupported")
 
 
 def test_png_interlaced() -> None:
@@ -225,7 +226,7 @@ def test_png_interlaced() -> None:
     assert_close(encoded(data), np.array([[16.0, 32.0], [48.0, 64.0]]))
 
 
-def test_png_texts_profile_and_time_are_dropped_unread() -> None:
+def test_png_metadata_is_not_read() -> None:
     plain = saved(colour(), "PNG")
     bomb = zlib.compress(b"\0" * 80_000_000)
     extra = chunk(b"zTXt", b"a\0\0" + bomb) + chunk(b"iTXt", b"b\0\1\0\0\0" + bomb)
@@ -248,10 +249,10 @@ def test_png_exif_orientation() -> None:
 def test_apng_is_animated(frames: int) -> None:
     images = [gray().point(lambda value, step=step: value // (step + 1)) for step in range(frames)]
     data = saved(images[0], "PNG", save_all=True, append_images=images[1:])
-    assert refused(data, "animated") == f"an APNG of {frames} frames"
+    assert excluded(data, "animated") == f"an APNG of {frames} frames"
 
 
-def test_apng_of_one_frame_is_a_picture() -> None:
+def test_apng_of_one_frame_is_converted() -> None:
     data = saved(gray(), "PNG")
     assert_close(encoded(inserted(data, chunk(b"acTL", struct.pack(">II", 1, 0)))), ramp(1)[..., 0])
 
@@ -272,7 +273,7 @@ def test_apng_of_one_frame_is_a_picture() -> None:
     ],
 )
 def test_bad_png(data: bytes, reason: Reason, found: str) -> None:
-    assert found in refused(data, reason)
+    assert found in excluded(data, reason)
 
 
 # --- JPEG ----------------------------------------------------------------------------------------------
@@ -286,7 +287,7 @@ def test_jpeg_of_one_channel_is_copied(options: dict[str, int]) -> None:
     shown(jpeg)
 
 
-def test_jpeg_with_texts_is_copied_whole() -> None:
+def test_jpeg_with_metadata_is_copied_completely() -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 1
     data = (
@@ -308,7 +309,7 @@ def test_jpeg_exif_orientation(orientation: int, mode: str) -> None:
 
 @pytest.mark.parametrize("value", [0, 9, 1])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_jpeg_without_a_turn_is_copied(value: int, order: str) -> None:
+def test_upright_jpeg_with_exif_is_copied(value: int, order: str) -> None:
     tiff = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(
         f"{order}IHHHIHHI", 8, 1, ORIENTATION, 3, 1, value, 0, 0
     )
@@ -349,7 +350,7 @@ def test_jpeg_coded_as_rgb() -> None:
     assert_close(encoded(data), luma(ramp(3)))
 
 
-def test_jpeg_icc_profile_is_dropped_unread() -> None:
+def test_jpeg_metadata_is_not_read() -> None:
     plain = saved(colour(), "JPEG", quality=95)
     profiled = saved(colour(), "JPEG", quality=95, icc_profile=b"no profile at all", comment=b"Jane")
     assert to_jpeg(profiled, CONVERSION) == to_jpeg(plain, CONVERSION)
@@ -361,14 +362,14 @@ def cmyk() -> tuple[Image.Image, np.ndarray]:
     return Image.fromarray(ink.astype(np.uint8), "CMYK"), luma(light[..., :3] * light[..., 3:]) * 255
 
 
-def test_jpeg_cmyk_by_adobe_is_inverted() -> None:
+def test_jpeg_cmyk_with_adobe_marker_is_inverted() -> None:
     image, expected = cmyk()
     data = saved(image, "JPEG", quality=95)
     assert b"Adobe" in data[:64]
     assert_close(encoded(data), expected, 5)
 
 
-def test_jpeg_cmyk_without_adobe_is_not() -> None:
+def test_jpeg_cmyk_without_adobe_marker_is_not_inverted() -> None:
     image, expected = cmyk()
     inverted = Image.fromarray(255 - np.asarray(image), "CMYK")
     data = saved(inverted, "JPEG", quality=95)
@@ -388,11 +389,11 @@ def test_jpeg_ycck() -> None:
     assert_close(encoded(bytes(data)), luma(expected), 5)
 
 
-def test_mpo_is_its_first_picture() -> None:
+def test_mpo_gives_its_first_image() -> None:
     second = colour().transpose(Image.Transpose.ROTATE_180)
     data = saved(colour(), "MPO", save_all=True, append_images=[second], quality=95)
     assert_close(encoded(data), luma(ramp(3)))
-    # One channel as well: a copy would carry the second picture along.
+    # One channel as well: a copy would include the second image.
     data = saved(gray(), "MPO", save_all=True, append_images=[gray()], quality=95)
     assert_close(encoded(data), ramp(1)[..., 0])
 
@@ -421,7 +422,7 @@ def sof(data: bytes, marker: int = 0xC0, **fields: int) -> bytes:
     ],
 )
 def test_bad_jpeg(data: bytes, reason: Reason, found: str) -> None:
-    assert found in refused(data, reason)
+    assert found in excluded(data, reason)
 
 
 # --- Size, other formats, damage --------------------------------------------------------------------
@@ -431,7 +432,7 @@ def test_bad_jpeg(data: bytes, reason: Reason, found: str) -> None:
 def test_max_pixels(form: str) -> None:
     data = saved(gray(), form)
     assert to_jpeg(data, Settings(95, WIDTH * HEIGHT)).width == WIDTH
-    assert refused(data, "too_large", Settings(95, WIDTH * HEIGHT - 1)) == "40 x 24 pixels"
+    assert excluded(data, "too_large", Settings(95, WIDTH * HEIGHT - 1)) == "40 x 24 pixels"
 
 
 @pytest.mark.parametrize("size", [(50_000, 50_000), (20_000, 9_000)])
@@ -439,26 +440,26 @@ def test_size_is_checked_before_decoding(size: tuple[int, int]) -> None:
     # Above the second of Pillow's two limits, and between them; Pillow would raise or warn.
     header = struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0)
     tail = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    refused(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + tail, "too_large")
-    refused(sof(saved(gray(), "JPEG"), width=size[0], height=size[1]), "too_large")
+    excluded(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + tail, "too_large")
+    excluded(sof(saved(gray(), "JPEG"), width=size[0], height=size[1]), "too_large")
 
 
-def test_large_picture_within_the_limit_makes_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_image_within_the_limit_makes_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (WIDTH * HEIGHT - 1, 10):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         assert to_jpeg(saved(gray(), "PNG"), CONVERSION).conversion == "encoded"
         assert to_jpeg(saved(gray(), "JPEG"), CONVERSION).conversion == "copied"
 
 
-def test_side_longer_than_jpeg_has() -> None:
-    assert refused(saved(Image.new("L", (65_501, 1)), "PNG"), "too_large") == "65501 x 1 pixels"
+def test_side_longer_than_jpeg_allows() -> None:
+    assert excluded(saved(Image.new("L", (65_501, 1)), "PNG"), "too_large") == "65501 x 1 pixels"
     assert to_jpeg(saved(Image.new("L", (65_500, 1)), "PNG"), CONVERSION).width == 65_500
 
 
 @pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF", "WEBP", "JPEG2000"])
 def test_other_images(form: str) -> None:
     name = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}.get(form, form)
-    assert name in refused(saved(gray(), form), "unsupported")
+    assert name in excluded(saved(gray(), form), "unsupported")
 
 
 @pytest.mark.parametrize(
@@ -468,12 +469,12 @@ def test_other_images(form: str) -> None:
         (b"\n <!DOCTYPE html><html><body>404</body></html>", "unsupported", "an HTML page"),
         (b"\xef\xbb\xbf<HTML>", "unsupported", "an HTML page"),
         (b"PK\x03\x04....", "unsupported", "a zip archive"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "unsupported", "a pointer of Git LFS"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "unsupported", "a Git LFS pointer"),
         (b"hello", "unsupported", "begins with the bytes 68 65 6c 6c 6f"),
     ],
 )
 def test_other_files(data: bytes, reason: Reason, found: str) -> None:
-    assert found in refused(data, reason)
+    assert found in excluded(data, reason)
 
 
 def noise(mode: str) -> Image.Image:
@@ -491,15 +492,15 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_cut_files_are_refused(name: str) -> None:
+def test_cut_files_are_excluded(name: str) -> None:
     data = WHOLE[name]
     to_jpeg(data, CONVERSION)
     for length in {*range(9, len(data), 7), *range(len(data) - 20, len(data))}:
-        refused(data[:length], "truncated")
+        excluded(data[:length], "truncated")
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_damaged_files_are_converted_or_refused(name: str) -> None:
+def test_damaged_files_are_converted_or_excluded(name: str) -> None:
     chance = random.Random(name)
     outcomes = set()
     for _ in range(200):
@@ -519,16 +520,16 @@ def test_damaged_files_are_converted_or_refused(name: str) -> None:
     assert name == "png" or outcomes & {"copied", "encoded"}
 
 
-def test_png_pixels_are_checked_by_their_sum() -> None:
+def test_png_pixels_are_checked_by_checksum() -> None:
     data = bytearray(WHOLE["png"])
     data[data.index(b"IDAT") + 100] ^= 1
-    assert "wrong checksum at byte 33" in refused(bytes(data), "unreadable")
+    assert "wrong checksum at byte 33" in excluded(bytes(data), "unreadable")
 
 
 # --- The rest of the contract --------------------------------------------------------------------------
 
 
-def test_quality_is_the_recipe_s() -> None:
+def test_quality_is_that_of_the_settings() -> None:
     data = saved(noise("RGB"), "PNG")
     jpegs = [to_jpeg(data, Settings(quality, 100_000_000)) for quality in (20, 95)]
     assert len(jpegs[0].data) < len(jpegs[1].data) / 2
@@ -541,19 +542,19 @@ def test_reasons_are_one_sentence_each() -> None:
     assert all(text[0].isupper() and text.endswith(".") for text in REASONS.values())
 
 
-def test_refusal_comes_back_from_another_process() -> None:
+def test_not_convertible_pickles() -> None:
     with pytest.raises(NotConvertible) as caught:
         to_jpeg(b"", CONVERSION)
     again = pickle.loads(pickle.dumps(caught.value))
     assert (type(again), again.reason, again.found) == (NotConvertible, "unreadable", "an empty file")
     assert str(again) == str(caught.value)
-    assert str(again) == "The file is damaged, and its picture cannot be decoded. Found: an empty file."
+    assert str(again) == "The file is damaged and its image cannot be decoded. Found: an empty file."
 
 
-def test_pillow_s_settings_stay() -> None:
+def test_pillow_settings_are_unchanged() -> None:
     limit = Image.MAX_IMAGE_PIXELS
     to_jpeg(saved(colour(), "PNG"), CONVERSION)
-    refused(WHOLE["jpeg copied"][:300], "truncated")
+    excluded(WHOLE["jpeg copied"][:300], "truncated")
     assert limit == Image.MAX_IMAGE_PIXELS
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
@@ -562,3 +563,54 @@ def test_import_is_light() -> None:
     code = "import sys, cxrbuild.convert; print({'PIL', 'numpy', 'pydicom', 'pydantic'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+# --- read_image ------------------------------------------------------------------------------------------
+
+
+def test_read_image_agrees_with_the_converted_jpeg() -> None:
+    for data in WHOLE.values():
+        assert_close(np.asarray(read_image(data)).astype(float), shown(to_jpeg(data, Settings(100, 10_000))))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_read_image_in_colour_is_upright(form: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    options = {"quality": 95} if form == "JPEG" else {}
+    data = saved(colour(), form, exif=exif, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    found = read_image(data, color=True)
+    assert found.mode == "RGB"
+    assert_close(np.asarray(found).astype(float), expected.astype(float), 0)
+
+
+def test_read_image_in_colour_of_every_png_mode() -> None:
+    for mode, channels in (("1", 1), ("L", 1), ("LA", 2), ("P", 3), ("RGB", 3), ("RGBA", 4)):
+        image = Image.fromarray(ramp(channels).astype(np.uint8).squeeze()).convert(mode)
+        found = read_image(saved(image, "PNG"), color=True)
+        assert (found.mode, found.size) == ("RGB", image.size)
+        black = Image.new("RGBA", image.size, "black")
+        black.alpha_composite(image.convert("RGBA"))
+        assert_close(np.asarray(found).astype(float), np.asarray(black.convert("RGB")).astype(float), 1)
+
+
+def test_read_image_reduces(tmp_path: Path) -> None:
+    large = gray().resize((WIDTH * 16, HEIGHT * 16))
+    (tmp_path / "large.jpg").write_bytes(saved(large, "JPEG", quality=95))
+    (tmp_path / "large.png").write_bytes(saved(large, "PNG"))
+    small = [read_image(path, max_side=WIDTH) for path in sorted(tmp_path.iterdir())]
+    assert [image.size for image in small] == [(WIDTH, HEIGHT)] * 2
+    assert_close(*(np.asarray(image).astype(float) for image in small), 2)
+    assert read_image(tmp_path / "large.jpg", min_side=HEIGHT * 4).size == (WIDTH * 4, HEIGHT * 4)
+    assert read_image(tmp_path / "large.png", min_side=HEIGHT * 4).size == large.size
+
+
+def test_read_image_names_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(NotConvertible, match="an HTML page"):
+        read_image(b"<html>")
+    with pytest.raises(NotConvertible, match="40 x 24 pixels"):
+        read_image(saved(gray(), "PNG"), max_pixels=100)
+    with pytest.raises(FileNotFoundError):
+        read_image(tmp_path / "missing.png")

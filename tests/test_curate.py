@@ -443,7 +443,7 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     words = " ".join(curate(demo, out, data=data, status=1).split())
-    assert "films were changed since they were fetched" in words
+    assert "images were changed since they were fetched" in words
     declaration = demo / "declared" / "mooney.toml"
     film = one.relative_to(data / "sources" / "mooney")
     assert (
@@ -647,7 +647,7 @@ validation = { share = 0.3 }
         one.write_bytes(changed)
         status, told = curated()
         assert status == 1, told
-        assert "films were changed since they were fetched. Found: hospital/well/3.dcm" in told, told
+        assert "images were changed since they were fetched. Found: hospital/well/3.dcm" in told, told
         assert f"hospital.toml --from=hospital=... --data {data}` again" in told
         # A run that is refused before it converts takes nothing away.
         assert (out / "build.json").exists() is (changed in left_out)

@@ -132,9 +132,9 @@ def test_a_film_is_read_in_colour_upright_and_small(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (None, "a film cannot be read"),
+        (None, "an image cannot be read"),
         (b"<html>no", "an HTML page"),
-        (b"\xff\xd8\xff\xe0 cut", "not a whole film"),
+        (b"\xff\xd8\xff\xe0 cut", "first 8 bytes of a JPEG"),
         (b"", "an empty file"),
     ],
 )

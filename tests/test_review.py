@@ -111,7 +111,7 @@ def test_a_broken_film_is_told(demo: Path, tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:200])
     ran = run("review", "--build", build, "--data", tmp_path, "--out", tmp_path / "r.html")
     assert ran.status == 1
-    assert "not a whole film" in " ".join(ran.err.split())
+    assert "not an image that can be read" in " ".join(ran.err.split())
     assert broken.name in ran.err.replace("\n", "")
     assert "Traceback" not in ran.err
 

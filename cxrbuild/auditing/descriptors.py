@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrbuild.convert import read_image
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -71,16 +73,15 @@ def read_film(data: bytes) -> Film:
 
     Raises
     ------
-    OSError
+    OSError, NotConvertible
         The bytes are no image.
     """
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as image:
         encoder = _encoder(image, len(data))
-        # The decoder can halve at once; twice the size is left, so that the mean still sees all pixels.
-        image.draft("L", (2 * SIDE, 2 * SIDE))
-        return describe(image.convert("L"), encoder)
+    # The decoder can halve at once; twice the size is left, so that the mean still sees all pixels.
+    return describe(read_image(data, min_side=2 * SIDE), encoder)
 
 
 def _encoder(image: Image, size: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cxrbuild.auditing.candidates import Candidates, find_candidates
 from cxrbuild.auditing.descriptors import Film, read_film
 from cxrbuild.auditing.registration import Alignment, align
+from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
 
@@ -136,7 +137,7 @@ def _read_piece(asked: tuple[tuple[Path, str], ...]) -> list[Film | str]:
                 films.append(read_film(data))
         except FileNotFoundError:
             films.append("gone")
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, NotConvertible) as error:
             films.append(f"cannot be read ({error})")
     return films
 
@@ -155,11 +156,8 @@ def _match(pair: tuple[int, int], alignment: Alignment, mirrored: bool, paths: S
 
 
 def _pixels(path: Path) -> tuple[tuple[int, int], bytes]:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        film = image.convert("L")
-        return film.size, film.tobytes()
+    film = read_image(path)
+    return film.size, film.tobytes()
 
 
 def _changes(alignment: Alignment, mirrored: bool) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from cxrbuild.auditing.check import Outcome, Subject
 from cxrbuild.auditing.pairs import Pair
 from cxrbuild.auditing.probes import PROBES
+from cxrbuild.convert import read_image
 from cxrbuild.files import write_bytes
 from cxrbuild.report.page import describe_statuses
 
@@ -95,14 +96,13 @@ def _sections(pairs: Sequence[Pair]) -> list[tuple[str, str, list[Pair]]]:
 
 def _picture(build: Path, row: Mapping[Hashable, Any], *, blacked: bool = False) -> str | None:
     """Return a small copy of a film as a data address; ``blacked``: of its border alone."""
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
+    from PIL.Image import Resampling
 
     if row["review"] == "identifier":
         return None
-    with Image.open(build / row["jpeg_path"]) as image:
-        image.draft("L", (2 * _SIDE, 2 * _SIDE))
-        small = image.convert("L")
-        small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    small = read_image(build / row["jpeg_path"], min_side=2 * _SIDE)
+    small.thumbnail((_SIDE, _SIDE), Resampling.LANCZOS)
     if blacked:
         wide, high = small.width // 8, small.height // 8
         ImageDraw.Draw(small).rectangle((wide, high, small.width - wide - 1, small.height - high - 1), fill=0)

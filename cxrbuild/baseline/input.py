@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.baseline.image_table import Films, find_films
+from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.progress import Progress
 
@@ -127,21 +127,19 @@ def read_images(folder: Path, classes: list[str], wide: int, whole: int, progres
 
 def _read_into(films: Films, row: int, images: Images) -> str | None:
     """Fill in a film's pixels; return what is wrong with it."""
-    from PIL import Image
-
     wide, whole = images.wide.shape[1], images.whole.shape[1]
     try:
         jpeg = films.read(row)
         expected = films.table["sha256"].iat[row]
         if isinstance(expected, str) and hashlib.sha256(jpeg).hexdigest() != expected:
             return "other bytes than its SHA-256 in the manifest"
-        with Image.open(io.BytesIO(jpeg)) as film:
-            grey = film.convert("L")
+        grey = read_image(jpeg)
     except FileNotFoundError:
         return "no such file"
-    except (OSError, SyntaxError, ValueError) as error:
-        # Pillow names the stream by its address, which tells a reader nothing.
-        return "no image" if "identify" in str(error) else str(error).split(" (", 1)[0]
+    except OSError as error:
+        return error.strerror or str(error)
+    except NotConvertible as error:
+        return f"{error.reason}: {error.found}"
     for side, target in ((wide, images.wide), (whole, images.whole)):
         target[row] = np.asarray(_sampled(grey, side))
     return None

@@ -1,46 +1,45 @@
-"""Convert films to 8-bit one-channel JPEG.
+"""Read chest radiographs of any supported format, and convert them to 8-bit one-channel JPEG.
 
-A file is a PNG, a JPEG or a DICOM by its content; its name is not asked. What it becomes is luma as ITU-R
-601 weighs it, upright, transparency over black, and nothing of its header; but a JPEG that is that already
-is copied with all of its segments, EXIF and comments among them. ICC profiles are dropped unread: models are
-trained on code values, and TensorFlow, OpenCV and torchvision do not read them either.
+The content of a file decides whether it is a PNG, a JPEG or a DICOM file; its name is ignored. All readers
+of images use this package, so that the training image, the audit, the marks and the review page agree.
 
-The modules of this package hold one format each; `refusal` says why a file is not converted.
+- `read_image` returns pixels: upright, transparency over black, 8 bits, grey or RGB.
+- `to_jpeg` returns a JPEG: luma as ITU-R 601 weighs it, without the source's metadata. A JPEG that already
+  is 8-bit, one-channel and upright is copied byte for byte, with its EXIF and comments.
+
+ICC profiles are ignored: models are trained on code values, and TensorFlow, OpenCV and torchvision do not
+apply profiles either. One module holds one format; `exclusion` holds the reasons why a file is not converted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from cxrbuild.convert import dicom, jpeg, png
-from cxrbuild.convert.refusal import REASONS, NotConvertible, Reason
+from cxrbuild.convert.decode import decode
+from cxrbuild.convert.exclusion import REASONS, NotConvertible, Reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["REASONS", "Jpeg", "NotConvertible", "Reason", "Settings", "to_jpeg"]
+__all__ = ["MAX_PIXELS", "REASONS", "Jpeg", "NotConvertible", "Reason", "Settings", "read_image", "to_jpeg"]
 
-_OTHERS = {
-    b"GIF8": "a GIF",
-    b"BM": "a BMP",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
-    b"RIFF": "a WebP or another RIFF file",
-    b"\0\0\0\x0cjP  ": "a JPEG 2000 file",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 codestream",
-    b"%PDF": "a PDF",
-    b"PK\3\4": "a zip archive",
-    b"\x1f\x8b": "a gzip file",
-    b"version https://git-lfs": "a pointer of Git LFS in place of the file",
-}
+MAX_PIXELS = 178_956_970
+"""The most pixels that `read_image` accepts by default, as Pillow does."""
 
 
 class Settings(NamedTuple):
-    """How films are converted: JPEG quality as libjpeg scales it, and the most pixels of a film.
+    """Hold the recipe's ``[conversion]`` in a form that worker processes read without the catalog.
 
-    The recipe's ``[conversion]`` in a form that a worker process can read without reading the catalogue.
+    Parameters
+    ----------
+    quality
+        JPEG quality as libjpeg scales it, 1 to 100.
+    max_pixels
+        The most pixels of an image.
     """
 
     quality: int
@@ -49,18 +48,18 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True)
 class Jpeg:
-    """An 8-bit one-channel JPEG.
+    """Hold an 8-bit one-channel JPEG.
 
     Parameters
     ----------
     data
-        The file.
+        The bytes of the JPEG file.
     width, height
         Its size in pixels.
     conversion
-        Whether it is the source file byte for byte, or was encoded.
+        Whether the bytes are the source file's, or were encoded.
     source_format
-        The source file's format, bits of a sample and colour, as ``PNG 16-bit grey``.
+        The source file's format, bits of a sample and colour, for example ``PNG 16-bit grey``.
     """
 
     data: bytes
@@ -71,10 +70,10 @@ class Jpeg:
 
 
 def to_jpeg(data: bytes, settings: Settings) -> Jpeg:
-    """Convert a film to 8-bit one-channel JPEG.
+    """Convert an image file to 8-bit one-channel JPEG.
 
-    A JPEG that is one already, and lies upright, is copied byte for byte once it was decoded whole. The
-    same film, settings and Pillow give the same bytes.
+    An upright JPEG of one channel is decoded completely and then copied byte for byte. The same file,
+    settings and Pillow give the same bytes.
 
     Parameters
     ----------
@@ -86,35 +85,60 @@ def to_jpeg(data: bytes, settings: Settings) -> Jpeg:
     Raises
     ------
     NotConvertible
-        The film cannot be converted; its ``reason`` is a key of `REASONS`.
+        The file cannot be converted; ``reason`` is a key of `REASONS`.
     """
-    if data.startswith(jpeg.SIGNATURE):
-        image, samples, is_the_file = jpeg.read_jpeg(data, settings.max_pixels)
-        if is_the_file:
-            return Jpeg(data, image.width, image.height, "copied", f"JPEG {samples}")
-        name = "JPEG"
-    elif data.startswith(png.SIGNATURE):
-        (image, samples), name = png.read_png(data, settings.max_pixels), "PNG"
-    elif dicom.is_dicom(data):
-        (image, samples), name = dicom.read_dicom(data, settings.max_pixels), "DICOM"
-    else:
-        raise _unknown(data)
-    encoded = _encoded(image, settings.quality)
-    return Jpeg(encoded, image.width, image.height, "encoded", f"{name} {samples}")
-
-
-def _encoded(image: Image, quality: int) -> bytes:
+    decoded = decode(data, settings.max_pixels)
+    width, height = decoded.image.size
+    if decoded.is_the_file:
+        return Jpeg(data, width, height, "copied", decoded.source_format)
     stream = BytesIO()
-    image.save(stream, "JPEG", quality=quality)
-    return stream.getvalue()
+    decoded.image.save(stream, "JPEG", quality=settings.quality)
+    return Jpeg(stream.getvalue(), width, height, "encoded", decoded.source_format)
 
 
-def _unknown(data: bytes) -> NotConvertible:
-    if not data:
-        return NotConvertible("unreadable", "an empty file")
-    if data[:512].lstrip(b"\xef\xbb\xbf\t\r\n ").lower().startswith((b"<!doctype html", b"<html")):
-        return NotConvertible("unsupported", "an HTML page")
-    for start, name in _OTHERS.items():
-        if data.startswith(start):
-            return NotConvertible("unsupported", name)
-    return NotConvertible("unsupported", f"a file that begins with the bytes {data[:8].hex(' ')}")
+def read_image(
+    source: bytes | str | PathLike[str],
+    *,
+    max_side: int | None = None,
+    min_side: int | None = None,
+    color: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Image:
+    """Read an image file as 8-bit pixels: upright, transparency over black.
+
+    Parameters
+    ----------
+    source
+        A PNG, JPEG or DICOM file: its path or its bytes.
+    max_side
+        The most pixels of a side; a larger image is reduced by the mean of areas.
+    min_side
+        Allow the decoder of a JPEG to halve the image while both sides keep this many pixels, which is
+        faster. Ignored if ``max_side`` is given: two times ``max_side`` then.
+    color
+        Return RGB instead of grey (luma of ITU-R 601). DICOM files are grey either way.
+    max_pixels
+        The most pixels that the file may declare.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode L, or RGB with ``color``.
+
+    Raises
+    ------
+    NotConvertible
+        The file cannot be read as an image; ``reason`` is a key of `REASONS`.
+    OSError
+        The path cannot be read.
+    """
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if max_side is not None:
+        # Twice the size remains, so that the mean below still includes every pixel.
+        min_side = 2 * max_side
+    image = decode(data, max_pixels, color=color, min_side=min_side).image
+    if max_side is not None and max(image.size) > max_side:
+        from PIL.Image import Resampling
+
+        image.thumbnail((max_side, max_side), Resampling.BOX, reducing_gap=None)
+    return image

@@ -1,4 +1,4 @@
-"""Convert films from files to files: the part of a build that runs in many processes."""
+"""Convert batches of image files to JPEG files: the part of a build that runs in many processes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import NamedTuple
 from cxrbuild.convert import NotConvertible, Settings, to_jpeg
 from cxrbuild.files import git_blob, naming, sha256_of, temporary_name
 
-# No words of a finished ledger: no build is made where a film has one of them.
+# Never in a finished ledger: an image with one of these stops the build.
 CHANGED = "changed_since_fetch"
-GONE = "gone_since_plan"
+MISSING = "missing_since_plan"
 
 
 class Converted(NamedTuple):
-    """What became of one film; either its JPEG or the reason why there is none."""
+    """Hold the result of one image: its JPEG, or the reason for its exclusion."""
 
     image_id: str
     source_sha256: str | None = None
@@ -34,85 +34,96 @@ class Converted(NamedTuple):
     exclusion_detail: str | None = None
 
 
-class Film(NamedTuple):
-    """A film to convert: its file, its JPEG in the build, and what became of it before.
+class ImageTask(NamedTuple):
+    """Hold what one image's conversion needs.
 
-    The file must have the git blob hash; without one it is taken as it is. Paths are words, here and where
-    films are read and written: with `Path` writing a film takes several times as long.
+    Paths are strings, here and where images are read and written: writing an image with `Path` takes several
+    times as long.
+
+    Parameters
+    ----------
+    source_file
+        The path of the source file.
+    blob
+        The git blob hash that the file must have; None accepts any content.
+    jpeg_path
+        The path of the JPEG, relative to the build.
+    previous
+        The result of the previous run, or the image_id alone.
     """
 
-    source: str
+    source_file: str
     blob: str | None
     jpeg_path: str
-    before: Converted
+    previous: Converted
 
 
-class Piece(NamedTuple):
-    """Some films of a build, converted in one go."""
+class Batch(NamedTuple):
+    """Hold the images of a build that one process converts in one call."""
 
     settings: Settings
     build: str
-    films: tuple[Film, ...]
+    tasks: tuple[ImageTask, ...]
 
 
-def convert_piece(piece: Piece) -> list[Converted]:
-    """Convert some films to their JPEGs.
+def convert_batch(batch: Batch) -> list[Converted]:
+    """Convert a batch of images to JPEG files.
 
-    A film whose bytes and JPEG are what they were is not converted again; a film that cannot be converted is
-    a result with its reason.
+    An image with unchanged bytes and an unchanged JPEG is not converted again. An image that cannot be
+    converted is a result with its exclusion.
 
     Raises
     ------
     OSError
-        A JPEG cannot be written, or a former one cannot be read.
+        A JPEG cannot be written, or a previous one cannot be read.
     """
-    return list(_convert_films(piece))
+    return list(_convert(batch))
 
 
-def _convert_films(piece: Piece) -> Iterator[Converted]:
-    for film in piece.films:
-        name, target = film.before.image_id, f"{piece.build}/{film.jpeg_path}"
+def _convert(batch: Batch) -> Iterator[Converted]:
+    for task in batch.tasks:
+        name, target = task.previous.image_id, f"{batch.build}/{task.jpeg_path}"
         try:
-            with open(film.source, "rb") as stream:
+            with open(task.source_file, "rb") as stream:
                 data = stream.read()
         except FileNotFoundError:
-            yield Converted(name, exclusion=GONE)
+            yield Converted(name, exclusion=MISSING)
             continue
         except OSError as error:
             _remove(target)
             yield Converted(name, exclusion="unreadable", exclusion_detail=str(error.strerror))
             continue
-        if film.blob is not None and git_blob(data) != film.blob:
+        if task.blob is not None and git_blob(data) != task.blob:
             yield Converted(name, exclusion=CHANGED)
             continue
         digest = hashlib.sha256(data).hexdigest()
-        if film.before.source_sha256 == digest and _as_before(film.before, target):
-            yield film.before
+        if task.previous.source_sha256 == digest and _is_unchanged(task.previous, target):
+            yield task.previous
             continue
         try:
-            jpeg = to_jpeg(data, piece.settings)
+            jpeg = to_jpeg(data, batch.settings)
         except NotConvertible as error:
             _remove(target)
             yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.found)
             continue
         _write(target, jpeg.data)
         yield Converted(
-            name, digest, jpeg.source_format, film.jpeg_path,
+            name, digest, jpeg.source_format, task.jpeg_path,
             digest if jpeg.data is data else hashlib.sha256(jpeg.data).hexdigest(),
             len(jpeg.data), jpeg.width, jpeg.height, jpeg.conversion,
         )  # fmt: skip
 
 
 def _remove(target: str) -> None:
-    """Remove a JPEG of what the film was before: it must not stand in for it."""
+    """Remove the JPEG of a previous run, which the image no longer has."""
     with suppress(FileNotFoundError):
         os.unlink(target)
 
 
 def _write(target: str, data: bytes) -> None:
-    """Write a JPEG whole or not at all, into a folder that is there.
+    """Write a JPEG completely or not at all, into an existing folder.
 
-    A cluster that takes a worker for lost gives its piece to another: two may write one film.
+    A cluster that considers a worker lost gives its batch to another: two may write the same image.
     """
     folder, _, name = target.rpartition("/")
     temporary = f"{folder}/{temporary_name(name)}"
@@ -127,14 +138,14 @@ def _write(target: str, data: bytes) -> None:
         raise
 
 
-def _as_before(before: Converted, target: str) -> bool:
-    if before.jpeg_sha256 is None:
-        return before.exclusion is not None and not os.path.lexists(target)
-    # A link would be a hole in a build that is moved elsewhere.
+def _is_unchanged(previous: Converted, target: str) -> bool:
+    if previous.jpeg_sha256 is None:
+        return previous.exclusion is not None and not os.path.lexists(target)
+    # A link would break when the build is moved.
     try:
         status = os.lstat(target)
     except FileNotFoundError:
         return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size != before.jpeg_bytes:
+    if not stat.S_ISREG(status.st_mode) or status.st_size != previous.jpeg_bytes:
         return False
-    return sha256_of(Path(target)) == before.jpeg_sha256
+    return sha256_of(Path(target)) == previous.jpeg_sha256

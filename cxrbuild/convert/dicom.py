@@ -8,7 +8,7 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.convert.refusal import NotConvertible, check_size
+from cxrbuild.convert.exclusion import NotConvertible, check_size
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""EXIF's orientation, read without the rest of EXIF."""
+"""Find the orientation that EXIF declares, and turn an image upright by it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ _ORIENTATION = 0x0112
 _SHORT = 3
 
 
-def orientation_of(exif: bytes) -> int:
-    """Return the orientation that EXIF declares: 1 (upright) to 8; 1 where it declares none.
+def find_orientation(exif: bytes) -> int:
+    """Return the orientation that EXIF declares, 1 (upright) to 8; 1 if it declares none.
+
+    Damaged EXIF counts as upright, as in viewers: the pixels do not depend on it.
 
     Parameters
     ----------
     exif
-        EXIF from its TIFF header on (Exif 2.32, 4.5.2 and 4.6.4). A damaged one counts as upright, as
-        viewers take it: the pixels do not depend on it.
+        EXIF from its TIFF header on (Exif 2.32, 4.5.2 and 4.6.4).
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
@@ -36,8 +37,8 @@ def orientation_of(exif: bytes) -> int:
     return 1
 
 
-def upright(image: Image, orientation: int) -> Image:
-    """Return an image turned and mirrored so that its EXIF orientation would be 1."""
+def turn_upright(image: Image, orientation: int) -> Image:
+    """Turn and mirror an image so that its EXIF orientation becomes 1."""
     from PIL.Image import Transpose
 
     turn = {

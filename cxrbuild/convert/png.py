@@ -1,4 +1,4 @@
-"""The luma of a PNG."""
+"""Read a PNG: check its chunks, and return its pixels over black."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from cxrbuild.convert.orientation import orientation_of, upright
-from cxrbuild.convert.refusal import NotConvertible, check_size
+from cxrbuild.convert.exclusion import NotConvertible, check_size
+from cxrbuild.convert.orientation import find_orientation, turn_upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,18 +28,27 @@ class _Header(NamedTuple):
     orientation: int
 
 
-def read_png(data: bytes, max_pixels: int) -> tuple[Image, str]:
-    """Decode a PNG to luma, mode L, upright, transparency over black.
+def read_png(data: bytes, max_pixels: int, *, color: bool = False) -> tuple[Image, str]:
+    """Decode a PNG to luma or RGB, upright, transparency over black.
 
-    Samples span their depth (PNG 3rd edition, 12.4): 16-bit gray ``v`` becomes ``round(v / 257)``. Of
-    16-bit colour, and of gray with alpha, Pillow gives the high byte, at most one level off that.
+    Samples span their depth (PNG 3rd edition, 12.4): 16-bit grey ``v`` becomes ``round(v / 257)``. Of
+    16-bit colour, and of grey with alpha, Pillow gives the high byte, which differs by at most one level.
+
+    Parameters
+    ----------
+    data
+        The file.
+    max_pixels
+        The most pixels that it may declare.
+    color
+        Return RGB instead of luma.
 
     Returns
     -------
     Image
-        The luma.
+        The pixels, mode L or RGB.
     str
-        The samples of the file, as ``8-bit RGB``.
+        The samples of the file, for example ``8-bit RGB``.
 
     Raises
     ------
@@ -48,9 +57,9 @@ def read_png(data: bytes, max_pixels: int) -> tuple[Image, str]:
     """
     from PIL.PngImagePlugin import PngImageFile
 
-    header = _header(data, max_pixels)
+    header = _read_chunks(data, max_pixels)
     try:
-        # The plugin itself, since Image.open would warn of large images, whose size is checked by now.
+        # The plugin itself: Image.open would warn of large images, but the size is checked already.
         image = PngImageFile(BytesIO(header.stream))
         image.load()
     except MemoryError:
@@ -59,45 +68,52 @@ def read_png(data: bytes, max_pixels: int) -> tuple[Image, str]:
         cut = str(error).startswith("image file is truncated")
         raise NotConvertible("truncated" if cut else "unreadable", f"a PNG; {error}") from error
     samples = f"{header.depth}-bit {_COLOURS[header.colour]}"
-    return upright(_luma(image, header), header.orientation), samples
+    pixels = _grey(image, header) if header.colour == _GRAY else _over_black(image, header, color)
+    return turn_upright(pixels.convert("RGB" if color else "L"), header.orientation), samples
 
 
-def _luma(image: Image, header: _Header) -> Image:
+def _grey(image: Image, header: _Header) -> Image:
+    """Return grey as 8 bits; the transparent level is black."""
     from PIL import Image as Images
 
-    if header.colour == _GRAY:
-        # Over black, the transparent gray is black.
-        transparent = int.from_bytes(header.key) if header.key else None
-        if header.depth == 16:
-            import numpy as np
+    transparent = int.from_bytes(header.key) if header.key else None
+    if header.depth == 16:
+        import numpy as np
 
-            samples = np.asarray(image)
-            levels = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-            if transparent is not None:
-                levels[samples == transparent] = 0
-            return Images.fromarray(levels)
-        image = image.convert("L")
+        samples = np.asarray(image)
+        levels = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
         if transparent is not None:
-            level = transparent * 255 // (2**header.depth - 1)
-            image = image.point([0 if value == level else value for value in range(256)])
-        return image
+            levels[samples == transparent] = 0
+        return Images.fromarray(levels)
+    image = image.convert("L")
+    if transparent is not None:
+        level = transparent * 255 // (2**header.depth - 1)
+        image = image.point([0 if value == level else value for value in range(256)])
+    return image
+
+
+def _over_black(image: Image, header: _Header, color: bool) -> Image:
+    """Return colour, or grey with alpha, over black."""
+    from PIL import Image as Images
+
+    mode = "RGB" if color else "L"
     if header.key:
         image = image.convert("RGBA")
     if image.mode not in ("LA", "RGBA"):
-        return image.convert("L")
-    luma, alpha = image.convert("L"), image.getchannel("A")
+        return image.convert(mode)
+    opaque, alpha = image.convert(mode), image.getchannel("A")
     if alpha.getextrema() == (255, 255):
-        return luma
-    black = Images.new("L", image.size)
-    black.paste(luma, mask=alpha)
+        return opaque
+    black = Images.new(mode, image.size)
+    black.paste(opaque, mask=alpha)
     return black
 
 
-def _header(data: bytes, max_pixels: int) -> _Header:
+def _read_chunks(data: bytes, max_pixels: int) -> _Header:
     """Check the chunks, and join those that the pixels depend on.
 
-    Without its texts and ICC profile, nothing in them can fail, swell or be passed on. Pillow checks
-    neither the sums of the pixels' chunks nor whether the file is whole, so that is done here.
+    Texts and ICC profile are removed, so that nothing in them can fail, grow or be passed on. Pillow checks
+    neither the checksums of the pixels' chunks nor whether the file is complete: both are checked here.
     """
     kept: list[bytes] = [SIGNATURE]
     seen: set[bytes] = set()
@@ -128,7 +144,7 @@ def _header(data: bytes, max_pixels: int) -> _Header:
         elif kind == b"tRNS":
             key = bytes(body)
         elif kind == b"eXIf":
-            orientation = orientation_of(bytes(body))
+            orientation = find_orientation(bytes(body))
         elif kind == b"acTL" and int.from_bytes(body[:4]) > 1:
             raise NotConvertible("animated", f"an APNG of {int.from_bytes(body[:4])} frames")
         seen.add(kind)

@@ -10,7 +10,7 @@ from typing import Any
 
 from cxrbuild import __version__
 from cxrbuild.convert import Settings
-from cxrbuild.convert.batch import Converted, Piece, convert_piece
+from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import compare_unconverted, convert_images
 from cxrbuild.curation.expectation import check_expectation, missing_rows
 from cxrbuild.curation.folder import clear_shards, refuse_place
@@ -91,7 +91,7 @@ def curate(
         with open_executor(executor, workers) as pool:
             # The processes import what they need while the plan is made.
             for _ in range(workers):
-                pool.submit(convert_piece, Piece(Settings(0, 0), str(out), ()))
+                pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             check_expectation(plan, allow_missing=allow_missing)

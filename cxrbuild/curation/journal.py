@@ -1,4 +1,4 @@
-"""What a build has converted, written as it happens, so that a run that was killed can be gone on from."""
+"""Record what a build has converted, line by line, so that a killed run is resumed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from cxrbuild.files import naming, write_bytes
 
 
 class Journal:
-    """What was converted with which settings, line by line as it happens: ``.cxrbuild/journal``.
+    """Hold the results of a build's conversion in ``.cxrbuild/journal``.
 
-    A killed run's next one goes on from here. When a build is finished its lines stand in the order of the
-    image ids, so that the same build has the same bytes. A line is the digest of a JSON document and the
-    document: one that was edited or half written says nothing.
+    A run that follows a killed one resumes from here. When the build is finished, the lines are in the order
+    of the image ids, so that the same build has the same bytes. A line is a JSON document after its digest:
+    an edited or half-written line is ignored.
+
+    Parameters
+    ----------
+    build
+        The build's folder.
+    settings
+        What the results depend on; a journal of other settings is ignored.
     """
 
     def __init__(self, build: Path, settings: Mapping[str, object]) -> None:
@@ -25,7 +32,7 @@ class Journal:
         self._added: dict[str, str] = {}
 
     def read(self) -> dict[str, Converted]:
-        """Return what stands there, by image id; nothing if it was made with other settings."""
+        """Return the recorded results by image id; none if the settings differ."""
         if not self.path.exists():
             return {}
         header, *lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -40,25 +47,25 @@ class Journal:
         return entries
 
     def begin(self, entries: Mapping[str, Converted]) -> None:
-        """Write it anew with what stood there before."""
-        self._write(map(_line, entries.values()))
+        """Replace the journal by the results of previous runs."""
+        self._write(map(_format_line, entries.values()))
 
     def add(self, entries: list[Converted]) -> None:
-        """Write some more lines."""
-        lines = {entry.image_id: _line(entry) for entry in entries}
+        """Append results of this run."""
+        lines = {entry.image_id: _format_line(entry) for entry in entries}
         self._added |= lines
         with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
             stream.writelines(f"{line}\n" for line in lines.values())
 
     def finish(self) -> None:
-        """Write it anew with what was added, in order."""
+        """Replace the journal by the results of this run, in order."""
         self._write(self._added[name] for name in sorted(self._added))
 
     def _write(self, lines: Iterable[str]) -> None:
         write_bytes(self.path, ("\n".join([self.header, *lines]) + "\n").encode())
 
 
-def _line(entry: Converted) -> str:
+def _format_line(entry: Converted) -> str:
     document = json.dumps(entry._asdict())
     return f"{_digest(document)} {document}"
 

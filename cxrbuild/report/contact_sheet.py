@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.errors import CheckError
 
 if TYPE_CHECKING:
@@ -63,17 +64,17 @@ def contact_sheet(rows: pd.DataFrame, build: Path, most: int) -> list[Film]:
 
 def _small(path: Path) -> str:
     """Return a square copy of a film's middle as a data address."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+    from PIL.Image import Resampling
 
     try:
-        with Image.open(path) as image:
-            image.draft("L", (2 * _SIDE, 2 * _SIDE))
-            small = ImageOps.fit(image.convert("L"), (_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    except (OSError, ValueError, SyntaxError) as error:
+        image = read_image(path, min_side=2 * _SIDE)
+    except (OSError, NotConvertible) as error:
         raise CheckError(
             "an image of the build cannot be read", where=path, found=error,
             todo="Run `cxrbuild curate` again: it makes anew what is not as it was",
         ) from error  # fmt: skip
+    small = ImageOps.fit(image, (_SIDE, _SIDE), Resampling.LANCZOS)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
