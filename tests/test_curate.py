@@ -668,7 +668,7 @@ validation = { share = 0.3 }
     with (tmp_path / "recipe.toml").open("a") as recipe:
         recipe.write("\n[expect.test]\nSick = 2\nWell = 2\n")
     one.write_bytes(content.replace(b"PA", b"LL"))
-    assert "films were changed since" in curated()[1], "not that the counts are others"
+    assert "images were changed since" in curated()[1], "not that the counts are others"
     for film in list((data / "sources" / "hospital" / "well").glob("*.dcm")):
         film.unlink()
     assert "First fetch the films that are missing: well/" in curated()[1]
