@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable
 
-_ROOM = "Make room and run the command again; what was done is kept"
+_ROOM = "Make room and run the command again; completed work is kept"
 _ADVICE = {
     "ENOSPC": _ROOM,
     "EDQUOT": _ROOM,

@@ -1,4 +1,4 @@
-"""Where pieces of work run: processes of this machine, or a Dask cluster."""
+"""Run batches of work in processes of this machine or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from typing import TypeVar
 
 from cxrbuild.errors import CxrbuildError
 
-Piece = TypeVar("Piece")
+Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -41,26 +41,26 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
         ``local`` for processes of this machine, or ``dask://HOST:PORT`` for a cluster's scheduler, whose
         workers must see the same folders under the same paths.
     workers
-        How many local processes.
+        The number of local processes.
 
     Raises
     ------
     CxrbuildError
-        The address is of another kind, Dask is not installed, or no scheduler answers or goes on answering.
+        The address is of another kind, Dask is not installed, or the scheduler does not answer or stops.
     """
     if address == "local":
-        # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit held.
+        # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit locked.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
             try:
-                # A process starts when there is something to do for it: now, not later, where Control-C
-                # would end one that is still starting with a traceback.
+                # A process starts with its first task. It starts now, because Control-C would end a process
+                # that is still starting with a traceback.
                 with _without_interrupts():
                     for _ in range(workers):
-                        pool.submit(os.getpid)  # starts a process each
+                        pool.submit(os.getpid)  # starts one process each
                 yield pool
             except Exception:
-                # What is under way ends first: a pool that is left behind may fail as the interpreter ends.
+                # Running tasks end first: a pool that still works may fail when the interpreter ends.
                 pool.shutdown(cancel_futures=True)
                 raise
             except BaseException:
@@ -86,36 +86,36 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
         except (CancelledError, KilledWorker) as error:
             raise CxrbuildError(
                 "the cluster lost its scheduler or a worker", where=address, found=str(error) or None,
-                todo="Look at their logs and run again; what was done is kept",
+                todo="See their logs and run again; completed work is kept",
             ) from error  # fmt: skip
 
 
 def run_batches(
-    executor: Executor, work: Callable[[Piece], Result], pieces: Iterable[Piece], *, ahead: int
-) -> Iterator[tuple[Piece, Result]]:
-    """Yield each piece with its result as it is done, holding at most ``ahead`` pieces in flight.
+    executor: Executor, work: Callable[[Batch], Result], batches: Iterable[Batch], *, ahead: int
+) -> Iterator[tuple[Batch, Result]]:
+    """Yield each batch with its result when it is done, with at most ``ahead`` batches submitted at a time.
 
     Raises
     ------
     CxrbuildError
         A worker process died.
     """
-    pending: dict[Future[Result], Piece] = {}
-    waiting = iter(pieces)
+    pending: dict[Future[Result], Batch] = {}
+    waiting = iter(batches)
     try:
         while True:
-            while len(pending) < ahead and (piece := next(waiting, None)) is not None:
-                pending[executor.submit(work, piece)] = piece
+            while len(pending) < ahead and (batch := next(waiting, None)) is not None:
+                pending[executor.submit(work, batch)] = batch
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
-                piece = pending.pop(future)
-                yield piece, future.result()
+                batch = pending.pop(future)
+                yield batch, future.result()
     except BrokenExecutor as error:
         raise CxrbuildError(
             "a worker process died, most often because memory ran out",
-            todo="Run again with fewer --workers; what was done is kept",
+            todo="Run again with fewer --workers; completed work is kept",
         ) from error
     finally:
         for future in pending:
@@ -124,14 +124,14 @@ def run_batches(
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Hold Control-C back, here until the block ends, in processes that are started in it for good.
+    """Block Control-C until the block ends; processes that are started meanwhile block it until they end.
 
-    It reaches every process of a terminal; the parent alone decides what to do about it.
+    Control-C reaches every process of a terminal; the parent alone handles it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # starting it would let Control-C through again
+    resource_tracker.ensure_running()  # its start would unblock Control-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -139,12 +139,12 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin() -> None:
+def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # One whose parent was killed would wait for work for ever.
+    # A worker whose parent was killed would wait for tasks forever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Each process has its own piece of work; numpy's threads would only fight the other processes for the
-    # processors. It reads these when it is imported, which comes after this.
+    # Each process has its own batch; threads of numpy would compete with the other processes for the
+    # processors. numpy reads these variables when it is imported, which comes later.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 

@@ -23,7 +23,7 @@ def sha256_of(path: Path) -> str:
 
 
 def git_blob_of(path: Path) -> str:
-    """Return the hash under which git stores a file: SHA-1 of the word blob, the size, a NUL, the bytes."""
+    """Return a file's git blob hash: SHA-1 of the word blob, the size, a NUL byte and the content."""
     with path.open("rb") as stream:
         digest = hashlib.sha1(b"blob %d\0" % os.fstat(stream.fileno()).st_size, usedforsecurity=False)
         while block := stream.read(_BLOCK):
@@ -32,19 +32,19 @@ def git_blob_of(path: Path) -> str:
 
 
 def git_blob(data: bytes) -> str:
-    """Return the hash under which git stores some bytes."""
+    """Return the git blob hash of bytes."""
     digest = hashlib.sha1(b"blob %d\0" % len(data), usedforsecurity=False)
     digest.update(data)
     return digest.hexdigest()
 
 
 def temporary_name(name: str) -> str:
-    """Return a name to write a file under before it gets its own; no two are the same."""
+    """Return a unique temporary name for a file that is being written."""
     return f".{name[:60]}.{secrets.token_hex(4)}.part"
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed runs were writing in a folder; whoever still writes there fails."""
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files of killed runs from a folder; a process that still writes there fails."""
     for path in folder.glob(f".*.{'[0-9a-f]' * 8}.part"):
         if path.is_file():
             path.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def naming(path: str | Path, temporary: str | Path | None = None) -> Iterator[None]:
-    """Let an error of the system name a file, where it names none (as writing does) or its temporary one."""
+    """Name a file in errors of the system that name no file, as those of writing do, or its temporary one."""
     try:
         yield
     except OSError as error:
@@ -63,9 +63,9 @@ def naming(path: str | Path, temporary: str | Path | None = None) -> Iterator[No
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` to write to; it becomes ``path`` if the block ends well.
+    """Give a temporary path next to ``path`` to write to, and rename it to ``path`` if no error occurs.
 
-    A run that is killed leaves nothing half-written under the final name.
+    A run that is killed leaves no half-written file under the final name.
     """
     temporary = path.with_name(temporary_name(path.name))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,18 +79,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document whole or not at all, see `json_bytes`."""
+    """Write a JSON document completely or not at all, see `json_bytes`."""
     write_bytes(path, json_bytes(document))
 
 
 def json_bytes(document: Any) -> bytes:
-    """Return a JSON document as files hold it: indented, keys in the order given, UTF-8."""
+    """Return a JSON document as it is written to files: indented, keys in the order given, UTF-8."""
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -107,27 +107,29 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         raise CxrbuildError(
             "not a JSON document", where=path, found=error,
-            todo="Move it away, or bring back what stood there, and run the command again",
+            todo="Move it away, or restore the former file, and run the command again",
         ) from error  # fmt: skip
 
 
-def is_desktops(name: str) -> bool:
-    """Return whether a name is of a file that macOS or Windows leaves in folders that were looked at."""
+def is_desktop_file(name: str) -> bool:
+    """Return whether a name is of a file that macOS or Windows adds to folders that a user opens."""
     return name in {".DS_Store", "Thumbs.db", "desktop.ini"} or name.startswith("._")
 
 
 def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield every file below a folder, links not followed, in no particular order."""
-    with os.scandir(root) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from files_under(Path(entry.path))
-            else:
-                yield entry
+    """Yield every file below a folder in no particular order; links are not followed."""
+    folders = [os.fspath(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    yield entry
 
 
-def differing(files: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the paths, of paths and git blob hashes, whose files have another hash or cannot be read."""
+def find_changed(files: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the paths whose files cannot be read or do not have the git blob hash given with the path."""
     return [path for path, blob in files if _blob_or_none(Path(path)) != blob]
 
 
@@ -140,12 +142,12 @@ def _blob_or_none(path: Path) -> str | None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process alone.
+    """Lock a folder for this process alone.
 
     Raises
     ------
     CxrbuildError
-        Another process holds it.
+        Another process has locked it.
     """
     from filelock import FileLock, Timeout
 
@@ -155,9 +157,9 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise CxrbuildError(
-            "another cxrbuild is at work in this folder",
+            "another cxrbuild command uses this folder",
             where=folder,
-            todo="Wait for it to end, or name another folder",
+            todo="Wait until it ends, or name another folder",
         ) from None
     try:
         yield

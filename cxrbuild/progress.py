@@ -1,4 +1,4 @@
-"""How long work tells how far it is, without knowing who listens."""
+"""The interface for progress bars, so that the work does not depend on how they are drawn."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class Bar(Protocol):
-    """One piece of work under way."""
+    """The progress of one task."""
 
     def update(self, n: float = 1, /) -> object:
-        """Say that ``n`` more units are done."""
+        """Report ``n`` more units as done."""
 
 
 class Progress(Protocol):
-    """Open a bar for a piece of work; the command line hands in one that draws, tests a silent one."""
+    """Open a bar for a task: the command line passes a function that draws bars, tests a silent one."""
 
     def __call__(self, title: str, total: int | None, unit: str, /) -> AbstractContextManager[Bar]:
         """Open a bar.
@@ -23,20 +23,20 @@ class Progress(Protocol):
         Parameters
         ----------
         title
-            What is being done.
+            The name of the task.
         total
-            How many units it takes, ``None`` where that is not known.
+            The number of units, ``None`` where it is not known.
         unit
-            What is counted; ``"B"`` for bytes.
+            The name of a unit; ``"B"`` for bytes.
         """
 
 
-class _Silence:
+class _SilentBar:
     def update(self, n: float = 1, /) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 @contextmanager
 def silent(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:  # noqa: ARG001
     """Open a bar that draws nothing."""
-    yield _Silence()
+    yield _SilentBar()

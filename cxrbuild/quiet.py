@@ -1,4 +1,4 @@
-"""Libraries that talk on standard error as they load, loaded without a word."""
+"""Suppress what libraries write to standard error while they are loaded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_notes() -> Iterator[None]:
-    """Keep what C++ code writes to standard error as it loads from standing among our words.
+def suppress_stderr() -> Iterator[None]:
+    """Redirect standard error to the null device, for C++ code too, until the block ends.
 
-    TensorFlow notes the processor and the absence of GPUs before it reads ``TF_CPP_MIN_LOG_LEVEL``, so the
-    stream itself is led elsewhere for a while. Exceptions come through, since Python raises them.
+    TensorFlow logs the processor and missing GPUs before it reads ``TF_CPP_MIN_LOG_LEVEL``. Exceptions still
+    propagate, since Python raises them.
     """
-    # Read once, at import, for what comes later; what the user has set himself stays.
+    # TensorFlow reads the variable once, at import; a value that the user has set stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         kept = os.dup(2)
@@ -23,11 +23,11 @@ def no_notes() -> Iterator[None]:
         yield
         return
     sys.stderr.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
         os.dup2(kept, 2)
-        os.close(nowhere)
+        os.close(null)
         os.close(kept)

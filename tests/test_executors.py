@@ -1,4 +1,4 @@
-"""Pieces run in other processes, a bounded number at once, and a worker that dies is told."""
+"""Batches run in other processes, a bounded number at a time, and a worker that dies is reported."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def die(n: int) -> int:
     return n
 
 
-def test_every_piece_comes_back_with_its_result() -> None:
+def test_run_batches_yields_every_batch_with_its_result() -> None:
     drawn = []
 
-    def pieces():
+    def batches():
         for n in range(20):
             drawn.append(n)
             yield n
 
     with open_executor("local", 2) as pool:
         done = {}
-        for piece, (result, process) in run_batches(pool, double, pieces(), ahead=4):
+        for batch, (result, process) in run_batches(pool, double, batches(), ahead=4):
             assert process != os.getpid()
             assert len(drawn) - len(done) <= 5, "more was drawn than may be in flight"
-            done[piece] = result
+            done[batch] = result
     assert done == {n: 2 * n for n in range(20)}
 
 
-def test_a_worker_that_dies_is_told() -> None:
+def test_run_batches_reports_a_worker_that_dies() -> None:
     with pytest.raises(CxrbuildError, match="a worker process died"), open_executor("local", 1) as pool:
         list(run_batches(pool, die, range(6), ahead=2))
 
@@ -53,13 +53,13 @@ def test_workers_end_when_their_parent_is_killed() -> None:
         "if __name__ == '__main__':\n"
         "    with open_executor('local', 2) as pool:\n"
         "        pool.submit(os.getpid).result()\n"
-        "        print('at work', flush=True)\n"
+        "        print('started', flush=True)\n"
         "        time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
     try:
         assert parent.stdout is not None
-        assert parent.stdout.readline() == b"at work\n"
+        assert parent.stdout.readline() == b"started\n"
         parent.kill()
         # The workers hold the parent's standard output: only when the last one ended does it.
         assert parent.communicate(timeout=30) == (b"", None)

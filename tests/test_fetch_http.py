@@ -173,53 +173,53 @@ ARCHIVE = archive()
 OTHER = archive(2)
 
 
-def declared(
-    tmp_path: Path, url: str | None, *, of: bytes | None = ARCHIVE, name: str = "films", **download: Any
+def make_source(
+    tmp_path: Path, url: str | None, *, of: bytes | None = ARCHIVE, name: str = "mine", **download: Any
 ) -> Source:
-    (tmp_path / "films.txt").write_text("images/a.bin\n")
-    pin = {"sha256": hashlib.sha256(of).hexdigest(), "listing": "films.txt"} if of else {}
+    (tmp_path / "mine.txt").write_text("images/a.bin\n")
+    pin = {"sha256": hashlib.sha256(of).hexdigest(), "listing": "mine.txt"} if of else {}
     return Source.model_validate(
         {
             "name": name,
-            "title": "Films",
+            "title": "Mine",
             "download": {"strip": 1, **({"url": url} if url else {}), **download},
             "pin": pin,
             "reader": {"kind": "folders", "pattern": "(?P<a>.*)", "images": ["*"]},
-            "file": tmp_path / "films.toml",
+            "file": tmp_path / "mine.toml",
         }
     )
 
 
-def fetched(source: Source, data: Path, **options: Any) -> Fetched:
+def fetch_one(source: Source, data: Path, **options: Any) -> Fetched:
     return fetch([source], data, **options)[source.name]
 
 
-def refused(source: Source, data: Path, **options: Any) -> str:
+def fetch_error(source: Source, data: Path, **options: Any) -> str:
     with pytest.raises(CxrbuildError) as caught:
         fetch([source], data, **options)
     return str(caught.value)
 
 
-def test_downloads_proves_and_leaves_no_archive(server: Server, tmp_path: Path) -> None:
+def test_fetch_downloads_verifies_and_removes_the_archive(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(ARCHIVE)]
-    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
-    first = fetched(source, data)
+    source, data = make_source(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    first = fetch_one(source, data)
     assert first.downloaded
     assert first.locked.proof == "archive and names"
     assert not first.locked.unpinned
-    assert read_lock(data) == {"films": first.locked}
-    assert (data / "sources/films/images/a.bin").stat().st_size == 300_000
+    assert read_lock(data) == {"mine": first.locked}
+    assert (data / "sources/mine/images/a.bin").stat().st_size == 300_000
     assert list((data / "downloads").iterdir()) == []
-    again = fetched(source, data)
+    again = fetch_one(source, data)
     assert not again.downloaded
     assert again.locked == first.locked
     assert len(server.asked) == 1
 
 
-def test_asks_for_the_bytes_as_they_are(server: Server, tmp_path: Path) -> None:
+def test_download_requests_the_bytes_without_encoding(server: Server, tmp_path: Path) -> None:
     # A server that names the archive's own compression as Content-Encoding must not have it undone.
     server.answers["/a"] = [Answer(ARCHIVE, headers={"Content-Encoding": "gzip"})]
-    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").locked.files == 1
+    assert fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data").locked.files == 1
     assert server.headers_of("/a")[0]["Accept-Encoding"] == "identity"
 
 
@@ -229,11 +229,11 @@ def test_asks_for_the_bytes_as_they_are(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "how", [{"drop_at": 200_000}, {"stall_at": 200_000}, {"drop_at": 200_000, "reset": True}]
 )
-def test_goes_on_where_it_broke_off(
+def test_download_resumes_after_an_interruption(
     server: Server, tmp_path: Path, validator: dict[str, Any], how: dict[str, Any]
 ) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, **validator, **how), Answer(ARCHIVE, **validator)]
-    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    assert fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
     first, second = server.headers_of("/a")
     assert "Range" not in first
     assert 0 < int(second["Range"].removeprefix("bytes=").rstrip("-")) <= 200_000
@@ -248,11 +248,11 @@ def test_goes_on_where_it_broke_off(
         {"etag": None, "modified": email.utils.formatdate(time.time() + 3600, usegmt=True)},
     ],
 )
-def test_starts_anew_without_a_strong_validator(
+def test_download_starts_again_without_a_strong_validator(
     server: Server, tmp_path: Path, validator: dict[str, Any]
 ) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000, **validator), Answer(ARCHIVE, **validator)]
-    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    assert fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
     assert all("Range" not in headers for headers in server.headers_of("/a"))
 
 
@@ -264,23 +264,23 @@ def test_starts_anew_without_a_strong_validator(
         Answer(ARCHIVE, shift=7),  # a range that starts elsewhere
     ],
 )
-def test_never_splices_two_versions(server: Server, tmp_path: Path, second: Answer) -> None:
+def test_download_never_joins_two_versions(server: Server, tmp_path: Path, second: Answer) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000), second, Answer(second.body)]
-    source = declared(tmp_path, f"{server.url}/a", of=second.body)
-    assert fetched(source, tmp_path / "data").locked.proof == "archive and names"
+    source = make_source(tmp_path, f"{server.url}/a", of=second.body)
+    assert fetch_one(source, tmp_path / "data").locked.proof == "archive and names"
 
 
 @pytest.mark.parametrize(
     ("seed", "size", "etag"), [(3, 310_000, '"1"'), (2, 300_000, '"2"'), (4, 100_000, '"2"')]
 )
-def test_a_range_of_another_version_starts_anew(
+def test_download_starts_again_on_a_range_of_another_version(
     server: Server, tmp_path: Path, seed: int, size: int, etag: str
 ) -> None:
     # The server heeds no If-Range; the total, the ETag or a 416 shows that it is another file.
     other = archive(seed, size)
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=200_000), Answer(other, etag=etag, careless=True)]
-    source = declared(tmp_path, f"{server.url}/a", of=other)
-    assert fetched(source, tmp_path / "data").locked.proof == "archive and names"
+    source = make_source(tmp_path, f"{server.url}/a", of=other)
+    assert fetch_one(source, tmp_path / "data").locked.proof == "archive and names"
     _, second, third = server.headers_of("/a")
     assert "Range" in second
     assert "Range" not in third
@@ -300,7 +300,7 @@ DATE, LATER = "Mon, 22 Jun 2020 10:00:00 GMT", "Tue, 23 Jun 2020 10:00:00 GMT"
         ({"etag": None, "modified": DATE}, {"etag": '"2"', "modified": None}),
     ],
 )
-def test_a_part_that_does_not_say_that_it_is_of_the_version_begun_with_is_not_taken(
+def test_download_refuses_a_partial_answer_without_the_validator(
     server: Server, tmp_path: Path, first: dict[str, Any], says: dict[str, str | None]
 ) -> None:
     # Stored, not compressed, and of one length: only the validator tells the two apart.
@@ -310,9 +310,9 @@ def test_a_part_that_does_not_say_that_it_is_of_the_version_begun_with_is_not_ta
         Answer(one.body, drop_at=200_000, **first),
         Answer(other.body, careless=True, part=says, **first),
     ]
-    taken = fetched(declared(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
+    taken = fetch_one(make_source(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
     assert taken.downloaded
-    file = tmp_path / "data/sources/films/images/a.bin"
+    file = tmp_path / "data/sources/mine/images/a.bin"
     assert file.read_bytes() == random.Random(2).randbytes(300_000)
     _, second, third = server.headers_of("/a")
     assert "Range" in second
@@ -320,39 +320,39 @@ def test_a_part_that_does_not_say_that_it_is_of_the_version_begun_with_is_not_ta
 
 
 @pytest.mark.parametrize("length", [True, False])
-def test_a_file_cut_short_is_not_whole_because_another_version_is_as_long(
+def test_download_is_not_complete_because_another_version_has_the_same_length(
     server: Server, tmp_path: Path, length: bool
 ) -> None:
     # The server heeds no If-Range and has no byte beyond those held: of a file that is shorter now.
     # Without a length, the connection's end is the file's; a killed run left what it had.
-    source, data = declared(tmp_path, f"{server.url}/a", of=OTHER), tmp_path / "data"
+    source, data = make_source(tmp_path, f"{server.url}/a", of=OTHER), tmp_path / "data"
     downloads = data / "downloads"
     downloads.mkdir(parents=True)
     note = {"url": f"{server.url}/a", "validator": '"1"'} | ({"total": 2 * len(OTHER)} if length else {})
-    (downloads / "films.part.json").write_text(json.dumps(note))
-    (downloads / "films.part").write_bytes(archive(3, 600_000)[: len(OTHER)])
+    (downloads / "mine.part.json").write_text(json.dumps(note))
+    (downloads / "mine.part").write_bytes(archive(3, 600_000)[: len(OTHER)])
     server.answers["/a"] = [Answer(OTHER, etag='"2"', careless=True)]
-    assert fetched(source, data).locked.proof == "archive and names"
+    assert fetch_one(source, data).locked.proof == "archive and names"
     second, third = server.headers_of("/a")
     assert "Range" in second
     assert "Range" not in third
 
 
-def test_a_failed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
+def test_fetch_resumes_a_failed_run(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=150_000), Answer(status=503)]
-    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
-    told = refused(source, data)
-    assert "failed 3 times in a row" in told
-    assert "503" in told
-    assert f"kept in {data / 'downloads/films.part'}" in told
-    assert "Run the command again to resume it" in told
-    assert not (data / "sources/films").exists()
+    source, data = make_source(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    message = fetch_error(source, data)
+    assert "failed 3 times in a row" in message
+    assert "503" in message
+    assert f"kept in {data / 'downloads/mine.part'}" in message
+    assert "Run the command again to resume it" in message
+    assert not (data / "sources/mine").exists()
     server.answers["/a"] = [Answer(ARCHIVE)]
-    fetched(source, data)
+    fetch_one(source, data)
     assert server.headers_of("/a")[-1]["Range"].startswith("bytes=1")
 
 
-def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
+def test_fetch_resumes_a_killed_run(server: Server, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from cxrbuild.fetching.sources import fetch;"
         "from cxrbuild.catalog.source import Source;"
@@ -360,108 +360,110 @@ def test_a_killed_run_is_resumed_by_the_next(server: Server, tmp_path: Path) -> 
         "fetch([source], Path(sys.argv[2]))"
     )
     server.answers["/a"] = [Answer(ARCHIVE, stall_at=200_000)]
-    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
-    part = data / "downloads/films.part"
+    source, data = make_source(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    part = data / "downloads/mine.part"
     said = json.loads(source.model_dump_json(by_alias=True, exclude_none=True)) | {
-        "file": str(tmp_path / "films.toml")
+        "file": str(tmp_path / "mine.toml")
     }
     with subprocess.Popen([sys.executable, "-c", program, json.dumps(said), str(data)]) as run:
         while not (part.exists() and part.stat().st_size > 190_000) and run.poll() is None:
             time.sleep(0.01)
         run.kill()
-    assert not (data / "sources/films").exists()
+    assert not (data / "sources/mine").exists()
     held = part.stat().st_size
     server.answers["/a"] = [Answer(ARCHIVE)]
-    assert fetched(source, data).locked.proof == "archive and names"
+    assert fetch_one(source, data).locked.proof == "archive and names"
     assert server.headers_of("/a")[-1]["Range"] == f"bytes={held}-"
 
 
-def test_a_complete_part_is_used_and_one_that_is_too_long_is_not(server: Server, tmp_path: Path) -> None:
-    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+def test_download_uses_a_complete_part_but_not_one_that_is_too_long(server: Server, tmp_path: Path) -> None:
+    source, data = make_source(tmp_path, f"{server.url}/a"), tmp_path / "data"
     downloads = data / "downloads"
     downloads.mkdir(parents=True)
-    (downloads / "films.part.json").write_text(json.dumps({"url": f"{server.url}/a", "validator": '"1"'}))
-    (downloads / "films.part").write_bytes(ARCHIVE)
+    (downloads / "mine.part.json").write_text(json.dumps({"url": f"{server.url}/a", "validator": '"1"'}))
+    (downloads / "mine.part").write_bytes(ARCHIVE)
     server.answers["/a"] = [Answer(ARCHIVE)]
-    fetched(source, data)
+    fetch_one(source, data)
     assert len(server.asked) == 1
     shutil.rmtree(data / "sources")
-    downloads.joinpath("films.part.json").write_text(
+    downloads.joinpath("mine.part.json").write_text(
         json.dumps({"url": f"{server.url}/a", "validator": '"1"'})
     )
-    downloads.joinpath("films.part").write_bytes(ARCHIVE + b"more")
-    fetched(source, data)
+    downloads.joinpath("mine.part").write_bytes(ARCHIVE + b"more")
+    fetch_one(source, data)
     assert "Range" not in server.headers_of("/a")[-1]
 
 
-def test_a_part_of_another_address_is_not_resumed(server: Server, tmp_path: Path) -> None:
+def test_download_does_not_resume_a_part_of_another_address(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=150_000), Answer(status=503)]
     server.answers["/b"] = [Answer(ARCHIVE)]
-    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
-    refused(source, data)
-    fetched(source, data, origins={"films": f"{server.url}/b"})
+    source, data = make_source(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    fetch_error(source, data)
+    fetch_one(source, data, origins={"mine": f"{server.url}/b"})
     assert "Range" not in server.headers_of("/b")[0]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
-def test_tries_again_when_the_server_is_busy(server: Server, tmp_path: Path, status: int) -> None:
+def test_download_retries_when_the_server_is_busy(server: Server, tmp_path: Path, status: int) -> None:
     server.answers["/a"] = [Answer(status=status), Answer(status=status), Answer(ARCHIVE)]
-    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    assert fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
 
 
 @pytest.mark.parametrize("kind", ["seconds", "date"])
-def test_waits_as_long_as_the_server_asks(server: Server, tmp_path: Path, kind: str) -> None:
+def test_download_waits_as_long_as_the_server_asks(server: Server, tmp_path: Path, kind: str) -> None:
     # A date has whole seconds: two from now is at least one.
     words = "1" if kind == "seconds" else email.utils.formatdate(time.time() + 2, usegmt=True)
     server.answers["/a"] = [Answer(status=503, headers={"Retry-After": words}), Answer(ARCHIVE)]
     before = time.monotonic()
-    fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data")
     assert 0.9 < time.monotonic() - before < 4
 
 
-def test_a_wait_asked_for_is_capped(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_limits_the_wait_that_a_server_asks_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", RetryPolicy(tries=2, longest_asked=0.01))
     server.answers["/a"] = [Answer(status=429, headers={"Retry-After": "86400"}), Answer(ARCHIVE)]
     before = time.monotonic()
-    fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data")
     assert time.monotonic() - before < 3
 
 
-def test_progress_resets_the_count_of_failures(server: Server, tmp_path: Path) -> None:
+def test_download_resets_the_count_of_failures_on_progress(server: Server, tmp_path: Path) -> None:
     # Five tries break off, with three allowed: each brings some 60,000 bytes more.
     drops = [Answer(ARCHIVE, drop_at=60_000) for _ in range(5)]
     server.answers["/a"] = [*drops, Answer(ARCHIVE)]
-    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    assert fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
     assert len(server.asked) == 6
 
 
-def test_no_progress_ends_at_last(server: Server, tmp_path: Path) -> None:
+def test_download_ends_without_progress(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, etag=None, drop_at=100_000)]
-    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
-    assert "failed 3 times in a row" in told
-    assert "the body ended early" in told
+    message = fetch_error(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert "failed 3 times in a row" in message
+    assert "the body ended early" in message
     assert len(server.asked) == 3
 
 
-def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+def test_download_ends_when_no_server_answers(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/a?token={SECRET}"
-        told = refused(declared(tmp_path, url), tmp_path / "data")
-    assert "Connection refused" in told
-    assert SECRET not in told
+        message = fetch_error(make_source(tmp_path, url), tmp_path / "data")
+    assert "Connection refused" in message
+    assert SECRET not in message
 
 
 @pytest.mark.parametrize(
     ("status", "words"),
     [(404, "The file may have moved"), (403, "requires a login"), (401, "requires a login"), (418, "418")],
 )
-def test_other_refusals_fail_at_once(server: Server, tmp_path: Path, status: int, words: str) -> None:
+def test_download_ends_at_once_on_a_refusal(server: Server, tmp_path: Path, status: int, words: str) -> None:
     server.answers["/a"] = [Answer(status=status)]
-    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
-    assert f"films: {server.url}/a: the server answered {status}" in told
-    assert words in told
-    assert "--from SOURCE=FILE" in told
+    message = fetch_error(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert f"mine: {server.url}/a: the server answered {status}" in message
+    assert words in message
+    assert "--from SOURCE=FILE" in message
     assert len(server.asked) == 1
 
 
@@ -478,77 +480,81 @@ def test_other_refusals_fail_at_once(server: Server, tmp_path: Path, status: int
         (b'{"message": "Unauthorized"}', "application/json", "application/json"),
     ],
 )
-def test_a_web_page_is_no_archive(server: Server, tmp_path: Path, body: bytes, kind: str, words: str) -> None:
+def test_download_refuses_a_web_page(
+    server: Server, tmp_path: Path, body: bytes, kind: str, words: str
+) -> None:
     server.answers["/a"] = [Answer(body, headers={"Content-Type": kind})]
-    told = refused(declared(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
-    assert "the server sent a web page instead of the archive" in told
-    assert words in told
-    assert "Download the file in a browser and give it with --from" in told
+    message = fetch_error(make_source(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
+    assert "the server sent a web page instead of the archive" in message
+    assert words in message
+    assert "Download the file in a browser and give it with --from" in message
     assert not list((tmp_path / "data/downloads").iterdir())
 
 
-def test_an_archive_called_html_is_an_archive(server: Server, tmp_path: Path) -> None:
+def test_download_accepts_an_archive_that_is_served_as_html(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(ARCHIVE, headers={"Content-Type": "text/html"})]
-    assert fetched(declared(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
+    assert fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data").downloaded
 
 
-def test_too_little_room(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_requires_room_on_the_disk(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     server.answers["/a"] = [Answer(ARCHIVE)]
-    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
-    assert "too little room" in told
-    assert f"Expected: {len(ARCHIVE):,} bytes free. Found: 1,000" in told
+    message = fetch_error(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert "too little room" in message
+    assert f"Expected: {len(ARCHIVE):,} bytes free. Found: 1,000" in message
     assert len(server.asked) == 1
 
 
-def test_a_wrong_archive_is_refused_kept_and_never_resumed(server: Server, tmp_path: Path) -> None:
+def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(OTHER)]
-    source, data = declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
-    told = refused(source, data)
-    kept = data / "downloads/films.refused"
-    assert f"Expected: an archive with SHA-256 {hashlib.sha256(ARCHIVE).hexdigest()}" in told
-    assert f"Found: SHA-256 {hashlib.sha256(OTHER).hexdigest()}" in told
-    assert "--allow-unpinned" in told
-    assert f"--from films={kept}" in told
+    source, data = make_source(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    message = fetch_error(source, data)
+    kept = data / "downloads/mine.refused"
+    assert f"Expected: an archive with SHA-256 {hashlib.sha256(ARCHIVE).hexdigest()}" in message
+    assert f"Found: SHA-256 {hashlib.sha256(OTHER).hexdigest()}" in message
+    assert "--allow-unpinned" in message
+    assert f"--from mine={kept}" in message
     assert kept.read_bytes() == OTHER
-    assert not (data / "sources/films").exists()
-    taken = fetched(source, data, origins={"films": str(kept)}, allow_unpinned=True)
+    assert not (data / "sources/mine").exists()
+    taken = fetch_one(source, data, origins={"mine": str(kept)}, allow_unpinned=True)
     assert taken.locked.proof == "names"
     assert taken.locked.unpinned
     assert kept.exists()
     server.answers["/a"] = [Answer(ARCHIVE)]
-    assert fetched(source, data).locked.proof == "archive and names"
+    assert fetch_one(source, data).locked.proof == "archive and names"
     assert "Range" not in server.headers_of("/a")[-1]
     assert not kept.exists()
 
 
-def test_a_cut_archive_without_a_length_is_damaged(server: Server, tmp_path: Path) -> None:
+def test_fetch_refuses_an_incomplete_archive_without_a_length(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(ARCHIVE[:200_000], length=False)]
-    told = refused(declared(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
-    assert "the archive is damaged or cut short" in told
+    message = fetch_error(make_source(tmp_path, f"{server.url}/a", of=None), tmp_path / "data")
+    assert "the archive is damaged or incomplete" in message
 
 
-def test_one_failure_keeps_nobody_else_from_being_fetched(server: Server, tmp_path: Path) -> None:
+def test_fetch_fetches_the_others_when_one_source_fails(server: Server, tmp_path: Path) -> None:
     server.answers |= {"/a": [Answer(ARCHIVE)], "/page": [Answer(b"<html>")]}
     sources = [
-        declared(tmp_path, f"{server.url}/nowhere", name="gone"),
-        declared(tmp_path, f"{server.url}/a", name="films"),
-        declared(tmp_path, f"{server.url}/page", name="page"),
+        make_source(tmp_path, f"{server.url}/nowhere", name="gone"),
+        make_source(tmp_path, f"{server.url}/a", name="mine"),
+        make_source(tmp_path, f"{server.url}/page", name="page"),
     ]
     with pytest.raises(CxrbuildError) as caught:
         fetch(sources, tmp_path / "data")
-    told = str(caught.value)
-    assert "2 of 3 sources were not fetched" in told
-    assert "gone: " in told
-    assert "404" in told
-    assert "page: " in told
-    assert "web page" in told
-    assert list(read_lock(tmp_path / "data")) == ["films"]
-    assert (tmp_path / "data/sources/films/images/a.bin").exists()
+    message = str(caught.value)
+    assert "2 of 3 sources were not fetched" in message
+    assert "gone: " in message
+    assert "404" in message
+    assert "page: " in message
+    assert "web page" in message
+    assert list(read_lock(tmp_path / "data")) == ["mine"]
+    assert (tmp_path / "data/sources/mine/images/a.bin").exists()
 
 
-def test_credentials_go_to_kaggles_host_alone(
+def test_fetch_sends_kaggles_credentials_to_kaggles_host_alone(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
@@ -562,11 +568,11 @@ def test_credentials_go_to_kaggles_host_alone(
             Answer(status=302, headers={"Location": f"{storage.url}/a.zip?sig={SECRET}"})
         ]
         storage.answers["/plain"] = [Answer(ARCHIVE)]
-        source = declared(
+        source = make_source(
             tmp_path, f"{storage.url}/plain", mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle"
         )
-        locked = fetched(source, tmp_path / "data", origins={"films": "kaggle"}).locked
-        fetched(source, tmp_path / "other")
+        locked = fetch_one(source, tmp_path / "data", origins={"mine": "kaggle"}).locked
+        fetch_one(source, tmp_path / "other")
         assert server.headers_of("/kaggle")[0]["Authorization"] == f"Bearer {SECRET}"
         assert ["Authorization" in headers for _, headers in storage.asked] == [False, False]
     assert locked.origin == f"{server.url}/kaggle"
@@ -575,7 +581,7 @@ def test_credentials_go_to_kaggles_host_alone(
 
 
 @pytest.mark.parametrize("place", ["environment", "configured", "home", "config"])
-def test_kaggles_credentials_where_they_may_stand(
+def test_fetch_finds_kaggles_credentials_in_every_place(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     if place == "environment":
@@ -589,42 +595,42 @@ def test_kaggles_credentials_where_they_may_stand(
         if place == "configured":
             monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(folder))
     server.answers["/kaggle"] = [Answer(ARCHIVE)]
-    source = declared(tmp_path, None, mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle")
-    fetched(source, tmp_path / "data", origins={"films": "kaggle"})
+    source = make_source(tmp_path, None, mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle")
+    fetch_one(source, tmp_path / "data", origins={"mine": "kaggle"})
     basic = base64.b64encode(f"me:{SECRET}".encode()).decode()
     assert server.headers_of("/kaggle")[0]["Authorization"] == f"Basic {basic}"
 
 
-def test_kaggles_file_that_cannot_be_read(server: Server, tmp_path: Path) -> None:
+def test_fetch_reports_unreadable_kaggle_credentials_without_the_key(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "home/.kaggle"
     folder.mkdir(parents=True)
     (folder / "kaggle.json").write_text(f'{{"username": "me", "key": "{SECRET}"')
-    source = declared(tmp_path, None, mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle")
-    told = refused(source, tmp_path / "data", origins={"films": "kaggle"})
-    assert f"{folder / 'kaggle.json'}: Kaggle's credentials cannot be read" in told
-    assert SECRET not in told
+    source = make_source(tmp_path, None, mirrors={"kaggle": f"{server.url}/kaggle"}, credentials="kaggle")
+    message = fetch_error(source, tmp_path / "data", origins={"mine": "kaggle"})
+    assert f"{folder / 'kaggle.json'}: Kaggle's credentials cannot be read" in message
+    assert SECRET not in message
 
 
-def test_secrets_in_an_address_are_used_and_never_shown(server: Server, tmp_path: Path) -> None:
+def test_fetch_uses_credentials_in_an_address_and_never_shows_them(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(status=403)]
     url = f"{server.url}/a?token={SECRET}&X-Amz-Signature={SECRET}&download=1".replace(
         "//", f"//me:{SECRET}@"
     )
-    source, data = declared(tmp_path, None), tmp_path / "data"
-    told = refused(source, data, origins={"films": url})
-    assert SECRET not in told
-    assert f"{server.url}/a?token=...&X-Amz-Signature=...&download=1" in told
+    source, data = make_source(tmp_path, None), tmp_path / "data"
+    message = fetch_error(source, data, origins={"mine": url})
+    assert SECRET not in message
+    assert f"{server.url}/a?token=...&X-Amz-Signature=...&download=1" in message
     basic = base64.b64encode(f"me:{SECRET}".encode()).decode()
     assert server.headers_of("/a")[0]["Authorization"] == f"Basic {basic}"
     server.answers["/a"] = [Answer(ARCHIVE, drop_at=150_000), Answer(status=503)]
-    assert SECRET not in refused(source, data, origins={"films": url})
-    assert SECRET not in (data / "downloads/films.part.json").read_text()
+    assert SECRET not in fetch_error(source, data, origins={"mine": url})
+    assert SECRET not in (data / "downloads/mine.part.json").read_text()
     server.answers["/a"] = [Answer(ARCHIVE)]
-    fetched(source, data, origins={"films": url})
+    fetch_one(source, data, origins={"mine": url})
     assert SECRET not in (data / "sources.lock.json").read_text()
 
 
-def test_what_is_shown_of_an_address() -> None:
+def test_redact_address_removes_credentials_of_an_address() -> None:
     assert (
         redact_address("https://u:p@h.org:8443/a/b.zip?id=7&se=x&sig=y#t")
         == "https://h.org:8443/a/b.zip?id=7&se=...&sig=..."
@@ -648,12 +654,10 @@ def test_what_is_shown_of_an_address() -> None:
         (f"https:/me:{SECRET}@h/x", "...@h/x"),
         (f"h/x?token={SECRET}&download=1", "h/x?token=...&download=1"),
         ("/films/of@home/x.zip", "/films/of@home/x.zip"),
-        ("films.zip", "films.zip"),
+        ("mine.zip", "mine.zip"),
     ],
 )
-def test_what_is_typed_in_the_place_of_an_address_is_shown_without_its_secrets(
-    words: str, as_shown: str
-) -> None:
+def test_redact_address_removes_credentials_of_mistyped_addresses(words: str, as_shown: str) -> None:
     assert redact_address(words) == as_shown
 
 
@@ -671,43 +675,43 @@ def test_what_is_typed_in_the_place_of_an_address_is_shown_without_its_secrets(
         [f"me:{SECRET}@h.invalid/x.zip"],
     ],
 )
-def test_secrets_typed_in_the_wrong_place_are_not_shown(tmp_path: Path, typed: list[str]) -> None:
+def test_fetch_never_shows_credentials_in_wrong_arguments(tmp_path: Path, typed: list[str]) -> None:
     ran = run("fetch", *typed, "--data", tmp_path, COLUMNS="1000")
     assert ran.status in (1, 2)
     assert SECRET not in ran.out + ran.err
     assert "Traceback" not in ran.err
     assert any(
         words in ran.err
-        for words in ("is not SOURCE=ORIGIN", "is no source", "no such file", "not an address")
+        for words in ("is not SOURCE=ORIGIN", "is not a source", "no such file", "not an address")
     )
 
 
-def test_a_proxy_of_the_environment_is_used(
+def test_download_uses_the_proxy_of_the_environment(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A proxy is asked for the whole address.
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("http_proxy", server.url)
-    server.answers["http://films.invalid/a"] = [Answer(ARCHIVE)]
-    assert fetched(declared(tmp_path, "http://films.invalid/a"), tmp_path / "data").downloaded
+    server.answers["http://mine.invalid/a"] = [Answer(ARCHIVE)]
+    assert fetch_one(make_source(tmp_path, "http://mine.invalid/a"), tmp_path / "data").downloaded
 
 
-def test_redirects_without_end(server: Server, tmp_path: Path) -> None:
+def test_download_ends_after_ten_redirects(server: Server, tmp_path: Path) -> None:
     server.answers["/a"] = [Answer(status=302, headers={"Location": "/a"})]
-    assert "redirected more than 10 times" in refused(
-        declared(tmp_path, f"{server.url}/a"), tmp_path / "data"
+    assert "redirected more than 10 times" in fetch_error(
+        make_source(tmp_path, f"{server.url}/a"), tmp_path / "data"
     )
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://h/a"])
-def test_redirects_to_what_is_no_web_address(server: Server, tmp_path: Path, target: str) -> None:
+def test_download_refuses_redirects_to_other_schemes(server: Server, tmp_path: Path, target: str) -> None:
     server.answers["/a"] = [Answer(status=302, headers={"Location": target})]
-    told = refused(declared(tmp_path, f"{server.url}/a"), tmp_path / "data")
-    assert f"{target}: not an address to download from" in told
+    message = fetch_error(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data")
+    assert f"{target}: not an address to download from" in message
 
 
-def test_an_interrupt_stops_the_downloads(
+def test_fetch_stops_all_downloads_on_an_interrupt(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers |= {"/a": [Answer(status=503, headers={"Retry-After": "60"})], "/b": [Answer(ARCHIVE)]}
@@ -717,7 +721,7 @@ def test_an_interrupt_stops_the_downloads(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cxrbuild.fetching.sources.write_lock", interrupted)
-    sources = [declared(tmp_path, f"{server.url}/{one}", name=one) for one in "ab"]
+    sources = [make_source(tmp_path, f"{server.url}/{one}", name=one) for one in "ab"]
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         fetch(sources, tmp_path / "data")

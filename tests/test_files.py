@@ -1,4 +1,4 @@
-"""Hashes are git's and SHA-256; a file is written whole or not at all; a folder is held by one process."""
+"""Hashes, atomic writes, locks, and the text of errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import files_under, git_blob_of, locked, read_json, replacing, sha256_of, write_json
 
 
-@pytest.mark.parametrize("data", [b"", b"film\n", b"\0" * (1 << 20) + b"x"])
+@pytest.mark.parametrize("data", [b"", b"image\n", b"\0" * (1 << 20) + b"x"])
 def test_hashes_are_those_of_git_and_sha256sum(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "f"
     path.write_bytes(data)
@@ -21,7 +21,7 @@ def test_hashes_are_those_of_git_and_sha256sum(tmp_path: Path, data: bytes) -> N
         assert ours(path) == theirs
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_replacing_writes_a_file_completely_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "f"
     with replacing(path) as temporary:
         temporary.write_text("old")
@@ -38,7 +38,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [Path(entry.path) for entry in files_under(tmp_path)] == [path]
 
 
-def test_json_goes_there_and_back_and_what_is_none_is_told(tmp_path: Path) -> None:
+def test_read_json_reads_what_write_json_wrote_and_refuses_other_text(tmp_path: Path) -> None:
     write_json(tmp_path / "d.json", {"b": ["é"], "a": 1})
     assert read_json(tmp_path / "d.json") == {"b": ["é"], "a": 1}
     (tmp_path / "d.json").write_text("{")
@@ -46,7 +46,7 @@ def test_json_goes_there_and_back_and_what_is_none_is_told(tmp_path: Path) -> No
         read_json(tmp_path / "d.json")
 
 
-def test_a_folder_is_held_by_one_and_free_again(tmp_path: Path) -> None:
+def test_locked_folder_is_refused_until_it_is_released(tmp_path: Path) -> None:
     found = []
 
     def try_it() -> None:
@@ -61,11 +61,11 @@ def test_a_folder_is_held_by_one_and_free_again(tmp_path: Path) -> None:
         thread.start()
         thread.join()
     try_it()
-    assert found == ["another cxrbuild is at work in this folder", "free"]
+    assert found == ["another cxrbuild command uses this folder", "free"]
 
 
 def test_an_error_is_one_paragraph() -> None:
-    error = CxrbuildError("not a film", where="a.png", expected="PNG", found="HTML.", todo="Fetch it again")
-    assert str(error) == "a.png: not a film. Expected: PNG. Found: HTML. Fetch it again."
+    error = CxrbuildError("not an image", where="a.png", expected="PNG", found="HTML.", todo="Fetch it again")
+    assert str(error) == "a.png: not an image. Expected: PNG. Found: HTML. Fetch it again."
     assert str(CxrbuildError("two\n  a\n  b", todo="Look")) == "two\n  a\n  b.\nLook."
     assert name_some("abc", most=2) == "a, b and 1 more"

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.quiet import no_notes
+from cxrbuild.quiet import suppress_stderr
 
 
 def load_tensorflow() -> Any:
@@ -22,7 +22,7 @@ def load_tensorflow() -> Any:
     try:
         import matplotlib as _matplotlib  # noqa: F401  (absent is told now, not after an hour of training)
 
-        with no_notes():
+        with suppress_stderr():
             import keras
             import tensorflow as tf
     except ImportError as error:

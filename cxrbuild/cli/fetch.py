@@ -11,6 +11,7 @@ import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, data_option, output_options
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     from cxrbuild.fetching.tree import Fetched
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     "origins",
     multiple=True,
     metavar="SOURCE=ORIGIN",
-    help="Take a source from a folder, an archive, a URL, or a mirror that it declares (mooney=kaggle).",
+    help="Fetch a source from a folder, an archive, a URL or a declared mirror (mooney=kaggle).",
 )
-@click.option("--allow-unpinned", is_flag=True, help="Take what does not match its pin, and record it.")
-@click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads side by side.")
+@click.option(
+    "--allow-unpinned", is_flag=True, help="Accept files that do not match their pin, and record it."
+)
+@click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads at a time.")
 @data_option
 @output_options
 def fetch(
@@ -38,10 +41,10 @@ def fetch(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Download sources, prove that they are the pinned version, and put them in place.
+    """Download sources and verify that they are the pinned version.
 
-    SOURCE is the name of a shipped source or a .toml file; default are the sources of the paper's dataset.
-    What is there and proven already is not downloaded again; what broke off goes on where it stopped.
+    SOURCE is the name of a shipped source or a .toml file; default: the sources of the paper's dataset. A
+    source that is present and verified is not downloaded again. An interrupted download is resumed.
     """
     from cxrbuild.catalog import read_recipe, read_source
     from cxrbuild.fetching.sources import fetch as fetch_sources
@@ -50,17 +53,17 @@ def fetch(
     for name in names:
         if _may_be_address(name):
             raise click.BadParameter(
-                f"{redact_address(name)!r} is no source; an address goes into --from SOURCE=ADDRESS",
+                f"{redact_address(name)!r} is not a source; give an address with --from SOURCE=ADDRESS",
                 param_hint="SOURCE",
             )
     given = dict(_origin(origin) for origin in origins)
     named = names or (() if given else tuple(read_recipe(DEFAULT_RECIPE).sources))
     sources = [read_source(name) for name in named]
-    # A source of one's own is named by its file, and its origin by the name within.
+    # A user's own source is given by its file, and its origin by the name in the file.
     sources += [read_source(name) for name in given if name not in {source.name for source in sources}]
     known = {source.name for source in sources}
     if stray := sorted(set(given) - known):
-        raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched here")
+        raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched")
     output = Output(quiet=quiet, as_json=as_json)
     fetched = fetch_sources(
         sources, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
@@ -68,13 +71,13 @@ def fetch(
     report_fetch(output, data, fetched)
 
 
-def _origin(word: str) -> tuple[str, str]:
+def _origin(text: str) -> tuple[str, str]:
     from cxrbuild.http import redact_address
 
-    name, equals, origin = word.partition("=")
+    name, equals, origin = text.partition("=")
     # An address without a source may have an = of its own.
     if not (name and equals and origin) or _may_be_address(name):
-        raise click.BadParameter(f"{redact_address(word)!r} is not SOURCE=ORIGIN", param_hint="--from")
+        raise click.BadParameter(f"{redact_address(text)!r} is not SOURCE=ORIGIN", param_hint="--from")
     return name, origin
 
 
@@ -83,12 +86,12 @@ def _may_be_address(name: str) -> bool:
 
 
 def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> None:
-    """Tell what was fetched and what was proven of it."""
+    """Report what was fetched and how it was verified."""
     rows = []
     for name, source in sources.items():
         lock = source.locked
         proof = f"unpinned (verified: {lock.proof})" if lock.unpinned else lock.proof
-        what = "fetched" if source.downloaded else "already there"
+        what = "fetched" if source.downloaded else "present"
         rows.append([name, what, proof, lock.files, f"{lock.bytes / 1e6:,.1f} MB"])
     output.table(["source", "", "proof", "files", "size"], rows)
     for name, source in sources.items():
@@ -97,11 +100,12 @@ def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> 
             output.say(note)
         if lock.missing or lock.extra or lock.different:
             output.say(
-                f"{name} is not its pin: {len(lock.missing)} files missing, {len(lock.extra)} extra, "
-                f"{len(lock.different)} different; {data / 'sources.lock.json'} names each."
+                f"{name} differs from its pin: {count_of(len(lock.missing), 'file')} missing, "
+                f"{len(lock.extra)} extra, {len(lock.different)} different; "
+                f"{data / 'sources.lock.json'} names each."
             )
-    told = {
+    result = {
         name: asdict(source.locked) | {"downloaded": source.downloaded, "notes": source.notes}
         for name, source in sources.items()
     }
-    output.result({"data": str(data), "sources": told})
+    output.result({"data": str(data), "sources": result})

@@ -14,7 +14,7 @@ from cxrbuild.curation.plan import Plan
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_batches
 from cxrbuild.fetching.record import advise_fetch
-from cxrbuild.files import differing, sweep
+from cxrbuild.files import find_changed, remove_temporary_files
 from cxrbuild.lockfile import source_folder
 from cxrbuild.progress import Progress
 from cxrbuild.records import is_image_id
@@ -127,7 +127,7 @@ def compare_unconverted(
     batches = (listed[i : i + _BATCH_SIZE] for i in range(0, len(listed), _BATCH_SIZE))
     changed: set[str] = set()
     with progress("comparing", len(files), "image") as bar:
-        for batch, others in run_batches(executor, differing, batches, ahead=3 * workers):
+        for batch, others in run_batches(executor, find_changed, batches, ahead=3 * workers):
             changed |= set(others)
             bar.update(len(batch))
     _require_unchanged(plan, data, [name for (path, _), name in files.items() if path in changed])
@@ -180,7 +180,7 @@ def _remove_others(build: Path, targets: set[str]) -> None:
     """Remove JPEGs of previous runs that this one does not have, and the temporary files of killed runs."""
     for split in _folders(build / "images"):
         for label in _folders(split):
-            sweep(label)
+            remove_temporary_files(label)
             start = f"images/{split.name}/{label.name}/"
             for path in list(label.iterdir()):
                 if path.suffix == ".jpg" and is_image_id(path.stem) and start + path.name not in targets:

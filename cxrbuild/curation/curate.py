@@ -13,12 +13,12 @@ from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import compare_unconverted, convert_images
 from cxrbuild.curation.expectation import check_expectation, missing_rows
-from cxrbuild.curation.folder import clear_shards, refuse_place
+from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
 from cxrbuild.curation.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
 from cxrbuild.executors import open_executor
-from cxrbuild.files import locked, sha256_of, sweep, write_bytes
+from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
@@ -75,10 +75,10 @@ def curate(
     """
     if "tfrecord" in formats:
         require_tensorflow("TFRecord")
-    refuse_place(out, data, [source.name for source in declared.sources])
+    require_build_folder(out, data, [source.name for source in declared.sources])
     with locked(out):
         for folder in (out, out / ".cxrbuild"):
-            sweep(folder)
+            remove_temporary_files(folder)
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
         sources = {source.name: source_folder(data, source.name) for source in declared.sources}

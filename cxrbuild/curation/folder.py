@@ -1,4 +1,4 @@
-"""The folder that a build is made in: what must not be there, and what of former runs is removed."""
+"""The folder of a build: what it must not contain, and the files of former runs to remove."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import sweep
+from cxrbuild.files import remove_temporary_files
 from cxrbuild.lockfile import source_folder
 from cxrbuild.shards import is_of_shards
 
-# The folders of a build that hold nothing but what it makes.
+# The folders of a build that contain nothing but its own files.
 _OWN = ("images", "data", "tfds", ".cxrbuild")
 
 
-def refuse_place(out: Path, data: Path, sources: Iterable[str]) -> None:
-    """Refuse a folder that is not a build's alone: a build removes from it what it would not make.
+def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
+    """Refuse a folder that contains other things than a build: a build removes unknown images and shards.
 
     Parameters
     ----------
@@ -30,25 +30,25 @@ def refuse_place(out: Path, data: Path, sources: Iterable[str]) -> None:
     Raises
     ------
     CxrbuildError
-        The sources lie in it or it in them, a link leads out of it, or it holds something else.
+        The sources are in it or it is in them, a link leads out of it, or it contains something else.
     """
     _refuse_sources(out, data, sources)
     if not out.exists():
         return
     if not out.is_dir():
         raise CxrbuildError("not a folder", where=out, todo="Name another one with --out")
-    found = {path.name for path in out.iterdir()} - {".cxrbuild.lock"}  # a folder of sources has one too
+    found = {path.name for path in out.iterdir()} - {".cxrbuild.lock"}  # a data folder has one too
     if found and not found & {"build.json", ".cxrbuild"}:
         raise CxrbuildError(
-            "the folder is not empty and holds no build", where=out,
+            "the folder is not empty and not a build", where=out,
             found=name_some(sorted(found), 5), todo="Name another one with --out",
         )  # fmt: skip
     own = [out / name for name in _OWN]
     places = [*own, *(path for folder in own for depth in ("*", "*/*") for path in folder.glob(depth))]
     if links := [path for path in places if path.is_symlink() and not path.is_file()]:
         raise CxrbuildError(
-            "a link stands among a build's own folders", where=links[0],
-            todo="Move what it leads to here, or put the whole build where there is room with --out",
+            "a link is among a build's own folders", where=links[0],
+            todo="Replace the link by its target, or name another folder for the whole build with --out",
         )  # fmt: skip
 
 
@@ -59,18 +59,18 @@ def _refuse_sources(out: Path, data: Path, sources: Iterable[str]) -> None:
         place = folder.resolve()
         if place == here or any(place.is_relative_to((out / name).resolve()) for name in _OWN):
             raise CxrbuildError(
-                "the sources are where the build's files go", where=folder,
+                "the sources are in a folder that the build writes to", where=folder,
                 todo="Name another folder with --out",
             )  # fmt: skip
     for folder in folders:
         if here.is_relative_to(folder.resolve()):
             raise CxrbuildError(
-                "the build would lie among the sources", where=out, todo="Name another folder with --out"
+                "the build would be among the sources", where=out, todo="Name another folder with --out"
             )
 
 
 def clear_shards(out: Path, written: Collection[Path]) -> None:
-    """Remove shards of former runs that this one has not: they would be loaded along with its own.
+    """Remove shards of former runs that this run did not write: they would be loaded with its own.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def clear_shards(out: Path, written: Collection[Path]) -> None:
     for folder in (out / "data", *versions):
         if not folder.is_dir():
             continue
-        sweep(folder)
+        remove_temporary_files(folder)
         for path in list(folder.iterdir()):
             if is_of_shards(path.name) and path.is_file() and path not in written:
                 path.unlink()
@@ -93,7 +93,7 @@ def clear_shards(out: Path, written: Collection[Path]) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Return whether a folder of TensorFlow Datasets says that it is of this program, or nothing yet."""
+    """Return whether a folder of TensorFlow Datasets was written by this program, or is incomplete."""
     try:
         document = json.loads((folder / "dataset_info.json").read_bytes())
     except FileNotFoundError:

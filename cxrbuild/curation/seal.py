@@ -1,10 +1,10 @@
-"""Whether a finished build still stands as it was finished, told without reading its files.
+"""Find out whether a finished build is unchanged without reading its files.
 
-``build.json`` is written last: it is the seal. A file that was touched since has a change time (ctime, which
-no program can set back) at or after the seal's; a file or folder that came or went has touched its folder. So
-nothing but names and times need be looked at, and no times need be stored. ``.cxrbuild/seal`` holds the
-SHA-256 of ``build.json`` itself; the earlier of the two files' times counts, so that a touched ``build.json``
-says nothing. Against somebody who sets times on purpose only reading helps: ``cxrbuild verify``.
+``build.json`` is written last: it is the seal. A file that changed later has a change time (ctime, which no
+program can set) at or after the seal's; a file or folder that was added or removed changes its folder's time.
+So names and times are enough, and no times are stored. ``.cxrbuild/seal`` has the SHA-256 of ``build.json``
+itself; the earlier of the two files' times counts, so that a touched ``build.json`` proves nothing. Only
+reading detects changes with forged times: ``cxrbuild verify``.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from cxrbuild.curation.plan import Declared
 from cxrbuild.files import json_bytes, read_json, sha256_of, write_bytes
 from cxrbuild.lockfile import LockedSource
 
-# The libraries that decide what a JPEG's bytes are. The last one need not be there; with it more kinds of
-# compressed DICOM files can be read.
+# The libraries that a JPEG's bytes depend on. The last one is optional; it decodes more kinds of compressed
+# DICOM files.
 _CONVERTING = ("numpy", "pillow", "pydicom", "python-gdcm")
 _PACKING = ("pandas", "pyarrow")
 _TICK_S = 0.02
 
 
 def converting_libraries() -> dict[str, str]:
-    """Return the versions of the libraries that decide what a JPEG's bytes are."""
+    """Return the versions of the libraries that a JPEG's bytes depend on."""
     return {name: version(name) for name in _CONVERTING if _is_installed(name)}
 
 
 def libraries(formats: Sequence[str]) -> dict[str, str]:
-    """Return the versions of the libraries that decide what bytes come out."""
+    """Return the versions of the libraries that a build's bytes depend on."""
     packing = [*_PACKING, "tensorflow"] if "tfrecord" in formats else _PACKING
     return dict(sorted((converting_libraries() | {name: version(name) for name in packing}).items()))
 
@@ -50,12 +50,12 @@ def _is_installed(name: str) -> bool:
 
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
-    """Return a hash of all that a build depends on: declarations, what was fetched, formats, versions.
+    """Return a hash of all inputs of a build: declarations, fetched files, formats, versions.
 
     Raises
     ------
     CxrbuildError
-        A source hashes PatientID and the environment holds no key.
+        A source hashes PatientID and the environment has no key.
     """
     document = {
         "cxrbuild": __version__,
@@ -66,7 +66,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "listings": [repr(source.listing) for source in declared.sources],
         "reviews": [repr(review) for review in declared.reviews],
         "links": [repr(link) for link in declared.links],
-        # With another secret the patients, and so the groups and parts, have other names.
+        # Another key gives the patients other names, and so changes groups and splits.
         "patient_keys": [source.reader.key_fingerprint() for source in declared.sources],
         "locked": {
             source.name: locked[source.name].tree for source in declared.sources if source.name in locked
@@ -76,14 +76,14 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
 
 
 def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, Any] | None:
-    """Return the ``build.json`` of a build that stands as it was finished, else ``None``.
+    """Return the ``build.json`` of a build that did not change since it was finished, else ``None``.
 
     Parameters
     ----------
     out
         The build's folder.
     inputs
-        The hash of all that it should have been built from.
+        The hash of the inputs that it should have been built from.
     sources
         The folders of its sources.
     """
@@ -123,13 +123,13 @@ def _stamp(out: Path) -> Path:
 
 
 def _untouched(folder: Path, sealed_ns: int) -> bool:
-    # A link may have been put in a folder's place, or lead to one that was touched.
+    # A link may have replaced a folder, or its target may have changed.
     if not folder.is_dir() or max(folder.stat().st_ctime_ns, folder.lstat().st_ctime_ns) >= sealed_ns:
         return False
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():
-                return False  # what it leads to may have been touched, or be another than it was
+                return False  # its target may have changed, or be another one
             if entry.is_dir(follow_symlinks=False):
                 if not _untouched(Path(entry.path), sealed_ns):
                     return False

@@ -1,1 +1,1 @@
-"""Fetch the sources: download, prove against the pin, put in place."""
+"""Fetch the sources: download them, verify them against their pins, move them into place."""

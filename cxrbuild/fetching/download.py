@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 from cxrbuild import http
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.unpack import looks_like_archive, room_for
+from cxrbuild.fetching.unpack import looks_like_archive, require_room
 from cxrbuild.fetching.validator import has_validator, validator_of
 from cxrbuild.files import read_json, write_json
 from cxrbuild.http import (
@@ -217,7 +217,7 @@ class _Transfer:
             if start == 0 and _is_page(response, block):
                 raise _page(response, block, self.url)
             if total is not None:
-                room_for(total - start, self.part.parent)
+                require_room(total - start, self.part.parent)
             if self.bar is None:
                 self.bar = self.bars.enter_context(self.progress(self.title, total, "B"))
             if start == 0:

@@ -1,4 +1,4 @@
-"""Which path of an archive becomes which path of the source."""
+"""Map the paths of an archive to paths of the source."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from cxrbuild.fetching.unpack import ArchiveError, Member
 
 
 def is_ignored(path: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a path of the archive is not the source's: by a pattern, or as git's own in a clone."""
+    """Return whether a path is ignored: by a pattern, or as part of git's own folder in a clone."""
     return ".git" in path.split("/") or any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def placed(
+def lay_out_tree(
     members: Iterable[Member], download: Download, listing: Collection[str] | None, origin: object
 ) -> dict[str, Member]:
     """Return the files by their path in the source.
 
-    Leading folders are left out where `download.strip` says so and they are there: a folder or archive that
-    has the pin's paths as it is stays as it is. With `download.relocate` a path that the listing has not
-    becomes the one path of the listing with the same file name and the same parent folder's name.
+    `download.strip` removes leading folders, unless the files have the pin's paths already. With
+    `download.relocate` a path that is not in the listing becomes the only path of the listing with the same
+    file name and the same parent folder's name.
 
     Parameters
     ----------
     members
-        The files as the archive has them.
+        The files with their paths in the archive.
     download
-        The source's declaration of that.
+        The source's declaration of its download.
     listing
-        The pin's paths, ``None`` where there are none.
+        The pin's paths, ``None`` where there is no listing.
     origin
-        Where the files come from, for errors.
+        The origin of the files, for errors.
 
     Raises
     ------
     ArchiveError
-        There are no files, or two that differ would have one path, or a path would be both file and folder.
+        There are no files, two different files have one path, or a path is both a file and a folder.
     """
     by_path: dict[str, list[Member]] = defaultdict(list)
     for member in members:
         by_path[member.path].append(member)
     if not by_path:
-        raise ArchiveError("holds no files", where=origin, expected="the source's files")
+        raise ArchiveError("it contains no files", where=origin, expected="the source's files")
     places = _relocated(_stripped(list(by_path), download.strip, listing), download.relocate, listing)
 
     tree: dict[str, Member] = {}
@@ -55,7 +55,7 @@ def placed(
             other = tree.setdefault(places[path], member)
             if other.blob != member.blob:
                 raise ArchiveError(
-                    "two files that differ have one path", where=origin,
+                    "two different files have one path", where=origin,
                     expected=f"one {places[path]}", found=f"{other.path} and {path}",
                 )  # fmt: skip
     for path in tree:
@@ -65,8 +65,8 @@ def placed(
     return tree
 
 
-def refuse_case_twins(paths: Iterable[str], origin: object) -> None:
-    """Refuse paths that a file system which folds case would take for one.
+def require_distinct_case(paths: Iterable[str], origin: object) -> None:
+    """Refuse paths that differ in case only, for a file system that ignores case.
 
     Raises
     ------
@@ -79,10 +79,10 @@ def refuse_case_twins(paths: Iterable[str], origin: object) -> None:
     twins = [path for group in folded.values() if len(group) > 1 for path in group]
     if twins:
         raise ArchiveError(
-            "paths differ in case only, which this file system does not tell apart",
+            "paths differ in case only, and this file system ignores case",
             where=origin,
             found=name_some(twins),
-            todo="Name a folder on a file system that does with --data",
+            todo="Name a folder on a case-sensitive file system with --data",
         )
 
 
@@ -95,7 +95,7 @@ def _stripped(paths: list[str], strip: int, listing: Collection[str] | None) -> 
         return as_is
     cut = {path: "/".join(names[strip:]) for path, names in parts.items()}
     if listing is None:
-        # Without a listing one common top is what an archive made by a forge looks like.
+        # Without a listing one common top folder is typical of an archive made by a forge.
         return cut if len({tuple(names[:strip]) for names in parts.values()}) == 1 else as_is
     return cut if _listed(cut, listing) >= _listed(as_is, listing) else as_is
 

@@ -1,4 +1,4 @@
-"""Where a source's files come from: what was asked for, in terms of folder, archive or address."""
+"""The origin of a source's files: an address, an archive or a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cxrbuild.http import host_of, redact_address
 
 @dataclass(frozen=True)
 class Origin:
-    """An address, or a path of a folder or archive; exactly one of the two is given."""
+    """An address, or the path of a folder or archive; exactly one of them is set."""
 
     url: str | None = None
     path: Path | None = None
@@ -22,28 +22,27 @@ class Origin:
 
 
 def origin_of(source: Source, given: str | None, data: Path) -> Origin:
-    """Return where a source is to come from.
+    """Return the origin to fetch a source from.
 
     Parameters
     ----------
     source
         The source.
     given
-        What the user gave with ``--from``: the name of a mirror, an address, or a path; ``None`` for the
-        declared address.
+        The user's ``--from``: the name of a mirror, an address, or a path; ``None`` for the declared address.
     data
-        The data folder, which no folder given may hold.
+        The data folder, which must not be inside a given folder.
 
     Raises
     ------
     CxrbuildError
-        There is no such file or folder, or the source declares no address and nothing was given.
+        There is no such file or folder, or the source declares no address and none was given.
     """
     if given is None:
         if source.download.url is None:
             raise CxrbuildError(
                 "the source declares no address", where=source.name,
-                todo=f"Say where its files are: --from {source.name}=FOLDER, =ARCHIVE or =URL",
+                todo=f"Name the place of its files with --from {source.name}=FOLDER, =ARCHIVE or =URL",
             )  # fmt: skip
         return _address(source.download.url)
     if given in source.download.mirrors:
@@ -61,8 +60,8 @@ def origin_of(source: Source, given: str | None, data: Path) -> Origin:
     path = path.resolve()
     if path.is_dir() and data.resolve().is_relative_to(path):
         raise CxrbuildError(
-            "the folder holds the data folder itself", where=f"--from {source.name}={given}",
-            expected="the folder with the source's files alone", found=data,
+            "the folder contains the data folder itself", where=f"--from {source.name}={given}",
+            expected="a folder with the source's files alone", found=data,
         )  # fmt: skip
     return Origin(path=path)
 

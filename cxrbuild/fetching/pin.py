@@ -1,4 +1,4 @@
-"""Whether files are the pinned version: git's tree hash, and a comparison by name."""
+"""Compare files with a source's pin: by git tree hash, and by name."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import name_some
 from cxrbuild.fetching.record import TreeFile, git_tree_of
-from cxrbuild.files import files_under, git_blob_of, is_desktops
+from cxrbuild.files import files_under, git_blob_of, is_desktop_file
 from cxrbuild.lockfile import Proof
 from cxrbuild.progress import Progress
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How files compare with a source's pin.
+    """The result of comparing files with a source's pin.
 
     Attributes
     ----------
     proof, unpinned, tree, missing, extra, different
         As in `cxrbuild.lockfile.LockedSource`.
     expected, found
-        What the pin says and what was found in its place, in words; blank where nothing is contradicted.
+        The pin's values and those of the files, for a message; blank where they do not contradict.
     """
 
     proof: Proof
@@ -41,14 +41,14 @@ class Comparison:
 def mode_of(path: str, executable: bool, known: Mapping[str, str]) -> str:
     """Return a file's mode: the one known for its path, else by whether it can be executed.
 
-    Zip archives from Windows and many file systems carry no modes that mean anything, and a mode is no part
-    of an image: where the pin says it, the pin's holds.
+    Zip archives from Windows and many file systems have no meaningful modes, and a mode is no part of an
+    image: the pin's mode takes precedence.
     """
     return known.get(path) or ("100755" if executable else "100644")
 
 
 def known_modes(source: Source, record: Mapping[str, TreeFile]) -> dict[str, str]:
-    """Return the modes that the pin's listing or the record of a former fetch give."""
+    """Return the modes by path, from the pin's listing or else from the record of a former fetch."""
     listed = {path: file.mode for path, file in (source.listing or {}).items() if file.mode}
     return {path: file.mode for path, file in record.items()} | listed
 
@@ -56,22 +56,24 @@ def known_modes(source: Source, record: Mapping[str, TreeFile]) -> dict[str, str
 def files_on_disk(
     root: Path, known: Mapping[str, str], *, title: str, progress: Progress
 ) -> dict[str, TreeFile]:
-    """Read every file below a folder and return what a git tree would say of it.
+    """Read every file below a folder and return its entry in a git tree.
 
     Parameters
     ----------
     root
         The folder.
     known
-        Modes that are known by path, see `mode_of`. What macOS and Windows leave in folders that were looked
-        at counts only where it is known.
+        Modes that are known by path, see `mode_of`. Files that macOS and Windows add to folders count only
+        where they are known.
     title
-        What the progress bar says.
+        The title of the progress bar.
     progress
         Opens the progress bar, in bytes.
     """
     entries = {Path(entry.path).relative_to(root).as_posix(): entry for entry in files_under(root)}
-    entries = {path: entry for path, entry in entries.items() if path in known or not is_desktops(entry.name)}
+    entries = {
+        path: entry for path, entry in entries.items() if path in known or not is_desktop_file(entry.name)
+    }
     status = {path: entry.stat(follow_symlinks=False) for path, entry in entries.items()}
     files: dict[str, TreeFile] = {}
     with progress(title, sum(one.st_size for one in status.values()), "B") as bar:
@@ -80,7 +82,7 @@ def files_on_disk(
                 mode = mode_of(path, bool(one.st_mode & 0o100), known)
                 files[path] = TreeFile(mode, git_blob_of(root / path), one.st_size)
             else:
-                # Fetch puts no links or devices in place: such an entry can equal nothing.
+                # Fetch never makes links or devices: such an entry equals no other.
                 files[path] = TreeFile("120000", "0" * 40)
             bar.update(one.st_size)
     return files
@@ -96,7 +98,7 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
     files
         Its files by path.
     archive_sha256
-        SHA-256 of the archive that they came in, ``None`` where they came in none.
+        SHA-256 of their archive, ``None`` where there is none.
     """
     tree = git_tree_of(files)
     pin, listing = source.pin, source.listing
@@ -119,12 +121,12 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
         expected = f"an archive with SHA-256 {pin.sha256}"
         found = f"SHA-256 {archive_sha256}" if archive_sha256 else "files without their archive"
     if expected and names == "names" and not different:
-        found += ", though every name is there and none besides"
-    found += differences(missing, extra, different)
+        found += ", with exactly the names of the listing"
+    found += describe_differences(missing, extra, different)
     return Comparison(names, True, tree, missing, extra, different, expected, found)
 
 
-def differences(missing: list[str], extra: list[str], different: Mapping[str, Any]) -> str:
-    """Return in words how files differ: how many of each kind, and the first ones by name."""
+def describe_differences(missing: list[str], extra: list[str], different: Mapping[str, Any]) -> str:
+    """Return a text with the number of missing, extra and different files and the first of their names."""
     kinds = {"missing": missing, "extra": extra, "different": sorted(different)}
     return "".join(f"; {len(paths)} {kind}: {name_some(paths, 5)}" for kind, paths in kinds.items() if paths)

@@ -1,4 +1,4 @@
-"""Fetch sources side by side and keep the lock."""
+"""Fetch several sources at a time and update the lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some, of_system
-from cxrbuild.fetching.tree import Fetched, fetch_tree, sweep
+from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import read_lock, write_lock
 from cxrbuild.progress import Bar, Progress, silent
@@ -27,10 +27,10 @@ def fetch(
     jobs: int = 4,
     progress: Progress = silent,
 ) -> dict[str, Fetched]:
-    """Bring sources to ``data``/sources, prove them against their pins and lock them.
+    """Fetch sources to ``data``/sources, verify them against their pins and lock them.
 
-    A source that is there already is read and proven again, and not downloaded. One that fails does not keep
-    the others from being fetched and locked.
+    A source that is present is verified again and not downloaded. If one source fails, the others are still
+    fetched and locked.
 
     Parameters
     ----------
@@ -39,24 +39,24 @@ def fetch(
     data
         The data folder.
     origins
-        By source name what to take in place of the declared address: a folder, an archive, an http or https
-        address, or the name of a mirror that the source declares.
+        By source name the origin to use instead of the declared address: a folder, an archive, an http or
+        https address, or the name of a mirror that the source declares.
     allow_unpinned
-        Whether to take files that are not the pinned version; the lock then names how they differ.
+        Whether to accept files that are not the pinned version; the lock then lists the differences.
     jobs
-        How many sources to fetch at once.
+        The number of sources to fetch at a time.
     progress
         Opens the progress bars, in bytes.
 
     Returns
     -------
     dict
-        By source name what became of it, in the order of ``sources``.
+        The result by source name, in the order of ``sources``.
 
     Raises
     ------
     CxrbuildError
-        Some sources could not be fetched; every reason is told.
+        Some sources could not be fetched; the error has every reason.
     """
     names = [source.name for source in sources]
     if unknown := sorted(set(origins) - set(names)):
@@ -65,7 +65,9 @@ def fetch(
             expected=f"one of {', '.join(names)}",
         )  # fmt: skip
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise CxrbuildError("two sources have one name", where=name_some(twice), todo="Rename one of them")
+        raise CxrbuildError(
+            "two sources have the same name", where=name_some(twice), todo="Rename one of them"
+        )
 
     stop = threading.Event()
 
@@ -76,7 +78,7 @@ def fetch(
     done: dict[str, Fetched] = {}
     errors: dict[str, CxrbuildError] = {}
     with locked(data):
-        sweep(data)
+        clean_up(data)
         lock = read_lock(data)
         with ThreadPoolExecutor(max(1, jobs)) as pool:
             running: dict[Future[Fetched], str] = {}
@@ -104,18 +106,18 @@ def fetch(
                 pool.shutdown(cancel_futures=True)
                 raise
     for source in sources:
-        # Another way to the same files; one that was given and failed is the user's own.
+        # A mirror has the same files; an origin that was given is the user's choice.
         if source.name in errors and source.name not in origins and source.download.mirrors:
             failed = errors[source.name]
-            ways = " or ".join(f"--from {source.name}={mirror}" for mirror in source.download.mirrors)
-            failed.todo = "; ".join(filter(None, [failed.todo, f"or take it from a mirror with {ways}"]))
+            options = " or ".join(f"--from {source.name}={mirror}" for mirror in source.download.mirrors)
+            failed.todo = "; ".join(filter(None, [failed.todo, f"or fetch it from a mirror with {options}"]))
     if errors:
         raise _together(errors, names)
     return {name: done[name] for name in names}
 
 
 def _until(stop: threading.Event, progress: Progress) -> Progress:
-    """Return a progress that ends the work which reports to it once ``stop`` is set."""
+    """Return a progress whose bars cancel the work that updates them once ``stop`` is set."""
 
     class Stoppable:
         def __init__(self, bar: Bar) -> None:

@@ -1,4 +1,4 @@
-"""One source's tree: see what is there, bring it, prove it, put it in place."""
+"""Fetch the tree of one source: check the present one, fetch, verify, move into place."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.credentials import authorization
 from cxrbuild.fetching.download import download, note_path
-from cxrbuild.fetching.layout import is_ignored, placed, refuse_case_twins
+from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
 from cxrbuild.fetching.origin import Origin, origin_of
-from cxrbuild.fetching.pin import Comparison, compare, differences, files_on_disk, known_modes, mode_of
+from cxrbuild.fetching.pin import (
+    Comparison,
+    compare,
+    describe_differences,
+    files_on_disk,
+    known_modes,
+    mode_of,
+)
 from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
 from cxrbuild.fetching.unpack import (
     STAGED,
     ArchiveError,
     Member,
     copy_folder,
-    folds_case,
-    stage_beside,
+    ignores_case,
+    staging_folder,
     unpack,
 )
 from cxrbuild.files import sha256_of, write_bytes
@@ -36,16 +43,16 @@ _REPLACED = ".replaced"
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one source.
+    """The result of fetching one source.
 
     Attributes
     ----------
     locked
-        What the lock says of it.
+        Its entry in the lock.
     downloaded
-        Whether its files were brought by this call; False where they were there already.
+        Whether this call fetched its files; False where they were present already.
     notes
-        What the user should know, a sentence each.
+        Messages for the user, one sentence each.
     """
 
     locked: LockedSource
@@ -63,23 +70,23 @@ def fetch_tree(
     progress: Progress,
     wait: Callable[[float], object],
 ) -> Fetched:
-    """Bring one source, unless it is there already and unchanged.
+    """Fetch one source, unless it is present and unchanged.
 
     Parameters
     ----------
     source, data, allow_unpinned, progress
         As in `cxrbuild.fetching.sources.fetch`.
     given
-        What ``--from`` says for this source.
+        The ``--from`` of this source.
     entry
-        What the lock says of it.
+        Its entry in the lock.
     wait
         Waits the seconds given.
 
     Raises
     ------
     CxrbuildError
-        It cannot be had, or is not the pinned version. What was there before is then still there.
+        It cannot be fetched, or is not the pinned version. The former files then stay in place.
     """
     origin = origin_of(source, given, data) if given is not None else None
     target = source_folder(data, source.name)
@@ -92,15 +99,15 @@ def fetch_tree(
             files = files_on_disk(
                 target, known_modes(source, record), title=f"{source.name}: checking", progress=progress
             )
-        settled = _settled(source, target, files, entry, origin, allow_unpinned)
-        if settled:
-            if git_tree_of(record) != settled.tree:
+        present = _present(source, target, files, entry, origin, allow_unpinned)
+        if present:
+            if git_tree_of(record) != present.tree:
                 _write_record(target, files)
-            return Fetched(settled, downloaded=False)
+            return Fetched(present, downloaded=False)
         damage = _damage(source, files, entry, record)
     try:
         origin = origin or origin_of(source, None, data)
-        locked, aside = _bring(source, data, origin, allow_unpinned, damage is not None, progress, wait)
+        locked, aside = _fetch(source, data, origin, allow_unpinned, damage is not None, progress, wait)
     except CxrbuildError as error:
         if damage:
             error.what = f"{target} {damage}, and fetching it again failed: {error.what}"
@@ -110,8 +117,8 @@ def fetch_tree(
     )
 
 
-def sweep(data: Path) -> None:
-    """Remove what killed runs left beside the sources, and finish what they had begun to replace."""
+def clean_up(data: Path) -> None:
+    """Remove temporary folders of killed runs next to the sources, and finish the replacements they began."""
     folder = source_folder(data, "")
     if not folder.is_dir():
         return
@@ -128,7 +135,7 @@ def sweep(data: Path) -> None:
                 path.rename(target)
 
 
-def _settled(
+def _present(
     source: Source,
     target: Path,
     files: Mapping[str, TreeFile],
@@ -136,7 +143,7 @@ def _settled(
     origin: Origin | None,
     allow_unpinned: bool,
 ) -> LockedSource | None:
-    """Return the lock's entry for what is in place, ``None`` where it does not do."""
+    """Return the lock's entry for the present files, ``None`` where they have to be fetched again."""
     tree = git_tree_of(files)
     unchanged = entry is not None and entry.tree == tree and entry.pin == _pin(source)
     if source.pin.tree == tree:
@@ -156,10 +163,10 @@ def _settled(
 def _damage(
     source: Source, files: Mapping[str, TreeFile], entry: LockedSource | None, record: Mapping[str, TreeFile]
 ) -> str | None:
-    """Return in words how a tree is not what fetch put there, ``None`` where it is."""
+    """Return how a tree differs from the one that was fetched, ``None`` where it does not."""
     tree = git_tree_of(files)
     if entry is None:
-        return "was not put there by fetch, or its lock is lost"
+        return "was not made by fetch, or its entry in the lock is lost"
     if entry.tree == tree:
         return None
     before: Mapping[str, str | None] = {}
@@ -169,15 +176,15 @@ def _damage(
         before = {path: file.blob for path, file in source.listing.items()}
     if not before:
         return "was changed since it was fetched"
-    told = differences(
+    differences = describe_differences(
         sorted(before.keys() - files.keys()),
         sorted(files.keys() - before.keys()),
         {path: None for path, blob in before.items() if path in files and files[path].blob != blob},
     )
-    return f"was changed since it was fetched ({told.removeprefix('; ') or 'modes alone'})"
+    return f"was changed since it was fetched ({differences.removeprefix('; ') or 'only modes'})"
 
 
-def _bring(
+def _fetch(
     source: Source,
     data: Path,
     origin: Origin,
@@ -197,12 +204,12 @@ def _bring(
             wait=wait,
             authorization=authorization(source, origin.url),
         )
-    with stage_beside(target) as stage:
+    with staging_folder(target) as stage:
         try:
-            members, sha256 = _taken(source, origin.path or part, stage, progress)
-            layout = placed(members, source.download, source.listing, origin)
-            if folds_case(stage):
-                refuse_case_twins(layout, origin)
+            members, sha256 = _unpacked(source, origin.path or part, stage, progress)
+            layout = lay_out_tree(members, source.download, source.listing, origin)
+            if ignores_case(stage):
+                require_distinct_case(layout, origin)
             known = known_modes(source, {})
             files = {
                 path: TreeFile(mode_of(path, member.executable, known), member.blob, member.size)
@@ -222,7 +229,7 @@ def _bring(
     return _locked(source, str(origin), comparison, files), aside
 
 
-def _taken(source: Source, path: Path, stage: Path, progress: Progress) -> tuple[list[Member], str | None]:
+def _unpacked(source: Source, path: Path, stage: Path, progress: Progress) -> tuple[list[Member], str | None]:
     def ignored(name: str) -> bool:
         return is_ignored(name, source.download.ignore)
 
@@ -241,17 +248,17 @@ def _refused(source: Source, origin: Origin, comparison: Comparison) -> ArchiveE
         where=f"{source.name} from {origin}",
         expected=comparison.expected,
         found=comparison.found,
-        todo=f"To take them all the same, marked as unpinned in everything built from them, add {again}",
+        todo=f"To accept them, marked as unpinned in everything that is built from them, add {again}",
     )
 
 
 def _set_aside(source: Source, part: Path, error: ArchiveError) -> None:
-    # Kept, since it took long to come; under another name, since the next run must not go on from it.
+    # The archive took long to download, so it is kept. The next run must not resume it, so it is renamed.
     kept = _refused_path(part)
     part.replace(kept)
     note_path(part).unlink(missing_ok=True)
     todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
-    error.todo = f"{todo}The archive is kept: --from {source.name}={kept} uses it without another download"
+    error.todo = f"{todo}The archive is kept: --from {source.name}={kept} uses it without a download"
 
 
 def _refused_path(part: Path) -> Path:
@@ -273,13 +280,13 @@ def _put_in_place(
             place.parent.mkdir(parents=True, exist_ok=True)
             member.file.rename(place)
         except OSError as error:
-            # The system names the place that we work in, which is gone when this is read.
+            # The system names the temporary folder, which is removed when the user reads the message.
             too_long = error.errno == errno.ENAMETOOLONG
             raise CxrbuildError(
-                "a file of it cannot be put in place", where=origin,
+                "a file cannot be written", where=origin,
                 found=f"{member.path}: {error.strerror}",
-                todo="Leave it out with `download.ignore` in the declaration, or name a folder on a file "
-                "system that takes its name with --data" if too_long else None,
+                todo="Exclude it with `download.ignore` in the declaration, or name a folder on a file "
+                "system that allows its name with --data" if too_long else None,
             ) from error  # fmt: skip
         if files[path].mode == "100755":
             mode = place.stat().st_mode

@@ -1,4 +1,4 @@
-"""Take the files out of an archive or a folder, trusting neither names nor sizes."""
+"""Extract the files of an archive or a folder, trusting neither names nor sizes."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ _MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 
 
 class ArchiveError(CxrbuildError):
-    """An archive or folder that cannot be the source, whatever is tried again with it."""
+    """An archive or folder that cannot be the source, however often it is tried."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file that was taken out.
+    """A file that was extracted.
 
     Attributes
     ----------
     path
-        Where the archive has it, parted by ``/``.
+        Its path in the archive, with ``/`` between the names.
     file
-        Where it is now.
+        The extracted file.
     size
         Its size in bytes.
     blob
         Its git blob hash.
     executable
-        Whether its owner may execute it, as far as the archive tells.
+        Whether its owner may execute it, as the archive records it.
     """
 
     path: str
@@ -59,16 +59,16 @@ class Member:
 
 
 def looks_like_archive(start: bytes) -> bool:
-    """Tell whether a file that begins so is an archive of a kind that can be unpacked."""
+    """Return whether a file with these first bytes is an archive that `unpack` reads."""
     return start.startswith(_MAGIC) or start[257:262] == b"ustar"
 
 
 def unpack(
     archive: Path, stage: Path, *, ignored: Callable[[str], bool], title: str, progress: Progress
 ) -> list[Member]:
-    """Take an archive's files out into ``stage``, where each gets a number for a name.
+    """Extract an archive's files into ``stage``, where each is named by a number.
 
-    No name of the archive's ever reaches the file system here, so none can lead out of the folder.
+    No name of the archive is used on the file system here, so none can lead out of the folder.
 
     Parameters
     ----------
@@ -77,29 +77,29 @@ def unpack(
     stage
         An empty folder.
     ignored
-        Tells of a path in the archive whether to leave the file out.
+        Returns whether to skip a path of the archive.
     title
-        What the progress bar says.
+        The title of the progress bar.
     progress
         Opens the progress bar, in bytes.
 
     Raises
     ------
     ArchiveError
-        It is no archive, is damaged or encrypted, holds a link or a device, a path that leads out of it, or
-        files of another size than it says.
+        It is no archive, is damaged or encrypted, or contains a link, a device, a path that leads out of
+        it, or files of another size than declared.
     CxrbuildError
         The disk has too little room.
     """
-    taker = _Taker(archive, stage)
+    extraction = _Extraction(archive, stage)
     with archive.open("rb") as stream:
         start = stream.read(512)
         stream.seek(0)
         try:
             if start.startswith(b"PK"):
-                _unzip(stream, taker, ignored, title, progress)
+                _unzip(stream, extraction, ignored, title, progress)
             else:
-                _untar(stream, taker, ignored, title, progress)
+                _untar(stream, extraction, ignored, title, progress)
         except tarfile.ReadError as error:
             if looks_like_archive(start):
                 raise _damaged(archive, error) from error
@@ -112,35 +112,35 @@ def unpack(
         except NotImplementedError as error:
             raise ArchiveError("cannot be unpacked", where=archive, found=error) from error
         except OSError as error:
-            # gzip and bz2 tell of damage by an OSError; the system's own carry a number.
+            # gzip and bz2 report damage by an OSError without a number; the system's errors have one.
             if error.errno is not None:
                 raise
             raise _damaged(archive, error) from error
-    return taker.members
+    return extraction.members
 
 
 def _damaged(archive: Path, error: Exception) -> ArchiveError:
     return ArchiveError(
-        "the archive is damaged or cut short", where=archive, found=str(error) or type(error).__name__
+        "the archive is damaged or incomplete", where=archive, found=str(error) or type(error).__name__
     )
 
 
 def _untar(
-    stream: IO[bytes], taker: _Taker, ignored: Callable[[str], bool], title: str, progress: Progress
+    stream: IO[bytes], extraction: _Extraction, ignored: Callable[[str], bool], title: str, progress: Progress
 ) -> None:
     size = os.fstat(stream.fileno()).st_size
     with progress(title, size, "B") as bar, tarfile.open(fileobj=stream, mode="r:*") as tar:
         read = 0
         for entry in tar:
-            path = taker.safe(entry.name)
+            path = extraction.safe(entry.name)
             if entry.isdir() or ignored(path):
                 continue
             if not entry.isreg():
-                raise taker.no_plain_file(path, is_link=entry.issym() or entry.islnk())
+                raise extraction.no_plain_file(path, is_link=entry.issym() or entry.islnk())
             source = tar.extractfile(entry)
             assert source
             with source:
-                taker.take(source, path, entry.size, bool(entry.mode & 0o100))
+                extraction.add(source, path, entry.size, bool(entry.mode & 0o100))
             bar.update(stream.tell() - read)
             read = stream.tell()
         # The compression's checksum comes after the last file.
@@ -148,7 +148,7 @@ def _untar(
         while tar.fileobj.read(_BLOCK):
             pass
         bar.update(size - read)
-    # Compressed data tell by themselves where they end; a plain tar that was cut between two files does not.
+    # Compressed data have an end mark of their own; a plain tar that was cut between two files looks whole.
     if tar.fileobj is stream:
         stream.seek(-512, os.SEEK_END)
         if any(stream.read(512)):
@@ -156,73 +156,73 @@ def _untar(
 
 
 def _unzip(
-    stream: IO[bytes], taker: _Taker, ignored: Callable[[str], bool], title: str, progress: Progress
+    stream: IO[bytes], extraction: _Extraction, ignored: Callable[[str], bool], title: str, progress: Progress
 ) -> None:
     with zipfile.ZipFile(stream) as packed:
-        entries = [(taker.safe(entry.filename), entry) for entry in packed.infolist()]
+        entries = [(extraction.safe(entry.filename), entry) for entry in packed.infolist()]
         entries = [(path, entry) for path, entry in entries if not (entry.is_dir() or ignored(path))]
         total = sum(entry.file_size for _, entry in entries)
-        room_for(total, taker.stage)
+        require_room(total, extraction.stage)
         with progress(title, total, "B") as bar:
             for path, entry in entries:
                 # Only Unix tools write a mode here; 3 is their number.
                 mode = entry.external_attr >> 16 if entry.create_system == 3 else 0
                 if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                    raise taker.no_plain_file(path, is_link=stat.S_ISLNK(mode))
+                    raise extraction.no_plain_file(path, is_link=stat.S_ISLNK(mode))
                 if entry.flag_bits & 1:
-                    raise ArchiveError("the archive is encrypted", where=taker.origin, found=path)
+                    raise ArchiveError("the archive is encrypted", where=extraction.origin, found=path)
                 with packed.open(entry) as source:
-                    taker.take(source, path, entry.file_size, bool(mode & 0o100))
+                    extraction.add(source, path, entry.file_size, bool(mode & 0o100))
                 bar.update(entry.file_size)
 
 
 def copy_folder(
     folder: Path, stage: Path, *, ignored: Callable[[str], bool], title: str, progress: Progress
 ) -> list[Member]:
-    """Copy a folder's files into ``stage``, where each gets a number for a name.
+    """Copy a folder's files into ``stage``, where each is named by a number.
 
     Parameters are those of `unpack`.
 
     Raises
     ------
     ArchiveError
-        It holds something that is neither a file nor a folder.
+        It contains something that is neither a file nor a folder.
     CxrbuildError
         The disk has too little room, or a file cannot be read.
     """
-    taker = _Taker(folder, stage)
+    extraction = _Extraction(folder, stage)
     found = sorted(
-        (taker.safe(Path(entry.path).relative_to(folder).as_posix()), entry.stat(follow_symlinks=False))
+        (extraction.safe(Path(entry.path).relative_to(folder).as_posix()), entry.stat(follow_symlinks=False))
         for entry in files_under(folder)
     )
     found = [(path, status) for path, status in found if not ignored(path)]
     for path, status in found:
         if not stat.S_ISREG(status.st_mode):
-            raise taker.no_plain_file(path, is_link=stat.S_ISLNK(status.st_mode))
+            raise extraction.no_plain_file(path, is_link=stat.S_ISLNK(status.st_mode))
     total = sum(status.st_size for _, status in found)
-    room_for(total, stage)
+    require_room(total, stage)
     with progress(title, total, "B") as bar:
         for path, status in found:
             with (folder / path).open("rb") as source:
-                taker.take(source, path, status.st_size, bool(status.st_mode & 0o100))
+                extraction.add(source, path, status.st_size, bool(status.st_mode & 0o100))
             bar.update(status.st_size)
-    return taker.members
+    return extraction.members
 
 
-class _Taker:
-    """Takes files out into a folder where each gets a number for a name, and keeps account of them."""
+class _Extraction:
+    """Files that are extracted into a folder, each named by a number."""
 
     def __init__(self, origin: Path, stage: Path) -> None:
         self.origin, self.stage = origin, stage
         self.members: list[Member] = []
 
-    def take(self, source: IO[bytes], path: str, size: int, executable: bool) -> None:
-        room_for(size, self.stage)
+    def add(self, source: IO[bytes], path: str, size: int, executable: bool) -> None:
+        require_room(size, self.stage)
         file = self.stage / str(len(self.members))
         digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         left = size
         with file.open("xb") as target:
-            # One byte more than declared is asked for, so that a longer file shows.
+            # One byte more than declared is read, so that a longer file is noticed.
             while block := source.read(min(_BLOCK, left + 1)):
                 left -= len(block)
                 if left < 0:
@@ -237,11 +237,11 @@ class _Taker:
         self.members.append(Member(path, file, size, digest.hexdigest(), executable))
 
     def safe(self, name: str) -> str:
-        # Stricter than tarfile's data filter, which mends absolute paths: here they are refused.
+        # Stricter than tarfile's data filter, which changes absolute paths: here they are refused.
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if not name or name.startswith("/") or ".." in parts or _UNSAFE.search(name):
             raise ArchiveError(
-                "a path that is unsafe to put in place", where=self.origin,
+                "a path that is not safe to write", where=self.origin,
                 expected="paths that lead down from the top, in UTF-8, without control characters",
                 found=ascii(name),
             )  # fmt: skip
@@ -249,14 +249,14 @@ class _Taker:
 
     def no_plain_file(self, path: str, *, is_link: bool) -> ArchiveError:
         return ArchiveError(
-            "holds a link" if is_link else "holds a device or a pipe",
+            "it contains a link" if is_link else "it contains a device or a pipe",
             where=self.origin, expected="plain files and folders", found=path,
-            todo="Put the file itself there, or leave it out with `download.ignore` in the declaration",
+            todo="Replace it by the file itself, or exclude it with `download.ignore` in the declaration",
         )  # fmt: skip
 
 
-def room_for(size: int, folder: Path) -> None:
-    """Raise CxrbuildError where a folder's disk has less room than ``size`` bytes."""
+def require_room(size: int, folder: Path) -> None:
+    """Require that a folder's disk has room for ``size`` bytes."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise CxrbuildError(
@@ -266,8 +266,8 @@ def room_for(size: int, folder: Path) -> None:
 
 
 @contextmanager
-def stage_beside(target: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``target`` to work in; it is removed at the end."""
+def staging_folder(target: Path) -> Iterator[Path]:
+    """Give an empty temporary folder next to ``target``; it is removed at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=STAGED, dir=target.parent))
     try:
@@ -276,8 +276,8 @@ def stage_beside(target: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def folds_case(folder: Path) -> bool:
-    """Tell whether the file system takes two names that differ in case only for one."""
+def ignores_case(folder: Path) -> bool:
+    """Return whether the file system ignores case in names."""
     probe = folder / "case"
     probe.touch()
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import files_under, is_desktops
+from cxrbuild.files import files_under, is_desktop_file
 
 
 def take_inventory(
@@ -54,7 +54,7 @@ def take_inventory(
         files = [entry for entry in files_under(root) if entry.is_file()]
         paths = {entry.path[start:].replace(os.sep, "/"): entry.name for entry in files}
         upstream = blobs.keys() | set(fetched)
-        available = frozenset(p for p, name in paths.items() if p in upstream or not is_desktops(name))
+        available = frozenset(p for p, name in paths.items() if p in upstream or not is_desktop_file(name))
         blobs = dict.fromkeys([*available, *fetched]) | blobs | (different or {})
         return Inventory(root, available, blobs)
     if source.listing is None:

@@ -13,7 +13,7 @@ from typing import Any
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import replacing, write_bytes, write_json
 from cxrbuild.progress import Progress, silent
-from cxrbuild.quiet import no_notes
+from cxrbuild.quiet import suppress_stderr
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards.layout import Shard, shard_columns
 
@@ -79,7 +79,7 @@ def write_tfrecord(
         TensorFlow is not installed, or the files cannot be written.
     """
     require_tensorflow("TFRecord")
-    with no_notes():
+    with suppress_stderr():
         import tensorflow as tf
 
     name = name.replace("-", "_")
