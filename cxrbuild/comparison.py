@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.curation.plan import MEMBERSHIP
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ def read_version(name: str) -> DatasetVersion:
 
     path = Path(name)
     if path.is_dir():
-        file = path / "manifest.parquet"
+        file = path / names.MANIFEST
     elif path.is_file():
         file = path
     else:
@@ -163,29 +163,26 @@ def read_version(name: str) -> DatasetVersion:
     twice = manifest.loc[manifest["image_id"].duplicated(), "image_id"]
     if len(twice):
         raise CxrbuildError("an image stands here twice", where=file, found=twice.iloc[0])
-    build = file.with_name("build.json")
-    document = read_json(build) if build.is_file() else None
-    if document is not None and not _is_build(document):
-        raise CxrbuildError(
-            "not the build.json of a build or release", where=build, expected="recipe with labels",
-            todo="Name the manifest.parquet alone, away from this file, or make build or release again",
-        )  # fmt: skip
-    document = document or {}
-    classes = list(document["recipe"]["labels"]) if document else None
+    document = _document(file.parent)
     return DatasetVersion(
         name,
         manifest,
-        classes,
-        released="policy" in document,
-        missing=document.get("missing", {}),
-        unpinned=document.get("unpinned", ()),
+        None if document is None else document.recipe.classes,
+        released=isinstance(document, ReleaseDocument),
+        missing={} if document is None else document.missing,
+        unpinned=() if document is None else document.unpinned,
     )
 
 
-def _is_build(document: Any) -> bool:
-    recipe = document.get("recipe") if isinstance(document, dict) else None
-    labels = recipe.get("labels") if isinstance(recipe, dict) else None
-    return isinstance(labels, dict) and isinstance(document.get("missing", {}), dict)
+def _document(folder: Path) -> DatasetDocument | None:
+    path = folder / names.BUILD
+    match kind_of(folder):
+        case "release" if path.is_file():
+            return ReleaseDocument.read(path)
+        case "build":
+            return BuildDocument.read(path)
+        case _:
+            return None
 
 
 def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:

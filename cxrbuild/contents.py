@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cxrbuild.artifact import ReleaseDocument
+from cxrbuild.artifact.build import SourceDescription
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
-from cxrbuild.curation.plan import exclusions
+from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
@@ -44,54 +45,55 @@ class Contents:
         What else its audit found, in sentences.
     """
 
-    document: dict[str, Any]
+    document: ReleaseDocument
     records: pd.DataFrame
     measured: Sequence[str] = ()
     doubts: Sequence[str] = ()
 
-    @cached_property
+    @property
     def recipe(self) -> Recipe:
         """The recipe that it was built from, its rules switched."""
-        return Recipe.model_validate(self.document["recipe"] | {"folder": Path()})
+        return self.document.recipe
 
     @property
     def name(self) -> str:
         """The dataset's name."""
-        return str(self.document["dataset"]["name"])
+        return self.document.dataset.name
 
     @property
     def version(self) -> str:
         """The release's version."""
-        return str(self.document["dataset"]["version"])
+        return self.document.dataset.version
 
     @property
     def policy(self) -> str:
         """Whether it is public or private."""
-        return str(self.document["policy"])
-
-    @cached_property
-    def overrides(self) -> Overrides:
-        """How it differs from its recipe's defaults."""
-        return Overrides.model_validate(self.document["overrides"])
+        return self.document.policy
 
     @property
-    def sources(self) -> dict[str, dict[str, Any]]:
-        """What is declared of each source."""
-        described: dict[str, dict[str, Any]] = self.document["declared_sources"]
-        return described
+    def overrides(self) -> Overrides:
+        """How it differs from its recipe's defaults."""
+        return self.document.overrides
+
+    @property
+    def sources(self) -> dict[str, SourceDescription]:
+        """What is declared about each source."""
+        return self.document.declared_sources
 
     @property
     def notices(self) -> dict[str, str]:
         """What sets it apart from the dataset that its recipe defines: a word, and what it means."""
         notices = {}
-        if missing := len(self.document["missing"]):
+        if missing := len(self.document.missing):
             films = "1 film" if missing == 1 else f"{missing:,} films"
             notices["Incomplete"] = (
                 f"{films} that belong{'s' * (missing == 1)} to the dataset could not be had: of "
                 f"{len(self.kept) + missing:,} it has {len(self.kept):,}. `build.json` names each."
             )
-        if unpinned := self.document["unpinned"]:
-            other = sum(len(self.document["sources"].get(name, {}).get("different", ())) for name in unpinned)
+        if unpinned := self.document.unpinned:
+            other = sum(
+                len(state.different) for name, state in self.document.sources.items() if name in unpinned
+            )
             counted = f" {other:,} of them are known to be other files." if other else ""
             notices["Unpinned"] = (
                 f"The files of {', '.join(unpinned)} were not proven to be the pinned version.{counted}"
@@ -143,23 +145,22 @@ class Contents:
     def steps(self) -> list[Step]:
         """Return the flow chart between ``upstream`` and ``kept``."""
         sentences = {rule.name: rule.describe() for rule in self.recipe.rules}
-        reasons = exclusions(self.recipe)
+        reasons = exclusion_reasons(self.recipe.rules)
         return [
             Step(
-                name=row["step"],
-                sentence=sentences.get(row["step"], ""),
-                reason=reasons.get(row["step"], ""),
-                images=row["all"],
-                by_source={source: row[source] for source in self.sources},
+                name=row.step,
+                sentence=sentences.get(row.step, ""),
+                reason=reasons.get(row.step, ""),
+                images=row.images,
+                by_source=row.by_source,
             )
-            for row in self.document["funnel"]
-            if row["step"] not in ("upstream", "kept")
+            for row in self.document.funnel
+            if row.step not in ("upstream", "kept")
         ]
 
     def upstream(self) -> dict[str, int]:
         """Return how many images each source has upstream."""
-        first = self.document["funnel"][0]
-        return {source: first[source] for source in self.sources}
+        return self.document.funnel[0].by_source
 
     def confounded(self) -> list[str]:
         """Return in words which classes have sources of their own: a model can tell these instead."""

@@ -24,9 +24,6 @@ from cxrbuild.records import COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-# What labelling itself writes into `exclusion`.
-REASONS = {"ambiguous_finding": "Upstream's findings fall into several of the recipe's classes."}
-
 
 def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, list[RuleOverride]]:
     """Turn rules on and off.

@@ -20,12 +20,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cxrbuild import convert, ingest, rules
 from cxrbuild.catalog import Recipe, Source, read_recipe, recipe_names, review
 from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.catalog.rule import RULE_KINDS
 from cxrbuild.cli.main import cli
-from cxrbuild.curation import plan
+from cxrbuild.curation.plan import MEMBERSHIP
+from cxrbuild.exclusions import EXCLUSIONS, exclusion_reasons
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 
@@ -117,7 +117,7 @@ def _columns() -> Iterator[str]:
         "TFRecord shards too, beside `image` and `label`; *M* those of a published manifest, which holds "
         "membership alone."
     )
-    marks = {"S": {*shard_columns(), "label"}, "M": set(plan.MEMBERSHIP)}
+    marks = {"S": {*shard_columns(), "label"}, "M": set(MEMBERSHIP)}
     yield _table(
         ["column", "kind", "filled by", "", "what it says"],
         [
@@ -175,19 +175,13 @@ def _shipped(recipe: Recipe) -> Iterator[str]:
     yield "In the order of the flow chart."
     yield _table(
         ["exclusion", "written by", "meaning"],
-        [[f"`{word}`", _writer(word), meaning] for word, meaning in plan.exclusions(recipe).items()],
+        [[f"`{word}`", _writer(word), meaning] for word, meaning in exclusion_reasons(recipe.rules).items()],
     )
 
 
 def _writer(word: str) -> str:
     """Return which stage writes a word into ``exclusion``."""
-    stages = {
-        "ingest": ingest.REASONS,
-        "labels": rules.REASONS,
-        "plan": plan.REASONS,
-        "convert": convert.REASONS,
-    }
-    return next((stage for stage, reasons in stages.items() if word in reasons), "a rule")
+    return next((one.stage for one in EXCLUSIONS if one.code == word), "a rule")
 
 
 def _declarations() -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.artifact import AuditDocument, Build, ImagePair, ResultIdentity, names, open_build
 from cxrbuild.auditing import leakage
 from cxrbuild.auditing.biases import describe_biases
 from cxrbuild.auditing.check import Run, Subject, judge
@@ -18,11 +19,8 @@ from cxrbuild.catalog.audit import CHECKS
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.executors import open_executor
-from cxrbuild.files import read_json, sha256_of, write_json
+from cxrbuild.files import sha256_of
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import read_records
-
-_FORMAT = 1
 
 # What makes each check of the catalogue.
 RUNS: dict[str, Run] = {
@@ -46,7 +44,7 @@ def audit(
     workers: int = 1,
     executor: str = "local",
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> AuditDocument:
     """Audit a build, and leave ``audit.json`` and ``audit.html`` in it.
 
     Parameters
@@ -60,18 +58,13 @@ def audit(
     progress
         Told how far each step is.
 
-    Returns
-    -------
-    dict
-        The content of ``audit.json``.
-
     Raises
     ------
     CxrbuildError
         There is no build, or it is another recipe's.
     """
-    document = _read_build(build, recipe)
-    rows = read_records(build / "manifest.parquet")
+    opened = _open_build(build, recipe)
+    rows = opened.manifest
     with open_executor(executor, workers) as pool:
         found = read_films(
             [build / path for path in rows["jpeg_path"]], rows["jpeg_sha256"].tolist(), pool,
@@ -91,25 +84,22 @@ def audit(
         for name in CHECKS:
             outcomes.append(judge(name, RUNS[name](subject), recipe))
             bar.update()
-    result = {
-        "format": _FORMAT,
-        "dataset": {
-            "name": document["dataset"]["name"],
-            "version": document["dataset"]["version"],
-            "manifest_sha256": sha256_of(build / "manifest.parquet"),
-        },
-        "images": len(rows),
-        "status": "failed" if any(outcome.status == "failed" for outcome in outcomes) else "passed",
-        "checks": [outcome.document() for outcome in outcomes],
-        "biases": describe_biases(outcomes),
-        "pairs": [pair.document() for pair in pairs],
-    }
-    write_json(build / "audit.json", result)
-    write_page(build / "audit.html", subject, outcomes, document)
+    result = AuditDocument(
+        dataset=ResultIdentity(
+            name=opened.name, version=opened.version, manifest_sha256=sha256_of(build / names.MANIFEST)
+        ),
+        images=len(rows),
+        status="failed" if any(outcome.status == "failed" for outcome in outcomes) else "passed",
+        checks=[outcome.document() for outcome in outcomes],
+        biases=describe_biases(outcomes),
+        pairs=[ImagePair.model_validate(pair.document()) for pair in pairs],
+    )
+    result.write(build / names.AUDIT)
+    write_page(build / names.AUDIT_PAGE, subject, outcomes, opened.document)
     return result
 
 
-def require_passed(result: dict[str, Any], build: Path) -> None:
+def require_passed(result: AuditDocument, build: Path) -> None:
     """Refuse an audit of which a check failed.
 
     Raises
@@ -117,10 +107,10 @@ def require_passed(result: dict[str, Any], build: Path) -> None:
     CheckError
         A check found more than its limit; what it found is named.
     """
-    failed = [check for check in result["checks"] if check["status"] == "failed"]
+    failed = [check for check in result.checks if check.status == "failed"]
     if failed:
         lines = [
-            f"  {check['id']}: {check['words']} (at most {check['limit']:g})" + _named(check["named"])
+            f"  {check.id}: {check.message} (at most {check.limit:g})" + _named(check.findings)
             for check in failed
         ]
         raise CheckError(
@@ -131,32 +121,14 @@ def require_passed(result: dict[str, Any], build: Path) -> None:
         )
 
 
-def _read_build(build: Path, recipe: Recipe) -> dict[str, Any]:
-    seal = build / "build.json"
-    if (build / "SHA256SUMS").exists():
+def _open_build(folder: Path, recipe: Recipe) -> Build:
+    build = open_build(folder)
+    if build.name != recipe.name:
         raise CxrbuildError(
-            "a release is here, whose files are not to be changed", where=build,
-            expected="a build, as `cxrbuild curate` leaves it",
-            todo="Read its own audit.json; to audit anew, audit the build that it is made from",
-        )  # fmt: skip
-    if not seal.is_file():
-        raise CxrbuildError(
-            "no build is here", where=build, todo="Run `cxrbuild curate`, or name a build with --build"
-        )
-    document: dict[str, Any] = read_json(seal)
-    try:
-        name = document["dataset"]["name"]
-    except (KeyError, TypeError):
-        raise CxrbuildError(
-            "not the build.json of a build", where=seal, expected="a dataset with its name",
-            todo="Run `cxrbuild curate` again",
-        ) from None  # fmt: skip
-    if name != recipe.name:
-        raise CxrbuildError(
-            "the build is another recipe's", where=build, expected=recipe.name, found=name,
+            "the build was made from another recipe", where=folder, expected=recipe.name, found=build.name,
             todo="Name its recipe with --recipe",
         )  # fmt: skip
-    return document
+    return build
 
 
 def _named(named: list[dict[str, Any]], most: int = 8) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact import CheckResult
+from cxrbuild.artifact.audit import Status
 from cxrbuild.catalog.audit import CHECKS
 from cxrbuild.catalog.recipe import Recipe
 
@@ -78,13 +80,16 @@ class Outcome:
     sentence: str
     limit: float | None
     value: float | None
-    status: str
+    status: Status
     words: str
     named: list[dict[str, Any]]
 
-    def document(self) -> dict[str, Any]:
-        """Return it as it stands in ``audit.json``."""
-        return asdict(self)
+    def document(self) -> CheckResult:
+        """Return it as ``audit.json`` has it."""
+        return CheckResult(
+            id=self.id, sentence=self.sentence, limit=self.limit, value=self.value, status=self.status,
+            message=self.words, findings=self.named,
+        )  # fmt: skip
 
 
 def judge(name: str, finding: Finding, recipe: Recipe) -> Outcome:
@@ -100,6 +105,7 @@ def judge(name: str, finding: Finding, recipe: Recipe) -> Outcome:
         Whose limits hold.
     """
     limit = recipe.audit.limit(name)
+    status: Status
     if finding.value is None:
         status = "not applicable"
     elif limit is None:

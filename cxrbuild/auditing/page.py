@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.artifact import BuildDocument
 from cxrbuild.auditing.check import Outcome, Subject
 from cxrbuild.auditing.pairs import Pair
 from cxrbuild.auditing.probes import PROBES
@@ -20,9 +21,7 @@ _SIDE, _QUALITY = 200, 72
 _SHOWN = 200
 
 
-def write_page(
-    path: Path, subject: Subject, outcomes: Sequence[Outcome], document: Mapping[str, Any]
-) -> None:
+def write_page(path: Path, subject: Subject, outcomes: Sequence[Outcome], document: BuildDocument) -> None:
     """Write ``audit.html``: one file with no address outside itself.
 
     A film on which a name or birth date was seen is not shown.
@@ -54,7 +53,7 @@ def write_page(
     probes = [(PROBES[outcome.id].words, outcome) for outcome in ran if outcome.id in PROBES]
     facts = [entry for outcome in ran if outcome.id == "confounding" for entry in outcome.named]
     text = environment.get_template("page.html.j2").render(
-        dataset=document["dataset"],
+        dataset=document.dataset,
         images=len(subject.rows) + len(subject.faults),
         outcomes=outcomes,
         statuses=describe_statuses(outcome.status for outcome in outcomes),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
 from cxrbuild.cli.output import Output
+
+if TYPE_CHECKING:
+    from cxrbuild.artifact import AuditDocument
 
 # What is left of 80 columns beside the ids and the status.
 _WORDS = 46
@@ -63,21 +65,19 @@ def audit(
     require_passed(result, folder)
 
 
-def report_audit(output: Output, build: Path, result: Mapping[str, Any]) -> None:
+def report_audit(output: Output, build: Path, result: AuditDocument) -> None:
     """Tell what came of an audit."""
     from cxrbuild.report.page import describe_statuses
 
     rows: list[list[object]] = []
-    for check in result["checks"]:
-        allowed = (
-            f" (up to {check['limit']:g} allowed)" if check["status"] == "passed" and check["value"] else ""
-        )
-        first, *more = textwrap.wrap(check["words"] + allowed, _WORDS)
-        rows.append([check["id"], check["status"], first])
+    for check in result.checks:
+        allowed = f" (up to {check.limit:g} allowed)" if check.status == "passed" and check.value else ""
+        first, *more = textwrap.wrap(check.message + allowed, _WORDS)
+        rows.append([check.id, check.status, first])
         rows.extend(["", "", line] for line in more)
     output.table(["check", "status", "found"], rows)
     output.say("")
-    for sentence in describe_statuses(check["status"] for check in result["checks"]):
+    for sentence in describe_statuses(check.status for check in result.checks):
         output.say(sentence)
     output.say(f"\nThe films are shown in {build / 'audit.html'}.")
-    output.result({"build": str(build)} | dict(result))
+    output.result({"build": str(build)} | result.to_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,8 +21,9 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import name_some
 
 if TYPE_CHECKING:
+    from cxrbuild.artifact import FunnelStep
     from cxrbuild.catalog.override import Overrides
-    from cxrbuild.curation import Plan
+    from cxrbuild.curation import CurationResult, Plan
 
 
 @click.command()
@@ -108,7 +109,7 @@ def curate(
     output = Output(quiet=quiet, as_json=as_json)
     declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated), reviews)
     folder = out or Path("build") / declared.recipe.name
-    document, changed = curate_dataset(
+    result = curate_dataset(
         declared,
         data,
         folder,
@@ -118,15 +119,14 @@ def curate(
         executor=executor,
         progress=output.progress,
     )
-    report_build(output, folder, document, changed=changed)
+    report_build(output, result)
 
 
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     """Tell what a build would keep, and why."""
-    from cxrbuild.curation import counts, funnel
+    from cxrbuild.curation import counts, funnel_steps
 
-    table = funnel(plan)
-    steps: list[dict[str, Any]] = table.reset_index().to_dict("records")  # type: ignore[assignment]
+    steps = funnel_steps(plan)
     _funnel(output, steps)
     _counts(output, counts(plan))
     _caveats(output, plan.declared.overrides, plan.unpinned)
@@ -137,35 +137,35 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         "version": plan.declared.recipe.version,
         "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": plan.unpinned,
-        "funnel": steps,
+        "funnel": [step.model_dump() for step in steps],
         "counts": counts(plan),
         "out": None if out is None else str(out),
     })  # fmt: skip
 
 
-def report_build(output: Output, out: Path, document: Mapping[str, Any], *, changed: bool) -> None:
+def report_build(output: Output, result: CurationResult) -> None:
     """Report what was built."""
-    from cxrbuild.catalog.override import Overrides
-
-    if changed:
-        _funnel(output, document["funnel"])
-    _counts(output, document["counts"])
-    _caveats(output, Overrides.model_validate(document["overrides"]), document["unpinned"])
-    if document["missing"]:
-        output.say(f"{len(document['missing'])} images could not be had; the ledger names each.")
-    if document["groups_in_several_splits"]:
+    document = result.build.document
+    if result.changed:
+        _funnel(output, document.funnel)
+    _counts(output, document.counts)
+    _caveats(output, document.overrides, document.unpinned)
+    if document.missing:
+        output.say(f"{len(document.missing)} images could not be had; the ledger names each.")
+    if document.groups_in_several_splits:
         output.say(
-            f"{len(document['groups_in_several_splits'])} patients have images in more than one split, as "
-            f"upstream assigns them: {name_some(document['groups_in_several_splits'], 3)}."
+            f"{len(document.groups_in_several_splits)} patients have images in more than one split, as "
+            f"upstream assigns them: {name_some(document.groups_in_several_splits, 3)}."
         )
-    dataset = document["dataset"]
-    done = "is built" if changed else "stands as it was built, nothing to do"
-    output.say(f"{dataset['name']} {dataset['version']} {done}: {out}")
-    output.result({"build": str(out), "changed": changed} | dict(document))
+    dataset = document.dataset
+    done = "is built" if result.changed else "stands as it was built, nothing to do"
+    output.say(f"{dataset.name} {dataset.version} {done}: {result.build.folder}")
+    output.result(result.to_dict())
 
 
-def _funnel(output: Output, steps: list[dict[str, Any]]) -> None:
-    output.table(list(steps[0]), [list(step.values()) for step in steps])
+def _funnel(output: Output, steps: list[FunnelStep]) -> None:
+    header = ["step", *steps[0].by_source, "all"]
+    output.table(header, [[step.step, *step.by_source.values(), step.images] for step in steps])
     output.say("")
 
 

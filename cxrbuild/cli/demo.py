@@ -24,11 +24,11 @@ def demo(folder: Path, quiet: bool, as_json: bool) -> None:
     from cxrbuild.executors import default_workers
 
     output = Output(quiet=quiet, as_json=as_json)
-    fetched, document = run_demo(folder, workers=default_workers(), progress=output.progress)
+    fetched, result = run_demo(folder, workers=default_workers(), progress=output.progress)
     output.say("Made four sources of synthetic films, laid out as the paper's, and fetched them over HTTP:\n")
     report_fetch(Output(quiet=quiet or as_json, as_json=False), folder / "data", fetched)
     output.say("\nThen kept what the recipe keeps, parted it by patient and packed it:\n")
-    report_build(output, folder / "build", document, changed=True)
+    report_build(output, result)
     output.say(
         f"""
 What to look at:

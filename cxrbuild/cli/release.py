@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
 from cxrbuild.cli.output import Output
+
+if TYPE_CHECKING:
+    from cxrbuild.releasing import ReleaseResult
 
 
 @click.command()
@@ -49,20 +52,19 @@ def release(
 
     output = Output(quiet=quiet, as_json=as_json)
     out = out or default_folder(build, version, policy)
-    document, written = make_release(
-        build, version, out, policy=policy, previous=previous, progress=output.progress
-    )
-    _report(output, out, document, written=written)
+    result = make_release(build, version, out, policy=policy, previous=previous, progress=output.progress)
+    _report(output, result)
 
 
-def _report(output: Output, out: Path, document: dict[str, Any], *, written: bool) -> None:
-    """Tell what was packed."""
-    images = sum(sum(part.values()) for part in document["counts"].values())
-    hidden = sum(document["withheld"].values())
+def _report(output: Output, result: ReleaseResult) -> None:
+    """Report what was released."""
+    document, out = result.release.document, result.release.folder
+    images = sum(sum(part.values()) for part in document.counts.values())
+    hidden = sum(document.withheld.values())
     if hidden:
-        output.table(["withheld", "images"], [[why, n] for why, n in document["withheld"].items()])
+        output.table(["withheld", "images"], [[why, n] for why, n in document.withheld.items()])
         output.say("")
-    if document["policy"] == "private":
+    if document.policy == "private":
         output.say("Private: it embeds films that may not be passed on.")
     if images == hidden:
         output.say(
@@ -71,16 +73,14 @@ def _report(output: Output, out: Path, document: dict[str, Any], *, written: boo
             "For use in house pack it with --policy private. To pass your own films on, declare a licence of "
             "the table for their source, such as CC-BY-4.0."
         )
-    if document["missing"]:
-        output.say(
-            f"Incomplete: {len(document['missing']):,} films could not be had. It cannot be published."
-        )
-    if document["unpinned"]:
-        output.say(f"Unpinned: {', '.join(document['unpinned'])}. It cannot be published.")
-    dataset = document["dataset"]
-    done = "is packed" if written else "stands as it was packed, nothing to do"
+    if document.missing:
+        output.say(f"Incomplete: {len(document.missing):,} films could not be had. It cannot be published.")
+    if document.unpinned:
+        output.say(f"Unpinned: {', '.join(document.unpinned)}. It cannot be published.")
+    dataset = document.dataset
+    done = "is packed" if result.written else "stands as it was packed, nothing to do"
     output.say(
-        f"{dataset['name']} {dataset['version']} ({document['policy']}) {done}: {images:,} images, "
+        f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "
         f"{images - hidden:,} with pixels, in {out}"
     )
-    output.result({"release": str(out), "written": written} | document)
+    output.result(result.to_dict())

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cxrbuild.convert.decode import decode
-from cxrbuild.convert.exclusion import REASONS, NotConvertible, Reason
+from cxrbuild.convert.exclusion import NotConvertible, Reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "REASONS", "Jpeg", "NotConvertible", "Reason", "Settings", "read_image", "to_jpeg"]
+__all__ = ["MAX_PIXELS", "Jpeg", "NotConvertible", "Reason", "Settings", "read_image", "to_jpeg"]
 
 MAX_PIXELS = 178_956_970
 """The most pixels that `read_image` accepts by default, as Pillow does."""
@@ -85,7 +85,7 @@ def to_jpeg(data: bytes, settings: Settings) -> Jpeg:
     Raises
     ------
     NotConvertible
-        The file cannot be converted; ``reason`` is a key of `REASONS`.
+        The file cannot be converted; ``reason`` is an exclusion of the stage ``convert``.
     """
     decoded = decode(data, settings.max_pixels)
     width, height = decoded.image.size
@@ -128,7 +128,7 @@ def read_image(
     Raises
     ------
     NotConvertible
-        The file cannot be read as an image; ``reason`` is a key of `REASONS`.
+        The file cannot be read as an image; ``reason`` is an exclusion of the stage ``convert``.
     OSError
         The path cannot be read.
     """

@@ -5,22 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.exclusions import reasons_of
 
 Reason = Literal["animated", "no_decoder", "no_pixels", "too_large", "truncated", "unreadable", "unsupported"]
 
-REASONS: dict[Reason, str] = {
-    "animated": "The file holds several frames and does not declare which one is the radiograph.",
-    "no_decoder": (
-        "The image's compression needs a decoder that is not installed: pip install 'cxrbuild[dicom]'."
-    ),
-    "no_pixels": "The DICOM file holds no image, for example a report or a directory.",
-    "too_large": "The image has more pixels than `max_pixels`, or a side longer than JPEG's 65,500.",
-    "truncated": "The file ends before its image is complete.",
-    "unreadable": "The file is damaged and its image cannot be decoded.",
-    "unsupported": "The file is not PNG, JPEG or DICOM, or is of a kind of these that is not converted.",
-}
-"""Each reason with its meaning; the ledger's ``exclusion`` holds the reason's name."""
-
+_REASONS = reasons_of("convert")
 # libjpeg's JPEG_MAX_DIMENSION.
 _LONGEST_SIDE = 65_500
 
@@ -31,13 +20,13 @@ class NotConvertible(CxrbuildError):  # noqa: N818 - the name that readers of th
     Parameters
     ----------
     reason
-        A key of `REASONS`.
+        An exclusion of the stage ``convert``.
     found
         What the file holds instead, for ``exclusion_detail``; never text of a DICOM header.
     """
 
     def __init__(self, reason: Reason, found: str) -> None:
-        super().__init__(REASONS[reason], found=found)
+        super().__init__(_REASONS[reason], found=found)
         self.reason: Reason = reason
         self.found: str = found
 

@@ -1,16 +1,27 @@
 """The stages in order: plan what a dataset holds, and curate it."""
 
-from cxrbuild.curation.curate import curate
+from cxrbuild.curation.curate import CurationResult, curate
 from cxrbuild.curation.expectation import check_expectation
-from cxrbuild.curation.plan import Declared, Plan, counts, funnel, make_plan, read_declared, write_plan
+from cxrbuild.curation.plan import (
+    Declared,
+    Plan,
+    counts,
+    funnel,
+    funnel_steps,
+    make_plan,
+    read_declared,
+    write_plan,
+)
 
 __all__ = [
+    "CurationResult",
     "Declared",
     "Plan",
     "check_expectation",
     "counts",
     "curate",
     "funnel",
+    "funnel_steps",
     "make_plan",
     "read_declared",
     "write_plan",

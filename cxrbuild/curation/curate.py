@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
+from cxrbuild.artifact import Build, BuildDocument, names
+from cxrbuild.artifact.build import DESCRIBED, DatasetIdentity, FileEntry, SourceDescription, SourceState
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import compare_unconverted, convert_images
 from cxrbuild.curation.expectation import check_expectation, missing_rows
 from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
-from cxrbuild.curation.plan import Declared, Plan, counts, funnel, make_plan, unpinned_sources
+from cxrbuild.curation.plan import Declared, Plan, counts, funnel, funnel_steps, make_plan, unpinned_sources
 from cxrbuild.curation.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
 from cxrbuild.executors import open_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
@@ -25,9 +27,28 @@ from cxrbuild.records import write_records
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.split import groups_in_several_splits
 
-_FORMAT = 1
-# What a release says of a source; it must not need the declaration's file.
-_DESCRIBED = {"title", "homepage", "description", "citation", "license", "pin"}
+
+@dataclass(frozen=True)
+class CurationResult:
+    """A build, and whether anything had to be done for it.
+
+    Attributes
+    ----------
+    build
+        The build.
+    changed
+        Whether the build was made or updated; false where it was already finished and unchanged.
+    """
+
+    build: Build
+    changed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it: the build's folder, ``changed`` and ``build.json``."""
+        return {"build": str(self.build.folder), "changed": self.changed} | self.build.document.to_dict()
+
+    def _repr_html_(self) -> str:
+        return self.build._repr_html_()
 
 
 def curate(
@@ -40,7 +61,7 @@ def curate(
     workers: int = 1,
     executor: str = "local",
     progress: Progress = silent,
-) -> tuple[dict[str, Any], bool]:
+) -> CurationResult:
     """Build a dataset.
 
     Parameters
@@ -60,11 +81,6 @@ def curate(
     progress
         Told how far each stage is.
 
-    Returns
-    -------
-    tuple
-        The content of ``build.json``, and whether anything was to be done.
-
     Raises
     ------
     CxrbuildError
@@ -77,7 +93,7 @@ def curate(
         require_tensorflow("TFRecord")
     require_build_folder(out, data, [source.name for source in declared.sources])
     with locked(out):
-        for folder in (out, out / ".cxrbuild"):
+        for folder in (out, out / names.STATE):
             remove_temporary_files(folder)
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
@@ -85,8 +101,8 @@ def curate(
         # What no lock tells of is known by its bytes alone: another folder may have other films.
         if sources.keys() <= lock.keys():
             document = sealed_build(out, inputs, sources.values())
-            if document is not None and (allow_missing or not document["missing"]):
-                return document, False
+            if document is not None and (allow_missing or not document.missing):
+                return CurationResult(Build(out, document), changed=False)
 
         with open_executor(executor, workers) as pool:
             # The processes import what they need while the plan is made.
@@ -95,14 +111,14 @@ def curate(
             plan = make_plan(declared, data, progress=progress)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             check_expectation(plan, allow_missing=allow_missing)
-            (out / "build.json").unlink(missing_ok=True)
+            (out / names.BUILD).unlink(missing_ok=True)
             converted = _converted(plan, data, out, pool, workers, progress)
             pool.shutdown(wait=False)  # the processes end while the rest is done
             if len(converted.kept) != len(plan.kept):  # all that converting can do to the membership
                 check_expectation(converted, allow_missing=allow_missing)
             document = _packed(converted, inputs, out, formats, progress)
             write_seal(out, document)
-        return document, True
+        return CurationResult(Build(out, document), changed=True)
 
 
 def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, progress: Progress) -> Plan:
@@ -121,23 +137,24 @@ def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, 
     return plan.with_records(records.reset_index()[list(plan.records.columns)])
 
 
-def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress: Progress) -> dict[str, Any]:
+def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress: Progress) -> BuildDocument:
     """Write all but the films, and return the content of ``build.json``."""
     with ThreadPoolExecutor() as threads:
         # The shards are large: their hashes are taken while the tables are written.
         shards = _write_shards(plan, out, formats, progress)
         hashes = {path: threads.submit(sha256_of, path) for path in shards}
         hashes |= {path: threads.submit(sha256_of, path) for path in _write_tables(plan, out)}
-        document = _document(plan, inputs, formats)
-        document["files"] = {
-            path.relative_to(out).as_posix(): {"bytes": path.stat().st_size, "sha256": hashes[path].result()}
+        files = {
+            path.relative_to(out).as_posix(): FileEntry(
+                bytes=path.stat().st_size, sha256=hashes[path].result()
+            )
             for path in sorted(hashes)
         }
-    return document
+    return _document(plan, inputs, formats, files)
 
 
 def _write_tables(plan: Plan, out: Path) -> list[Path]:
-    paths = [out / "ledger.parquet", out / "manifest.parquet", out / "funnel.csv"]
+    paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept)
     write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
@@ -159,28 +176,28 @@ def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progr
     return paths
 
 
-def _document(plan: Plan, inputs: str, formats: Sequence[str]) -> dict[str, Any]:
-    recipe, lacking = plan.declared.recipe, missing_rows(plan)
-    return {
-        "format": _FORMAT,
-        "dataset": {"name": recipe.name, "version": recipe.version, "title": recipe.title},
+def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, FileEntry]) -> BuildDocument:
+    recipe, missing = plan.declared.recipe, missing_rows(plan)
+    return BuildDocument.model_validate({
+        "dataset": DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
         "inputs": inputs,
         "cxrbuild": __version__,
         "libraries": libraries(formats),
-        "recipe": recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
+        "recipe": recipe,
         "declared_sources": {
-            source.name: source.model_dump(mode="json", include=_DESCRIBED)
+            source.name: SourceDescription(**{key: getattr(source, key) for key in DESCRIBED})
             for source in plan.declared.sources
         },
         "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": unpinned_sources(plan.declared, plan.locked),
         "sources": {
-            name: {key: value for key, value in asdict(lock).items() if key != "origin"}
+            name: SourceState(**{key: value for key, value in asdict(lock).items() if key != "origin"})
             for name, lock in plan.locked.items()
         },
-        "missing": dict(zip(lacking["image_id"], lacking["exclusion"], strict=True)),
+        "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
         "counts": counts(plan),
-        "funnel": funnel(plan).reset_index().to_dict("records"),
+        "funnel": funnel_steps(plan),
         "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),
         "formats": sorted(formats),
-    }
+        "files": files,
+    })  # fmt: skip

@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.curation.plan import Plan, counts
 from cxrbuild.errors import CheckError
+from cxrbuild.exclusions import MISSING
 from cxrbuild.records import read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Exclusions that are no decision of the recipe's: the image belongs to the dataset and could not be had.
-_NOT_HAD = ("missing_file",)
-
 
 def missing_rows(plan: Plan) -> pd.DataFrame:
     """Return the rows that belong to the dataset but are missing or could not be converted."""
-    from cxrbuild import convert
-
-    return plan.records[plan.records["exclusion"].isin([*_NOT_HAD, *convert.REASONS])]
+    return plan.records[plan.records["exclusion"].isin(MISSING)]
 
 
 def check_expectation(plan: Plan, *, allow_missing: bool) -> None:

@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild import ingest as ingest_stage
-from cxrbuild import rules as rules_stage
+from cxrbuild.artifact import FunnelStep, names
 from cxrbuild.catalog import (
     Link,
     Recipe,
@@ -24,6 +23,7 @@ from cxrbuild.catalog import (
 )
 from cxrbuild.catalog.override import Overrides, ReviewOverride
 from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
+from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
 from cxrbuild.ingest import ingest, take_inventory
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 # The columns of a published manifest: membership and nothing that a later reading could change.
 MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
-REASONS = {"missing_file": "Upstream holds the file at the pin, but it is not at hand."}
 
 
 @dataclass(frozen=True)
@@ -249,14 +248,6 @@ def make_plan(
                 as_pinned, fetched, records)  # fmt: skip
 
 
-def exclusions(recipe: Recipe) -> dict[str, str]:
-    """Return each word that can stand in ``exclusion`` and what it means, in the order of the flow chart."""
-    from cxrbuild import convert
-
-    ruled = {rule.name: rule.reason for rule in recipe.rules if rule.enabled}
-    return ingest_stage.REASONS | rules_stage.REASONS | ruled | REASONS | convert.REASONS
-
-
 def funnel(plan: Plan) -> pd.DataFrame:
     """Return the flow chart: how many images each rule left out, source by source.
 
@@ -272,11 +263,21 @@ def funnel(plan: Plan) -> pd.DataFrame:
     names = [source.name for source in plan.declared.sources]
     table = pd.crosstab(records["exclusion"].fillna("kept"), records["source"])
     always = [rule.name for rule in recipe.rules if rule.enabled]
-    order = [word for word in exclusions(recipe) if word in table.index or word in always]
+    order = [word for word in exclusion_reasons(recipe.rules) if word in table.index or word in always]
     table = table.reindex(index=[*order, "kept"], columns=names, fill_value=0)
     table = pd.concat([table.sum().to_frame("upstream").T, table])
     table["all"] = table.sum(axis=1)
     return table.rename_axis("step").rename_axis(None, axis=1)
+
+
+def funnel_steps(plan: Plan) -> list[FunnelStep]:
+    """Return the flow chart as ``build.json`` has it."""
+    table = funnel(plan)
+    by_source = table.drop(columns="all").astype("int64")
+    return [
+        FunnelStep(step=str(step), images=sum(row.values()), by_source=row)
+        for step, row in by_source.to_dict("index").items()
+    ]
 
 
 def counts(plan: Plan) -> dict[str, dict[str, int]]:
@@ -298,9 +299,9 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     CxrbuildError
         A build is there, which a plan would write over.
     """
-    if (out / "build.json").exists():
+    if (out / names.BUILD).exists():
         raise CxrbuildError("a build is there", where=out, todo="Name another folder for the plan")
-    paths = [out / "ledger.parquet", out / "manifest.parquet", out / "funnel.csv"]
+    paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept, MEMBERSHIP)
     write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())

@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from cxrbuild import __version__
+from cxrbuild.artifact import BuildDocument, names
 from cxrbuild.curation.plan import Declared
-from cxrbuild.files import json_bytes, read_json, sha256_of, write_bytes
+from cxrbuild.files import sha256_of, write_bytes
 from cxrbuild.lockfile import LockedSource
 
 # The libraries that a JPEG's bytes depend on. The last one is optional; it decodes more kinds of compressed
@@ -75,7 +75,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, Any] | None:
+def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> BuildDocument | None:
     """Return the ``build.json`` of a build that did not change since it was finished, else ``None``.
 
     Parameters
@@ -87,39 +87,42 @@ def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> dict[str, A
     sources
         The folders of its sources.
     """
-    seal = out / "build.json"
+    seal = out / names.BUILD
     if not seal.is_file():
         return None
     stamp = _stamp(out)
     if not stamp.is_file() or stamp.read_bytes() != sha256_of(seal).encode():
         return None
-    document: dict[str, Any] = read_json(seal)
-    if document["inputs"] != inputs:
+    document = BuildDocument.read(seal)
+    if document.inputs != inputs:
         return None
     sealed_ns = min(seal.stat().st_mtime_ns, stamp.stat().st_mtime_ns)
-    for name, entry in document["files"].items():
+    for name, entry in document.files.items():
         path = out / name
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+        if not path.is_file() or path.stat().st_size != entry.bytes:
             return None
-    made = {name.partition("/")[0] for name in document["files"] if "/" in name}
-    if any(count for part in document["counts"].values() for count in part.values()):
-        made.add("images")
-    folders = [*sources, *(out / name for name in ("images", "data", "tfds") if name in made)]
-    top = [out / name for name in document["files"] if "/" not in name]
+    made = {name.partition("/")[0] for name in document.files if "/" in name}
+    if any(count for split in document.counts.values() for count in split.values()):
+        made.add(names.IMAGES)
+    folders = [
+        *sources,
+        *(out / name for name in (names.IMAGES, names.PARQUET, names.TFRECORD) if name in made),
+    ]
+    top = [out / name for name in document.files if "/" not in name]
     untouched = all(_untouched(folder, sealed_ns) for folder in folders)
     return document if untouched and all(p.lstat().st_ctime_ns < sealed_ns for p in top) else None
 
 
-def write_seal(out: Path, document: dict[str, Any]) -> None:
+def write_seal(out: Path, document: BuildDocument) -> None:
     """Write ``build.json`` and its hash, in a later tick of the disk's clock than the build's files."""
     time.sleep(_TICK_S)
-    content = json_bytes(document)
+    content = document.to_bytes()
     write_bytes(_stamp(out), hashlib.sha256(content).hexdigest().encode())
-    write_bytes(out / "build.json", content)
+    write_bytes(out / names.BUILD, content)
 
 
 def _stamp(out: Path) -> Path:
-    return out / ".cxrbuild" / "seal"
+    return out / names.STATE / "seal"
 
 
 def _untouched(folder: Path, sealed_ns: int) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from cxrbuild.curation import curate, read_declared
+from cxrbuild.curation import CurationResult, curate, read_declared
 from cxrbuild.demo.upstream import make_upstream, serve_upstream
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.sources import fetch
@@ -15,7 +14,7 @@ from cxrbuild.progress import Progress, silent
 
 def run_demo(
     folder: Path, *, workers: int, progress: Progress = silent
-) -> tuple[dict[str, Fetched], dict[str, Any]]:
+) -> tuple[dict[str, Fetched], CurationResult]:
     """Make four sources, serve them, fetch them, and curate a dataset from them.
 
     Parameters
@@ -30,7 +29,7 @@ def run_demo(
     Returns
     -------
     tuple
-        What was fetched, by source, and the content of ``build.json``.
+        What was fetched, by source, and the build.
 
     Raises
     ------
@@ -48,7 +47,7 @@ def run_demo(
             for source in declared.sources
         }
         fetched = fetch(declared.sources, folder / "data", origins=origins, progress=progress)
-    document, _ = curate(
+    result = curate(
         declared,
         folder / "data",
         folder / "build",
@@ -56,4 +55,4 @@ def run_demo(
         workers=workers,
         progress=progress,
     )
-    return fetched, document
+    return fetched, result

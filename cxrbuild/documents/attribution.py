@@ -29,7 +29,7 @@ def attribution(contents: Contents) -> str:
 
 
 def _homepages(contents: Contents, kept: pd.DataFrame) -> pd.Series:
-    return kept["source"].map({name: source["homepage"] for name, source in contents.sources.items()})
+    return kept["source"].map({name: source.homepage for name, source in contents.sources.items()})
 
 
 def citation(contents: Contents) -> str:
@@ -37,14 +37,14 @@ def citation(contents: Contents) -> str:
     import yaml
 
     recipe = contents.recipe
-    cited = [recipe.citation, *(source["citation"] for source in contents.sources.values())]
+    cited = [recipe.citation, *(source.citation for source in contents.sources.values())]
     document: dict[str, Any] = {
         "cff-version": "1.2.0",
         "message": "Cite this dataset, and the works below that its images come from.",
         "type": "dataset",
         "title": f"{recipe.title}, version {contents.version}",
         "version": contents.version,
-        "date-released": contents.document["date"],
+        "date-released": contents.document.date,
         "authors": [{"name": recipe.datasheet.creator}],
         "references": [_reference(words) for words in cited if words],
     }

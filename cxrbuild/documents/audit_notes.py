@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact import AuditDocument, CheckResult, ReleaseDocument
 from cxrbuild.contents import Contents
 from cxrbuild.errors import count_of
 
@@ -22,7 +23,7 @@ _NOT_AUDITED = (
 
 
 def audited_contents(
-    document: dict[str, Any], records: pd.DataFrame, audit: dict[str, Any] | None
+    document: ReleaseDocument, records: pd.DataFrame, audit: AuditDocument | None
 ) -> Contents:
     """Return what a release holds, with what its audit found, or that there was none.
 
@@ -38,12 +39,10 @@ def audited_contents(
     if audit is None:
         return Contents(document, records, doubts=[_NOT_AUDITED])
     labels = dict(zip(records["image_id"], records["label"], strict=True))
-    return Contents(
-        document, records, measured=audit.get("biases", []), doubts=describe_audit_notes(audit, labels)
-    )
+    return Contents(document, records, measured=audit.biases, doubts=describe_audit_notes(audit, labels))
 
 
-def describe_audit_notes(audit: dict[str, Any], labels: Mapping[str, str]) -> list[str]:
+def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> list[str]:
     """Return what each check of an audit found, in plain words; nothing where all was in order.
 
     Parameters
@@ -55,26 +54,27 @@ def describe_audit_notes(audit: dict[str, Any], labels: Mapping[str, str]) -> li
     """
     doubts = [
         _say(check, labels)
-        for check in audit["checks"]
-        if not check["id"].startswith(_BIASES) and (check["value"] or check["status"] == "failed")
+        for check in audit.checks
+        if not check.id.startswith(_BIASES) and (check.value or check.status == "failed")
     ]
-    alike = [pair for pair in audit["pairs"] if pair["kind"] == "alike" and "patient" in pair["crosses"]]
-    if unlinked := [pair for pair in alike if not pair["linked"]]:
-        across = sum("split" in pair["crosses"] for pair in unlinked)
+    alike = [pair for pair in audit.pairs if pair.kind == "alike" and "patient" in pair.crosses]
+    if unlinked := [pair for pair in alike if not pair.linked]:
+        across = sum("split" in pair.crosses for pair in unlinked)
+        named = _named([pair.model_dump() for pair in unlinked])
         doubts.append(
-            f"Audited: {count_of(len(unlinked), 'pair')} of films of two patients so alike that these may "
-            f"be one person, which nobody has confirmed: {_named(unlinked)}. {_across(across, len(unlinked))}"
+            f"Audited: {count_of(len(unlinked), 'pair')} of images of two patients are so similar that they "
+            f"may be of one person, which nobody has confirmed: {named}. {_across(across, len(unlinked))}"
         )
-    skipped = [check["id"] for check in audit["checks"] if check["status"] == "not applicable"]
+    skipped = [check.id for check in audit.checks if check.status == "not applicable"]
     if skipped:
         doubts.append(f"Not measured, since this dataset is too small for it: {', '.join(skipped)}.")
     return doubts
 
 
-def _say(check: dict[str, Any], labels: Mapping[str, str]) -> str:
+def _say(check: CheckResult, labels: Mapping[str, str]) -> str:
     """Return what one check found; a check that has no words here is told by its own."""
-    named, words = check["named"], check["words"]
-    match check["id"]:
+    named, words = check.findings, check.message
+    match check.id:
         case "label_conflicts":
             told = f"{count_of(len(named), 'film')} under two classes: {_named(named, labels)}."
         case "duplicates":
@@ -98,9 +98,9 @@ def _say(check: dict[str, Any], labels: Mapping[str, str]) -> str:
         case "unknown_patients":
             told = f"{words}: each counts as a patient of its own."
         case _:
-            told = f"{words}. What should hold: {check['sentence']}"
-    if check["status"] == "failed":
-        told += f" This is over the limit of {check['limit']:g} that the recipe sets."
+            told = f"{words}. What should hold: {check.sentence}"
+    if check.status == "failed":
+        told += f" This is over the limit of {check.limit:g} that the recipe sets."
     return f"Audited: {told}"
 
 

@@ -66,7 +66,7 @@ def card(
         reasons=WITHHELD,
         split_words=_split_words(contents),
         unviewed=_unviewed(contents),
-        libraries=", ".join(f"{name} {version}" for name, version in contents.document["libraries"].items()),
+        libraries=", ".join(f"{name} {version}" for name, version in contents.document.libraries.items()),
         tfds=tfds,
         rebuild=rebuild_commands(contents),
         shipped=is_shipped(contents.recipe),

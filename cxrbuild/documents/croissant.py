@@ -87,7 +87,7 @@ def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> di
         "license": licenses(contents),
         "url": sheet.homepage or f"urn:dataset:{contents.name}:{contents.version}",
         "creator": {"@type": "sc:Organization", "name": sheet.creator},
-        "datePublished": contents.document["date"],
+        "datePublished": contents.document.date,
         "citeAs": recipe.citation or recipe.title,
         "keywords": sheet.keywords or [contents.name],
         "isLiveDataset": False,
@@ -119,7 +119,7 @@ def _responsible(contents: Contents) -> dict[str, Any]:
     rules = [
         f"{step.name}: {step.images:,} left out. {step.sentence or step.reason}" for step in contents.steps()
     ]
-    raw = [f"{name}: {source['title']}, {source['homepage']}" for name, source in contents.sources.items()]
+    raw = [f"{name}: {source.title}, {source.homepage}" for name, source in contents.sources.items()]
     withheld = [f"{reason}: {images:,}" for reason, images in contents.count_withheld().items()]
     missing = [f"{title}: {words}" for title, words in contents.notices.items()]
     missing += ["Pixels withheld, " + ", ".join(withheld)] if withheld else []

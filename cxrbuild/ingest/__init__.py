@@ -18,16 +18,7 @@ from cxrbuild.records import conform, image_id
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["REASONS", "Inventory", "exclude", "ingest", "take_inventory"]
-
-# What ingest itself writes into `exclusion`, in the order of the flow chart.
-REASONS = {
-    "row_without_file": "Upstream's metadata names a file that upstream does not hold.",
-    "file_without_row": "Upstream holds the image without a row of metadata, or its name has another form.",
-    "listed_twice": "Upstream's metadata names the file a second time; the first row is used.",
-    "unreadable_header": "The file has no DICOM header that can be read.",
-    "burned_in_annotation": "The DICOM header says that the pixels identify the patient.",
-}
+__all__ = ["Inventory", "exclude", "ingest", "take_inventory"]
 
 
 def ingest(source: Source, inventory: Inventory, progress: Progress = silent) -> pd.DataFrame:

@@ -15,14 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild import __version__
+from cxrbuild.artifact import names, open_release, read_sums
+from cxrbuild.artifact.names import SUMS
 from cxrbuild.comparison import parse_version
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import git_blob_of, read_json
+from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import Release, ReleaseFile
 from cxrbuild.publishing.secrets import told
 from cxrbuild.publishing.sending import Step
-from cxrbuild.verification.sums import SUMS, read_sums
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -155,20 +156,20 @@ class HubDataset:
     def _refuse_other(self) -> None:
         """Refuse what is there, unless it is an earlier version of the same dataset."""
         with TemporaryDirectory() as folder:
-            for name in (SUMS, "build.json"):
+            for name in (names.SUMS, names.BUILD):
                 self.api.hf_hub_download(
                     self.repo, name, revision=self.head, repo_type="dataset", local_dir=folder
                 )
-            dataset = read_json(Path(folder, "build.json"))["dataset"]
-            before = set(read_sums(Path(folder), []))
-        older = parse_version(dataset["version"]) < parse_version(self.release.version)
-        if dataset["name"] != self.release.name or not older or self.release.version in self.tags:
+            before = open_release(Path(folder))
+            files = set(read_sums(Path(folder)))
+        older = parse_version(before.version) < parse_version(self.release.version)
+        if before.name != self.release.name or not older or self.release.version in self.tags:
             raise CxrbuildError(
                 "the repository holds another release", where=self.shown, expected=self.release.edition,
-                found=f"{dataset['name']} {dataset['version']}, not the same content",
+                found=f"{before.name} {before.version}, not the same content",
                 todo="A release never changes, and versions only grow: name another repository",
             )  # fmt: skip
-        self.before = before
+        self.before = files
 
     def _commit(self, missing: Sequence[Step], jobs: int, progress: Progress) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxrbuild.artifact import open_release, read_sums
+from cxrbuild.artifact.names import SUMS
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import read_json, sha256_of
+from cxrbuild.files import sha256_of
 from cxrbuild.progress import Progress, silent
 from cxrbuild.verification import refuse_faults, verify
-from cxrbuild.verification.sums import SUMS, read_sums
 
 
 @dataclass(frozen=True)
@@ -81,41 +82,30 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
     CxrbuildError
         It is no release, is unpinned, incomplete, or is private.
     """
-    for name in (SUMS, "build.json"):
-        if not (folder / name).is_file():
-            raise CxrbuildError(
-                "not a release", where=folder, expected=f"a folder with {name}",
-                todo="Make one with `cxrbuild release VERSION`",
-            )  # fmt: skip
-    build = read_json(folder / "build.json")
-    if not isinstance(build, dict) or "policy" not in build:
-        raise CxrbuildError(
-            "not the build.json of a release", where=folder / "build.json", expected="one with a policy",
-            todo="Make the release again with `cxrbuild release VERSION`",
-        )  # fmt: skip
-    if build["policy"] != "public":
+    document = open_release(folder).document
+    if document.policy != "public":
         raise CxrbuildError(
             "not a public release, so it is not published", where=folder, expected="the policy public",
-            found=f"the policy {build.get('policy')}", todo="Make one with `cxrbuild release VERSION`",
+            found=f"the policy {document.policy}", todo="Make one with `cxrbuild release VERSION`",
         )  # fmt: skip
-    if unpinned := build.get("unpinned"):
+    if document.unpinned:
         raise CxrbuildError(
             "an unpinned release is not published", where=folder,
-            found=f"{name_some(unpinned)} did not match the pin when it was fetched",
+            found=f"{name_some(document.unpinned)} did not match the pin when it was fetched",
             todo="Fetch without --allow-unpinned, then curate and release again",
         )  # fmt: skip
-    if missing := build.get("missing"):
+    if missing := document.missing:
         raise CxrbuildError(
             "an incomplete release is not published", where=folder,
-            found=f"{len(missing):,} films that belong to it could not be had: {name_some(sorted(missing))}",
+            found=f"{len(missing):,} images that belong to it are missing: {name_some(sorted(missing))}",
             todo="Fetch what is missing, then curate without --allow-missing and release again",
         )  # fmt: skip
     refuse_faults(verify(folder, progress=progress), folder)
     files = {
         name: ReleaseFile(name, folder / name, (folder / name).stat().st_size, digest)
-        for name, digest in sorted(read_sums(folder, []).items())
+        for name, digest in sorted(read_sums(folder).items())
     }
     path = folder / SUMS
     sums = ReleaseFile(SUMS, path, path.stat().st_size, sha256_of(path))
-    dataset = build["dataset"]
-    return Release(folder, dataset["name"], dataset["version"], dataset["title"], files, sums)
+    dataset = document.dataset
+    return Release(folder, dataset.name, dataset.version, dataset.title, files, sums)

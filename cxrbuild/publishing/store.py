@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact.names import SUMS
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.http import RetryableError, redact_address
@@ -25,7 +26,6 @@ from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import Release, ReleaseFile
 from cxrbuild.publishing.secrets import told
 from cxrbuild.publishing.sending import Step, Tell, persist, send_all
-from cxrbuild.verification.sums import SUMS
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

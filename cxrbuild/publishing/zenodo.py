@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from cxrbuild.artifact.names import SUMS
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
 from cxrbuild.http import RetryableError
@@ -21,7 +22,6 @@ from cxrbuild.publishing.invenio import Invenio, faults
 from cxrbuild.publishing.record import record_metadata
 from cxrbuild.publishing.release import Release
 from cxrbuild.publishing.sending import Step, Tell, send_all
-from cxrbuild.verification.sums import SUMS
 
 _MOST_FILES = 100
 

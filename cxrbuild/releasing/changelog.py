@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from cxrbuild.artifact import kind_of, names, open_artifact, open_release
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import (
     CIRCUMSTANCES,
@@ -17,8 +17,7 @@ from cxrbuild.comparison import (
     parse_version,
     read_version,
 )
-from cxrbuild.errors import CheckError, CxrbuildError
-from cxrbuild.files import read_json
+from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
 
 _TITLE = "# Changelog\n"
@@ -57,10 +56,10 @@ def find_previous(
     for folder in sorted(published.iterdir()) if published.is_dir() else []:
         found[parse_version(folder.name)] = f"{name}/{folder.name}"
     for folder in sorted(out.parent.glob(f"{name}-*")) if out.parent.is_dir() else []:
-        if folder != out and (folder / "SHA256SUMS").is_file():
-            document = _read(folder)
-            if (document["dataset"]["name"], document["policy"]) == (name, policy):
-                found[parse_version(document["dataset"]["version"])] = folder
+        if folder != out and kind_of(folder) == "release":
+            document = open_release(folder).document
+            if (document.dataset.name, document.policy) == (name, policy):
+                found[parse_version(document.dataset.version)] = folder
     newest = max(found, default=parse_version(version))
     if newest > parse_version(version) and not back:
         raise CheckError(
@@ -126,7 +125,7 @@ def changelog(
             lines += [f"Rows, pixels and metadata are those of {_version(previous)}.", ""]
     else:
         lines += [f"Since {_version(previous)}, a {found.bump.upper()} step:", "", _lines(found), ""]
-    before = Path(previous) / "CHANGELOG.md" if previous is not None else None
+    before = Path(previous) / names.CHANGELOG if previous is not None else None
     if before is not None and before.is_file():
         lines += [before.read_text(encoding="utf-8").removeprefix(_TITLE).strip("\n"), ""]
     return "\n".join(lines)
@@ -136,26 +135,7 @@ def _version(previous: Path | str | None) -> str:
     assert previous is not None
     if isinstance(previous, str):
         return previous.rsplit("/", 1)[-1]
-    if not (previous / "build.json").is_file():
-        raise CxrbuildError("not a release", where=previous, expected="a folder with build.json")
-    return str(_read(previous)["dataset"]["version"])
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    """Return the ``build.json`` of a release of any version of cxrbuild, or of a build."""
-    path = folder / "build.json"
-    document: dict[str, Any] = {"policy": None}  # a build has none
-    if path.is_file() and isinstance(found := read_json(path), dict):
-        document |= found
-    dataset = document.get("dataset")
-    if not (isinstance(dataset, dict) and isinstance(dataset.get("version"), str) and "name" in dataset):
-        raise CxrbuildError(
-            "this is not the build.json of a release",
-            where=path,
-            expected="dataset with name and version",
-            todo="Move this folder away, or name the release before with --previous",
-        )
-    return document
+    return open_artifact(previous).version
 
 
 def _lines(found: Diff) -> str:

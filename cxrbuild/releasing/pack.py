@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild import __version__
+from cxrbuild.artifact import (
+    AuditDocument,
+    BuildDocument,
+    DatasetDocument,
+    DocumentError,
+    Problem,
+    Release,
+    ReleaseDocument,
+    names,
+    open_build,
+    read_sums,
+    write_sums,
+)
+from cxrbuild.artifact.build import Packaging
 from cxrbuild.comparison import DatasetVersion, parse_version
 from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents, croissant, texts
 from cxrbuild.errors import CheckError, CxrbuildError, name_some
-from cxrbuild.files import files_under, locked, read_json, sha256_of, write_bytes, write_json
+from cxrbuild.files import files_under, locked, sha256_of, write_bytes, write_json
 from cxrbuild.policy import Policy, withheld
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records, write_records
@@ -22,13 +36,28 @@ from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.report import write_report
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.verification import refuse_faults, verify
-from cxrbuild.verification.document import is_release, read_document
 from cxrbuild.verification.finding import Finding
-from cxrbuild.verification.results import RESULTS, claims
-from cxrbuild.verification.sums import SUMS, check_files, read_sums
+from cxrbuild.verification.results import RESULTS, read_result, result_of
+from cxrbuild.verification.sums import check_files
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class ReleaseResult:
+    """A release, and whether it was written: one that is already there with the same bytes stays."""
+
+    release: Release
+    written: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it: the release's folder, ``written`` and ``build.json``."""
+        document = self.release.document.to_dict()
+        return {"release": str(self.release.folder), "written": self.written} | document
+
+    def _repr_html_(self) -> str:
+        return self.release._repr_html_()
 
 
 def release(
@@ -39,7 +68,7 @@ def release(
     policy: Policy = "public",
     previous: Path | None = None,
     progress: Progress = silent,
-) -> tuple[dict[str, Any], bool]:
+) -> ReleaseResult:
     """Pack a build as a release.
 
     The same build, version and previous release give the same bytes. The date is that of
@@ -60,12 +89,6 @@ def release(
     progress
         Told how far each stage is.
 
-    Returns
-    -------
-    tuple
-        The release's ``build.json``, and whether anything was written: a release that is there already with
-        the same bytes stays as it is.
-
     Raises
     ------
     CxrbuildError
@@ -74,31 +97,23 @@ def release(
         The version is too small a step, or the build is not what it says.
     """
     parse_version(version)
-    document = _read_build(build)
+    document = open_build(build).document
     _require_tables(build, document)
-    name = document["dataset"]["name"]
-    if "tfrecord" in document["formats"]:
+    name = document.dataset.name
+    if "tfrecord" in document.formats:
         require_tensorflow("packing TFRecord")
-    records = _with_withheld(read_records(build / "ledger.parquet"), policy)
-    outcomes = _read_results(build, document)
-    audit = outcomes["audit"][1] if "audit" in outcomes else None
-    described = _document(document, version, policy, records)
-    try:
-        contents = audited_contents(described, records, audit)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise CxrbuildError(
-            "not as `cxrbuild audit` writes it", where=build / RESULTS["audit"], found=repr(error),
-            todo="Run `cxrbuild audit` again, or move the file away",
-        ) from None  # fmt: skip
+    records = _with_withheld(read_records(build / names.LEDGER), policy)
+    results = _read_results(build, document)
+    contents = audited_contents(_document(document, version, policy, records), records, results.audit)
     # A release that is there is not a step back, whatever came after it.
-    before = previous or find_previous(name, version, policy, out, back=(out / SUMS).is_file())
+    before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
     new = DatasetVersion(
         str(build),
         contents.kept,
         contents.recipe.classes,
         released=True,
-        missing=document["missing"],
-        unpinned=document["unpinned"],
+        missing=document.missing,
+        unpinned=document.unpinned,
     )
     found = check_version(name, version, new, before)
     _require_images(build, contents.embedded)
@@ -110,10 +125,10 @@ def release(
             # What a killed run left.
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            words = changelog(version, contents.document["date"], contents.notices, before, found)
-            packed = _write(build, staging, contents, outcomes, words, progress)
+            words = changelog(version, contents.document.date, contents.notices, before, found)
+            packed = _write(build, staging, contents, results, words, progress)
             refuse_faults(verify(staging, progress=progress), build)
-            return packed, _put(staging, out)
+            return ReleaseResult(Release(out, packed), written=_put(staging, out))
         finally:
             shutil.rmtree(workshop)
 
@@ -126,33 +141,17 @@ def default_folder(build: Path, version: str, policy: Policy) -> Path:
     CxrbuildError
         There is no build.
     """
-    name = _read_build(build)["dataset"]["name"]
+    name = open_build(build).name
     return Path("release") / f"{name}-{version}{'-private' if policy == 'private' else ''}"
 
 
-def _read_build(build: Path) -> dict[str, Any]:
-    path = build / "build.json"
-    if not path.is_file():
-        raise CxrbuildError(
-            "no finished build", where=build, expected="a folder with build.json",
-            todo="Run `cxrbuild curate`, or name the build with --build",
-        )  # fmt: skip
-    if is_release(build):
-        raise CxrbuildError("this is a release, no build", where=build, todo="Name the build it was made of")
-    faults: list[Finding] = []
-    document = read_document(build, faults, released=False)
-    if document is None:
-        lines = "\n".join(f"  {fault}" for fault in faults)
-        raise CxrbuildError(
-            f"this is not the build.json of a finished build\n{lines}", where=path,
-            todo="Run `cxrbuild curate` again, in a new folder if the build is of an older cxrbuild",
-        )  # fmt: skip
-    return document
-
-
-def _require_tables(build: Path, document: dict[str, Any]) -> None:
-    for name in ("ledger.parquet", "manifest.parquet"):
-        wanted = document["files"][name]["sha256"]
+def _require_tables(build: Path, document: BuildDocument) -> None:
+    for name in (names.LEDGER, names.MANIFEST):
+        if name not in document.files:
+            raise DocumentError(
+                build / names.BUILD, document.KIND, [Problem(f"files.{name}", "missing")], document.TODO
+            )
+        wanted = document.files[name].sha256
         if not (build / name).is_file() or (digest := sha256_of(build / name)) != wanted:
             raise CheckError(
                 "the file is not as it was built", where=build / name, expected=f"SHA-256 {wanted}",
@@ -180,21 +179,23 @@ def _require_images(build: Path, embedded: pd.DataFrame) -> None:
         )  # fmt: skip
 
 
-def _document(build: dict[str, Any], version: str, policy: Policy, records: pd.DataFrame) -> dict[str, Any]:
+def _document(build: BuildDocument, version: str, policy: Policy, records: pd.DataFrame) -> ReleaseDocument:
     """Return the release's ``build.json``: the build's, without the hashes of its files."""
     reasons = records["withheld"].value_counts()
-    told = {key: value for key, value in build.items() if key != "files"}
-    return told | {
-        "dataset": build["dataset"] | {"version": version},
-        "policy": policy,
-        "date": _date(build["recipe"].get("date")),
-        "withheld": {str(reason): int(n) for reason, n in reasons.items()},
-        "packed": {
-            "cxrbuild": __version__,
-            # Of the build, whose `withheld` is blank: audit and baseline name it.
-            "manifest_sha256": build["files"]["manifest.parquet"]["sha256"],
-        },
-    }
+    shared = {name: getattr(build, name) for name in DatasetDocument.model_fields}
+    return ReleaseDocument(
+        **shared
+        | {
+            "dataset": build.dataset.model_copy(update={"version": version}),
+            "policy": policy,
+            "date": _date(build.recipe.date),
+            "withheld": {str(reason): int(n) for reason, n in reasons.items()},
+            # Of the build, whose `withheld` is null: audit and baseline results name it.
+            "packaging": Packaging(
+                cxrbuild=__version__, manifest_sha256=build.files[names.MANIFEST].sha256, files={}
+            ),
+        }
+    )
 
 
 def _date(declared: str | None) -> str:
@@ -225,51 +226,43 @@ def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
 
 
 def _write(
-    build: Path,
-    root: Path,
-    contents: Contents,
-    outcomes: Mapping[str, tuple[Path, Any]],
-    words: str,
-    progress: Progress,
-) -> dict[str, Any]:
+    build: Path, root: Path, contents: Contents, results: Results, changes: str, progress: Progress
+) -> ReleaseDocument:
     """Write every file of the release, ``SHA256SUMS`` last; return its ``build.json``."""
-    write_records(root / "ledger.parquet", contents.records)
-    write_records(root / "manifest.parquet", contents.kept)
+    write_records(root / names.LEDGER, contents.records)
+    write_records(root / names.MANIFEST, contents.kept)
     shards = _write_shards(build, root, contents, progress)
-    write_bytes(root / "CHANGELOG.md", words.encode())
-    for name, (path, _) in outcomes.items():
-        write_bytes(root / f"{name}.json", path.read_bytes())
-    _write_report(root / "report.html", contents, build, outcomes)
-    # What does not follow from the data stands with its hash: the rest is made again and compared.
-    others = ["CHANGELOG.md", "report.html", *(f"{name}.json" for name in outcomes)]
-    packed = contents.document["packed"] | {"files": {name: sha256_of(root / name) for name in others}}
-    document = contents.document | {"packed": packed}
-    write_json(root / "build.json", document)
-    for name, text in texts(
-        root, contents, _splits([path for path in shards if path.suffix == ".parquet"]), outcomes
-    ).items():
+    write_bytes(root / names.CHANGELOG, changes.encode())
+    for name, path in results.files.items():
+        write_bytes(root / name, path.read_bytes())
+    _write_report(root / names.REPORT, contents, build, results)
+    # Files that do not follow from the data are recorded with their hashes; others can be generated again.
+    recorded = [names.CHANGELOG, names.REPORT, *results.files]
+    packaging = contents.document.packaging.model_copy(
+        update={"files": {name: sha256_of(root / name) for name in recorded}}
+    )
+    document = contents.document.model_copy(update={"packaging": packaging})
+    document.write(root / names.BUILD)
+    splits = _splits([path for path in shards if path.suffix == ".parquet"])
+    for name, text in texts(root, contents, splits, results.kinds).items():
         write_bytes(root / name, text.encode())
     hashes = _hashes(root)
-    write_json(root / "croissant.json", croissant(root, contents, hashes))
-    hashes["croissant.json"] = sha256_of(root / "croissant.json")
-    sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
-    write_bytes(root / SUMS, sums.encode())
+    write_json(root / names.CROISSANT, croissant(root, contents, hashes))
+    write_sums(root, hashes | {names.CROISSANT: sha256_of(root / names.CROISSANT)})
     return document
 
 
-def _write_report(
-    path: Path, contents: Contents, build: Path, outcomes: Mapping[str, tuple[Path, Any]]
-) -> None:
+def _write_report(path: Path, contents: Contents, build: Path, results: Results) -> None:
     from jinja2 import TemplateRuntimeError
 
     try:
-        write_report(path, contents, build, {name: outcome for name, (_, outcome) in outcomes.items()})
+        write_report(path, contents, build, results.audit, results.baseline)
     except (TemplateRuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
-        if not outcomes:
+        if not results.files:
             raise
         raise CxrbuildError(
-            "no report can be made of what it says", where=" or ".join(str(p) for p, _ in outcomes.values()),
-            expected="what this cxrbuild writes", found=error,
+            "no report can be made of this result", where=" or ".join(map(str, results.files.values())),
+            expected="a result of this version of cxrbuild", found=error,
             todo="Run `cxrbuild audit` and `cxrbuild train-baseline` again, or move the files away",
         ) from error  # fmt: skip
 
@@ -283,7 +276,7 @@ def _write_shards(build: Path, root: Path, contents: Contents, progress: Progres
     recipe = contents.recipe
     shards = lay_out(contents.embedded)
     paths = write_parquet(shards, build, recipe.classes, progress, out=root)
-    if "tfrecord" in contents.document["formats"]:
+    if "tfrecord" in contents.document.formats:
         paths += write_tfrecord(
             shards, build, recipe.classes, name=recipe.name, version=contents.version, out=root,
             description=contents.description, citation=recipe.citation or "", progress=progress,
@@ -291,38 +284,60 @@ def _write_shards(build: Path, root: Path, contents: Contents, progress: Progres
     return paths
 
 
-def _read_results(build: Path, document: dict[str, Any]) -> dict[str, tuple[Path, Any]]:
-    """Return the outcome of the audit and of the baseline, where there is one, and its file.
+@dataclass(frozen=True)
+class Results:
+    """The audit result and the baseline result of a build, where there are any.
+
+    Attributes
+    ----------
+    audit, baseline
+        Their content.
+    files
+        Where the build has each, by its name in a release.
+    """
+
+    audit: AuditDocument | None
+    baseline: Any
+    files: dict[str, Path]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which of ``audit`` and ``baseline`` there are."""
+        return [name.removesuffix(".json") for name in self.files]
+
+
+def _read_results(build: Path, document: BuildDocument) -> Results:
+    """Read the audit result and the baseline result.
 
     Raises
     ------
     CxrbuildError
-        The outcome is another build's or recipe's, or does not say whose it is.
+        A result is of another build or recipe, or does not fit.
     """
-    outcomes = {}
-    for name, place in RESULTS.items():
+    manifest = document.files[names.MANIFEST].sha256
+    found: dict[str, Any] = {}
+    files = {}
+    for kind, place, released in RESULTS:
         path = build / place
         if not path.is_file():
             continue
-        outcome = read_json(path)
-        manifest = document["files"]["manifest.parquet"]["sha256"]
-        of, names = claims(outcome)
-        if of != manifest:
+        result = read_result(kind, path)
+        refers, datasets = result_of(result)
+        if refers != manifest:
             raise CxrbuildError(
-                f"this {name} is of another build", where=path,
-                expected=f"one of the manifest with SHA-256 {manifest}",
-                found=of or "none",
+                f"this {kind} is of another build", where=path,
+                expected=f"one of the manifest with SHA-256 {manifest}", found=refers or "none",
                 todo="Run it again on this build, or move the file away",
             )  # fmt: skip
-        # What a baseline is held against is its recipe's, which need not be the build's.
-        if names != {document["dataset"]["name"]}:
+        if datasets != {document.dataset.name}:
             raise CxrbuildError(
-                f"this {name} is by another recipe", where=path, expected=document["dataset"]["name"],
-                found=", ".join(sorted(names)) or "no name of one",
+                f"this {kind} is by another recipe", where=path, expected=document.dataset.name,
+                found=", ".join(sorted(datasets)) or "no name of one",
                 todo="Run it again with the build's own recipe (--recipe), or move the file away",
             )  # fmt: skip
-        outcomes[name] = (path, outcome)
-    return outcomes
+        found[kind] = result
+        files[released] = path
+    return Results(found.get("audit"), found.get("baseline"), files)
 
 
 def _splits(parquet: list[Path]) -> dict[str, dict[str, int]]:
@@ -351,12 +366,12 @@ def _put(staging: Path, out: Path) -> bool:
         Something else is there.
     """
     if out.exists():
-        there = out / SUMS
+        there = out / names.SUMS
         if not out.is_dir() or (any(out.iterdir()) and not there.is_file()):
             raise CxrbuildError("something else is there", where=out, todo="Name another folder with --out")
         if there.is_file():
             _refuse_damage(out)
-            if there.read_bytes() == (staging / SUMS).read_bytes():
+            if there.read_bytes() == (staging / names.SUMS).read_bytes():
                 return False
             raise CxrbuildError(
                 "another release is there, and a release never changes", where=out,
@@ -369,7 +384,7 @@ def _put(staging: Path, out: Path) -> bool:
 
 def _refuse_damage(out: Path) -> None:
     faults: list[Finding] = []
-    check_files(out, read_sums(out, faults), silent, faults, only_these=True)
+    check_files(out, read_sums(out), silent, faults, only_these=True)
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise CheckError(

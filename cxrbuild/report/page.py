@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact import AuditDocument
 from cxrbuild.contents import Contents
 from cxrbuild.files import write_bytes
 from cxrbuild.policy import WITHHELD
@@ -21,7 +22,9 @@ _FILMS = 24
 _AGES = tuple(range(0, 105, 5))
 
 
-def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[str, Any]) -> None:
+def write_report(
+    path: Path, contents: Contents, build: Path, audit: AuditDocument | None, baseline: Any
+) -> None:
     """Write ``report.html``: one file with no address outside itself.
 
     Only films that the release embeds are shown, none with a name or birth date.
@@ -34,8 +37,8 @@ def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[
         What the release holds.
     build
         The build that has the JPEGs.
-    outcomes
-        The outcome of the ``audit`` and of the ``baseline``, where there is one.
+    audit, baseline
+        The audit result and the baseline result, ``None`` where there is none.
 
     Raises
     ------
@@ -52,7 +55,6 @@ def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    audit = outcomes.get("audit")
     environment.filters |= {"n": lambda number: f"{number:,}", "figure": _figure}
     classes, kept = contents.recipe.classes, contents.kept
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(classes)}
@@ -72,8 +74,8 @@ def write_report(path: Path, contents: Contents, build: Path, outcomes: Mapping[
         },
         reasons=WITHHELD,
         audit=audit,
-        statuses=describe_statuses(check["status"] for check in audit["checks"]) if audit else [],
-        baseline=outcomes.get("baseline"),
+        statuses=describe_statuses(check.status for check in audit.checks) if audit else [],
+        baseline=baseline,
     )
     write_bytes(path, words.encode())
 

@@ -59,7 +59,7 @@ def _check_fields(document: dict[str, Any], contents: Contents, faults: list[Fin
         "conformsTo": CONFORMS_TO,
         "name": contents.name,
         "version": contents.version,
-        "datePublished": contents.document["date"],
+        "datePublished": contents.document.date,
         "license": licenses(contents),
     }
     missing = str(document.get("rai:dataCollectionMissingData"))

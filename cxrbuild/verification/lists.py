@@ -54,6 +54,6 @@ def check_citation(folder: Path, contents: Contents, faults: list[Finding]) -> N
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         faults.append(Finding("CITATION.cff", None, f"cannot be read: {error!r}"))
         return
-    for key, due in (("version", contents.version), ("date-released", contents.document["date"])):
+    for key, due in (("version", contents.version), ("date-released", contents.document.date)):
         if told[key] != due:
             faults.append(Finding("CITATION.cff", key, f"is {told[key]}, build.json says {due}"))

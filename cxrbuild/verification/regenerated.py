@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
+from cxrbuild.artifact import ReleaseDocument
 from cxrbuild.contents import Contents
 from cxrbuild.documents import croissant, texts
 from cxrbuild.verification.croissant import CROISSANT
@@ -21,9 +22,9 @@ _SHOWN, _BEFORE = 100, 30
 _MATCHED = 20_000
 
 
-def made_by_this_version(document: Mapping[str, Any]) -> bool:
+def made_by_this_version(document: ReleaseDocument) -> bool:
     """Tell whether this version of cxrbuild packed a release, and so words the same data alike."""
-    return bool((document.get("packed") or {}).get("cxrbuild") == __version__)
+    return document.packaging.cxrbuild == __version__
 
 
 def check_again(

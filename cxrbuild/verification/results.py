@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild import __version__
+from cxrbuild.artifact import AuditDocument, DocumentError, ReleaseDocument, names
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of
 from cxrbuild.records import write_records
@@ -17,26 +18,40 @@ from cxrbuild.verification.finding import Finding
 if TYPE_CHECKING:
     import pandas as pd
 
-# Where a build has each; a release has it beside `build.json`, under this name.
-RESULTS = {"audit": "audit.json", "baseline": "baseline/metrics.json"}
+# Each kind of result, where a build has it, and its name in a release.
+RESULTS = (
+    ("audit", names.AUDIT, names.AUDIT),
+    ("baseline", names.BASELINE, names.RELEASED_BASELINE),
+)
 
 
-def claims(outcome: Any) -> tuple[str | None, set[str]]:
-    """Return the SHA-256 of the manifest that an outcome is of, and the names of dataset and recipe."""
-    of, recipe = (_below(outcome, key) for key in ("dataset", "recipe"))
-    names = {of.get("name"), recipe.get("name")}
-    return of.get("manifest_sha256"), {str(name) for name in names if name is not None}
+def read_result(kind: str, path: Path) -> Any:
+    """Read an audit result or a baseline result.
+
+    Raises
+    ------
+    CxrbuildError
+        The file is not such a result.
+    """
+    return AuditDocument.read(path) if kind == "audit" else read_json(path)
 
 
-def _below(document: Any, key: str) -> dict[str, Any]:
+def result_of(result: Any) -> tuple[str | None, set[str]]:
+    """Return the SHA-256 of the manifest that a result is of, and the names of its dataset and recipe."""
+    if isinstance(result, AuditDocument):
+        return result.dataset.manifest_sha256, {result.dataset.name}
+    dataset, recipe = (_table(result, key) for key in ("dataset", "recipe"))
+    found = {dataset.get("name"), recipe.get("name")}
+    return dataset.get("manifest_sha256"), {str(name) for name in found if name is not None}
+
+
+def _table(document: Any, key: str) -> dict[str, Any]:
     below = document.get(key) if isinstance(document, dict) else None
     return below if isinstance(below, dict) else {}
 
 
-def read_results(
-    folder: Path, document: Mapping[str, Any], faults: list[Finding]
-) -> dict[str, dict[str, Any]] | None:
-    """Read the outcomes that a release has, checking of what they are.
+def read_results(folder: Path, document: ReleaseDocument, faults: list[Finding]) -> dict[str, Any] | None:
+    """Read the results that a release has, and check what they refer to.
 
     Parameters
     ----------
@@ -50,38 +65,37 @@ def read_results(
     Returns
     -------
     dict or None
-        The outcomes by name, nothing where one cannot be read.
+        The results by kind, nothing where one cannot be read.
     """
-    packed = document.get("packed")
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Any] = {}
     unread = False
-    for name in RESULTS:
-        file = f"{name}.json"
+    for kind, _, file in RESULTS:
         if not (folder / file).is_file():
-            unread |= packed is not None and file in packed["files"]
+            unread |= file in document.packaging.files
             continue
         try:
-            outcome = read_json(folder / file)
+            result = read_result(kind, folder / file)
+        except DocumentError as error:
+            faults += [Finding(file, problem.key or None, problem.message) for problem in error.problems]
+            unread = True
+            continue
         except CxrbuildError as error:
             faults.append(Finding(file, None, f"cannot be read: {error.found}"))
             unread = True
             continue
-        manifest, names = claims(outcome)
-        if names != {document["dataset"]["name"]}:
-            told = ", ".join(sorted(names)) or "no dataset"
-            faults.append(Finding(file, None, f"is of {told}, not of {document['dataset']['name']}"))
-        if packed is not None and manifest != packed["manifest_sha256"]:
-            what = f"is {manifest}, build.json says {packed['manifest_sha256']}"
+        manifest, datasets = result_of(result)
+        if datasets != {document.dataset.name}:
+            named = ", ".join(sorted(datasets)) or "no dataset"
+            faults.append(Finding(file, None, f"is of {named}, not of {document.dataset.name}"))
+        if manifest != document.packaging.manifest_sha256:
+            what = f"is {manifest}, build.json says {document.packaging.manifest_sha256}"
             faults.append(Finding(file, "manifest_sha256", what))
-        if isinstance(outcome, dict):
-            found[name] = outcome
-        else:
-            unread = True
+        found[kind] = result
     return None if unread else found
 
 
 def check_packed(
-    folder: Path, document: Mapping[str, Any], manifest: pd.DataFrame, hashes: Mapping[str, str],
+    folder: Path, document: ReleaseDocument, manifest: pd.DataFrame, hashes: Mapping[str, str],
     faults: list[Finding],
 ) -> None:  # fmt: skip
     """Check what ``build.json`` says of the files that do not follow from the data, and of its build.
@@ -91,7 +105,7 @@ def check_packed(
     folder
         The release.
     document
-        Its ``build.json``; one of an older cxrbuild says nothing of this.
+        Its ``build.json``.
     manifest
         Its manifest.
     hashes
@@ -99,11 +113,8 @@ def check_packed(
     faults
         Where faults go.
     """
-    packed = document.get("packed")
-    if packed is None:
-        _check_words(folder, document, faults)
-        return
-    for name, digest in sorted(packed["files"].items()):
+    packaging = document.packaging
+    for name, digest in sorted(packaging.files.items()):
         if name not in hashes:
             if not (folder / name).is_file():
                 faults.append(Finding(name, None, "is missing; build.json says that it was packed"))
@@ -114,20 +125,20 @@ def check_packed(
         if found != digest:
             faults.append(Finding(name, None, f"its SHA-256 is {found}, build.json says {digest}"))
     faults += [
-        Finding(f"{name}.json", None, "was not packed, build.json says")
-        for name in RESULTS
-        if (folder / f"{name}.json").is_file() and f"{name}.json" not in packed["files"]
+        Finding(file, None, "was not packed, build.json says")
+        for _, _, file in RESULTS
+        if (folder / file).is_file() and file not in packaging.files
     ]
     # Other versions may write other bytes for the same rows.
-    made_here = {document["cxrbuild"], packed["cxrbuild"]} == {__version__}
-    if made_here and document["libraries"].get("pyarrow") == version("pyarrow"):
+    made_here = {document.cxrbuild, packaging.cxrbuild} == {__version__}
+    if made_here and document.libraries.get("pyarrow") == version("pyarrow"):
         digest = _blank_hash(manifest)
-        if digest != packed["manifest_sha256"]:
+        if digest != packaging.manifest_sha256:
             what = (
-                f"is {packed['manifest_sha256']}, but manifest.parquet with `withheld` blank, as the build "
+                f"is {packaging.manifest_sha256}, but manifest.parquet with `withheld` blank, as the build "
                 f"had it, has {digest}"
             )
-            faults.append(Finding("build.json", "packed.manifest_sha256", what))
+            faults.append(Finding("build.json", "packaging.manifest_sha256", what))
 
 
 def _blank_hash(manifest: pd.DataFrame) -> str:
@@ -135,24 +146,3 @@ def _blank_hash(manifest: pd.DataFrame) -> str:
         path = Path(folder) / "manifest.parquet"
         write_records(path, manifest.assign(withheld=None))
         return sha256_of(path)
-
-
-def _check_words(folder: Path, document: Mapping[str, Any], faults: list[Finding]) -> None:
-    """Check what any version of these pages says."""
-    dataset = document["dataset"]
-    due = {
-        "CHANGELOG.md": [f"## {dataset['version']} ({document['date']})"],
-        "report.html": ["<!doctype html>", dataset["version"]],
-    }
-    card = folder / "README.md"
-    told = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    faults += [
-        Finding(f"{name}.json", None, "is missing; the card says that it is here")
-        for name in RESULTS
-        if f"`{name}.json` and" in told and not (folder / f"{name}.json").is_file()
-    ]
-    for file, words in due.items():
-        text = ""
-        if (folder / file).is_file():
-            text = (folder / file).read_text(encoding="utf-8", errors="replace").lower()
-        faults += [Finding(file, None, f"does not say {w}") for w in words if w.lower() not in text]

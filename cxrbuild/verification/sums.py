@@ -5,29 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from cxrbuild.artifact import parse_sums
+from cxrbuild.artifact.names import SUMS
 from cxrbuild.files import files_under, sha256_of
 from cxrbuild.progress import Progress
 from cxrbuild.verification.finding import Finding
 
-SUMS = "SHA256SUMS"
-
 
 def read_sums(folder: Path, faults: list[Finding]) -> dict[str, str]:
     """Return the hash that ``SHA256SUMS`` gives for each file."""
-    sums: dict[str, str] = {}
     path = folder / SUMS
     if not path.is_file():
         faults.append(Finding(SUMS, None, "is missing"))
-        return sums
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        digest, space, name = line.partition("  ")
-        parts = name.split("/")
-        if not space or len(digest) != 64 or name in sums or {"", ".", ".."} & set(parts):
-            faults.append(
-                Finding(SUMS, f"line {number}", "is not a SHA-256, two spaces and a path, each once")
-            )
-            continue
-        sums[name] = digest
+        return {}
+    sums, problems = parse_sums(path.read_text(encoding="utf-8", errors="replace"))
+    faults += [Finding(SUMS, problem.key, problem.message) for problem in problems]
     return sums
 
 

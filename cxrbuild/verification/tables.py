@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact import DatasetDocument, ReleaseDocument
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import CIRCUMSTANCES, KINDS, DatasetVersion, compare, read_version
 from cxrbuild.errors import CxrbuildError
@@ -44,7 +45,7 @@ def read_table(folder: Path, name: str, faults: list[Finding]) -> pd.DataFrame |
 
 
 def check_tables(
-    document: dict[str, Any] | None, ledger: pd.DataFrame, manifest: pd.DataFrame, classes: list[str],
+    document: DatasetDocument | None, ledger: pd.DataFrame, manifest: pd.DataFrame, classes: list[str],
     faults: list[Finding],
 ) -> None:  # fmt: skip
     """Check the rows of both tables, that they agree, and that ``build.json`` counts them rightly.
@@ -68,7 +69,7 @@ def check_tables(
     across = manifest.groupby("group")["split"].agg(lambda found: sorted(set(found.fillna("none"))))
     for group, parts in across[across.map(len) > 1].items():
         # What upstream itself declares apart is known, and said in the card.
-        if document is not None and group not in document["groups_in_several_splits"]:
+        if document is not None and group not in document.groups_in_several_splits:
             images = manifest.loc[manifest["group"] == group, "image_id"]
             what = f"stands in {' and '.join(parts)}: {', '.join(images)}"
             faults.append(Finding("manifest.parquet", str(group), what))
@@ -77,10 +78,10 @@ def check_tables(
 
 
 def _check_counts(
-    document: dict[str, Any], ledger: pd.DataFrame, manifest: pd.DataFrame, faults: list[Finding]
+    document: DatasetDocument, ledger: pd.DataFrame, manifest: pd.DataFrame, faults: list[Finding]
 ) -> None:
     sizes: dict[Any, int] = manifest.groupby(["split", "label"]).size().to_dict()
-    told = {(part, label): n for part, row in document["counts"].items() for label, n in row.items()}
+    told = {(part, label): n for part, row in document.counts.items() for label, n in row.items()}
     for part, label in sorted(set(sizes) | {key for key, n in told.items() if n}):
         counted, said = sizes.get((part, label), 0), told.get((part, label), 0)
         if counted != said:
@@ -88,27 +89,26 @@ def _check_counts(
             faults.append(Finding("build.json", f"{part} {label}", what))
     _check_funnel(document, ledger, faults)
     excluded = ledger.drop_duplicates("image_id").set_index("image_id")["exclusion"]
-    for image, reason in document["missing"].items():
+    for image, reason in document.missing.items():
         if excluded.get(image) != reason:
             what = f"missing says {reason}, the ledger {_word(excluded.get(image))}"
             faults.append(Finding("build.json", image, what))
 
 
-def check_release(document: dict[str, Any], manifest: pd.DataFrame, faults: list[Finding]) -> None:
+def check_release(document: ReleaseDocument, manifest: pd.DataFrame, faults: list[Finding]) -> None:
     """Check that nothing is embedded that must not be, and that a published version has its rows."""
-    policy = document["policy"]
+    policy = document.policy
     due = withheld(manifest, policy)
     for image, wrong, right in zip(manifest["image_id"], manifest["withheld"], due, strict=True):
         if (wrong if wrong == wrong else None) != (right if right == right else None):
             told = f"withheld is {_word(wrong)}, the {policy} policy says {_word(right)}"
             faults.append(Finding("manifest.parquet", image, told))
-    dataset = document["dataset"]
-    name = f"{dataset['name']}/{dataset['version']}"
+    name = f"{document.dataset.name}/{document.dataset.version}"
     if not published_manifest(name).is_file():
         return
     here = manifest.drop_duplicates("image_id")[["image_id", "source", "source_path", "label", "split"]]
     try:
-        missing = document["missing"]
+        missing = document.missing
         found = compare(
             read_version(name),
             DatasetVersion("manifest.parquet", here, None, released=False, missing=missing),
@@ -158,10 +158,10 @@ def _check_agreement(ledger: pd.DataFrame, manifest: pd.DataFrame, faults: list[
             faults.append(Finding("manifest.parquet", str(image), what))
 
 
-def _check_funnel(document: dict[str, Any], ledger: pd.DataFrame, faults: list[Finding]) -> None:
+def _check_funnel(document: DatasetDocument, ledger: pd.DataFrame, faults: list[Finding]) -> None:
     sizes: dict[Any, int] = ledger["exclusion"].fillna("kept").value_counts().to_dict()
     sizes["upstream"] = len(ledger)
-    told = {row["step"]: row["all"] for row in document["funnel"]}
+    told = {row.step: row.images for row in document.funnel}
     for step in sorted(set(sizes) | {step for step, n in told.items() if n}):
         if sizes.get(step, 0) != told.get(step, 0):
             what = f"counts {told.get(step, 0):,} images, the ledger has {sizes.get(step, 0):,}"

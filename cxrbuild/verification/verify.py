@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cxrbuild.artifact import BuildDocument, ReleaseDocument, kind_of
+from cxrbuild.artifact.names import SUMS
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents
@@ -13,14 +15,14 @@ from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.progress import Progress, silent
 from cxrbuild.verification.card import check_card
 from cxrbuild.verification.croissant import check_croissant
-from cxrbuild.verification.document import is_release, read_document
+from cxrbuild.verification.document import read_document
 from cxrbuild.verification.finding import Finding
 from cxrbuild.verification.images import check_images
 from cxrbuild.verification.lists import check_citation, check_lists
 from cxrbuild.verification.regenerated import check_again, made_by_this_version
 from cxrbuild.verification.results import check_packed, read_results
 from cxrbuild.verification.shards import check_parquet, check_tfrecord, classes_of_shards
-from cxrbuild.verification.sums import SUMS, check_files, read_sums
+from cxrbuild.verification.sums import check_files, read_sums
 from cxrbuild.verification.tables import check_release, check_tables, read_table
 
 if TYPE_CHECKING:
@@ -142,26 +144,27 @@ def _verify_images(folder: Path, name: str, progress: Progress) -> Verified:
 def _verify_packed(folder: Path, progress: Progress) -> Verified:
     """Check a release or a build: both have tables, shards and ``build.json``."""
     faults: list[Finding] = []
-    released = is_release(folder)
+    released = kind_of(folder) == "release"
     document = read_document(folder, faults, released=released)
     if released:
         sums = read_sums(folder, faults)
     else:
-        sums = {name: entry["sha256"] for name, entry in (document or {}).get("files", {}).items()}
+        files = document.files if isinstance(document, BuildDocument) else {}
+        sums = {name: entry.sha256 for name, entry in files.items()}
     hashes = check_files(folder, sums, progress, faults, only_these=released)
     ledger, manifest = (read_table(folder, name, faults) for name in ("ledger.parquet", "manifest.parquet"))
     splits: dict[str, dict[str, int]] = {}
     if manifest is not None:
-        classes = list(document["recipe"]["labels"]) if document else classes_of_shards(folder)
+        classes = document.recipe.classes if document else classes_of_shards(folder)
         if ledger is not None:
             check_tables(document, ledger, manifest, classes, faults)
         if not released:
             check_images(folder / "images", folder, manifest, progress, faults)
         splits = _check_shards(folder, manifest, classes, progress, faults)
-        if released and document is not None:
+        if isinstance(document, ReleaseDocument):
             check_release(document, manifest, faults)
             check_packed(folder, document, manifest, hashes, faults)
-    if released and document is not None and ledger is not None:
+    if isinstance(document, ReleaseDocument) and ledger is not None:
         _check_documents(folder, document, ledger, splits, hashes, faults)
     elif released:
         check_croissant(folder, None, hashes, faults)
@@ -173,38 +176,32 @@ def _verify_packed(folder: Path, progress: Progress) -> Verified:
         return Verified(kind, folder.name, len(hashes), images, [], faults)
     return Verified(
         kind=kind,
-        name=f"{document['dataset']['name']} {document['dataset']['version']}",
+        name=f"{document.dataset.name} {document.dataset.version}",
         files=len(hashes),
         images=images,
-        unpinned=document["unpinned"],
+        unpinned=document.unpinned,
         faults=faults,
-        missing=len(document["missing"]),
-        packed_by=None if not released or made_by_this_version(document) else _packed_by(document),
+        missing=len(document.missing),
+        packed_by=document.packaging.cxrbuild
+        if isinstance(document, ReleaseDocument) and not made_by_this_version(document)
+        else None,
     )
-
-
-def _packed_by(document: dict[str, Any]) -> str:
-    return str((document.get("packed") or document)["cxrbuild"])
 
 
 def _check_documents(
     folder: Path,
-    document: dict[str, Any],
+    document: ReleaseDocument,
     ledger: pd.DataFrame,
     splits: dict[str, dict[str, int]],
     hashes: dict[str, str],
     faults: list[Finding],
 ) -> None:
     """Check what a release says of its data: every word of this version, else what any version says."""
-    outcomes = read_results(folder, document, faults)
-    if outcomes is not None and made_by_this_version(document):
-        try:
-            contents = audited_contents(document, ledger, outcomes.get("audit"))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            faults.append(Finding("audit.json", None, f"is not as `cxrbuild audit` writes it: {error!r}"))
-        else:
-            check_again(folder, contents, splits, outcomes, hashes, faults)
-            return
+    results = read_results(folder, document, faults)
+    if results is not None and made_by_this_version(document):
+        contents = audited_contents(document, ledger, results.get("audit"))
+        check_again(folder, contents, splits, results, hashes, faults)
+        return
     contents = Contents(document, ledger)
     check_card(folder, contents, splits, faults)
     check_lists(folder, contents.kept, faults)

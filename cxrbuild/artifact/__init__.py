@@ -1,0 +1,42 @@
+"""What a build and a release are: the names of their files, their documents, and how to open them."""
+
+from cxrbuild.artifact import names
+from cxrbuild.artifact.artifact import (
+    Artifact,
+    Build,
+    Release,
+    kind_of,
+    open_artifact,
+    open_build,
+    open_release,
+)
+from cxrbuild.artifact.audit import AuditDocument, CheckResult, ImagePair, ResultIdentity
+from cxrbuild.artifact.build import BuildDocument, DatasetDocument, FunnelStep, ReleaseDocument
+from cxrbuild.artifact.document import Document, DocumentError, Part, Problem
+from cxrbuild.artifact.sums import parse_sums, read_sums, write_sums
+
+__all__ = [
+    "Artifact",
+    "AuditDocument",
+    "Build",
+    "BuildDocument",
+    "CheckResult",
+    "DatasetDocument",
+    "Document",
+    "DocumentError",
+    "FunnelStep",
+    "ImagePair",
+    "Part",
+    "Problem",
+    "Release",
+    "ReleaseDocument",
+    "ResultIdentity",
+    "kind_of",
+    "names",
+    "open_artifact",
+    "open_build",
+    "open_release",
+    "parse_sums",
+    "read_sums",
+    "write_sums",
+]

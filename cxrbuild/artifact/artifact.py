@@ -1,0 +1,165 @@
+"""Builds and releases as folders: recognise one, and open it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cxrbuild.artifact import names
+from cxrbuild.artifact.audit import AuditDocument
+from cxrbuild.artifact.build import BuildDocument, DatasetDocument, ReleaseDocument
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import read_json
+from cxrbuild.records import read_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["build", "release"]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A build or a release.
+
+    Attributes
+    ----------
+    folder
+        Its folder.
+    document
+        Its ``build.json``.
+    """
+
+    folder: Path
+    document: DatasetDocument
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.document.dataset.name
+
+    @property
+    def version(self) -> str:
+        """The dataset's version."""
+        return self.document.dataset.version
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes, in the order of their numbers."""
+        return self.document.recipe.classes
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """A row for every upstream image, kept or excluded."""
+        return read_records(self.folder / names.LEDGER)
+
+    @cached_property
+    def manifest(self) -> pd.DataFrame:
+        """A row for every image of the dataset."""
+        return read_records(self.folder / names.MANIFEST)
+
+    @cached_property
+    def audit(self) -> AuditDocument | None:
+        """The audit result, ``None`` where there is none."""
+        path = self.folder / names.AUDIT
+        return AuditDocument.read(path) if path.is_file() else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the folder and the content of ``build.json``."""
+        return {"folder": str(self.folder)} | self.document.to_dict()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        splits = list(self.document.counts)
+        header = "".join(f"<th>{escape(split)}</th>" for split in splits)
+        rows = "".join(
+            f"<tr><td>{escape(label)}</td>"
+            + "".join(f"<td>{self.document.counts[split].get(label, 0):,}</td>" for split in splits)
+            + "</tr>"
+            for label in self.classes
+        )
+        title = f"{escape(type(self).__name__)} {escape(self.name)} {escape(self.version)}"
+        return f"<p><b>{title}</b></p><table><tr><th>class</th>{header}</tr>{rows}</table>"
+
+
+@dataclass(frozen=True)
+class Build(Artifact):
+    """A finished build, as ``cxrbuild curate`` leaves it."""
+
+    document: BuildDocument
+
+
+@dataclass(frozen=True)
+class Release(Artifact):
+    """A release, as ``cxrbuild release`` leaves it."""
+
+    document: ReleaseDocument
+
+
+def kind_of(folder: Path) -> Kind | None:
+    """Return whether a folder is a build or a release, even a damaged one; ``None`` where it is neither."""
+    if (folder / names.SUMS).is_file():
+        return "release"
+    path = folder / names.BUILD
+    if not path.is_file():
+        return None
+    try:
+        content = read_json(path)
+    except (CxrbuildError, OSError):
+        return "build"
+    return "release" if isinstance(content, dict) and "policy" in content else "build"
+
+
+def open_build(folder: Path) -> Build:
+    """Open a finished build.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no finished build, or its ``build.json`` does not fit.
+    """
+    kind = kind_of(folder)
+    if kind == "release":
+        raise CxrbuildError(
+            "this folder holds a release", where=folder, expected="a build, as `cxrbuild curate` leaves it",
+            todo="Name the build that the release was made from",
+        )  # fmt: skip
+    if kind is None:
+        raise CxrbuildError(
+            "no finished build in this folder", where=folder, expected=f"a folder with {names.BUILD}",
+            found=None if folder.is_dir() else "no such folder",
+            todo="Run `cxrbuild curate`, or name a build with --build",
+        )  # fmt: skip
+    return Build(folder, BuildDocument.read(folder / names.BUILD))
+
+
+def open_release(folder: Path) -> Release:
+    """Open a release.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no release, or its ``build.json`` does not fit.
+    """
+    for name in (names.SUMS, names.BUILD):
+        if not (folder / name).is_file():
+            raise CxrbuildError(
+                "no release in this folder", where=folder, expected=f"a folder with {name}",
+                found=None if folder.is_dir() else "no such folder",
+                todo="Make one with `cxrbuild release VERSION`",
+            )  # fmt: skip
+    return Release(folder, ReleaseDocument.read(folder / names.BUILD))
+
+
+def open_artifact(folder: Path) -> Build | Release:
+    """Open a build or a release, whichever the folder holds.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds neither, or its ``build.json`` does not fit.
+    """
+    return open_release(folder) if kind_of(folder) == "release" else open_build(folder)

@@ -1,0 +1,187 @@
+"""``build.json``: what a build or release was made from, with which versions, and what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from cxrbuild.artifact.document import Document, Part
+from cxrbuild.catalog import Recipe
+from cxrbuild.catalog.override import Overrides
+from cxrbuild.catalog.source import Pin
+
+# What a release records of a source: it must be complete without the declaration's file.
+DESCRIBED = ("title", "homepage", "description", "citation", "license", "pin")
+# What of a recipe does not decide what a build holds.
+_NOT_RECORDED = {"audit", "baseline"}
+
+
+class DatasetIdentity(Part):
+    """Which version of which dataset it is."""
+
+    name: str
+    version: str
+    title: str
+
+
+class SourceDescription(Part):
+    """What a source's declaration says about it."""
+
+    title: str
+    homepage: str | None
+    description: str
+    citation: str | None
+    license: str
+    pin: Pin
+
+
+class SourceState(Part):
+    """What the lock says about a source's files: see `cxrbuild.lockfile.LockedSource`."""
+
+    pin: dict[str, str | int]
+    proof: str
+    unpinned: bool
+    tree: str
+    files: int
+    bytes: int
+    missing: list[str]
+    extra: list[str]
+    different: dict[str, str]
+
+
+class FunnelStep(Part):
+    """A step of the flow chart: ``upstream``, an exclusion, or ``kept``, with the number of its images."""
+
+    step: str
+    images: int
+    by_source: dict[str, int]
+
+
+class FileEntry(Part):
+    """The size and hash of a build's file."""
+
+    bytes: int
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Packaging(Part):
+    """What a release records about how it was made from a build.
+
+    Attributes
+    ----------
+    cxrbuild
+        The version that wrote the release.
+    manifest_sha256
+        Hash of the build's manifest, to which audit and baseline results refer.
+    files
+        Hashes of the files that do not follow from the data.
+    """
+
+    cxrbuild: str
+    manifest_sha256: str
+    files: dict[str, str]
+
+
+def _with_folder(value: Any) -> Any:
+    # The folder of a recipe is where its file was; a recorded recipe has none.
+    return value | {"folder": Path()} if isinstance(value, dict) else value
+
+
+def _recorded(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json", exclude=_NOT_RECORDED)
+
+
+RecordedRecipe = Annotated[Recipe, BeforeValidator(_with_folder), PlainSerializer(_recorded)]
+
+
+class DatasetDocument(Document):
+    """What the ``build.json`` of a build and that of a release have in common.
+
+    Attributes
+    ----------
+    dataset
+        Which version of which dataset it is.
+    inputs
+        Hash of everything that the build depends on.
+    cxrbuild, libraries
+        Versions of the program and of the libraries that decide the bytes.
+    recipe
+        The recipe, its rules switched, without ``audit`` and ``baseline``.
+    declared_sources
+        What is declared about each source.
+    overrides
+        How the build differs from the recipe's defaults.
+    unpinned
+        Sources that are not verified to be the pinned version.
+    sources
+        What the lock says about each source.
+    missing
+        Images that belong to the dataset and are missing, with their exclusion.
+    counts
+        Images by split and class.
+    funnel
+        The flow chart.
+    groups_in_several_splits
+        Groups of patients that upstream assigns to several splits, with these splits.
+    formats
+        ``parquet``, ``tfrecord``.
+    """
+
+    FORMAT: ClassVar[int] = 2
+
+    format: Literal[2] = 2
+    dataset: DatasetIdentity
+    inputs: str
+    cxrbuild: str
+    libraries: dict[str, str]
+    recipe: RecordedRecipe
+    declared_sources: dict[str, SourceDescription]
+    overrides: Overrides
+    unpinned: list[str]
+    sources: dict[str, SourceState]
+    missing: dict[str, str]
+    counts: dict[str, dict[str, int]]
+    funnel: list[FunnelStep]
+    groups_in_several_splits: dict[str, str]
+    formats: list[Literal["parquet", "tfrecord"]]
+
+
+class BuildDocument(DatasetDocument):
+    """The ``build.json`` of a build.
+
+    Attributes
+    ----------
+    files
+        Size and hash of every file but the images, by path.
+    """
+
+    KIND: ClassVar[str] = "the build.json of a build"
+    TODO: ClassVar[str] = "Run `cxrbuild curate` again, in a new folder if another cxrbuild made this build"
+
+    files: dict[str, FileEntry]
+
+
+class ReleaseDocument(DatasetDocument):
+    """The ``build.json`` of a release.
+
+    Attributes
+    ----------
+    policy
+        ``public``: images whose licence allows it have their pixels; ``private``: all have.
+    date
+        Date of the release, YYYY-MM-DD.
+    withheld
+        Number of images whose pixels are withheld, by reason.
+    packaging
+        How the release was made from a build.
+    """
+
+    KIND: ClassVar[str] = "the build.json of a release"
+    TODO: ClassVar[str] = "Make the release again with `cxrbuild release VERSION`"
+
+    policy: Literal["public", "private"]
+    date: str
+    withheld: dict[str, int]
+    packaging: Packaging

@@ -1,0 +1,54 @@
+"""The names of the files and folders of builds and releases."""
+
+from __future__ import annotations
+
+# Of builds and releases.
+BUILD = "build.json"
+LEDGER = "ledger.parquet"
+MANIFEST = "manifest.parquet"
+PARQUET = "data"
+TFRECORD = "tfds"
+
+# Of builds alone.
+FUNNEL = "funnel.csv"
+IMAGES = "images"
+STATE = ".cxrbuild"
+AUDIT = "audit.json"
+AUDIT_PAGE = "audit.html"
+BASELINE_FOLDER = "baseline"
+BASELINE = f"{BASELINE_FOLDER}/metrics.json"
+
+# Of releases alone. A release has the audit result under its name in the build.
+SUMS = "SHA256SUMS"
+RELEASED_BASELINE = "baseline.json"
+CARD = "README.md"
+CHANGELOG = "CHANGELOG.md"
+REPORT = "report.html"
+CROISSANT = "croissant.json"
+CITATION = "CITATION.cff"
+ATTRIBUTION = "ATTRIBUTION.csv"
+IMAGE_LIST = "images.csv"
+
+
+def jpeg_path(split: str, label: str, image_id: str) -> str:
+    """Return the path of an image's JPEG within a build.
+
+    Examples
+    --------
+    >>> jpeg_path("test", "Normal", "mooney_im-0001_0123456789")
+    'images/test/Normal/mooney_im-0001_0123456789.jpg'
+    """
+    return f"{IMAGES}/{split}/{label}/{image_id}.jpg"
+
+
+def parquet_shard(split: str, number: int, count: int) -> str:
+    """Return the path of a Parquet shard within a build or release, as Hugging Face datasets expects it."""
+    return f"{PARQUET}/{split}-{number:05d}-of-{count:05d}.parquet"
+
+
+def tfrecord_folder(name: str, version: str) -> str:
+    """Return the folder of the TFRecord shards, as ``tfds.builder_from_directory`` opens it.
+
+    TensorFlow Datasets takes names in snake_case only.
+    """
+    return f"{TFRECORD}/{name.replace('-', '_')}/{version}"
