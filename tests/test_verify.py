@@ -63,7 +63,7 @@ def of_judged(judged: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def older(folder: Path) -> Path:
     """A release of another version of cxrbuild, whose words this one cannot make again."""
-    edited(lambda document: document["packed"].update(cxrbuild="0.0.1"))(folder / "build.json")
+    edited(lambda document: document["packaging"].update(cxrbuild="0.0.1"))(folder / "build.json")
     sum_again(folder)
     return folder
 
@@ -295,7 +295,7 @@ def test_what_does_not_follow_from_the_data_is_held_by_build_json(of_judged: Pat
     assert f"{name}: is missing; build.json says that it was packed" in told(of_judged)
     # And where build.json, too, is made to agree.
     if name == "audit.json":
-        edited(lambda document: document["packed"]["files"].pop(name))(of_judged / "build.json")
+        edited(lambda document: document["packaging"]["files"].pop(name))(of_judged / "build.json")
         sum_again(of_judged)
         found = told(of_judged)
         assert any(re.search(r"should not be here: '- Measured: ", words) for words in found)
@@ -311,9 +311,9 @@ def test_an_outcome_of_another_build(of_judged: Path, name: str) -> None:
     file = f"{name}.json"
     edited(lambda outcome: outcome["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
     digest = sha256_of(of_judged / file)
-    edited(lambda document: document["packed"]["files"].update({file: digest}))(of_judged / "build.json")
+    edited(lambda document: document["packaging"]["files"].update({file: digest}))(of_judged / "build.json")
     sum_again(of_judged)
-    build = read_json(of_judged / "build.json")["packed"]["manifest_sha256"]
+    build = read_json(of_judged / "build.json")["packaging"]["manifest_sha256"]
     assert told(of_judged) == [f"{file}: manifest_sha256: is {'0' * 64}, build.json says {build}"]
 
 
@@ -325,7 +325,7 @@ def test_an_outcome_of_another_dataset(of_judged: Path) -> None:
 
 def test_the_build_that_a_release_is_of(of_judged: Path) -> None:
     """A stranger can make the build's manifest from the release's: it is the one with `withheld` blank."""
-    packed = read_json(of_judged / "build.json")["packed"]
+    packed = read_json(of_judged / "build.json")["packaging"]
     assert read_json(of_judged / "audit.json")["dataset"]["manifest_sha256"] == packed["manifest_sha256"]
     for file in ("audit.json", "baseline.json"):
         edited(lambda outcome: outcome["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
@@ -334,7 +334,7 @@ def test_the_build_that_a_release_is_of(of_judged: Path) -> None:
     edited(lambda document: document.update(packed=forged))(of_judged / "build.json")
     sum_again(of_judged)
     (found,) = told(of_judged)
-    assert found.startswith(f"build.json: packed.manifest_sha256: is {'0' * 64}, but manifest.parquet")
+    assert found.startswith(f"build.json: packaging.manifest_sha256: is {'0' * 64}, but manifest.parquet")
     assert found.endswith(packed["manifest_sha256"])
 
 
