@@ -28,7 +28,9 @@ EXCLUSIONS = (
     ),
     Exclusion("listed_twice", "ingest", "The metadata names the file a second time; the first row is used."),
     Exclusion("unreadable_header", "ingest", "The file has no DICOM header that can be read."),
-    Exclusion("burned_in_annotation", "ingest", "The DICOM header says that the pixels identify the patient."),
+    Exclusion(
+        "burned_in_annotation", "ingest", "The DICOM header says that the pixels identify the patient."
+    ),
     Exclusion("ambiguous_finding", "labels", "The findings belong to several of the recipe's classes."),
     Exclusion("missing_file", "plan", "The source holds the file at the pin, but the file is missing."),
     Exclusion(

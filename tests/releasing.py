@@ -54,10 +54,10 @@ def drop_rows(build: Path, images: list[str], step: str = "annotated") -> None:
     for part, label in ledger.loc[left, ["split", "label"]].itertuples(index=False):
         document["counts"][part][label] -= 1
     if step not in [row["step"] for row in document["funnel"]]:
-        document["funnel"].insert(-1, dict.fromkeys(document["funnel"][0], 0) | {"step": step})
+        document["funnel"].insert(-1, {"step": step, "images": 0, "by_source": {}})
     for row in document["funnel"]:
         if row["step"] in ("kept", step):
-            row["all"] += len(images) * (1 if row["step"] == step else -1)
+            row["images"] += len(images) * (1 if row["step"] == step else -1)
     ledger.loc[left, "exclusion"] = step
     write_records(build / "ledger.parquet", ledger)
     write_records(build / "manifest.parquet", ledger[ledger["exclusion"].isna()])

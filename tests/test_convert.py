@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from cxrbuild.exclusions import reasons_of
 from cxrbuild.convert import Jpeg, NotConvertible, Reason, Settings, read_image, to_jpeg
+from cxrbuild.exclusions import reasons_of
 
 CONVERSION = Settings(95, 100_000_000)
 WIDTH, HEIGHT = 40, 24

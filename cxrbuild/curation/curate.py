@@ -191,10 +191,7 @@ def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, 
         "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": unpinned_sources(plan.declared, plan.locked),
         "sources": {
-            name: SourceState(
-                proof=lock.proven,
-                **{key: value for key, value in asdict(lock).items() if key not in ("origin", "proven")},
-            )
+            name: SourceState(**{key: value for key, value in asdict(lock).items() if key != "origin"})
             for name, lock in plan.locked.items()
         },
         "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
