@@ -1,4 +1,4 @@
-"""How sure the figures of each class are: bootstrap by patient."""
+"""Confidence intervals per class, by patient-level bootstrap."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def class_figures(
 ) -> list[dict[str, dict[str, float]]]:
     """Return precision, recall, F1 and AUC of each class, each with a 95 % bootstrap interval.
 
-    A class is predicted where its probability is the greatest; the AUC is of its probability against all
-    other classes. Patients are drawn, not images: a patient's films resemble each other, and to draw them
-    apart would make the intervals too narrow. The interval is from the 2.5th to the 97.5th percentile.
+    A class is predicted where its probability is the greatest. The AUC is that of the class's probability
+    against all other classes. Patients are drawn instead of images: images of one patient resemble each
+    other, and drawing them separately would make the intervals too narrow. The interval is from the 2.5th to
+    the 97.5th percentile.
 
     Parameters
     ----------
@@ -34,15 +35,16 @@ def class_figures(
     probabilities
         Shape (n, classes).
     groups
-        Each image's patient, with all that is linked to it; length n.
+        The group of patients of each image, length n.
     resamples
-        How many resamples.
+        The number of resamples.
     seed
-        What they are drawn from.
+        The seed of the resamples.
 
     Returns
     -------
-    For each class, for each figure ``value``, ``low`` and ``high``; ``nan`` where a figure is undefined.
+    list of dict
+        For each class and figure, ``value``, ``low`` and ``high``; ``nan`` where a figure is undefined.
     """
     _, numbers = np.unique(np.asarray(groups), return_inverse=True)
     count = int(numbers.max()) + 1
@@ -79,7 +81,7 @@ def _figures(
     """Return the figures under each row of weights, shape (resamples, classes, figures)."""
     predicted = probabilities.argmax(axis=1)
     figures = []
-    with np.errstate(invalid="ignore"):  # 0 / 0 is nan: undefined, as it should be
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan: undefined
         for k in range(probabilities.shape[1]):
             actual, called = labels == k, predicted == k
             hits = weights @ (actual & called)
@@ -94,7 +96,7 @@ def _figures(
 def _auc(
     actual: NDArray[np.bool_], scores: NDArray[Any], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the share of pairs of a positive and a negative that the score orders right; ties count half."""
+    """Return the share of pairs of a positive and a negative in the right order; ties count half."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
     positive = np.add.reduceat(weights[:, order] * actual[order], starts, axis=1)

@@ -1,4 +1,4 @@
-"""The one table that flows through the program: a row is an upstream image, a column a declared notion."""
+"""The table that all stages share: a row for every upstream image, columns declared here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Kind = Literal["text", "integer", "number", "boolean"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: its name, its kind, the stage that fills it and what it says."""
+    """A column of the table: its name, its kind, the stage that fills it and its meaning."""
 
     name: str
     kind: Kind
@@ -37,52 +37,60 @@ COLUMNS = (
     Column("source", "text", "ingest", "the source's name"),
     Column("source_path", "text", "ingest", "the image's path from the source's root"),
     Column(
-        "source_blob", "text", "ingest", "git blob hash of the upstream file; null where upstream has none"
+        "source_blob", "text", "ingest", "git blob hash of the upstream file; null if the source has none"
     ),
     Column("patient_id", "text", "ingest", "the patient within the source"),
-    Column("patient_id_text", "text", "ingest", "upstream's word for the patient, where it was kept"),
-    Column("finding", "text", "ingest", "upstream's words for the finding; null where it gives none"),
-    Column("modality", "text", "ingest", "DICOM's CR, DX, CT; XR where upstream says X-ray and no more"),
-    Column("modality_text", "text", "ingest", "upstream's word for the modality"),
+    Column("patient_id_text", "text", "ingest", "the source's value for the patient, if it was kept"),
+    Column("finding", "text", "ingest", "the source's finding; null if it gives none"),
+    Column("modality", "text", "ingest", "DICOM's CR, DX, CT; XR if the source says only X-ray"),
+    Column("modality_text", "text", "ingest", "the source's value for the modality"),
     Column(
         "view_position",
         "text",
         "ingest",
-        "DICOM's AP, PA, LL, RL, ...; LATERAL where the side is not stated; null: unknown",
+        "DICOM's AP, PA, LL, RL, ...; LATERAL if the side is not stated; null: unknown",
     ),
-    Column("view_position_text", "text", "ingest", "upstream's word for the view"),
+    Column("view_position_text", "text", "ingest", "the source's value for the view"),
     Column("patient_sex", "text", "ingest", "DICOM's M, F, O"),
-    Column("patient_age", "number", "ingest", "age in years; null where upstream gives no number"),
-    Column("patient_age_text", "text", "ingest", "upstream's word for the age"),
-    Column("license", "text", "ingest", "SPDX identifier or LicenseRef; `unknown` where none is stated"),
-    Column("license_text", "text", "ingest", "upstream's words for the licence"),
+    Column("patient_age", "number", "ingest", "age in years; null if the source gives none"),
+    Column("patient_age_text", "text", "ingest", "the source's value for the age"),
+    Column("license", "text", "ingest", "SPDX identifier or LicenseRef; `unknown` if none is stated"),
+    Column("license_text", "text", "ingest", "the source's value for the licence"),
     Column("attribution", "text", "ingest", "whom or what to credit: DOI, address or author"),
-    Column("upstream_split", "text", "ingest", "upstream's word for the part"),
-    Column("review", "text", "rules", "the mark that a reviewer saw; null: not a candidate for review"),
+    Column("upstream_split", "text", "ingest", "the source's value for the split"),
+    Column("review", "text", "rules", "the mark that a reviewer saw; null: no review"),
     Column(
-        "marks_finding", "boolean", "rules", "whether a mark is drawn at a finding; null: nobody has seen it"
+        "marks_finding",
+        "boolean",
+        "rules",
+        "whether a mark is drawn at a finding; null: nobody has seen the image",
     ),
     Column("label", "text", "rules", "the recipe's class"),
-    Column("group", "text", "split", "the patient with all that is linked to it: never parted"),
+    Column("group", "text", "split", "the patient with all images linked to it: always in one split"),
     Column("split", "text", "split", "train, validation or test"),
     Column(
-        "exclusion", "text", "all", "null where the image is kept, else the name of the rule that left it out"
+        "exclusion", "text", "all", "null if the image is kept, else the name of the rule that excluded it"
     ),
-    Column("exclusion_detail", "text", "all", "what was found, where the rule's name does not say it"),
-    Column("source_sha256", "text", "convert", "SHA-256 of the upstream file as it was read"),
+    Column("exclusion_detail", "text", "all", "details of the exclusion"),
+    Column("source_sha256", "text", "convert", "SHA-256 of the upstream file"),
     Column(
         "source_format",
         "text",
         "convert",
-        "the upstream file's format by its content, bits of a sample and colour: `PNG 8-bit RGB`",
+        "format, bits per sample and colour of the upstream file, by content: `PNG 8-bit RGB`",
     ),
     Column("jpeg_path", "text", "convert", "the JPEG's path within the build"),
     Column("jpeg_sha256", "text", "convert", "SHA-256 of the JPEG"),
     Column("jpeg_bytes", "integer", "convert", "size of the JPEG in bytes"),
     Column("width", "integer", "convert", "width of the JPEG in pixels"),
     Column("height", "integer", "convert", "height of the JPEG in pixels"),
-    Column("conversion", "text", "convert", "`copied` where upstream's bytes are the JPEG, else `encoded`"),
-    Column("withheld", "text", "release", "why a release leaves out the pixels; null: they are there"),
+    Column(
+        "conversion",
+        "text",
+        "convert",
+        "`copied` if the JPEG has the bytes of the upstream file, else `encoded`",
+    ),
+    Column("withheld", "text", "release", "why a release holds no pixels of the image; null: it holds them"),
 )
 
 _DTYPES: dict[str, Any] = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
@@ -92,8 +100,8 @@ _DIGITS = 10
 def image_id(source: str, path: str, *, named: bool = True) -> str:
     """Return the id of an image: its source, its stem made safe, and ten digits of the path's SHA-256.
 
-    The stem is left out unless ``named``. Lower case and ASCII, so that it is unique on file systems that
-    fold case.
+    The stem is omitted unless ``named``. The id is lower case and ASCII: unique on file systems that fold
+    case.
     """
     stem = path.rsplit("/", 1)[-1].rsplit(".", 1)[0].lower() if named else ""
     safe = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-")
@@ -107,11 +115,11 @@ def is_image_id(name: str) -> bool:
 
 
 def conform(records: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with each declared column at its place and of its dtype."""
+    """Return the table with all declared columns, in order and with their dtypes."""
     import pandas as pd
 
     dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
-    # Column by column: a frame's own reindex and astype take ten times as long over the absent ones.
+    # Column by column: reindex and astype of a frame take ten times as long with missing columns.
     columns = {
         name: records[name].astype(dtype) if name in records else pd.Series(index=records.index, dtype=dtype)
         for name, dtype in dtypes.items()
@@ -132,7 +140,7 @@ def differs(a: pd.Series, b: pd.Series) -> pd.Series:
 
 
 def schema() -> pa.Schema:
-    """Return the table's Arrow schema, as ``ledger.parquet`` and ``manifest.parquet`` have it."""
+    """Return the Arrow schema of ``ledger.parquet`` and ``manifest.parquet``."""
     import pyarrow as pa
 
     types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
@@ -140,7 +148,7 @@ def schema() -> pa.Schema:
 
 
 def write_records(path: Path, records: pd.DataFrame, columns: Sequence[str] | None = None) -> None:
-    """Write the table, or some columns of it, as Parquet: the same bytes for the same content."""
+    """Write the table, or some of its columns, as Parquet: the same bytes for the same content."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -149,12 +157,12 @@ def write_records(path: Path, records: pd.DataFrame, columns: Sequence[str] | No
         arrow = pa.schema([arrow.field(name) for name in columns])
     table = pa.Table.from_pandas(records[arrow.names], schema=arrow, preserve_index=False)
     with replacing(path) as temporary:
-        # pandas' own schema metadata names library versions: it would change the bytes.
+        # The schema metadata of pandas holds library versions, which would change the bytes.
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
 
 
 def read_records(path: Path) -> pd.DataFrame:
-    """Read a table that ``write_records`` wrote; columns that it lacks are null.
+    """Read a table that ``write_records`` wrote; missing columns become null.
 
     Raises
     ------

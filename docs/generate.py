@@ -32,7 +32,7 @@ from cxrbuild.shards import shard_columns
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py from the code. Change that, then run `make docs`. -->"
 
-# A rule of each kind, to show what it says of itself.
+# A rule of each kind, to show its description.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "in": {"name": "not_frontal", "column": "view_position", "values": ["AP", "PA"], "unknown": "keep"},
     "not_in": {"name": "ct", "column": "modality", "values": ["CT"]},
@@ -40,7 +40,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "range": {"name": "child", "column": "patient_age", "least": 18.0, "unknown": "drop"},
     "reviewed": {"name": "named", "marks": ["identifier", "redacted"]},
     "labelled": {"name": "other_finding"},
-    "repeated": {"name": "twice"},
+    "duplicate": {"name": "twice"},
 }
 
 
@@ -135,9 +135,9 @@ def _columns() -> Iterator[str]:
 
 def _rules() -> Iterator[str]:
     yield (
-        "A rule says of each row of the table whether it is left out. The first rule that rejects a "
-        "row writes its name into `exclusion`; no row is ever dropped. There are these kinds, and no "
-        "expression language beside them. The keys of each are in [declarations.md](declarations.md)."
+        "A rule excludes rows of the table. The first rule that excludes a row writes its name into "
+        "`exclusion`; no row is ever dropped. These are all kinds of rules; there is no expression "
+        "language. The keys of each kind are in [declarations.md](declarations.md)."
     )
     for kind in RULE_KINDS:
         word = typing.get_args(kind.model_fields["kind"].annotation)[0]
@@ -152,15 +152,17 @@ def _rules() -> Iterator[str]:
     for name in recipe_names():
         yield from _shipped(read_recipe(name))
     yield "## Marks of a review"
-    yield "What a review file may say of a film, and a rule of kind `reviewed` may name in `marks`:"
-    yield _table(["mark", "what was seen"], [[f"`{mark}`", seen] for mark, seen in review.MARKS.items()])
+    yield "The marks that a review file can give an image, and that a rule of kind `reviewed` can exclude:"
+    yield _table(
+        ["mark", "what the reviewer saw"], [[f"`{mark}`", seen] for mark, seen in review.MARKS.items()]
+    )
 
 
 def _shipped(recipe: Recipe) -> Iterator[str]:
     yield f"## The rules of `{recipe.name}`"
-    yield "In this order; `switch` names the options `--drop-X` and `--keep-X` that turn a rule on and off."
+    yield "In this order. `switch` names the options `--drop-X` and `--keep-X` that switch a rule on and off."
     yield _table(
-        ["rule", "switch", "what it does", "why"],
+        ["rule", "switch", "what it does", "reason"],
         [
             [
                 f"`{rule.name}`" + ("" if rule.enabled else " (off)"),
@@ -171,7 +173,7 @@ def _shipped(recipe: Recipe) -> Iterator[str]:
             for rule in recipe.rules
         ],
     )
-    yield f"## Every word of `exclusion` in a build of `{recipe.name}`"
+    yield f"## All exclusions in a build of `{recipe.name}`"
     yield "In the order of the flow chart."
     yield _table(
         ["exclusion", "written by", "meaning"],
@@ -186,34 +188,34 @@ def _writer(word: str) -> str:
 
 def _declarations() -> Iterator[str]:
     yield (
-        "A source and a recipe are TOML files. These are all their keys; any other key is an error that "
-        "names the nearest known one, and all faults of a file are told at once. The shipped files are under "
-        "[`cxrbuild/catalog/`](../cxrbuild/catalog); how to write your own is in [own-data.md](own-data.md)."
+        "A source and a recipe are TOML files. These are all their keys. Any other key is an error that "
+        "names the nearest known one; all problems of a file are listed at once. The shipped files are in "
+        "[`cxrbuild/catalog/`](../cxrbuild/catalog). [own-data.md](own-data.md) shows how to write your own."
     )
     for model, word in ((Source, "source"), (Recipe, "recipe")):
         yield f"## A {word}"
         yield _summary(model)
         yield from _keys(model, "", set())
-    yield "## Files beside them"
+    yield "## CSV files"
     yield (
-        "A *review* is a CSV file with the header `source,path,mark,marks_finding,note`: what a person saw "
-        "on single films. `mark` is a word of [this table](rules.md#marks-of-a-review); `marks_finding` is "
-        "`yes`, `no`, or blank where nobody has seen the film."
+        "A *review file* has the header `source,path,mark,marks_finding,note`: what a person saw on single "
+        "images. `mark` is one of [these marks](rules.md#marks-of-a-review); `marks_finding` is `yes`, `no`, "
+        "or blank if nobody has seen the image."
     )
     yield (
-        "A file of *links* is a CSV file with the header `source_a,path_a,source_b,path_b,kind,note`: two "
-        "films known to be of one patient, whatever their sources say. `kind` is `same film` or "
+        "A *link file* has the header `source_a,path_a,source_b,path_b,kind,note`: pairs of images that are "
+        "duplicates or of one patient, although their sources do not say so. `kind` is `duplicate` or "
         "`same patient`."
     )
 
 
 def _keys(
-    model: type[BaseModel], place: str, told: set[type[BaseModel]], *, but: Container[str] = ()
+    model: type[BaseModel], place: str, seen: set[type[BaseModel]], *, but: Container[str] = ()
 ) -> Iterator[str]:
-    """Yield a table of a model's keys, then the same of the models below it, each model once."""
+    """Yield a table of a model's keys, then tables of the models in it, each model once."""
     rows, below = [], dict[type[BaseModel], list[str]]()
     for name, field in model.model_fields.items():
-        # A kind of its own is told by the heading.
+        # The heading shows the kind.
         if field.exclude or name in but or name == "kind":
             continue
         key = field.alias or name
@@ -223,21 +225,21 @@ def _keys(
         rows.append([f"`{key}`", _type(field.annotation, field.metadata), _default(field), words])
     if rows:
         yield _table(["key", "type", "default", "meaning"], rows)
-    told_here = [child for child in below if child not in told]
-    for child in told_here:
+    new = [child for child in below if child not in seen]
+    for child in new:
         headings = below[child]
-        kinds = [other for other in told_here if below[other] == headings]
+        kinds = [other for other in new if below[other] == headings]
         common = _common(kinds)
         if child is kinds[0] and common:
             yield f"### {headings[0]}"
             yield "Keys that every kind has:"
-            yield from _keys(child, place, told, but=set(child.model_fields) - common)
-        told.add(child)
+            yield from _keys(child, place, seen, but=set(child.model_fields) - common)
+        seen.add(child)
         heading = " and ".join(headings) if len(headings) < 4 else f"`[{place}.*]`"
         tag = _tag(child)
         yield f"### {heading}{tag}"
         yield _summary(child)
-        yield from _keys(child, headings[0].strip("`[]"), told, but=common)
+        yield from _keys(child, headings[0].strip("`[]"), seen, but=common)
 
 
 def _common(kinds: list[type[BaseModel]]) -> set[str]:
@@ -254,7 +256,7 @@ def _tag(model: type[BaseModel]) -> str:
 
 
 def _heading(place: str, annotation: Any) -> str:
-    """Return what heads a model's table in a TOML file."""
+    """Return the header of a model's table in a TOML file."""
     outer = next((typing.get_origin(part) for part in _parts(annotation) if typing.get_origin(part)), None)
     if outer is list:
         return f"`[[{place}]]`"
@@ -301,7 +303,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _type(annotation: Any, constraints: Iterable[Any] = ()) -> str:
-    """Return what a value must be, in words."""
+    """Return the type of a value in words."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _type(inner[0], inner[1:])
@@ -338,7 +340,7 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "required"
-    # A table that may be left out has its own defaults, told with its keys.
+    # The keys of a table have defaults of their own.
     return "" if value is None or isinstance(value, BaseModel) else f"`{_toml(value)}`"
 
 

@@ -325,9 +325,12 @@ LINKS = "source_a,path_a,source_b,path_b,kind,note\n"
     [
         (
             ["a,1,b,2,duplicate,", "b,2,a,1,same patient,"],
-            "line 3: links 2 and 1, as line 2 does: 'same patient'",
+            "line 3: links 2 and 1 as 'same patient'; line 2 links them as 'duplicate'",
         ),
-        (["a,1,b,2,duplicate,", "a,1,b,2,duplicate,"], "line 3: links 1 and 2, as line 2 does: again"),
+        (
+            ["a,1,b,2,duplicate,", "a,1,b,2,duplicate,"],
+            "line 3: links 1 and 2 again; line 2 links them",
+        ),
         (
             ["a,1,b,2,duplicate,", "b,2,c,3,duplicate,", "a,1,c,3,same patient,"],
             "1 and 3 are of the same patient by one link and duplicates by others",

@@ -1,4 +1,4 @@
-"""Bad input is a folder: what the user has, the command, and the words that the user should read."""
+"""Bad input is a folder: the user's files, the command, and the message to expect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CASES = sorted(path for path in (Path(__file__).parent / "bad_input").iterdir() 
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_bad_input_is_told(case: Path, tmp_path: Path) -> None:
+def test_bad_input_is_reported(case: Path, tmp_path: Path) -> None:
     folder = tmp_path / "here"
     shutil.copytree(case, folder)
     ran = run(*shlex.split((case / "command.txt").read_text()), cwd=folder)

@@ -291,7 +291,7 @@ def test_sources_page_tells_pins_and_counts() -> None:
         pin = read_source(name).pin
         proof = [pin.commit, pin.tree] if pin.tree else [pin.sha256]
         assert all(f" {word[:8]}" in row for word in proof if word)
-    assert f" lists {len(read_links('known_duplicates', CHECKOUT))} pairs of films " in text
+    assert f" lists {len(read_links('known_duplicates', CHECKOUT))} pairs of images\n" in text
 
 
 def test_manifest_readme_shows_the_plan(metadata_only: Path) -> None:

@@ -28,7 +28,7 @@ def paper(metadata_only: Path) -> Plan:
     return make_plan(read_declared("covid19-cxr", {}), metadata_only, as_pinned=True)
 
 
-def test_the_recipe_keeps_the_papers_counts(paper: Plan) -> None:
+def test_the_recipe_keeps_the_counts_of_the_paper(paper: Plan) -> None:
     assert counts(paper) == PAPER
     covid = paper.kept[paper.kept["label"] == "COVID-19"]
     assert covid["source"].value_counts().to_dict() == {"cohen": 405, "actualmed": 58, "figure1": 35}
@@ -51,13 +51,13 @@ def test_every_upstream_row_is_in_the_funnel(paper: Plan) -> None:
     }  # fmt: skip
 
 
-def test_no_patient_is_on_both_sides(paper: Plan) -> None:
+def test_no_patient_is_in_two_splits(paper: Plan) -> None:
     assert groups_in_several_splits(paper.records).empty
     kept = paper.kept.dropna(subset="patient_id")
     assert (kept.groupby(["source", "patient_id"])["split"].nunique() == 1).all()
 
 
-def test_the_published_manifest_is_what_plan_makes(paper: Plan, tmp_path: Path) -> None:
+def test_plan_writes_the_published_manifest(paper: Plan, tmp_path: Path) -> None:
     write_plan(paper, tmp_path)
     published = published_manifest("covid19-cxr/1.0.0")
     assert published.is_relative_to(CHECKOUT)
@@ -69,7 +69,7 @@ def test_the_published_manifest_is_what_plan_makes(paper: Plan, tmp_path: Path) 
     assert (membership["source_blob"].isna() == (membership["source"] == "mooney")).all()
 
 
-def test_images_too_many_too_few_and_moved_are_named(paper: Plan) -> None:
+def test_images_too_many_too_few_and_moved_are_listed(paper: Plan) -> None:
     records = paper.records.copy()
     kept = records.index[records["exclusion"].isna()]
     arrow = records.index[records["exclusion"] == "annotated"][0]
@@ -95,7 +95,7 @@ def test_images_too_many_too_few_and_moved_are_named(paper: Plan) -> None:
     assert caught.value.status == 3
 
 
-def test_switches_depart_and_are_not_checked(metadata_only: Path) -> None:
+def test_counts_are_not_checked_with_overrides(metadata_only: Path) -> None:
     plan = make_plan(read_declared("covid19-cxr", {"annotated": False}), metadata_only, as_pinned=True)
     assert plan.declared.overrides == Overrides(
         rules=(RuleOverride(rule="annotated", switch="annotated", enabled=False),)
@@ -104,7 +104,7 @@ def test_switches_depart_and_are_not_checked(metadata_only: Path) -> None:
     check_expectation(plan, allow_missing=False)
 
 
-def test_missing_films_fail_by_name_and_move_no_other(metadata_only: Path) -> None:
+def test_missing_images_fail_by_name_and_move_no_other(metadata_only: Path) -> None:
     ran = run("plan", "--data", metadata_only, "--json")
     assert ran.status == 3
     assert "6354 images belong to the dataset and could not be had" in ran.err
@@ -121,7 +121,7 @@ def test_plan_in_a_terminal_of_80_columns(metadata_only: Path) -> None:
     assert "all        5,614   740  6,354" in ran.out
 
 
-def test_the_adults_recipe_keeps_what_was_seen_and_nothing_twice(metadata_only: Path) -> None:
+def test_the_adult_recipe_keeps_reviewed_images_and_no_duplicate(metadata_only: Path) -> None:
     adult = make_plan(read_declared("covid19-cxr-adult", {}), metadata_only, as_pinned=True)
     check_expectation(adult, allow_missing=False)
     kept = adult.kept
@@ -130,14 +130,14 @@ def test_the_adults_recipe_keeps_what_was_seen_and_nothing_twice(metadata_only: 
     assert kept["patient_age"].min() >= 18
     assert "mooney" not in set(kept["source"])
     assert groups_in_several_splits(adult.records).empty
-    films = set(zip(kept["source"], kept["source_path"], strict=True))
-    twice = [link for link in adult.declared.links if link.kind == "duplicate" and {link.a, link.b} <= films]
+    images = set(zip(kept["source"], kept["source_path"], strict=True))
+    twice = [link for link in adult.declared.links if link.kind == "duplicate" and {link.a, link.b} <= images]
     assert twice == []
-    # The film that Mooney published as a child's.
-    assert ("figure1", "images/COVID-00020.jpg") not in films
+    # The image that Mooney published as a child's.
+    assert ("figure1", "images/COVID-00020.jpg") not in images
 
 
-def test_links_of_two_files_that_contradict_are_told(tmp_path: Path) -> None:
+def test_link_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     head = "source_a,path_a,source_b,path_b,kind,note\n"
     (tmp_path / "one.csv").write_text(head + "cohen,images/a.png,cohen,images/b.png,duplicate,\n")
     (tmp_path / "two.csv").write_text(head + "cohen,images/b.png,cohen,images/a.png,same patient,\n")
@@ -151,7 +151,7 @@ def test_links_of_two_files_that_contradict_are_told(tmp_path: Path) -> None:
         read_declared(str(recipe), {})
 
 
-def test_what_films_without_a_class_may_make_up_for() -> None:
+def test_missing_images_without_a_class_explain_lower_counts() -> None:
     from cxrbuild.curation.expectation import _count_faults
 
     expected = {"train": {"Sick": 5, "Well": 3}, "test": {"Well": 2}}

@@ -7,7 +7,7 @@ import pytest
 
 from cxrbuild.catalog import Link, Review, read_recipe, read_source
 from cxrbuild.catalog.override import RuleOverride
-from cxrbuild.catalog.rule import InRule, NotInRule, PresentRule, RangeRule, RepeatedRule, ReviewedRule
+from cxrbuild.catalog.rule import DuplicateRule, InRule, NotInRule, PresentRule, RangeRule, ReviewedRule
 from cxrbuild.errors import DeclarationError
 from cxrbuild.records import conform
 from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
@@ -35,7 +35,7 @@ VIEWS = {"view_position": ["PA", "LATERAL", None]}
 
 
 @pytest.mark.parametrize(
-    ("columns", "made", "rejected"),
+    ("columns", "made", "excluded"),
     [
         (VIEWS, rule(NotInRule, kind="not_in", column="view_position", values=["LATERAL"]), [1]),
         (VIEWS, rule(InRule, kind="in", column="view_position", values=["PA"], unknown="keep"), [1]),
@@ -70,24 +70,24 @@ VIEWS = {"view_position": ["PA", "LATERAL", None]}
         (VIEWS, rule(PresentRule, kind="present", column="view_position", enabled=False), []),
     ],
 )
-def test_each_kind_rejects_what_it_says(
-    columns: dict[str, list[object]], made: object, rejected: list[int]
+def test_each_kind_of_rule_excludes_its_rows(
+    columns: dict[str, list[object]], made: object, excluded: list[int]
 ) -> None:
     records = table(**columns)
     extra = table(**{key: [None] for key in columns}).assign(source="mooney", image_id="m")
     records = conform(pd.concat([records, extra], ignore_index=True))
     found = [i for i, word in enumerate(ruled(records, made)[:-1]) if word]
-    assert found == rejected
+    assert found == excluded
 
 
-def test_the_first_rule_wins_and_an_earlier_reason_stands() -> None:
+def test_the_first_rule_wins_and_an_earlier_exclusion_stays() -> None:
     records = table(modality=["CT", "CT", "XR"], exclusion=["listed_twice", None, None])
     first = rule(NotInRule, kind="not_in", column="modality", values=["CT"])
     second = first.model_copy(update={"name": "second", "values": ["CT", "XR"]})
     assert ruled(records, first, second) == ["listed_twice", "r", "second"]
 
 
-def test_a_rule_on_a_column_or_source_that_is_not_there_is_told() -> None:
+def test_a_rule_on_an_unknown_column_or_source_is_refused() -> None:
     stray = rule(PresentRule, kind="present", column="veiw", sources=["kaggle"])
     with pytest.raises(DeclarationError) as caught:
         ruled(table(modality=["CT"]), stray)
@@ -95,7 +95,7 @@ def test_a_rule_on_a_column_or_source_that_is_not_there_is_told() -> None:
     assert "'kaggle' is no source" in str(caught.value)
 
 
-def test_findings_become_labels_as_their_source_parts_them() -> None:
+def test_findings_are_separated_and_labelled() -> None:
     recipe = read_recipe("covid19-cxr").model_copy(
         update={"labels": {"COVID-19": {"cohen": ["COVID-19"]}, "SARS": {"cohen": ["SARS"]}}}
     )
@@ -105,12 +105,12 @@ def test_findings_become_labels_as_their_source_parts_them() -> None:
     assert records["exclusion"].dropna().to_dict() == {2: "ambiguous_finding"}
 
 
-def test_labels_of_a_source_that_is_not_used_are_told() -> None:
+def test_labels_of_an_unused_source_are_refused() -> None:
     with pytest.raises(DeclarationError, match="actualmed, figure1, mooney is no source"):
         add_labels(table(finding=["SARS"]), read_recipe("covid19-cxr"), [read_source("cohen")])
 
 
-def test_reviews_go_to_their_films_and_strays_are_told() -> None:
+def test_reviews_are_added_and_reviews_of_unknown_images_are_refused() -> None:
     records = table(finding=["a", "b"])
     seen = [Review("cohen", "1.png", "arrow", True, ""), Review("figure1", "x.png", "clean", False, "")]
     records = add_reviews(records, seen)
@@ -132,20 +132,20 @@ def test_switches_turn_rules_on_and_off_and_report_overrides() -> None:
         switch_rules(bare, {"ct": True})
 
 
-def test_of_linked_films_the_first_that_is_kept_stays() -> None:
+def test_the_first_kept_image_of_linked_duplicates_stays() -> None:
     def link(a: int, b: int, kind: str = "duplicate") -> Link:
         return Link(("cohen", f"{a}.png"), ("cohen", f"{b}.png"), kind, "")
 
-    # 0, 1 and 2 are one film, of which 0 is lateral; 3 and 4 one patient; 5 and 6 one film.
+    # 0, 1 and 2 are duplicates, 0 is lateral; 3 and 4 are of one patient; 5 and 6 are duplicates.
     records = table(view_position=["LATERAL", *["PA"] * 6])
     lateral = rule(NotInRule, kind="not_in", column="view_position", values=["LATERAL"])
-    repeated = rule(RepeatedRule, name="twice", kind="repeated")
+    duplicate = rule(DuplicateRule, name="twice", kind="duplicate")
     links = [link(0, 1), link(2, 1), link(3, 4, "same patient"), link(6, 5)]
-    found = apply_rules(records, [lateral, repeated], links)["exclusion"].fillna("").tolist()
+    found = apply_rules(records, [lateral, duplicate], links)["exclusion"].fillna("").tolist()
     assert found == ["r", "", "twice", "", "", "", "twice"]
-    assert apply_rules(records, [repeated])["exclusion"].isna().all()
-    # A file that upstream lists twice is a row twice, of which the second one is out already.
+    assert apply_rules(records, [duplicate])["exclusion"].isna().all()
+    # A file that the source lists twice has two rows, the second of which is excluded already.
     twice = pd.concat([records, records.loc[[1]]], ignore_index=True)
     twice.loc[7, "exclusion"] = "listed_twice"
-    found = apply_rules(twice, [lateral, repeated], links)["exclusion"].fillna("").tolist()
+    found = apply_rules(twice, [lateral, duplicate], links)["exclusion"].fillna("").tolist()
     assert found == ["r", "", "twice", "", "", "", "twice", "listed_twice"]

@@ -1,4 +1,4 @@
-"""No patient on both sides, exact counts, and as few moves as they allow."""
+"""No patient in two splits, exact counts, and as few moves as they allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cxrbuild.records import conform
 from cxrbuild.split import choose_groups, groups_in_several_splits, split_records
 
 
-def films(*patients: tuple[str, str | None, int], label: str = "A") -> pd.DataFrame:
+def images(*patients: tuple[str, str | None, int], label: str = "A") -> pd.DataFrame:
     rows = [
         {"source": source, "patient_id": patient, "label": label, "image_id": f"{source}-{patient}-{n}",
          "source_path": f"{patient}/{n}.png"}
@@ -29,10 +29,10 @@ def split(records: pd.DataFrame, links: list[Link] | None = None, **keys: object
     return split_records(records, Split.model_validate({"salt": "s", **keys}), links or [])
 
 
-def random_films(seed: int, patients: int = 300) -> pd.DataFrame:
+def random_images(seed: int, patients: int = 300) -> pd.DataFrame:
     draw = random.Random(seed)
     sources = ["one"] * 8 + ["two"] * 2 + ["three"]
-    return films(*((draw.choice(sources), str(n), draw.choice((1, 1, 1, 2, 3, 7))) for n in range(patients)))
+    return images(*((draw.choice(sources), str(n), draw.choice((1, 1, 1, 2, 3, 7))) for n in range(patients)))
 
 
 def link(a: tuple[str, str], b: tuple[str, str]) -> Link:
@@ -41,7 +41,7 @@ def link(a: tuple[str, str], b: tuple[str, str]) -> Link:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_counts_are_exact_groups_whole_and_sources_in_proportion(seed: int) -> None:
-    records = random_films(seed)
+    records = random_images(seed)
     done = split(records, test={"count": {"A": 100}})
     test = done[done["split"] == "test"]
     assert len(test) == 100
@@ -53,7 +53,7 @@ def test_counts_are_exact_groups_whole_and_sources_in_proportion(seed: int) -> N
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
-    records = random_films(1)
+    records = random_images(1)
     one = split(records, test={"count": {"A": 100}}).set_index("image_id")["split"]
     other = split(records.sample(frac=1, random_state=3).reset_index(drop=True), test={"count": {"A": 100}})
     assert one.to_dict() == other.set_index("image_id")["split"].to_dict()
@@ -62,11 +62,11 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 def test_a_new_patient_moves_few_others_under_a_count_and_none_under_a_share() -> None:
     moves = {"count": [], "share": []}
     for seed in range(10):
-        records = random_films(seed)
-        more = conform(pd.concat([records, films(("one", "new", 2))], ignore_index=True))
-        for kind, part in (("count", {"count": {"A": 100}}), ("share", {"share": 0.2})):
-            before = split(records, test=part).set_index("image_id")["split"]
-            after = split(more, test=part).set_index("image_id")["split"].reindex(before.index)
+        records = random_images(seed)
+        more = conform(pd.concat([records, images(("one", "new", 2))], ignore_index=True))
+        for kind, drawn in (("count", {"count": {"A": 100}}), ("share", {"share": 0.2})):
+            before = split(records, test=drawn).set_index("image_id")["split"]
+            after = split(more, test=drawn).set_index("image_id")["split"].reindex(before.index)
             moved = records.set_index("image_id").loc[before[before != after].index, "patient_id"].nunique()
             moves[kind].append(moved)
     assert moves["share"] == [0] * 10
@@ -74,17 +74,17 @@ def test_a_new_patient_moves_few_others_under_a_count_and_none_under_a_share() -
     assert sum(moves["count"]) <= 30
 
 
-def test_a_new_film_of_a_known_patient_goes_where_the_patient_is() -> None:
-    records = random_films(2)
+def test_a_new_image_of_a_known_patient_goes_to_the_split_of_the_patient() -> None:
+    records = random_images(2)
     before = split(records, test={"share": 0.3})
     patient = before.iloc[5]
-    one_more = films((patient["source"], patient["patient_id"], 9)).tail(1)
+    one_more = images((patient["source"], patient["patient_id"], 9)).tail(1)
     after = split(conform(pd.concat([records, one_more], ignore_index=True)), test={"share": 0.3})
     assert after.iloc[-1]["split"] == patient["split"]
 
 
 def test_links_join_patients_of_different_sources_and_chains_of_them() -> None:
-    records = films(("a", "1", 1), ("b", "1", 1), ("c", "1", 1), ("d", "1", 1))
+    records = images(("a", "1", 1), ("b", "1", 1), ("c", "1", 1), ("d", "1", 1))
     links = [link(("a", "1/0.png"), ("b", "1/0.png")), link(("c", "1/0.png"), ("b", "1/0.png"))]
     done = split(records, links)
     assert done["group"].tolist() == ["a:1", "a:1", "a:1", "d:1"]
@@ -93,45 +93,45 @@ def test_links_join_patients_of_different_sources_and_chains_of_them() -> None:
 
 
 def test_a_file_listed_under_two_patients_joins_them() -> None:
-    records = films(("a", "1", 2), ("a", "2", 2))
+    records = images(("a", "1", 2), ("a", "2", 2))
     records.loc[2, "source_path"] = "1/0.png"
     records.loc[2, "exclusion"] = "listed_twice"
     assert split(records)["group"].nunique() == 1
 
 
-def test_films_without_a_patient_are_groups_of_their_own() -> None:
-    assert split(films(("a", None, 3)))["group"].nunique() == 3
+def test_an_image_without_a_patient_is_a_group_by_itself() -> None:
+    assert split(images(("a", None, 3)))["group"].nunique() == 3
 
 
-def test_declared_parts_are_followed_by_what_is_linked_to_them() -> None:
-    records = films(("m", "1", 1), ("m", "2", 1), ("a", "1", 2), ("a", "2", 2))
+def test_linked_images_follow_a_declared_split() -> None:
+    records = images(("m", "1", 1), ("m", "2", 1), ("a", "1", 2), ("a", "2", 2))
     records.loc[records["source"] == "m", "upstream_split"] = ["test", "val"]
-    words = {"declared": [{"source": "m", "words": {"test": "test", "val": "train"}}]}
+    words = {"declared": [{"source": "m", "map": {"test": "test", "val": "train"}}]}
     done = split(records, [link(("m", "1/0.png"), ("a", "2/1.png"))], **words)
     assert done["split"].tolist() == ["test", "train", "train", "train", "test", "test"]
     with pytest.raises(DeclarationError, match="val"):
-        split(records, declared=[{"source": "m", "words": {"test": "test"}}])
+        split(records, declared=[{"source": "m", "map": {"test": "test"}}])
 
 
-def test_a_group_that_upstream_declares_apart_is_told() -> None:
-    records = films(("m", "1", 2))
+def test_a_group_that_a_source_declares_in_two_splits_is_reported() -> None:
+    records = images(("m", "1", 2))
     records["upstream_split"] = ["test", "train"]
-    done = split(records, declared=[{"source": "m", "words": {"test": "test", "train": "train"}}])
+    done = split(records, declared=[{"source": "m", "map": {"test": "test", "train": "train"}}])
     assert groups_in_several_splits(done).to_dict() == {"m:1": "test, train"}
 
 
-def test_a_count_includes_what_follows_a_declared_part() -> None:
-    records = films(("m", "1", 1), *(("a", str(n), 1) for n in range(20)))
+def test_a_count_includes_images_that_follow_a_declared_split() -> None:
+    records = images(("m", "1", 1), *(("a", str(n), 1) for n in range(20)))
     records.loc[0, ["upstream_split", "label"]] = ["test", "B"]
-    words = {"declared": [{"source": "m", "words": {"test": "test"}}]}
+    words = {"declared": [{"source": "m", "map": {"test": "test"}}]}
     joined = [link(("m", "1/0.png"), ("a", "3/0.png"))]
     done = split(records, joined, test={"count": {"A": 5}}, **words)
     assert Counter(done.loc[done["split"] == "test", "label"]) == {"A": 5, "B": 1}
     assert done.loc[done["patient_id"] == "3", "split"].tolist() == ["test"]
 
 
-def test_validation_is_cut_from_train_by_group() -> None:
-    records = random_films(4)
+def test_validation_is_drawn_from_train_by_group() -> None:
+    records = random_images(4)
     plain = split(records, test={"count": {"A": 60}})
     done = split(records, test={"count": {"A": 60}}, validation={"count": {"A": 50}})
     assert Counter(done["split"])["validation"] == 50
@@ -141,8 +141,8 @@ def test_validation_is_cut_from_train_by_group() -> None:
     assert 0.1 < (shared["split"] == "validation").mean() < 0.3
 
 
-def test_excluded_rows_have_a_group_and_no_part() -> None:
-    records = films(("a", "1", 2))
+def test_excluded_rows_have_a_group_and_no_split() -> None:
+    records = images(("a", "1", 2))
     records.loc[1, "exclusion"] = "ct"
     done = split(records)
     assert done["split"].isna().tolist() == [False, True]

@@ -1,7 +1,8 @@
-"""What is declared, not coded: sources, recipes, rules and reviews, read strictly from their files."""
+"""Sources, recipes, reviews and links: declared in files, read strictly."""
 
+from cxrbuild.catalog.link import Link, find_contradictions, read_links
 from cxrbuild.catalog.recipe import DEFAULT_RECIPE, Recipe, read_recipe, recipe_names
-from cxrbuild.catalog.review import Link, Review, contradictions, read_links, read_reviews
+from cxrbuild.catalog.review import Review, read_reviews
 from cxrbuild.catalog.source import CATALOG, Source, read_source, source_names
 
 __all__ = [
@@ -11,7 +12,7 @@ __all__ = [
     "Recipe",
     "Review",
     "Source",
-    "contradictions",
+    "find_contradictions",
     "read_links",
     "read_recipe",
     "read_reviews",

@@ -1,4 +1,4 @@
-"""Reading declarations strictly: unknown keys are errors, and all faults of a file are told at once."""
+"""Read declarations strictly: unknown keys are errors, and all problems of a file are listed at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cxrbuild.errors import DeclarationError, count_of
 
 
 class Declaration(BaseModel):
-    """A table of a declaration file. Unknown keys are refused, values never change once read."""
+    """A table of a declaration file. Unknown keys are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
@@ -39,13 +39,13 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
     model
         The declaration that it must fit.
     defaults
-        Keys that are known from elsewhere, such as the folder the file stands in.
+        Values of fields that are not keys of the file, such as its folder.
 
     Raises
     ------
     DeclarationError
-        The file is absent, is no TOML, or does not fit; every fault is named with its key, and an unknown
-        key with the nearest known one.
+        The file does not exist, is not TOML, or does not fit. Every problem is listed with its key, and an
+        unknown key with the nearest known one.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -56,28 +56,29 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
     try:
         return model.model_validate(table | defaults)
     except ValidationError as error:
-        faults = [_fault(model, table, fault) for fault in error.errors()]
-    count = count_of(len(faults), "fault")
-    raise DeclarationError(f"{count} in this declaration\n  " + "\n  ".join(faults), where=path)
+        problems = [message for problem in error.errors() for message in _describe(model, table, problem)]
+    count = count_of(len(problems), "problem")
+    raise DeclarationError(f"{count} in this declaration\n  " + "\n  ".join(problems), where=path)
 
 
-def _fault(model: type[BaseModel], table: Any, fault: Any) -> str:
+def _describe(model: type[BaseModel], table: Any, problem: Any) -> list[str]:
+    """Return a message for each line of what pydantic reports about one key."""
     # Pydantic puts the tag of a union into the location; it is no key of the file.
-    keys = [part for part in fault["loc"] if not str(part).startswith("function-")]
-    key = ".".join(str(part) for part in keys)
-    if fault["type"] == "extra_forbidden":
+    keys = [key for key in problem["loc"] if not str(key).startswith("function-")]
+    key = ".".join(map(str, keys))
+    if problem["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, table, keys[:-1]))
         near = difflib.get_close_matches(str(keys[-1]), known, 1, cutoff=0.5)
         hint = f"; the nearest known key is `{near[0]}`" if near else f"; known keys: {', '.join(known)}"
-        return f"{key}: unknown key{hint}"
-    if fault["type"] == "missing":
-        return f"{key}: missing"
-    words = fault["msg"].removeprefix("Value error, ")
-    return f"{key}: {words}" if key else words
+        return [f"{key}: unknown key{hint}"]
+    if problem["type"] == "missing":
+        return [f"{key}: missing"]
+    messages = problem["msg"].removeprefix("Value error, ").split("\n")
+    return [f"{key}: {message}" if key else message for message in messages]
 
 
 def _known_keys(model: type[BaseModel], table: Any, keys: Sequence[Any]) -> set[str]:
-    """Return the keys of the table at ``keys``, walking the models' annotations."""
+    """Return the keys of the table at ``keys``, from the models' annotations."""
     models: list[type[BaseModel]] = [model]
     for key in keys:
         # The location can also hold a union's tag, which is no key of the file.
@@ -88,7 +89,7 @@ def _known_keys(model: type[BaseModel], table: Any, keys: Sequence[Any]) -> set[
             for name, field in candidate.model_fields.items():
                 if key == (field.alias or name):
                     deeper += _models_in(field.annotation, table)
-        # A list's index, a mapping's own key or a union's tag is no field: the model stays the same.
+        # The index of a list, the key of a mapping and the tag of a union are no fields: keep the models.
         models = deeper or models
     return {field.alias or name for candidate in models for name, field in candidate.model_fields.items()}
 

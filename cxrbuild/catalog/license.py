@@ -1,4 +1,4 @@
-"""What each licence lets a release do with an image, as ``licenses.toml`` declares it."""
+"""What each licence allows a release to do with an image, from ``licenses.toml``."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ UNKNOWN = "unknown"
 
 
 class License(Declaration):
-    """What a licence allows, and where it says so."""
+    """What a licence allows, with the place where it says so."""
 
     title: str = Field(description="its full name")
     redistribution: bool = Field(description="whether copies may be passed on")
-    adaptation: bool = Field(description="whether what is passed on may be changed")
+    adaptation: bool = Field(description="whether changed copies may be passed on")
     conditions: list[Literal["attribution", "share alike", "no commercial use", "state changes"]] = Field(
-        description="what it asks in return"
+        description="its conditions"
     )
-    source: str = Field(description="where it says so")
+    source: str = Field(description="address of the text that says so")
 
 
 class _Licenses(Declaration):
@@ -29,11 +29,11 @@ class _Licenses(Declaration):
 
 
 def read_licenses() -> dict[str, License]:
-    """Return the table of licences by SPDX identifier, or LicenseRef where SPDX has none.
+    """Return the table of licences by SPDX identifier, or by LicenseRef where SPDX has none.
 
     Raises
     ------
     DeclarationError
-        The table has faults.
+        The table has problems.
     """
     return read_toml(CATALOG / "licenses.toml", _Licenses).licenses

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from cxrbuild.errors import count_of
+
 
 class _Recorded(BaseModel):
     """Recorded in ``build.json``. Unknown keys are refused, values do not change."""
@@ -52,7 +54,7 @@ class ReviewOverride(_Recorded):
 
     def describe(self) -> str:
         """Describe the override in a clause."""
-        count = f"{self.reviews:,} review{'' if self.reviews == 1 else 's'}"
+        count = count_of(self.reviews, "review")
         return f"{count} added from {self.file}, {self.replaced:,} of them instead of the recipe's"
 
 

@@ -1,4 +1,4 @@
-"""The published manifests: which image is in which version of a dataset."""
+"""The published manifests: the images of each published version of a dataset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cxrbuild.catalog.source import CATALOG
 
 
 def published_manifest(name: str) -> Path:
-    """Return where a published manifest is.
+    """Return the path of a published manifest; the file may not exist.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def published_manifest(name: str) -> Path:
         The dataset and its version, as in ``covid19-cxr/1.0.0``.
     """
     package = CATALOG.parent
-    # An installed wheel carries the manifests within the package; in a checkout they stand beside it.
+    # An installed wheel has the manifests inside the package, a checkout next to it.
     shipped = package / "manifests"
     folder = shipped if shipped.is_dir() else package.parent / "manifests"
     return folder / name / "manifest.parquet"

@@ -1,4 +1,4 @@
-"""A source: where its files are, what proves them, and how its metadata maps onto our columns."""
+"""A source: where its files are, how they are verified, and how its metadata maps onto our columns."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Download(Declaration):
-    """Where the source comes from and how its archive lies."""
+    """Where the source comes from, and how its archive is laid out."""
 
-    url: str | None = Field(None, description="address of the archive; absent for a source given by `--from`")
+    url: str | None = Field(None, description="address of the archive; not needed with `--from`")
     mirrors: dict[Name, str] = Field(
-        default_factory=dict, description="other addresses, taken with `--from SOURCE=MIRROR`"
+        default_factory=dict, description="other addresses, chosen by `--from SOURCE=MIRROR`"
     )
-    strip: int = Field(0, ge=0, description="leading folders of the archive to leave out")
+    strip: int = Field(0, ge=0, description="how many leading folders of the archive to remove")
     ignore: list[str] = Field(
         default_factory=list, description="glob patterns of paths in the archive that are not the source's"
     )
     relocate: bool = Field(
-        False, description="put a file where the pin's listing has the one file of its name and parent folder"
+        False,
+        description="move a file to the only place in the pin's listing with its name and parent folder",
     )
     credentials: Literal["kaggle"] | None = Field(
-        None, description="whose credentials to send, where the environment has them"
+        None, description="which credentials to send, if the environment has them"
     )
 
 
 class Pin(Declaration):
-    """The one version that is the source, and what proves it.
+    """The version of the source, and how it is verified.
 
-    Either ``tree`` (a git tree hash, which proves names, modes and bytes) or ``sha256`` with ``listing``
-    (the archive's bytes and the names in it). A source without either cannot be proven and is unpinned.
+    Either ``tree`` (a git tree hash, which verifies names, modes and bytes) or ``sha256`` with ``listing``
+    (the archive's bytes and the names in it). A source with neither cannot be verified: it is unpinned.
     """
 
     commit: Sha1 | None = Field(None, description="upstream's commit, for the reader")
@@ -54,13 +55,13 @@ class Pin(Declaration):
     bytes: int | None = Field(None, ge=0, description="size of the archive in bytes")
     listing: str | None = Field(
         None,
-        description="file beside the declaration: `mode blob path` lines (.tsv) or one path a line (.txt)",
+        description="file next to the declaration: `mode blob path` lines (.tsv) or one path a line (.txt)",
     )
 
     @model_validator(mode="after")
-    def _provable(self) -> Pin:
+    def _check_listing(self) -> Pin:
         if self.sha256 and not self.listing:
-            raise ValueError("`sha256` needs `listing`: after extraction the names are what can be checked")
+            raise ValueError("`sha256` needs `listing`: after extraction only the names can be checked")
         return self
 
 
@@ -77,15 +78,15 @@ class Source(Declaration):
 
     name: Name = Field(description="its name: the folder under DATA/sources and the column `source`")
     title: str = Field(description="its full name")
-    homepage: str | None = Field(None, description="where a person reads about it")
-    description: str = Field("", description="what a reader should know of it")
+    homepage: str | None = Field(None, description="address of a page about it")
+    description: str = Field("", description="what a reader should know about it")
     citation: str | None = Field(None, description="how to cite it")
     license: str = Field("unknown", description="SPDX identifier for rows whose own licence is blank")
     finding_separator: str | None = Field(
-        None, description="what parts several findings in upstream's word for them"
+        None, description="the text between several findings of one row, such as `,`"
     )
     download: Download = Field(Download.model_validate({}), description="where it comes from")
-    pin: Pin = Field(Pin.model_validate({}), description="what proves it")
+    pin: Pin = Field(Pin.model_validate({}), description="how it is verified")
     reader: Annotated[SerializeAsAny[Reader], BeforeValidator(read_reader)] = Field(
         description="how its metadata is read"
     )
@@ -93,9 +94,9 @@ class Source(Declaration):
     file: Path = Field(exclude=True, description="the declaration's file; not a key of it")
 
     @model_validator(mode="after")
-    def _listing_there(self) -> Source:
+    def _check_listing_exists(self) -> Source:
         if self.pin.listing and not self._listing_path.is_file():
-            raise ValueError(f"pin.listing: no file {self.pin.listing} at {self._listing_path.parent}")
+            raise ValueError(f"pin.listing: no file {self.pin.listing} in {self._listing_path.parent}")
         return self
 
     @property
@@ -105,17 +106,17 @@ class Source(Declaration):
 
     @property
     def address(self) -> str:
-        """What a command takes for this source: the name of a shipped one, the path of any other."""
+        """The source as an argument of a command: the name of a shipped one, the path of any other."""
         return self.name if self.file.parent == CATALOG / "sources" else str(self.file)
 
     @property
     def pinned(self) -> bool:
-        """Whether the declaration says what would prove the source."""
+        """Whether the declaration says how to verify the source."""
         return self.pin.tree is not None or self.pin.sha256 is not None
 
     @cached_property
     def listing(self) -> dict[str, Listed] | None:
-        """The files of the pin by path, ``None`` where the declaration lists none."""
+        """The files of the pin by path, ``None`` if the declaration lists none."""
         if not self.pin.listing:
             return None
         lines = self._listing_path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -130,7 +131,7 @@ class Source(Declaration):
 
 
 def source_names() -> list[str]:
-    """Return the names of the sources that are shipped."""
+    """Return the names of the shipped sources."""
     return sorted(path.stem for path in (CATALOG / "sources").glob("*.toml"))
 
 
@@ -147,7 +148,7 @@ def read_source(name: str, beside: Path | None = None) -> Source:
     Raises
     ------
     DeclarationError
-        There is no such source, or its declaration has faults.
+        There is no such source, or its declaration has problems.
     """
     if name.endswith(".toml"):
         path = (beside or Path()) / name

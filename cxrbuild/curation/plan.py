@@ -14,7 +14,7 @@ from cxrbuild.catalog import (
     Recipe,
     Review,
     Source,
-    contradictions,
+    find_contradictions,
     read_links,
     read_recipe,
     read_reviews,
@@ -173,7 +173,7 @@ def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
             "links name sources that are not known", where=", ".join(recipe.split.links),
             expected=name_some(sorted(sources)), found=name_some(unknown),
         )  # fmt: skip
-    if faults := contradictions(links):
+    if faults := find_contradictions(links):
         raise DeclarationError(
             "links contradict each other\n  " + "\n  ".join(faults), where=", ".join(recipe.split.links)
         )

@@ -216,7 +216,7 @@ def _recipe(declared: Path) -> Path:
     document = {key: document[key] for key in ("labels", "rules", "split")}
     document["split"]["salt"] = "demo"
     document["split"].pop("links", None)
-    document["split"]["declared"][0]["words"].pop("val", None)
+    document["split"]["declared"][0]["map"].pop("val", None)
     document["split"]["test"]["count"] = {"COVID-19": _TEST_COUNT}
     document |= {
         "name": "demo-cxr",

@@ -147,7 +147,7 @@ def _split_words(contents: Contents) -> str:
     split = contents.recipe.split
     words = [
         f"{declared.source} says its part itself ("
-        + ", ".join(f"{theirs} is {ours}" for theirs, ours in declared.words.items())
+        + ", ".join(f"{theirs} is {ours}" for theirs, ours in declared.map.items())
         + ")."
         for declared in split.declared
     ]

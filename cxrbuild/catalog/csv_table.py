@@ -1,0 +1,124 @@
+"""Read the CSV files of the catalogue strictly: reviews, links."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrbuild.catalog.source import CATALOG
+from cxrbuild.errors import DeclarationError, count_of
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A kind of CSV file: what it holds, in the plural, and its header."""
+
+    content: str
+    header: tuple[str, ...]
+
+    def find(self, name: str, beside: Path) -> Path:
+        """Return the path of a file.
+
+        Parameters
+        ----------
+        name
+            The name of a shipped file without its suffix, or the path of a CSV file.
+        beside
+            The folder that a relative path starts from.
+
+        Raises
+        ------
+        DeclarationError
+            There is no such file.
+        """
+        path = beside / name if name.endswith(".csv") else CATALOG / "reviews" / f"{name}.csv"
+        if path.is_file():
+            return path
+        # Reviews and links are shipped in one folder; their headers differ.
+        shipped = sorted(
+            path.stem
+            for path in (CATALOG / "reviews").glob("*.csv")
+            if path.read_text(encoding="utf-8").startswith(",".join(self.header) + "\n")
+        )
+        raise DeclarationError(
+            f"no such file of {self.content}",
+            where=path,
+            expected=f"one of {', '.join(shipped)}, or the path of a .csv file",
+        )
+
+    def rows(self, path: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows below the header, each with the number of its line.
+
+        Parameters
+        ----------
+        path
+            The file.
+        problems
+            A message for each row of another length is appended; such rows are not yielded.
+
+        Raises
+        ------
+        DeclarationError
+            The file is not CSV in UTF-8, or its header is another one.
+        """
+        for line, row in self._read(path):
+            if len(row) == len(self.header):
+                yield line, row
+            else:
+                problems.append(f"line {line}: {count_of(len(row), 'cell')}, not {len(self.header)}")
+
+    def _read(self, path: Path) -> list[tuple[int, list[str]]]:
+        rows: list[tuple[int, list[str]]] = []
+        problems: list[str] = []
+        start = 1
+        try:
+            # A spreadsheet writes a byte order mark before UTF-8.
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                # Without `strict`, a quote that is never closed would swallow the lines to the end.
+                reader = csv.reader(stream, strict=True)
+                found = next(reader, [])
+                start = reader.line_num + 1
+                for row in reader:
+                    rows.append((reader.line_num, row))
+                    problems += [f"line {start}: holds a NUL byte"] * any("\0" in cell for cell in row)
+                    start = reader.line_num + 1
+        except csv.Error as error:
+            raise DeclarationError(
+                "not CSV", where=path, found=f"line {start}: {error}",
+                todo="A quote that opens a cell must close it; write a quote within a cell twice",
+            ) from error  # fmt: skip
+        except UnicodeDecodeError as error:
+            raise DeclarationError(
+                "not UTF-8 text", where=path, found=error,
+                todo="Save it as CSV in UTF-8; spreadsheets ask for the encoding, or call it 'CSV UTF-8'",
+            ) from error  # fmt: skip
+        if found == list(self.header):
+            require_none(path, problems)
+            return [(line, row) for line, row in rows if row]
+        if found == [";".join(self.header)]:
+            raise DeclarationError(
+                "the cells of this file are separated by semicolons", where=path, expected="commas",
+                todo="Save it again with commas: LibreOffice asks for the field separator; Excel takes the "
+                "list separator of the system's regional settings",
+            )  # fmt: skip
+        raise DeclarationError(
+            f"not a file of {self.content}",
+            where=path,
+            expected=",".join(self.header),
+            found=",".join(found),
+        )
+
+
+def require_none(path: Path, problems: list[str]) -> None:
+    """Refuse a file in which problems were found.
+
+    Raises
+    ------
+    DeclarationError
+        There are problems; each is listed.
+    """
+    if problems:
+        count = count_of(len(problems), "problem")
+        raise DeclarationError(f"{count} in this file\n  " + "\n  ".join(problems), where=path)

@@ -1,0 +1,112 @@
+"""Apply a recipe's rules to the table, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cxrbuild.catalog import Link
+from cxrbuild.catalog.rule import (
+    DuplicateRule,
+    InRule,
+    LabelledRule,
+    NotInRule,
+    PresentRule,
+    RangeRule,
+    ReviewedRule,
+    Rule,
+)
+from cxrbuild.errors import DeclarationError
+from cxrbuild.grouping import UnionFind
+from cxrbuild.records import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def apply_rules(records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Link] = ()) -> pd.DataFrame:
+    """Write into ``exclusion`` the name of the first enabled rule that excludes a row.
+
+    Parameters
+    ----------
+    records
+        The table, with reviews and labels.
+    rules
+        The rules in order.
+    links
+        Which images are duplicates, for rules of kind ``duplicate``.
+
+    Raises
+    ------
+    DeclarationError
+        A rule names a column or a source that does not exist.
+    """
+    columns = {column.name for column in COLUMNS}
+    problems = [
+        f"rule {rule.name}: no column is called {rule.column!r}"
+        for rule in rules
+        if not isinstance(rule, ReviewedRule | LabelledRule | DuplicateRule) and rule.column not in columns
+    ]
+    known = set(records["source"])
+    problems += [
+        f"rule {rule.name}: {source!r} is no source of the recipe"
+        for rule in rules
+        for source in rule.sources or []
+        if source not in known
+    ]
+    if problems:
+        raise DeclarationError("rules that cannot be applied\n  " + "\n  ".join(problems))
+    records = records.copy()
+    for rule in rules:
+        if rule.enabled:
+            excluded = _excluded(rule, records, links) & records["exclusion"].isna()
+            if rule.sources is not None:
+                excluded &= records["source"].isin(rule.sources)
+            records.loc[excluded, "exclusion"] = rule.name
+    return records
+
+
+def _excluded(rule: Rule, records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
+    """Return the mask of the rows that a rule excludes, whatever earlier rules say."""
+    match rule:
+        case InRule():
+            column = records[rule.column]
+            excluded = ~column.astype("str").isin(rule.values) & column.notna()
+            return excluded | column.isna() if rule.unknown == "drop" else excluded
+        case NotInRule():
+            return records[rule.column].astype("str").isin(rule.values) & records[rule.column].notna()
+        case PresentRule():
+            return records[rule.column].isna()
+        case RangeRule():
+            column = records[rule.column]
+            inside = column.between(
+                -float("inf") if rule.least is None else rule.least,
+                float("inf") if rule.most is None else rule.most,
+            )
+            return ~inside.fillna(rule.unknown == "keep").astype("bool")
+        case ReviewedRule():
+            marked = (
+                records["review"].isin(rule.marks)
+                if rule.marks
+                else ~records["review"].isin(["clean", "unseen"]) & records["review"].notna()
+            )
+            return marked & records["marks_finding"].fillna(False) if rule.at_finding else marked
+        case LabelledRule():
+            return records["label"].isna()
+        case DuplicateRule():
+            return _duplicates(records, links)
+
+
+def _duplicates(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
+    """Return the mask of the rows that are duplicates of an earlier row which is kept so far."""
+    import pandas as pd
+
+    duplicates = UnionFind[tuple[str, str]]()
+    for link in links:
+        if link.kind == "duplicate":
+            duplicates.union(link.a, link.b)
+    images = zip(records["source"], records["source_path"], strict=True)
+    group = pd.Series([duplicates.find(image) for image in images], index=records.index)
+    listed_again = records.duplicated(["source", "source_path"])
+    candidates = records["exclusion"].isna() & ~listed_again
+    return candidates & group.where(candidates).duplicated()

@@ -1,0 +1,46 @@
+"""Fill the columns that come from reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cxrbuild.catalog import Review
+from cxrbuild.errors import DeclarationError, count_of, name_some
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def add_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> pd.DataFrame:
+    """Fill ``review`` and ``marks_finding`` with what reviewers saw.
+
+    Reviews of other sources than the table's are ignored: a review file may cover several recipes.
+
+    Raises
+    ------
+    DeclarationError
+        A review names an image that its source does not have.
+    """
+    import pandas as pd
+
+    sources = set(records["source"])
+    reviews = [review for review in reviews if review.source in sources]
+    seen = pd.DataFrame(
+        [(review.source, review.path, review.mark, review.marks_finding) for review in reviews],
+        columns=["source", "source_path", "review", "marks_finding"],
+    ).astype({"review": "str", "marks_finding": "boolean"})
+    paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
+    unknown = [
+        f"{review.source} {review.path}" for review in reviews if (review.source, review.path) not in paths
+    ]
+    if unknown:
+        raise DeclarationError(
+            f"{count_of(len(unknown), 'review')} of images that the source does not have",
+            found=name_some(unknown),
+            todo="A review file belongs to one version of a source: fetch that version, or remove the lines",
+        )
+    kept = records.drop(columns=["review", "marks_finding"])
+    return kept.merge(seen, on=["source", "source_path"], how="left", validate="many_to_one")[
+        list(records.columns)
+    ]
