@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from cxrbuild.artifact.document import Document, Part
-
-Status = Literal["passed", "failed", "reported", "not applicable"]
+from cxrbuild.checks import Status
 
 
 class ResultIdentity(Part):

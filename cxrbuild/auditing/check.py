@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import CheckResult
-from cxrbuild.artifact.audit import Status
 from cxrbuild.catalog.audit import CHECKS
 from cxrbuild.catalog.recipe import Recipe
+from cxrbuild.checks import Status
 
 if TYPE_CHECKING:
     import pandas as pd

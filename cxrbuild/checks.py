@@ -1,0 +1,230 @@
+"""Checks: what `verify` and `audit` have in common, and how a package of someone else's adds one.
+
+A check is one function with an id, a sentence and a limit. Each command lists its own checks; those of other
+packages are found by entry points in the group ``cxrbuild.checks``: the name is the check's id, the object a
+`Check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, Literal, TypeVar
+
+from cxrbuild.errors import CxrbuildError, count_of
+
+Command = Literal["verify", "audit"]
+Status = Literal["passed", "failed", "reported", "not applicable"]
+Context = TypeVar("Context")
+
+GROUP = "cxrbuild.checks"
+# Unless a check is registered for fewer.
+EVERY_KIND = frozenset({"build", "release", "images"})
+
+
+class NotApplicable(Exception):  # noqa: N818 - not an error: the check has nothing to look at
+    """A check cannot be made of this folder; its message says why."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found.
+
+    Attributes
+    ----------
+    message
+        What it is.
+    file
+        The file, from the folder that is checked; ``None`` where it is not about one file.
+    row
+        The image, split, class or key; ``None`` where it is about the file as a whole.
+    data
+        The same as values for JSON, where a check has more than file, row and message.
+    check
+        The id of the check; `evaluate` fills it.
+    """
+
+    message: str
+    file: str | None = None
+    row: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    check: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.row, self.message) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON has it."""
+        return {"check": self.check, "file": self.file, "row": self.row, "message": self.message, **self.data}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a check found where the number of its findings is not the value that the limit is for.
+
+    Attributes
+    ----------
+    value
+        The value that the limit is for; ``None`` where the check does not apply.
+    message
+        The value in a sentence.
+    findings
+        Each thing found.
+    """
+
+    value: float | None
+    message: str
+    findings: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True)
+class Check(Generic[Context]):
+    """A check.
+
+    Attributes
+    ----------
+    id
+        Its name in JSON, in a recipe's limits and as an entry point.
+    sentence
+        What holds where the check passes.
+    run
+        The function: takes the command's context, and yields findings or returns a measurement.
+    command
+        The command that makes it.
+    limit
+        The highest value that passes; ``None`` where the check only reports.
+    applies_to
+        The kinds of folders that it is for: ``build``, ``release``, ``images``.
+    """
+
+    id: str
+    sentence: str
+    run: Callable[[Context], Iterable[Finding] | Measurement]
+    command: Command
+    limit: float | None = 0
+    applies_to: frozenset[str] = EVERY_KIND
+
+
+@dataclass(frozen=True)
+class Result:
+    """A check, what it found, and whether that is within the limit."""
+
+    id: str
+    sentence: str
+    limit: float | None
+    value: float | None
+    status: Status
+    message: str
+    findings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it, without its findings."""
+        return {
+            "id": self.id, "sentence": self.sentence, "limit": self.limit, "value": self.value,
+            "status": self.status, "message": self.message,
+        }  # fmt: skip
+
+
+def evaluate(check: Check[Context], context: Context, *, limit: float | None) -> Result:
+    """Make a check, and compare its value with a limit.
+
+    Parameters
+    ----------
+    check
+        The check.
+    context
+        What the command's checks share.
+    limit
+        The highest value that passes; ``None`` to report only.
+    """
+    try:
+        found = check.run(context)
+        if not isinstance(found, Measurement):
+            findings = list(found)
+            message = count_of(len(findings), "finding") if findings else "no finding"
+            found = Measurement(len(findings), message, findings)
+    except NotApplicable as reason:
+        found = Measurement(None, str(reason))
+    return Result(
+        id=check.id,
+        sentence=check.sentence,
+        limit=limit,
+        value=found.value,
+        status=_status(found.value, limit),
+        message=found.message,
+        findings=tuple(replace(finding, check=check.id) for finding in found.findings),
+    )
+
+
+def _status(value: float | None, limit: float | None) -> Status:
+    if value is None:
+        return "not applicable"
+    if limit is None:
+        return "reported"
+    return "passed" if value <= limit else "failed"
+
+
+def registered_checks(command: Command, built_in: Iterable[Check[Context]]) -> tuple[Check[Context], ...]:
+    """Return the checks of a command: its own, then those of other packages, by id.
+
+    Parameters
+    ----------
+    command
+        The command.
+    built_in
+        Its own checks, in order.
+
+    Raises
+    ------
+    CxrbuildError
+        A check of another package cannot be imported, is not a `Check`, has another id than its entry point,
+        or has the id of another check.
+    """
+    own = tuple(built_in)
+    taken = {check.id for check in own}
+    others = []
+    for entry in sorted(set(entry_points(group=GROUP)), key=lambda entry: (entry.name, entry.value)):
+        check = _load(entry)
+        if check.command != command:
+            continue
+        if check.id in taken:
+            raise _refused(entry, f"another check has the id {check.id!r}")
+        taken.add(check.id)
+        others.append(check)
+    return (*own, *others)
+
+
+def _load(entry: EntryPoint) -> Check[Any]:
+    try:
+        check = entry.load()
+    except Exception as error:  # the code of another package: any error is possible
+        raise _refused(entry, f"it cannot be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(check, Check):
+        raise _refused(entry, f"it is a {type(check).__name__}, not a cxrbuild Check")
+    if check.id != entry.name:
+        raise _refused(entry, f"its id is {check.id!r}; entry point and id must have the same name")
+    return replace(check, run=_guarded(entry, check.run))
+
+
+def _guarded(
+    entry: EntryPoint, run: Callable[[Any], Iterable[Finding] | Measurement]
+) -> Callable[[Any], Iterable[Finding] | Measurement]:
+    def guarded(context: Any) -> Iterable[Finding] | Measurement:
+        try:
+            found = run(context)
+            return found if isinstance(found, Measurement) else list(found)
+        except (NotApplicable, CxrbuildError):
+            raise
+        except Exception as error:  # the code of another package: any error is possible
+            raise _refused(entry, f"it failed: {type(error).__name__}: {error}") from error
+
+    return guarded
+
+
+def _refused(entry: EntryPoint, message: str) -> CxrbuildError:
+    package = entry.dist.name if entry.dist is not None else "another package"
+    return CxrbuildError(
+        f"the check {entry.name!r} of {package} cannot be used: {message}", where=entry.value,
+        todo="Upgrade or uninstall that package",
+    )  # fmt: skip

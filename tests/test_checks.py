@@ -1,0 +1,141 @@
+"""The framework of checks: findings, limits, and checks of other packages."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from cxrbuild.checks import Check, Finding, Measurement, NotApplicable, evaluate, registered_checks
+from cxrbuild.errors import CxrbuildError
+
+MODULE = """
+from cxrbuild.checks import Check, Finding, Measurement
+
+
+def find_short_names(context):
+    for name in context:
+        if len(name) < 3:
+            yield Finding("is a short name", file=name)
+
+
+def fail(context):
+    yield Finding(str(1 / 0))
+
+
+SHORT = Check("short_names", "Every name has three letters.", find_short_names, "verify")
+SHARE = Check("share", "Little is shared.", lambda context: Measurement(0.5, "half"), "audit", limit=0.2)
+FAILS = Check("fails", "Never holds.", fail, "verify")
+"""
+
+
+def install(folder: Path, name: str = "short_checks", **entries: str) -> None:
+    """Install a package with entry points into a folder, as pip does."""
+    (folder / f"{name}.py").write_text(MODULE)
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
+    lines = [f"{entry} = {value}" for entry, value in entries.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[cxrbuild.checks]", *lines, ""]))
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in ("short_checks", "more_checks"):
+        sys.modules.pop(name, None)
+
+
+def own(_: list[str]) -> list[Finding]:
+    return []
+
+
+OWN = Check("own", "Holds.", own, "verify")
+
+
+def test_findings_are_counted_and_carry_the_checks_id() -> None:
+    check = Check("two", "No two.", lambda names: [Finding("is bad", file=name) for name in names], "verify")
+    result = evaluate(check, ["a", "b"], limit=1)
+    assert (result.value, result.status, result.message) == (2, "failed", "2 findings")
+    assert [finding.to_dict() for finding in result.findings] == [
+        {"check": "two", "file": name, "row": None, "message": "is bad"} for name in "ab"
+    ]
+    assert str(result.findings[0]) == "a: is bad"
+    assert evaluate(check, ["a", "b"], limit=2).status == "passed"
+    assert evaluate(check, ["a", "b"], limit=None).status == "reported"
+    assert evaluate(check, [], limit=0).to_dict() == {
+        "id": "two", "sentence": "No two.", "limit": 0, "value": 0, "status": "passed",
+        "message": "no finding",
+    }  # fmt: skip
+
+
+def test_a_check_that_does_not_apply_neither_passes_nor_fails() -> None:
+    def run(_: list[str]) -> list[Finding]:
+        raise NotApplicable("there are no shards")
+
+    for check in (
+        Check("shards", "Shards are whole.", run, "verify"),
+        Check("shards", "", lambda _: Measurement(None, "there are no shards"), "verify"),
+    ):
+        result = evaluate(check, [], limit=0)
+        assert (result.status, result.message, result.findings) == (
+            "not applicable",
+            "there are no shards",
+            (),
+        )
+
+
+def test_another_package_adds_checks_for_each_command(site: Path) -> None:
+    install(site, short_names="short_checks:SHORT", share="short_checks:SHARE")
+    first, second = registered_checks("verify", [OWN])
+    assert first is OWN
+    result = evaluate(second, ["image", "ab"], limit=second.limit)
+    assert [str(finding) for finding in result.findings] == ["ab: is a short name"]
+    (share,) = registered_checks("audit", [])
+    assert evaluate(share, None, limit=share.limit).status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        (
+            "broken",
+            "not_there:CHECK",
+            "it cannot be imported: ModuleNotFoundError: No module named 'not_there'",
+        ),
+        ("wrong", "pathlib:Path", "it is a type, not a cxrbuild Check"),
+        (
+            "other",
+            "short_checks:SHORT",
+            "its id is 'short_names'; entry point and id must have the same name",
+        ),
+    ],
+)
+def test_an_unusable_check_is_an_error_that_names_its_package(
+    site: Path, entry: str, value: str, message: str
+) -> None:
+    install(site, **{entry: value})
+    with pytest.raises(CxrbuildError, match=re.escape(message)) as refused:
+        registered_checks("verify", [OWN])
+    assert f"the check '{entry}' of short-checks cannot be used" in str(refused.value)
+
+
+def test_two_checks_with_one_id_are_refused(site: Path) -> None:
+    install(site, short_names="short_checks:SHORT")
+    with pytest.raises(CxrbuildError, match="another check has the id 'short_names'"):
+        registered_checks("verify", [Check("short_names", "Holds.", own, "verify")])
+    install(site, "more_checks", short_names="more_checks:SHORT")
+    with pytest.raises(CxrbuildError, match="another check has the id 'short_names'"):
+        registered_checks("verify", [OWN])
+
+
+def test_a_check_that_fails_is_an_error_that_names_its_package(site: Path) -> None:
+    install(site, fails="short_checks:FAILS")
+    (check,) = registered_checks("verify", [])
+    with pytest.raises(
+        CxrbuildError, match="'fails' of short-checks cannot be used: it failed: ZeroDivisionE"
+    ):
+        evaluate(check, [], limit=0)
