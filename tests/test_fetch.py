@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -15,16 +13,23 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fetching import (
+    FILES,
+    fetch_error,
+    fetch_one,
+    make_pinned_source,
+    make_source,
+    read_files,
+    write_files,
+)
 
 from cxrbuild.catalog.source import Source, read_source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import TreeFile, git_tree_of
 from cxrbuild.fetching.sources import fetch
-from cxrbuild.fetching.tree import Fetched
 from cxrbuild.files import git_blob_of, locked
 from cxrbuild.lockfile import read_lock
 from cxrbuild.progress import Bar, silent
@@ -33,59 +38,12 @@ CHECKOUT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("CXRBUILD_SHARED", CHECKOUT.parent / "shared"))
 needs_shared = pytest.mark.skipif(not (SHARED / "originals").is_dir(), reason="the shared images are missing")
 
-FILES = {"README.md": b"read me", "images/a.png": b"a", "images/b.png": b"bb", "run.sh": b"#!/bin/sh\n"}
-
-
-def write_files(root: Path, files: dict[str, bytes]) -> Path:
-    for path, content in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
-    return root
-
 
 @pytest.fixture
 def upstream(tmp_path: Path) -> Path:
     root = write_files(tmp_path / "upstream", FILES)
     (root / "run.sh").chmod(0o755)
     return root
-
-
-def make_source(
-    folder: Path, pin: dict[str, Any] | None = None, name: str = "mine", **download: Any
-) -> Source:
-    return Source.model_validate(
-        {
-            "name": name,
-            "title": "Mine",
-            "download": download,
-            "pin": pin or {},
-            "reader": {"kind": "folders", "pattern": "(?P<a>.*)", "images": ["*"]},
-            "file": folder / "mine.toml",
-        }
-    )
-
-
-def make_pinned_source(root: Path, **download: Any) -> Source:
-    """Declare what a folder holds as the pin: its tree, and a listing of it."""
-    files = files_on_disk(root, {}, title="", progress=silent)
-    lines = [f"{file.mode}\t{file.blob}\t{path}" for path, file in sorted(files.items())]
-    (root.parent / "mine.tsv").write_text("\n".join(["mode\tblob\tpath", *lines, ""]))
-    return make_source(root.parent, {"tree": git_tree_of(files), "listing": "mine.tsv"}, **download)
-
-
-def fetch_one(source: Source, data: Path, origin: Path | str | None = None, **options: Any) -> Fetched:
-    origins = {} if origin is None else {source.name: str(origin)}
-    return fetch([source], data, origins=origins, **options)[source.name]
-
-
-def fetch_error(source: Source, data: Path, origin: Path | str | None = None, **options: Any) -> str:
-    with pytest.raises(CxrbuildError) as caught:
-        fetch_one(source, data, origin, **options)
-    return str(caught.value)
-
-
-def read_files(root: Path) -> dict[str, bytes]:
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
@@ -295,7 +253,7 @@ def test_fetch_removes_what_killed_runs_left(upstream: Path, tmp_path: Path) -> 
 def test_fetch_leaves_no_partial_tree_when_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; import cxrbuild.fetching.tree as tree;"
-        "tree.lay_out_tree = lambda *a: (print('unpacked', flush=True), time.sleep(60));"
+        "tree.lay_out_tree = lambda *a, **k: (print('unpacked', flush=True), time.sleep(60));"
         "from cxrbuild.fetching.sources import fetch;"
         "from cxrbuild.catalog.source import read_source;"
         "source = read_source('mine.toml', Path(sys.argv[1]));"
@@ -386,172 +344,6 @@ def test_fetch_names_a_file_without_read_permission(upstream: Path, tmp_path: Pa
     message = fetch_error(make_source(tmp_path), tmp_path / "data", upstream)
     assert f"{upstream / 'README.md'}: Permission denied" in message
 
-
-def tarred(path: Path, *members: tuple[tarfile.TarInfo, bytes], mode: Any = "w:gz") -> Path:
-    with tarfile.open(path, mode) as tar:
-        for member, data in members:
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return path
-
-
-def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, link
-    return member
-
-
-@pytest.mark.parametrize("name", ["../out", "a/../../out", "/abs", "C:/win", "a\\..\\b", "a\nb", "caf\udce9"])
-@pytest.mark.parametrize("kind", ["tar", "zip"])
-def test_unpack_refuses_unsafe_paths(tmp_path: Path, name: str, kind: str) -> None:
-    origin = tmp_path / "bad"
-    if kind == "tar":
-        tarred(origin, (entry("fine"), b"x"), (entry(name), b"x"))
-    elif name.isascii():
-        with zipfile.ZipFile(origin, "w") as packed:
-            packed.writestr(zipfile.ZipInfo(name), b"x")
-    else:
-        pytest.skip("zip holds no such name")
-    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
-    assert f"{origin}: a path that is not safe to write" in message
-    assert ascii(name) in message
-    assert list((tmp_path / "data/sources").iterdir()) == []
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("kind", ["tar", "zip"])
-@pytest.mark.parametrize("name", ["images/" + "n" * 300, "n" * 300 + "/a.png"])
-def test_fetch_names_a_path_that_the_file_system_refuses(tmp_path: Path, name: str, kind: str) -> None:
-    origin = tmp_path / "long"
-    if kind == "tar":
-        tarred(origin, (entry("fine"), b"x"), (entry(name), b"x"))
-    else:
-        with zipfile.ZipFile(origin, "w") as packed:
-            packed.writestr(name, b"x")
-    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
-    assert f"mine: {origin}: a file cannot be written. Found: {name}: File name too long" in message
-    assert "`download.ignore`" in message
-    assert ".fetching" not in message
-    assert list((tmp_path / "data/sources").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("member", "words"),
-    [
-        (entry("link", tarfile.SYMTYPE, "/etc/passwd"), "it contains a link"),
-        (entry("link", tarfile.SYMTYPE, "fine"), "it contains a link"),
-        (entry("hard", tarfile.LNKTYPE, "fine"), "it contains a link"),
-        (entry("null", tarfile.CHRTYPE), "it contains a device"),
-        (entry("pipe", tarfile.FIFOTYPE), "it contains a device or a pipe"),
-    ],
-)
-def test_unpack_refuses_members_that_are_no_plain_files(
-    tmp_path: Path, member: tarfile.TarInfo, words: str
-) -> None:
-    origin = tarred(tmp_path / "bad.tgz", (entry("fine"), b"x"), (member, b""))
-    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
-    assert words in message
-    assert f"Found: {member.name}" in message
-
-
-def test_unpack_refuses_a_link_in_a_zip(tmp_path: Path) -> None:
-    info = zipfile.ZipInfo("link")
-    info.create_system, info.external_attr = 3, 0o120777 << 16
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as packed:
-        packed.writestr(info, "/etc/passwd")
-    assert "it contains a link" in fetch_error(make_source(tmp_path), tmp_path / "data", tmp_path / "bad.zip")
-
-
-def test_unpack_refuses_damaged_archives(tmp_path: Path) -> None:
-    source, data, origin = make_source(tmp_path), tmp_path / "data", tmp_path / "bad"
-    origin.write_bytes(b"")
-    assert "not an archive" in fetch_error(source, data, origin)
-    origin.write_bytes(b"<!DOCTYPE html><html>" + b" " * 600)
-    message = fetch_error(source, data, origin)
-    assert "Expected: zip, tar, tar.gz, tar.bz2 or tar.xz" in message
-    assert "begins with b'<!DOCTYPE html>" in message
-    noise = random.Random(1).randbytes(50_000)
-    for mode in ("w", "w:gz", "w:bz2", "w:xz"):
-        whole = tarred(origin, (entry("a"), noise), (entry("b"), noise), mode=mode).read_bytes()
-        for cut in (len(whole) // 3, 50_176 + 512, 600):
-            origin.write_bytes(whole[:cut])
-            assert "the archive is damaged or incomplete" in fetch_error(source, data, origin), (mode, cut)
-        broken = bytearray(whole)
-        broken[20_000] ^= 0xFF
-        origin.write_bytes(broken)
-        if mode != "w":
-            assert "the archive is damaged or incomplete" in fetch_error(source, data, origin), mode
-    with zipfile.ZipFile(origin, "w") as packed:
-        packed.writestr("a", noise)
-    whole = origin.read_bytes()
-    for bad in (whole[:-100], whole[:100] + b"?" + whole[101:]):
-        origin.write_bytes(bad)
-        assert "the archive is damaged or incomplete" in fetch_error(source, data, origin)
-
-
-def test_unpack_refuses_an_encrypted_zip(tmp_path: Path) -> None:
-    origin = tmp_path / "bad.zip"
-    with zipfile.ZipFile(origin, "w") as packed:
-        packed.writestr("a", b"x")
-    whole = bytearray(origin.read_bytes())
-    whole[6] |= 1
-    whole[whole.index(b"PK\x01\x02") + 8] |= 1
-    origin.write_bytes(whole)
-    assert "the archive is encrypted" in fetch_error(make_source(tmp_path), tmp_path / "data", origin)
-
-
-@pytest.mark.parametrize("kind", ["tar", "zip", "folder"])
-def test_fetch_refuses_more_bytes_than_the_disk_has_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    zeros = bytes(10_000_000)
-    origin = tmp_path / "bomb"
-    if kind == "tar":
-        assert tarred(origin, (entry("zeros"), zeros)).stat().st_size < 50_000
-    elif kind == "zip":
-        with zipfile.ZipFile(origin, "w", zipfile.ZIP_DEFLATED) as packed:
-            packed.writestr("zeros", zeros)
-    else:
-        write_files(origin, {"zeros": zeros})
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=9_000_000))
-    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
-    assert "the disk has too little room. Expected: 10,000,000 bytes free. Found: 9,000,000" in message
-
-
-def test_unpack_refuses_a_zip_with_a_wrong_size(tmp_path: Path) -> None:
-    origin = tmp_path / "bad.zip"
-    with zipfile.ZipFile(origin, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("zeros", bytes(1_000_000))
-    lie = origin.read_bytes().replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
-    origin.write_bytes(lie)
-    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
-    assert "the archive is damaged" in message or "a file has another size than declared" in message
-
-
-def test_fetch_refuses_two_different_files_with_one_path(tmp_path: Path) -> None:
-    source, origin = make_source(tmp_path), tmp_path / "a.tgz"
-    tarred(origin, (entry("a"), b"x"), (entry("./a"), b"x"))
-    assert fetch_one(source, tmp_path / "data", origin).locked.files == 1
-    tarred(origin, (entry("a"), b"x"), (entry("a"), b"y"))
-    message = fetch_error(source, tmp_path / "other", origin)
-    assert "two different files have one path" in message
-    tarred(origin, (entry("a"), b"x"), (entry("a/b"), b"y"))
-    assert "a path is both a file and a folder" in fetch_error(source, tmp_path / "other", origin)
-
-
-def test_fetch_refuses_case_twins_on_a_file_system_without_case(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, origin = make_source(tmp_path), tmp_path / "a.tgz"
-    tarred(origin, (entry("a/x.png"), b"x"), (entry("A/x.png"), b"y"))
-    monkeypatch.setattr("cxrbuild.fetching.tree.ignores_case", lambda _: True)
-    message = fetch_error(source, tmp_path / "data", origin)
-    assert "differ in case only" in message
-    assert "a/x.png, A/x.png" in message
-
-
-# Mooney: two layouts, one tree.
 
 LISTED = [
     "chest_xray/test/NORMAL/IM-1.jpeg",

@@ -13,7 +13,8 @@ from urllib.parse import urljoin
 
 from cxrbuild import http
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.unpack import looks_like_archive, require_room
+from cxrbuild.fetching.extraction import require_room
+from cxrbuild.fetching.unpack import looks_like_archive
 from cxrbuild.fetching.validator import has_validator, validator_of
 from cxrbuild.files import read_json, write_json
 from cxrbuild.http import (

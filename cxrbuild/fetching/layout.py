@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from cxrbuild.catalog.source import Download
 from cxrbuild.errors import name_some
-from cxrbuild.fetching.unpack import ArchiveError, Member
+from cxrbuild.fetching.extraction import ArchiveError, Member
 
 
 def is_ignored(path: str, patterns: Iterable[str]) -> bool:
@@ -18,13 +18,19 @@ def is_ignored(path: str, patterns: Iterable[str]) -> bool:
 
 
 def lay_out_tree(
-    members: Iterable[Member], download: Download, listing: Collection[str] | None, origin: object
+    members: Iterable[Member],
+    download: Download,
+    listing: Collection[str] | None,
+    origin: object,
+    *,
+    keep_desktop_files: bool = False,
 ) -> dict[str, Member]:
     """Return the files by their path in the source.
 
     `download.strip` removes leading folders, unless the files have the pin's paths already. With
     `download.relocate` a path that is not in the listing becomes the only path of the listing with the same
-    file name and the same parent folder's name.
+    file name and the same parent folder's name. Files that macOS or Windows added are dropped, unless the
+    listing has them.
 
     Parameters
     ----------
@@ -36,6 +42,8 @@ def lay_out_tree(
         The pin's paths, ``None`` where there is no listing.
     origin
         The origin of the files, for errors.
+    keep_desktop_files
+        Whether to keep files that macOS or Windows added.
 
     Raises
     ------
@@ -43,11 +51,20 @@ def lay_out_tree(
         There are no files, two different files have one path, or a path is both a file and a folder.
     """
     by_path: dict[str, list[Member]] = defaultdict(list)
+    of_desktop = []
     for member in members:
-        by_path[member.path].append(member)
+        if member.of_desktop and not keep_desktop_files:
+            of_desktop.append(member)
+        else:
+            by_path[member.path].append(member)
+    places = _relocated(_stripped(list(by_path), download.strip, listing), download.relocate, listing)
+    for member in of_desktop:
+        cut = "/".join(member.path.split("/")[download.strip :])
+        if place := next((path for path in (cut, member.path) if path in (listing or ())), None):
+            places[member.path] = place
+            by_path[member.path].append(member)
     if not by_path:
         raise ArchiveError("it contains no files", where=origin, expected="the source's files")
-    places = _relocated(_stripped(list(by_path), download.strip, listing), download.relocate, listing)
 
     tree: dict[str, Member] = {}
     for path, group in by_path.items():

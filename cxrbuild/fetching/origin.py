@@ -58,6 +58,11 @@ def origin_of(source: Source, given: str | None, data: Path) -> Origin:
             + (f", or a mirror: {mirrors}" if mirrors else ""),
         )  # fmt: skip
     path = path.resolve()
+    if not (path.is_dir() or path.is_file()):
+        raise CxrbuildError(
+            "neither a file nor a folder", where=f"--from {source.name}={redact_address(given)}",
+            expected="a folder or an archive", todo="Copy the archive into a file first",
+        )  # fmt: skip
     if path.is_dir() and data.resolve().is_relative_to(path):
         raise CxrbuildError(
             "the folder contains the data folder itself", where=f"--from {source.name}={given}",

@@ -14,6 +14,7 @@ from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.credentials import authorization
 from cxrbuild.fetching.download import download, note_path
+from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
 from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
 from cxrbuild.fetching.origin import Origin, origin_of
 from cxrbuild.fetching.pin import (
@@ -25,15 +26,7 @@ from cxrbuild.fetching.pin import (
     mode_of,
 )
 from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
-from cxrbuild.fetching.unpack import (
-    STAGED,
-    ArchiveError,
-    Member,
-    copy_folder,
-    ignores_case,
-    staging_folder,
-    unpack,
-)
+from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
 from cxrbuild.files import sha256_of, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
 from cxrbuild.progress import Progress
@@ -207,7 +200,9 @@ def _fetch(
     with staging_folder(target) as stage:
         try:
             members, sha256 = _unpacked(source, origin.path or part, stage, progress)
-            layout = lay_out_tree(members, source.download, source.listing, origin)
+            # A tree hash without a listing may be of a tree with such files.
+            keep = source.listing is None and source.pin.tree is not None
+            layout = lay_out_tree(members, source.download, source.listing, origin, keep_desktop_files=keep)
             if ignores_case(stage):
                 require_distinct_case(layout, origin)
             known = known_modes(source, {})
@@ -236,6 +231,7 @@ def _unpacked(source: Source, path: Path, stage: Path, progress: Progress) -> tu
     if path.is_dir():
         title = f"{source.name}: copying"
         return copy_folder(path, stage, ignored=ignored, title=title, progress=progress), None
+    path = decode_content(path, stage / "decoded")
     title = f"{source.name}: unpacking"
     members = unpack(path, stage, ignored=ignored, title=title, progress=progress)
     return members, sha256_of(path) if source.pin.sha256 else None
