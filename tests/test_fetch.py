@@ -409,3 +409,30 @@ def test_fetch_runs_several_jobs_at_a_time(upstream: Path, tmp_path: Path) -> No
     found = fetch(sources, tmp_path / "data", origins=origins, progress=slow)
     assert time.monotonic() - before < 0.7
     assert list(found) == list(read_lock(tmp_path / "data")) == ["s0", "s1", "s2", "s3"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_fetch_notices_a_change_of_an_unpinned_origin(upstream: Path, tmp_path: Path, kind: str) -> None:
+    source, data, origin = make_source(tmp_path), tmp_path / "data", upstream
+
+    def pack() -> None:
+        if kind == "archive":
+            shutil.make_archive(str(tmp_path / "packed"), "tar", upstream)
+
+    pack()
+    origin = tmp_path / "packed.tar" if kind == "archive" else upstream
+    assert fetch_one(source, data, origin).downloaded
+    assert not fetch_one(source, data, origin).downloaded
+    # The same size and the same modification time: only the change time shows the edit.
+    before = (upstream / "images/a.png").stat()
+    (upstream / "images/a.png").write_bytes(b"x")
+    os.utime(upstream / "images/a.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    pack()
+    assert fetch_one(source, data, origin).downloaded
+    assert (data / "sources/mine/images/a.png").read_bytes() == b"x"
+    assert not fetch_one(source, data, origin).downloaded
+    (upstream / "images/c.png").write_bytes(b"c")
+    (upstream / "README.md").unlink()
+    pack()
+    assert fetch_one(source, data, origin).downloaded
+    assert read_files(data / "sources/mine") == read_files(upstream)

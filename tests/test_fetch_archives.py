@@ -296,7 +296,10 @@ LARGE = 1 << 28
     [
         (tar_header("p", tarfile.XHDTYPE, LARGE) + bytes(LARGE), "a header of the archive is larger than"),
         (tar_header("l", tarfile.GNUTYPE_LONGNAME, LARGE) + bytes(LARGE), "larger than the limit"),
-        (pax(b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n") + tar_header("x", b"0", 512) + b"x" * 512, "damaged"),
+        (
+            pax(b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n") + tar_header("x", b"0", 512) + b"x" * 512,
+            "damaged",
+        ),
         (pax(b"29 GNU.sparse.map=garbage,1\n") + tar_header("x", b"0", 0), "damaged"),
         (pax(b"20 GNU.sparse.size=\n") + tar_header("x", b"0", 0), "damaged"),
         (pax(b"6 a=b\n") * 1200 + tar_header("x", b"0", 0), "damaged|larger than the limit"),

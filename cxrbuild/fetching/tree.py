@@ -17,6 +17,7 @@ from cxrbuild.fetching.download import download, note_path
 from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
 from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
 from cxrbuild.fetching.origin import Origin, origin_of
+from cxrbuild.fetching.origin_state import is_unchanged, origin_state, write_origin_state
 from cxrbuild.fetching.pin import (
     Comparison,
     compare,
@@ -82,6 +83,7 @@ def fetch_tree(
         It cannot be fetched, or is not the pinned version. The former files then stay in place.
     """
     origin = origin_of(source, given, data) if given is not None else None
+    state = origin_state(origin.path) if origin and origin.path else None
     target = source_folder(data, source.name)
     damage: str | None = None
     if os.path.lexists(target):
@@ -93,7 +95,10 @@ def fetch_tree(
                 target, known_modes(source, record), title=f"{source.name}: checking", progress=progress
             )
         present = _present(source, target, files, entry, origin, allow_unpinned)
-        if present:
+        if present and not (
+            # The files of the pin stay, whatever the origin has now.
+            present.unpinned and origin and origin.path and not is_unchanged(data, source.name, origin, state)
+        ):
             if git_tree_of(record) != present.tree:
                 _write_record(target, files)
             return Fetched(present, downloaded=False)
@@ -105,6 +110,8 @@ def fetch_tree(
         if damage:
             error.what = f"{target} {damage}, and fetching it again failed: {error.what}"
         raise
+    if origin.path:
+        write_origin_state(data, source.name, origin, state)
     return Fetched(
         locked, downloaded=True, notes=[f"{target} {damage}. It was kept as {aside}"] if aside else []
     )
