@@ -1,3 +1,90 @@
-"""Rebuild, check and publish chest X-ray datasets from their public sources."""
+"""Rebuild, check and publish chest X-ray datasets from their public sources.
+
+The functions do what the commands do. Everything that is not listed in ``__all__`` is private.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cxrbuild.api import (
+        audit,
+        curate,
+        diff,
+        fetch,
+        plan,
+        publish,
+        read_recipe,
+        read_source,
+        release,
+        run_demo,
+        train_baseline,
+        verify,
+    )
+    from cxrbuild.artifact import Build, Release, open_artifact, open_build, open_release
+    from cxrbuild.dataset import Dataset, load
+    from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
+
+# Where each public name is defined. A module is imported when one of its names is first used, so that
+# `import cxrbuild` and `cxrbuild --help` are instant.
+_MODULES = {
+    "api": (
+        "audit",
+        "curate",
+        "diff",
+        "fetch",
+        "plan",
+        "publish",
+        "read_recipe",
+        "read_source",
+        "release",
+        "run_demo",
+        "train_baseline",
+        "verify",
+    ),
+    "artifact": ("Build", "Release", "open_artifact", "open_build", "open_release"),
+    "dataset": ("Dataset", "load"),
+    "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Build",
+    "CheckError",
+    "CxrbuildError",
+    "Dataset",
+    "DeclarationError",
+    "Release",
+    "audit",
+    "curate",
+    "diff",
+    "fetch",
+    "load",
+    "open_artifact",
+    "open_build",
+    "open_release",
+    "plan",
+    "publish",
+    "read_recipe",
+    "read_source",
+    "release",
+    "run_demo",
+    "train_baseline",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'cxrbuild' has no attribute {name!r}")
+    value: object = getattr(import_module(f"cxrbuild.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__"})

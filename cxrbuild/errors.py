@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from typing import Any
 
 _ROOM = "Make room and run the command again; completed work is kept"
 _ADVICE = {
@@ -69,6 +70,17 @@ class CxrbuildError(Exception):
         # After a list of lines the next sentence starts on a new line.
         sentences = [part.rstrip(".") + (".\n" if "\n" in part else ". ") for part in parts]
         return printable("".join(sentences).rstrip(), lines=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as JSON has it: exit status, what, where, expected, found and what to do next."""
+        return {
+            "status": self.status,
+            "what": self.what,
+            "where": None if self.where is None else str(self.where),
+            "expected": None if self.expected is None else str(self.expected),
+            "found": None if self.found is None else str(self.found),
+            "todo": self.todo,
+        }
 
 
 class DeclarationError(CxrbuildError):

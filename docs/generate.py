@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from api_reference import api_page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -51,6 +52,7 @@ def pages() -> dict[str, str]:
         "columns.md": _page("Columns", _columns()),
         "rules.md": _page("Rules and exclusions", _rules()),
         "declarations.md": _page("Declarations", _declarations()),
+        "api.md": _page("Python API", api_page()),
         "layers.md": _page("Layers", _layers()),
     }
 

@@ -52,7 +52,7 @@ def make_pinned_source(root: Path, **download: Any) -> Source:
 
 def fetch_one(source: Source, data: Path, origin: Path | str | None = None, **options: Any) -> Fetched:
     origins = {} if origin is None else {source.name: str(origin)}
-    return fetch([source], data, origins=origins, **options)[source.name]
+    return fetch([source], data, origins=origins, **options).sources[source.name]
 
 
 def fetch_error(source: Source, data: Path, origin: Path | str | None = None, **options: Any) -> str:

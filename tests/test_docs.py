@@ -190,6 +190,7 @@ def test_generated_pages_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     # Whoever writes the pages, in whatever terminal, gets the same.
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("CXRBUILD_DATA", "elsewhere")
+    monkeypatch.syspath_prepend(str(CHECKOUT / "docs"))
     spec = importlib.util.spec_from_file_location("generate", CHECKOUT / "docs" / "generate.py")
     assert spec
     assert spec.loader

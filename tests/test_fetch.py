@@ -406,7 +406,7 @@ def test_fetch_runs_several_jobs_at_a_time(upstream: Path, tmp_path: Path) -> No
     sources = [make_source(tmp_path, name=f"s{number}") for number in range(4)]
     origins = {source.name: str(upstream) for source in sources}
     before = time.monotonic()
-    found = fetch(sources, tmp_path / "data", origins=origins, progress=slow)
+    found = fetch(sources, tmp_path / "data", origins=origins, progress=slow).sources
     assert time.monotonic() - before < 0.7
     assert list(found) == list(read_lock(tmp_path / "data")) == ["s0", "s1", "s2", "s3"]
 

@@ -191,7 +191,7 @@ def make_source(
 
 
 def fetch_one(source: Source, data: Path, **options: Any) -> Fetched:
-    return fetch([source], data, **options)[source.name]
+    return fetch([source], data, **options).sources[source.name]
 
 
 def fetch_error(source: Source, data: Path, **options: Any) -> str:

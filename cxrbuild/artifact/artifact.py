@@ -116,6 +116,11 @@ def kind_of(folder: Path) -> Kind | None:
 def open_build(folder: Path) -> Build:
     """Open a finished build.
 
+    Parameters
+    ----------
+    folder
+        A folder that ``cxrbuild curate`` left.
+
     Raises
     ------
     CxrbuildError
@@ -139,6 +144,11 @@ def open_build(folder: Path) -> Build:
 def open_release(folder: Path) -> Release:
     """Open a release.
 
+    Parameters
+    ----------
+    folder
+        A folder that ``cxrbuild release`` left.
+
     Raises
     ------
     CxrbuildError
@@ -156,6 +166,11 @@ def open_release(folder: Path) -> Release:
 
 def open_artifact(folder: Path) -> Build | Release:
     """Open a build or a release, whichever the folder holds.
+
+    Parameters
+    ----------
+    folder
+        The folder of a build or a release.
 
     Raises
     ------

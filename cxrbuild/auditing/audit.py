@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,25 @@ RUNS: dict[str, Run] = {
 }
 
 
+@dataclass(frozen=True)
+class AuditResult:
+    """A build, and what its audit found."""
+
+    build: Build
+    document: AuditDocument
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it: the build's folder and ``audit.json``."""
+        return {"build": str(self.build.folder)} | self.document.to_dict()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(check.id)}</td><td>{check.status}</td><td>{escape(check.message)}</td></tr>"
+            for check in self.document.checks
+        )
+        return f"<table><tr><th>check</th><th>status</th><th>found</th></tr>{rows}</table>"
+
+
 def audit(
     build: Path,
     recipe: Recipe,
@@ -44,7 +65,7 @@ def audit(
     workers: int = 1,
     executor: str = "local",
     progress: Progress = silent,
-) -> AuditDocument:
+) -> AuditResult:
     """Audit a build, and leave ``audit.json`` and ``audit.html`` in it.
 
     Parameters
@@ -96,10 +117,10 @@ def audit(
     )
     result.write(build / names.AUDIT)
     write_page(build / names.AUDIT_PAGE, subject, outcomes, opened.document)
-    return result
+    return AuditResult(opened, result)
 
 
-def require_passed(result: AuditDocument, build: Path) -> None:
+def require_passed(result: AuditResult) -> None:
     """Refuse an audit of which a check failed.
 
     Raises
@@ -107,7 +128,7 @@ def require_passed(result: AuditDocument, build: Path) -> None:
     CheckError
         A check found more than its limit; what it found is named.
     """
-    failed = [check for check in result.checks if check.status == "failed"]
+    failed = [check for check in result.document.checks if check.status == "failed"]
     if failed:
         lines = [
             f"  {check.id}: {check.message} (at most {check.limit:g})" + _named(check.findings)
@@ -115,9 +136,9 @@ def require_passed(result: AuditDocument, build: Path) -> None:
         ]
         raise CheckError(
             f"{len(failed)} of the audit's checks failed\n" + "\n".join(lines),
-            where=build,
-            todo=f"Look at {build / 'audit.html'}; what should be linked goes into a file of `split.links`, "
-            "what must be so is allowed in the recipe's [audit]",
+            where=result.build.folder,
+            todo=f"Open {result.build.folder / names.AUDIT_PAGE}. Add links to a file of `split.links`, or "
+            "change the limits in the recipe's [audit]",
         )
 
 

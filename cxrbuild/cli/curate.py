@@ -16,9 +16,10 @@ from cxrbuild.cli.options import (
     output_options,
     recipe_options,
     reviews_option,
+    worker_options,
 )
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import name_some
+from cxrbuild.errors import count_of, name_some
 
 if TYPE_CHECKING:
     from cxrbuild.artifact import FunnelStep
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 @reviews_option
 @allow_missing_option
 @click.option(
-    "--as-pinned", is_flag=True, help="Take every file of the pins to be at hand; read metadata only."
+    "--as-pinned", is_flag=True, help="Assume that every pinned file is present; read metadata only."
 )
-@click.option("--out", type=PATH, help="Write ledger, manifest and funnel into this folder.")
+@click.option("--out", type=PATH, help="Folder to write ledger, manifest and funnel to.")
 @data_option
 @output_options
 def plan(
@@ -50,11 +51,14 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show what `curate` would keep, and why, without touching pixels."""
-    from cxrbuild.curation import check_expectation, make_plan, read_declared, write_plan
+    from cxrbuild.api import plan as make_plan
+    from cxrbuild.curation import check_expectation, write_plan
 
     output = Output(quiet=quiet, as_json=as_json)
-    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated), reviews)
-    planned = make_plan(declared, data, as_pinned=as_pinned, progress=output.progress)
+    switches = given_switches(lateral=lateral, ct=ct, annotated=annotated)
+    planned = make_plan(
+        recipe, data, switches=switches, reviews=reviews, as_pinned=as_pinned, progress=output.progress
+    )
     if out is not None:
         write_plan(planned, out)
     _report_plan(output, planned, out)
@@ -64,23 +68,16 @@ def plan(
 @click.command()
 @recipe_options
 @reviews_option
-@click.option("--out", type=PATH, help="Folder to build in.  [default: build/<recipe>]")
+@click.option("--out", type=PATH, help="Folder of the build.  [default: build/<recipe>]")
 @allow_missing_option
 @click.option(
     "--format",
     "formats",
     type=click.Choice(["parquet", "tfrecord"]),
     multiple=True,
-    help="Shards to write, repeatable; default both.",
+    help="Format of the shards, repeatable.  [default: both]",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes that convert.  [default: one a processor]")
-@click.option(
-    "--executor",
-    default="local",
-    show_default=True,
-    metavar="local|dask://HOST:PORT",
-    help="Where to convert.",
-)
+@worker_options
 @data_option
 @output_options
 def curate(
@@ -98,24 +95,22 @@ def curate(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Build the dataset: choose, part, convert to JPEG, write manifest and shards.
+    """Build a dataset: apply rules, split, convert to JPEG, write shards.
 
-    A build that is there is brought up to date; what matches already is not done again.
+    A build that is already there is updated; what did not change is not done again.
     """
-    from cxrbuild.curation import curate as curate_dataset
-    from cxrbuild.curation import read_declared
-    from cxrbuild.executors import default_workers
+    from cxrbuild.api import curate as curate_dataset
 
     output = Output(quiet=quiet, as_json=as_json)
-    declared = read_declared(recipe, given_switches(lateral=lateral, ct=ct, annotated=annotated), reviews)
-    folder = out or Path("build") / declared.recipe.name
     result = curate_dataset(
-        declared,
+        recipe,
         data,
-        folder,
+        out,
+        switches=given_switches(lateral=lateral, ct=ct, annotated=annotated),
+        reviews=reviews,
         formats=formats or ("parquet", "tfrecord"),
         allow_missing=allow_missing,
-        workers=workers or default_workers(),
+        workers=workers,
         executor=executor,
         progress=output.progress,
     )
@@ -123,73 +118,64 @@ def curate(
 
 
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
-    """Tell what a build would keep, and why."""
+    """Report what a build would keep, and why others are excluded."""
     from cxrbuild.curation import counts, funnel_steps
 
-    steps = funnel_steps(plan)
-    _funnel(output, steps)
-    _counts(output, counts(plan))
-    _caveats(output, plan.declared.overrides, plan.unpinned)
+    _report_funnel(output, funnel_steps(plan))
+    _report_counts(output, counts(plan))
+    _report_caveats(output, plan.declared.overrides, plan.unpinned)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}.")
-    output.result({
-        "recipe": plan.declared.recipe.name,
-        "version": plan.declared.recipe.version,
-        "overrides": plan.declared.overrides.model_dump(mode="json"),
-        "unpinned": plan.unpinned,
-        "funnel": [step.model_dump() for step in steps],
-        "counts": counts(plan),
-        "out": None if out is None else str(out),
-    })  # fmt: skip
+    output.result(plan.to_dict() | {"out": None if out is None else str(out)})
 
 
 def report_build(output: Output, result: CurationResult) -> None:
     """Report what was built."""
     document = result.build.document
     if result.changed:
-        _funnel(output, document.funnel)
-    _counts(output, document.counts)
-    _caveats(output, document.overrides, document.unpinned)
+        _report_funnel(output, document.funnel)
+    _report_counts(output, document.counts)
+    _report_caveats(output, document.overrides, document.unpinned)
     if document.missing:
-        output.say(f"{len(document.missing)} images could not be had; the ledger names each.")
+        output.say(f"{count_of(len(document.missing), 'image')} missing; the ledger lists them.")
     if document.groups_in_several_splits:
         output.say(
-            f"{len(document.groups_in_several_splits)} patients have images in more than one split, as "
-            f"upstream assigns them: {name_some(document.groups_in_several_splits, 3)}."
+            f"The sources assign {count_of(len(document.groups_in_several_splits), 'patient')} to more than "
+            f"one split: {name_some(document.groups_in_several_splits, 3)}."
         )
     dataset = document.dataset
-    done = "is built" if result.changed else "stands as it was built, nothing to do"
-    output.say(f"{dataset.name} {dataset.version} {done}: {result.build.folder}")
+    state = "built" if result.changed else "unchanged"
+    output.say(f"{dataset.name} {dataset.version} {state}: {result.build.folder}")
     output.result(result.to_dict())
 
 
-def _funnel(output: Output, steps: list[FunnelStep]) -> None:
+def _report_funnel(output: Output, steps: list[FunnelStep]) -> None:
     header = ["step", *steps[0].by_source, "all"]
     output.table(header, [[step.step, *step.by_source.values(), step.images] for step in steps])
     output.say("")
 
 
-def _counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:
+def _report_counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:
     classes = list(next(iter(counts.values()), {}))
     rows: list[list[object]] = [
-        [label, *(part[label] for part in counts.values()), sum(part[label] for part in counts.values())]
+        [label, *(split[label] for split in counts.values()), sum(split[label] for split in counts.values())]
         for label in classes
     ]
-    sums = [sum(part.values()) for part in counts.values()]
+    sums = [sum(split.values()) for split in counts.values()]
     output.table(["class", *counts, "all"], [*rows, ["all", *sums, sum(sums)]])
     output.say("")
-    lacking = [
-        f"{part} of {label}"
-        for part in dict.fromkeys(["train", *counts, "test"])
+    empty = [
+        f"{split} of {label}"
+        for split in dict.fromkeys(["train", *counts, "test"])
         for label in classes
-        if not counts.get(part, {}).get(label)
+        if not counts.get(split, {}).get(label)
     ]
-    if lacking:
-        output.say(f"There is no image in {', '.join(lacking)}: see the recipe's [split].")
+    if empty:
+        output.say(f"No image in {', '.join(empty)}: see [split] in the recipe.")
 
 
-def _caveats(output: Output, overrides: Overrides, unpinned: list[str]) -> None:
+def _report_caveats(output: Output, overrides: Overrides, unpinned: list[str]) -> None:
     if overrides:
         output.say(f"Overrides of the recipe: {'; '.join(overrides.describe())}. Its counts are not checked.")
     if unpinned:
-        output.say(f"Unpinned: {', '.join(unpinned)}. What is built from them cannot be published.")
+        output.say(f"Unpinned: {', '.join(unpinned)}. A build from unpinned sources cannot be published.")

@@ -16,32 +16,35 @@ from cxrbuild.cli.output import Output
 @click.argument("folder", type=PATH, default="demo", metavar="[DIR]")
 @output_options
 def demo(folder: Path, quiet: bool, as_json: bool) -> None:
-    """Fetch, curate and load in a minute, on small sources that it makes and serves itself.
+    """Run fetch and curate on small synthetic sources.
 
-    DIR (default `demo`) is a folder that is not there yet. Nothing is downloaded from outside.
+    DIR (default `demo`) is a folder that does not exist. The sources are made and served on this machine;
+    nothing is downloaded.
     """
-    from cxrbuild.demo import run_demo
-    from cxrbuild.executors import default_workers
+    from cxrbuild.api import run_demo
 
     output = Output(quiet=quiet, as_json=as_json)
-    fetched, result = run_demo(folder, workers=default_workers(), progress=output.progress)
-    output.say("Made four sources of synthetic films, laid out as the paper's, and fetched them over HTTP:\n")
-    report_fetch(Output(quiet=quiet or as_json, as_json=False), folder / "data", fetched)
-    output.say("\nThen kept what the recipe keeps, parted it by patient and packed it:\n")
-    report_build(output, result)
+    result = run_demo(folder, progress=output.progress)
+    # One JSON document: that of the build.
+    fetched = Output(quiet=quiet or as_json, as_json=False)
+    output.say(
+        "Made four sources of synthetic images, laid out like the paper's, and fetched them over HTTP:\n"
+    )
+    report_fetch(fetched, result.fetched)
+    output.say("\nApplied the recipe's rules, split the images by patient, and wrote the build:\n")
+    report_build(output, result.curated)
     output.say(
         f"""
 What to look at:
-  {folder}/build/images/             the films, by part and class
-  {folder}/build/funnel.csv          how many each rule left out
-  {folder}/build/ledger.parquet      every upstream image, and why it is in or out
+  {folder}/build/images/             the images, by split and class
+  {folder}/build/funnel.csv          how many images each rule excludes
+  {folder}/build/ledger.parquet      every upstream image, and why it is excluded
   {folder}/build/build.json          pins, versions, counts, hashes
-  {folder}/declared/                 the recipe and the sources: copy them for your own
+  {folder}/declared/                 the recipe and the sources, to copy for your own
 How to load it:
-  import pandas as pd
-  pd.read_parquet("{folder}/build/manifest.parquet")
-  from datasets import load_dataset            # pip install datasets
-  load_dataset("parquet", data_dir="{folder}/build/data")
-Again by hand, from the declared files:
+  import cxrbuild
+  dataset = cxrbuild.load("{folder}/build")
+  image, row = dataset[0]
+Plan again, from the declared files:
   cxrbuild plan --recipe {folder}/declared/recipe.toml --data {folder}/data"""
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +10,10 @@ import click
 from cxrbuild.cli.options import DEFAULT_RECIPE, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
+from cxrbuild.lockfile import lock_path
 
 if TYPE_CHECKING:
-    from cxrbuild.fetching.tree import Fetched
+    from cxrbuild.fetching import FetchResult
 
 
 @click.command()
@@ -47,7 +46,7 @@ def fetch(
     source that is present and verified is not downloaded again. An interrupted download is resumed.
     """
     from cxrbuild.catalog import read_recipe, read_source
-    from cxrbuild.fetching.sources import fetch as fetch_sources
+    from cxrbuild.fetching import fetch as fetch_sources
     from cxrbuild.http import redact_address
 
     for name in names:
@@ -68,7 +67,7 @@ def fetch(
     fetched = fetch_sources(
         sources, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
     )
-    report_fetch(output, data, fetched)
+    report_fetch(output, fetched)
 
 
 def _origin(text: str) -> tuple[str, str]:
@@ -85,16 +84,16 @@ def _may_be_address(name: str) -> bool:
     return "://" in name or ("@" in name and not name.endswith(".toml"))
 
 
-def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> None:
+def report_fetch(output: Output, result: FetchResult) -> None:
     """Report what was fetched and how it was verified."""
     rows = []
-    for name, source in sources.items():
+    for name, source in result.sources.items():
         lock = source.locked
         proof = f"unpinned (verified: {lock.proof})" if lock.unpinned else lock.proof
         what = "fetched" if source.downloaded else "present"
         rows.append([name, what, proof, lock.files, f"{lock.bytes / 1e6:,.1f} MB"])
     output.table(["source", "", "proof", "files", "size"], rows)
-    for name, source in sources.items():
+    for name, source in result.sources.items():
         lock = source.locked
         for note in source.notes:
             output.say(note)
@@ -102,10 +101,6 @@ def report_fetch(output: Output, data: Path, sources: Mapping[str, Fetched]) -> 
             output.say(
                 f"{name} differs from its pin: {count_of(len(lock.missing), 'file')} missing, "
                 f"{len(lock.extra)} extra, {len(lock.different)} different; "
-                f"{data / 'sources.lock.json'} names each."
+                f"{lock_path(result.data)} names each."
             )
-    result = {
-        name: asdict(source.locked) | {"downloaded": source.downloaded, "notes": source.notes}
-        for name, source in sources.items()
-    }
-    output.result({"data": str(data), "sources": result})
+    output.result(result.to_dict())

@@ -1,9 +1,11 @@
-"""The group of the commands, and the one place that turns exceptions into words and exit statuses."""
+"""The group of all commands, and the one place that turns exceptions into messages and exit statuses."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from typing import Any, NoReturn
 
 import click
 
@@ -13,7 +15,7 @@ from cxrbuild.cli.curate import curate, plan
 from cxrbuild.cli.demo import demo
 from cxrbuild.cli.diff import diff
 from cxrbuild.cli.fetch import fetch
-from cxrbuild.cli.output import wrapped
+from cxrbuild.cli.output import json_was_printed, print_json, wrapped
 from cxrbuild.cli.publish import publish
 from cxrbuild.cli.release import release
 from cxrbuild.cli.review import review
@@ -23,7 +25,7 @@ from cxrbuild.errors import CxrbuildError, of_system
 
 
 class _Commands(click.Group):
-    """Commands in the order in which they are used, not of the alphabet."""
+    """List commands in the order in which they are used, not alphabetically."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)
@@ -38,9 +40,9 @@ def cli(debug: bool) -> None:
     """Rebuild, check and publish chest X-ray datasets from their public sources.
 
     `cxrbuild fetch`, then `cxrbuild curate --drop-lateral`, rebuilds the COVID-19-CXR Dataset of arXiv
-    2007.09695. `cxrbuild demo` shows the first steps in a minute, on small sources it makes.
+    2007.09695. `cxrbuild demo` runs both in a minute, on small synthetic sources.
 
-    Exit status: 0 done; 1 an error; 2 wrong usage; 3 a check that fell short.
+    Exit status: 0 success; 1 error; 2 wrong usage; 3 a check failed.
     """
 
 
@@ -58,15 +60,15 @@ def main() -> None:
         sys.exit(done.exit_code)
     except click.ClickException as error:
         error.show()
+        _print_error({"status": error.exit_code, "what": error.format_message()})
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("cxrbuild: interrupted; what was done is kept, run the same command to go on", err=True)
+        click.echo("cxrbuild: interrupted; finished work is kept. Run the same command to resume.", err=True)
         sys.exit(130)
     except CxrbuildError as error:
         if debug:
             raise
-        click.echo(wrapped(f"cxrbuild: {error}"), err=True)
-        sys.exit(error.status)
+        _fail(error)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,8 +76,20 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        click.echo(wrapped(f"cxrbuild: {of_system(error)}"), err=True)
-        sys.exit(1)
+        _fail(of_system(error))
+
+
+def _fail(error: CxrbuildError) -> NoReturn:
+    logging.getLogger("cxrbuild").error("%s", error)
+    click.echo(wrapped(f"cxrbuild: {error}"), err=True)
+    _print_error(error.to_dict())
+    sys.exit(error.status)
+
+
+def _print_error(error: dict[str, Any]) -> None:
+    """With `--json`, print an error as the JSON document, unless a result was printed before it."""
+    if "--json" in sys.argv and not json_was_printed():
+        print_json({"error": error})
 
 
 def _require_utf8() -> None:

@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 import click
 
+from cxrbuild.cli.logs import log_to_file, log_to_terminal
+
 F = TypeVar("F", bound=Callable[..., Any])
-# The catalogue has it too; importing that would cost every `--help` a quarter of a second.
+# The catalog has it too; importing the catalog would slow down every `--help`.
 DEFAULT_RECIPE = "covid19-cxr"
 
 
 class _Path(click.Path):
-    """A path whose name is UTF-8: Parquet and JSON hold no other."""
+    """A path whose name is UTF-8; Parquet and JSON cannot store others."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
@@ -29,12 +31,39 @@ class _Path(click.Path):
 PATH = _Path(path_type=Path)
 
 
+def _log_to_file(_context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        log_to_file(path)
+
+
+def _log_to_terminal(_context: click.Context, _option: click.Parameter, times: int) -> None:
+    if times:
+        log_to_terminal(times)
+
+
 def output_options(command: F) -> F:
-    """Add `--quiet` and `--json`."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, nothing else.")(
-        command
-    )
-    return click.option("--quiet", is_flag=True, help="Print no words and draw no bars.")(command)
+    """Add `--quiet`, `--json`, `--verbose` and `--log-file`."""
+    for option in (
+        click.option(
+            "--log-file",
+            type=PATH,
+            expose_value=False,
+            callback=_log_to_file,
+            help="Append a log of stages and decisions to a file.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            count=True,
+            expose_value=False,
+            callback=_log_to_terminal,
+            help="Log stages to standard error; -vv also logs decisions.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
+        click.option("--quiet", is_flag=True, help="Suppress messages and progress bars."),
+    ):
+        command = option(command)
+    return command
 
 
 def data_option(command: F) -> F:
@@ -51,22 +80,40 @@ def data_option(command: F) -> F:
 def recipe_options(command: F) -> F:
     """Add `--recipe` and the switches of its rules."""
     for switch, what in (
-        ("annotated", "films with a mark drawn at a finding"),
-        ("ct", "slices and volumes of a CT"),
-        ("lateral", "lateral films; a view that is not known is kept"),
+        ("annotated", "images with a mark drawn at a finding"),
+        ("ct", "CT slices and volumes"),
+        ("lateral", "lateral images; unknown views are kept"),
     ):
         command = click.option(
             f"--drop-{switch}/--keep-{switch}",
             switch,
             default=None,
-            help=f"Drop or keep {what}; default as the recipe says.",
+            help=f"Drop or keep {what}.  [default: the recipe]",
         )(command)
-    return click.option(
-        "--recipe",
-        default=DEFAULT_RECIPE,
+    return recipe_option("Name of a shipped recipe, or a .toml file.")(command)
+
+
+def recipe_option(text: str) -> Callable[[F], F]:
+    """Return `--recipe` with a help text; the parameter is ``recipe``."""
+    return click.option("--recipe", default=DEFAULT_RECIPE, show_default=True, metavar="NAME|FILE", help=text)
+
+
+def build_option(text: str) -> Callable[[F], F]:
+    """Return `--build` with a help text; the parameter is ``build``."""
+    return click.option("--build", type=PATH, metavar="DIR", help=f"{text}  [default: build/<recipe>]")
+
+
+def worker_options(command: F) -> F:
+    """Add `--workers` and `--executor`."""
+    command = click.option(
+        "--executor",
+        default="local",
         show_default=True,
-        metavar="NAME|FILE",
-        help="A shipped recipe, or a .toml file.",
+        metavar="local|dask://HOST:PORT",
+        help="Where to run the work.",
+    )(command)
+    return click.option(
+        "--workers", type=click.IntRange(1), help="Number of processes.  [default: one for each processor]"
     )(command)
 
 
@@ -76,12 +123,12 @@ def given_switches(**switches: bool | None) -> dict[str, bool]:
 
 
 allow_missing_option = click.option(
-    "--allow-missing", is_flag=True, help="Go on without images that cannot be had, and record them."
+    "--allow-missing", is_flag=True, help="Continue without missing images, and record them."
 )
 
 reviews_option = click.option(
     "--reviews",
     multiple=True,
     metavar="FILE",
-    help="More reviews, repeatable; they stand in place of the recipe's own of the same films.",
+    help="Additional review file; overrides the recipe's reviews. Repeatable.",
 )

@@ -1,4 +1,4 @@
-"""What the command line draws and prints: progress bars, tables, one JSON document."""
+"""What the command line prints: messages, tables, progress bars, one JSON document."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from cxrbuild.progress import Bar, Progress, silent
 # tqdm shows a bar only if the work takes longer than this.
 _DELAY_S = 1.0
 _GLUE = "\0"
+_printed: list[bool] = []
 
 
 class Output:
-    """Where words, bars and results go.
+    """Print messages, progress bars and results.
 
-    Words and bars go to standard error, results to standard output; with ``as_json`` standard output holds
-    one JSON document and nothing else; with ``quiet`` there are neither words nor bars.
+    Progress bars go to standard error, messages and tables to standard output. With ``as_json`` standard
+    output holds one JSON document and nothing else, and messages go to standard error. With ``quiet`` there
+    are no messages and no progress bars.
     """
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
@@ -33,35 +35,46 @@ class Output:
 
     @property
     def progress(self) -> Progress:
-        """How work tells how far it is: bars if standard error is a terminal and nobody asked for quiet."""
+        """Progress bars if standard error is a terminal, else none."""
         return silent if self.quiet or not sys.stderr.isatty() else _drawn
 
-    def say(self, words: str) -> None:
-        """Print words, wrapped to the terminal, unless quiet."""
+    def say(self, message: str) -> None:
+        """Print a message, wrapped to the terminal, unless quiet."""
         if not self.quiet:
-            click.echo(wrapped(words), err=self.as_json)
+            click.echo(wrapped(message), err=self.as_json)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print a table, unless quiet: text to the left, numbers to the right."""
+        """Print a table, unless quiet: text aligned left, numbers right."""
         if not self.quiet:
             click.echo(table(header, rows), err=self.as_json)
 
     def result(self, document: Any) -> None:
-        """Print the JSON document, if one was asked for."""
+        """Print the JSON document, with ``as_json``."""
         if self.as_json:
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            print_json(document)
 
 
-def wrapped(words: str) -> str:
-    """Return words wrapped to the terminal; indented lines and what stands in backquotes stay as they are."""
+def print_json(document: Any) -> None:
+    """Print the JSON document of a command to standard output."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    _printed.append(True)
+
+
+def json_was_printed() -> bool:
+    """Return whether the command printed its JSON document: a failed check comes after it."""
+    return bool(_printed)
+
+
+def wrapped(message: str) -> str:
+    """Return a message wrapped to the terminal; indented lines and text in backquotes stay whole."""
     width = shutil.get_terminal_size().columns
     # A command that is broken over two lines cannot be copied.
-    words = re.sub(r"`[^`\n]*`", lambda quoted: quoted[0].replace(" ", _GLUE), words)
+    message = re.sub(r"`[^`\n]*`", lambda quoted: quoted[0].replace(" ", _GLUE), message)
     lines = [
         line
         if line.startswith(" ")
         else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
-        for line in words.split("\n")
+        for line in message.split("\n")
     ]
     return "\n".join(lines).replace(_GLUE, " ")
 

@@ -11,49 +11,53 @@ from cxrbuild.cli.options import output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
-    from cxrbuild.publishing import Published
+    from cxrbuild.publishing import PublicationResult
 
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("target")
-@click.option("--dry-run", is_flag=True, help="List what would go where, and send nothing.")
-@click.option("--final", is_flag=True, help="Publish the record at Zenodo. This cannot be undone.")
-@click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Files sent side by side.")
+@click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
+@click.option("--final", is_flag=True, help="Publish the Zenodo record. This cannot be undone.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=4, show_default=True, help="Number of files sent at a time."
+)
 @output_options
 def publish(
     folder: Path, target: str, dry_run: bool, final: bool, jobs: int, quiet: bool, as_json: bool
 ) -> None:
-    """Send a release to a folder, a bucket, Hugging Face or Zenodo.
+    """Send a release to a folder, a bucket, a hub or an archive.
 
-    TARGET is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, sftp://HOST/PATH or what else fsspec knows,
-    hf://datasets/OWNER/NAME, zenodo: for a new record, or zenodo:ID for a draft or a new version of one. What
-    is there already is not sent again; what broke off goes on where it stopped.
+    TARGET is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, sftp://HOST/PATH or another fsspec address,
+    hf://datasets/OWNER/NAME, zenodo: for a new record, or zenodo:ID for a draft or a new version of a record.
+    Files that are already there are not sent again. An interrupted upload is resumed.
     """
-    from cxrbuild.publishing import publish as publish_release
+    from cxrbuild.api import publish as publish_release
 
     if final and not target.startswith("zenodo:"):
-        raise click.UsageError("--final is for zenodo: alone")
+        raise click.UsageError("--final needs a zenodo: target")
     output = Output(quiet=quiet, as_json=as_json)
     done = publish_release(folder, target, dry_run=dry_run, final=final, jobs=jobs, progress=output.progress)
     _report(output, done)
 
 
-def _report(output: Output, done: Published) -> None:
-    """Tell what went where."""
+def _report(output: Output, done: PublicationResult) -> None:
+    """Report what was sent."""
     missing = "to send" if done.dry_run else "sent"
-    rows = [["already there" if step.held else missing, step.bytes, step.to] for step in done.steps]
+    rows = [["present" if step.held else missing, step.bytes, step.to] for step in done.steps]
     output.table(["", "bytes", "file"], rows)
     sent = [step for step in done.steps if not step.held]
     size = f"{sum(step.bytes for step in sent) / 1e6:,.1f} MB"
     release = f"{done.name} {done.version}"
     if done.dry_run:
-        output.say(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, would go to {done.target}.")
+        output.say(
+            f"{release}: {len(sent)} of {len(done.steps)} files, {size}, would be sent to {done.target}."
+        )
     elif sent:
-        output.say(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, went to {done.target}.")
+        output.say(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, sent to {done.target}.")
     else:
-        output.say(f"{release} is there already, whole: {done.target}")
+        output.say(f"{release} is already complete at {done.target}")
     for key, value in done.place.items():
         if value != done.target:
             output.say(f"{key}: {value}")
-    output.result(done.document)
+    output.result(done.to_dict())

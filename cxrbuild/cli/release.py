@@ -9,6 +9,7 @@ import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     from cxrbuild.releasing import ReleaseResult
@@ -17,20 +18,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("version")
 @click.option(
-    "--build", type=PATH, default=Path("build") / DEFAULT_RECIPE, show_default=True, help="The build to pack."
+    "--build", type=PATH, default=Path("build") / DEFAULT_RECIPE, show_default=True, help="The build."
 )
-@click.option(
-    "--out", type=PATH, help="The release's folder.  [default: release/NAME-VERSION, -private if it is]"
-)
+@click.option("--out", type=PATH, help="Folder of the release.  [default: release/NAME-VERSION]")
 @click.option(
     "--policy",
     type=click.Choice(["public", "private"]),
     default="public",
     show_default=True,
-    help="Embed the pixels that may be passed on, or all.",
+    help="public includes pixels whose licence allows it; private includes all.",
 )
 @click.option(
-    "--previous", type=PATH, help="The release before.  [default: the newest older one beside --out]"
+    "--previous", type=PATH, help="The previous release.  [default: the newest older one next to --out]"
 )
 @output_options
 def release(
@@ -42,16 +41,15 @@ def release(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Pack a build as a versioned directory that others can load, check, cite and rebuild.
+    """Make a versioned release from a build, for others to load and cite.
 
-    VERSION is MAJOR.MINOR.PATCH; a step too small for what changed since the release before is refused. The
-    date is SOURCE_DATE_EPOCH's, else the recipe's: the same build and version give the same bytes.
+    VERSION is MAJOR.MINOR.PATCH. A version that is too small for what changed since the previous release is
+    refused. The date is SOURCE_DATE_EPOCH, else the recipe's date: the same build and version give the same
+    bytes.
     """
-    from cxrbuild.releasing import default_folder
-    from cxrbuild.releasing import release as make_release
+    from cxrbuild.api import release as make_release
 
     output = Output(quiet=quiet, as_json=as_json)
-    out = out or default_folder(build, version, policy)
     result = make_release(build, version, out, policy=policy, previous=previous, progress=output.progress)
     _report(output, result)
 
@@ -65,20 +63,21 @@ def _report(output: Output, result: ReleaseResult) -> None:
         output.table(["withheld", "images"], [[why, n] for why, n in document.withheld.items()])
         output.say("")
     if document.policy == "private":
-        output.say("Private: it embeds films that may not be passed on.")
+        output.say("Private: it includes images that must not be redistributed.")
     if images == hidden:
         output.say(
-            "No film may be passed on, so none has pixels here: the table above says why. A licence allows "
-            "what cxrbuild's table of licences says of it, and one that is not in the table allows nothing. "
-            "For use in house pack it with --policy private. To pass your own films on, declare a licence of "
-            "the table for their source, such as CC-BY-4.0."
+            "No image may be redistributed, so the release has no pixels; the table above has the reasons. "
+            "A licence that is not in cxrbuild's table of licences allows nothing. For internal use, release "
+            "with --policy private. To redistribute your own images, declare a licence for their source, for "
+            "example CC-BY-4.0."
         )
     if document.missing:
-        output.say(f"Incomplete: {len(document.missing):,} films could not be had. It cannot be published.")
+        missing = count_of(len(document.missing), "image")
+        output.say(f"Incomplete: {missing} missing. The release cannot be published.")
     if document.unpinned:
-        output.say(f"Unpinned: {', '.join(document.unpinned)}. It cannot be published.")
+        output.say(f"Unpinned: {', '.join(document.unpinned)}. The release cannot be published.")
     dataset = document.dataset
-    done = "is packed" if result.written else "stands as it was packed, nothing to do"
+    done = "released" if result.written else "unchanged"
     output.say(
         f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "
         f"{images - hidden:,} with pixels, in {out}"

@@ -1,7 +1,8 @@
-"""Curate a dataset: plan it, convert what it keeps, pack it, and seal it."""
+"""Curate a dataset: plan, convert, write tables and shards, seal."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -26,6 +27,8 @@ from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.split import groups_in_several_splits
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,27 +70,26 @@ def curate(
     Parameters
     ----------
     declared
-        What is declared of it.
+        The recipe with everything that it names.
     data
         The folder that ``fetch`` filled.
     out
-        The folder to build in: a new one, or a build to bring up to date.
+        The folder of the build: a new one, or a build to update.
     formats
-        Of ``parquet`` and ``tfrecord`` those to write.
+        ``parquet``, ``tfrecord`` or both.
     allow_missing
-        Go on without images that are missing or cannot be converted, and record them.
+        Continue without images that are missing or cannot be converted, and record them.
     workers, executor
-        How many local processes convert, or the address of a cluster.
+        The number of local processes, or the address of a cluster.
     progress
-        Told how far each stage is.
+        Opens a progress bar for each stage.
 
     Raises
     ------
     CxrbuildError
-        Something stands in the way: a source that is not fetched, a folder that is no build, TensorFlow
-        missing for TFRecord.
+        A source was not fetched, the folder is not a build, or TensorFlow is not installed for TFRecord.
     CheckError
-        The result would not be what the recipe expects.
+        The result is not what the recipe expects.
     """
     if "tfrecord" in formats:
         require_tensorflow("TFRecord")
@@ -97,27 +99,33 @@ def curate(
             remove_temporary_files(folder)
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
+        _logger.info("read %s %s: inputs %s", declared.recipe.name, declared.recipe.version, inputs)
         sources = {source.name: source_folder(data, source.name) for source in declared.sources}
-        # What no lock tells of is known by its bytes alone: another folder may have other films.
+        # A source without a lock is known by its bytes alone: its folder may have changed.
         if sources.keys() <= lock.keys():
             document = sealed_build(out, inputs, sources.values())
             if document is not None and (allow_missing or not document.missing):
+                _logger.info("unchanged: %s", out)
                 return CurationResult(Build(out, document), changed=False)
 
         with open_executor(executor, workers) as pool:
-            # The processes import what they need while the plan is made.
+            # The processes import their libraries while the plan is made.
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
+            _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))
             check_expectation(plan, allow_missing=allow_missing)
             (out / names.BUILD).unlink(missing_ok=True)
             converted = _converted(plan, data, out, pool, workers, progress)
-            pool.shutdown(wait=False)  # the processes end while the rest is done
-            if len(converted.kept) != len(plan.kept):  # all that converting can do to the membership
+            _logger.info("converted: %d of %d images", len(converted.kept), len(plan.kept))
+            pool.shutdown(wait=False)  # the processes end while the shards are written
+            # Conversion can only exclude images.
+            if len(converted.kept) != len(plan.kept):
                 check_expectation(converted, allow_missing=allow_missing)
             document = _packed(converted, inputs, out, formats, progress)
             write_seal(out, document)
+            _logger.info("wrote %s: %s", out, document.counts)
         return CurationResult(Build(out, document), changed=True)
 
 
@@ -125,7 +133,7 @@ def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, 
     import pandas as pd
 
     recipe = plan.declared.recipe
-    # The same film converted by other libraries may have other bytes: they belong to the key.
+    # Other versions of these libraries may write other bytes.
     settings = recipe.conversion.model_dump(mode="json") | converting_libraries()
     journal = Journal(out, settings | {"cxrbuild": __version__})
     results = convert_images(plan, data, out, journal, pool, workers=workers, progress=progress)
@@ -138,9 +146,9 @@ def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, 
 
 
 def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress: Progress) -> BuildDocument:
-    """Write all but the films, and return the content of ``build.json``."""
+    """Write tables and shards, and return the content of ``build.json``."""
     with ThreadPoolExecutor() as threads:
-        # The shards are large: their hashes are taken while the tables are written.
+        # The shards are large: they are hashed while the tables are written.
         shards = _write_shards(plan, out, formats, progress)
         hashes = {path: threads.submit(sha256_of, path) for path in shards}
         hashes |= {path: threads.submit(sha256_of, path) for path in _write_tables(plan, out)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import FunnelStep, names
 from cxrbuild.catalog import (
@@ -36,6 +37,7 @@ from cxrbuild.split import split_records
 if TYPE_CHECKING:
     import pandas as pd
 
+_logger = logging.getLogger(__name__)
 # The columns of a published manifest: membership and nothing that a later reading could change.
 MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
 
@@ -98,18 +100,35 @@ class Plan:
         """The rows that are kept."""
         return self.records[self.records["exclusion"].isna()]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe, the overrides, the flow chart and the counts as JSON has them."""
+        return {
+            "recipe": self.declared.recipe.name,
+            "version": self.declared.recipe.version,
+            "overrides": self.declared.overrides.model_dump(mode="json"),
+            "unpinned": self.unpinned,
+            "funnel": [step.model_dump() for step in funnel_steps(self)],
+            "counts": counts(self),
+        }
+
+    def _repr_html_(self) -> str:
+        recipe = self.declared.recipe
+        return f"<p><b>Plan of {recipe.name} {recipe.version}</b></p>{funnel(self).to_html()}"
+
     def with_records(self, records: pd.DataFrame) -> Plan:
         """Return the plan with other records."""
         return replace(self, records=records)
 
 
-def read_declared(recipe_name: str, switches: Mapping[str, bool], reviews: Sequence[str] = ()) -> Declared:
+def read_declared(
+    recipe: str | Path | Recipe, switches: Mapping[str, bool], reviews: Sequence[str] = ()
+) -> Declared:
     """Read all that is declared of a dataset.
 
     Parameters
     ----------
-    recipe_name
-        The name of a shipped recipe, or the path of a TOML file.
+    recipe
+        A recipe, the name of a shipped one, or the path of a TOML file.
     switches
         For each switch whether such images are dropped.
     reviews
@@ -120,7 +139,8 @@ def read_declared(recipe_name: str, switches: Mapping[str, bool], reviews: Seque
     DeclarationError
         A file has faults, or two of ``reviews`` contradict each other.
     """
-    recipe, overrides = switch_rules(read_recipe(recipe_name), switches)
+    read = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe))
+    recipe, overrides = switch_rules(read, switches)
     sources = [read_source(name, recipe.folder) for name in recipe.sources]
     declared = Declared(
         recipe=recipe,
@@ -244,6 +264,8 @@ def make_plan(
     paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
     missing = records["exclusion"].isna() & ~paths.isin(list(available))
     records.loc[missing, "exclusion"] = "missing_file"
+    for code, count in records["exclusion"].value_counts().items():
+        _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
                 as_pinned, fetched, records)  # fmt: skip
 

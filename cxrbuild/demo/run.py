@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cxrbuild.curation import CurationResult, curate, read_declared
 from cxrbuild.demo.upstream import make_upstream, serve_upstream
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.sources import fetch
-from cxrbuild.fetching.tree import Fetched
+from cxrbuild.fetching import FetchResult, fetch
 from cxrbuild.progress import Progress, silent
 
 
-def run_demo(
-    folder: Path, *, workers: int, progress: Progress = silent
-) -> tuple[dict[str, Fetched], CurationResult]:
+@dataclass(frozen=True)
+class DemoResult:
+    """The demo's folder, what was fetched, and the build."""
+
+    folder: Path
+    fetched: FetchResult
+    curated: CurationResult
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it: the folder, what was fetched, and the build."""
+        return {"folder": str(self.folder), "fetched": self.fetched.to_dict()} | self.curated.to_dict()
+
+    def _repr_html_(self) -> str:
+        return self.curated._repr_html_()
+
+
+def run_demo(folder: Path, *, workers: int, progress: Progress = silent) -> DemoResult:
     """Make four sources, serve them, fetch them, and curate a dataset from them.
 
     Parameters
@@ -25,11 +40,6 @@ def run_demo(
         How many processes convert.
     progress
         Told how far each stage is.
-
-    Returns
-    -------
-    tuple
-        What was fetched, by source, and the build.
 
     Raises
     ------
@@ -55,4 +65,4 @@ def run_demo(
         workers=workers,
         progress=progress,
     )
-    return fetched, result
+    return DemoResult(folder, fetched, result)

@@ -6,7 +6,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
+from typing import Any
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some, of_system
@@ -18,6 +21,38 @@ from cxrbuild.progress import Bar, Progress, silent
 _NONE: Mapping[str, str] = {}
 
 
+@dataclass(frozen=True)
+class FetchResult:
+    """The data folder and what was fetched into it, by source.
+
+    Attributes
+    ----------
+    data
+        The data folder.
+    sources
+        For each source what the lock records, and whether it was downloaded.
+    """
+
+    data: Path
+    sources: dict[str, Fetched]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        fetched = {
+            name: asdict(source.locked) | {"downloaded": source.downloaded, "notes": source.notes}
+            for name, source in self.sources.items()
+        }
+        return {"data": str(self.data), "sources": fetched}
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{escape(source.locked.proof)}</td>"
+            f"<td>{source.locked.files:,}</td></tr>"
+            for name, source in self.sources.items()
+        )
+        return f"<table><tr><th>source</th><th>verified by</th><th>files</th></tr>{rows}</table>"
+
+
 def fetch(
     sources: Sequence[Source],
     data: Path,
@@ -26,7 +61,7 @@ def fetch(
     allow_unpinned: bool = False,
     jobs: int = 4,
     progress: Progress = silent,
-) -> dict[str, Fetched]:
+) -> FetchResult:
     """Fetch sources to ``data``/sources, verify them against their pins and lock them.
 
     A source that is present is verified again and not downloaded. If one source fails, the others are still
@@ -50,8 +85,8 @@ def fetch(
 
     Returns
     -------
-    dict
-        The result by source name, in the order of ``sources``.
+    FetchResult
+        The sources by name, in the order of ``sources``.
 
     Raises
     ------
@@ -113,7 +148,7 @@ def fetch(
             failed.todo = "; ".join(filter(None, [failed.todo, f"or fetch it from a mirror with {options}"]))
     if errors:
         raise _together(errors, names)
-    return {name: done[name] for name in names}
+    return FetchResult(data, {name: done[name] for name in names})
 
 
 def _until(stop: threading.Event, progress: Progress) -> Progress:

@@ -1,6 +1,6 @@
 """Releases on their way out: folders, buckets, Hugging Face, Zenodo."""
 
-from cxrbuild.publishing.publish import Published, publish
+from cxrbuild.publishing.publish import PublicationResult, publish
 from cxrbuild.publishing.sending import Step
 
-__all__ = ["Published", "Step", "publish"]
+__all__ = ["PublicationResult", "Step", "publish"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True)
-class Published:
+class PublicationResult:
     """What went where.
 
     Attributes
@@ -57,10 +58,15 @@ class Published:
     steps: Sequence[Step]
     place: dict[str, Any]
 
-    @property
-    def document(self) -> dict[str, Any]:
-        """All of it as JSON has it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        sent = sum(not step.held for step in self.steps)
+        done = "would be sent to" if self.dry_run else "sent to"
+        text = f"{self.name} {self.version}: {sent} of {len(self.steps)} files {done} {self.target}"
+        return f"<p>{escape(text)}</p>"
 
 
 def publish(
@@ -71,7 +77,7 @@ def publish(
     final: bool = False,
     jobs: int = 4,
     progress: Progress = silent,
-) -> Published:
+) -> PublicationResult:
     """Publish a release, or go on where an earlier run was stopped.
 
     Parameters
@@ -107,7 +113,7 @@ def publish(
         place = {} if dry_run else target.send(steps, jobs=jobs, progress=progress)
     finally:
         target.close()
-    return Published(str(folder), release.name, release.version, target.shown, dry_run, steps, place)
+    return PublicationResult(str(folder), release.name, release.version, target.shown, dry_run, steps, place)
 
 
 def _target(address: str, *, final: bool) -> Callable[[Release], Target]:

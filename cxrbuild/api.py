@@ -1,0 +1,506 @@
+"""The public functions: what the commands do, for a notebook or a program.
+
+Import them from ``cxrbuild``. Each takes paths as text or ``Path``, and a recipe by name, by path or as an
+object; each returns a frozen result with ``to_dict()``. A library is imported when a function needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cxrbuild.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from cxrbuild.auditing import AuditResult
+    from cxrbuild.baseline import BaselineResult
+    from cxrbuild.catalog import Recipe, Source
+    from cxrbuild.comparison import Diff
+    from cxrbuild.curation import CurationResult, Plan
+    from cxrbuild.demo import DemoResult
+    from cxrbuild.fetching import FetchResult
+    from cxrbuild.publishing import PublicationResult
+    from cxrbuild.releasing import ReleaseResult
+    from cxrbuild.verification import Verified as VerificationResult
+
+AnyPath = str | Path
+# The data folder where nothing else is named, as on the command line.
+_DATA = "data"
+
+
+def read_recipe(recipe: AnyPath = "covid19-cxr") -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    recipe
+        The name of a shipped recipe, or the path of a TOML file.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such recipe, or the file has problems; all of them are listed.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> cxrbuild.read_recipe("covid19-cxr").classes
+    ['COVID-19', 'Normal', 'Pneumonia']
+    """
+    from cxrbuild.catalog import read_recipe as read
+
+    return read(str(recipe))
+
+
+def read_source(source: AnyPath) -> Source:
+    """Read the declaration of a source.
+
+    Parameters
+    ----------
+    source
+        The name of a shipped source, or the path of a TOML file.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such source, or the file has problems; all of them are listed.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> cxrbuild.read_source("mooney").license
+    'CC-BY-4.0'
+    """
+    from cxrbuild.catalog import read_source as read
+
+    return read(str(source))
+
+
+def fetch(
+    sources: Sequence[AnyPath | Source] | None = None,
+    data: AnyPath = _DATA,
+    *,
+    origins: Mapping[str, str] | None = None,
+    allow_unpinned: bool = False,
+    jobs: int = 4,
+    progress: Progress = silent,
+) -> FetchResult:
+    """Download sources, verify them against their pins, and put them into the data folder.
+
+    A source that is already there and verified is not downloaded again. An interrupted download is resumed.
+
+    Parameters
+    ----------
+    sources
+        Names of shipped sources or paths of TOML files; default are the sources of the paper's dataset.
+    data
+        The data folder.
+    origins
+        By source name: a folder, an archive, a URL or a declared mirror to use instead of the declared URL.
+    allow_unpinned
+        Accept files that do not match their pin, and record the differences.
+    jobs
+        Number of sources that are downloaded at a time.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        A source cannot be fetched or does not match its pin.
+    """
+    from cxrbuild.catalog import Source
+    from cxrbuild.fetching import fetch as fetch_sources
+
+    named = read_recipe().sources if sources is None else sources
+    declared = [one if isinstance(one, Source) else read_source(one) for one in named]
+    return fetch_sources(
+        declared,
+        Path(data),
+        origins=origins or {},
+        allow_unpinned=allow_unpinned,
+        jobs=jobs,
+        progress=progress,
+    )
+
+
+def plan(
+    recipe: AnyPath | Recipe = "covid19-cxr",
+    data: AnyPath = _DATA,
+    *,
+    switches: Mapping[str, bool] | None = None,
+    reviews: Sequence[AnyPath] = (),
+    as_pinned: bool = False,
+    progress: Progress = silent,
+) -> Plan:
+    """Return which images a build would keep and why others are excluded, without reading pixels.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    data
+        The data folder that ``fetch`` filled.
+    switches
+        Rules to switch on or off: ``{"lateral": True}`` is ``--drop-lateral``.
+    reviews
+        Review files in addition to the recipe's; they override the recipe's reviews of the same images.
+    as_pinned
+        Assume that every pinned file is present; read metadata only.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        A source was not fetched, its metadata is not as declared, or the split has no solution.
+    """
+    from cxrbuild.curation import make_plan, read_declared
+
+    declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
+    return make_plan(declared, Path(data), as_pinned=as_pinned, progress=progress)
+
+
+def curate(
+    recipe: AnyPath | Recipe = "covid19-cxr",
+    data: AnyPath = _DATA,
+    out: AnyPath | None = None,
+    *,
+    switches: Mapping[str, bool] | None = None,
+    reviews: Sequence[AnyPath] = (),
+    formats: Sequence[str] = ("parquet", "tfrecord"),
+    allow_missing: bool = False,
+    workers: int | None = None,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> CurationResult:
+    """Build a dataset: apply the rules, split by patient, convert to JPEG, write manifest and shards.
+
+    A build that is already there is updated; what did not change is not done again.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    data
+        The data folder that ``fetch`` filled.
+    out
+        The folder of the build; default ``build/<recipe>``.
+    switches
+        Rules to switch on or off: ``{"lateral": True}`` is ``--drop-lateral``.
+    reviews
+        Review files in addition to the recipe's; they override the recipe's reviews of the same images.
+    formats
+        Formats of the shards.
+    allow_missing
+        Continue without missing images, and record them.
+    workers
+        Number of processes; default one for each processor.
+    executor
+        ``local``, or ``dask://HOST:PORT``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        A source was not fetched, or the folder holds something else.
+    CheckError
+        The result is not what the recipe expects.
+    """
+    from cxrbuild.curation import curate as curate_dataset
+    from cxrbuild.curation import read_declared
+    from cxrbuild.executors import default_workers
+
+    declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
+    return curate_dataset(
+        declared,
+        Path(data),
+        Path("build") / declared.recipe.name if out is None else Path(out),
+        formats=formats,
+        allow_missing=allow_missing,
+        workers=workers or default_workers(),
+        executor=executor,
+        progress=progress,
+    )
+
+
+def audit(
+    build: AnyPath,
+    recipe: AnyPath | Recipe | None = None,
+    *,
+    workers: int | None = None,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> AuditResult:
+    """Check a build for leakage, duplicates, label conflicts and confounding.
+
+    Writes ``audit.json`` and ``audit.html`` into the build.
+
+    Parameters
+    ----------
+    build
+        The folder of the build.
+    recipe
+        The recipe whose ``[audit]`` has the limits; default the shipped recipe of the build's name.
+    workers
+        Number of processes; default one for each processor.
+    executor
+        ``local``, or ``dask://HOST:PORT``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no build, or the build was made from another recipe.
+    """
+    from cxrbuild.auditing import audit as audit_build
+    from cxrbuild.executors import default_workers
+
+    return audit_build(
+        Path(build),
+        _recipe_of(build, recipe),
+        workers=workers or default_workers(),
+        executor=executor,
+        progress=progress,
+    )
+
+
+def train_baseline(
+    build: AnyPath,
+    recipe: AnyPath | Recipe | None = None,
+    *,
+    out: AnyPath | None = None,
+    epochs: int | None = None,
+    seeds: Sequence[int] = (1,),
+    evaluate_only: AnyPath | None = None,
+    exclude_seen: bool = False,
+    progress: Progress = silent,
+) -> BaselineResult:
+    """Train the recipe's network on a build and evaluate it next to the published figures.
+
+    Parameters
+    ----------
+    build
+        The folder of a build, a release or a TensorFlow Datasets version.
+    recipe
+        The recipe whose ``[baseline]`` is trained; default the shipped recipe of the build's name.
+    out
+        The folder of the results; default ``<build>/baseline``, or ``<build>/evaluation`` of a saved model.
+    epochs
+        Number of epochs; default the recipe's.
+    seeds
+        A model is trained for each seed.
+    evaluate_only
+        A saved model to evaluate instead of training one.
+    exclude_seen
+        With ``evaluate_only``: exclude the images of patients that the model was trained on.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The build has no pixels or not all classes, TensorFlow is not installed, or the model was trained on
+        images of the test split.
+    """
+    from cxrbuild.baseline import train_baseline as train
+
+    folder = Path(build)
+    model = None if evaluate_only is None else Path(evaluate_only)
+    return train(
+        folder,
+        Path(out) if out is not None else folder / ("evaluation" if model else "baseline"),
+        _recipe_of(build, recipe),
+        epochs=epochs,
+        seeds=tuple(seeds),
+        evaluate_only=model,
+        leave_out=exclude_seen,
+        progress=progress,
+    )
+
+
+def release(
+    build: AnyPath,
+    version: str,
+    out: AnyPath | None = None,
+    *,
+    policy: Literal["public", "private"] = "public",
+    previous: AnyPath | None = None,
+    progress: Progress = silent,
+) -> ReleaseResult:
+    """Make a release from a build: a versioned folder that others can load, check, cite and rebuild.
+
+    Parameters
+    ----------
+    build
+        The folder of the build.
+    version
+        MAJOR.MINOR.PATCH. A version that is too small for what changed is refused.
+    out
+        The folder of the release; default ``release/NAME-VERSION``, with ``-private`` for a private one.
+    policy
+        ``public`` includes the pixels whose licence allows it, ``private`` all pixels.
+    previous
+        The release before; default the newest older one next to ``out``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no build, or ``out`` holds another release.
+    CheckError
+        The version is too small, or the build's files have changed.
+    """
+    from cxrbuild.releasing import default_folder
+    from cxrbuild.releasing import release as make_release
+
+    return make_release(
+        Path(build),
+        version,
+        default_folder(Path(build), version, policy) if out is None else Path(out),
+        policy=policy,
+        previous=None if previous is None else Path(previous),
+        progress=progress,
+    )
+
+
+def verify(
+    folder: AnyPath, *, manifest: AnyPath | None = None, progress: Progress = silent
+) -> VerificationResult:
+    """Check every file, row and hash of a release, a build or a folder of images.
+
+    Parameters
+    ----------
+    folder
+        A release, a build, or images named IMAGE_ID.jpg.
+    manifest
+        What to check images against: a ``manifest.parquet`` or the name of a published manifest.
+    progress
+        Opens progress bars.
+
+    Returns
+    -------
+    VerificationResult
+        ``findings`` lists everything that is wrong; it is empty for a sound folder.
+
+    Raises
+    ------
+    CxrbuildError
+        There is nothing to check in the folder.
+    """
+    from cxrbuild.verification import verify as verify_folder
+
+    return verify_folder(
+        Path(folder), manifest=None if manifest is None else str(manifest), progress=progress
+    )
+
+
+def diff(old: AnyPath, new: AnyPath) -> Diff:
+    """Return what changed between two versions of a dataset, and the version step that this requires.
+
+    Parameters
+    ----------
+    old, new
+        Folders of releases or builds, ``manifest.parquet`` files, or names of published manifests.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such release, build or manifest.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> cxrbuild.diff("covid19-cxr/1.0.0", "covid19-cxr/1.0.0").bump is None
+    True
+    """
+    from cxrbuild.comparison import compare, read_version
+
+    return compare(read_version(str(old)), read_version(str(new)))
+
+
+def publish(
+    folder: AnyPath,
+    target: str,
+    *,
+    dry_run: bool = False,
+    final: bool = False,
+    jobs: int = 4,
+    progress: Progress = silent,
+) -> PublicationResult:
+    """Send a release to a folder, a bucket, a server, the Hugging Face Hub or Zenodo.
+
+    Parameters
+    ----------
+    folder
+        The folder of the release.
+    target
+        A folder, ``s3://BUCKET/PREFIX``, ``gs://BUCKET/PREFIX``, ``sftp://HOST/PATH``,
+        ``hf://datasets/OWNER/NAME``, ``zenodo:`` or ``zenodo:ID``.
+    dry_run
+        Only list what would be sent.
+    final
+        Publish the Zenodo record, which cannot be undone.
+    jobs
+        Number of files that are sent at a time.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The release cannot be published, the target holds something else, or the target cannot be reached.
+    CheckError
+        ``verify`` finds something wrong with the release.
+    """
+    from cxrbuild.publishing import publish as publish_release
+
+    return publish_release(Path(folder), target, dry_run=dry_run, final=final, jobs=jobs, progress=progress)
+
+
+def run_demo(
+    folder: AnyPath = "demo", *, workers: int | None = None, progress: Progress = silent
+) -> DemoResult:
+    """Make four small sources of synthetic images, fetch them over HTTP, and build a dataset from them.
+
+    Parameters
+    ----------
+    folder
+        A folder that does not exist or is empty.
+    workers
+        Number of processes; default one for each processor.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder is not empty.
+    """
+    from cxrbuild.demo import run_demo as run
+    from cxrbuild.executors import default_workers
+
+    return run(Path(folder), workers=workers or default_workers(), progress=progress)
+
+
+def _recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None) -> Recipe:
+    """Return the named recipe, or the shipped recipe of the build's name."""
+    from cxrbuild.artifact import open_artifact
+    from cxrbuild.catalog import Recipe, recipe_names
+    from cxrbuild.errors import CxrbuildError
+
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe is not None:
+        return read_recipe(recipe)
+    name = open_artifact(Path(build)).name
+    if name not in recipe_names():
+        raise CxrbuildError(
+            f"no shipped recipe is called {name!r}", where=build,
+            expected=f"one of {', '.join(recipe_names())}", todo="Name the recipe that it was built from",
+        )  # fmt: skip
+    return read_recipe(name)

@@ -1,0 +1,44 @@
+"""Where the log goes: a file, standard error, or nowhere.
+
+The package logs through the standard library under the logger ``cxrbuild``: INFO for each stage, DEBUG for
+decisions that a maintainer would ask for. Addresses are logged without credentials, patients not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def log_to_file(path: Path) -> None:
+    """Append everything that is logged, decisions too, to a file.
+
+    Raises
+    ------
+    click.BadParameter
+        The file cannot be written.
+    """
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise click.BadParameter(f"cannot write {path}: {error.strerror}", param_hint="--log-file") from None
+    _add(handler, logging.DEBUG)
+
+
+def log_to_terminal(times: int) -> None:
+    """Log to standard error: stages, and from two ``-v`` on decisions."""
+    _add(logging.StreamHandler(sys.stderr), logging.DEBUG if times > 1 else logging.INFO)
+
+
+def _add(handler: logging.Handler, level: int) -> None:
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    logger = logging.getLogger("cxrbuild")
+    logger.addHandler(handler)
+    logger.setLevel(min(level, logger.level or level))
+    logger.propagate = False
