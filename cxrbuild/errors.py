@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _ROOM = "Make room and run the command again; completed work is kept"
+_MEMORY = "Run again with fewer --workers or --jobs, or allow more memory; completed work is kept"
 _ADVICE = {
     "ENOSPC": _ROOM,
     "EDQUOT": _ROOM,
@@ -16,6 +17,7 @@ _ADVICE = {
     "ENFILE": "Close other programs' files and run again",
     "EACCES": "Check the permissions, or name another folder",
     "EPERM": "Check the permissions, or name another folder",
+    "ENOMEM": _MEMORY,
     "EROFS": "Name a folder that can be written to",
     "EEXIST": "Move the existing file away and run again",
     "EISDIR": "Move the folder of that name away and run again",
@@ -101,6 +103,11 @@ def of_system(error: OSError) -> CxrbuildError:
     ours = CxrbuildError(text, where=error.filename, todo=_ADVICE_BY_NUMBER.get(number))
     ours.__cause__ = error
     return ours
+
+
+def of_memory() -> CxrbuildError:
+    """Return the error for memory that ran out, wherever it did."""
+    return CxrbuildError("memory ran out", todo=_MEMORY)
 
 
 def printable(text: object, *, lines: bool = False) -> str:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -18,12 +19,15 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from cxrbuild.errors import CxrbuildError
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
+
+_SIGNAL_S = 0.1
 
 
 def default_workers() -> int:
@@ -52,19 +56,25 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
         # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit locked.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+            started: set[BaseProcess] = set()
             try:
                 # A process starts with its first task. It starts now, because Control-C would end a process
                 # that is still starting with a traceback.
+                others = set(multiprocessing.active_children())
                 with _without_interrupts():
                     for _ in range(workers):
                         pool.submit(os.getpid)  # starts one process each
+                started = set(multiprocessing.active_children()) - others
                 yield pool
             except Exception:
                 # Running tasks end first: a pool that still works may fail when the interpreter ends.
                 pool.shutdown(cancel_futures=True)
                 raise
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                # An interrupt does not wait for batches: a batch that is not complete is done again.
+                for process in started:
+                    process.kill()
+                pool.shutdown(cancel_futures=True)
                 raise
         return
     scheme, _, host = address.partition("://")
@@ -113,6 +123,8 @@ def run_batches(
                 batch = pending.pop(future)
                 yield batch, future.result()
     except BrokenExecutor as error:
+        # A signal that ended the workers of a process group has reached this process too.
+        time.sleep(_SIGNAL_S)
         raise CxrbuildError(
             "a worker process died, most often because memory ran out",
             todo="Run again with fewer --workers; completed work is kept",

@@ -44,6 +44,10 @@ class RetryPolicy:
         Seconds that a server may ask the client to wait.
     connect, read
         Seconds without a connection, or without a byte, until a try has failed.
+    answer
+        Seconds from a request until the headers of its answer are complete.
+    min_rate, window
+        Bytes a second that a download brings at least, on average over a window of seconds.
     """
 
     tries: int = 5
@@ -52,6 +56,9 @@ class RetryPolicy:
     longest_asked: float = 120.0
     connect: float = 20.0
     read: float = 30.0
+    answer: float = 60.0
+    min_rate: int = 1000
+    window: float = 30.0
 
     def pause(self, failures: int, asked: float | None = None) -> float:
         """Return the seconds to wait before the next try.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -21,7 +24,13 @@ from cxrbuild.cli.release import release
 from cxrbuild.cli.review import review
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
-from cxrbuild.errors import CxrbuildError, of_system
+from cxrbuild.errors import CxrbuildError, of_memory, of_system
+
+# How long a command may take to end after a signal.
+_UNWIND_S = 1.5
+# A shell adds the number of the signal that ended a command.
+_SIGNALLED = 128
+_reported = threading.Event()
 
 
 class _Commands(click.Group):
@@ -50,9 +59,42 @@ for _command in (fetch, plan, curate, audit, review, train_baseline, release, ve
     cli.add_command(_command)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Control-C does."""
+
+
+def _handle_signals() -> None:
+    # A shell lets commands in the background ignore Control-C.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    # What a command is doing may not end at once; it may be killed, since the next run resumes any run.
+    timer = threading.Timer(_UNWIND_S, _leave, (number,))
+    timer.daemon = True
+    timer.start()
+    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _leave(number: int) -> None:
+    _report_interrupt(number)
+    os._exit(_SIGNALLED + number)
+
+
+def _report_interrupt(number: int) -> None:
+    if _reported.is_set():
+        return
+    _reported.set()
+    word = "terminated" if number == signal.SIGTERM else "interrupted"
+    click.echo(f"cxrbuild: {word}; completed work is kept, run the same command to resume", err=True)
+
+
 def main() -> None:
     """Run the command line and exit with its status."""
     debug = "--debug" in sys.argv[1:2]
+    _handle_signals()
     try:
         _require_utf8()
         cli.main(prog_name="cxrbuild", standalone_mode=False)
@@ -62,9 +104,15 @@ def main() -> None:
         error.show()
         _print_error({"status": error.exit_code, "what": error.format_message()})
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("cxrbuild: interrupted; finished work is kept. Run the same command to resume.", err=True)
-        sys.exit(130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        terminated = isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated)
+        number = signal.SIGTERM if terminated else signal.SIGINT
+        _report_interrupt(number)
+        sys.exit(_SIGNALLED + number)
+    except MemoryError:
+        if debug:
+            raise
+        _fail(of_memory())
     except CxrbuildError as error:
         if debug:
             raise

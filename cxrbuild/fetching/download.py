@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable
+import time
 from contextlib import ExitStack
 from html import unescape
 from pathlib import Path
@@ -14,9 +14,10 @@ from urllib.parse import urljoin
 from cxrbuild import http
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.extraction import require_room
+from cxrbuild.fetching.pace import Pace, PaceError, pace_session
 from cxrbuild.fetching.unpack import looks_like_archive
 from cxrbuild.fetching.validator import has_validator, validator_of
-from cxrbuild.files import read_json, write_json
+from cxrbuild.files import naming, read_json, write_json
 from cxrbuild.http import (
     Authorization,
     RetryableError,
@@ -29,6 +30,7 @@ from cxrbuild.http import (
     without_credentials,
 )
 from cxrbuild.progress import Bar, Progress
+from cxrbuild.threads import Cancellation
 
 if TYPE_CHECKING:
     import requests
@@ -45,7 +47,7 @@ def download(
     *,
     title: str,
     progress: Progress,
-    wait: Callable[[float], object],
+    cancellation: Cancellation,
     authorization: Authorization | None = None,
 ) -> None:
     """Download a file to ``part``, resuming what is there if that is of the same version.
@@ -63,8 +65,8 @@ def download(
         The title of the progress bar.
     progress
         Opens the progress bar, in bytes.
-    wait
-        Waits the seconds given between two tries.
+    cancellation
+        Ends the download.
     authorization
         The credentials, which are sent to their own host alone.
 
@@ -76,8 +78,12 @@ def download(
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     with open_session(authorization) as session, ExitStack() as bars:
-        transfer = _Transfer(url, part, title, progress, session, bars)
-        retry(transfer.attempt, wait=wait, give_up=transfer.give_up, progressed=transfer.progressed)
+        pace = Pace(cancellation)
+        pace_session(session, pace)
+        transfer = _Transfer(url, part, title, progress, session, pace, bars)
+        retry(
+            transfer.attempt, wait=cancellation.wait, give_up=transfer.give_up, progressed=transfer.progressed
+        )
 
 
 class _Transfer:
@@ -90,25 +96,29 @@ class _Transfer:
         title: str,
         progress: Progress,
         session: requests.Session,
+        pace: Pace,
         bars: ExitStack,
     ) -> None:
         self.url, self.part, self.title = url, part, title
-        self.progress, self.session, self.bars = progress, session, bars
+        self.progress, self.session, self.pace, self.bars = progress, session, pace, bars
         self.note = note_path(part)
         self.bar: Bar | None = None
         self.reported = 0
         self.furthest = self.held()
+        self.since = time.monotonic()
 
     def held(self) -> int:
         """Return how many bytes there are that can be resumed."""
         return self.part.stat().st_size if self._note() else 0
 
     def progressed(self) -> bool:
-        """Return whether there are more bytes than before any try."""
-        held = self.held()
-        progressed = held > self.furthest
-        self.furthest = max(held, self.furthest)
-        return progressed
+        """Return whether enough bytes arrived since this was last true, the time of failed tries included."""
+        gained, now = self.held() - self.furthest, time.monotonic()
+        if gained <= 0 or gained < http.RETRY_POLICY.min_rate * (now - self.since):
+            return False
+        self.furthest += gained
+        self.since = now
+        return True
 
     def give_up(self, failures: int, error: RetryableError) -> CxrbuildError:
         """Return the error for a download that failed too often."""
@@ -164,6 +174,7 @@ class _Transfer:
         try:
             for _ in range(_REDIRECTS):
                 # Redirects are followed here: requests would look for each new host in ~/.netrc.
+                self.pace.begin_answer()
                 response = self.session.get(
                     url,
                     headers=headers,
@@ -171,6 +182,7 @@ class _Transfer:
                     allow_redirects=False,
                     timeout=(http.RETRY_POLICY.connect, http.RETRY_POLICY.read),
                 )
+                self.pace.end_answer()
                 target = self.session.get_redirect_target(response)
                 if target is None:
                     return response
@@ -230,7 +242,7 @@ class _Transfer:
                     )
             size = start
             self._report(size)
-            with self.part.open("ab") as stream:
+            with naming(self.part), self.part.open("ab") as stream:
                 while block:
                     stream.write(block)
                     # Each block reaches the kernel, so that a killed run keeps it.
@@ -318,6 +330,8 @@ def _cause(error: BaseException) -> BaseException:
 def _reason(error: BaseException) -> str:
     # Never the error's own message: it has the address with all its tokens.
     cause = _cause(error)
+    if isinstance(cause, PaceError):
+        return str(cause)
     if isinstance(cause, TimeoutError) or "Timeout" in type(error).__name__:
         return "the server did not answer in time"
     if isinstance(cause, OSError) and cause.strerror:

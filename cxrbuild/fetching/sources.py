@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +14,8 @@ from cxrbuild.errors import CxrbuildError, name_some, of_system
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import read_lock, write_lock
-from cxrbuild.progress import Bar, Progress, silent
+from cxrbuild.progress import Progress, silent
+from cxrbuild.threads import Cancellation, open_threads
 
 _NONE: Mapping[str, str] = {}
 
@@ -104,42 +103,32 @@ def fetch(
             "two sources have the same name", where=name_some(twice), todo="Rename one of them"
         )
 
-    stop = threading.Event()
-
-    def wait(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise CancelledError
-
+    cancellation = Cancellation()
     done: dict[str, Fetched] = {}
     errors: dict[str, CxrbuildError] = {}
     with locked(data):
         clean_up(data)
         lock = read_lock(data)
-        with ThreadPoolExecutor(max(1, jobs)) as pool:
-            running: dict[Future[Fetched], str] = {}
-            try:
-                for source in sources:
-                    future = pool.submit(
-                        fetch_tree, source, data, given=origins.get(source.name),
-                        entry=lock.get(source.name), allow_unpinned=allow_unpinned,
-                        progress=_until(stop, progress), wait=wait,
-                    )  # fmt: skip
-                    running[future] = source.name
-                for future in as_completed(running):
-                    name = running[future]
-                    try:
-                        done[name] = future.result()
-                    except CxrbuildError as error:
-                        errors[name] = error
-                    except OSError as error:
-                        errors[name] = of_system(error)
-                    else:
-                        lock[name] = done[name].locked
-                        write_lock(data, lock)
-            except BaseException:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
+        with open_threads(jobs, cancellation) as pool:
+            running = {
+                pool.submit(
+                    fetch_tree, source, data, given=origins.get(source.name),
+                    entry=lock.get(source.name), allow_unpinned=allow_unpinned,
+                    progress=cancellation.checked(progress), cancellation=cancellation,
+                ): source.name
+                for source in sources
+            }  # fmt: skip
+            for future in as_completed(running):
+                name = running[future]
+                try:
+                    done[name] = future.result()
+                except CxrbuildError as error:
+                    errors[name] = error
+                except OSError as error:
+                    errors[name] = of_system(error)
+                else:
+                    lock[name] = done[name].locked
+                    write_lock(data, lock)
     for source in sources:
         # A mirror has the same files; an origin that was given is the user's choice.
         if source.name in errors and source.name not in origins and source.download.mirrors:
@@ -149,26 +138,6 @@ def fetch(
     if errors:
         raise _together(errors, names)
     return FetchResult(data, {name: done[name] for name in names})
-
-
-def _until(stop: threading.Event, progress: Progress) -> Progress:
-    """Return a progress whose bars cancel the work that updates them once ``stop`` is set."""
-
-    class Stoppable:
-        def __init__(self, bar: Bar) -> None:
-            self.bar = bar
-
-        def update(self, n: float = 1, /) -> object:
-            if stop.is_set():
-                raise CancelledError
-            return self.bar.update(n)
-
-    @contextmanager
-    def opened(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:
-        with progress(title, total, unit) as bar:
-            yield Stoppable(bar)
-
-    return opened
 
 
 def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str]) -> CxrbuildError:

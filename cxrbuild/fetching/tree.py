@@ -6,7 +6,7 @@ import errno
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
 from cxrbuild.files import sha256_of, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
 from cxrbuild.progress import Progress
+from cxrbuild.threads import Cancellation
 
 _REPLACED = ".replaced"
 
@@ -62,7 +63,7 @@ def fetch_tree(
     entry: LockedSource | None,
     allow_unpinned: bool,
     progress: Progress,
-    wait: Callable[[float], object],
+    cancellation: Cancellation,
 ) -> Fetched:
     """Fetch one source, unless it is present and unchanged.
 
@@ -74,8 +75,8 @@ def fetch_tree(
         The ``--from`` of this source.
     entry
         Its entry in the lock.
-    wait
-        Waits the seconds given.
+    cancellation
+        Ends the work.
 
     Raises
     ------
@@ -105,7 +106,9 @@ def fetch_tree(
         damage = _damage(source, files, entry, record)
     try:
         origin = origin or origin_of(source, None, data)
-        locked, aside = _fetch(source, data, origin, allow_unpinned, damage is not None, progress, wait)
+        locked, aside = _fetch(
+            source, data, origin, allow_unpinned, damage is not None, progress, cancellation
+        )
     except CxrbuildError as error:
         if damage:
             error.what = f"{target} {damage}, and fetching it again failed: {error.what}"
@@ -191,7 +194,7 @@ def _fetch(
     allow_unpinned: bool,
     keep_old: bool,
     progress: Progress,
-    wait: Callable[[float], object],
+    cancellation: Cancellation,
 ) -> tuple[LockedSource, Path | None]:
     target = source_folder(data, source.name)
     part = data / "downloads" / f"{source.name}.part"
@@ -201,7 +204,7 @@ def _fetch(
             part,
             title=f"{source.name}: downloading",
             progress=progress,
-            wait=wait,
+            cancellation=cancellation,
             authorization=authorization(source, origin.url),
         )
     with staging_folder(target) as stage:

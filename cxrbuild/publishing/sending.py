@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.http import RetryableError, retry
 from cxrbuild.progress import Progress
+from cxrbuild.threads import Cancellation, open_threads
 
 # How many bytes of a file have gone out so far; raises CancelledError once the work is to stop.
 Tell = Callable[[int], None]
@@ -60,7 +61,7 @@ def send_all(
     CxrbuildError
         One could not be sent.
     """
-    stop = threading.Event()
+    cancellation = Cancellation()
     with progress(title, sum(step.bytes for step in steps), "B") as bar:
         lock = threading.Lock()
 
@@ -69,8 +70,7 @@ def send_all(
 
             def tell(done: int) -> None:
                 nonlocal told
-                if stop.is_set():
-                    raise CancelledError
+                cancellation.check()
                 with lock:
                     bar.update(done - told)
                 told = done
@@ -80,22 +80,17 @@ def send_all(
                 send(step, tell)
                 tell(step.bytes)
 
-            persist(attempt, stop=stop, where=step.to)
+            persist(attempt, cancellation=cancellation, where=step.to)
 
         # The largest first: a long one begun last would keep one thread busy and the others idle.
         ordered = sorted(steps, key=lambda step: -step.bytes)
-        with ThreadPoolExecutor(max(1, jobs)) as pool:
-            try:
-                running: list[Future[None]] = [pool.submit(sent, step) for step in ordered]
-                for future in as_completed(running):
-                    future.result()
-            except BaseException:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
+        with open_threads(jobs, cancellation) as pool:
+            running = [pool.submit(sent, step) for step in ordered]
+            for future in as_completed(running):
+                future.result()
 
 
-def persist(attempt: Callable[[], None], *, where: str, stop: threading.Event | None = None) -> None:
+def persist(attempt: Callable[[], None], *, where: str, cancellation: Cancellation | None = None) -> None:
     """Try something until it succeeds, with growing waits, or has failed too often.
 
     Raises
@@ -103,11 +98,7 @@ def persist(attempt: Callable[[], None], *, where: str, stop: threading.Event | 
     CxrbuildError
         It failed too often.
     """
-    stop = stop or threading.Event()
-
-    def wait(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise CancelledError
+    cancellation = cancellation or Cancellation()
 
     def give_up(failures: int, error: RetryableError) -> CxrbuildError:
         return CxrbuildError(
@@ -115,4 +106,4 @@ def persist(attempt: Callable[[], None], *, where: str, stop: threading.Event | 
             todo="What arrived is kept: run the command again to resume",
         )  # fmt: skip
 
-    retry(attempt, wait=wait, give_up=give_up)
+    retry(attempt, wait=cancellation.wait, give_up=give_up)

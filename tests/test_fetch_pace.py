@@ -1,0 +1,176 @@
+"""Servers that are slow or never end, and signals while they are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from fetching import fetch_error, fetch_one, make_source, read_files
+
+import cxrbuild.http
+from cxrbuild.http import RetryPolicy
+
+Answer = Callable[[socket.socket, threading.Event], None]
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """Serve on the loopback: read a request, then let ``answer`` write what it likes until the end."""
+    over = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            answer(connection, over)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/a.tar"
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def drip(text: bytes, before: bytes = b"", every: float = 0.02) -> Answer:
+    """Write some bytes at once, then one byte at a time, again and again."""
+
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(before)
+        while True:
+            for byte in text:
+                connection.sendall(bytes([byte]))
+                if over.wait(every):
+                    return
+
+    return answer
+
+
+def stall(before: bytes) -> Answer:
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(before)
+        over.wait(60)
+
+    return answer
+
+
+def continue_for_ever(connection: socket.socket, over: threading.Event) -> None:
+    while not over.is_set():
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+RATE = "in 0.4 seconds, less than 1,000 bytes a second"
+HEADERS = "did not complete its answer's headers in time"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (drip(b"x", OK), RATE),
+        (drip(b"x", OK + b"x" * 20_000), RATE),
+        (drip(b"1\r\nx\r\n", CHUNKED), RATE),
+        (drip(b"X: y\r\n", b"HTTP/1.1 200 OK\r\n"), f"{RATE}|{HEADERS}"),
+        (drip(b"HTTP/1.1 100 Continue\r\n\r\n"), f"{RATE}|{HEADERS}"),
+        (drip(b"x"), f"{RATE}|{HEADERS}"),
+        (continue_for_ever, HEADERS),
+        (stall(OK), "the server did not answer in time"),
+        (stall(b""), "the server did not answer in time"),
+    ],
+    ids=[
+        "body",
+        "body after some",
+        "chunks",
+        "headers",
+        "slow 100s",
+        "status",
+        "fast 100s",
+        "stall",
+        "silence",
+    ],
+)
+def test_download_ends_a_try_that_is_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer, words: str
+) -> None:
+    policy = RetryPolicy(
+        tries=2, first_wait=0.001, longest_wait=0.002, read=0.4, answer=0.6, min_rate=1000, window=0.4
+    )
+    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", policy)
+    before = time.monotonic()
+    with serving(answer) as url, pytest.raises(AssertionError, match=words):
+        raise AssertionError(fetch_error(make_source(tmp_path, url=url), tmp_path / "data"))
+    assert time.monotonic() - before < 6
+
+
+def test_download_ignores_a_length_of_5000_digits(tmp_path: Path) -> None:
+    content = tar_of_one()
+
+    def answer(connection: socket.socket, over: threading.Event) -> None:  # noqa: ARG001
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n" + content)
+
+    with serving(answer) as url:
+        fetch_one(make_source(tmp_path, url=url), tmp_path / "data")
+    assert read_files(tmp_path / "data/sources/mine") == {"a.png": b"x"}
+
+
+def tar_of_one() -> bytes:
+    import io
+    import tarfile
+
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("a.png")
+        info.size = 1
+        tar.addfile(info, io.BytesIO(b"x"))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+@pytest.mark.parametrize("before", [OK + b"x" * 70_000, b"", b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\n\r\n"])
+def test_fetch_ends_within_two_seconds_of_a_signal(
+    tmp_path: Path, before: bytes, sent: signal.Signals, status: int, word: str
+) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntitle = "Mine"\n[reader]\nkind = "folders"\npattern = "(?P<a>.*)"\nimages = ["*"]\n'
+    )
+    asked = threading.Event()
+
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        asked.set()
+        stall(before)(connection, over)
+
+    with serving(answer) as url:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cxrbuild", "fetch", "mine.toml", "--from", f"mine={url}"],
+            cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_PROXY": "127.0.0.1"},
+        )  # fmt: skip
+        assert asked.wait(30)
+        time.sleep(0.3)
+        process.send_signal(sent)
+        start = time.monotonic()
+        _, err = process.communicate(timeout=30)
+    assert time.monotonic() - start < 2
+    assert process.returncode == status
+    assert f"cxrbuild: {word}; completed work is kept, run the same command to resume" in err
+    assert "Traceback" not in err
