@@ -403,12 +403,12 @@ def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Pa
     films[2].write_text("<html>Not found</html>")
     fetched_anew(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
-    assert "1 images belong to the dataset and could not be had" in words
+    assert "1 image of the dataset missing" in words
     assert films[0].name in words
     films[0].write_bytes(b"")
     fetched_anew(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
-    assert "3 images belong to the dataset and could not be had" in words
+    assert "3 images of the dataset missing" in words
     assert not (tmp_path / "build" / "build.json").exists()
     document = curate(demo, tmp_path / "build", "--allow-missing", data=data)
     assert len(document["missing"]) == 3

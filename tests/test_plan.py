@@ -85,13 +85,13 @@ def test_images_too_many_too_few_and_moved_are_listed(paper: Plan) -> None:
         check_expectation(plan, allow_missing=False)
     words = str(caught.value)
     path = records["source_path"]
-    assert f"1 images too many against covid19-cxr/1.0.0:\n    cohen {path[arrow]} (train COVID-19)" in words
-    assert f"too few against covid19-cxr/1.0.0:\n    {records['source'][kept[0]]} {path[kept[0]]}" in words
+    assert f"1 image not in covid19-cxr/1.0.0:\n    cohen {path[arrow]} (train COVID-19)" in words
+    assert f"of covid19-cxr/1.0.0 absent:\n    {records['source'][kept[0]]} {path[kept[0]]}" in words
     assert f"{path[moved]} (test {records['label'][moved]} is now train" in words
-    assert f"could not be had:\n    mooney {path[gone]} (missing_file)" in words
+    assert f"of the dataset missing:\n    mooney {path[gone]} (missing_file)" in words
     with pytest.raises(CheckError) as caught:
         check_expectation(plan, allow_missing=True)
-    assert "could not be had" not in str(caught.value)
+    assert "of the dataset missing" not in str(caught.value)
     assert caught.value.status == 3
 
 
@@ -107,7 +107,7 @@ def test_counts_are_not_checked_with_overrides(metadata_only: Path) -> None:
 def test_missing_images_fail_by_name_and_move_no_other(metadata_only: Path) -> None:
     ran = run("plan", "--data", metadata_only, "--json")
     assert ran.status == 3
-    assert "6354 images belong to the dataset and could not be had" in ran.err
+    assert "6,354 images of the dataset missing" in ran.err
     assert json.loads(ran.out)["counts"] == {}
     ran = run("plan", "--data", metadata_only, "--allow-missing", "--quiet")
     assert (ran.status, ran.out, ran.err) == (0, "", "")
@@ -152,12 +152,12 @@ def test_link_files_that_contradict_each_other_are_refused(tmp_path: Path) -> No
 
 
 def test_missing_images_without_a_class_explain_lower_counts() -> None:
-    from cxrbuild.curation.expectation import _count_faults
+    from cxrbuild.curation.expectation import _count_problems
 
     expected = {"train": {"Sick": 5, "Well": 3}, "test": {"Well": 2}}
     lacking = {"train": {"Sick": 5, "Well": 2}, "test": {"Well": 1}}
-    assert _count_faults(expected, expected, 0) == []
-    assert _count_faults(lacking, expected, 2) == []
-    assert len(_count_faults(lacking, expected, 1)) == 2
+    assert _count_problems(expected, expected, 0) == []
+    assert _count_problems(lacking, expected, 2) == []
+    assert len(_count_problems(lacking, expected, 1)) == 2
     too_many = {"train": {"Sick": 6, "Well": 3}, "test": {"Well": 2}}
-    assert _count_faults(too_many, expected, 9) == ["  train, Sick: expected 5, found 6"]
+    assert _count_problems(too_many, expected, 9) == ["  train, Sick: expected 5, found 6"]

@@ -153,7 +153,7 @@ def test_a_jpeg_of_another_size_than_the_table_says_is_not_packed(
     path = rows["jpeg_path"].iloc[3]
     shutil.copytree(build / "images", tmp_path / "images")
     (tmp_path / path).write_bytes(change((build / path).read_bytes()))
-    with pytest.raises(CxrbuildError, match="a JPEG changed while the dataset was packed") as raised:
+    with pytest.raises(CxrbuildError, match="a JPEG changed while the shards were written") as raised:
         write_parquet(lay_out(rows), tmp_path, CLASSES)
     assert str(tmp_path / path) in str(raised.value)
     assert not [*tmp_path.rglob("*.parquet"), *tmp_path.rglob("*.part")]
@@ -175,8 +175,8 @@ def test_a_disk_too_full_for_tfrecord_is_told_and_what_was_done_is_kept(demo: Pa
     )
     assert full.returncode == 1
     assert re.search(
-        rf"cxrbuild: {out}/tfds/demo_cxr/1\.0\.0/demo_cxr-(test|train)\.tfrecord-00000-of-00001: TFRecord "
-        r"could not be written\. Found: File too large\. Make room and run again; what was done is kept\.",
+        rf"cxrbuild: {out}/tfds/demo_cxr/1\.0\.0/demo_cxr-(test|train)\.tfrecord-00000-of-00001: cannot write "
+        r"TFRecord\. Found: File too large\. Free space on the disk and run the command again",
         full.stderr,
     )
     assert "Traceback" not in full.stderr

@@ -100,7 +100,7 @@ def test_curate_builds_the_papers_dataset_or_names_what_is_missing(
     ran = run(*words, "--json", "--quiet")
     if not whole:
         assert ran.status == 3
-        assert "43 images belong to the dataset and could not be had" in ran.err
+        assert "43 images of the dataset missing" in ran.err
         assert "images/16708_5_1.jpg (missing_file)" in ran.err
         ran = run(*words, "--json", "--quiet", "--allow-missing")
     assert ran.status == 0, ran.err

@@ -1,4 +1,4 @@
-"""What a build keeps, and why: decided from metadata and declared lists, without touching pixels."""
+"""Decide which images a build keeps, and why, from metadata and declared lists, without reading pixels."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _logger = logging.getLogger(__name__)
-# The columns of a published manifest: membership and nothing that a later reading could change.
+# The columns of a published manifest: membership alone, which does not depend on the program's version.
 MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
 
 
 @dataclass(frozen=True)
 class Declared:
-    """All that is declared of a dataset, read from its files.
+    """A recipe with everything that it names, read from its files.
 
     Attributes
     ----------
@@ -72,14 +72,14 @@ class Plan:
     declared
         What was declared.
     locked
-        What was proven of each source's files, by name.
+        What the lock says about each source's files, by name.
     as_pinned
-        Whether every file of the pins was taken to be at hand.
+        Whether every pinned file is assumed to be present.
     fetched
-        The git blob hash of every file as it was fetched, by source and path; nothing with ``as_pinned``.
+        The git blob hash of every fetched file, by source and path; empty with ``as_pinned``.
     records
-        A row for every upstream image, labelled, excluded and parted. An image that is only missing has its
-        part all the same: the others' parts must not hang on it.
+        A row for every upstream image, with its label, exclusion and split. A missing image has its split
+        too, so that the splits of other images do not depend on it.
     """
 
     declared: Declared
@@ -90,7 +90,7 @@ class Plan:
 
     @property
     def unpinned(self) -> list[str]:
-        """The sources whose files are not proven to be the pinned version."""
+        """The sources that are not verified to be the pinned version."""
         if self.as_pinned:
             return []
         return unpinned_sources(self.declared, self.locked)
@@ -123,7 +123,7 @@ class Plan:
 def read_declared(
     recipe: str | Path | Recipe, switches: Mapping[str, bool], reviews: Sequence[str] = ()
 ) -> Declared:
-    """Read all that is declared of a dataset.
+    """Read a recipe with everything that it names.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def read_declared(
     switches
         For each switch whether such images are dropped.
     reviews
-        More review files, by name or path; what they say of a film stands in place of what the recipe's say.
+        Additional review files, by name or path; they override the recipe's reviews of the same images.
 
     Raises
     ------
     DeclarationError
-        A file has faults, or two of ``reviews`` contradict each other.
+        A file has problems, or two of ``reviews`` contradict each other.
     """
     read = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe))
     recipe, overrides = switch_rules(read, switches)
@@ -153,23 +153,23 @@ def read_declared(
 
 
 def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
-    """Add review files to those of the recipe, which they overrule."""
+    """Add review files, which override the recipe's reviews."""
     added: dict[tuple[str, str], tuple[str, Review]] = {}
-    faults = []
+    problems = []
     known = {source.name for source in declared.sources} | set(source_names())
     for name in names:
         for review in read_reviews(name, Path()):
             if review.source not in known:
-                faults.append(f"{name}: {review.source!r} is no source; known: {', '.join(sorted(known))}")
-            other, said = added.setdefault((review.source, review.path), (name, review))
-            if (said.mark, said.marks_finding) != (review.mark, review.marks_finding):
-                faults.append(
-                    f"{review.source} {review.path}: {said.mark} in {other}, {review.mark} in {name}"
+                problems.append(f"{name}: no source {review.source!r}; known: {', '.join(sorted(known))}")
+            other, first = added.setdefault((review.source, review.path), (name, review))
+            if (first.mark, first.marks_finding) != (review.mark, review.marks_finding):
+                problems.append(
+                    f"{review.source} {review.path}: {first.mark} in {other}, {review.mark} in {name}"
                 )
-    if faults:
+    if problems:
         raise DeclarationError(
-            "these reviews cannot be added\n  " + "\n  ".join(dict.fromkeys(faults)),
-            todo="Where two people disagree, settle it: `cxrbuild review --compare` lists the conflicts",
+            "these reviews cannot be added\n  " + "\n  ".join(dict.fromkeys(problems)),
+            todo="Resolve conflicts between reviewers; `cxrbuild review --compare` lists them",
         )
     reviews = {(review.source, review.path): review for review in declared.reviews}
     of_file = {name: [image for image, (file, _) in added.items() if file == name] for name in names}
@@ -179,29 +179,29 @@ def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
     )
     return replace(
         declared,
-        reviews=list((reviews | {film: review for film, (_, review) in added.items()}).values()),
+        reviews=list((reviews | {image: review for image, (_, review) in added.items()}).values()),
         overrides=declared.overrides.model_copy(update={"reviews": overrides}),
     )
 
 
 def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
-    """Return the links between films of the recipe's sources; a file of links may tell of others too."""
+    """Return the links between images of the recipe's sources; a file may have links of other sources."""
     links = [link for name in recipe.split.links for link in read_links(name, recipe.folder)]
     named = {source for link in links for source, _ in (link.a, link.b)}
     if unknown := sorted(named - sources - set(source_names())):
         raise DeclarationError(
-            "links name sources that are not known", where=", ".join(recipe.split.links),
+            "links name unknown sources", where=", ".join(recipe.split.links),
             expected=name_some(sorted(sources)), found=name_some(unknown),
         )  # fmt: skip
-    if faults := find_contradictions(links):
+    if problems := find_contradictions(links):
         raise DeclarationError(
-            "links contradict each other\n  " + "\n  ".join(faults), where=", ".join(recipe.split.links)
+            "links contradict each other\n  " + "\n  ".join(problems), where=", ".join(recipe.split.links)
         )
     return [link for link in links if {link.a[0], link.b[0]} <= sources]
 
 
 def unpinned_sources(declared: Declared, locked: Mapping[str, LockedSource]) -> list[str]:
-    """Return the sources whose files are not proven to be the pinned version."""
+    """Return the sources that are not verified to be the pinned version."""
     names = [source.name for source in declared.sources]
     return [name for name in names if name not in locked or locked[name].unpinned]
 
@@ -214,19 +214,19 @@ def make_plan(
     Parameters
     ----------
     declared
-        What is declared of it.
+        The recipe with everything that it names.
     data
         The folder that ``fetch`` filled.
     as_pinned
-        Take every file of the pins to be at hand; only the metadata is read.
+        Assume that every pinned file is present; only metadata is read.
     progress
-        Told how far the reading of DICOM headers is.
+        Opens a progress bar for reading DICOM headers.
 
     Raises
     ------
     CxrbuildError
-        A source is not there, its metadata is not as declared or not as it was fetched, or no split has the
-        counts asked for.
+        A source was not fetched, its metadata is not as declared or changed since it was fetched, or no split
+        has the declared counts.
     """
     import pandas as pd
 
@@ -256,10 +256,10 @@ def make_plan(
     try:
         records = split_records(records, declared.recipe.split, declared.links)
     except CxrbuildError as error:
-        # Films without their headers have no class: that they are missing is why others are too few.
-        lost = records[records["exclusion"] == "missing_file"]
-        if not lost.empty:
-            error.todo = f"First fetch the films that are missing: {name_some(lost['source_path'])}"
+        # A DICOM file has its class in its header: missing files explain why a class has too few images.
+        absent = records.loc[records["exclusion"] == "missing_file", "source_path"]
+        if not absent.empty:
+            error.todo = f"First fetch the missing images: {name_some(absent)}"
         raise
     paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
     missing = records["exclusion"].isna() & ~paths.isin(list(available))
@@ -271,13 +271,13 @@ def make_plan(
 
 
 def funnel(plan: Plan) -> pd.DataFrame:
-    """Return the flow chart: how many images each rule left out, source by source.
+    """Return the flow chart: how many images each rule excludes, by source.
 
     Returns
     -------
     pandas.DataFrame
         Rows ``upstream``, then each exclusion in order, then ``kept``; a column for each source, and ``all``.
-        Rules that left nothing out are there, other exclusions only where they occur.
+        Every enabled rule has a row; other exclusions have one if they occur.
     """
     import pandas as pd
 
@@ -285,7 +285,7 @@ def funnel(plan: Plan) -> pd.DataFrame:
     names = [source.name for source in plan.declared.sources]
     table = pd.crosstab(records["exclusion"].fillna("kept"), records["source"])
     always = [rule.name for rule in recipe.rules if rule.enabled]
-    order = [word for word in exclusion_reasons(recipe.rules) if word in table.index or word in always]
+    order = [code for code in exclusion_reasons(recipe.rules) if code in table.index or code in always]
     table = table.reindex(index=[*order, "kept"], columns=names, fill_value=0)
     table = pd.concat([table.sum().to_frame("upstream").T, table])
     table["all"] = table.sum(axis=1)
@@ -303,12 +303,12 @@ def funnel_steps(plan: Plan) -> list[FunnelStep]:
 
 
 def counts(plan: Plan) -> dict[str, dict[str, int]]:
-    """Return how many images of each class each part keeps."""
+    """Return the number of kept images by split and class."""
     import pandas as pd
 
     table = pd.crosstab(plan.kept["label"], plan.kept["split"])
-    parts = [part for part in SPLITS if part in table.columns]
-    table = table.reindex(index=plan.declared.recipe.classes, columns=parts, fill_value=0)
+    splits = [split for split in SPLITS if split in table.columns]
+    table = table.reindex(index=plan.declared.recipe.classes, columns=splits, fill_value=0)
     found: dict[str, dict[str, int]] = table.to_dict()  # type: ignore[assignment]
     return found
 
@@ -319,10 +319,10 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     Raises
     ------
     CxrbuildError
-        A build is there, which a plan would write over.
+        The folder holds a build, which the plan would overwrite.
     """
     if (out / names.BUILD).exists():
-        raise CxrbuildError("a build is there", where=out, todo="Name another folder for the plan")
+        raise CxrbuildError("the folder holds a build", where=out, todo="Name another folder for the plan")
     paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept, MEMBERSHIP)

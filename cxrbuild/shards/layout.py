@@ -1,4 +1,4 @@
-"""Which image stands in which shard, the same for every format."""
+"""Assign images to shards, the same for every format."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cxrbuild.records import SPLITS
 if TYPE_CHECKING:
     import pandas as pd
 
-# Large enough to stream, small enough to share out among workers.
+# Large enough to stream, small enough to distribute over workers.
 SHARD_BYTES = 256 * 1024 * 1024
-# What a shard says of an image beside its pixels and its label.
+# The columns of a shard in addition to pixels and label.
 _COLUMNS = (
     "image_id",
     "source",
@@ -34,7 +34,7 @@ _NAMES = re.compile(
 
 @dataclass(frozen=True)
 class Shard:
-    """One file's worth of images: rows of the manifest, in the order they are written."""
+    """The images of one file: rows of the manifest in the order in which they are written."""
 
     split: str
     number: int
@@ -43,20 +43,20 @@ class Shard:
 
 
 def shard_columns() -> tuple[str, ...]:
-    """Return the columns that a shard carries beside ``image`` and ``label``."""
+    """Return the columns of a shard in addition to ``image`` and ``label``."""
     return _COLUMNS
 
 
 def is_of_shards(name: str) -> bool:
-    """Return whether a file has a name that shards have, or what tells of them."""
+    """Return whether a file name is that of a shard or of its metadata."""
     return _NAMES.fullmatch(name) is not None
 
 
 def lay_out(manifest: pd.DataFrame) -> list[Shard]:
-    """Lay the kept images out in shards.
+    """Assign the kept images to shards.
 
-    Within a part the images stand in the order of the SHA-256 of their ids, so that a reader who takes them
-    as they come, or one shard of several, meets all classes and sources mixed.
+    Within a split the images are ordered by the SHA-256 of their ids, so that the first images, or one
+    shard of several, are a mixture of all classes and sources.
 
     Parameters
     ----------
@@ -71,6 +71,6 @@ def lay_out(manifest: pd.DataFrame) -> list[Shard]:
         digest = rows["image_id"].map(lambda name: hashlib.sha256(name.encode()).hexdigest())
         rows = rows.loc[digest.sort_values().index]
         number = (rows["jpeg_bytes"].cumsum() - rows["jpeg_bytes"]) // SHARD_BYTES
-        pieces = [piece for _, piece in rows.groupby(number)]
-        shards += [Shard(split, i, len(pieces), piece) for i, piece in enumerate(pieces)]
+        groups = [group for _, group in rows.groupby(number)]
+        shards += [Shard(split, i, len(groups), group) for i, group in enumerate(groups)]
     return shards

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# A reader that wants one image reads a row group: keep it, and our own memory, small.
+# Reading one image means reading its row group: small groups keep readers and this program small.
 _ROW_GROUP_BYTES = 16 * 1024 * 1024
-# Arrow asks whether a page has its megabyte only after so many values: with its 1,024 a page would be a whole
-# row group of films, and the page index of no use.
+# Arrow checks the size of a page after this many values. With its default of 1,024 a page would be a whole
+# row group of images, and the page index useless.
 _PAGE_CHECK = 16
 
 
@@ -35,24 +35,23 @@ def write_parquet(
     *,
     out: Path | None = None,
 ) -> list[Path]:
-    """Write ``data/<split>-00000-of-0000N.parquet``; the JPEGs' bytes go in as they are.
+    """Write ``data/<split>-00000-of-0000N.parquet``; the JPEGs' bytes are unchanged.
 
-    The layout is what ``datasets`` itself writes: an image is a struct of bytes and path, the features stand
-    in the schema's metadata under ``huggingface``, and image bytes are neither compressed nor put into a
-    dictionary. https://huggingface.co/docs/datasets/about_dataset_features
+    The layout is that of ``datasets``: an image is a struct of bytes and path, the features are in the
+    schema's metadata under ``huggingface``, and image bytes are neither compressed nor dictionary-encoded. https://huggingface.co/docs/datasets/about_dataset_features
 
     Parameters
     ----------
     shards
-        What to write where.
+        The shards.
     build
-        The build's folder, from which ``jpeg_path`` starts.
+        The build's folder; ``jpeg_path`` is relative to it.
     classes
         The classes in the order of their numbers.
     progress
-        Told how many images are written.
+        Opens a progress bar, in images.
     out
-        The folder to write in, unless it is the build's.
+        The folder to write to; default the build.
 
     Returns
     -------
@@ -106,16 +105,16 @@ def _schema(classes: Sequence[str]) -> pa.Schema:
 def _batches(
     rows: pd.DataFrame, build: Path, arrow: pa.Schema, classes: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a row group after the other; while one is written the next one is read."""
+    """Yield row groups; the next one is read while one is written."""
 
-    def read(piece: pd.DataFrame) -> pa.RecordBatch:
-        return _batch(piece, build, arrow, classes)
+    def read(group: pd.DataFrame) -> pa.RecordBatch:
+        return _batch(group, build, arrow, classes)
 
     number = (rows["jpeg_bytes"].cumsum() - rows["jpeg_bytes"]) // _ROW_GROUP_BYTES
     with ThreadPoolExecutor(1) as reader:
         pending: deque[Future[pa.RecordBatch]] = deque()
-        for _, piece in rows.groupby(number):
-            pending.append(reader.submit(read, piece))
+        for _, group in rows.groupby(number):
+            pending.append(reader.submit(read, group))
             if len(pending) > 1:
                 yield pending.popleft().result()
         while pending:
@@ -138,7 +137,7 @@ def _batch(rows: pd.DataFrame, build: Path, arrow: pa.Schema, classes: Sequence[
 
 
 def _jpegs(rows: pd.DataFrame, build: Path) -> pa.Array:
-    """Read the JPEGs into one buffer: an array made of many bytes objects would copy each several times."""
+    """Read the JPEGs into one buffer: an array of many bytes objects would copy each several times."""
     import numpy as np
     import pyarrow as pa
 
@@ -146,15 +145,16 @@ def _jpegs(rows: pd.DataFrame, build: Path) -> pa.Array:
     buffer = pa.allocate_buffer(int(ends[-1]))
     into = memoryview(buffer)
     for path, (start, end) in zip(rows["jpeg_path"], pairwise(ends.tolist()), strict=True):
-        # Unbuffered, and not by way of `Path`: together they cost as much as the reading.
+        # Buffering and `Path` together take as long as reading the file.
         with open(f"{build}/{path}", "rb", buffering=0) as stream:
             at = start
-            # The system may give less than was asked for.
+            # The operating system may return less than requested.
             while at < end and (count := stream.readinto(into[at:end])):
                 at += count
             if at != end or stream.read(1):
                 raise CxrbuildError(
-                    "a JPEG changed while the dataset was packed", where=build / path,
-                    expected=f"{end - start:,} bytes", todo="Run again, and let nothing else write there",
+                    "a JPEG changed while the shards were written", where=build / path,
+                    expected=f"{end - start:,} bytes",
+                    todo="Run the command again while no other program writes to the build",
                 )  # fmt: skip
     return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(ends), buffer])

@@ -23,12 +23,12 @@ _NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
 
 
 def require_tensorflow(purpose: str) -> None:
-    """Refuse to go on where TensorFlow is not installed, without importing it.
+    """Require that TensorFlow is installed, without importing it.
 
     Raises
     ------
     CxrbuildError
-        It is not installed.
+        TensorFlow is not installed.
     """
     if importlib.util.find_spec("tensorflow") is None:
         raise CxrbuildError(
@@ -48,7 +48,7 @@ def write_tfrecord(
     progress: Progress = silent,
     out: Path | None = None,
 ) -> list[Path]:
-    """Write ``tfds/<name>/<version>/``; the JPEGs' bytes go in as they are.
+    """Write ``tfds/<name>/<version>/``; the JPEGs' bytes are unchanged.
 
     Records are flat ``tf.train.Example`` of TensorFlow's own writer. The metadata files are those of
     ``tfds.folder_dataset``: https://www.tensorflow.org/datasets/external_tfrecord
@@ -56,17 +56,17 @@ def write_tfrecord(
     Parameters
     ----------
     shards
-        What to write where.
+        The shards.
     build
-        The build's folder, from which ``jpeg_path`` starts.
+        The build's folder; ``jpeg_path`` is relative to it.
     classes
         The classes in the order of their numbers.
     name, version, description, citation
-        The dataset, as ``dataset_info.json`` tells it; ``name`` with underscores for hyphens.
+        What ``dataset_info.json`` says about the dataset; in ``name`` underscores replace hyphens.
     progress
-        Told how many images are written.
+        Opens a progress bar, in images.
     out
-        The folder to write in, unless it is the build's.
+        The folder to write to; default the build.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def write_tfrecord(
             path = folder / f"{name}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}"
             size = 0
             with (
-                _telling_full_disk(path),
+                _explaining_full_disk(path),
                 replacing(path) as temporary,
                 tf.io.TFRecordWriter(str(temporary)) as writer,
             ):
@@ -122,7 +122,7 @@ def write_tfrecord(
         "splits": [split | {"numBytes": str(split["numBytes"])} for split in splits.values()],
         "version": version,
     }
-    with _telling_full_disk(folder):
+    with _explaining_full_disk(folder):
         write_json(folder / "features.json", _features(len(classes)))
         write_bytes(folder / "label.labels.txt", "".join(f"{label}\n" for label in classes).encode())
         write_json(folder / "dataset_info.json", info)
@@ -130,20 +130,20 @@ def write_tfrecord(
 
 
 @contextmanager
-def _telling_full_disk(path: Path) -> Iterator[None]:
+def _explaining_full_disk(path: Path) -> Iterator[None]:
     import tensorflow as tf
 
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
-        # A JPEG that cannot be read is named by its own error.
+        # Another error, for example of a JPEG that cannot be read, names its own file.
         if isinstance(error, OSError) and error.errno not in _FULL:
             raise
-        # TensorFlow's words are `path; reason`.
+        # TensorFlow's message is `path; reason`.
         found = error.strerror if isinstance(error, OSError) else error.message.rpartition("; ")[2]
         raise CxrbuildError(
-            "TFRecord could not be written", where=path, found=found,
-            todo="Make room and run again; what was done is kept",
+            "cannot write TFRecord", where=path, found=found,
+            todo="Free space on the disk and run the command again; finished work is kept",
         ) from error  # fmt: skip
 
 
