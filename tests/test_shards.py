@@ -175,8 +175,8 @@ def test_a_disk_too_full_for_tfrecord_is_told_and_what_was_done_is_kept(demo: Pa
     )
     assert full.returncode == 1
     assert re.search(
-        rf"cxrbuild: {out}/tfds/demo_cxr/1\.0\.0/demo_cxr-(test|train)\.tfrecord-00000-of-00001: cannot write "
-        r"TFRecord\. Found: File too large\. Free space on the disk and run the command again",
+        rf"cxrbuild: {out}/tfds/demo_cxr/1\.0\.0/demo_cxr-(test|train)\.tfrecord-00000-of-00001: "
+        r"cannot write TFRecord\. Found: File too large\. Free space on the disk and run the command again",
         full.stderr,
     )
     assert "Traceback" not in full.stderr
