@@ -1,10 +1,11 @@
-"""What changed between two versions of a dataset, and how large a step of its version that needs."""
+"""Compare two versions of a dataset, and decide which part of its version must increase."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,48 +13,54 @@ from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, k
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.curation.plan import MEMBERSHIP
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.records import differs, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Bump = Literal["major", "minor", "patch"]
-KINDS = {
-    "removed": "rows that left",
+Kind = Literal[
+    "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "missing", "unverified"
+]
+KINDS: dict[Kind, str] = {
+    "removed": "removed rows",
     "relabelled": "rows with another class",
-    "moved": "rows in another part",
-    "added": "rows that came",
-    "repixelled": "rows with other pixels",
-    "changed": "rows with other metadata",
-    "missing": "rows that one side could not have",
-    "unverified": "rows whose file is not the pinned one on one side",
+    "moved": "rows in another split",
+    "added": "added rows",
+    "pixels_changed": "rows with other pixels",
+    "metadata_changed": "rows with other metadata",
+    "missing": "rows that are missing on one side",
+    "unverified": "rows whose file is not verified on one side",
 }
-# Kinds that tell what one side could be built from, and no change of the dataset.
-CIRCUMSTANCES = ("missing", "unverified")
+# Kinds that describe the files that one side was built from, and no change of the dataset.
+NOT_CHANGES: tuple[Kind, ...] = ("missing", "unverified")
 _PIXELS = ("jpeg_sha256", "jpeg_bytes", "width", "height", "conversion")
-# What of a row follows from the bytes of its file upstream.
+# Columns that follow from the bytes of the upstream file.
 _BYTES = ("source_blob", "source_sha256", "source_format", "jpeg_sha256")
-# Told by other kinds: what decides the row, and where its JPEG is.
-_TOLD = ("image_id", "label", "split", "jpeg_path", *_PIXELS)
+# Columns that are compared as another kind, or follow from others.
+_NOT_METADATA = ("image_id", "label", "split", "jpeg_path", *_PIXELS)
 
 
 @dataclass(frozen=True)
 class DatasetVersion:
-    """A dataset as one of its versions has it.
+    """A version of a dataset.
 
     Attributes
     ----------
     name
-        What it was asked for by.
+        The folder, file or published name.
     manifest
         Its rows, with the columns that its file has.
     classes
         Its classes in the order of their numbers, ``None`` where only the manifest is known.
     released
-        Whether it is a release's: only these withhold pixels.
+        Whether it is a release: only releases withhold pixels.
     missing
-        The rows that belong to it and could not be had, each with the step that says so.
+        The images that belong to it and are missing, with their exclusion.
     unpinned
-        Its sources that are not proven to be the pinned version.
+        Its sources that are not verified to be the pinned version.
+    exclusions
+        For each excluded upstream image why it is excluded; ``None`` where the ledger is not known.
     """
 
     name: str
@@ -62,69 +69,106 @@ class DatasetVersion:
     released: bool
     missing: Mapping[str, str] = field(default_factory=dict)
     unpinned: Sequence[str] = ()
+    exclusions: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ChangeCount:
+    """The number of rows of a source and class with a kind of change."""
+
+    kind: Kind
+    source: str
+    label: str
+    rows: int
 
 
 @dataclass(frozen=True)
 class Diff:
-    """What changed.
+    """The changes between two versions of a dataset.
 
     Attributes
     ----------
     old, new
-        What was compared.
+        The versions.
     rows
-        For each of ``KINDS`` its rows: image_id, source, label, split and ``change`` in words.
+        The rows of each of ``KINDS``: image_id, source, label, split, and the ``change`` as text.
     columns_added, columns_removed
-        Columns that came and left; none where one side is a published manifest, which has membership alone.
+        Columns of one version alone; none where one is a published manifest, which has membership alone.
     classes_changed
-        Whether a class has another number now.
+        Whether a class has another number in the new version.
     """
 
     old: str
     new: str
-    rows: dict[str, pd.DataFrame]
+    rows: dict[Kind, pd.DataFrame]
     columns_added: list[str]
     columns_removed: list[str]
     classes_changed: bool
 
     @property
     def bump(self) -> Bump | None:
-        """The least step of the version that this needs, ``None`` where nothing changed.
+        """The part of the version that must increase, ``None`` where nothing changed.
 
-        As TensorFlow Datasets means versions: https://www.tensorflow.org/datasets/datasets_versioning
+        As TensorFlow Datasets defines versions: https://www.tensorflow.org/datasets/datasets_versioning
         """
-        left = any(len(self.rows[kind]) for kind in ("removed", "relabelled", "moved"))
-        if left or self.columns_removed or self.classes_changed:
+        kinds: tuple[Kind, ...] = ("removed", "relabelled", "moved")
+        if any(len(self.rows[kind]) for kind in kinds) or self.columns_removed or self.classes_changed:
             return "major"
         if len(self.rows["added"]) or self.columns_added:
             return "minor"
-        changed = (len(rows) for kind, rows in self.rows.items() if kind not in CIRCUMSTANCES)
+        changed = (len(rows) for kind, rows in self.rows.items() if kind not in NOT_CHANGES)
         return "patch" if any(changed) else None
 
-    def counts(self) -> list[dict[str, Any]]:
-        """Return how many rows each kind has, by source and class, those with none left out."""
+    def counts(self) -> list[ChangeCount]:
+        """Return the number of rows of each kind, by source and class, without zeros."""
         return [
-            {"kind": kind, "source": source, "label": label, "rows": len(rows)}
+            ChangeCount(kind, source=str(source), label=str(label), rows=len(rows))
             for kind in KINDS
             for (source, label), rows in self.rows[kind].groupby(["source", "label"])
         ]
 
-    def document(self) -> dict[str, Any]:
-        """Return all of it for JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the changes as JSON has them."""
         return {
             "old": self.old,
             "new": self.new,
             "bump": self.bump,
-            "counts": self.counts(),
+            "counts": [asdict(count) for count in self.counts()],
             "columns_added": self.columns_added,
             "columns_removed": self.columns_removed,
             "classes_changed": self.classes_changed,
             **{kind: self.rows[kind].to_dict("records") for kind in KINDS},
         }
 
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(title)}</td><td>{len(self.rows[kind]):,}</td></tr>"
+            for kind, title in KINDS.items()
+            if len(self.rows[kind])
+        )
+        bump = f"needs a {self.bump} version" if self.bump else "the same dataset"
+        return f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b>: {bump}</p><table>{rows}</table>"
 
-def read_version(name: str) -> DatasetVersion:
-    """Read what is to be compared.
+
+def diff(old: str | Path, new: str | Path) -> Diff:
+    """Return the changes between two versions of a dataset.
+
+    Parameters
+    ----------
+    old, new
+        The folder of a release or build, a ``manifest.parquet``, or a published name such as
+        ``covid19-cxr/1.0.0``.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such version, or its files do not fit.
+    """
+    return compare(read_version(old), read_version(new))
+
+
+def read_version(name: str | Path) -> DatasetVersion:
+    """Read a version of a dataset.
 
     Parameters
     ----------
@@ -135,7 +179,7 @@ def read_version(name: str) -> DatasetVersion:
     Raises
     ------
     CxrbuildError
-        There is no such thing.
+        There is no such version, or its files do not fit.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -146,12 +190,12 @@ def read_version(name: str) -> DatasetVersion:
     elif path.is_file():
         file = path
     else:
-        file = published_manifest(name)
+        file = published_manifest(str(name))
     if not file.is_file():
         raise CxrbuildError(
-            "nothing to compare is called so", where=name,
+            "no such release, build or manifest", where=name,
             expected="the folder of a release or build, a manifest.parquet, or a published name",
-            found=f"no {file.name} in it" if path.is_dir() else None,
+            found=f"a folder without {file.name}" if path.is_dir() else None,
         )  # fmt: skip
     try:
         manifest = pq.read_table(file).to_pandas()
@@ -160,17 +204,18 @@ def read_version(name: str) -> DatasetVersion:
     lacking = [column for column in ("image_id", "source", "label", "split") if column not in manifest]
     if lacking:
         raise CxrbuildError("not a manifest", where=file, expected="columns " + ", ".join(lacking))
-    twice = manifest.loc[manifest["image_id"].duplicated(), "image_id"]
-    if len(twice):
-        raise CxrbuildError("an image stands here twice", where=file, found=twice.iloc[0])
+    duplicated = manifest.loc[manifest["image_id"].duplicated(), "image_id"]
+    if len(duplicated):
+        raise CxrbuildError("an image_id occurs twice", where=file, found=duplicated.iloc[0])
     document = _document(file.parent)
     return DatasetVersion(
-        name,
+        str(name),
         manifest,
         None if document is None else document.recipe.classes,
         released=isinstance(document, ReleaseDocument),
         missing={} if document is None else document.missing,
         unpinned=() if document is None else document.unpinned,
+        exclusions=None if document is None else _read_exclusions(file.with_name(names.LEDGER)),
     )
 
 
@@ -185,11 +230,23 @@ def _document(folder: Path) -> DatasetDocument | None:
             return None
 
 
-def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
-    """Return what changed between two versions of a dataset.
+def _read_exclusions(ledger: Path) -> dict[str, str] | None:
+    return exclusions_of(read_records(ledger)) if ledger.is_file() else None
 
-    Pixels and metadata are compared where both sides have them. What one side could not be built from is told
-    apart from what changed: rows that its ``build.json`` calls missing, and files of a source that is pinned
+
+def exclusions_of(ledger: pd.DataFrame) -> dict[str, str]:
+    """Return for each excluded image its exclusion, with the detail that the ledger has of it."""
+    excluded = ledger[ledger["exclusion"].notna()]
+    detail = " (" + excluded["exclusion_detail"] + ")"
+    reasons = excluded["exclusion"] + detail.fillna("")
+    return dict(zip(excluded["image_id"], reasons, strict=True))
+
+
+def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
+    """Return the changes between two versions of a dataset.
+
+    Pixels and metadata are compared where both versions have them. Two kinds are no changes of the dataset:
+    rows whose image is missing on one side by its ``build.json``, and other files of a source that is pinned
     on the other side alone.
     """
     import pandas as pd
@@ -200,24 +257,25 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     both = a.index.intersection(b.index).sort_values()
     before, after = a.loc[both], b.loc[both]
     shared = [column for column in a.columns if column in b.columns]
-    metadata = [column for column in shared if column not in _TOLD]
+    metadata = [column for column in shared if column not in _NOT_METADATA]
     pixels = [column for column in shared if column == "jpeg_sha256"]
-    removed, lacking = _parted(a.loc[a.index.difference(b.index)], new, "new")
-    added, restored = _parted(b.loc[b.index.difference(a.index)], old, "old")
+    removed, missing = _separate_missing(a.loc[a.index.difference(b.index)], new, "new")
+    added, restored = _separate_missing(b.loc[b.index.difference(a.index)], old, "old")
     of_bytes = [column for column in shared if column in _BYTES]
-    apart = before["source"].isin(set(old.unpinned) ^ set(new.unpinned))
-    files = [column for column in of_bytes if column.startswith("source_")]
-    unverified = _changes(before[apart], after[apart], files)["image_id"]
-    settled = before.copy()
-    settled.loc[unverified, of_bytes] = after.loc[unverified, of_bytes]
-    rows = {
+    of_file = [column for column in of_bytes if column.startswith("source_")]
+    pinned_once = before["source"].isin(set(old.unpinned) ^ set(new.unpinned))
+    unverified = _changes(before[pinned_once], after[pinned_once], of_file)["image_id"]
+    # What follows from another file of an unverified source is no change of the dataset.
+    comparable = before.copy()
+    comparable.loc[unverified, of_bytes] = after.loc[unverified, of_bytes]
+    rows: dict[Kind, pd.DataFrame] = {
         "removed": removed,
         "relabelled": _changes(before, after, ["label"]),
         "moved": _changes(before, after, ["split"]),
         "added": added,
-        "repixelled": _changes(settled, after, pixels),
-        "changed": _changes(settled, after, metadata),
-        "missing": pd.concat([lacking, restored], ignore_index=True),
+        "pixels_changed": _changes(comparable, after, pixels),
+        "metadata_changed": _changes(comparable, after, metadata),
+        "missing": pd.concat([missing, restored], ignore_index=True),
         "unverified": _changes(before.loc[unverified], after.loc[unverified], of_bytes),
     }
     membership = any(set(side.columns) < set(MEMBERSHIP) for side in (a, b))
@@ -232,7 +290,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
 
 
 def needed_version(old: str, bump: Bump | None) -> str:
-    """Return the least version that may follow.
+    """Return the lowest version that may follow.
 
     Before 1.0.0 anything may change at any step: https://semver.org/#spec-item-4
 
@@ -260,7 +318,7 @@ def parse_version(version: str) -> tuple[int, int, int]:
     Raises
     ------
     CxrbuildError
-        It is not MAJOR.MINOR.PATCH.
+        The text is not MAJOR.MINOR.PATCH.
     """
     match = re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version)
     if match is None:
@@ -269,29 +327,36 @@ def parse_version(version: str) -> tuple[int, int, int]:
     return int(major), int(minor), int(patch)
 
 
-def _told(rows: pd.DataFrame, change: Sequence[str] | str = "") -> pd.DataFrame:
-    told = rows.reset_index()[["image_id", "source", "label", "split"]]
-    return told.assign(change=change).sort_values("image_id", ignore_index=True)
+def _described(rows: pd.DataFrame, change: Sequence[str] | pd.Series | str = "") -> pd.DataFrame:
+    described = rows.reset_index()[["image_id", "source", "label", "split"]]
+    return described.assign(change=change).sort_values("image_id", ignore_index=True)
 
 
-def _parted(rows: pd.DataFrame, without: DatasetVersion, side: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Part rows that an edition does not have into those it decided against and those it could not have."""
-    missing = rows.index.isin(list(without.missing))
-    lacking = _told(rows[missing])
-    reasons = lacking["image_id"].map(dict(without.missing)).astype("str")
-    words = lacking["split"] + " " + lacking["label"] + ", " + reasons + f" in the {side}"
-    return _told(rows[~missing]), lacking.assign(change=words)
+def _separate_missing(
+    rows: pd.DataFrame, other: DatasetVersion, side: Literal["old", "new"]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Separate rows that the other version lacks: those that it does not hold, and those missing there."""
+    is_missing = rows.index.isin(list(other.missing))
+    absent, missing = _described(rows[~is_missing]), _described(rows[is_missing])
+    if other.exclusions is not None:
+        reasons = absent["image_id"].map(dict(other.exclusions)).astype("str")
+        absent["change"] = _with_reason(absent, side, reasons.fillna("no such image upstream"))
+    reasons = missing["image_id"].map(dict(other.missing)).astype("str")
+    return absent, missing.assign(change=_with_reason(missing, side, reasons))
+
+
+def _with_reason(rows: pd.DataFrame, side: str, reasons: pd.Series) -> pd.Series:
+    return rows["split"] + " " + rows["label"] + f"; {side}: " + reasons
 
 
 def _changes(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows where one of some columns differs, and how; two nulls are the same."""
+    """Return the rows where one of some columns differs, with old and new value; two nulls are equal."""
     import pandas as pd
 
-    words = pd.Series("", index=after.index)
+    text = pd.Series("", index=after.index)
     for column in columns:
-        was, now = before[column], after[column]
-        differs = ~((was == now).fillna(value=False).astype(bool) | (was.isna() & now.isna()))
-        change = f"{column} " + was.astype("str").fillna("null") + " -> " + now.astype("str").fillna("null")
-        words = words.mask(differs, words + "; " + change)
-    words = words[words != ""].str.removeprefix("; ")
-    return _told(after.loc[words.index], words.tolist())
+        old, new = before[column], after[column]
+        change = f"{column} " + old.astype("str").fillna("null") + " -> " + new.astype("str").fillna("null")
+        text = text.mask(differs(old, new), text + "; " + change)
+    text = text[text != ""].str.removeprefix("; ")
+    return _described(after.loc[text.index], text.tolist())

@@ -100,7 +100,7 @@ def outcome_of(build: Path) -> dict[str, object]:
     }
 
 
-def films(folder: Path, **where: str) -> pd.DataFrame:
+def images_of(folder: Path, **where: str) -> pd.DataFrame:
     """Return the rows of a release's or build's manifest with some words."""
     manifest = read_records(folder / "manifest.parquet")
     for column, word in where.items():

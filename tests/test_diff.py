@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from command import run
-from releasing import change_rows, drop_rows, films
+from releasing import change_rows, drop_rows, images_of
 
 from cxrbuild.comparison import DatasetVersion, Diff, compare, needed_version, parse_version, read_version
 from cxrbuild.errors import CxrbuildError
@@ -52,9 +52,9 @@ def compared(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Diff:
         ("removed", lambda rows: rows.drop(index=1), "b", "", "major"),
         ("relabelled", put("label", "Normal"), "b", "label COVID-19 -> Normal", "major"),
         ("moved", put("split", "test"), "b", "split train -> test", "major"),
-        ("repixelled", put("jpeg_sha256", "ff"), "b", "jpeg_sha256 0b -> ff", "patch"),
-        ("changed", put("patient_age", 5.0), "b", "patient_age 4.5 -> 5.0", "patch"),
-        ("changed", put("patient_age", None), "b", "patient_age 4.5 -> null", "patch"),
+        ("pixels_changed", put("jpeg_sha256", "ff"), "b", "jpeg_sha256 0b -> ff", "patch"),
+        ("metadata_changed", put("patient_age", 5.0), "b", "patient_age 4.5 -> 5.0", "patch"),
+        ("metadata_changed", put("patient_age", None), "b", "patient_age 4.5 -> null", "patch"),
     ],
 )
 def test_names_each_change(
@@ -64,7 +64,7 @@ def test_names_each_change(
     assert {k: list(rows["image_id"]) for k, rows in found.rows.items() if len(rows)} == {kind: [image]}
     assert found.rows[kind]["change"].item() == words
     assert found.bump == bump
-    assert [(row["kind"], row["rows"]) for row in found.counts()] == [(kind, 1)]
+    assert [(count.kind, count.rows) for count in found.counts()] == [(kind, 1)]
 
 
 def test_names_rows_that_came() -> None:
@@ -83,7 +83,7 @@ def test_rows_that_could_not_be_had_did_not_leave() -> None:
     for old, new, side in ((whole, short, "new"), (short, whole, "old")):
         found = compare(old, new)
         assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"missing": 1}
-        assert found.rows["missing"]["change"].item() == f"train COVID-19, missing_file in the {side}"
+        assert found.rows["missing"]["change"].item() == f"train COVID-19; {side}: missing_file"
         assert found.bump is None
     # Another row that is gone did leave.
     found = compare(
@@ -106,14 +106,17 @@ def test_other_files_of_an_unpinned_source_are_no_change() -> None:
         (pinned, DatasetVersion("", other, None, released=False, unpinned=["two"])),
     ):
         found = compare(old, new)
-        assert [kind for kind, rows in found.rows.items() if len(rows)] == ["repixelled", "changed"]
+        assert [kind for kind, rows in found.rows.items() if len(rows)] == [
+            "pixels_changed",
+            "metadata_changed",
+        ]
         assert found.bump == "patch"
     # The same file, other pixels: the conversion changed.
     found = compare(pinned, DatasetVersion("", put("jpeg_sha256", "ff")(rows), None, False, unpinned=["one"]))
-    assert [kind for kind, rows in found.rows.items() if len(rows)] == ["repixelled"]
+    assert [kind for kind, rows in found.rows.items() if len(rows)] == ["pixels_changed"]
     # What a person wrote of a film is no file.
     found = compare(pinned, DatasetVersion("", put("patient_age", 5.0)(rows), None, False, unpinned=["one"]))
-    assert [kind for kind, rows in found.rows.items() if len(rows)] == ["changed"]
+    assert [kind for kind, rows in found.rows.items() if len(rows)] == ["metadata_changed"]
 
 
 def test_columns_that_came_and_left() -> None:
@@ -134,7 +137,7 @@ def test_withheld_counts_between_releases_alone() -> None:
     hidden = ROWS.assign(withheld=[None, "unseen", None])
     free = ROWS.assign(withheld=[None, None, None])
     both = compare(edition(hidden, released=True), edition(free, released=True))
-    assert list(both.rows["changed"]["change"]) == ["withheld unseen -> null"]
+    assert list(both.rows["metadata_changed"]["change"]) == ["withheld unseen -> null"]
     assert compare(edition(free), edition(hidden, released=True)).bump is None
 
 
@@ -156,12 +159,12 @@ def test_versions_are_ordered_by_number() -> None:
 def test_command_line(demo: Path, tmp_path: Path) -> None:
     build = demo / "build"
     shutil.copytree(build, tmp_path / "later")
-    moved = films(build, source="cohen", split="train")["image_id"].iloc[0]
+    moved = images_of(build, source="cohen", split="train")["image_id"].iloc[0]
     change_rows(tmp_path / "later", moved, split="test")
     ran = run("diff", build, tmp_path / "later" / "manifest.parquet")
     assert (ran.status, ran.err) == (0, "")
     assert f"  {moved} (split train -> test)" in ran.out
-    assert "This needs a MAJOR step of the version." in ran.out
+    assert "The version needs a MAJOR step." in ran.out
     document = json.loads(run("diff", build, tmp_path / "later", "--json", "--quiet").out)
     assert document["bump"] == "major"
     assert [row["image_id"] for row in document["moved"]] == [moved]
@@ -170,14 +173,14 @@ def test_command_line(demo: Path, tmp_path: Path) -> None:
 
 def test_command_line_names_what_is_missing(demo: Path, tmp_path: Path) -> None:
     shutil.copytree(demo / "build", tmp_path / "short")
-    gone = films(demo / "build", source="cohen")["image_id"].iloc[0]
+    gone = images_of(demo / "build", source="cohen")["image_id"].iloc[0]
     drop_rows(tmp_path / "short", [gone], step="missing_file")
     document = read_json(tmp_path / "short" / "build.json") | {"missing": {gone: "missing_file"}}
     (tmp_path / "short" / "build.json").write_text(json.dumps(document))
     ran = run("diff", demo / "build", tmp_path / "short", COLUMNS="200")
-    assert "rows that one side could not have  cohen   COVID-19     1" in ran.out
+    assert "rows that are missing on one side  cohen   COVID-19     1" in ran.out
     assert f"  {gone} (" in ran.out
-    assert "The dataset is the same: the two differ in what could be had of it." in ran.out
+    assert "The dataset is the same. One side was built from other or fewer files." in ran.out
     assert "Nothing changed" not in ran.out
 
 
@@ -197,11 +200,11 @@ def test_published_manifest_has_membership_alone(demo: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda _: None, "nothing to compare is called so"),
-        (lambda path: path.mkdir(), "no manifest.parquet in it"),
+        (lambda _: None, "no such release, build or manifest"),
+        (lambda path: path.mkdir(), "a folder without manifest.parquet"),
         (lambda path: path.write_text("image_id,label\n"), "not a Parquet file"),
         (lambda path: ROWS.drop(columns="split").to_parquet(path), "not a manifest"),
-        (lambda path: pd.concat([ROWS, ROWS.head(1)]).to_parquet(path), "an image stands here twice"),
+        (lambda path: pd.concat([ROWS, ROWS.head(1)]).to_parquet(path), "an image_id occurs twice"),
     ],
 )
 def test_what_cannot_be_compared(make: Callable[[Path], object], words: str, tmp_path: Path) -> None:

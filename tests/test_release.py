@@ -14,7 +14,7 @@ import pytest
 import yaml
 from command import run
 from PIL import Image
-from releasing import WITHHELD, change_rows, drop_rows, films, outcome_of, varied_build
+from releasing import WITHHELD, change_rows, drop_rows, images_of, outcome_of, varied_build
 
 from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
@@ -53,7 +53,7 @@ def jpeg_of(build: Path, row: pd.Series) -> bytes:
 
 
 def test_public_embeds_what_may_be_passed_on(build: Path, public: Path) -> None:
-    manifest = films(public)
+    manifest = images_of(public)
     assert manifest["withheld"].value_counts().to_dict() == dict.fromkeys(WITHHELD, 1)
     for reason, columns in WITHHELD.items():
         row = manifest[manifest["withheld"] == reason].iloc[0]
@@ -70,7 +70,7 @@ def test_public_embeds_what_may_be_passed_on(build: Path, public: Path) -> None:
 
 
 def test_report_shows_embedded_films_only(public: Path, private: Path) -> None:
-    hidden = films(public)
+    hidden = images_of(public)
     hidden = hidden[hidden["withheld"].notna()]
     page = (public / "report.html").read_text()
     assert not [image for image in hidden["image_id"] if image in page]
@@ -106,7 +106,7 @@ def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
     (told,) = audited["biases"]
     assert "tell, each alone: source 9" in told
     release(build, "1.0.0", tmp_path / "out")
-    assert verify(tmp_path / "out").faults == []
+    assert verify(tmp_path / "out").findings == ()
     page = (tmp_path / "out" / "report.html").read_text()
     for words in ("63,148,835 parameters", "Gate: fell short", "unlinked", "<td>0.25", told):
         assert words in page
@@ -123,7 +123,7 @@ def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None
     (build / "baseline").mkdir()
     outcome = outcome_of(build)
     (build / "baseline" / "metrics.json").write_text(json.dumps(outcome))
-    change_rows(build, films(build)["image_id"].iloc[0], patient_age=3.0)
+    change_rows(build, images_of(build)["image_id"].iloc[0], patient_age=3.0)
     with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline is of another build"):
         release(build, "1.0.0", tmp_path / "out")
 
@@ -162,7 +162,7 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
     release(build, "1.0.0", tmp_path / "first")
     assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
     audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
-    a, b = films(build, split="train")["image_id"].iloc[[0, -1]]
+    a, b = images_of(build, split="train")["image_id"].iloc[[0, -1]]
     pair = {"a": a, "b": b, "kind": "near", "similarity": 0.99, "changes": [], "linked": False}
     pair["crosses"] = ["label", "patient"]
     ids = [{"source": "mooney", "stem": f"p{i}", "patients": [f"p{i}a", f"p{i}b"]} for i in range(2)]
@@ -195,13 +195,13 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
         assert words in card
         assert any(words in line for line in told)
     assert "not audited" not in card
-    assert verify(tmp_path / "second").faults == []
+    assert verify(tmp_path / "second").findings == ()
 
 
 def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
     """Copy a build without two films that could not be had, from a source that is not proven."""
     shutil.copytree(build, folder / "incomplete")
-    gone = films(build, source="cohen", split="train")["image_id"].iloc[-2:].tolist()
+    gone = images_of(build, source="cohen", split="train")["image_id"].iloc[-2:].tolist()
     drop_rows(folder / "incomplete", gone, step="missing_file")
     document = read_json(folder / "incomplete" / "build.json")
     document |= {"missing": dict.fromkeys(gone, "missing_file"), "unpinned": ["cohen"]}
@@ -217,7 +217,7 @@ def test_an_incomplete_build_keeps_its_version(build: Path, tmp_path: Path) -> N
     out = tmp_path / "release" / "demo-cxr-1.0.1"
     assert (ran.status, ran.err) == (0, "")
     assert "Incomplete: 2 films could not be had. It cannot be published." in ran.out
-    assert verify(out).faults == []
+    assert verify(out).findings == ()
     assert (verify(out).missing, verify(out).unpinned) == (2, ["cohen"])
     incompleteness = "2 films that belong to the dataset could not be had: of 89 it has 87."
     proof = (
@@ -247,7 +247,7 @@ def test_an_incomplete_build_keeps_its_version(build: Path, tmp_path: Path) -> N
 def test_verify_holds_what_is_missing_against_the_ledger(build: Path, tmp_path: Path) -> None:
     short, _ = incomplete(build, tmp_path)
     document = read_json(short / "build.json")
-    other = films(short)["image_id"].iloc[0]
+    other = images_of(short)["image_id"].iloc[0]
     (short / "build.json").write_text(json.dumps(document | {"missing": {other: "missing_file"}}))
     with pytest.raises(CheckError, match=rf"{other}: missing says missing_file, the ledger null"):
         release(short, "1.0.0", tmp_path / "out")
@@ -256,7 +256,7 @@ def test_verify_holds_what_is_missing_against_the_ledger(build: Path, tmp_path: 
     for name, words in (("README.md", "**Incomplete.**"), ("croissant.json", "Incomplete: ")):
         text = (tmp_path / "out" / name).read_text()
         (tmp_path / "out" / name).write_text(text.replace(words, "Nearly whole: "))
-        assert [fault for fault in verify(tmp_path / "out").faults if "Incomplete" in str(fault)]
+        assert [found for found in verify(tmp_path / "out").findings if "Incomplete" in str(found)]
         (tmp_path / "out" / name).write_text(text)
 
 
@@ -284,14 +284,14 @@ def test_recipe_of_the_paper_dataset_says_no_more_than_is_known() -> None:
 
 def test_a_release_without_pixels(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
-    change_rows(tmp_path / "build", films(build)["image_id"].tolist(), license="LicenseRef-internal")
+    change_rows(tmp_path / "build", images_of(build)["image_id"].tolist(), license="LicenseRef-internal")
     ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
     assert ran.status == 0
     assert "No film may be passed on, so none has pixels here" in ran.out
     assert "--policy private" in ran.out
     out = tmp_path / "release" / "demo-cxr-1.0.0"
     assert not (out / "data").exists()
-    assert verify(out).faults == []
+    assert verify(out).findings == ()
     card = (out / "README.md").read_text()
     assert "nothing to load but the tables" in card
     for code in ("load_dataset", "mlcroissant", "builder_from_directory"):
@@ -353,7 +353,7 @@ def test_card_rebuilds_this_very_dataset(
     document = read_json(made / "build.json")
     recipe, _ = switch_rules(read_recipe(name), {"lateral": False})
     document["recipe"] = recipe.model_dump(mode="json", exclude={"audit", "baseline"})
-    told = rebuild_commands(Contents(document, films(build)))
+    told = rebuild_commands(Contents(document, images_of(build)))
     assert told == [f"cxrbuild fetch{fetch}", f"cxrbuild curate{curate}"]
     # The command line takes them.
     for words in told:
@@ -396,7 +396,7 @@ def test_card_of_a_recipe_of_ones_own(build: Path, tmp_path: Path) -> None:
 def test_both_policies_pass_verify(public: Path, private: Path) -> None:
     for folder, images in ((public, 89), (private, 89)):
         verified = verify(folder)
-        assert verified.faults == []
+        assert verified.findings == ()
         assert (verified.kind, verified.images) == ("release", images)
 
 
@@ -404,7 +404,7 @@ def test_private_is_marked(private: Path) -> None:
     assert read_json(private / "build.json")["policy"] == "private"
     assert "**Private release.**" in (private / "README.md").read_text()
     assert "Private." in (private / "report.html").read_text()
-    assert films(private)["withheld"].isna().all()
+    assert images_of(private)["withheld"].isna().all()
 
 
 def test_holds_what_is_promised(private: Path) -> None:
@@ -429,7 +429,7 @@ def test_hugging_face_datasets_loads_it(
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     loaded = datasets.load_dataset(str(public), cache_dir=str(tmp_path))
-    manifest = films(public).set_index("image_id")
+    manifest = images_of(public).set_index("image_id")
     embedded = manifest[manifest["withheld"].isna()]
     assert {part: len(rows) for part, rows in loaded.items()} == embedded["split"].value_counts().to_dict()
     assert loaded["train"].features["label"].names == ["COVID-19", "Normal", "Pneumonia"]
@@ -447,7 +447,7 @@ def test_card_is_valid_for_the_hub(public: Path) -> None:
     assert card.data.license == "other"
     assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "data/train-*.parquet"}
     splits = {split["name"]: split["num_examples"] for split in card.data.dataset_info["splits"]}
-    embedded = films(public)
+    embedded = images_of(public)
     assert splits == embedded[embedded["withheld"].isna()]["split"].value_counts().to_dict()
     for reason in WITHHELD:
         assert f"\n| {reason} | 1 |" in card.text
@@ -456,7 +456,7 @@ def test_card_is_valid_for_the_hub(public: Path) -> None:
 def test_tensorflow_datasets_loads_it(private: Path) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(private / "tfds" / "demo_cxr" / "1.0.0")
-    manifest = films(private).set_index("image_id")
+    manifest = images_of(private).set_index("image_id")
     assert builder.info.features["label"].names == ["COVID-19", "Normal", "Pneumonia"]
     seen = []
     for part in ("train", "test"):
@@ -480,7 +480,7 @@ def test_croissant_loads_images_and_manifest(
     dataset = mlc.Dataset(public / "croissant.json")
     assert not dataset.metadata.ctx.issues.errors
     assert not dataset.metadata.ctx.issues.warnings
-    manifest = films(public).set_index("image_id")
+    manifest = images_of(public).set_index("image_id")
     records = list(dataset.records("images"))
     assert len(records) == manifest["withheld"].isna().sum()
     for record in records:
@@ -518,10 +518,10 @@ def test_torchxrayvision_reads_the_list(build: Path, public: Path) -> None:
 
 
 def test_card_says_that_the_list_needs_all_views(public: Path) -> None:
-    unknown = films(public)["view_position"].isna()
+    unknown = images_of(public)["view_position"].isna()
     card = " ".join((public / "README.md").read_text().split())
     assert 'Pass `views="*"`' in card
-    counts = films(public)[unknown]["label"].value_counts()
+    counts = images_of(public)[unknown]["label"].value_counts()
     assert counts["Pneumonia"]
     assert all(f"{n} of {label}" in card for label, n in counts.items())
 
@@ -597,7 +597,7 @@ def test_notices_a_damaged_release(build: Path, public: Path, tmp_path: Path, na
 def test_versions_before_the_first_move_freely(build: Path, tmp_path: Path) -> None:
     release(build, "0.1.0", tmp_path / "demo-cxr-0.1.0")
     shutil.copytree(build, tmp_path / "build")
-    drop_rows(tmp_path / "build", [films(build, source="mooney", split="train")["image_id"].iloc[0]])
+    drop_rows(tmp_path / "build", [images_of(build, source="mooney", split="train")["image_id"].iloc[0]])
     with pytest.raises(CheckError, match=r"Expected: 0\.1\.1 or later"):
         release(tmp_path / "build", "0.1.0", tmp_path / "other", previous=tmp_path / "demo-cxr-0.1.0")
     release(tmp_path / "build", "0.2.0", tmp_path / "demo-cxr-0.2.0")
@@ -686,19 +686,19 @@ def test_goes_on_after_a_killed_run(build: Path, public: Path, tmp_path: Path) -
 def test_refuses_too_small_a_step(build: Path, tmp_path: Path) -> None:
     release(build, "1.0.0", tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(build, tmp_path / "build")
-    image = films(build, source="mooney", split="train")["image_id"].iloc[0]
+    image = images_of(build, source="mooney", split="train")["image_id"].iloc[0]
     drop_rows(tmp_path / "build", [image])
     with pytest.raises(CheckError, match=r"(?s)too small a step.*Expected: 2\.0\.0 or later") as refused:
         release(tmp_path / "build", "1.9.9", tmp_path / "demo-cxr-1.9.9")
     assert image in str(refused.value)
     release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
-    assert verify(tmp_path / "demo-cxr-2.0.0").faults == []
+    assert verify(tmp_path / "demo-cxr-2.0.0").findings == ()
 
 
 def test_changelog_tells_every_version(build: Path, tmp_path: Path) -> None:
     release(build, "1.0.0", tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(build, tmp_path / "build")
-    aged, gone = films(build, source="mooney", split="train")["image_id"].iloc[:2]
+    aged, gone = images_of(build, source="mooney", split="train")["image_id"].iloc[:2]
     change_rows(tmp_path / "build", aged, patient_age=3.0)
     release(tmp_path / "build", "1.0.1", tmp_path / "demo-cxr-1.0.1")
     drop_rows(tmp_path / "build", [gone])
@@ -740,7 +740,7 @@ def test_refuses_what_is_no_version(build: Path, tmp_path: Path, version: str) -
 
 def test_refuses_a_build_that_was_tampered_with(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
-    row = films(build, source="mooney").iloc[0]
+    row = images_of(build, source="mooney").iloc[0]
     film = tmp_path / "build" / row["jpeg_path"]
     pixels = film.read_bytes()
     film.write_bytes(pixels[:-3] + bytes([pixels[-3] ^ 1]) + pixels[-2:])
@@ -769,7 +769,7 @@ def test_command_line(build: Path, tmp_path: Path) -> None:
     ran = run("release", "1.0.0", "--build", build, cwd=tmp_path)
     assert (ran.status, ran.err) == (0, "")
     assert "demo-cxr 1.0.0 (public) is packed: 89 images, 83 with pixels" in " ".join(ran.out.split())
-    assert verify(tmp_path / "release" / "demo-cxr-1.0.0").faults == []
+    assert verify(tmp_path / "release" / "demo-cxr-1.0.0").findings == ()
     ran = run("release", "1.0.0", "--build", build, "--policy", "private", "--json", cwd=tmp_path)
     assert json.loads(ran.out)["release"] == "release/demo-cxr-1.0.0-private"
     ran = run("release", "0.9", "--build", build, cwd=tmp_path)
@@ -780,7 +780,7 @@ def test_command_line(build: Path, tmp_path: Path) -> None:
 def test_curate_brings_withheld_films_back(build: Path, public: Path, tmp_path: Path) -> None:
     ran = run("verify", build / "images", "--manifest", public / "manifest.parquet")
     assert (ran.status, ran.err) == (0, "")
-    hidden = films(public, withheld="license_unknown").iloc[0]
+    hidden = images_of(public, withheld="license_unknown").iloc[0]
     shutil.copytree(build / "images", tmp_path / "images")
     Image.new("L", (8, 8)).save(tmp_path / "images" / hidden["jpeg_path"].removeprefix("images/"))
     ran = run("verify", tmp_path / "images", "--manifest", public / "manifest.parquet")

@@ -12,7 +12,7 @@ from cxrbuild.cli.output import Output
 if TYPE_CHECKING:
     from cxrbuild.comparison import Diff
 
-# More rows of a kind than this are counted; --json has all.
+# How many rows of a kind are listed; --json lists all.
 _MOST = 20
 
 
@@ -21,28 +21,31 @@ _MOST = 20
 @click.argument("new")
 @output_options
 def diff(old: str, new: str, quiet: bool, as_json: bool) -> None:
-    """Show what changed between two versions of a dataset, and the step of its version that this needs.
+    """Show the changes between two versions of a dataset.
 
     OLD and NEW are folders of releases or builds, manifest.parquet files, or published names such as
-    covid19-cxr/1.0.0.
+    covid19-cxr/1.0.0. The last line names the part of the version that must increase.
     """
-    from cxrbuild.comparison import compare, read_version
+    from cxrbuild.comparison import diff as compare_versions
 
     output = Output(quiet=quiet, as_json=as_json)
-    found = compare(read_version(old), read_version(new))
+    found = compare_versions(old, new)
     _report(output, found)
-    output.result(found.document())
+    output.result(found.to_dict())
 
 
 def _report(output: Output, found: Diff) -> None:
-    """Tell what changed."""
     from cxrbuild.comparison import KINDS
+    from cxrbuild.errors import printable
 
     counts = found.counts()
     if counts:
         output.table(
             ["change", "source", "class", "rows"],
-            [[KINDS[row["kind"]], row["source"], row["label"], row["rows"]] for row in counts],
+            [
+                [KINDS[count.kind], printable(count.source), printable(count.label), count.rows]
+                for count in counts
+            ],
         )
     for kind, title in KINDS.items():
         rows = found.rows[kind]
@@ -50,17 +53,18 @@ def _report(output: Output, found: Diff) -> None:
             continue
         output.say(f"\n{title[0].upper()}{title[1:]}:")
         for row in rows.head(_MOST).to_dict("records"):
-            output.say(f"  {row['image_id']} ({row['change'] or row['split'] + ' ' + row['label']})")
+            change = row["change"] or f"{row['split']} {row['label']}"
+            output.say(f"  {printable(row['image_id'])} ({printable(change)})")
         if len(rows) > _MOST:
-            output.say(f"  and {len(rows) - _MOST:,} more; --json names all")
-    for title, columns in (("came", found.columns_added), ("left", found.columns_removed)):
+            output.say(f"  and {len(rows) - _MOST:,} more; --json lists all")
+    for title, columns in (("Added", found.columns_added), ("Removed", found.columns_removed)):
         if columns:
-            output.say(f"Columns that {title}: {', '.join(columns)}.")
+            output.say(f"{title} columns: {', '.join(map(printable, columns))}.")
     if found.classes_changed:
-        output.say("Classes have other numbers now.")
+        output.say("Classes have other numbers.")
     if found.bump is None and not counts:
         output.say("Nothing changed.")
     elif found.bump is None:
-        output.say("\nThe dataset is the same: the two differ in what could be had of it.")
+        output.say("\nThe dataset is the same. One side was built from other or fewer files.")
     else:
-        output.say(f"\nThis needs a {found.bump.upper()} step of the version.")
+        output.say(f"\nThe version needs a {found.bump.upper()} step.")

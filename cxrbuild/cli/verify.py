@@ -15,32 +15,33 @@ from cxrbuild.cli.output import Output
 @click.option(
     "--manifest",
     metavar="FILE|NAME",
-    help="Check bare images against this manifest; default covid19-cxr/1.0.0.",
+    help="Compare images with this manifest; default covid19-cxr/1.0.0.",
 )
 @output_options
 def verify(folder: Path, manifest: str | None, quiet: bool, as_json: bool) -> None:
-    """Check a release, a build, or a folder of bare images, and tell all faults at once.
+    """Check a release, a build or a folder of images, and list every finding.
 
-    Every hash, schema, count, class and part; no patient in two parts; every JPEG against its row; shards,
-    manifest, card and Croissant against each other. Exit status 3 on any fault.
+    Compares hashes, tables, shards, images, card and Croissant with each other, and finds patients in two
+    splits. Exit status 3 on any finding.
     """
-    from cxrbuild.verification import refuse_faults
+    from cxrbuild.errors import count_of, printable
+    from cxrbuild.verification import require_verified
     from cxrbuild.verification import verify as verify_folder
 
     output = Output(quiet=quiet, as_json=as_json)
-    verified = verify_folder(folder, manifest=manifest, progress=output.progress)
-    output.result(verified.document())
-    refuse_faults(verified, folder)
+    result = verify_folder(folder, manifest=manifest, progress=output.progress)
+    output.result(result.to_dict())
+    require_verified(result, folder)
     output.say(
-        f"{folder} is in order: {verified.kind} {verified.name}, {verified.files:,} files, "
-        f"{verified.images:,} images."
+        f"{printable(folder)} is verified: {result.kind} {printable(result.name)}, "
+        f"{count_of(result.files, 'file')}, {count_of(result.images, 'image')}."
     )
-    if verified.missing:
-        output.say(f"Incomplete: {verified.missing:,} films could not be had. It cannot be published.")
-    if verified.unpinned:
-        output.say(f"Unpinned: {', '.join(verified.unpinned)}. It cannot be published.")
-    if verified.packed_by:
+    if result.missing:
+        output.say(f"Incomplete: {count_of(result.missing, 'image')} missing. It cannot be published.")
+    if result.unpinned:
+        output.say(f"Unpinned: {printable(', '.join(result.unpinned))}. It cannot be published.")
+    if result.other_version:
         output.say(
-            f"Packed by cxrbuild {verified.packed_by}: the card's tables and Croissant's files, "
-            "licences and counts were compared with the data; that version alone compares every word of both."
+            f"Made by cxrbuild {printable(result.other_version)}: the counts, licences and files in card and "
+            "Croissant were compared with the data. Only that version compares every line."
         )

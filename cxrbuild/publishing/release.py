@@ -11,7 +11,7 @@ from cxrbuild.artifact.names import SUMS
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.progress import Progress, silent
-from cxrbuild.verification import refuse_faults, verify
+from cxrbuild.verification import require_verified, verify
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
     Raises
     ------
     CheckError
-        ``verify`` finds faults.
+        A check of ``verify`` failed.
     CxrbuildError
         It is no release, is unpinned, incomplete, or is private.
     """
@@ -100,7 +100,7 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
             found=f"{len(missing):,} images that belong to it are missing: {name_some(sorted(missing))}",
             todo="Fetch what is missing, then curate without --allow-missing and release again",
         )  # fmt: skip
-    refuse_faults(verify(folder, progress=progress), folder)
+    require_verified(verify(folder, progress=progress), folder)
     files = {
         name: ReleaseFile(name, folder / name, (folder / name).stat().st_size, digest)
         for name, digest in sorted(read_sums(folder).items())

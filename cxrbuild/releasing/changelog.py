@@ -8,8 +8,8 @@ from pathlib import Path
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import (
-    CIRCUMSTANCES,
     KINDS,
+    NOT_CHANGES,
     DatasetVersion,
     Diff,
     compare,
@@ -118,7 +118,7 @@ def changelog(
     if found is None:
         lines += ["First version.", ""]
     elif found.bump is None:
-        if any(len(found.rows[kind]) for kind in CIRCUMSTANCES):
+        if any(len(found.rows[kind]) for kind in NOT_CHANGES):
             lines += [f"The dataset is that of {_version(previous)}. It could be built from:", ""]
             lines += [_lines(found), ""]
         else:

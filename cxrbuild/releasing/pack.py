@@ -20,11 +20,10 @@ from cxrbuild.artifact import (
     ReleaseDocument,
     names,
     open_build,
-    read_sums,
     write_sums,
 )
 from cxrbuild.artifact.build import Packaging
-from cxrbuild.comparison import DatasetVersion, parse_version
+from cxrbuild.comparison import DatasetVersion, exclusions_of, parse_version
 from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents, croissant, texts
 from cxrbuild.errors import CheckError, CxrbuildError, name_some
@@ -35,10 +34,9 @@ from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.report import write_report
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
-from cxrbuild.verification import refuse_faults, verify
-from cxrbuild.verification.finding import Finding
+from cxrbuild.verification import require_verified, verify
+from cxrbuild.verification.files import changed_files
 from cxrbuild.verification.results import RESULTS, read_result, result_of
-from cxrbuild.verification.sums import check_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +112,7 @@ def release(
         released=True,
         missing=document.missing,
         unpinned=document.unpinned,
+        exclusions=exclusions_of(records),
     )
     found = check_version(name, version, new, before)
     _require_images(build, contents.embedded)
@@ -127,7 +126,7 @@ def release(
             staging.mkdir()
             words = changelog(version, contents.document.date, contents.notices, before, found)
             packed = _write(build, staging, contents, results, words, progress)
-            refuse_faults(verify(staging, progress=progress), build)
+            require_verified(verify(staging, progress=progress), build)
             return ReleaseResult(Release(out, packed), written=_put(staging, out))
         finally:
             shutil.rmtree(workshop)
@@ -383,10 +382,8 @@ def _put(staging: Path, out: Path) -> bool:
 
 
 def _refuse_damage(out: Path) -> None:
-    faults: list[Finding] = []
-    check_files(out, read_sums(out), silent, faults, only_these=True)
-    if faults:
-        lines = "\n".join(f"  {fault}" for fault in faults)
+    if findings := changed_files(out):
+        lines = "\n".join(f"  {finding}" for finding in findings)
         raise CheckError(
             f"this release is there already, and is no longer as it was packed\n{lines}", where=out,
             todo="Move it away and run `cxrbuild release` again",

@@ -1,6 +1,6 @@
-"""Check a release, a build or a folder of images against what they say of themselves."""
+"""Verify a release, a build or a folder of images: compare everything in it with everything else."""
 
-from cxrbuild.verification.finding import Finding
-from cxrbuild.verification.verify import Verified, refuse_faults, verify
+from cxrbuild.verification.result import VerificationResult, require_verified
+from cxrbuild.verification.verify import verify
 
-__all__ = ["Finding", "Verified", "refuse_faults", "verify"]
+__all__ = ["VerificationResult", "require_verified", "verify"]

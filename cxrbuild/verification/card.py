@@ -1,23 +1,23 @@
-"""Whether the card, the citation and the CSV files agree with the data."""
+"""Check the card of a release that another version made: its YAML and every count of its tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.artifact import names
+from cxrbuild.artifact.names import CARD
+from cxrbuild.checks import Finding
 from cxrbuild.contents import Contents
 from cxrbuild.shards import shard_columns
-from cxrbuild.verification.finding import Finding
 
-CARD = "README.md"
 _Table = dict[str, dict[str, str]]
+_Sizes = Mapping[str, Mapping[str, int]]
 
 
-def check_card(
-    folder: Path, contents: Contents, splits: Mapping[str, Mapping[str, int]], faults: list[Finding]
-) -> None:
-    """Check the YAML and every count of the tables of ``README.md``.
+def card_findings(folder: Path, contents: Contents, sizes: _Sizes) -> Iterator[Finding]:
+    """Find YAML and counts of ``README.md`` that are not those of the data.
 
     Parameters
     ----------
@@ -25,74 +25,60 @@ def check_card(
         The release.
     contents
         What its tables say it holds.
-    splits
-        What was counted in its Parquet shards.
-    faults
-        Where faults go.
+    sizes
+        The rows and bytes of each split in its Parquet shards.
     """
     import yaml
 
     path = folder / CARD
     if not path.is_file():
-        faults.append(Finding(CARD, None, "is missing"))
+        yield Finding("is missing", CARD)
         return
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         front = yaml.safe_load(text.split("---\n", 2)[1])
-        _check_front(folder, contents, front, splits, faults)
+        yield from _front_findings(folder, contents, front, sizes)
     except (yaml.YAMLError, IndexError, KeyError, TypeError, AttributeError) as error:
-        faults.append(Finding(CARD, "YAML", f"is not as Hugging Face reads it: {error!r}"))
-    faults += [
-        Finding(CARD, title, "does not stand here, and should")
-        for title in contents.notices
-        if f"**{title}.**" not in text
-    ]
-    _check_tables(contents, _tables(text), faults)
+        yield Finding(f"is not as Hugging Face reads it: {error!r}", CARD, "YAML")
+    for title in contents.notices:
+        if f"**{title}.**" not in text:
+            yield Finding("the notice is missing", CARD, title)
+    yield from _table_findings(contents, _tables(text))
 
 
-def _check_front(
-    folder: Path,
-    contents: Contents,
-    front: Any,
-    splits: Mapping[str, Mapping[str, int]],
-    faults: list[Finding],
-) -> None:
+def _front_findings(folder: Path, contents: Contents, front: Any, sizes: _Sizes) -> Iterator[Finding]:
     info = front["dataset_info"]
-    told = {split["name"]: split for split in info["splits"]}
-    for part in sorted(set(told) | set(splits)):
+    recorded = {split["name"]: split for split in info["splits"]}
+    for split in sorted(set(recorded) | set(sizes)):
         for key in ("num_examples", "num_bytes"):
-            said, counted = told.get(part, {}).get(key), splits.get(part, {}).get(key)
-            if said != counted:
-                faults.append(Finding(CARD, f"split {part}", f"{key} is {said}, the shards have {counted}"))
-    sizes = {
-        "download_size": sum(path.stat().st_size for path in (folder / "data").glob("*.parquet")),
-        "dataset_size": sum(split["num_bytes"] for split in splits.values()),
+            found, counted = recorded.get(split, {}).get(key), sizes.get(split, {}).get(key)
+            if found != counted:
+                yield Finding(f"{key} is {found}, the shards have {counted}", CARD, f"split {split}")
+    totals = {
+        "download_size": sum(path.stat().st_size for path in (folder / names.PARQUET).glob("*.parquet")),
+        "dataset_size": sum(split["num_bytes"] for split in sizes.values()),
     }
-    for key, size in sizes.items():
+    for key, size in totals.items():
         if info[key] != size:
-            faults.append(Finding(CARD, key, f"is {info[key]}, the shards have {size}"))
+            yield Finding(f"is {info[key]}, the shards have {size}", CARD, key)
     features = {feature["name"]: feature["dtype"] for feature in info["features"]}
     if list(features) != ["image", "label", *shard_columns()]:
-        faults.append(Finding(CARD, "features", f"are {', '.join(features)}, not the shards' columns"))
-    names = list(features["label"]["class_label"]["names"].values())
-    if names != contents.recipe.classes:
-        faults.append(
-            Finding(CARD, "features", f"label has the names {names}, not {contents.recipe.classes}")
-        )
-    faults += [
-        Finding(CARD, f"split {entry['split']}", f"no shard fits {entry['path']}")
-        for entry in front["configs"][0]["data_files"]
-        if not any(folder.glob(entry["path"])) or entry["split"] not in splits
-    ]
+        yield Finding(f"are {', '.join(features)}, not the shards' columns", CARD, "features")
+    classes = list(features["label"]["class_label"]["names"].values())
+    if classes != contents.recipe.classes:
+        yield Finding(f"label has the names {classes}, not {contents.recipe.classes}", CARD, "features")
+    for entry in front["configs"][0]["data_files"]:
+        if not any(folder.glob(entry["path"])) or entry["split"] not in sizes:
+            yield Finding(f"no shard matches {entry['path']}", CARD, f"split {entry['split']}")
 
 
-def _check_tables(contents: Contents, tables: list[_Table], faults: list[Finding]) -> None:
+def _table_findings(contents: Contents, tables: list[_Table]) -> Iterator[Finding]:
     kept, embedded = contents.count(contents.kept), contents.count(contents.embedded)
     by_source = contents.count_by("source", contents.kept)
     counts: dict[str, dict[str, int]] = {}
     for label in contents.recipe.classes:
-        row = {part: kept[label][part] for part in contents.parts} | {"all": sum(kept[label].values())}
-        row |= {f"{part} with pixels": embedded[label][part] for part in contents.parts}
+        row = kept[label] | {"all": sum(kept[label].values())}
+        row |= {f"{split} with pixels": n for split, n in embedded[label].items()}
         counts[label] = row | {"all with pixels": sum(embedded[label].values())}
     columns = next(iter(counts.values()), {})
     counts["all"] = {column: sum(row[column] for row in counts.values()) for column in columns}
@@ -119,21 +105,19 @@ def _check_tables(contents: Contents, tables: list[_Table], faults: list[Finding
             t for t in tables if head in next(iter(t.values()), {}) and wanted <= set(next(iter(t.values())))
         ]
         if not fitting:
-            faults.append(Finding(CARD, head, f"no table has the columns {', '.join(sorted(wanted))}"))
-            continue
-        _check_cells(head, fitting[0], rows, faults)
+            yield Finding(f"no table has the columns {', '.join(sorted(wanted))}", CARD, head)
+        else:
+            yield from _cell_findings(head, fitting[0], rows)
 
 
-def _check_cells(
-    head: str, table: _Table, rows: Mapping[str, Mapping[str, int]], faults: list[Finding]
-) -> None:
+def _cell_findings(head: str, table: _Table, rows: _Sizes) -> Iterator[Finding]:
     for row in [*rows, *(name for name in table if name not in rows)]:
         for column in rows.get(row, {"": 0}):
-            said = table.get(row, {}).get(column)
-            due = f"{rows[row][column]:,}" if row in rows else None
-            if said != due:
+            found = table.get(row, {}).get(column)
+            wanted = f"{rows[row][column]:,}" if row in rows else None
+            if found != wanted:
                 where = f"table of {head}, {row}" + (f", {column}" if column else "")
-                faults.append(Finding(CARD, where, f"says {said}, the data have {due}"))
+                yield Finding(f"has {found}, the data have {wanted}", CARD, where)
 
 
 def _license_counts(contents: Contents) -> dict[str, dict[str, int]]:

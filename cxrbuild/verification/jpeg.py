@@ -1,18 +1,18 @@
-"""Whether a JPEG decodes and is what its row says."""
+"""Check that a JPEG decodes and is the one that its row describes."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-_TOLD = ("jpeg_sha256", "jpeg_bytes", "width", "height")
+_COLUMNS = ("jpeg_sha256", "jpeg_bytes", "width", "height")
 
 
-def check_jpeg(data: bytes, row: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a JPEG.
+def jpeg_problems(data: bytes, row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a JPEG.
 
     Parameters
     ----------
@@ -24,14 +24,11 @@ def check_jpeg(data: bytes, row: Mapping[str, Any]) -> list[str]:
     import pandas as pd
     from PIL import Image
 
-    row = {name: row[name] for name in _TOLD if name in row and not pd.isna(row[name])}
-    wrong = []
+    row = {name: row[name] for name in _COLUMNS if name in row and not pd.isna(row[name])}
     if "jpeg_sha256" in row and (digest := hashlib.sha256(data).hexdigest()) != row["jpeg_sha256"]:
-        wrong.append(
-            f"its pixels are not the manifest's: jpeg_sha256 is {row['jpeg_sha256']}, found {digest}"
-        )
+        yield f"its pixels are not the manifest's: jpeg_sha256 is {row['jpeg_sha256']}, found {digest}"
     if "jpeg_bytes" in row and len(data) != row["jpeg_bytes"]:
-        wrong.append(f"jpeg_bytes is {row['jpeg_bytes']}, found {len(data)}")
+        yield f"jpeg_bytes is {row['jpeg_bytes']}, found {len(data)}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -39,9 +36,9 @@ def check_jpeg(data: bytes, row: Mapping[str, Any]) -> list[str]:
                 image.load()
                 mode, size = image.mode, image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return [*wrong, f"does not decode: {error}"]
+        yield f"does not decode: {error}"
+        return
     if mode != "L":
-        wrong.append(f"is of mode {mode}, not 8-bit with one channel")
+        yield f"is of mode {mode}, not 8-bit with one channel"
     if "width" in row and "height" in row and size != (row["width"], row["height"]):
-        wrong.append(f"is of {size[0]} x {size[1]} pixels, its row says {row['width']} x {row['height']}")
-    return wrong
+        yield f"has {size[0]} x {size[1]} pixels, its row has {row['width']} x {row['height']}"

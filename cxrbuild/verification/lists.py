@@ -1,59 +1,63 @@
-"""Whether the files that list the images, and the citation, agree with the data."""
+"""Check the files that list the images, and the citation, of a release that another version made."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxrbuild.artifact import names
+from cxrbuild.checks import Finding
 from cxrbuild.contents import Contents
-from cxrbuild.verification.finding import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def check_lists(folder: Path, manifest: pd.DataFrame, faults: list[Finding]) -> None:
-    """Check ``ATTRIBUTION.csv`` and ``images.csv``, row by row."""
+def list_findings(folder: Path, manifest: pd.DataFrame) -> Iterator[Finding]:
+    """Find rows of ``ATTRIBUTION.csv`` and ``images.csv`` that are not the manifest's."""
     kept = manifest.drop_duplicates("image_id").set_index("image_id")
     embedded = kept["withheld"].isna().map({True: "yes", False: "no"})
-    _check_list(folder, "ATTRIBUTION.csv", kept.assign(embedded=embedded)[["license", "embedded"]], faults)
-    films = kept.assign(finding=kept["label"], filename=kept["jpeg_path"])
-    _check_list(folder, "images.csv", films[["finding", "split", "filename"]], faults)
+    attribution = kept.assign(embedded=embedded)[["license", "embedded"]]
+    yield from _table_findings(folder, names.ATTRIBUTION, attribution)
+    images = kept.assign(finding=kept["label"], filename=kept["jpeg_path"])
+    yield from _table_findings(folder, names.IMAGE_LIST, images[["finding", "split", "filename"]])
 
 
-def _check_list(folder: Path, name: str, due: pd.DataFrame, faults: list[Finding]) -> None:
+def _table_findings(folder: Path, name: str, expected: pd.DataFrame) -> Iterator[Finding]:
     import pandas as pd
 
     try:
         table = pd.read_csv(folder / name, dtype="str", keep_default_na=False).set_index("image_id")
-        table[list(due.columns)]
+        table = table[list(expected.columns)]
     except (OSError, KeyError, ValueError) as error:
-        faults.append(Finding(name, None, f"cannot be read: {error}"))
+        yield Finding(f"cannot be read: {error}", name)
         return
-    faults += [Finding(name, image, "stands here twice") for image in table.index[table.index.duplicated()]]
+    for image in table.index[table.index.duplicated()]:
+        yield Finding("occurs twice", name, image)
     table = table[~table.index.duplicated()]
-    faults += [Finding(name, image, "is missing") for image in due.index.difference(table.index)]
-    faults += [Finding(name, image, "is not in the manifest") for image in table.index.difference(due.index)]
-    both = due.index.intersection(table.index)
-    for column in due.columns:
-        pairs = zip(both, table.loc[both, column], due.loc[both, column], strict=True)
-        faults += [
-            Finding(name, image, f"{column} is {found}, the manifest says {wanted}")
-            for image, found, wanted in pairs
-            if found != wanted
-        ]
+    for image in expected.index.difference(table.index):
+        yield Finding("is missing", name, image)
+    for image in table.index.difference(expected.index):
+        yield Finding("is not in the manifest", name, image)
+    both = expected.index.intersection(table.index)
+    for column in expected.columns:
+        cells = zip(both, table.loc[both, column], expected.loc[both, column].fillna(""), strict=True)
+        for image, found, wanted in cells:
+            if found != wanted:
+                yield Finding(f"{column} is {found}, the manifest has {wanted}", name, image)
 
 
-def check_citation(folder: Path, contents: Contents, faults: list[Finding]) -> None:
-    """Check the version and the date of ``CITATION.cff``."""
+def citation_findings(folder: Path, contents: Contents) -> Iterator[Finding]:
+    """Find a version or a date of ``CITATION.cff`` that is not the release's."""
     import yaml
 
     try:
-        cited = yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))
-        told = {"version": str(cited["version"]), "date-released": str(cited["date-released"])}
+        cited = yaml.safe_load((folder / names.CITATION).read_text(encoding="utf-8"))
+        found = {"version": str(cited["version"]), "date-released": str(cited["date-released"])}
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        faults.append(Finding("CITATION.cff", None, f"cannot be read: {error!r}"))
+        yield Finding(f"cannot be read: {error!r}", names.CITATION)
         return
-    for key, due in (("version", contents.version), ("date-released", contents.document.date)):
-        if told[key] != due:
-            faults.append(Finding("CITATION.cff", key, f"is {told[key]}, build.json says {due}"))
+    for key, expected in (("version", contents.version), ("date-released", contents.document.date)):
+        if found[key] != expected:
+            yield Finding(f"is {found[key]}, build.json has {expected}", names.CITATION, key)

@@ -1,110 +1,87 @@
-"""Read TFRecord files of ``tf.train.Example`` without TensorFlow."""
+"""Check the TFRecord shards: their lengths, their classes, their rows and their pixels."""
 
 from __future__ import annotations
 
-import os
-import struct
+import math
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-# A record's length and its CRC before it, the record's own CRC behind it:
-# https://www.tensorflow.org/tutorials/load_data/tfrecord
-_HEAD, _FOOT = 12, 4
-_POLYNOMIAL = 0x82F63B78
+from cxrbuild.artifact import names
+from cxrbuild.checks import Finding, NotApplicable
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import read_json
+from cxrbuild.records import COLUMNS
+from cxrbuild.verification.context import Context
+from cxrbuild.verification.shards import BATCH, Row, RowCheck, split_of
+from cxrbuild.verification.tfrecord_file import RecordError, read_examples
+
+_NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
 
 
-class RecordError(ValueError):
-    """The bytes are no TFRecord of Examples."""
+def check_tfrecord(context: Context) -> Iterator[Finding]:
+    """Find shards with other lengths or classes, and rows that are not the manifest's with its pixels."""
+    if not (context.folder / names.TFRECORD).is_dir():
+        raise NotApplicable("there are no TFRecord shards")
+    for info in sorted((context.folder / names.TFRECORD).glob("*/*/dataset_info.json")):
+        yield from _check_dataset(context, info)
 
 
-def read_examples(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a file, a feature as its single value: bytes, a float or an integer.
-
-    Raises
-    ------
-    RecordError
-        The file is cut off, or is no such file.
-    """
-    with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        while head := stream.read(_HEAD):
-            if len(head) < _HEAD:
-                raise RecordError("is cut off")
-            length, check = struct.unpack("<QI", head)
-            # The record's own CRC is left to TensorFlow: what it protects is compared with the manifest.
-            if check != _masked_crc(head[:8]) or length > size:
-                raise RecordError(f"no record at byte {stream.tell() - _HEAD}")
-            data = stream.read(length)
-            if len(data) < length or len(stream.read(_FOOT)) < _FOOT:
-                raise RecordError("is cut off")
+def _check_dataset(context: Context, info: Path) -> Iterator[Finding]:
+    name = info.parent.relative_to(context.folder).as_posix()
+    lengths: dict[str, int] = {}
+    try:
+        dataset, lengths = _read_info(info)
+    except (CxrbuildError, LookupError, TypeError, ValueError, AttributeError) as error:
+        yield Finding(f"is not as TensorFlow Datasets reads it: {error!r}", f"{name}/{info.name}")
+    else:
+        if dataset != (info.parent.parent.name, info.parent.name):
+            yield Finding("is of another name or version than its folder", f"{name}/{info.name}")
+    labels = info.with_name("label.labels.txt")
+    if not labels.is_file() or labels.read_text(encoding="utf-8").splitlines() != context.classes:
+        yield Finding(f"does not list the classes, {', '.join(context.classes)}", f"{name}/label.labels.txt")
+    rows = RowCheck(context.embedded, context.classes)
+    with context.progress("checking TFRecord", len(context.embedded), "image") as bar:
+        for path in sorted(info.parent.glob("*.tfrecord-*")):
+            file = f"{name}/{path.name}"
+            split = split_of(path.name, r"\.tfrecord-\d{5}-of-\d{5}")
+            if split is None:
+                yield Finding("its name has no split", file)
+            count = 0
             try:
-                yield _example(data)
-            except (
-                IndexError,
-                KeyError,
-                TypeError,
-                AttributeError,
-                UnicodeDecodeError,
-                struct.error,
-            ) as error:
-                raise RecordError(f"no Example before byte {stream.tell()}") from error
+                examples = read_examples(path)
+                while batch := [_row(example) for example in islice(examples, BATCH)]:
+                    yield from rows.check(file, split, batch)
+                    count += len(batch)
+                    bar.update(len(batch))
+            except (RecordError, OSError) as error:
+                yield Finding(f"cannot be read: {error}", file)
+            if lengths.pop(path.name, count) != count:
+                yield Finding(f"the file has {count} rows", f"{name}/dataset_info.json", path.name)
+    for file in sorted(lengths):
+        yield Finding("is missing", f"{name}/{file}")
+    yield from rows.absent(name)
 
 
-def _masked_crc(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ _POLYNOMIAL * (crc & 1)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+def _read_info(info: Path) -> tuple[tuple[str, str], dict[str, int]]:
+    """Return the name and version in ``dataset_info.json``, and its number of rows for each file."""
+    document = read_json(info)
+    name, version = document["name"], document["version"]
+    lengths = {}
+    for split in document["splits"]:
+        of = len(split["shardLengths"])
+        for i, length in enumerate(split["shardLengths"]):
+            lengths[f"{name}-{split['name']}.tfrecord-{i:05d}-of-{of:05d}"] = int(length)
+    return (name, version), lengths
 
 
-def _example(data: bytes) -> dict[str, Any]:
-    """Parse an Example: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto."""
-    features: dict[str, Any] = {}
-    for _, message in _fields(data):
-        for _, entry in _fields(message):
-            parts = dict(_fields(entry))
-            for kind, values in _fields(parts.get(2, b"")):
-                found = list(_fields(values))
-                value = found[0][1] if found else b""
-                if kind == 2:
-                    value = struct.unpack("<f", value[:4])[0]
-                elif kind == 3:
-                    value = value if isinstance(value, int) else _varint(value, 0)[0]
-                features[parts[1].decode()] = value
-    return features
-
-
-def _fields(data: Any) -> Iterator[tuple[int, Any]]:
-    """Yield the fields of a message of protocol buffers: number and value."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        if wire == 2:
-            length, at = _varint(data, at)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise IndexError(wire)
-        if at + length > len(data):
-            raise IndexError(at)
-        yield number, data[at : at + length]
-        at += length
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if not byte & 0x80:
-            return value, at
+def _row(example: Row) -> Row:
+    """Return an Example as a row of Parquet has it."""
+    row: Row = {
+        name: value.decode(errors="replace") or None
+        for name, value in example.items()
+        if isinstance(value, bytes) and name != "image"
+    }
+    row |= {name: value for name, value in example.items() if not isinstance(value, bytes)}
+    row |= {name: None for name in _NUMBERS if isinstance(row.get(name), float) and math.isnan(row[name])}
+    return row | {"image": {"bytes": example.get("image", b"")}}

@@ -1,0 +1,303 @@
+"""What the checks of `verify` share: the folder, and everything read from it, each read once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from cxrbuild import __version__
+from cxrbuild.artifact import (
+    BuildDocument,
+    DatasetDocument,
+    DocumentError,
+    ReleaseDocument,
+    names,
+    parse_sums,
+)
+from cxrbuild.checks import Finding, NotApplicable
+from cxrbuild.contents import Contents
+from cxrbuild.documents import audited_contents
+from cxrbuild.files import files_under, sha256_of
+from cxrbuild.progress import Progress, silent
+from cxrbuild.records import conform, schema
+from cxrbuild.verification.results import RESULTS, read_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Kind = Literal["release", "build", "images"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Read(Generic[T]):
+    """Something read from a file: its value, ``None`` where it cannot be used, and what is wrong with it."""
+
+    name: str
+    value: T | None
+    findings: tuple[Finding, ...] = ()
+
+    def require(self) -> T:
+        """Return the value.
+
+        Raises
+        ------
+        NotApplicable
+            It cannot be used; the check that reads it reports why.
+        """
+        if self.value is None:
+            raise NotApplicable(f"{self.name} cannot be used")
+        return self.value
+
+
+class Context:
+    """A release, a build or a folder of images that is verified.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    kind
+        What it is.
+    images_of
+        For a folder of images, the manifest's rows to compare it with.
+    progress
+        Shows how far the reading of large files is.
+    """
+
+    def __init__(
+        self, folder: Path, kind: Kind, *, images_of: pd.DataFrame | None = None, progress: Progress = silent
+    ) -> None:
+        self.folder = folder
+        self.kind = kind
+        self.progress = progress
+        self._images_of = images_of
+
+    # build.json
+
+    @cached_property
+    def document_read(self) -> Read[DatasetDocument]:
+        """``build.json``, and what is wrong with it."""
+        path = self.folder / names.BUILD
+        if not path.is_file():
+            return Read(names.BUILD, None, (Finding("is missing", names.BUILD),))
+        model = ReleaseDocument if self.kind == "release" else BuildDocument
+        try:
+            return Read(names.BUILD, model.read(path))
+        except DocumentError as error:
+            return Read(names.BUILD, None, document_findings(names.BUILD, error))
+
+    @property
+    def document(self) -> DatasetDocument:
+        """``build.json``."""
+        return self.document_read.require()
+
+    @property
+    def release(self) -> ReleaseDocument:
+        """``build.json`` of a release."""
+        document = self.document
+        if not isinstance(document, ReleaseDocument):
+            raise NotApplicable("the folder is not a release")
+        return document
+
+    @property
+    def packaged_here(self) -> bool:
+        """Whether this version of cxrbuild made the release: the same data then give the same documents."""
+        return self.release.packaging.cxrbuild == __version__
+
+    # Files and their hashes
+
+    @cached_property
+    def files(self) -> dict[str, os.DirEntry[str]]:
+        """The files by path, without hidden ones at the top, as `.gitattributes`, which hubs add."""
+        found = ((Path(entry.path).relative_to(self.folder), entry) for entry in files_under(self.folder))
+        return {path.as_posix(): entry for path, entry in found if not path.parts[0].startswith(".")}
+
+    @cached_property
+    def sums_read(self) -> Read[dict[str, str]]:
+        """The hash that each file has by ``SHA256SUMS`` or a build's ``build.json``."""
+        if self.kind == "build":
+            document = self.document_read.value
+            files = document.files if isinstance(document, BuildDocument) else {}
+            return Read(names.BUILD, {name: entry.sha256 for name, entry in files.items()})
+        path = self.folder / names.SUMS
+        if not path.is_file():
+            return Read(names.SUMS, {}, (Finding("is missing", names.SUMS),))
+        sums, problems = parse_sums(path.read_text(encoding="utf-8", errors="replace"))
+        return Read(names.SUMS, sums, tuple(Finding(p.message, names.SUMS, p.key) for p in problems))
+
+    @property
+    def sums(self) -> dict[str, str]:
+        """The hash that each file has by ``SHA256SUMS`` or a build's ``build.json``."""
+        return self.sums_read.require()
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of each file that should be there and is."""
+        # A hub's cache has links to the files: the files that they lead to count.
+        available = [n for n in sorted(self.sums) if n in self.files and (self.folder / n).is_file()]
+        total = sum((self.folder / name).stat().st_size for name in available)
+        hashes = {}
+        with self.progress("hashing", total, "B") as bar:
+            for name in available:
+                hashes[name] = sha256_of(self.folder / name)
+                bar.update((self.folder / name).stat().st_size)
+        return hashes
+
+    # Tables
+
+    @cached_property
+    def ledger_read(self) -> Read[pd.DataFrame]:
+        """The ledger, and what is wrong with its columns."""
+        return _read_table(self.folder, names.LEDGER)
+
+    @cached_property
+    def manifest_read(self) -> Read[pd.DataFrame]:
+        """The manifest, and what is wrong with its columns."""
+        return _read_table(self.folder, names.MANIFEST)
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """A row for every upstream image."""
+        return self.ledger_read.require()
+
+    @property
+    def manifest(self) -> pd.DataFrame:
+        """A row for every image of the dataset."""
+        return self.manifest_read.require() if self._images_of is None else self._images_of
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The manifest by image id, each id once."""
+        return self.manifest.drop_duplicates("image_id").set_index("image_id", drop=False)
+
+    @cached_property
+    def embedded(self) -> pd.DataFrame:
+        """The rows whose pixels should be in the shards, by image id."""
+        return self.rows[self.rows["withheld"].isna()]
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The classes in the order of their numbers; those of the shards where `build.json` has none."""
+        if self.kind == "images":
+            return sorted(set(self.manifest["label"].dropna()))
+        document = self.document_read.value
+        return self._classes_of_shards() if document is None else document.recipe.classes
+
+    # Shards
+
+    @property
+    def parquet_paths(self) -> list[Path]:
+        """The Parquet shards."""
+        return sorted((self.folder / names.PARQUET).glob("*.parquet"))
+
+    @cached_property
+    def split_sizes(self) -> dict[str, dict[str, int]]:
+        """For each split the number of rows in its Parquet shards and of their uncompressed bytes."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sizes: dict[str, dict[str, int]] = {}
+        for path in self.parquet_paths:
+            try:
+                metadata = pq.read_metadata(path)
+            except (pa.ArrowException, OSError):
+                continue  # reported by the check of the shards
+            split = sizes.setdefault(path.name.split("-")[0], {"num_bytes": 0, "num_examples": 0})
+            groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+            split["num_bytes"] += sum(group.total_byte_size for group in groups)
+            split["num_examples"] += metadata.num_rows
+        return sizes
+
+    def _classes_of_shards(self) -> list[str]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for path in self.parquet_paths:
+            try:
+                if found := class_names(pq.read_schema(path)):
+                    return found
+            except (pa.ArrowException, OSError):
+                continue  # reported by the check of the shards
+        for path in sorted((self.folder / names.TFRECORD).glob("*/*/label.labels.txt")):
+            return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return []
+
+    # Results and contents
+
+    @cached_property
+    def result_reads(self) -> dict[str, Read[Any]]:
+        """The audit result and the baseline result, where there are any, by their file's name."""
+        reads: dict[str, Read[Any]] = {}
+        for kind, _, file in RESULTS:
+            if (self.folder / file).is_file():
+                try:
+                    reads[file] = Read(file, read_result(kind, self.folder / file))
+                except DocumentError as error:
+                    reads[file] = Read(file, None, document_findings(file, error))
+        return reads
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The audit result and the baseline result that the release has, by kind."""
+        found: dict[str, Any] = {}
+        for kind, _, file in RESULTS:
+            if file in self.result_reads:
+                found[kind] = self.result_reads[file].require()
+            elif file in self.release.packaging.files:
+                raise NotApplicable(f"{file} is missing")
+        return found
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the release's tables and results say it holds."""
+        return audited_contents(self.release, self.ledger, self.results.get("audit"))
+
+
+def document_findings(file: str, error: DocumentError) -> tuple[Finding, ...]:
+    """Return what is wrong with a document as findings."""
+    return tuple(Finding(problem.message, file, problem.key or None) for problem in error.problems)
+
+
+def class_names(arrow: Any) -> list[str] | None:
+    """Return the classes that a Parquet shard's schema names for Hugging Face datasets."""
+    try:
+        found: list[str] = json.loads(arrow.metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found
+
+
+def _read_table(folder: Path, name: str) -> Read[pd.DataFrame]:
+    """Read the ledger or the manifest; it is used where it has exactly the declared columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / name
+    if not path.is_file():
+        return Read(name, None, (Finding("is missing", name),))
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        return Read(name, None, (Finding(f"cannot be read: {error}", name),))
+    findings = tuple(_column_findings(name, table.schema))
+    return Read(name, None if findings else conform(table.to_pandas()), findings)
+
+
+def _column_findings(name: str, found: pa.Schema) -> Iterator[Finding]:
+    expected = schema()
+    for field in expected:
+        if field.name not in found.names:
+            yield Finding("the column is missing", name, field.name)
+        elif found.field(field.name).type != field.type:
+            kind = found.field(field.name).type
+            yield Finding(f"the column is of type {kind}, not {field.type}", name, field.name)
+    for column in found.names:
+        if column not in expected.names:
+            yield Finding("is no column of this table", name, column)

@@ -1,0 +1,117 @@
+"""Check the documents of a release: generated again where this version made it, else what they count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.artifact import names
+from cxrbuild.checks import Finding, NotApplicable
+from cxrbuild.contents import Contents
+from cxrbuild.documents import croissant, texts
+from cxrbuild.files import json_bytes
+from cxrbuild.verification.card import card_findings
+from cxrbuild.verification.context import Context
+from cxrbuild.verification.croissant import croissant_findings
+from cxrbuild.verification.difference import json_differences, line_differences
+from cxrbuild.verification.lists import citation_findings, list_findings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def check_generated(context: Context) -> Iterator[Finding]:
+    """Generate card, lists, citation and Croissant again, and find each line and key that differs."""
+    if not _can_generate(context):
+        raise NotApplicable("another version of cxrbuild made the release, or its data cannot be read")
+    try:
+        contents = context.contents
+        expected = texts(context.folder, contents, context.split_sizes, context.results)
+        metadata = croissant(context.folder, contents, context.hashes)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # Tables, build.json or a result are damaged; the checks of them report how.
+        yield Finding(f"cannot be generated from the data: {error!r}", names.CARD)
+        return
+    for name, text in expected.items():
+        path = context.folder / name
+        if not path.is_file():
+            yield Finding("is missing", name)
+            continue
+        # newline="": a carriage return is a difference.
+        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+            found = stream.read()
+        for row, message in line_differences(text, found):
+            yield Finding(message, name, row)
+    yield from _croissant_differences(context, metadata)
+
+
+def _croissant_differences(context: Context, expected: Any) -> Iterator[Finding]:
+    try:
+        data = (context.folder / names.CROISSANT).read_bytes()
+        found = json.loads(data)
+    except OSError:
+        yield Finding("is missing", names.CROISSANT)
+    except ValueError as error:
+        yield Finding(f"is not Croissant: {error!r}", names.CROISSANT)
+    else:
+        differences = list(json_differences(expected, found))
+        for key, message in differences:
+            yield Finding(message, names.CROISSANT, key or None)
+        # A key that occurs twice has one value for Python, and may have the other for another reader.
+        if not differences and data != json_bytes(expected):
+            yield Finding(
+                "has the right values, but a key occurs twice or the layout differs", names.CROISSANT
+            )
+
+
+def check_card(context: Context) -> Iterator[Finding]:
+    """Find counts of the card that are not those of the data, where it cannot be generated again."""
+    _require_other_version(context)
+    yield from card_findings(context.folder, _contents(context), context.split_sizes)
+
+
+def check_lists(context: Context) -> Iterator[Finding]:
+    """Find rows of the lists that are not the manifest's, where they cannot be generated again."""
+    _require_other_version(context)
+    yield from list_findings(context.folder, _kept(context))
+
+
+def check_citation(context: Context) -> Iterator[Finding]:
+    """Find a wrong version or date in the citation, where it cannot be generated again."""
+    _require_other_version(context)
+    yield from citation_findings(context.folder, _contents(context))
+
+
+def check_croissant(context: Context) -> Iterator[Finding]:
+    """Find what is wrong with Croissant, where it cannot be generated again."""
+    _require_other_version(context)
+    contents = _contents(context) if _has_contents(context) else None
+    yield from croissant_findings(context.folder, contents, context.hashes)
+
+
+def _has_contents(context: Context) -> bool:
+    return context.document_read.value is not None and context.ledger_read.value is not None
+
+
+def _can_generate(context: Context) -> bool:
+    if not _has_contents(context) or not context.packaged_here:
+        return False
+    try:
+        _ = context.results
+    except NotApplicable:  # a result is missing or cannot be read
+        return False
+    return True
+
+
+def _require_other_version(context: Context) -> None:
+    if _can_generate(context):
+        raise NotApplicable("the document is generated again and compared line by line")
+
+
+def _contents(context: Context) -> Contents:
+    return Contents(context.release, context.ledger)
+
+
+def _kept(context: Context) -> pd.DataFrame:
+    return _contents(context).kept if _has_contents(context) else context.manifest

@@ -1,0 +1,47 @@
+"""Check ``build.json``, ``SHA256SUMS`` and the bytes of every file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cxrbuild.artifact import BuildDocument, names
+from cxrbuild.checks import Finding
+from cxrbuild.verification.context import Context
+
+
+def check_document(context: Context) -> Iterator[Finding]:
+    """Find what is wrong with ``build.json`` itself."""
+    yield from context.document_read.findings
+    document = context.document_read.value
+    if isinstance(document, BuildDocument):
+        for name in (names.LEDGER, names.MANIFEST):
+            if name not in document.files:
+                yield Finding("is missing", names.BUILD, f"files.{name}")
+
+
+def check_sums(context: Context) -> Iterator[Finding]:
+    """Find lines of ``SHA256SUMS`` that are not a hash and a path."""
+    yield from context.sums_read.findings
+
+
+def check_hashes(context: Context) -> Iterator[Finding]:
+    """Find files that are missing or have other bytes than their hash."""
+    for name, expected in sorted(context.sums.items()):
+        found = context.hashes.get(name)
+        if found is None:
+            yield Finding("is missing", name)
+        elif found != expected:
+            yield Finding(f"its SHA-256 is {found}, not {expected}", name)
+
+
+def check_unlisted_files(context: Context) -> Iterator[Finding]:
+    """Find files that ``SHA256SUMS`` does not list."""
+    for name in sorted(set(context.files) - set(context.sums) - {names.SUMS}):
+        yield Finding(f"is not in {names.SUMS}", name)
+
+
+def changed_files(folder: Path) -> list[Finding]:
+    """Return what differs between a release's files and its ``SHA256SUMS``."""
+    context = Context(folder, "release")
+    return [*check_sums(context), *check_hashes(context), *check_unlisted_files(context)]

@@ -1,0 +1,121 @@
+"""The result of `verify`: what was verified, and what its checks found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from cxrbuild.checks import Finding, Result
+from cxrbuild.errors import CheckError, count_of, printable
+from cxrbuild.verification.context import Kind
+
+# The findings of one file that an error shows.
+_MOST = 25
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """What was verified, and what is wrong with it.
+
+    Attributes
+    ----------
+    folder
+        The folder.
+    kind
+        What it is.
+    name
+        The dataset and its version, or the manifest that images were compared with.
+    files, images
+        The number of files and images that were checked.
+    checks
+        Each check, with its status and findings.
+    unpinned
+        Sources that are not verified to be the pinned version.
+    missing
+        The number of images that belong to the dataset and are missing.
+    other_version
+        The version of cxrbuild that made a release, where it is not this one. Only that version compares
+        every line of the documents.
+    """
+
+    folder: Path
+    kind: Kind
+    name: str
+    files: int
+    images: int
+    checks: tuple[Result, ...]
+    unpinned: tuple[str, ...] = ()
+    missing: int = 0
+    other_version: str | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that is wrong: the findings of the checks that failed."""
+        return tuple(f for check in self.checks if check.status == "failed" for f in check.findings)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(check.status != "failed" for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            "folder": str(self.folder),
+            "kind": self.kind,
+            "name": self.name,
+            "files": self.files,
+            "images": self.images,
+            "unpinned": list(self.unpinned),
+            "missing": self.missing,
+            "other_version": self.other_version,
+            "checks": [check.to_dict() for check in self.checks],
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(check.id)}</td><td>{escape(check.sentence)}</td>"
+            f"<td>{escape(check.status)}</td><td>{len(check.findings):,}</td></tr>"
+            for check in self.checks
+        )
+        findings = "".join(f"<li>{escape(printable(finding))}</li>" for finding in self.findings[:_MOST])
+        return (
+            f"<p><b>{escape(self.kind)} {escape(self.name)}</b>: {count_of(self.files, 'file')}, "
+            f"{count_of(self.images, 'image')}, {count_of(len(self.findings), 'finding')}</p>"
+            f"<table><tr><th>check</th><th></th><th>status</th><th>findings</th></tr>{rows}</table>"
+            f"<ul>{findings}</ul>"
+        )
+
+
+def require_verified(result: VerificationResult, where: Path) -> None:
+    """Refuse what failed a check.
+
+    Raises
+    ------
+    CheckError
+        A check failed; the message lists its findings, the first of each file where there are very many.
+    """
+    if result.passed:
+        return
+    by_file: dict[str, list[Finding]] = {}
+    for finding in result.findings:
+        by_file.setdefault(finding.file or "", []).append(finding)
+    lines = []
+    for file, findings in by_file.items():
+        lines += [f"  {printable(finding)}" for finding in findings[:_MOST]]
+        if len(findings) > _MOST:
+            more = f"  and {count_of(len(findings) - _MOST, 'more finding')}; --json lists all"
+            lines.append(f"  {printable(file)}:{more}" if file else more)
+    # A check of another package may measure a value without naming what it found.
+    lines += [
+        f"  {check.id}: {printable(check.message)}"
+        for check in result.checks
+        if check.status == "failed" and not check.findings
+    ]
+    what = "these images" if result.kind == "images" else f"this {result.kind}"
+    raise CheckError(
+        f"{count_of(len(result.findings), 'finding')} in {what}\n" + "\n".join(lines), where=where
+    )
