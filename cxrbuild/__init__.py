@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         verify,
     )
     from cxrbuild.artifact import Build, Release, open_artifact, open_build, open_release
+    from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
     from cxrbuild.dataset import Dataset, load
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
 
@@ -47,6 +48,7 @@ _MODULES = {
         "verify",
     ),
     "artifact": ("Build", "Release", "open_artifact", "open_build", "open_release"),
+    "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
     "dataset": ("Dataset", "load"),
     "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
 }
@@ -54,10 +56,14 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 __all__ = [
     "Build",
+    "Check",
     "CheckError",
     "CxrbuildError",
     "Dataset",
     "DeclarationError",
+    "Finding",
+    "Measurement",
+    "NotApplicable",
     "Release",
     "audit",
     "curate",

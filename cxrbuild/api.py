@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cxrbuild.fetching import FetchResult
     from cxrbuild.publishing import PublicationResult
     from cxrbuild.releasing import ReleaseResult
-    from cxrbuild.verification import Verified as VerificationResult
+    from cxrbuild.verification import VerificationResult
 
 AnyPath = str | Path
 # The data folder where nothing else is named, as on the command line.
@@ -418,9 +418,9 @@ def diff(old: AnyPath, new: AnyPath) -> Diff:
     >>> cxrbuild.diff("covid19-cxr/1.0.0", "covid19-cxr/1.0.0").bump is None
     True
     """
-    from cxrbuild.comparison import compare, read_version
+    from cxrbuild.comparison import diff as compare_versions
 
-    return compare(read_version(str(old)), read_version(str(new)))
+    return compare_versions(old, new)
 
 
 def publish(

@@ -12,7 +12,7 @@ from cxrbuild.checks import Check, Finding, Measurement, NotApplicable, evaluate
 from cxrbuild.errors import CxrbuildError
 
 MODULE = """
-from cxrbuild.checks import Check, Finding, Measurement
+from cxrbuild import Check, Finding, Measurement
 
 
 def find_short_names(context):
