@@ -26,6 +26,11 @@ EXCLUSIONS = (
         "ingest",
         "The source holds the image without a row of metadata, or its name has another form.",
     ),
+    Exclusion(
+        "unmatched_image",
+        "ingest",
+        "The file looks like an image, but no pattern of `reader.images` matches its name.",
+    ),
     Exclusion("listed_twice", "ingest", "The metadata names the file a second time; the first row is used."),
     Exclusion("unreadable_header", "ingest", "The file has no DICOM header that can be read."),
     Exclusion(

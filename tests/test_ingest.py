@@ -22,6 +22,7 @@ file = "meta.csv"
 header = ["id", "name", "view", "age", "licence"]
 path = "images/{name}"
 images = ["images/*"]
+patient_id = "keep"
 
 [columns.patient_id]
 from = "id"

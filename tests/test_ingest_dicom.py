@@ -11,7 +11,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 from cxrbuild.catalog import read_source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.ingest import ingest, take_inventory
-from cxrbuild.ingest.dicom import KEY_VARIABLE
+from cxrbuild.patient_key import KEY_VARIABLE
 
 SOURCE = """
 name = "hospital"

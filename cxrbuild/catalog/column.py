@@ -46,6 +46,13 @@ class Column(Declaration):
         return [self.origin] if isinstance(self.origin, str) else self.origin
 
 
+class AgeColumn(Column):
+    """How the age comes from upstream's values: years as 45 or 12.5, or DICOM's 045Y, 006M, 012W, 010D."""
+
+    least: float = Field(0, ge=0, description="the lowest age in years; a lower one is an error")
+    most: float = Field(130, description="the highest age in years; a higher one is an error")
+
+
 class Columns(Declaration):
     """Which of our columns upstream can fill."""
 
@@ -54,7 +61,7 @@ class Columns(Declaration):
     modality: Column | None = None
     view_position: Column | None = None
     patient_sex: Column | None = None
-    patient_age: Column | None = None
+    patient_age: AgeColumn | None = None
     license: Column | None = None
     attribution: Column | None = None
     upstream_split: Column | None = None

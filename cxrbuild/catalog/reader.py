@@ -7,12 +7,15 @@ asks for them.
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -44,44 +47,62 @@ class Inventory:
         Paths that can be read.
     blobs
         Every path that upstream has or that is available, with its git blob hash where it is known.
+    headers
+        By path, elements of the available images that are DICOM files, by keyword.
     """
 
     root: Path
     available: frozenset[str]
     blobs: dict[str, str | None]
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Reader(Declaration, ABC):
     """The table ``[reader]`` of a source: the keys of one kind, and how this kind reads.
 
-    A subclass declares ``kind`` as a ``Literal``, its own keys, and `read`. The class attributes say what
-    else depends on the kind.
+    A subclass declares ``kind`` as a ``Literal``, its own keys, and `read`; the class
+    attribute and the properties where they differ.
     """
 
     kind: str
     images: list[str] = Field(description="glob patterns of the image files, to find those without a row")
+    match_case: bool = Field(
+        False, description="whether names that differ in case are different: in patterns and in metadata"
+    )
+    ignore: list[str] = Field(
+        default_factory=list,
+        description="glob patterns of files that look like images and are none of the source's",
+    )
+    patient_id: Literal["hash", "keep"] = Field(
+        "hash",
+        description="`hash` replaces patient numbers by a hash keyed with the environment's secret; `keep` "
+        "is for numbers that are public",
+    )
+    burned_in_annotation: Literal["drop", "keep"] = Field(
+        "drop", description="what to do with a DICOM image whose BurnedInAnnotation is YES"
+    )
 
     default_columns: ClassVar[Mapping[str, Column]] = {}
     """Columns that are filled unless the source declares them."""
-    reads_images: ClassVar[bool] = False
-    """Whether an image's row comes from the image file, so that a missing image has no row."""
-    names_identify: ClassVar[bool] = False
-    """Whether file names can identify a patient, so that ``image_id`` is made from their hash alone."""
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether an image's row depends on the image file, so that a missing image has no row."""
+        return False
+
+    @property
+    def images_are_dicom(self) -> bool:
+        """Whether every image must be a DICOM file, so that one without a readable header is excluded."""
+        return False
 
     @property
     def metadata_files(self) -> Sequence[str]:
         """Paths of the files, other than images, that `read` reads."""
         return ()
 
-    def key_fingerprint(self) -> str | None:
-        """Return a value that changes with the secret that rows depend on, ``None`` where there is none.
-
-        Raises
-        ------
-        CxrbuildError
-            The reader needs a secret and the environment holds none.
-        """
-        return None
+    def matches(self, path: str, patterns: Sequence[str]) -> bool:
+        """Return whether a path fits one of some glob patterns, in which ``*`` matches ``/`` too."""
+        return any(_compiled(pattern, self.match_case).fullmatch(path) for pattern in patterns)
 
     def changed_metadata(
         self, root: Path, blobs: Mapping[str, str | None]
@@ -108,8 +129,7 @@ class Reader(Declaration, ABC):
         -------
         pandas.DataFrame
             Upstream's values as text, a column for each of upstream's, indexed by (place, path): where a
-            message says that the row is, and the path of its image. A column ``exclusion`` excludes a row
-            where it is not empty.
+            message says that the row is, and the path of its image.
 
         Raises
         ------
@@ -124,6 +144,11 @@ class Reader(Declaration, ABC):
         """Return the class of the kind that a table names, else the classes of this package."""
         kind = table.get("kind") if isinstance(table, dict) else None
         return [reader_class(kind)] if kind is not None else [reader_class(kind) for kind in _BUILT_IN]
+
+
+@cache
+def _compiled(pattern: str, match_case: bool) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(pattern), 0 if match_case else re.IGNORECASE)
 
 
 def reader_class(kind: str) -> type[Reader]:

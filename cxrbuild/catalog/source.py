@@ -82,6 +82,10 @@ class Source(Declaration):
     description: str = Field("", description="what a reader should know about it")
     citation: str | None = Field(None, description="how to cite it")
     license: str = Field("unknown", description="SPDX identifier for rows whose own licence is blank")
+    public: bool = Field(
+        False,
+        description="whether its files are published, so that their names and patient numbers are public",
+    )
     finding_separator: str | None = Field(
         None, description="the text between several findings of one row, such as `,`"
     )

@@ -22,6 +22,7 @@ from cxrbuild.artifact import BuildDocument, names
 from cxrbuild.curation.plan import Declared
 from cxrbuild.files import sha256_of, write_bytes
 from cxrbuild.lockfile import LockedSource
+from cxrbuild.patient_key import key_fingerprint
 
 # The libraries that a JPEG's bytes depend on. The last one is optional; it decodes more kinds of compressed
 # DICOM files.
@@ -50,13 +51,7 @@ def _is_installed(name: str) -> bool:
 
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
-    """Return a hash of all inputs of a build: declarations, fetched files, formats, versions.
-
-    Raises
-    ------
-    CxrbuildError
-        A source hashes PatientID and the environment has no key.
-    """
+    """Return a hash of all inputs of a build: declarations, fetched files, formats, versions."""
     document = {
         "cxrbuild": __version__,
         "libraries": libraries(formats),
@@ -67,7 +62,11 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "reviews": [repr(review) for review in declared.reviews],
         "links": [repr(link) for link in declared.links],
         # Another key gives the patients other names, and so changes groups and splits.
-        "patient_keys": [source.reader.key_fingerprint() for source in declared.sources],
+        "patient_key": (
+            key_fingerprint()
+            if any(source.reader.patient_id == "hash" for source in declared.sources)
+            else None
+        ),
         "locked": {
             source.name: locked[source.name].tree for source in declared.sources if source.name in locked
         },

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cxrbuild.catalog.column import Column
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.files import is_desktop_file
+from cxrbuild.image_files import has_image_suffix, image_format, read_head
+from cxrbuild.ingest.header import Headers, burned_in, find_dicom, read_headers
 from cxrbuild.ingest.inventory import take_inventory
 from cxrbuild.ingest.mapping import map_columns
+from cxrbuild.patient_key import read_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, image_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Inventory", "exclude", "ingest", "take_inventory"]
+__all__ = ["Inventory", "exclude", "find_dicom", "ingest", "take_inventory"]
 
 
 def ingest(source: Source, inventory: Inventory, progress: Progress = silent) -> pd.DataFrame:
@@ -42,35 +45,87 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     ------
     CxrbuildError
         The metadata is not as declared: an unknown layout or an unknown value, with file, row and column,
-        all of them at once. Or an image's name is not UTF-8.
+        all of them at once. An image's name is not UTF-8. Or patient numbers are to be hashed and the
+        environment holds no key.
     OSError
         A file cannot be read.
     """
     import pandas as pd
 
     reader = source.reader
-    is_image = re.compile("|".join(map(fnmatch.translate, reader.images))).fullmatch
-    images = sorted(filter(is_image, inventory.blobs))
-    if other := [path for path in images if not _is_utf8(path)]:
-        raise CxrbuildError(
-            "names that are not UTF-8", where=inventory.root, found=name_some(map(ascii, other)),
-            todo="Rename the files where they come from, and fetch the source again",
-        )  # fmt: skip
-    values = reader.read(inventory, images, progress)
-    records = map_columns(source, _columns(source), values)
-
+    if reader.patient_id == "hash" and (reader.reads_images or source.columns.patient_id is not None):
+        read_key()  # before a long reading of headers
+    images = sorted(path for path in inventory.blobs if reader.matches(path, reader.images))
+    _require_utf8(inventory, images)
+    headers = _read_headers(source, inventory, images, progress)
+    values = reader.read(replace(inventory, headers=headers.elements), images, progress)
+    others = sorted(set(values.index.get_level_values("path")) - set(images))
+    more = _read_headers(source, inventory, others, progress)
+    headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
+    records = map_columns(source, values, headers)
     exclude(records, ~records["source_path"].isin(list(inventory.blobs)), "row_without_file")
     exclude(records, records["source_path"].duplicated(), "listed_twice")
-    rowless = sorted(set(images) - set(records["source_path"]))
-    if rowless:
-        without = pd.DataFrame({"source_path": rowless, "license": source.license})
-        without["exclusion"] = "missing_file" if reader.reads_images else "file_without_row"
-        records = pd.concat([records, conform(without)], ignore_index=True)
+    _exclude_paths(records, headers.unreadable, "unreadable_header")
+    if reader.burned_in_annotation == "drop":
+        found = {
+            path: burned_in(elements["BurnedInAnnotation"]) for path, elements in headers.elements.items()
+        }
+        _exclude_paths(records, found, "burned_in_annotation")
+
+    rowless = pd.DataFrame({"source_path": sorted(set(images) - set(records["source_path"]))}, dtype="str")
+    rowless["exclusion"] = "file_without_row"
+    if reader.reads_images:  # its header would be its row, or would find it
+        missing = ~rowless["source_path"].isin(list(inventory.available))
+        rowless.loc[missing, "exclusion"] = "missing_file"
+    others = _unmatched(source, inventory, {*images, *records["source_path"]})
+    _require_utf8(inventory, others)
+    unmatched = pd.DataFrame({"source_path": others, "exclusion": "unmatched_image"}, dtype="str")
+    for added in (rowless, unmatched):
+        if not added.empty:
+            added["license"] = source.license
+            records = pd.concat([records, conform(added)], ignore_index=True)
 
     records["source"] = source.name
     records["source_blob"] = records["source_path"].map(inventory.blobs).astype("str")
     records["image_id"] = _image_ids(source, records["source_path"])
     return conform(records)
+
+
+def _read_headers(source: Source, inventory: Inventory, paths: list[str], progress: Progress) -> Headers:
+    """Read the headers of those images that are DICOM files: by content, whichever reader lists them."""
+    available = [path for path in paths if path in inventory.available]
+    if not source.reader.images_are_dicom:
+        available = find_dicom(inventory.root, available)
+    return read_headers(inventory.root, available, progress)
+
+
+def _exclude_paths(records: pd.DataFrame, found: Mapping[str, str | None], reason: str) -> None:
+    """Exclude the images at some paths; each path has the detail, ``None`` where it is not excluded."""
+    details = {path: detail for path, detail in found.items() if detail is not None}
+    mask = records["source_path"].isin(list(details)) & records["exclusion"].isna()
+    records.loc[mask, "exclusion"] = reason
+    detail = records["source_path"].map(details)
+    records.loc[mask & (detail != ""), "exclusion_detail"] = detail
+
+
+def _unmatched(source: Source, inventory: Inventory, known: Collection[str]) -> list[str]:
+    """Return the files that look like images, and that neither a pattern nor a row names."""
+    reader = source.reader
+    return sorted(
+        path
+        for path in inventory.blobs.keys() - set(known) - set(reader.metadata_files)
+        if not is_desktop_file(path.rpartition("/")[2])
+        and not reader.matches(path, reader.ignore)
+        and (has_image_suffix(path) or image_format(read_head(f"{inventory.root}/{path}")) is not None)
+    )
+
+
+def _require_utf8(inventory: Inventory, paths: list[str]) -> None:
+    if other := [path for path in paths if not _is_utf8(path)]:
+        raise CxrbuildError(
+            "names that are not UTF-8", where=inventory.root, found=name_some(map(ascii, other)),
+            todo="Rename the files where they come from, and fetch the source again",
+        )  # fmt: skip
 
 
 def _is_utf8(path: str) -> bool:
@@ -86,15 +141,9 @@ def exclude(records: pd.DataFrame, mask: pd.Series, reason: str) -> None:
     records.loc[mask & records["exclusion"].isna(), "exclusion"] = reason
 
 
-def _columns(source: Source) -> dict[str, Column]:
-    declared = {name: getattr(source.columns, name) for name in type(source.columns).model_fields}
-    return dict(source.reader.default_columns) | {
-        name: column for name, column in declared.items() if column is not None
-    }
-
-
 def _image_ids(source: Source, paths: pd.Series) -> pd.Series:
-    named = not source.reader.names_identify
+    # File names that are not public can name patients: such ids are made from the hash alone.
+    named = source.public
     ids = paths.map(lambda path: image_id(source.name, path, named=named))
     # The second row of one file needs an id of its own, and has no JPEG to name.
     again = paths.groupby(paths).cumcount()

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from cxrbuild.catalog.reader import Inventory, Reader
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.ingest.template import Template, parse_template
+from cxrbuild.paths import PathIndex
+from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_HEADER_KEYS = {
+    "sop_instance_uid": "SOPInstanceUID",
+    "study_instance_uid": "StudyInstanceUID",
+    "accession_number": "AccessionNumber",
+}
+
 
 class CsvReader(Reader):
-    """Metadata in a CSV file next to the images."""
+    """Metadata in a CSV file next to the images.
+
+    A row belongs to the image at ``path``, or to the DICOM images whose header has the identifier that one of
+    ``sop_instance_uid``, ``study_instance_uid`` and ``accession_number`` gives: one of the four is needed.
+    """
 
     kind: Literal["csv"]
     file: str = Field(description="the CSV file, from the source's root")
@@ -27,11 +40,54 @@ class CsvReader(Reader):
     header: list[str] | None = Field(
         None, description="its columns, all of them in order; another layout is an error"
     )
-    path: str = Field(description="an image's path from the source's root; `{column}` is the column's value")
+    path: str | None = Field(
+        None, description="an image's path from the source's root; `{column}` is the column's value"
+    )
     suffixes: list[str] = Field(
         default_factory=list, description="suffixes to try after `path` where upstream omits them"
     )
-    images: list[str] = Field(description="glob patterns of the image files, to find those without a row")
+    sop_instance_uid: str | None = Field(
+        None, description="a DICOM image's SOPInstanceUID, such as `{uid}`, instead of `path`"
+    )
+    study_instance_uid: str | None = Field(
+        None, description="the StudyInstanceUID of one or more DICOM images, instead of `path`"
+    )
+    accession_number: str | None = Field(
+        None, description="the AccessionNumber of one or more DICOM images, instead of `path`"
+    )
+
+    @field_validator("path", *_HEADER_KEYS)
+    @classmethod
+    def _check_template(cls, template: str | None) -> str | None:
+        if template is not None:
+            parse_template(template)
+        return template
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except (LookupError, UnicodeError, ValueError):
+            raise ValueError(
+                f"{encoding!r} is no text encoding; known ones are utf-8, latin-1, cp1252"
+            ) from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _check_one_key(self) -> CsvReader:
+        keys = ["path", *_HEADER_KEYS]
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs one of {', '.join(keys)}; has {' and '.join(given) or 'none'}")
+        if self.suffixes and self.path is None:
+            raise ValueError("`suffixes` belong to `path`")
+        return self
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether rows are found by the images' headers."""
+        return self.path is None
 
     @property
     def metadata_files(self) -> Sequence[str]:
@@ -39,37 +95,95 @@ class CsvReader(Reader):
         return (self.file,)
 
     def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:  # noqa: ARG002
-        """Return upstream's columns; a row's place is its line."""
+        """Return upstream's columns; a row's place is its line.
+
+        A row that belongs to several images is repeated. One that belongs to none has the path that it gives;
+        an identifier that no header has is hashed.
+        """
         import pandas as pd
 
-        path = inventory.root / self.file
-        rows = _rows(path, self.encoding)
+        file = inventory.root / self.file
+        rows = _rows(file, self.encoding)
         _, header = rows[0] if rows else (0, [])
-        _check_header(path, header, self.header)
+        _check_header(file, header, self.header)
         problems = [
             f"line {line}: {len(row)} cells, not {len(header)}"
             for line, row in rows[1:]
             if len(row) != len(header)
         ]
         if problems:
-            raise CxrbuildError("rows of another length\n  " + name_some(problems, 20), where=path)
-        values = pd.DataFrame([row for _, row in rows[1:]], columns=header, dtype="str")
-        try:
-            paths = [self.path.format_map(dict(zip(header, row, strict=True))) for _, row in rows[1:]]
-        except (KeyError, IndexError) as error:
+            raise CxrbuildError("rows of another length\n  " + name_some(problems, 20), where=file)
+        keyword, template = self._key()
+        if missing := [column for column in template.columns if column not in header]:
             raise CxrbuildError(
-                "the declared `reader.path` names a column that is not there",
-                where=path, expected=self.path, found=", ".join(header),
-            ) from error  # fmt: skip
-        if self.suffixes:
-            paths = [self._with_suffix(path, inventory) for path in paths]
-        places = [f"{self.file}, line {line}" for line, _ in rows[1:]]
-        values.index = pd.MultiIndex.from_arrays([places, paths], names=["place", "path"])
+                f"reader.{keyword} names a column that is not there", where=file,
+                expected=_quoted(missing), found=_quoted(header),
+            )  # fmt: skip
+        spelled = [template.fill(dict(zip(header, row, strict=True))) for _, row in rows[1:]]
+        found = (
+            self._find_paths(spelled, [line for line, _ in rows[1:]], inventory)
+            if self.path is not None
+            else self._find_images(spelled, inventory.headers, _HEADER_KEYS[keyword])
+        )
+        repeated = [
+            (row, line, path) for (line, row), paths in zip(rows[1:], found, strict=True) for path in paths
+        ]
+        values = pd.DataFrame([row for row, _, _ in repeated], columns=header, dtype="str")
+        places = [f"{self.file}, line {line}" for _, line, _ in repeated]
+        values.index = pd.MultiIndex.from_arrays(
+            [places, [path for _, _, path in repeated]], names=["place", "path"]
+        )
         return values
 
-    def _with_suffix(self, path: str, inventory: Inventory) -> str:
-        known = (path + suffix for suffix in self.suffixes if path + suffix in inventory.blobs)
-        return next(known, path + self.suffixes[0])
+    def _key(self) -> tuple[str, Template]:
+        """Return the key of the declaration that finds a row's images, and its template."""
+        key = next(key for key in ("path", *_HEADER_KEYS) if getattr(self, key) is not None)
+        return key, parse_template(getattr(self, key))
+
+    def _find_paths(
+        self, spelled: Sequence[str], lines: Sequence[int], inventory: Inventory
+    ) -> Iterator[list[str]]:
+        """Yield the path of each row, as the file has it if there is one."""
+        index = PathIndex(inventory.blobs)
+        found, problems = [], []
+        for line, spelling in zip(lines, spelled, strict=True):
+            tried = [spelling + suffix for suffix in self.suffixes] or [spelling]
+            paths = next(
+                (paths for name in tried if (paths := index.find(name, match_case=self.match_case))), []
+            )
+            found.append(paths[:1] or tried[:1])
+            if len(paths) > 1:
+                problems.append(f"{self.file}, line {line}: {tried[0]!r} can be {_quoted(paths)}")
+            elif not paths and (other := [path for name in tried for path in index.find(name)]):
+                problems.append(
+                    f"{self.file}, line {line}: {tried[0]!r} and the file {other[0]!r} differ in case alone"
+                )
+        if problems:
+            raise CxrbuildError(
+                "names that are nearly those of files\n  " + "\n  ".join(problems[:20])
+                + (f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""),
+                where=inventory.root,
+                todo="Give files and rows the same names, or change `match_case` in the reader",
+            )  # fmt: skip
+        return iter(found)
+
+    def _find_images(
+        self, spelled: Sequence[str], headers: Mapping[str, Mapping[str, str]], keyword: str
+    ) -> Iterator[list[str]]:
+        """Yield the images of each row, found by an element of their headers."""
+        paths: dict[str, list[str]] = {}
+        for path, elements in headers.items():
+            if elements.get(keyword):
+                paths.setdefault(elements[keyword], []).append(path)
+        for identifier in (text.strip() for text in spelled):
+            yield paths.get(identifier) or [f"{keyword} {self._shown(identifier)}"]
+
+    def _shown(self, identifier: str) -> str:
+        return identifier if self.patient_id == "keep" else hash_identifier(read_key(), identifier)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return name_some([f'"{name}"' for name in names], 60)
 
 
 def _rows(path: Path, encoding: str) -> list[tuple[int, list[str]]]:
@@ -79,10 +193,9 @@ def _rows(path: Path, encoding: str) -> list[tuple[int, list[str]]]:
         raise CxrbuildError(
             "the source's metadata is not there", where=path, todo="Fetch the source again"
         ) from None
-    # A byte-order mark only says that the file is UTF-8.
-    codec = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
-        text = data.decode(codec)
+        # A byte-order mark says how the file is encoded, and is no part of the first column's name.
+        text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CxrbuildError(
@@ -90,8 +203,13 @@ def _rows(path: Path, encoding: str) -> list[tuple[int, list[str]]]:
             found=f"byte 0x{data[error.start]:02x}",
             todo="This is another revision: fetch the pinned one, or declare a source for this one",
         ) from error  # fmt: skip
+    except UnicodeError as error:  # of codecs that know no place
+        raise CxrbuildError(
+            "not in the declared encoding", where=path, expected=encoding, found=error
+        ) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows, start = [], 1
+    limit = csv.field_size_limit(max(len(text), 1))  # a note can be longer than csv's own limit
     try:
         for row in reader:
             if row:
@@ -99,20 +217,22 @@ def _rows(path: Path, encoding: str) -> list[tuple[int, list[str]]]:
             start = reader.line_num + 1
     except csv.Error as error:
         raise CxrbuildError(f"not CSV from line {start} on", where=path, found=error) from error
+    finally:
+        csv.field_size_limit(limit)
     return rows
 
 
 def _check_header(path: Path, found: list[str], declared: list[str] | None) -> None:
     if declared is None or found == declared:
         if len(set(found)) < len(found):
-            raise CxrbuildError("two columns of the header have one name", where=path, found=", ".join(found))
+            raise CxrbuildError("two columns of the header have one name", where=path, found=_quoted(found))
         return
     missing = [column for column in declared if column not in found]
     added = [column for column in found if column not in declared]
-    problems = [f"column {name_some(missing)} is missing"] if missing else []
-    problems += [f"column {name_some(added)} is unknown"] if added else []
+    problems = [f"column {_quoted(missing)} is missing"] if missing else []
+    problems += [f"column {_quoted(added)} is unknown"] if added else []
     raise CxrbuildError(
-        "an unknown layout, in the header", where=path, expected=", ".join(declared),
+        "an unknown layout, in the header", where=path, expected=_quoted(declared),
         found="; ".join(problems) or "the columns in another order",
         todo="This is another revision: fetch the pinned one, or declare a source for this one",
     )  # fmt: skip

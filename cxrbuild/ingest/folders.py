@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -25,12 +25,33 @@ class FoldersReader(Reader):
 
     @field_validator("pattern")
     @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        return check_pattern(pattern)
+    def _check_pattern(cls, pattern: str) -> str:
+        return check_groups(pattern)
 
     def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:  # noqa: ARG002
         """Return the pattern's named groups; a path that does not fit has no row."""
         return read_groups(self.pattern, images)
+
+
+def check_groups(pattern: str, taken: Collection[str] = ()) -> str:
+    """Return a regular expression whose named groups can be columns.
+
+    Parameters
+    ----------
+    pattern
+        The regular expression.
+    taken
+        Names that other columns have.
+
+    Raises
+    ------
+    ValueError
+        It does not compile, or a group has a name that is taken.
+    """
+    check_pattern(pattern)
+    if both := [name for name in re.compile(pattern).groupindex if name in taken]:
+        raise ValueError(f"the group {both[0]!r} has the name of a DICOM keyword: give it another name")
+    return pattern
 
 
 def read_groups(pattern: str, paths: Sequence[str]) -> pd.DataFrame:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cxrbuild.catalog.column import Column
+from cxrbuild.catalog.column import AgeColumn, Column
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.ingest import header
+from cxrbuild.ingest.age import FORMS, parse_ages
+from cxrbuild.ingest.header import Headers
+from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.records import conform
 
 if TYPE_CHECKING:
@@ -15,85 +19,201 @@ if TYPE_CHECKING:
 
 # Columns next to which upstream's own text is kept, as `<column>_text`.
 _KEPT = ("patient_id", "modality", "view_position", "patient_age", "license")
-# DICOM's age strings, PS3.5 6.2: three digits and a unit, in years.
-_AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+# DICOM's enumerated values, PS3.3 C.7.1.1: male, female, other.
+_SEXES = ("M", "F", "O")
+_LISTED_PROBLEMS = 20
 
 
-def map_columns(source: Source, columns: Mapping[str, Column], values: pd.DataFrame) -> pd.DataFrame:
+@dataclass
+class _Upstream:
+    """Upstream's values for the rows: of the reader's columns, and of the headers of DICOM images."""
+
+    places: pd.Index
+    values: pd.DataFrame
+    elements: pd.DataFrame
+    problems: list[str] = field(default_factory=list)
+
+    def known(self, origin: str) -> bool:
+        return origin in self.values or origin in self.elements
+
+    def get(self, origin: str) -> pd.Series:
+        return self.values[origin] if origin in self.values else self.elements[origin]
+
+    def note(self, rows: pd.Series, origins: list[str], values: pd.Series, problem: str) -> None:
+        """Add a problem for each row of a mask."""
+        self.problems += [
+            f"{self.places[i]}, column {' or '.join(origins)}: {values[i]!r} {problem}"
+            for i in rows.index[rows]
+        ]
+
+
+def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.DataFrame:
     """Map upstream's values onto the table's columns.
+
+    The header of a DICOM image fills what the source's declaration leaves unknown: the patient, sex, age,
+    modality and view. Patient numbers are hashed, unless the source declares to keep them.
 
     Parameters
     ----------
     source
         The source.
-    columns
-        How each of our columns comes from upstream's.
     values
         What the reader read, see `Reader.read`.
+    headers
+        The headers of the images that are DICOM files.
 
     Raises
     ------
     CxrbuildError
-        A declared column is missing, or a value is not in its map: all of them at once, with their places.
+        A declared column is missing, or a value is not in its map or does not parse: all of them at once,
+        with their places. Or patient numbers are to be hashed and the environment holds no key.
     """
     import pandas as pd
 
-    places = values.index.get_level_values("place")
-    records = conform(pd.DataFrame({"source_path": values.index.get_level_values("path")}))
-    values = values.reset_index(drop=True).apply(lambda column: column.str.strip())
-    problems: list[str] = []
-    for name, column in columns.items():
-        absent = [origin for origin in column.origins if origin not in values.columns]
-        if absent:
-            there = name_some(values.columns, 60)
-            problems.append(f"columns.{name} comes from {name_some(absent)}; there is only {there}")
-            continue
-        upstream = _first_value(column, values)
-        ours, wrong = _map_column(column, upstream)
-        problems += [
-            f"{places[i]}, column {' or '.join(column.origins)}: {upstream[i]!r} is unknown to columns.{name}"
-            for i in wrong.index[wrong]
-        ]
-        records[name] = _years(ours) if name == "patient_age" else ours
-        if name in _KEPT and column.origins:
-            records[f"{name}_text"] = upstream.where(upstream != "")
-    if problems:
-        raise CxrbuildError(
-            "metadata that its declaration does not know\n  " + "\n  ".join(problems[:20])
-            + (f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""),
-            where=f"source {source.name}",
-            todo="Fetch the pinned source, or declare the new values in a source file of your own",
-        )  # fmt: skip
-    if "exclusion" in values:
-        records["exclusion"] = values["exclusion"].where(values["exclusion"] != "")
+    paths = values.index.get_level_values("path")
+    rows = pd.RangeIndex(len(paths))
+    upstream = _Upstream(
+        places=values.index.get_level_values("place"),
+        values=pd.DataFrame({name: values[name].str.strip().array for name in values}, index=rows),
+        elements=_elements(headers, paths),
+    )
+    records = conform(pd.DataFrame({"source_path": paths}))
+    for name in type(source.columns).model_fields:
+        declared: Column | None = getattr(source.columns, name) or source.reader.default_columns.get(name)
+        ours, text = pd.Series(index=records.index, dtype="str"), pd.Series(index=records.index, dtype="str")
+        if declared is not None:
+            _refuse_identity(source, name, declared)
+            if not _is_there(name, declared, upstream):
+                continue
+            ours, text = _map_column(name, declared, upstream)
+        implied = header.COLUMNS.get(name)
+        if implied is not None and not (declared and set(implied.origins) & set(declared.origins)):
+            unknown = ours.isna()
+            filled, filled_text = _map_column(name, implied, upstream, only=unknown)
+            ours, text = ours.where(~unknown, filled), text.where(~unknown | filled.isna(), filled_text)
+        if name == "patient_id" and source.reader.patient_id == "hash":
+            ours, text = _hashed(ours), text.where(text.isna())
+        records[name] = parse_ages(ours) if name == "patient_age" else ours
+        if name in _KEPT:
+            records[f"{name}_text"] = text
+    _refuse(source, upstream.problems)
     records["license"] = records["license"].fillna(source.license)
     return records
 
 
-def _first_value(column: Column, values: pd.DataFrame) -> pd.Series:
+def _elements(headers: Headers, paths: pd.Index) -> pd.DataFrame:
+    """Return the headers' elements by row; no columns where no image is a DICOM file."""
+    import pandas as pd
+
+    if not headers.elements:
+        return pd.DataFrame(index=range(len(paths)))
+    rows = [headers.elements.get(path, {}) for path in paths]
+    return pd.DataFrame(rows, columns=list(header.KEYWORDS), dtype="str").fillna("")
+
+
+def _is_there(name: str, column: Column, upstream: _Upstream) -> bool:
+    absent = [f'"{origin}"' for origin in column.origins if not upstream.known(origin)]
+    if absent:
+        there = [f'"{known}"' for known in (*upstream.values, *upstream.elements)]
+        upstream.problems.append(
+            f"columns.{name} comes from {name_some(absent)}; there is only {name_some(there, 60)}"
+        )
+    return not absent
+
+
+def _refuse_identity(source: Source, name: str, column: Column) -> None:
+    """Refuse to publish a patient's number under another column's name."""
+    if name == "patient_id" or source.reader.patient_id == "keep":
+        return
+    patient = source.columns.patient_id
+    identifying = header.IDENTIFYING | set(patient.origins if patient is not None else ())
+    if both := sorted(identifying & set(column.origins)):
+        raise CxrbuildError(
+            f"columns.{name} comes from {name_some(both)}, which identifies patients",
+            where=f"source {source.name}",
+            todo='Take another column, or declare `patient_id = "keep"` in the reader if they are public',
+        )  # fmt: skip
+
+
+def _map_column(
+    name: str, column: Column, upstream: _Upstream, only: pd.Series | None = None
+) -> tuple[pd.Series, pd.Series]:
+    """Return our values and upstream's text, null where not known; note the problems.
+
+    Parameters
+    ----------
+    name
+        Our column's name.
+    column
+        Its declaration.
+    upstream
+        Upstream's values.
+    only
+        The rows to look at; absent: all.
+    """
     import pandas as pd
 
     if column.value is not None:
-        return pd.Series(column.value, index=values.index, dtype="str")
-    first = values[column.origins[0]]
+        return pd.Series(column.value, index=upstream.values.index, dtype="str"), pd.Series(
+            index=upstream.values.index, dtype="str"
+        )
+    if not all(map(upstream.known, column.origins)):
+        nothing = pd.Series(index=upstream.values.index, dtype="str")
+        return nothing, nothing
+    values = upstream.get(column.origins[0])
     for origin in column.origins[1:]:
-        first = first.where(~first.isin(column.blank), values[origin])
-    return first
-
-
-def _map_column(column: Column, upstream: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Return our values, and a mask of upstream's values that are not known."""
-    known = ~upstream.isin(column.blank)
-    ours = upstream.where(known)
+        values = values.where(~values.isin(column.blank), upstream.get(origin))
+    known = ~values.isin(column.blank)
+    if only is not None:
+        known &= only
+    ours = values.where(known)
     if column.pattern is not None:
         ours = ours.str.extract(column.pattern, expand=False)
     if column.map is not None:
         ours = ours.map(column.map).astype("str")
-    return ours, known & ours.isna()
+    unknown = known & ours.isna()
+    upstream.note(unknown, column.origins, values, f"is unknown to columns.{name}")
+    ours = ours.where(ours != "")  # what is mapped to nothing is not known
+    _note_values(name, column, upstream, values, ours)
+    return ours, values.where(values != "")
 
 
-def _years(values: pd.Series) -> pd.Series:
-    import pandas as pd
+def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Series, ours: pd.Series) -> None:
+    """Note values that our column cannot hold."""
+    origins = column.origins
+    if any(origin in upstream.elements and origin not in upstream.values for origin in origins):
+        several = ours.str.contains("\\", regex=False).fillna(value=False)
+        upstream.note(several, origins, values, f"is several values, of which columns.{name} can hold one")
+        ours = ours.where(~several)
+    if name == "patient_sex":
+        other = ours.notna() & ~ours.isin(_SEXES)
+        upstream.note(other, origins, values, f"is none of {', '.join(_SEXES)}")
+    if name == "patient_age":
+        limits = column if isinstance(column, AgeColumn) else AgeColumn.model_validate({"from": origins})
+        years = parse_ages(ours)
+        upstream.note(ours.notna() & years.isna(), origins, values, f"is no age ({FORMS})")
+        outside = ~years.between(limits.least, limits.most) & years.notna()
+        upstream.note(
+            outside.fillna(value=False), origins, values,
+            f"is outside {limits.least:g} to {limits.most:g} years (columns.{name}, `least` and `most`)",
+        )  # fmt: skip
 
-    parts = values.str.extract(r"^(\d+(?:\.\d+)?)([YMWD]?)$")
-    return (pd.to_numeric(parts[0]) * parts[1].map(_AGE_UNITS)).astype("Float64")
+
+def _hashed(identifiers: pd.Series) -> pd.Series:
+    known = identifiers.dropna().unique()
+    if not len(known):
+        return identifiers
+    key = read_key()
+    return identifiers.map({one: hash_identifier(key, one) for one in known}).astype("str")
+
+
+def _refuse(source: Source, problems: list[str]) -> None:
+    if problems:
+        more = len(problems) - _LISTED_PROBLEMS
+        raise CxrbuildError(
+            "metadata that its declaration does not know\n  " + "\n  ".join(problems[:_LISTED_PROBLEMS])
+            + (f"\n  and {more} more" if more > 0 else ""),
+            where=f"source {source.name}",
+            todo="Fetch the pinned source, or declare the values in a source file of your own: in `map`, or "
+            "in `blank` if they mean that it is not known",
+        )  # fmt: skip

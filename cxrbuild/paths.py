@@ -1,0 +1,72 @@
+r"""Names of files in metadata: one rule for when two spellings are one path.
+
+Metadata is often written on another system than the files: with ``\`` for ``/``, with ``./`` in front, with
+``//``, with blanks around a name, with letters and accents composed or decomposed (Unicode NFC and NFD), or
+in another case.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+
+def canonical_path(path: str) -> str:
+    r"""Return a path without the differences that say nothing: ``\``, ``./``, ``//``, outer blanks, NFD.
+
+    Examples
+    --------
+    >>> canonical_path(".\\images//a.png ")
+    'images/a.png'
+    """
+    parts = (part.strip() for part in path.replace("\\", "/").split("/"))
+    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
+
+
+class PathIndex:
+    """The paths of files, to find those that a spelling can mean.
+
+    Parameters
+    ----------
+    paths
+        The paths as the files have them.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = frozenset(paths)
+        self._canonical: dict[str, list[str]] | None = None
+        self._folded: dict[str, list[str]] = {}
+
+    def find(self, spelling: str, *, match_case: bool = False) -> list[str]:
+        """Return the paths that a spelling can mean: none, one, or several that only its case tells apart.
+
+        The path itself is preferred, then those of the same canonical form, then those that differ in case.
+
+        Parameters
+        ----------
+        spelling
+            A path as metadata has it.
+        match_case
+            Whether another case is another path.
+
+        Examples
+        --------
+        >>> index = PathIndex(["images/a.png", "images/B.PNG"])
+        >>> index.find("./images/b.png"), index.find("images/b.png", match_case=True)
+        (['images/B.PNG'], [])
+        """
+        if spelling in self._paths:
+            return [spelling]
+        if self._canonical is None:  # made on demand: mostly every spelling is a path itself
+            self._canonical = {}
+            for path in sorted(self._paths):
+                canonical = canonical_path(path)
+                self._canonical.setdefault(canonical, []).append(path)
+                self._folded.setdefault(_fold(canonical), []).append(path)
+        canonical = canonical_path(spelling)
+        found = self._canonical.get(canonical, [])
+        return found if found or match_case else self._folded.get(_fold(canonical), [])
+
+
+def _fold(path: str) -> str:
+    return unicodedata.normalize("NFC", path.casefold())

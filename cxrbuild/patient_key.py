@@ -1,0 +1,72 @@
+"""The secret that patient numbers are hashed with, and the fingerprint that shows whether it is the same."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+
+from cxrbuild.errors import CxrbuildError
+
+KEY_VARIABLE = "CXRBUILD_PATIENT_KEY"
+_SHORTEST_KEY = 16
+_DIGITS = 16
+
+
+def read_key() -> bytes:
+    """Return the secret from the environment.
+
+    Raises
+    ------
+    CxrbuildError
+        There is none, or it is too short.
+    """
+    key = os.environ.get(KEY_VARIABLE, "")
+    if len(key) < _SHORTEST_KEY:
+        raise CxrbuildError(
+            "no key to hash patient numbers with",
+            where=f"environment variable {KEY_VARIABLE}",
+            expected=f"a secret of {_SHORTEST_KEY} characters or more, the same in every run, kept apart "
+            "from the dataset",
+            found="none" if not key else f"{len(key)} characters",
+            todo="Set it to what `python -c 'import secrets; print(secrets.token_hex())'` prints, "
+            'and keep it; or declare `patient_id = "keep"` in the reader, if the numbers are public',
+        )
+    return key.encode()
+
+
+def hash_identifier(key: bytes, identifier: str) -> str:
+    """Return what replaces an identifier: a keyed hash, the same wherever the identifier occurs."""
+    return hmac.new(key, identifier.encode(), hashlib.sha256).hexdigest()[:_DIGITS]
+
+
+def key_fingerprint() -> str | None:
+    """Return a value that changes with the secret and does not reveal it; ``None`` where there is none."""
+    if len(os.environ.get(KEY_VARIABLE, "")) < _SHORTEST_KEY:
+        return None
+    return hmac.new(read_key(), b"the key of cxrbuild", hashlib.sha256).hexdigest()[:_DIGITS]
+
+
+def require_same_key(recorded: Mapping[str, str | None]) -> None:
+    """Refuse another secret than the one that was used before.
+
+    Parameters
+    ----------
+    recorded
+        Fingerprints recorded before, by the place of the record; ``None`` where none was recorded.
+
+    Raises
+    ------
+    CxrbuildError
+        A fingerprint differs from the one of the environment's secret.
+    """
+    found = key_fingerprint()
+    for where, expected in recorded.items():
+        if expected is not None and expected != found:
+            raise CxrbuildError(
+                f"{KEY_VARIABLE} is not the key that the patient numbers were hashed with", where=where,
+                expected=f"the key with the fingerprint {expected}", found=found or "no key",
+                todo="Every patient would get another id. Set the key of before; to use another one on "
+                "purpose, fetch into another folder (--data) and build into another folder (--out)",
+            )  # fmt: skip
