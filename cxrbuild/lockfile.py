@@ -36,6 +36,8 @@ class LockedSource:
         Paths of the pin's listing without a file, and paths of files that the listing does not have.
     different
         Paths whose bytes differ from the pin's, with the git blob hash that was found.
+    patient_key
+        Fingerprint of the key that patient numbers are hashed with; ``None`` where none was set.
     """
 
     origin: str
@@ -48,6 +50,7 @@ class LockedSource:
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     different: dict[str, str] = field(default_factory=dict)
+    patient_key: str | None = None
 
 
 def lock_path(data: Path) -> Path:

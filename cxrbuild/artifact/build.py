@@ -13,7 +13,7 @@ from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.source import Pin
 
 # What a release records of a source: it must be complete without the declaration's file.
-DESCRIBED = ("title", "homepage", "description", "citation", "license", "pin")
+DESCRIBED = ("title", "homepage", "description", "citation", "license", "public", "pin")
 # What of a recipe does not decide what a build holds.
 _NOT_RECORDED = {"audit", "baseline"}
 
@@ -27,13 +27,23 @@ class DatasetIdentity(Part):
 
 
 class SourceDescription(Part):
-    """What a source's declaration says about it."""
+    """What a source's declaration says about it.
+
+    Attributes
+    ----------
+    public
+        Whether its files are published, with their names and patient numbers.
+    patient_id
+        Whether patient numbers are upstream's, or hashed.
+    """
 
     title: str
     homepage: str | None
     description: str
     citation: str | None
     license: str
+    public: bool
+    patient_id: Literal["hash", "keep"]
     pin: Pin
 
 
@@ -127,6 +137,8 @@ class DatasetDocument(Document):
         Groups of patients that upstream assigns to several splits, with these splits.
     formats
         ``parquet``, ``tfrecord``.
+    patient_key
+        Fingerprint of the key that patient numbers are hashed with; ``None`` where none is hashed.
     """
 
     FORMAT: ClassVar[int] = 2
@@ -146,6 +158,7 @@ class DatasetDocument(Document):
     funnel: list[FunnelStep]
     groups_in_several_splits: dict[str, str]
     formats: list[Literal["parquet", "tfrecord"]]
+    patient_key: str | None = None
 
 
 class BuildDocument(DatasetDocument):

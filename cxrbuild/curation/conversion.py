@@ -15,6 +15,7 @@ from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_batches
 from cxrbuild.fetching.record import advise_fetch
 from cxrbuild.files import find_changed, remove_temporary_files
+from cxrbuild.ingest import find_dicom
 from cxrbuild.lockfile import source_folder
 from cxrbuild.progress import Progress
 from cxrbuild.records import is_image_id
@@ -113,16 +114,16 @@ def compare_unconverted(
     CxrbuildError
         An image was changed since it was fetched, or a worker died.
     """
-    read = {source.name for source in plan.declared.sources if source.reader.reads_images}
-    rows = plan.records[plan.records["exclusion"].notna() & plan.records["source"].isin(read)]
+    files: dict[tuple[str, str], str] = {}
     roots = _roots(plan, data)
-    files = {
-        (f"{roots[source]}/{path}", plan.fetched[source][path]): name
-        for name, source, path, reason in rows[["image_id", "source", "source_path", "exclusion"]].itertuples(
-            index=False
-        )
-        if reason != "missing_file" and source in plan.fetched
-    }
+    excluded = plan.records[plan.records["exclusion"].notna() & (plan.records["exclusion"] != "missing_file")]
+    for source in plan.declared.sources:
+        blobs = plan.fetched.get(source.name, {})
+        rows = excluded[(excluded["source"] == source.name) & excluded["source_path"].isin(list(blobs))]
+        if not source.reader.images_are_dicom:
+            rows = rows[rows["source_path"].isin(find_dicom(Path(roots[source.name]), rows["source_path"]))]
+        for name, path in zip(rows["image_id"], rows["source_path"], strict=True):
+            files[f"{roots[source.name]}/{path}", blobs[path]] = name
     listed = list(files)
     batches = (listed[i : i + _BATCH_SIZE] for i in range(0, len(listed), _BATCH_SIZE))
     changed: set[str] = set()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
-from cxrbuild.artifact import Build, BuildDocument, names
+from cxrbuild.artifact import Build, BuildDocument, names, open_build
 from cxrbuild.artifact.build import DESCRIBED, DatasetIdentity, FileEntry, SourceDescription, SourceState
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
@@ -20,15 +20,20 @@ from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Declared, Plan, counts, funnel, funnel_steps, make_plan, unpinned_sources
 from cxrbuild.curation.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
 from cxrbuild.lockfile import read_lock, source_folder
+from cxrbuild.patient_key import require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.split import groups_in_several_splits
 
 _logger = logging.getLogger(__name__)
+
+# What of the lock a build does not record: the origin can be private, and the key has a place of its own.
+_UNRECORDED = {"origin", "patient_key"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ def curate(
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
+            _require_same_key(plan, out)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))
             check_expectation(plan, allow_missing=allow_missing)
@@ -127,6 +133,17 @@ def curate(
             write_seal(out, document)
             _logger.info("wrote %s: %s", out, document.counts)
         return CurationResult(Build(out, document), changed=True)
+
+
+def _require_same_key(plan: Plan, out: Path) -> None:
+    """Refuse a key of patient numbers that is not the one of the build that is brought up to date."""
+    if plan.patient_key is None:
+        return
+    try:
+        recorded = open_build(out).document.patient_key
+    except CxrbuildError:
+        return  # no build yet, or one that this version cannot read and makes again
+    require_same_key({str(out): recorded})
 
 
 def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, progress: Progress) -> Plan:
@@ -193,13 +210,15 @@ def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, 
         "libraries": libraries(formats),
         "recipe": recipe,
         "declared_sources": {
-            source.name: SourceDescription(**{key: getattr(source, key) for key in DESCRIBED})
+            source.name: SourceDescription(
+                patient_id=source.reader.patient_id, **{key: getattr(source, key) for key in DESCRIBED}
+            )
             for source in plan.declared.sources
         },
         "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": unpinned_sources(plan.declared, plan.locked),
         "sources": {
-            name: SourceState(**{key: value for key, value in asdict(lock).items() if key != "origin"})
+            name: SourceState(**{key: value for key, value in asdict(lock).items() if key not in _UNRECORDED})
             for name, lock in plan.locked.items()
         },
         "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
@@ -207,5 +226,6 @@ def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, 
         "funnel": funnel_steps(plan),
         "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),
         "formats": sorted(formats),
+        "patient_key": plan.patient_key,
         "files": files,
     })  # fmt: skip

@@ -28,7 +28,8 @@ from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
 from cxrbuild.ingest import ingest, take_inventory
-from cxrbuild.lockfile import LockedSource, read_lock, source_folder
+from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
+from cxrbuild.patient_key import key_fingerprint, require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import SPLITS, write_records
 from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
@@ -94,6 +95,13 @@ class Plan:
         if self.as_pinned:
             return []
         return unpinned_sources(self.declared, self.locked)
+
+    @property
+    def patient_key(self) -> str | None:
+        """Fingerprint of the key that patient numbers are hashed with; ``None`` where none is hashed."""
+        by_source = dict(iter(self.records.groupby("source")))
+        hashed = [s for s in self.declared.sources if s.name in by_source and _hashes(s, by_source[s.name])]
+        return key_fingerprint() if hashed else None
 
     @cached_property
     def kept(self) -> pd.DataFrame:
@@ -248,6 +256,8 @@ def make_plan(
         if source.name in fetched:
             images = inventory.available & set(table["source_path"])
             require_fetched(images, fetched[source.name], source, data)
+        if lock is not None and _hashes(source, table):
+            require_same_key({f"{lock_path(data)}, source {source.name}": lock.patient_key})
         tables.append(table)
     records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)
@@ -268,6 +278,10 @@ def make_plan(
         _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
                 as_pinned, fetched, records)  # fmt: skip
+
+
+def _hashes(source: Source, records: pd.DataFrame) -> bool:
+    return source.reader.patient_id == "hash" and bool(records["patient_id"].notna().any())
 
 
 def funnel(plan: Plan) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some, of_system
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
-from cxrbuild.lockfile import read_lock, write_lock
+from cxrbuild.lockfile import LockedSource, read_lock, write_lock
+from cxrbuild.patient_key import key_fingerprint, require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.threads import Cancellation, open_threads
 
@@ -115,13 +116,14 @@ def fetch(
                     fetch_tree, source, data, given=origins.get(source.name),
                     entry=lock.get(source.name), allow_unpinned=allow_unpinned,
                     progress=cancellation.checked(progress), cancellation=cancellation,
-                ): source.name
+                ): source
                 for source in sources
             }  # fmt: skip
             for future in as_completed(running):
-                name = running[future]
+                source = running[future]
+                name = source.name
                 try:
-                    done[name] = future.result()
+                    done[name] = _with_key(source, future.result(), lock.get(name))
                 except CxrbuildError as error:
                     errors[name] = error
                 except OSError as error:
@@ -138,6 +140,18 @@ def fetch(
     if errors:
         raise _together(errors, names)
     return FetchResult(data, {name: done[name] for name in names})
+
+
+def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> Fetched:
+    """Record the fingerprint of the key that patient numbers are hashed with, if the environment has one."""
+    if source.reader.patient_id == "keep":
+        return fetched
+    found, recorded = key_fingerprint(), None
+    if not fetched.downloaded and entry is not None:
+        recorded = entry.patient_key
+        if found is not None:
+            require_same_key({f"the lock of the source {source.name}": recorded})
+    return replace(fetched, locked=replace(fetched.locked, patient_key=recorded or found))
 
 
 def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str]) -> CxrbuildError:
