@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
+from cxrbuild.artifact.build import DatasetDocument
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
+from cxrbuild.errors import CxrbuildError, name_some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,3 +61,56 @@ def withheld(records: pd.DataFrame, policy: Policy) -> pd.Series:
     for reason in WITHHELD:
         why = why.mask(why.isna() & found[reason].fillna(value=False), reason)
     return why
+
+
+def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> pd.DataFrame:
+    """Return rows without what can identify the patients of sources that are not public.
+
+    A public release does not name their files: `source_path`, and `group` where it is a path, hold the
+    image's id instead. Patient numbers are hashed already, or the release is refused.
+
+    Parameters
+    ----------
+    records
+        Rows of the table.
+    build
+        The ``build.json`` of their build.
+    policy
+        ``public`` or ``private``; a private release changes nothing.
+
+    Raises
+    ------
+    CxrbuildError
+        The release is public, and a source that is not public keeps its patient numbers.
+    """
+    if policy == "private":
+        return records
+    confidential = {name for name, source in build.declared_sources.items() if not source.public}
+    numbered = set(records.loc[records["patient_id"].notna(), "source"])
+    if kept := sorted(
+        name for name in confidential & numbered if build.declared_sources[name].patient_id == "keep"
+    ):
+        raise CxrbuildError(
+            "a public release would publish the patient numbers of sources that are not public",
+            where=name_some(kept),
+            expected='`patient_id = "hash"` in the reader, or `public = true` in the source',
+            found='`patient_id = "keep"`',
+            todo="Declare one of them and build again, or make a private release with --policy private",
+        )  # fmt: skip
+    return _without_paths(records, confidential)
+
+
+def renames_files(build: DatasetDocument, policy: Policy) -> bool:
+    """Return whether a release names files by the image's id, because a source is not public."""
+    return policy == "public" and any(not source.public for source in build.declared_sources.values())
+
+
+def _without_paths(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
+    rows = records["source"].isin(list(sources))
+    named, hidden = (records["source"] + "/" + records[column] for column in ("source_path", "image_id"))
+    # A file's first row has the id that its path gives: it comes last here, and so is the one that counts.
+    by_path = dict(zip(named[rows][::-1], hidden[rows][::-1], strict=True))
+    return records.assign(
+        group=[by_path.get(group, group) for group in records["group"]],
+        source_path=records["source_path"].where(~rows, records["image_id"]),
+    ).astype({"group": "str"})

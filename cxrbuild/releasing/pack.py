@@ -28,12 +28,13 @@ from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents, croissant, texts
 from cxrbuild.errors import CheckError, CxrbuildError, name_some
 from cxrbuild.files import files_under, locked, sha256_of, write_bytes, write_json
-from cxrbuild.policy import Policy, withheld
+from cxrbuild.policy import Policy, withheld, without_identities
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.report import write_report
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
+from cxrbuild.split import groups_in_several_splits
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.files import changed_files
 from cxrbuild.verification.results import RESULTS, read_result, result_of
@@ -100,7 +101,8 @@ def release(
     name = document.dataset.name
     if "tfrecord" in document.formats:
         require_tensorflow("packing TFRecord")
-    records = _with_withheld(read_records(build / names.LEDGER), policy)
+    records = without_identities(read_records(build / names.LEDGER), document, policy)
+    records = _with_withheld(records, policy)
     results = _read_results(build, document)
     contents = audited_contents(_document(document, version, policy, records), records, results.audit)
     # A release that is there is not a step back, whatever came after it.
@@ -186,6 +188,8 @@ def _document(build: BuildDocument, version: str, policy: Policy, records: pd.Da
         **shared
         | {
             "dataset": build.dataset.model_copy(update={"version": version}),
+            # A public release can name groups differently.
+            "groups_in_several_splits": groups_in_several_splits(records).to_dict(),
             "policy": policy,
             "date": _date(build.recipe.date),
             "withheld": {str(reason): int(n) for reason, n in reasons.items()},

@@ -1,0 +1,299 @@
+"""Patient numbers are hashed and file names hidden, whichever reader lists the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import run
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier, key_fingerprint
+
+KEY = "a secret of some length"
+SOURCE = """
+name = "hospital"
+title = "A hospital"
+license = "CC-BY-4.0"
+{top}
+
+[reader]
+kind = "csv"
+file = "labels.csv"
+images = ["*.dcm"]
+{reader}
+
+[columns.finding]
+from = "finding"
+{columns}
+"""
+RECIPE = """
+name = "mine"
+version = "0.1.0"
+date = "2026-11-25"
+title = "Mine"
+sources = ["source.toml"]
+
+[labels]
+Sick = { hospital = ["sick"] }
+Well = { hospital = ["well"] }
+
+[[rules]]
+name = "lateral"
+kind = "not_in"
+column = "view_position"
+values = ["LL"]
+reason = "Lateral."
+
+[[rules]]
+name = "other_finding"
+kind = "labelled"
+reason = "No class."
+
+[split]
+salt = "mine"
+
+[split.test]
+share = 0.5
+"""
+
+
+def write_image(path: Path, number: int, **header: object) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=["instance", str(number)])
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=["study", str(number // 2)])
+    dataset.AccessionNumber = f"ACC{number // 2}"
+    dataset.PatientID = f"MRN{number // 2}"
+    dataset.Modality, dataset.PatientSex, dataset.PatientAge = "DX", "F", "045Y"
+    dataset.Rows = dataset.Columns = 16
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.PixelData = bytes((number * 7 + i * i) % 256 for i in range(256))
+    for keyword, value in header.items():
+        setattr(dataset, keyword, value)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return dataset
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hospital's DICOM files with a CSV file of labels, fetched when `declare` has written the source."""
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    rows = []
+    for number in range(12):
+        header = {4: {"ViewPosition": "LL"}, 6: {"BurnedInAnnotation": "YES"}}.get(number, {})
+        name = f"DOE-{number}.dcm"
+        dataset = write_image(tmp_path / "in" / name, number, **header)
+        rows.append({
+            "file": name, "uid": dataset.SOPInstanceUID, "study": dataset.StudyInstanceUID,
+            "accession": dataset.AccessionNumber, "record": f"MRN{number // 2}",
+            "finding": "sick" if number % 4 < 2 else "well",
+        })  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "in" / "labels.csv", index=False)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def declare(world: Path, reader: str = 'path = "{file}"', columns: str = "", top: str = "") -> None:
+    (world / "source.toml").write_text(SOURCE.format(reader=reader, columns=columns, top=top))
+
+
+RECORD = '[columns.patient_id]\nfrom = "record"'
+
+
+def fetch(world: Path) -> None:
+    ran = run("fetch", "source.toml", "--from", "hospital=in", cwd=world)
+    assert ran.status == 0, ran.err
+
+
+def plan(world: Path) -> pd.DataFrame:
+    fetch(world)
+    ran = run("plan", "--recipe", "recipe.toml", "--out", "planned", cwd=world)
+    assert ran.status == 0, ran.err
+    return pd.read_parquet(world / "planned" / "ledger.parquet").set_index("source_path")
+
+
+def test_headers_are_read_whichever_reader_lists_the_files(world: Path) -> None:
+    declare(world)
+    ledger = plan(world)
+    assert ledger.loc["DOE-4.dcm", "exclusion"] == "lateral"
+    assert ledger.loc["DOE-6.dcm", "exclusion"] == "burned_in_annotation"
+    assert set(ledger["modality"]) == {"DX"}
+    assert set(ledger["patient_sex"]) == {"F"}
+    assert set(ledger["patient_age"]) == {45}
+    assert ledger.loc["DOE-1.dcm", "patient_id"] == hash_identifier(KEY.encode(), "MRN0")
+    assert "MRN" not in ledger.to_csv()
+
+
+def test_a_column_of_record_numbers_is_hashed_like_the_header(world: Path) -> None:
+    declare(world)
+    from_header = plan(world)["patient_id"]
+    declare(world, columns=RECORD)
+    from_column = plan(world)["patient_id"]
+    pd.testing.assert_series_equal(from_header, from_column)
+
+
+def test_declared_columns_win_and_the_header_fills_the_blanks(world: Path) -> None:
+    labels = pd.read_csv(world / "in" / "labels.csv", dtype="str", keep_default_na=False)
+    labels["view"] = ["AP"] + [""] * 11
+    labels.to_csv(world / "in" / "labels.csv", index=False)
+    write_image(world / "in" / "DOE-0.dcm", 0, ViewPosition="PA")
+    declare(world, columns='[columns.view_position]\nfrom = "view"')
+    views = plan(world)["view_position"].fillna("")
+    assert views["DOE-0.dcm"] == "AP"
+    assert views["DOE-4.dcm"] == "LL"
+    assert views["DOE-1.dcm"] == ""
+
+
+def test_patient_numbers_do_not_hide_in_other_columns(world: Path) -> None:
+    declare(world, columns=f'{RECORD}\n[columns.attribution]\nfrom = "record"')
+    fetch(world)
+    ran = run("plan", "--recipe", "recipe.toml", cwd=world)
+    assert ran.status == 1
+    assert "columns.attribution comes from record, which identifies patients" in " ".join(ran.err.split())
+
+
+@pytest.mark.parametrize(
+    ("reader", "count"),
+    [
+        ('sop_instance_uid = "{uid}"', 12),
+        ('study_instance_uid = "{study}"', 12),
+        ('accession_number = "{accession}"', 12),
+    ],
+)
+def test_a_csv_labels_images_by_an_identifier_of_their_header(world: Path, reader: str, count: int) -> None:
+    labels = pd.read_csv(world / "in" / "labels.csv", dtype="str")
+    key = reader.split("{")[1].split("}")[0]
+    labels = labels.drop_duplicates(key, ignore_index=True).drop(columns="file")
+    labels.loc[len(labels)] = {
+        "uid": "1.2.3",
+        "study": "1.2.3",
+        "accession": "ACC99",
+        "record": "MRN99",
+        "finding": "sick",
+    }
+    labels.to_csv(world / "in" / "labels.csv", index=False)
+    declare(world, reader)
+    ledger = plan(world)
+    assert ledger["label"].notna().sum() == count + 1
+    assert (ledger["exclusion"] == "row_without_file").sum() == 1
+    (stray,) = ledger.index[ledger["exclusion"] == "row_without_file"]
+    assert "1.2.3" not in stray
+    assert "ACC99" not in stray
+    assert "MRN" not in ledger.reset_index().to_csv()
+
+
+def test_a_row_needs_one_way_to_its_image(world: Path) -> None:
+    declare(world, 'path = "{file}"\nsop_instance_uid = "{uid}"')
+    ran = run("fetch", "source.toml", "--from", "hospital=in", cwd=world)
+    assert "needs one of path, sop_instance_uid, study_instance_uid, accession_number" in " ".join(
+        ran.err.split()
+    )
+
+
+def curate(world: Path, out: str = "build"):
+    return run(
+        "curate", "--recipe", "recipe.toml", "--out", out, "--format", "parquet", "--workers", "1", cwd=world
+    )
+
+
+def test_a_public_release_holds_no_number_and_no_file_name(world: Path) -> None:
+    declare(world, columns=RECORD)
+    fetch(world)
+    ran = curate(world)
+    assert ran.status == 0, ran.err
+    ran = run("release", "0.1.0", "--build", "build", "--out", "release", cwd=world)
+    assert ran.status == 0, ran.err
+    for path in (world / "release").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".parquet":
+                content += pd.read_parquet(path).to_csv().encode()
+            assert b"MRN" not in content, path
+            assert b"DOE" not in content, path
+    ran = run("verify", "release", cwd=world)
+    assert ran.status == 0, ran.out + ran.err
+    ran = run("release", "0.1.0", "--build", "build", "--out", "private", "--policy", "private", cwd=world)
+    assert ran.status == 0, ran.err
+    assert pd.read_parquet(world / "private" / "ledger.parquet")["source_path"].str.startswith("DOE").all()
+
+
+@pytest.mark.parametrize("top", ["", "public = true"])
+def test_kept_numbers_are_released_only_where_the_source_is_public(world: Path, top: str) -> None:
+    declare(world, 'path = "{file}"\npatient_id = "keep"', RECORD, top)
+    fetch(world)
+    ran = curate(world)
+    assert ran.status == 0, ran.err
+    assert pd.read_parquet(world / "build" / "ledger.parquet")["patient_id"].str.startswith("MRN").all()
+    ran = run("release", "0.1.0", "--build", "build", "--out", "release", cwd=world)
+    if top:
+        assert ran.status == 0, ran.err
+    else:
+        assert ran.status == 1
+        assert "would publish the patient numbers of sources that are not public" in " ".join(ran.err.split())
+        ran = run(
+            "release", "0.1.0", "--build", "build", "--out", "private", "--policy", "private", cwd=world
+        )
+        assert ran.status == 0, ran.err
+
+
+def test_lock_and_build_carry_the_keys_fingerprint(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(world)
+    fetch(world)
+    assert curate(world).status == 0
+    lock = json.loads((world / "data" / "sources.lock.json").read_text())
+    fingerprint = lock["sources"]["hospital"]["patient_key"]
+    assert fingerprint == key_fingerprint()
+    assert json.loads((world / "build" / "build.json").read_text())["patient_key"] == fingerprint
+    assert KEY not in (world / "data" / "sources.lock.json").read_text()
+    before = (world / "build" / "build.json").read_bytes()
+
+    monkeypatch.setenv(KEY_VARIABLE, "another secret of some length")
+    for ran in (
+        curate(world),
+        run("plan", "--recipe", "recipe.toml", cwd=world),
+        run("fetch", "source.toml", cwd=world),
+    ):
+        assert ran.status == 1
+        message = " ".join(ran.err.split())
+        assert "is not the key that the patient numbers were hashed with" in message
+        assert fingerprint in message
+    assert (world / "build" / "build.json").read_bytes() == before
+
+
+def test_a_build_refuses_another_key_where_the_lock_has_none(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(world)
+    monkeypatch.delenv(KEY_VARIABLE)
+    fetch(world)
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    assert curate(world).status == 0
+    monkeypatch.setenv(KEY_VARIABLE, "another secret of some length")
+    ran = curate(world)
+    assert ran.status == 1
+    assert "is not the key that the patient numbers were hashed with" in " ".join(ran.err.split())
+    ran = curate(world, "elsewhere")
+    assert ran.status == 0, ran.err
+
+
+def test_a_source_without_patient_numbers_needs_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"image")
+    (tmp_path / "source.toml").write_text(
+        'name = "hospital"\ntitle = "A hospital"\n[reader]\nkind = "folders"\nimages = ["*.png"]\n'
+        'pattern = "(?P<name>[^/]+)"\n[columns.finding]\nvalue = "sick"\n'
+    )
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    assert "a.png" in plan(tmp_path).index
