@@ -112,7 +112,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("key")
-@pytest.mark.parametrize("cut", [131, 140, 150, 300, 400, -1, -20])
+@pytest.mark.parametrize("cut", [131, 140, 150, 300, -1, -20])
 def test_a_damaged_header_is_that_files_exclusion(tmp_path: Path, cut: int) -> None:
     good = tmp_path / "images" / "a" / "1.dcm"
     write_dicom(good, PatientID="1", Modality="DX")

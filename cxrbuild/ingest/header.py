@@ -117,7 +117,10 @@ def _read_elements(path: Path) -> dict[str, str]:
         # pydicom warns of values that break the standard's form; mapping checks those that we use.
         warnings.simplefilter("ignore")
         dataset = _read_dataset(path)
-        return {keyword: _text(dataset.get(keyword)) for keyword in (*KEYWORDS, *KEYS)}
+        elements = {keyword: _text(dataset.get(keyword)) for keyword in (*KEYWORDS, *KEYS)}
+    if not any(elements.values()):
+        raise EOFError  # every instance has a SOPInstanceUID: the file ends before it
+    return elements
 
 
 def _text(value: object) -> str:
