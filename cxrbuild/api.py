@@ -308,16 +308,14 @@ def train_baseline(
     """
     from cxrbuild.baseline import train_baseline as train
 
-    folder = Path(build)
-    model = None if evaluate_only is None else Path(evaluate_only)
     return train(
-        folder,
-        Path(out) if out is not None else folder / ("evaluation" if model else "baseline"),
+        Path(build),
         _recipe_of(build, recipe),
+        out=None if out is None else Path(out),
         epochs=epochs,
         seeds=tuple(seeds),
-        evaluate_only=model,
-        leave_out=exclude_seen,
+        evaluate_only=None if evaluate_only is None else Path(evaluate_only),
+        exclude_seen_patients=exclude_seen,
         progress=progress,
     )
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command import CHECKOUT, run
 
+pytest_plugins = ["baseline_training"]
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
 
+METRICS = ("loss", "accuracy", "precision", "recall")
 # What a public release must withhold, and why: put on films of the demo, which are all free.
 WITHHELD = {
     "identifier": {"license": "CC-BY-4.0", "review": "identifier"},
@@ -66,37 +68,54 @@ def drop_rows(build: Path, images: list[str], step: str = "annotated") -> None:
     write_json(build / "build.json", document)
 
 
-def outcome_of(build: Path) -> dict[str, object]:
-    """What `train-baseline` leaves, cut to what a release tells of it."""
-    figures = {name: {"mean": 0.25, "sd": None} for name in ("loss", "accuracy", "precision", "recall")}
+def baseline_result(build: Path) -> dict[str, Any]:
+    """Return a small ``metrics.json``, as `train-baseline` would write it for a build."""
     confusion = {"COVID-19": [6, 0, 0], "Normal": [1, 3, 0], "Pneumonia": [0, 0, 5]}
-    of_class = {
-        name: {"value": 0.5, "low": 0.25, "high": 0.75} for name in ("precision", "recall", "f1", "auc")
-    }
-    probability = {"mean": 0.5, "low": 0.25, "high": 0.75}
+    interval = {"value": 0.5, "low": 0.25, "high": 0.75}
+    spread = {"mean": 0.25, "sd": None}
+    row = dict.fromkeys(METRICS, 0.25)
     return {
-        "recipe": {"name": "demo-cxr"},
+        "format": 2,
+        "recipe": {"name": "demo-cxr", "version": "1.0.0"},
         "classes": list(confusion),
         "dataset": {
+            "name": "demo-cxr",
+            "version": "1.0.0",
             "manifest_sha256": sha256_of(build / "manifest.parquet"),
-            "counts": {"test": {name: sum(row) for name, row in confusion.items()}},
+            "counts": {"test": {name: sum(counts) for name, counts in confusion.items()}},
+            "excluded_as_seen": {},
+            "images_sha256": "0" * 64,
         },
-        "settings": {"published": None, "resamples": 50},
-        "gate": {"passed": False, "checks": [{"what": "test accuracy", "least": 0.875, "found": 0.25}]},
+        "settings": {"resamples": 50},
+        "gate": {
+            "passed": False,
+            "checks": [{"figure": "test accuracy", "limit": 0.875, "value": 0.25, "passed": False}],
+        },
         "summary": {
-            "metrics": {"test": figures},
-            "probability": {name: {"mean": 0.5, "sd": None} for name in confusion},
+            "metrics": {"test": dict.fromkeys(METRICS, spread)},
+            "probability": dict.fromkeys(confusion, spread | {"mean": 0.5}),
             "confusion": confusion,
+            "confusion_sd": None,
         },
         "runs": [
             {
                 "seed": 1,
-                "classes": dict.fromkeys(confusion, of_class),
-                "probability": dict.fromkeys(confusion, probability),
+                "model": {"file": "seed-1/model.keras", "sha256": "0" * 64, "trained_on": None},
+                "metrics": {"test": row},
+                "probability": dict.fromkeys(confusion, interval),
+                "confusion": confusion,
+                "classes": dict.fromkeys(
+                    confusion, dict.fromkeys(("precision", "recall", "f1", "auc"), interval)
+                ),
+                "reliability": {"expected_calibration_error": 0.125, "bins": []},
+                "mistakes": [],
+                "history": [{"epoch": 1, "learning_rate": 1e-4, "metrics": {"train": row, "test": row}}],
             }
         ],
         "parameters": 63148835,
+        "versions": {"Python": "3.11.7"},
         "device": "2 CPU cores",
+        "figures": [],
     }
 
 

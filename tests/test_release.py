@@ -14,7 +14,7 @@ import pytest
 import yaml
 from command import run
 from PIL import Image
-from releasing import WITHHELD, change_rows, drop_rows, images_of, outcome_of, varied_build
+from releasing import WITHHELD, baseline_result, change_rows, drop_rows, images_of, varied_build
 
 from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
@@ -101,7 +101,7 @@ def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
 def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
-    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome_of(build)))
+    (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
     audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
     (told,) = audited["biases"]
     assert "tell, each alone: source 9" in told
@@ -121,7 +121,7 @@ def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
 def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
-    outcome = outcome_of(build)
+    outcome = baseline_result(build)
     (build / "baseline" / "metrics.json").write_text(json.dumps(outcome))
     change_rows(build, images_of(build)["image_id"].iloc[0], patient_age=3.0)
     with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline is of another build"):
@@ -132,27 +132,40 @@ def test_refuses_a_baseline_by_another_recipe(demo: Path, tmp_path: Path) -> Non
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
     metrics = build / "baseline" / "metrics.json"
-    outcome = outcome_of(build)
+    outcome = baseline_result(build)
     metrics.write_text(json.dumps(outcome | {"recipe": {"name": "covid19-cxr", "version": "1.0.0"}}))
     with pytest.raises(
         CxrbuildError, match=r"metrics\.json: this baseline is by another recipe.*covid19-cxr"
     ):
         release(build, "1.0.0", tmp_path / "out")
     # One that does not say what it was trained on may be of anything.
-    metrics.write_text(json.dumps(outcome | {"dataset": {"counts": {}}}))
+    outcome["dataset"]["manifest_sha256"] = None
+    metrics.write_text(json.dumps(outcome))
     with pytest.raises(CxrbuildError, match=r"this baseline is of another build.*Found: none"):
         release(build, "1.0.0", tmp_path / "out")
 
 
-def test_refuses_a_baseline_without_its_figures(demo: Path, tmp_path: Path) -> None:
+def test_a_release_refuses_a_baseline_result_without_its_keys(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
-    outcome = outcome_of(build)
-    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome | {"summary": {}}))
-    with pytest.raises(CxrbuildError, match=r"metrics\.json: no report can be made.*'metrics'"):
-        release(build, "1.0.0", tmp_path / "out")
-    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome | {"parameters": "many"}))
-    with pytest.raises(CxrbuildError, match=r"metrics\.json: no report can be made.*Cannot specify"):
+    path = build / "baseline" / "metrics.json"
+    result = baseline_result(build)
+    runs = [result["runs"][0] | {"classes": {}}]
+    for change, message in (
+        ({"summary": {}}, "summary.metrics: Field required"),
+        ({"parameters": "many"}, "parameters: Input should be a valid integer"),
+        ({"format": 1}, "format: this version of cxrbuild reads 2; found 1"),
+        ({"runs": []}, "runs: List should have at least 1 item"),
+        ({"runs": runs}, "runs.0.classes: keys are missing, the classes are COVID-19, Normal, Pneumonia"),
+        ({"gpu": "H100"}, "gpu: Extra inputs are not permitted"),
+    ):
+        path.write_text(json.dumps(result | change))
+        with pytest.raises(CxrbuildError) as error:
+            release(build, "1.0.0", tmp_path / "out")
+        assert f"{path}: not a baseline result" in str(error.value)
+        assert message in str(error.value)
+    path.write_text("[]")
+    with pytest.raises(CxrbuildError, match="not a JSON object"):
         release(build, "1.0.0", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

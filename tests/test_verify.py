@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run
 from PIL import Image
-from releasing import images_of, outcome_of, sum_again, varied_build
+from releasing import baseline_result, images_of, sum_again, varied_build
 
 from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
@@ -48,7 +48,7 @@ def judged(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judged")
     build = varied_build(demo, folder, ["parquet"])
     (build / "baseline").mkdir()
-    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome_of(build)))
+    (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
     audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
     release(build, "1.0.0", folder / "release")
     return folder / "release"
@@ -304,7 +304,7 @@ def test_what_does_not_follow_from_the_data_is_held_by_build_json(of_judged: Pat
 
 
 @pytest.mark.parametrize("name", ["audit", "baseline"])
-def test_an_outcome_of_another_build(of_judged: Path, name: str) -> None:
+def test_a_baseline_result_of_another_build(of_judged: Path, name: str) -> None:
     """Also where its hash in build.json is the foreign one's."""
     file = f"{name}.json"
     edited(lambda outcome: outcome["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
@@ -315,10 +315,10 @@ def test_an_outcome_of_another_build(of_judged: Path, name: str) -> None:
     assert findings(of_judged) == [f"{file}: manifest_sha256: is {'0' * 64}, build.json has {build}"]
 
 
-def test_an_outcome_of_another_dataset(of_judged: Path) -> None:
+def test_a_baseline_result_of_another_dataset(of_judged: Path) -> None:
     edited(lambda outcome: outcome["recipe"].update(name="other"))(of_judged / "baseline.json")
     sum_again(of_judged)
-    assert "baseline.json: is of other, not of demo-cxr" in findings(of_judged)
+    assert "baseline.json: is of demo-cxr, other, not of demo-cxr" in findings(of_judged)
 
 
 def test_the_build_that_a_release_is_of(of_judged: Path) -> None:

@@ -11,6 +11,7 @@ from cxrbuild.artifact.artifact import (
     open_release,
 )
 from cxrbuild.artifact.audit import AuditDocument, CheckResult, ImagePair, ResultIdentity
+from cxrbuild.artifact.baseline import BaselineDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, FunnelStep, ReleaseDocument
 from cxrbuild.artifact.document import Document, DocumentError, Part, Problem
 from cxrbuild.artifact.sums import parse_sums, read_sums, write_sums
@@ -18,6 +19,7 @@ from cxrbuild.artifact.sums import parse_sums, read_sums, write_sums
 __all__ = [
     "Artifact",
     "AuditDocument",
+    "BaselineDocument",
     "Build",
     "BuildDocument",
     "CheckResult",

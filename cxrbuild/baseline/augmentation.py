@@ -1,4 +1,4 @@
-"""How training images are varied: on the device, in the same graph as the network."""
+"""Augmentation of training images: on the device, in the same graph as the network."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 from cxrbuild.catalog.baseline import Augmentation
 
 
-def prepare(grey: Any) -> Any:
-    """Return bytes as the network takes them: float32, black 0 and white 1, the grey in all three channels.
+def scale_pixels(grey: Any) -> Any:
+    """Return grey values as the network expects them: float32, black 0 and white 1, in three channels.
 
     Parameters
     ----------
     grey
         Tensor of shape (n, side, side), uint8.
+
+    Returns
+    -------
+    Tensor of shape (n, side, side, 3), float32.
     """
     import tensorflow as tf
 
@@ -21,19 +25,19 @@ def prepare(grey: Any) -> Any:
 
 
 def augment(grey: Any, seed: Any, augmentation: Augmentation, side: int) -> Any:
-    """Return a batch of training images, each varied in its own way.
+    """Return a batch of training images, each augmented independently.
 
-    In the order of the published code: mirrored, brightness shifted, contrast scaled about the image's mean,
-    cropped. As there, values may leave the range from 0 to 1.
+    The order is that of the published code: mirror, shift brightness, scale contrast about the image's mean,
+    crop. As in that code, values may leave the range from 0 to 1.
 
     Parameters
     ----------
     grey
-        Tensor of shape (n, wide, wide), uint8.
+        Tensor of shape (n, s, s), uint8, where s is the augmentation's side.
     seed
-        Tensor of two integers; the same seed gives the same variation.
+        Tensor of two integers; the same seed gives the same augmentation.
     augmentation
-        What to do.
+        The declaration.
     side
         Side of the crop in pixels.
 
@@ -44,7 +48,7 @@ def augment(grey: Any, seed: Any, augmentation: Augmentation, side: int) -> Any:
     import tensorflow as tf
 
     images = tf.cast(grey, tf.float32) / 255.0
-    count, wide = tf.shape(images)[0], images.shape[1]
+    count, full_side = tf.shape(images)[0], images.shape[1]
     seeds = tf.unstack(tf.random.split(seed, 5))
 
     def draw(number: int, low: float, high: float) -> Any:
@@ -55,10 +59,10 @@ def augment(grey: Any, seed: Any, augmentation: Augmentation, side: int) -> Any:
     shift = draw(1, -augmentation.brightness, augmentation.brightness)
     factor = draw(2, *augmentation.contrast_range)
     mean = tf.reduce_mean(images, axis=(1, 2), keepdims=True)
-    # Where each image's crop starts; the last place is as likely as the first.
-    places = wide - side + 1
+    # Every position of the crop is equally likely, the last one included.
+    positions = full_side - side + 1
     first = [
-        tf.random.stateless_uniform((count, 1), seeds[number], maxval=places, dtype=tf.int32)
+        tf.random.stateless_uniform((count, 1), seeds[number], maxval=positions, dtype=tf.int32)
         for number in (3, 4)
     ]
     offsets = tf.range(side)[tf.newaxis]

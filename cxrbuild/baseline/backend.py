@@ -1,4 +1,4 @@
-"""TensorFlow, loaded where it is needed, quiet and with Keras on top of it."""
+"""TensorFlow and Keras, loaded on first use, without their messages and with deterministic operations."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from cxrbuild.quiet import suppress_stderr
 
 
 def load_tensorflow() -> Any:
-    """Return the module ``tensorflow``, set to give the same bits for the same seed.
+    """Return the module ``tensorflow``, set to compute the same bits from the same seed.
 
     Raises
     ------
     CxrbuildError
-        What the extra ``train`` brings is not installed, or Keras is set to another backend.
+        The extra ``train`` is not installed, or Keras is set to another backend.
     """
-    # Read once, at import; what the user has set himself stays.
+    # Keras reads it once, at import. A backend that the user has set is kept, and checked below.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
-        import matplotlib as _matplotlib  # noqa: F401  (absent is told now, not after an hour of training)
+        import matplotlib as _matplotlib  # noqa: F401  (its absence is reported now, not after the training)
 
         with suppress_stderr():
             import keras
@@ -41,3 +41,11 @@ def load_tensorflow() -> Any:
         )
     tf.config.experimental.enable_op_determinism()
     return tf
+
+
+def describe_device(tf: Any) -> str:
+    """Return the name of the processor that TensorFlow uses."""
+    devices = tf.config.list_physical_devices("GPU")
+    if devices:
+        return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
+    return f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} CPU cores"

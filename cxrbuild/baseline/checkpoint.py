@@ -1,12 +1,9 @@
-"""What a training needs to go on from the end of an epoch, in one file that is replaced whole."""
+"""The checkpoint of a training: everything it needs to resume after an epoch, in one file."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,136 +11,98 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrbuild.artifact.baseline import CheckpointDocument, Epoch, EpochTiming, TrainingIdentity
+from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import replacing
 
-_NOTE = "note"
+_DOCUMENT = "document"
+Arrays = list[NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training at the end of an epoch.
+    """A training after an epoch.
 
-    Parameters
+    Attributes
     ----------
     history
-        What was measured in each epoch so far.
+        The figures of each epoch so far.
+    timing
+        The seconds of each epoch so far.
     values
         The weights, then the optimizer's variables.
     """
 
-    history: list[dict[str, Any]]
-    values: list[NDArray[Any]]
+    history: list[Epoch]
+    timing: list[EpochTiming]
+    values: Arrays
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint, identity: dict[str, Any]) -> None:
-    """Replace the checkpoint by a later one; the earlier stays until the later is whole.
+def write_checkpoint(path: Path, checkpoint: Checkpoint, identity: TrainingIdentity) -> None:
+    """Replace the checkpoint atomically.
 
     Parameters
     ----------
     path
         The file.
     checkpoint
-        What to hold.
+        The new checkpoint.
     identity
-        What the training is of: settings, seed, images, library versions.
+        Which training it is.
 
     Raises
     ------
     CxrbuildError
-        It cannot be written; the earlier one is untouched.
+        It cannot be written; the previous one is unchanged.
     """
-    note = json.dumps({"identity": identity, "history": checkpoint.history})
-    arrays: dict[str, Any] = {f"{number:04d}": value for number, value in enumerate(checkpoint.values)}
-    arrays[_NOTE] = np.array(note)
-    kept = "the checkpoint of the epoch before" if path.is_file() else "no checkpoint yet"
-    with explaining_full_disk(path, kept), replacing(path) as temporary, temporary.open("wb") as stream:
+    document = CheckpointDocument(identity=identity, epochs=checkpoint.history, timing=checkpoint.timing)
+    # NumPy's types take every keyword for its own `allow_pickle`.
+    arrays: Any = {f"{number:04d}": value for number, value in enumerate(checkpoint.values)}
+    arrays[_DOCUMENT] = np.array(document.to_bytes().decode())
+    kept = "the checkpoint of the previous epoch" if path.is_file() else "no checkpoint yet"
+    with explaining_write_errors(path, kept), replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)
 
 
-def read_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint | None:
+def read_checkpoint(path: Path, identity: TrainingIdentity) -> Checkpoint | None:
     """Read the checkpoint of a training, ``None`` where there is none.
 
     Raises
     ------
     CxrbuildError
-        It is damaged, or of another training; what differs is named.
+        It is damaged, or of another training; the settings that differ are named.
     """
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-            note = json.loads(str(held[_NOTE]))
-            history = note["history"]
-            values = [held[name] for name in sorted(set(held.files) - {_NOTE})]
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            content = json.loads(str(archive[_DOCUMENT]))
+            values = [archive[name] for name in sorted(set(archive.files) - {_DOCUMENT})]
     except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
         raise CxrbuildError(
-            "a damaged checkpoint", where=path, found=error, todo="Remove the file to train from the start"
+            "a damaged checkpoint", where=path, found=error, todo=CheckpointDocument.TODO
         ) from error
-    refuse_other_training(path, note["identity"], identity)
-    return Checkpoint(history, values)
+    document = CheckpointDocument.parse(content, path)
+    require_same_training(path, document.identity, identity)
+    return Checkpoint(document.epochs, document.timing, values)
 
 
-def refuse_other_training(path: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Refuse to go on with, or to overwrite, what was trained otherwise.
+def require_same_training(path: Path, found: TrainingIdentity, expected: TrainingIdentity) -> None:
+    """Check that a folder holds the training that is asked for, before it is resumed or reused.
 
     Raises
     ------
     CxrbuildError
-        The identities differ; the keys that do are named with both values.
+        The settings or inputs differ; each difference is named with both values.
     """
-    differ = [key for key in sorted(expected | found) if expected.get(key) != found.get(key)]
+    there, here = found.model_dump(mode="json"), expected.model_dump(mode="json")
+    differ = [key for key in sorted(here) if there[key] != here[key]]
     if differ:
         raise CxrbuildError(
-            "this folder holds a training of another kind",
+            "this folder holds another training",
             where=path,
-            expected=name_some(f"{key} {expected.get(key)}" for key in differ),
-            found=name_some(f"{key} {found.get(key)}" for key in differ),
+            expected=name_some(f"{key} {here[key]}" for key in differ),
+            found=name_some(f"{key} {there[key]}" for key in differ),
             todo="Name another --out, or remove the folder to train again",
         )
-
-
-def require_space(folder: Path, needed: int) -> None:
-    """Refuse to begin what the disk cannot hold.
-
-    Raises
-    ------
-    CxrbuildError
-        The file system of the folder has less than ``needed`` bytes free.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise CxrbuildError(
-            "too little space for checkpoints and model",
-            where=folder,
-            expected=f"{needed / 1e6:,.1f} MB free",
-            found=f"{free / 1e6:,.1f} MB",
-            todo="Make space, or name another --out",
-        )
-
-
-@contextmanager
-def explaining_full_disk(path: Path, kept: str) -> Iterator[None]:
-    """Turn an error of the file system while writing ``path`` into one that says what is kept.
-
-    Raises
-    ------
-    CxrbuildError
-        The block raised ``OSError``, or TensorFlow's error that stands for one.
-    """
-    import tensorflow as tf
-
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-        else:
-            # Its first line is `path; reason`, the others are what it was about.
-            reason = error.message.partition("\n")[0].rpartition("; ")[2]
-        raise CxrbuildError(
-            "cannot be written",
-            where=path,
-            found=f"{reason}; kept: {kept}",
-            todo="Make space and run the same command again: it goes on from what is kept",
-        ) from error

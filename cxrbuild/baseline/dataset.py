@@ -1,42 +1,58 @@
-"""What dataset a folder says that it holds."""
+"""Which dataset a folder holds, by its own documents."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from cxrbuild.artifact import names, open_artifact
+from cxrbuild.artifact.baseline import DatasetReference
 from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 
+TFDS_INFO = "dataset_info.json"
 
-def read_dataset(folder: Path, recipe: Recipe) -> dict[str, str | None]:
-    """Return name and version of a folder's dataset, null where it does not say, and refuse another recipe's.
+
+def read_dataset(folder: Path, recipe: Recipe) -> DatasetReference:
+    """Return name and version of a folder's dataset, and check that it is the recipe's.
 
     Parameters
     ----------
     folder
-        A build or a release, which say it in ``build.json``, or a TensorFlow Datasets folder, which says it
-        in ``dataset_info.json`` with underscores for hyphens. Bare Parquet says nothing.
+        A build or a release, which name it in ``build.json``, or a TensorFlow Datasets folder, which names it
+        in ``dataset_info.json`` with underscores for hyphens. Bare Parquet has no name.
     recipe
-        The recipe that it should be of.
+        The recipe of the dataset.
 
     Raises
     ------
     CxrbuildError
-        It is another recipe's.
+        The dataset is another recipe's, or the document cannot be read.
     """
-    name = version = None
-    if (folder / "build.json").is_file():
-        dataset = read_json(folder / "build.json").get("dataset", {})
-        name, version = dataset.get("name"), dataset.get("version")
-    elif (folder / "dataset_info.json").is_file():
-        dataset = read_json(folder / "dataset_info.json")
-        name, version = dataset.get("name"), dataset.get("version")
-        if name == recipe.name.replace("-", "_"):
-            name = recipe.name
-    if name not in (None, recipe.name):
+    found = _read_reference(folder, recipe)
+    if found.name not in (None, recipe.name):
         raise CxrbuildError(
-            "the build is another recipe's", where=folder, expected=recipe.name, found=name,
+            "the build was made from another recipe", where=folder, expected=recipe.name, found=found.name,
             todo="Name its recipe with --recipe",
         )  # fmt: skip
-    return {"name": name, "version": version}
+    return found
+
+
+def _read_reference(folder: Path, recipe: Recipe) -> DatasetReference:
+    if (folder / names.BUILD).is_file():
+        artifact = open_artifact(folder)
+        return DatasetReference(name=artifact.name, version=artifact.version)
+    path = folder / TFDS_INFO
+    if not path.is_file():
+        return DatasetReference(name=None, version=None)
+    info = read_json(path)
+    try:
+        name, version = info["name"], info.get("version")
+        if name == recipe.name.replace("-", "_"):
+            name = recipe.name
+        return DatasetReference(name=name, version=version)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise CxrbuildError(
+            "not the dataset_info.json of TensorFlow Datasets", where=path,
+            expected="an object with name and version",
+        ) from None  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a model's predictions are worth, in the paper's own tables."""
+"""The figures of a model's predictions, as in the paper's tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.baseline.augmentation import prepare
+from cxrbuild.artifact.baseline import Interval, Reliability, ReliabilityBin
+from cxrbuild.baseline.augmentation import scale_pixels
 from cxrbuild.errors import CxrbuildError
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-# Of a normal distribution: the interval of the paper's Table 4 is symmetric about its mean.
+# 97.5th percentile of the normal distribution: the intervals of the paper's Table 4 are symmetric.
 _Z95 = 1.959963984540054
-_AGREEMENT = 1e-5
+_TOLERANCE = 1e-5
 
 
-def predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.uint8]], Floats]:
-    """Return what gives the model's probabilities of images.
+def make_predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.uint8]], Floats]:
+    """Return a function that predicts the classes of images.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.uint8]]
     side
         Side of the images in pixels.
     batch
-        How many images at once.
+        Number of images that are predicted at once.
 
     Returns
     -------
@@ -41,25 +42,25 @@ def predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.uint8]]
     """
     import tensorflow as tf
 
-    # Traced once for any size of batch.
+    # Traced once for batches of any size.
     forward = tf.function(
-        lambda images: model(prepare(images), training=False),
+        lambda images: model(scale_pixels(images), training=False),
         input_signature=[tf.TensorSpec([None, side, side], tf.uint8)],
         autograph=False,
     )
 
     def predict(grey: NDArray[np.uint8]) -> Floats:
-        pieces = [forward(grey[start : start + batch]).numpy() for start in range(0, len(grey), batch)]
-        return np.concatenate(pieces).astype(np.float32)
+        batches = [forward(grey[start : start + batch]).numpy() for start in range(0, len(grey), batch)]
+        return np.concatenate(batches).astype(np.float32)
 
     return predict
 
 
-def measure(labels: Ints, probabilities: Floats, label_smoothing: float) -> dict[str, float]:
+def keras_metrics(labels: Ints, probabilities: Floats, label_smoothing: float) -> dict[str, float]:
     """Return loss, accuracy, precision and recall as Keras computes them on one-hot labels.
 
-    Precision and recall count a class as predicted where its probability is over 0.5, and are averaged over
-    all classes' decisions (micro). The loss is not weighted by class.
+    Precision and recall count a class as predicted if its probability is over 0.5, and average all classes'
+    decisions (micro). The loss is not weighted by class.
     """
     import keras
 
@@ -77,8 +78,8 @@ def measure(labels: Ints, probabilities: Floats, label_smoothing: float) -> dict
     }
 
 
-def measure_again(labels: Ints, probabilities: Floats, label_smoothing: float) -> dict[str, float]:
-    """Return the same four figures as ``measure``, computed by scikit-learn."""
+def sklearn_metrics(labels: Ints, probabilities: Floats, label_smoothing: float) -> dict[str, float]:
+    """Return the four figures of ``keras_metrics``, computed with scikit-learn."""
     from sklearn.metrics import accuracy_score, precision_score, recall_score
 
     count = probabilities.shape[1]
@@ -94,72 +95,85 @@ def measure_again(labels: Ints, probabilities: Floats, label_smoothing: float) -
     }
 
 
-def cross_check(keras: dict[str, float], sklearn: dict[str, float]) -> None:
-    """Make sure that Keras and scikit-learn came to the same figures.
+def require_agreement(keras: dict[str, float], sklearn: dict[str, float]) -> None:
+    """Check that Keras and scikit-learn compute the same figures from the same predictions.
 
     Raises
     ------
     CxrbuildError
-        They did not.
+        They do not; the figures that differ are named with both values.
     """
-    apart = [
+    differ = [
         name
         for name in keras
-        if not np.isclose(keras[name], sklearn[name], rtol=_AGREEMENT, atol=_AGREEMENT, equal_nan=True)
+        if not np.isclose(keras[name], sklearn[name], rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True)
     ]
-    if apart:
+    if differ:
         raise CxrbuildError(
             "Keras and scikit-learn disagree on the same predictions",
-            expected=", ".join(f"{name} {sklearn[name]:.6f}" for name in apart),
-            found=", ".join(f"{name} {keras[name]:.6f}" for name in apart),
+            expected=", ".join(f"{name} {sklearn[name]:.6f}" for name in differ),
+            found=", ".join(f"{name} {keras[name]:.6f}" for name in differ),
             todo="Report this with your versions of both",
         )
 
 
-def probability_of_truth(labels: Ints, probabilities: Floats) -> tuple[float, float, float]:
+def true_class_probability(labels: Ints, probabilities: Floats) -> Interval:
     """Return the mean predicted probability of the true class with its 95 % interval, as in Table 4.
 
     The interval is the mean plus and minus 1.96 standard errors over images, which the paper's symmetric
-    intervals suggest; it takes a patient's images for independent.
+    intervals suggest. It treats the images of a patient as independent.
     """
     values = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    half = _Z95 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    mean = float(values.mean())
+    half = float(_Z95 * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+    return Interval(value=mean, low=mean - half, high=mean + half)
 
 
-def confusion(labels: Ints, probabilities: Floats) -> NDArray[np.int64]:
-    """Return how often an actual class (row) was predicted as a class (column)."""
-    count = probabilities.shape[1]
-    flat = np.bincount(labels * count + probabilities.argmax(axis=1), minlength=count * count)
-    return flat.reshape(count, count)
+def count_confusion(labels: Ints, probabilities: Floats) -> NDArray[np.int64]:
+    """Return how often an actual class (row) is predicted as a class (column)."""
+    from sklearn.metrics import confusion_matrix
+
+    classes = np.arange(probabilities.shape[1])
+    return np.asarray(confusion_matrix(labels, probabilities.argmax(axis=1), labels=classes))
 
 
-def reliability(labels: Ints, probabilities: Floats, bins: int = 10) -> dict[str, Any]:
+def measure_reliability(labels: Ints, probabilities: Floats, bins: int = 10) -> Reliability:
     """Return how often predictions of a given confidence are right, and the expected calibration error.
 
-    Confidence is the greatest probability; the bins part the range from 0 to 1 evenly. Bins without a
-    prediction are left out.
+    Confidence is the greatest probability. The bins have equal width. Empty bins are omitted.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
     number = np.minimum((confidence * bins).astype(int), bins - 1)
     rows = [
-        {
-            "low": bin_ / bins,
-            "high": (bin_ + 1) / bins,
-            "count": int((number == bin_).sum()),
-            "confidence": float(confidence[number == bin_].mean()),
-            "accuracy": float(right[number == bin_].mean()),
-        }
-        for bin_ in np.unique(number)
+        ReliabilityBin(
+            low=index / bins,
+            high=(index + 1) / bins,
+            count=int((number == index).sum()),
+            confidence=float(confidence[number == index].mean()),
+            accuracy=float(right[number == index].mean()),
+        )
+        for index in map(int, np.unique(number))
     ]
-    error = sum(row["count"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(labels)
-    return {"expected_calibration_error": error, "bins": rows}
+    error = sum(row.count * abs(row.confidence - row.accuracy) for row in rows) / len(labels)
+    return Reliability(expected_calibration_error=error, bins=rows)
 
 
-def worst_mistakes(table: pd.DataFrame, labels: Ints, probabilities: Floats, most: int = 12) -> list[int]:
-    """Return the numbers of the rows that were predicted wrong with the least probability of the truth."""
+def find_mistakes(table: pd.DataFrame, labels: Ints, probabilities: Floats, limit: int = 12) -> list[int]:
+    """Return the row numbers of the wrong predictions, the least probability of the true class first.
+
+    Parameters
+    ----------
+    table
+        The images, with ``image_id``, which decides the order of equal probabilities.
+    labels
+        Class numbers, shape (n,).
+    probabilities
+        Shape (n, classes).
+    limit
+        The greatest number of rows.
+    """
     truth = probabilities[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    names = table["image_id"].to_numpy()[wrong]
-    return [int(row) for row in wrong[np.lexsort((names, truth[wrong]))][:most]]
+    ids = table["image_id"].to_numpy()[wrong]
+    return [int(row) for row in wrong[np.lexsort((ids, truth[wrong]))][:limit]]

@@ -1,375 +1,257 @@
-"""The baseline from beginning to end: read, train, evaluate, draw, report, judge."""
+"""The baseline from beginning to end: read, train, evaluate, draw, report."""
 
 from __future__ import annotations
 
 import gc
-import math
 import os
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cxrbuild.baseline import figures
-from cxrbuild.baseline.backend import load_tensorflow
-from cxrbuild.baseline.checkpoint import explaining_full_disk
-from cxrbuild.baseline.dataset import read_dataset
-from cxrbuild.baseline.evaluation import (
-    confusion,
-    cross_check,
-    measure,
-    measure_again,
-    predictor,
-    probability_of_truth,
-    reliability,
-    worst_mistakes,
+from cxrbuild.artifact import names
+from cxrbuild.artifact.baseline import (
+    BaselineDataset,
+    BaselineDocument,
+    DatasetReference,
+    RecipeVersion,
+    TrainingIdentity,
 )
+from cxrbuild.baseline.backend import describe_device, load_tensorflow
+from cxrbuild.baseline.dataset import read_dataset
+from cxrbuild.baseline.disk import explaining_write_errors
+from cxrbuild.baseline.evaluation import make_predictor
+from cxrbuild.baseline.figures import draw_figures, figure_names
 from cxrbuild.baseline.gate import check_gate
 from cxrbuild.baseline.input import Images, read_images
-from cxrbuild.baseline.leakage import find_seen, leave_out_seen, refuse_seen
+from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
+from cxrbuild.baseline.measurement import mean_recall, measure_run, summarize
 from cxrbuild.baseline.model import load_model
+from cxrbuild.baseline.predictions import ModelPredictions, write_predictions
 from cxrbuild.baseline.report import write_report
-from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, note_films
+from cxrbuild.baseline.result import BaselineResult
+from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, record_training_images
 from cxrbuild.baseline.training import MODEL, train
-from cxrbuild.bootstrap import class_figures
 from cxrbuild.catalog import Recipe
-from cxrbuild.catalog.baseline import Baseline
-from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import locked, replacing, sha256_of, write_bytes, write_json
+from cxrbuild.catalog.baseline import MAX_EPOCHS, MAX_SEED, Baseline, Training
+from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.files import locked, replacing, sha256_of, write_bytes
 from cxrbuild.progress import Progress, silent
 
-# These say how a model is judged; a change of them is no other training.
-_JUDGING = {"gate", "published", "focus", "resamples"}
-
-
-@dataclass(frozen=True)
-class BaselineResult:
-    """Where the baseline's results are, and what ``metrics.json`` holds."""
-
-    out: Path
-    metrics: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One model: its file, its seed and history where it was trained here, and its probabilities."""
-
-    model: dict[str, Any]
-    seed: int | None
-    history: list[dict[str, Any]]
-    probabilities: NDArray[np.float32]
+# In a build, next to the dataset.
+EVALUATION_FOLDER = "evaluation"
+REPORT, PREDICTIONS, FIGURES = "report.md", "predictions.parquet", "figures"
+METRICS_FILE = Path(names.BASELINE).name
 
 
 def train_baseline(
     build: Path,
-    out: Path,
     recipe: Recipe,
     *,
+    out: Path | None = None,
     epochs: int | None = None,
     seeds: Sequence[int] = (1,),
     evaluate_only: Path | None = None,
-    leave_out: bool = False,
+    exclude_seen_patients: bool = False,
     progress: Progress = silent,
 ) -> BaselineResult:
     """Train the recipe's baseline on a dataset and report what it learned.
 
-    A run that was killed goes on from the last epoch's end when the same is asked for again; seeds that are
-    done are not trained again.
+    A run that was interrupted resumes from its last epoch when it is started again. Seeds that are finished
+    are not trained again. The same dataset, settings, seeds, device and library versions give the same bytes
+    in every file, except ``timing.json`` and TensorBoard's logs.
 
     Parameters
     ----------
     build
         A build, a release, or a TensorFlow Datasets folder.
-    out
-        Where the results go: ``metrics.json``, ``report.md``, ``predictions.parquet``, ``figures/``,
-        ``model.keras`` (of the first seed) with ``trained_on.parquet``, the images that it was trained on,
-        and, for each seed, ``seed-N/`` with its model, the same list, its history and its TensorBoard logs.
     recipe
-        The recipe, with its `[baseline]`; without one the defaults hold.
+        The recipe, with its `[baseline]`; the defaults apply if it has none.
+    out
+        Folder of the results: ``metrics.json``, ``report.md``, ``predictions.parquet``, ``figures/``,
+        ``model.keras`` (of the first seed) with ``trained_on.parquet``, its training images, and, for each
+        seed, ``seed-N/`` with its model, the same list, its history, timing and TensorBoard logs. By default
+        ``baseline``, or ``evaluation`` with ``evaluate_only``, in the build.
     epochs
-        In place of the recipe's.
+        Number of epochs; overrides the recipe's.
     seeds
         A model is trained for each.
     evaluate_only
-        A saved model to evaluate in place of training.
-    leave_out
-        Of a saved model: leave out of the test the films of patients that it was trained on, in place of an
-        error.
+        A saved model to evaluate instead of training.
+    exclude_seen_patients
+        With ``evaluate_only``: exclude test images of patients that the model was trained on, instead of
+        raising an error.
     progress
-        Told of each image and each step.
+        Advanced for each image and each step.
 
     Raises
     ------
     CxrbuildError
-        The recipe has one class alone, the dataset lacks something or is another recipe's, the saved model
-        was trained on patients of the test, ``out`` holds another training, or the disk is full.
+        The recipe has one class only, the dataset is incomplete or another recipe's, the saved model was
+        trained on patients of the test, ``out`` has another training, the training diverges, or the disk is
+        full.
     """
     if len(recipe.classes) < 2:
         raise CxrbuildError(
-            "there is nothing for a model to tell apart",
+            "a model needs two classes to distinguish",
             where=recipe.name,
             expected="two classes or more in the recipe's [labels]",
             found=recipe.classes[0],
         )
-    baseline = recipe.baseline or Baseline.model_validate({})
-    if epochs is not None:
-        baseline = baseline.model_copy(update={"epochs": epochs})
+    _require_valid(epochs, seeds)
     if not build.is_dir():
         raise CxrbuildError(
             "no such build",
             where=build,
             todo="Run `cxrbuild curate`, or name a build or a release with --build",
         )
-    dataset: dict[str, Any] = dict(read_dataset(build, recipe))
+    baseline = recipe.baseline or Baseline.model_validate({})
+    if epochs is not None:
+        baseline = Baseline.model_validate(baseline.model_dump() | {"epochs": epochs})
+    out = out or build / (EVALUATION_FOLDER if evaluate_only else names.BASELINE_FOLDER)
+    reference = read_dataset(build, recipe)
     tf = load_tensorflow()
-    # Before the images, which take longer to read.
+    # Loaded before the images, which take longer to read.
     model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
-    if (build / "manifest.parquet").is_file():
-        dataset["manifest_sha256"] = sha256_of(build / "manifest.parquet")
+    manifest = build / names.MANIFEST
+    manifest_sha256 = sha256_of(manifest) if manifest.is_file() else None
     with locked(out):
         images = read_images(
             build, recipe.classes, baseline.augmentation.side, baseline.network.side, progress
         )
-        left_out: dict[str, dict[str, int]] = {}
+        excluded: dict[str, dict[str, int]] = {}
+        seconds: list[float] = []
         if model is None or evaluate_only is None:
-            runs, parameters = _train_all(baseline, images, recipe.classes, seeds, dataset, out, progress)
+            identity = _identity(baseline, recipe.classes, images)
+            predictions, parameters, seconds = _train_all(
+                images, identity, seeds, reference, manifest_sha256, out, progress
+            )
         else:
-            described, films = describe_model(evaluate_only, str(evaluate_only), recipe.classes)
-            if films is not None:
-                seen = find_seen(images.table, films)
-                if not leave_out:
-                    refuse_seen(evaluate_only, images.table, seen)
-                images, left_out = leave_out_seen(evaluate_only, images, seen, recipe.classes)
-            predict = predictor(model, baseline.network.side, baseline.batch)
-            runs = [_Run(described, None, [], predict(images.whole))]
+            described, trained = describe_model(evaluate_only, str(evaluate_only), recipe.classes)
+            if trained is not None:
+                seen = find_seen(images.table, trained)
+                if not exclude_seen_patients:
+                    require_unseen(evaluate_only, images.table, seen)
+                images, excluded = exclude_seen(evaluate_only, images, seen, recipe.classes)
+            predict = make_predictor(model, baseline.network.side, baseline.batch)
+            predictions = [ModelPredictions(described, None, [], predict(images.for_testing))]
             parameters = model.count_params()
-        document = _document(recipe, baseline, images, runs, dataset | {"left_out": left_out}) | {
-            "parameters": parameters,
-            "versions": {
+        runs = [measure_run(one, baseline, images, recipe.classes) for one in predictions]
+        summary = summarize(runs, recipe.classes)
+        document = BaselineDocument(
+            recipe=RecipeVersion(name=recipe.name, version=recipe.version),
+            classes=recipe.classes,
+            dataset=BaselineDataset(
+                name=reference.name,
+                version=reference.version,
+                manifest_sha256=manifest_sha256,
+                counts=_count(images, recipe.classes),
+                excluded_as_seen=excluded,
+                images_sha256=images.fingerprint(),
+            ),
+            settings=baseline,
+            gate=check_gate(
+                baseline.gate, summary.metrics["test"].accuracy.mean, mean_recall(runs, recipe.classes)
+            ),
+            summary=summary,
+            runs=runs,
+            parameters=parameters,
+            versions={
                 "Python": platform.python_version(),
                 "TensorFlow": tf.__version__,
                 "Keras": tf.keras.__version__,
                 "NumPy": np.__version__,
             },
-            "device": _device(tf),
-        }
-        with explaining_full_disk(out, kept="every model trained so far"):
-            _draw(out / "figures", baseline, images, runs, recipe.classes, document)
-            _write_predictions(out / "predictions.parquet", images, runs, recipe.classes)
-            write_bytes(out / "report.md", write_report(document, recipe.datasheet.biases).encode())
-            document = _defined(document)
-            write_json(out / "metrics.json", document)
-    return BaselineResult(out, document)
+            device=describe_device(tf),
+            figures=figure_names(predictions),
+        )
+        with explaining_write_errors(out, kept="every model trained so far"):
+            draw_figures(out / FIGURES, images, predictions, document)
+            write_predictions(out / PREDICTIONS, images, predictions, recipe.classes)
+            write_bytes(out / REPORT, write_report(document, recipe.datasheet.biases).encode())
+            document.write(out / METRICS_FILE)
+    return BaselineResult(out, document, median(seconds) if seconds else None)
 
 
-def _train_all(
-    baseline: Baseline,
-    images: Images,
-    classes: list[str],
-    seeds: Sequence[int],
-    dataset: dict[str, Any],
-    out: Path,
-    progress: Progress,
-) -> tuple[list[_Run], int]:
+def _require_valid(epochs: int | None, seeds: Sequence[int]) -> None:
+    if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
+        raise CxrbuildError("invalid number of epochs", expected=f"from 1 to {MAX_EPOCHS:,}", found=epochs)
+    invalid = [seed for seed in seeds if not 0 <= seed <= MAX_SEED]
+    if invalid or not seeds:
+        raise CxrbuildError(
+            "invalid seeds",
+            expected=f"one or more numbers from 0 to {MAX_SEED:,}",
+            found=name_some(invalid) or "none",
+        )
+
+
+def _identity(baseline: Baseline, classes: list[str], images: Images) -> TrainingIdentity:
+    """Return everything but the seed that decides the weights."""
     import keras
     import tensorflow as tf
 
-    identity = baseline.model_dump(mode="json", exclude=_JUDGING) | {
-        "classes": classes,
-        "images": images.fingerprint(),
-        "TensorFlow": tf.__version__,
-        "Keras": keras.__version__,
-    }
-    runs, parameters = [], 0
+    return TrainingIdentity(
+        **{name: getattr(baseline, name) for name in Training.model_fields},
+        seed=0,
+        classes=classes,
+        images_sha256=images.fingerprint(),
+        tensorflow=tf.__version__,
+        keras=keras.__version__,
+    )
+
+
+def _train_all(
+    images: Images,
+    identity: TrainingIdentity,
+    seeds: Sequence[int],
+    reference: DatasetReference,
+    manifest_sha256: str | None,
+    out: Path,
+    progress: Progress,
+) -> tuple[list[ModelPredictions], int, list[float]]:
+    """Train a model for each seed.
+
+    Returns
+    -------
+    The predictions of each model, the number of parameters, and the seconds of every epoch.
+    """
+    import keras
+
+    predictions: list[ModelPredictions] = []
+    seconds: list[float] = []
+    parameters = 0
     for seed in dict.fromkeys(seeds):
         folder = out / f"seed-{seed}"
-        trained = train(baseline, images, classes, seed, folder, identity, progress)
-        note_films(folder, MODEL, images, classes, dataset)
-        described, _ = describe_model(folder / MODEL, f"seed-{seed}/{MODEL}", classes)
+        trained = train(images, identity.model_copy(update={"seed": seed}), folder, progress)
+        seconds += [timing.train for timing in trained.timing]
+        record_training_images(folder / MODEL, images, identity.classes, reference, manifest_sha256)
+        described, _ = describe_model(folder / MODEL, f"seed-{seed}/{MODEL}", identity.classes)
         parameters = trained.model.count_params()
-        predict = predictor(trained.model, baseline.network.side, baseline.batch)
-        runs.append(_Run(described, seed, trained.history, predict(images.whole)))
-        # A model, its optimizer and its gradients are a gigabyte.
+        predict = make_predictor(trained.model, identity.network.side, identity.batch)
+        predictions.append(ModelPredictions(described, seed, trained.history, predict(images.for_testing)))
+        # A model, its optimizer and its gradients take a gigabyte.
         del trained, predict
         keras.backend.clear_session()
         gc.collect()
     for name in (MODEL, TRAINED_ON):
-        _link(out / f"seed-{runs[0].seed}" / name, out / name)
-    return runs, parameters
+        _link(out / f"seed-{predictions[0].seed}" / name, out / name)
+    return predictions, parameters, seconds
 
 
-def _link(model: Path, path: Path) -> None:
-    # One name renamed to another of the same file would stay where it is.
-    if path.exists() and path.samefile(model):
-        return
-    with explaining_full_disk(path, kept=str(model)), replacing(path) as temporary:
-        try:
-            os.link(model, temporary)
-        except OSError:  # not every file system has hard links
-            shutil.copyfile(model, temporary)
-
-
-def _document(
-    recipe: Recipe, baseline: Baseline, images: Images, runs: Sequence[_Run], dataset: dict[str, Any]
-) -> dict[str, Any]:
-    measured = [_measured(run, baseline, images, recipe.classes) for run in runs]
+def _count(images: Images, classes: list[str]) -> dict[str, dict[str, int]]:
     counts = images.table.groupby(["split", "label"]).size()
-    recall: dict[str, Any] = {
-        name: _mean([run["classes"][name]["recall"]["value"] for run in measured])["mean"]
-        for name in recipe.classes
-    }
-    summary: dict[str, Any] = {
-        "metrics": {
-            row: {
-                name: _mean([run["metrics"][row][name] for run in measured])
-                for name in ("loss", "accuracy", "precision", "recall")
-            }
-            for row in measured[0]["metrics"]
-        },
-        "probability": {
-            name: _mean([run["probability"][name]["mean"] for run in measured]) for name in recipe.classes
-        },
-        "confusion": {
-            name: np.mean([run["confusion"][name] for run in measured], axis=0).tolist()
-            for name in recipe.classes
-        },
-        "confusion_sd": {
-            name: np.std([run["confusion"][name] for run in measured], axis=0, ddof=1).tolist()
-            for name in recipe.classes
-        }
-        if len(measured) > 1
-        else None,
-    }
-    accuracy = summary["metrics"]["test"]["accuracy"]["mean"]
-    seconds = [row["seconds"]["train"] for run in runs for row in run.history]
-    return {
-        "format": 1,
-        "recipe": {"name": recipe.name, "version": recipe.version},
-        "classes": recipe.classes,
-        "dataset": dataset
-        | {
-            "counts": {
-                part: {name: int(counts.get((part, name), 0)) for name in recipe.classes}
-                for part in images.parts
-            },
-            "images_sha256": images.fingerprint(),
-        },
-        "settings": baseline.model_dump(mode="json"),
-        "gate": check_gate(baseline.gate, accuracy, recall),
-        "summary": summary,
-        "runs": measured,
-        "timing": {"seconds_per_epoch": float(np.median(seconds)) if seconds else None},
-    }
+    return {split: {name: int(counts.get((split, name), 0)) for name in classes} for split in images.splits}
 
 
-def _measured(run: _Run, baseline: Baseline, images: Images, classes: list[str]) -> dict[str, Any]:
-    test = images.rows("test")
-    labels, probabilities = images.labels[test], run.probabilities[test]
-    subsets = {part: images.rows(part) for part in images.parts if part != "train"}
-    if baseline.focus is not None:
-        subsets[baseline.focus] = test[labels == classes.index(baseline.focus)]
-    metrics = {"train": run.history[-1]["train"]} if run.history else {}
-    for name, rows in subsets.items():
-        figures_ = measure(images.labels[rows], run.probabilities[rows], baseline.label_smoothing)
-        again = measure_again(images.labels[rows], run.probabilities[rows], baseline.label_smoothing)
-        cross_check(figures_, again)
-        metrics[name] = figures_
-    groups = images.table["group"].iloc[test].tolist()
-    of_class = class_figures(labels, probabilities, groups, resamples=baseline.resamples)
-    counts = confusion(labels, probabilities)
-    return {
-        "seed": run.seed,
-        "model": run.model,
-        "metrics": metrics,
-        "probability": {
-            name: dict(
-                zip(
-                    ("mean", "low", "high"),
-                    probability_of_truth(labels[labels == k], probabilities[labels == k]),
-                    strict=True,
-                )
-            )
-            for k, name in enumerate(classes)
-        },
-        "confusion": {name: counts[k].tolist() for k, name in enumerate(classes)},
-        "classes": dict(zip(classes, of_class, strict=True)),
-        "reliability": reliability(labels, probabilities),
-        "worst": [
-            images.table["image_id"].iat[test[row]]
-            for row in worst_mistakes(images.table.iloc[test], labels, probabilities)
-        ],
-        "history": run.history,
-    }
-
-
-def _draw(
-    folder: Path,
-    baseline: Baseline,
-    images: Images,
-    runs: Sequence[_Run],
-    classes: list[str],
-    document: dict[str, Any],
-) -> None:
-    first = document["runs"][0]
-    test = images.rows("test")
-    figures.draw_samples(folder / "samples", images, classes)
-    figures.draw_network(folder / "network", baseline, len(classes), document["parameters"])
-    names = ["samples", "network"]
-    if runs[0].history:
-        for name in ("accuracy", "loss"):
-            figures.draw_epochs(folder / name, {str(run.seed): run.history for run in runs}, name)
-            names.append(name)
-    counts = np.array([first["confusion"][name] for name in classes])
-    figures.draw_confusion(folder / "confusion", counts, classes)
-    calibration = first["reliability"]
-    figures.draw_reliability(
-        folder / "reliability", calibration["bins"], calibration["expected_calibration_error"]
-    )
-    probabilities = runs[0].probabilities
-    worst = test[worst_mistakes(images.table.iloc[test], images.labels[test], probabilities[test])]
-    figures.draw_mistakes(folder / "mistakes", images, worst.tolist(), probabilities[worst], classes)
-    document["figures"] = [*names, "confusion", "reliability", "mistakes"]
-
-
-def _write_predictions(path: Path, images: Images, runs: Sequence[_Run], classes: list[str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    tables = []
-    for run in runs:
-        columns: dict[str, Any] = {
-            "seed": pa.array([run.seed] * len(images.table), pa.int64()),
-            **{name: pa.array(images.table[name]) for name in ("image_id", "split", "label")},
-            "predicted": pa.array([classes[k] for k in run.probabilities.argmax(axis=1)]),
-        }
-        columns |= {f"probability_{name}": run.probabilities[:, k] for k, name in enumerate(classes)}
-        tables.append(pa.table(columns).replace_schema_metadata(None))
-    with replacing(path) as temporary:
-        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
-
-
-def _mean(values: Sequence[float]) -> dict[str, float | None]:
-    """Return mean and standard deviation; of one value there is no deviation."""
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "sd": spread}
-
-
-def _defined(value: Any) -> Any:
-    """Return a document with null for figures that are undefined: JSON knows no nan."""
-    if isinstance(value, dict):
-        return {key: _defined(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_defined(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _device(tf: Any) -> str:
-    devices = tf.config.list_physical_devices("GPU")
-    if devices:
-        return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
-    return f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} CPU cores"
+def _link(file: Path, path: Path) -> None:
+    # Renaming one name of a file to another of its names does nothing and leaves the temporary name.
+    if path.exists() and path.samefile(file):
+        return
+    with explaining_write_errors(path, kept=str(file)), replacing(path) as temporary:
+        try:
+            os.link(file, temporary)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(file, temporary)

@@ -1,47 +1,44 @@
-"""Whether the baseline learned from a dataset what it should."""
+"""The gate: whether the baseline reaches the figures that the recipe requires."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from cxrbuild.artifact.baseline import GateCheck, GateResult
 from cxrbuild.catalog.baseline import Gate
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.errors import CheckError, CxrbuildError
 
 
-def check_gate(gate: Gate, accuracy: float, recall: dict[str, float]) -> dict[str, Any]:
-    """Return what was demanded, what was reached, and whether that is enough.
+def check_gate(gate: Gate, accuracy: float | None, recall: dict[str, float | None]) -> GateResult:
+    """Compare the figures with the gate's limits.
 
     Parameters
     ----------
     gate
         The limits.
     accuracy
-        Of the test part; over several seeds, their mean.
+        On the test split; the mean over the runs.
     recall
-        Of each class, a class being predicted where its probability is the greatest.
+        Of each class, a class being predicted where its probability is the greatest. ``None`` is undefined
+        and never passes.
     """
-    checks: list[dict[str, Any]] = []
+    limits = []
     if gate.accuracy is not None:
-        limit = gate.accuracy - gate.tolerance
-        checks.append({"what": "test accuracy", "least": round(limit, 10), "found": accuracy})
-    checks += [
-        {"what": f"recall of {name}", "least": least, "found": recall[name]}
-        for name, least in gate.recall.items()
+        limits.append(("test accuracy", round(gate.accuracy - gate.tolerance, 10), accuracy))
+    limits += [(f"recall of {name}", least, recall[name]) for name, least in gate.recall.items()]
+    checks = [
+        GateCheck(figure=figure, limit=limit, value=value, passed=value is not None and value >= limit)
+        for figure, limit, value in limits
     ]
-    for check in checks:
-        # nan, where nothing was there to recall, is not enough.
-        check["passed"] = bool(check["found"] >= check["least"])
-    return {"passed": all(check["passed"] for check in checks), "checks": checks}
+    return GateResult(passed=all(check.passed for check in checks), checks=checks)
 
 
-def refuse_no_gate(recipe: Recipe) -> None:
-    """Refuse to hold a model against a gate that nobody declared.
+def require_declared_gate(recipe: Recipe) -> None:
+    """Check that a recipe declares a gate.
 
     Raises
     ------
     CxrbuildError
-        The recipe declares none.
+        It declares none.
     """
     gate = recipe.baseline.gate if recipe.baseline else Gate.model_validate({})
     if gate.accuracy is None and not gate.recall:
@@ -51,31 +48,42 @@ def refuse_no_gate(recipe: Recipe) -> None:
             expected="[baseline.gate] with accuracy, or with the recall of a class",
             found="[baseline.gate] without a limit" if recipe.baseline else "no [baseline]",
             todo="Declare one in the recipe's file, for example `accuracy = 0.85` under "
-            "`[baseline.gate]`, or leave out --gate",
+            "`[baseline.gate]`, or omit --gate",
         )
 
 
-def require_gate(outcome: dict[str, Any], where: object) -> None:
-    """Refuse an outcome that fell short.
+def require_gate(result: GateResult, where: object) -> None:
+    """Check that the gate is passed.
+
+    Parameters
+    ----------
+    result
+        The comparison with the limits.
+    where
+        The report, for the message.
 
     Raises
     ------
     CheckError
-        It did; each check that failed is named.
+        It is not; each figure below its limit is named.
     """
-    short = [check for check in outcome["checks"] if not check["passed"]]
-    if short:
+    failed = [check for check in result.checks if not check.passed]
+    if failed:
         raise CheckError(
-            "the baseline fell short of the gate: " + ", ".join(check["what"] for check in short),
+            "the baseline is below the gate: " + ", ".join(check.figure for check in failed),
             where=where,
-            expected=", ".join(f"{check['what']} at least {check['least']:.4f}" for check in short),
-            found=", ".join(f"{check['found']:.4f}" for check in short),
-            todo="Look at the report's mistakes, or at what the build lacks",
+            expected=", ".join(f"{check.figure} at least {check.limit:.4f}" for check in failed),
+            found=", ".join(_format(check.value) for check in failed),
+            todo="Look at the report's mistakes, or at the images that the build excludes",
         )
 
 
-def describe_checks(outcome: dict[str, Any]) -> str:
-    """Return each figure of an outcome against its limit, in words."""
+def describe_checks(result: GateResult) -> str:
+    """Return each figure with its limit, as text."""
     return ", ".join(
-        f"{check['what']} {check['found']:.4f} (at least {check['least']:.4f})" for check in outcome["checks"]
+        f"{check.figure} {_format(check.value)} (at least {check.limit:.4f})" for check in result.checks
     )
+
+
+def _format(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""Finding the JPEGs of a build, a release or a TensorFlow Datasets folder, with what is known of each."""
+"""The images of a build, a release or a TensorFlow Datasets folder: one table, and their JPEGs."""
 
 from __future__ import annotations
 
@@ -6,40 +6,44 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from cxrbuild.artifact import names
+from cxrbuild.baseline.dataset import TFDS_INFO
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.records import SPLITS, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+Value = bytes | int | float
+
 COLUMNS = ("image_id", "source", "patient_id", "group", "label", "split", "sha256")
 
 
 @dataclass(frozen=True)
-class Films:
-    """The films of a dataset, one row each.
+class ImageTable:
+    """The images of a dataset, one row each.
 
-    Parameters
+    Attributes
     ----------
-    table
-        ``image_id``, ``source``, ``patient_id``, ``group`` (what bootstrap resamples by), ``label``,
-        ``split``, and ``sha256`` of the JPEG; ordered by ``image_id``. Source, patient and hash are null
-        where not known.
+    rows
+        ``image_id``, ``source``, ``patient_id``, ``group`` (the unit of the bootstrap), ``label``, ``split``,
+        and ``sha256`` of the JPEG, ordered by ``image_id``. Source, patient and hash are null where unknown.
     read
-        Gives the JPEG of a row's number.
+        Returns the JPEG of a row, by its number.
     name
-        Says where a row's JPEG is.
+        Returns the path or id of a row's JPEG, for messages.
     """
 
-    table: pd.DataFrame
+    rows: pd.DataFrame
     read: Callable[[int], bytes]
     name: Callable[[int], str]
 
 
-def find_films(folder: Path, classes: list[str]) -> Films:
-    """Find a dataset's films, and make sure that there are some of each class in train and in test.
+def find_images(folder: Path, classes: list[str]) -> ImageTable:
+    """Find the images of a dataset, and check that train and test have some of each class.
 
     Parameters
     ----------
@@ -47,127 +51,127 @@ def find_films(folder: Path, classes: list[str]) -> Films:
         A build or a release (``manifest.parquet`` with ``images/``, or ``data/*.parquet``), or a TensorFlow
         Datasets folder (``<name>/<version>`` with ``dataset_info.json``).
     classes
-        The classes that it must have.
+        The required classes.
 
     Raises
     ------
     CxrbuildError
-        It is none of these, or it lacks a part or a class; all that is lacking is named.
+        The folder is none of these, or a split or class is missing; everything missing is named.
     """
-    shards = sorted((folder / "data").glob("*.parquet"))
-    manifest = folder / "manifest.parquet"
-    if manifest.is_file() and ((folder / "images").is_dir() or not shards):
-        films = _from_manifest(folder, manifest)
+    shards = sorted((folder / names.PARQUET).glob("*.parquet"))
+    manifest = folder / names.MANIFEST
+    if manifest.is_file() and ((folder / names.IMAGES).is_dir() or not shards):
+        table = _read_manifest(folder, manifest)
     elif shards:
-        films = _from_shards(shards)
-    elif (folder / "dataset_info.json").is_file():
-        films = _from_tfrecords(folder)
+        table = _read_shards(shards)
+    elif (folder / TFDS_INFO).is_file():
+        table = _read_tfrecords(folder)
     else:
         raise CxrbuildError(
             "no dataset to train on",
             where=folder,
-            expected="manifest.parquet, data/*.parquet or dataset_info.json",
+            expected=f"{names.MANIFEST}, {names.PARQUET}/*.parquet or {TFDS_INFO}",
             todo="Run `cxrbuild curate`, or name a build or a release",
         )
-    _refuse_gaps(folder, films.table, classes)
-    return films
+    _require_all_classes(folder, table.rows, classes)
+    return table
 
 
-def _refuse_gaps(folder: Path, table: pd.DataFrame, classes: list[str]) -> None:
-    counts = table.groupby(["split", "label"]).size()
-    faults = []
-    for part in ("train", "test"):
-        found = [label for label in classes if (part, label) in counts.index]
+def _require_all_classes(folder: Path, rows: pd.DataFrame, classes: list[str]) -> None:
+    counts = rows.groupby(["split", "label"]).size()
+    problems = []
+    for split in ("train", "test"):
+        found = [label for label in classes if (split, label) in counts.index]
         missing = [label for label in classes if label not in found]
         if not found:
-            faults.append(f"{part} is empty")
+            problems.append(f"{split} is empty")
         elif missing:
-            faults.append(f"{part} holds no {', no '.join(missing)}")
-    others = sorted(set(table["label"].dropna()) - set(classes))
+            problems.append(f"{split} has no {', no '.join(missing)}")
+    others = sorted(set(rows["label"].dropna()) - set(classes))
     if others:
-        faults.append(f"the recipe has no class {', '.join(others)}")
-    unlabelled = table.loc[table["label"].isna() | ~table["split"].isin(SPLITS), "image_id"]
+        problems.append(f"the recipe has no class {', '.join(others)}")
+    unlabelled = rows.loc[rows["label"].isna() | ~rows["split"].isin(SPLITS), "image_id"]
     if len(unlabelled):
-        faults.append(f"without a label or a split: {name_some(unlabelled)}")
-    if faults:
-        rows = counts.reset_index(name="count").astype("str").to_numpy().tolist()
+        problems.append(f"without a label or a split: {name_some(unlabelled)}")
+    if problems:
+        cells = counts.reset_index(name="count").astype("str").to_numpy().tolist()
         raise CxrbuildError(
-            "the baseline cannot be trained and tested on this dataset: " + "; ".join(faults),
+            "the baseline cannot be trained and tested on this dataset: " + "; ".join(problems),
             where=folder,
             expected=f"images of {', '.join(classes)} in train and in test",
-            found=", ".join(" ".join(row) for row in rows) or "no images",
-            todo="Check the recipe's labels and split, and build it again",
+            found=", ".join(" ".join(row) for row in cells) or "no images",
+            todo="Check the recipe's labels and split, and build the dataset again",
         )
 
 
-def _from_manifest(folder: Path, manifest: Path) -> Films:
+def _read_manifest(folder: Path, manifest: Path) -> ImageTable:
     records = read_records(manifest)
     kept = records[records["exclusion"].isna()].sort_values("image_id", ignore_index=True)
-    unbuilt = kept.loc[kept["jpeg_path"].isna(), "image_id"]
-    if len(unbuilt):
+    without_jpeg = kept.loc[kept["jpeg_path"].isna(), "image_id"]
+    if len(without_jpeg):
         raise CxrbuildError(
             "images without a JPEG",
             where=manifest,
-            found=name_some(unbuilt),
-            todo="A plan holds no images: run `cxrbuild curate`",
+            found=name_some(without_jpeg),
+            todo="A plan has no JPEGs: run `cxrbuild curate`",
         )
     paths = [folder / path for path in kept["jpeg_path"]]
-    table = _table(kept.rename(columns={"jpeg_sha256": "sha256"}))
-    return Films(table, lambda row: paths[row].read_bytes(), lambda row: str(paths[row]))
+    rows = _select_columns(kept)
+    return ImageTable(rows, lambda row: paths[row].read_bytes(), lambda row: str(paths[row]))
 
 
-def _from_shards(shards: list[Path]) -> Films:
-    """Read Parquet as Hugging Face datasets lays it out: ``data/<split>-*.parquet``, images as structs."""
+def _read_shards(shards: list[Path]) -> ImageTable:
+    """Read Parquet in the layout of Hugging Face datasets: ``data/<split>-*.parquet``, images as structs."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    frames, jpegs = [], []
+    frames: list[pd.DataFrame] = []
+    jpegs: list[bytes | None] = []
     for shard in shards:
         try:
             arrow = pq.read_table(shard)
             features = json.loads(arrow.schema.metadata[b"huggingface"])["info"]["features"]
-            names = features["label"]["names"]
+            labels = features["label"]["names"]
             jpegs += arrow["image"].combine_chunks().field("bytes").to_pylist()
-        except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
+            frame = arrow.drop_columns(["image"]).to_pandas()
+            frame["label"] = [_class_name(labels, label) for label in frame["label"]]
+        except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             raise CxrbuildError(
                 "not a shard of images with labels",
                 where=shard,
                 expected="columns image and label, as Hugging Face datasets writes them",
                 found=repr(error),
             ) from error
-        frame = arrow.drop_columns(["image"]).to_pandas()
-        frame["label"] = [names[label] for label in frame["label"]]
         frame["split"] = shard.name.split("-")[0]
         frames.append(frame)
     return _from_memory(pd.concat(frames, ignore_index=True), jpegs)
 
 
-def _from_tfrecords(folder: Path) -> Films:
-    """Read TFRecord as TensorFlow Datasets lays it out, without needing tensorflow-datasets."""
+def _read_tfrecords(folder: Path) -> ImageTable:
+    """Read TFRecord in the layout of TensorFlow Datasets, without tensorflow-datasets."""
     import pandas as pd
 
     from cxrbuild.baseline.backend import load_tensorflow
 
     tf = load_tensorflow()
-    labels = folder / "label.labels.txt"
-    rows: list[dict[str, Any]] = []
-    jpegs: list[bytes] = []
+    names_file = folder / "label.labels.txt"
+    rows: list[dict[str, object]] = []
+    jpegs: list[bytes | None] = []
     try:
-        names = labels.read_text(encoding="utf-8").splitlines()
-        for part in SPLITS:
-            records = sorted(str(path) for path in folder.glob(f"*-{part}.tfrecord-*"))
-            for record in tf.data.TFRecordDataset(records) if records else []:
-                values = _example(tf, record)
-                jpegs.append(values.pop("image"))
-                rows.append(
-                    {
-                        key: value.decode() if isinstance(value, bytes) else value
-                        for key, value in values.items()
-                    }
-                    | {"label": names[values["label"]], "split": part}
-                )
-    except (OSError, KeyError, IndexError, ValueError, tf.errors.OpError) as error:
+        labels = names_file.read_text(encoding="utf-8").splitlines()
+        for split in SPLITS:
+            paths = sorted(str(path) for path in folder.glob(f"*-{split}.tfrecord-*"))
+            for record in tf.data.TFRecordDataset(paths) if paths else []:
+                features = _parse_example(tf, record)
+                jpegs.append(_require_type(bytes, features.pop("image")))
+                label = _class_name(labels, _require_type(int, features["label"]))
+                values: dict[str, object] = {
+                    key: value.decode() if isinstance(value, bytes) else value
+                    for key, value in features.items()
+                }
+                rows.append(values | {"label": label, "split": split})
+    except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError) as error:
         raise CxrbuildError(
             "not a TensorFlow Datasets folder of images with labels",
             where=folder,
@@ -177,30 +181,45 @@ def _from_tfrecords(folder: Path) -> Films:
     return _from_memory(pd.DataFrame(rows, columns=None if rows else ["image_id", "label", "split"]), jpegs)
 
 
-def _example(tf: Any, record: Any) -> dict[str, Any]:
+def _parse_example(tf: Any, record: Any) -> dict[str, Value]:
+    """Return the features of a record that hold one value, by name."""
     example = tf.train.Example.FromString(record.numpy())
-    values = {}
+    features = {}
     for key, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
-        held = getattr(feature, kind).value if kind else []
-        if len(held) == 1:
-            values[key] = held[0]
-    return values
+        values = getattr(feature, kind).value if kind else []
+        if len(values) == 1:
+            features[key] = values[0]
+    return features
 
 
-def _from_memory(frame: pd.DataFrame, jpegs: list[bytes]) -> Films:
+def _class_name(labels: list[str], number: int) -> str:
+    """Return the name of a class. Both formats write -1 for an image without a class."""
+    if number < 0:
+        raise ValueError(f"an image without a class (label {number})")
+    return labels[number]
+
+
+def _require_type(kind: type[T], value: object) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _from_memory(frame: pd.DataFrame, jpegs: list[bytes | None]) -> ImageTable:
     if "image_id" not in frame:
         frame = frame.assign(image_id=[f"{split}-{row:06d}" for row, split in enumerate(frame["split"])])
     order = frame["image_id"].argsort(kind="stable").to_numpy()
-    table = _table(frame.iloc[order].reset_index(drop=True).rename(columns={"jpeg_sha256": "sha256"}))
-    names = table["image_id"].tolist()
-    return Films(table, lambda row: jpegs[order[row]], lambda row: names[row])
+    rows = _select_columns(frame.iloc[order].reset_index(drop=True))
+    ids = rows["image_id"].tolist()
+    return ImageTable(rows, lambda row: jpegs[order[row]] or b"", lambda row: ids[row])
 
 
-def _table(frame: pd.DataFrame) -> pd.DataFrame:
-    table = frame.reindex(columns=list(COLUMNS)).astype("str")
-    # Named as a build names a patient to whom nothing is linked.
-    table["group"] = table["group"].fillna(table["source"].fillna("") + ":" + table["patient_id"])
-    # An image of whose patient nothing is known stands for itself.
-    table["group"] = table["group"].fillna(table["image_id"])
-    return table
+def _select_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of an image table, a group for each image whose dataset does not have it."""
+    rows = frame.rename(columns={"jpeg_sha256": "sha256"}).reindex(columns=list(COLUMNS)).astype("str")
+    # A build names the group of a patient without links in the same way.
+    rows["group"] = rows["group"].fillna(rows["source"].fillna("") + ":" + rows["patient_id"])
+    # An image whose patient is unknown is a group of its own.
+    rows["group"] = rows["group"].fillna(rows["image_id"])
+    return rows

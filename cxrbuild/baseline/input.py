@@ -1,4 +1,4 @@
-"""The films as the network takes them: decoded once, resized once, held as bytes."""
+"""The images as the network reads them: each decoded once, resized once and held as bytes."""
 
 from __future__ import annotations
 
@@ -11,128 +11,132 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.baseline.image_table import Films, find_films
+from cxrbuild.baseline.image_table import ImageTable, find_images
 from cxrbuild.convert import NotConvertible, read_image
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.progress import Progress
+from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-_NAMED_FAULTS = 50
+_LISTED_PROBLEMS = 50
 
 
 @dataclass(frozen=True)
 class Images:
-    """A dataset's images, one row each, in the order of ``table``.
+    """The images of a dataset, one row each, in the order of ``table``.
 
-    Parameters
+    Attributes
     ----------
     table
-        As in ``Films``.
+        The rows of an ``ImageTable``.
     labels
         Class numbers, shape (n,).
-    wide
-        Grey values for training, shape (n, augmentation side, augmentation side), uint8.
-    whole
-        Grey values for testing, shape (n, network side, network side), uint8.
+    for_training
+        Grey values, shape (n, augmentation side, augmentation side), uint8.
+    for_testing
+        Grey values, shape (n, network side, network side), uint8.
     """
 
     table: pd.DataFrame
     labels: NDArray[np.int32]
-    wide: NDArray[np.uint8]
-    whole: NDArray[np.uint8]
+    for_training: NDArray[np.uint8]
+    for_testing: NDArray[np.uint8]
 
-    def rows(self, part: str) -> NDArray[np.int64]:
-        """Return the numbers of the rows of a part."""
-        return np.flatnonzero(self.table["split"].to_numpy() == part)
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Return the row numbers of a split."""
+        return np.flatnonzero(self.table["split"].to_numpy() == split)
 
-    def keep(self, kept: NDArray[np.bool_]) -> Images:
-        """Return the images of the rows that are to be kept."""
+    def select(self, mask: NDArray[np.bool_]) -> Images:
+        """Return the images whose mask is true."""
         return Images(
-            self.table[kept].reset_index(drop=True), self.labels[kept], self.wide[kept], self.whole[kept]
+            self.table[mask].reset_index(drop=True),
+            self.labels[mask],
+            self.for_training[mask],
+            self.for_testing[mask],
         )
 
     @property
-    def parts(self) -> list[str]:
-        """The parts that hold images: train, validation where there is one, test."""
-        held = set(self.table["split"])
-        return [part for part in ("train", "validation", "test") if part in held]
+    def splits(self) -> list[str]:
+        """The splits that have images: train, validation if there is one, test."""
+        present = set(self.table["split"])
+        return [split for split in SPLITS if split in present]
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of all that training and testing see."""
+        """Return a SHA-256 of everything that training and testing read."""
         digest = hashlib.sha256()
         for column in ("image_id", "group", "label", "split"):
             digest.update("\0".join(self.table[column]).encode() + b"\1")
-        digest.update(self.wide.tobytes())
-        digest.update(self.whole.tobytes())
+        digest.update(self.for_training.tobytes())
+        digest.update(self.for_testing.tobytes())
         return digest.hexdigest()
 
 
-def read_images(folder: Path, classes: list[str], wide: int, whole: int, progress: Progress) -> Images:
-    """Decode each film of a dataset once, and resize it once for training and once for testing.
+def read_images(
+    folder: Path, classes: list[str], training_side: int, testing_side: int, progress: Progress
+) -> Images:
+    """Decode each image of a dataset once, and resize it once for training and once for testing.
 
-    Films are grey: colour, where a JPEG has it, is reduced to luma. They are resized to a square whatever
-    their aspect, as in the published code, and as TensorFlow does it there by default: a new pixel is the
-    bilinear mean of the four around its centre, not of all that it covers. That matters: both are measured
-    in docs/reproduction.md.
+    Images are grey: a JPEG with colour is reduced to luma. They are resized to a square whatever their aspect
+    ratio, as in the published code, and by the default method of TensorFlow, which that code uses: a new
+    pixel is the bilinear mean of the four pixels around its centre, not of all pixels that it covers. The
+    method matters: docs/reproduction.md has measurements of both.
 
     Parameters
     ----------
     folder
-        A build, a release or a TensorFlow Datasets folder, as ``find_films`` takes.
+        A build, a release or a TensorFlow Datasets folder, as for ``find_images``.
     classes
         The classes in the order of their numbers.
-    wide, whole
-        The sides for training and for testing, in pixels.
+    training_side, testing_side
+        Sides in pixels.
     progress
-        Told of each film.
+        Advanced for each image.
 
     Raises
     ------
     CxrbuildError
-        The dataset lacks a part or a class; or films are missing, damaged or not the ones that the manifest
-        names: every one is named, with what is wrong with it.
+        The dataset has no images of a split or class; or images are missing, damaged or different from the
+        manifest: each is named with its problem.
     """
-    films = find_films(folder, classes)
-    count = len(films.table)
+    found = find_images(folder, classes)
+    count = len(found.rows)
     images = Images(
-        table=films.table,
-        labels=np.array([classes.index(label) for label in films.table["label"]], np.int32),
-        wide=np.empty((count, wide, wide), np.uint8),
-        whole=np.empty((count, whole, whole), np.uint8),
+        table=found.rows,
+        labels=np.array([classes.index(label) for label in found.rows["label"]], np.int32),
+        for_training=np.empty((count, training_side, training_side), np.uint8),
+        for_testing=np.empty((count, testing_side, testing_side), np.uint8),
     )
 
     def read(row: int) -> str | None:
-        return _read_into(films, row, images)
+        return _read_into(found, row, images)
 
-    # Pillow and hashlib let go of the interpreter lock, so threads are enough.
+    # Pillow and hashlib release the interpreter lock, so threads suffice.
     with progress("reading images", count, "image") as bar, ThreadPoolExecutor() as pool:
-        faults = []
-        for row, fault in enumerate(pool.map(read, range(count))):
-            if fault:
-                faults.append(f"{films.name(row)} ({fault})")
+        problems = []
+        for row, problem in enumerate(pool.map(read, range(count))):
+            if problem:
+                problems.append(f"{found.name(row)} ({problem})")
             bar.update()
-    if faults:
-        some = "1 image" if len(faults) == 1 else f"{len(faults)} images"
+    if problems:
         raise CxrbuildError(
-            f"{some} cannot be read",
+            f"{count_of(len(problems), 'image')} cannot be read",
             where=folder,
-            found=name_some(faults, _NAMED_FAULTS),
-            todo="Remove what is damaged and run `cxrbuild curate` again: it makes what is not there",
+            found=name_some(problems, _LISTED_PROBLEMS),
+            todo="Remove the damaged images and run `cxrbuild curate` again: it makes the missing ones",
         )
     return images
 
 
-def _read_into(films: Films, row: int, images: Images) -> str | None:
-    """Fill in a film's pixels; return what is wrong with it."""
-    wide, whole = images.wide.shape[1], images.whole.shape[1]
+def _read_into(found: ImageTable, row: int, images: Images) -> str | None:
+    """Fill in the pixels of an image; return what is wrong with it."""
     try:
-        jpeg = films.read(row)
-        expected = films.table["sha256"].iat[row]
+        jpeg = found.read(row)
+        expected = found.rows["sha256"].iat[row]
         if isinstance(expected, str) and hashlib.sha256(jpeg).hexdigest() != expected:
-            return "other bytes than its SHA-256 in the manifest"
+            return "its SHA-256 differs from the manifest's"
         grey = read_image(jpeg)
     except FileNotFoundError:
         return "no such file"
@@ -140,12 +144,12 @@ def _read_into(films: Films, row: int, images: Images) -> str | None:
         return error.strerror or str(error)
     except NotConvertible as error:
         return f"{error.reason}: {error.found}"
-    for side, target in ((wide, images.wide), (whole, images.whole)):
-        target[row] = np.asarray(_sampled(grey, side))
+    for target in (images.for_training, images.for_testing):
+        target[row] = np.asarray(_resize(grey, target.shape[1]))
     return None
 
 
-def _sampled(grey: Image, side: int) -> Image:
+def _resize(grey: Image, side: int) -> Image:
     """Resize as ``tf.image.resize`` does without antialiasing."""
     from PIL import Image as Images
 

@@ -1,4 +1,4 @@
-"""Train-test leakage: what a saved model has seen of the films that it is to be tested on."""
+"""Train-test leakage: images of a test split whose patients a saved model was trained on."""
 
 from __future__ import annotations
 
@@ -12,63 +12,63 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def find_seen(films: pd.DataFrame, trained: pd.DataFrame) -> pd.Series:
-    """Return for each film whether a model has seen it or another film of its patient.
+def find_seen(images: pd.DataFrame, trained: pd.DataFrame) -> pd.Series:
+    """Return for each image whether a model was trained on it or on another image of its patient.
 
-    A film is known by its id or its bytes. A patient is known by the group of either dataset, which joins
-    all films of a patient with what is linked to them, and by source and patient_id, for a group may have
-    another name where other films are linked.
+    An image is identified by its id or its bytes. A patient is identified by the group of either dataset,
+    which joins all images of a patient with everything linked to them, and by source and patient_id, because
+    a group can have another name where other images are linked.
 
     Parameters
     ----------
-    films
-        The films of the whole dataset; a test film may be joined with one that was seen by a third.
+    images
+        All images of the dataset: a third image can join a test image with one that the model was trained on.
     trained
-        The films that the model was trained on.
+        The images that the model was trained on.
     """
-    known = films["image_id"].isin(trained["image_id"]) | films["sha256"].isin(trained["sha256"].dropna())
-    known |= _patients(films).isin(_patients(trained).dropna())
-    return films["group"].isin([*trained["group"], *films.loc[known, "group"]])
+    known = images["image_id"].isin(trained["image_id"]) | images["sha256"].isin(trained["sha256"].dropna())
+    known |= _patients(images).isin(_patients(trained).dropna())
+    return images["group"].isin([*trained["group"], *images.loc[known, "group"]])
 
 
-def refuse_seen(model: Path, films: pd.DataFrame, seen: pd.Series) -> None:
-    """Refuse to test a model on what it was trained on.
+def require_unseen(model: Path, images: pd.DataFrame, seen: pd.Series) -> None:
+    """Check that no image of a test split is of a patient that the model was trained on.
 
     Parameters
     ----------
     model
         The saved model.
-    films
-        The films of the whole dataset.
+    images
+        All images of the dataset.
     seen
-        As ``find_seen`` returns it.
+        The result of ``find_seen``.
 
     Raises
     ------
     CxrbuildError
-        It has seen a test film, or a film of the same patient.
+        There are such images; they are counted by split and class, and some are named.
     """
-    tested = films[films["split"] != "train"]
-    leaks = tested[seen[tested.index]]
-    if len(leaks):
-        held = tested.groupby(["split", "label"]).size()
-        words = [
-            f"{part} {label} {count:,} of {held[part, label]:,}"
-            for part, label, count in leaks.groupby(["split", "label"]).size().reset_index().to_numpy()
+    tested = images[images["split"] != "train"]
+    leaked = tested[seen[tested.index]]
+    if len(leaked):
+        totals = tested.groupby(["split", "label"]).size()
+        counts = [
+            f"{split} {label} {count:,} of {totals[split, label]:,}"
+            for split, label, count in leaked.groupby(["split", "label"]).size().reset_index().to_numpy()
         ]
         raise CxrbuildError(
-            "the test would leak: the model was trained on films of these patients",
+            "leakage: the model was trained on images of patients in the test",
             where=model,
-            expected="to be tested on patients that it has not seen",
-            found=f"{'; '.join(words)}: {name_some(leaks['image_id'], 5)}",
-            todo="Add --leave-out-seen to test it on the others alone, or train a model on this build",
+            expected="a test on patients that the model was not trained on",
+            found=f"{'; '.join(counts)}: {name_some(leaked['image_id'], 5)}",
+            todo="Add --exclude-seen to test it on the other images only, or train a model on this build",
         )
 
 
-def leave_out_seen(
+def exclude_seen(
     model: Path, images: Images, seen: pd.Series, classes: list[str]
 ) -> tuple[Images, dict[str, dict[str, int]]]:
-    """Return the images without the test films that leak, and for each part and class how many those are.
+    """Exclude the test images of patients that the model was trained on.
 
     Parameters
     ----------
@@ -77,34 +77,39 @@ def leave_out_seen(
     images
         The dataset.
     seen
-        As ``find_seen`` returns it.
+        The result of ``find_seen``.
     classes
         The classes in the order of their numbers.
+
+    Returns
+    -------
+    The other images, and the number of excluded images by split and class.
 
     Raises
     ------
     CxrbuildError
-        No test film of a class is left.
+        No test image of a class remains.
     """
-    leaks = (seen & (images.table["split"] != "train")).to_numpy()
-    counts = images.table[leaks].groupby(["split", "label"]).size()
-    kept = images.keep(~leaks)
-    missing = [name for k, name in enumerate(classes) if k not in kept.labels[kept.rows("test")]]
+    leaked = (seen & (images.table["split"] != "train")).to_numpy()
+    counts = images.table[leaked].groupby(["split", "label"]).size()
+    remaining = images.select(~leaked)
+    tested = remaining.labels[remaining.rows("test")]
+    missing = [name for number, name in enumerate(classes) if number not in tested]
     if missing:
         raise CxrbuildError(
-            f"no test film of {', '.join(missing)} is left",
+            f"no test image of {', '.join(missing)} remains",
             where=model,
-            expected="test films of each class, of patients that the model was not trained on",
-            found=f"{int(leaks.sum()):,} films left out",
-            todo="Evaluate a model that was trained on other films, or train one on this build",
+            expected="test images of each class, of patients that the model was not trained on",
+            found=f"{int(leaked.sum()):,} images excluded",
+            todo="Evaluate a model that was trained on other images, or train one on this build",
         )
-    return kept, {
-        part: {name: int(counts.get((part, name), 0)) for name in classes}
-        for part in images.parts
-        if part != "train"
+    return remaining, {
+        split: {name: int(counts.get((split, name), 0)) for name in classes}
+        for split in images.splits
+        if split != "train"
     }
 
 
-def _patients(films: pd.DataFrame) -> pd.Series:
-    """Return each film's patient, null where not known; an id is unique within its source only."""
-    return films["source"] + ":" + films["patient_id"]
+def _patients(images: pd.DataFrame) -> pd.Series:
+    """Return the patient of each image, null where unknown; an id is unique within its source only."""
+    return images["source"] + ":" + images["patient_id"]

@@ -1,15 +1,23 @@
-"""The network: built from its declaration, and checked when it comes from a file."""
+"""The network: built from its declaration, saved, and checked when it is loaded from a file."""
 
 from __future__ import annotations
 
-import os
+import json
+import shutil
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.baseline.checkpoint import explaining_full_disk
+from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.catalog.baseline import Network
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import replacing
+
+_METADATA = "metadata.json"
+# The earliest date that a zip archive can hold, for archives and as Keras writes it.
+_EPOCH, _DATE_SAVED = (1980, 1, 1, 0, 0, 0), "1980-01-01@00:00:00"
+_BLOCK = 1 << 20
 
 
 def build_model(network: Network, classes: int, *, seed: int = 0, precision: str = "float32") -> Any:
@@ -22,9 +30,9 @@ def build_model(network: Network, classes: int, *, seed: int = 0, precision: str
     network
         The declaration.
     classes
-        How many outputs.
+        Number of outputs.
     seed
-        What the initial weights and the dropout are drawn from.
+        Seed of the initial weights and of the dropout.
     precision
         ``float32``, or ``mixed``: convolutions compute in bfloat16, everything else in float32.
 
@@ -39,7 +47,7 @@ def build_model(network: Network, classes: int, *, seed: int = 0, precision: str
     seeds = iter(range(1000 * seed, 1000 * seed + 1000))
 
     def kernel() -> Any:
-        # Keras' own default, with a seed of its own for each layer.
+        # The default of Keras, with a separate seed for each layer.
         return initializers.GlorotUniform(next(seeds))
 
     policy = "mixed_bfloat16" if precision == "mixed" else "float32"
@@ -63,7 +71,7 @@ def build_model(network: Network, classes: int, *, seed: int = 0, precision: str
     concatenated = (
         layers.Concatenate(name="concatenate1", dtype="float32")(pooled) if pooled[1:] else pooled[0]
     )
-    # The last convolution's output before its pool, as the paper draws it.
+    # The paper joins the last convolution's output before its pool.
     flat = layers.Flatten(name="flatten", dtype="float32")(last)
     x = layers.Concatenate(name="concatenate2", dtype="float32")([concatenated, flat])
     for number, dense in enumerate(network.dense, 1):
@@ -78,39 +86,39 @@ def build_model(network: Network, classes: int, *, seed: int = 0, precision: str
 
 
 def load_model(path: Path, network: Network, classes: int) -> Any:
-    """Load a saved model and make sure that it is the declared network.
+    """Load a saved model and check that it is the declared network.
 
     Raises
     ------
     CxrbuildError
-        There is no such file, it is no Keras model, or a model of another architecture; the first layer
-        that differs is named.
+        There is no such file, it is not a Keras model, or its architecture differs; the first layer that
+        differs is named.
     """
     import keras
 
     if not path.is_file():
-        raise CxrbuildError("no such model", where=path, expected="a .keras file that a training left")
+        raise CxrbuildError("no such model", where=path, expected="a .keras file written by a training")
     try:
         model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the part of the file raises that it stumbles over.
+    except Exception as error:  # Keras does not document what it raises for a damaged file.
         raise CxrbuildError(
             "not a Keras model, or a damaged one",
             where=path,
-            expected="a .keras file that a training left",
+            expected="a .keras file written by a training",
             found=_first_line(error),
         ) from error
     expected = describe_layers(build_model(network, classes))
     found = describe_layers(model)
-    for wanted, had in zip(expected, found, strict=False):
-        if wanted != had:
-            raise _other_architecture(path, wanted, had)
+    for declared, loaded in zip(expected, found, strict=False):
+        if declared != loaded:
+            raise _other_architecture(path, declared, loaded)
     if len(expected) != len(found):
         raise _other_architecture(path, f"{len(expected)} layers", f"{len(found)} layers")
     return model
 
 
 def save_model(model: Any, path: Path, kept: str) -> None:
-    """Save a model whole or not at all.
+    """Save a model atomically: the same bytes for the same weights.
 
     Parameters
     ----------
@@ -119,27 +127,48 @@ def save_model(model: Any, path: Path, kept: str) -> None:
     path
         The file, with the suffix ``.keras``.
     kept
-        What remains if it cannot be written, for the error to say.
+        What remains if it cannot be written, for the error.
 
     Raises
     ------
     CxrbuildError
         It cannot be written.
     """
-    # Keras insists on the suffix, so the temporary name has it too.
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    # Keras requires the suffix. The folder is locked, so a fixed name cannot collide, and replaces what a
+    # killed run left.
+    saved = path.with_name(f".saved-{path.name}")
     try:
-        with explaining_full_disk(path, kept), warnings.catch_warnings():
-            # Keras 3.15 asks TensorFlow's variables for arrays in a way that NumPy 2 deprecates.
+        with explaining_write_errors(path, kept), warnings.catch_warnings():
+            # Keras 3.15 converts TensorFlow's variables to arrays in a way that NumPy 2 deprecates.
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-            model.save(temporary)
-            temporary.replace(path)
+            model.save(saved)
+            with replacing(path) as temporary:
+                copy_without_dates(saved, temporary)
     finally:
-        temporary.unlink(missing_ok=True)
+        saved.unlink(missing_ok=True)
+
+
+def copy_without_dates(saved: Path, path: Path) -> None:
+    """Copy a ``.keras`` archive with a fixed date in place of the time at which it was saved.
+
+    Keras records that time in ``metadata.json`` and in the headers of the archive's entries.
+    """
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(path, "w") as target:
+        for name in sorted(source.namelist()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            # ZipInfo takes the number of the platform that runs.
+            entry.create_system = 3
+            if name == _METADATA:
+                metadata = json.loads(source.read(name)) | {"date_saved": _DATE_SAVED}
+                target.writestr(entry, json.dumps(metadata))
+            else:
+                entry.file_size = source.getinfo(name).file_size
+                with source.open(name) as content, target.open(entry, "w") as copy:
+                    shutil.copyfileobj(content, copy, _BLOCK)
 
 
 def describe_layers(model: Any) -> list[str]:
-    """Return the input's shape, then for each layer its kind and the shapes of its weights, in words."""
+    """Return the input's shape, then the kind of each layer and the shapes of its weights, as text."""
     inputs = getattr(model, "inputs", None) or []
     lines = [f"input {', '.join(_shape(tensor.shape[1:]) for tensor in inputs)}"]
     for layer in model.layers:
@@ -150,7 +179,7 @@ def describe_layers(model: Any) -> list[str]:
 
 def _other_architecture(path: Path, expected: str, found: str) -> CxrbuildError:
     return CxrbuildError(
-        "a model of another architecture than the recipe's [baseline.network]",
+        "the model's architecture differs from the recipe's [baseline.network]",
         where=path,
         expected=expected,
         found=found,

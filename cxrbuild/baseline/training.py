@@ -1,9 +1,10 @@
-"""Training: one seed from the first epoch, or from the last checkpoint, to the end."""
+"""Training: one seed, from the first epoch or from the last checkpoint, to the last epoch."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,132 +12,164 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrbuild.artifact.baseline import (
+    Epoch,
+    EpochTiming,
+    HistoryDocument,
+    Metrics,
+    TimingDocument,
+    TrainingIdentity,
+)
 from cxrbuild.baseline.augmentation import augment
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.checkpoint import (
+    Arrays,
     Checkpoint,
-    explaining_full_disk,
     read_checkpoint,
-    refuse_other_training,
-    require_space,
+    require_same_training,
     write_checkpoint,
 )
-from cxrbuild.baseline.evaluation import measure, predictor
+from cxrbuild.baseline.disk import explaining_write_errors, require_space
+from cxrbuild.baseline.evaluation import keras_metrics, make_predictor
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.model import build_model, load_model, save_model
-from cxrbuild.catalog.baseline import Baseline
-from cxrbuild.files import read_json, write_json
+from cxrbuild.catalog.baseline import Training
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import remove_temporary_files
 from cxrbuild.progress import Progress
 
-MODEL, HISTORY, CHECKPOINT = "model.keras", "history.json", "checkpoint.npz"
+MODEL, HISTORY, TIMING, CHECKPOINT = "model.keras", "history.json", "timing.json", "checkpoint.npz"
+LOGS = "tensorboard"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and what was measured in each of its epochs."""
+    """A trained model, the figures of each epoch, and the seconds of each, empty where unknown."""
 
     model: Any
-    history: list[dict[str, Any]]
+    history: list[Epoch]
+    timing: list[EpochTiming]
 
 
-def train(
-    baseline: Baseline,
-    images: Images,
-    classes: list[str],
-    seed: int,
-    folder: Path,
-    identity: dict[str, Any],
-    progress: Progress,
-) -> Trained:
-    """Train a model with one seed, or take up the training that the folder holds.
+def train(images: Images, identity: TrainingIdentity, folder: Path, progress: Progress) -> Trained:
+    """Train a model with one seed, or return the one that the folder already has.
 
-    All that is random in an epoch is drawn from the seed and the epoch's number, so a training that was
-    killed and goes on from a checkpoint ends with the same weights as one that was not. The model is the one
-    of the last epoch: there is no choosing by test images.
+    Everything random in an epoch is drawn from the seed and the epoch's number, so a training that was
+    killed and resumes from a checkpoint ends with the same weights as one that was not. The result is the
+    model of the last epoch: none is selected by its figures on the test images.
 
     Parameters
     ----------
-    baseline
-        The declaration.
     images
         The dataset.
-    classes
-        The classes in the order of their numbers.
-    seed
-        What weights, order, augmentation and dropout are drawn from.
-    folder
-        Where ``checkpoint.npz`` (while it lasts), ``model.keras``, ``history.json`` and ``tensorboard/`` go.
     identity
-        What tells this training from others, but for the seed.
+        Settings, classes and seed.
+    folder
+        Folder of ``checkpoint.npz`` (until the end), ``model.keras``, ``history.json``, ``timing.json`` and
+        ``tensorboard/``. Of these only the last two depend on anything but identity and device.
     progress
-        Told of each step.
+        Advanced for each step.
 
     Raises
     ------
     CxrbuildError
-        The folder holds another training, or cannot hold this one.
+        The folder has another training or too little space, or the training diverges.
     """
-    identity = identity | {"seed": seed}
-    if (folder / HISTORY).is_file():
-        document = read_json(folder / HISTORY)
-        refuse_other_training(folder / HISTORY, document["identity"], identity)
-        return Trained(load_model(folder / MODEL, baseline.network, len(classes)), document["epochs"])
+    finished = _read_finished(folder, identity)
+    if finished:
+        return finished
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(baseline, images, classes, seed)
+    remove_temporary_files(folder)
+    trainer = Trainer(images, identity)
     checkpoint = read_checkpoint(folder / CHECKPOINT, identity)
     history = checkpoint.history if checkpoint else []
+    timing = checkpoint.timing if checkpoint else []
     if checkpoint:
         trainer.restore(checkpoint.values)
-    # One checkpoint (there already, where one is gone on from), the next one beside it, and the model.
+    # A checkpoint has the size of three models, and the next one is written next to the present one. The
+    # model is written twice: as Keras saves it, and without dates.
     checkpoints = 1 if checkpoint else 2
-    require_space(folder, (3 * checkpoints + 1) * 4 * trainer.model.count_params())
+    require_space(folder, (3 * checkpoints + 2) * 4 * trainer.model.count_params())
+    logs = folder / LOGS
+    with explaining_write_errors(logs, kept="the last checkpoint" if checkpoint else "no checkpoint yet"):
+        writers = _open_logs(logs, images.splits)
     steps = trainer.steps_per_epoch
-    logs = folder / "tensorboard"
-    with explaining_full_disk(logs, kept="the last checkpoint" if checkpoint else "no checkpoint yet"):
-        writers = _tensorboard(logs, images.parts)
-    with progress(f"training, seed {seed}", baseline.epochs * steps, "step") as bar:
+    with progress(f"training, seed {identity.seed}", identity.epochs * steps, "step") as bar:
         bar.update(len(history) * steps)
-        for epoch in range(len(history) + 1, baseline.epochs + 1):
-            history = [*history, trainer.run_epoch(epoch, bar.update)]
-            write_checkpoint(folder / CHECKPOINT, Checkpoint(history, trainer.values()), identity)
-            with explaining_full_disk(logs, kept="the checkpoint of this epoch"):
-                _log(writers, history[-1])
+        for number in range(len(history) + 1, identity.epochs + 1):
+            epoch, seconds = trainer.run_epoch(number, bar.update)
+            _require_convergence(epoch, identity)
+            history, timing = [*history, epoch], [*timing, seconds]
+            write_checkpoint(folder / CHECKPOINT, Checkpoint(history, timing, trainer.values()), identity)
+            with explaining_write_errors(logs, kept="the checkpoint of this epoch"):
+                _log(writers, epoch, seconds)
     save_model(trainer.model, folder / MODEL, kept="the checkpoint of the last epoch")
-    # The history is the sign that a training is done; the checkpoint, three times the model, has served.
-    with explaining_full_disk(folder / HISTORY, kept="the model and its last checkpoint"):
-        write_json(folder / HISTORY, {"identity": identity, "epochs": history})
+    # The history marks the training as finished, so it is written last.
+    with explaining_write_errors(folder / HISTORY, kept="the model and its last checkpoint"):
+        TimingDocument(epochs=timing).write(folder / TIMING)
+        HistoryDocument(identity=identity, epochs=history).write(folder / HISTORY)
     (folder / CHECKPOINT).unlink()
-    return Trained(trainer.model, history)
+    return Trained(trainer.model, history, timing)
+
+
+def _read_finished(folder: Path, identity: TrainingIdentity) -> Trained | None:
+    path = folder / HISTORY
+    if not path.is_file():
+        return None
+    document = HistoryDocument.read(path)
+    require_same_training(path, document.identity, identity)
+    model = load_model(folder / MODEL, identity.network, len(identity.classes))
+    timing = TimingDocument.read(folder / TIMING).epochs if (folder / TIMING).is_file() else []
+    return Trained(model, document.epochs, timing)
+
+
+def _require_convergence(epoch: Epoch, identity: TrainingIdentity) -> None:
+    losses = {split: metrics.loss for split, metrics in epoch.metrics.items()}
+    undefined = [split for split, loss in losses.items() if loss is None or not math.isfinite(loss)]
+    if undefined:
+        raise CxrbuildError(
+            "the training diverged",
+            where=f"seed {identity.seed}, epoch {epoch.epoch}",
+            expected="a finite loss",
+            found=f"no finite loss on {', '.join(undefined)}, at a learning rate of {epoch.learning_rate:g}",
+            todo="Lower the rates of [baseline] learning_rate, or train with another --seed",
+        )
 
 
 class Trainer:
-    """A model with its optimizer and the training images on the device.
+    """A model with its optimizer, and the training images on the device.
 
     Parameters
     ----------
-    baseline, images, classes, seed
-        As ``train`` takes them.
+    images
+        The dataset.
+    identity
+        Settings, classes and seed.
     """
 
-    def __init__(self, baseline: Baseline, images: Images, classes: list[str], seed: int) -> None:
+    def __init__(self, images: Images, identity: TrainingIdentity) -> None:
         tf = load_tensorflow()
         import keras
 
-        keras.utils.set_random_seed(seed)
-        self.baseline, self.images, self.seed = baseline, images, seed
-        self.model = build_model(baseline.network, len(classes), seed=seed, precision=baseline.precision)
-        self._optimizer = keras.optimizers.Adam(baseline.learning_rate[0].rate)
+        keras.utils.set_random_seed(identity.seed)
+        self.images, self.settings, self.seed = images, identity, identity.seed
+        classes = identity.classes
+        self.model = build_model(
+            identity.network, len(classes), seed=identity.seed, precision=identity.precision
+        )
+        self._optimizer = keras.optimizers.Adam(identity.learning_rate[0].rate)
         self._optimizer.build(self.model.trainable_variables)
         self._train = images.rows("train")
-        self.steps_per_epoch = -(-len(self._train) // baseline.batch)
-        self._predict = predictor(self.model, baseline.network.side, baseline.batch)
-        weights = np.array([baseline.class_weights.get(name, 1.0) for name in classes], np.float32)
+        self.steps_per_epoch = -(-len(self._train) // identity.batch)
+        self._predict = make_predictor(self.model, identity.network.side, identity.batch)
+        weights = np.array([identity.class_weights.get(name, 1.0) for name in classes], np.float32)
         self._step = self._compile(tf, keras, np.eye(len(classes), dtype=np.float32), weights)
 
     def _compile(self, tf: Any, keras: Any, one_hot: NDArray[Any], weights: NDArray[Any]) -> Any:
-        films = tf.constant(self.images.wide[self._train])
+        pixels = tf.constant(self.images.for_training[self._train])
         labels = tf.constant(self.images.labels[self._train])
-        model, optimizer, baseline = self.model, self._optimizer, self.baseline
+        settings: Training = self.settings
+        model, optimizer = self.model, self._optimizer
         variables = model.trainable_variables
         self._mean_loss = keras.metrics.Mean()
         self._metrics = {
@@ -145,20 +178,20 @@ class Trainer:
             "recall": keras.metrics.Recall(),
         }
 
-        # Compiled, the update is one pass over 63 million weights instead of a dozen. The whole step compiled
-        # is slower than TensorFlow's own kernels for convolutions.
+        # Compiled, the update is one pass over 63 million weights instead of a dozen. Compiling the whole
+        # step is slower, because TensorFlow's own kernels for convolutions are faster than XLA's.
         update = tf.function(lambda gradients: optimizer.apply(gradients, variables), jit_compile=True)
 
         def step(rows: Any, seed: Any) -> None:
             classes = tf.gather(labels, rows)
             truth = tf.gather(one_hot, classes)
-            x = augment(tf.gather(films, rows), seed, baseline.augmentation, baseline.network.side)
+            x = augment(tf.gather(pixels, rows), seed, settings.augmentation, settings.network.side)
             with tf.GradientTape() as tape:
                 probabilities = model(x, training=True)
                 losses = keras.losses.categorical_crossentropy(
-                    truth, probabilities, label_smoothing=baseline.label_smoothing
+                    truth, probabilities, label_smoothing=settings.label_smoothing
                 )
-                # As Keras weighs: the mean is over images, not over weights.
+                # As in Keras, the mean is over images, not over weights.
                 losses *= tf.gather(weights, classes)
                 loss = tf.reduce_mean(losses)
             update(tape.gradient(loss, variables))
@@ -169,49 +202,45 @@ class Trainer:
         signature = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int32)]
         return tf.function(step, input_signature=signature, autograph=False)
 
-    def run_epoch(self, epoch: int, told: Callable[[int], object]) -> dict[str, Any]:
+    def run_epoch(self, number: int, on_steps: Callable[[int], object]) -> tuple[Epoch, EpochTiming]:
         """Train for one epoch and measure it.
 
         Parameters
         ----------
-        epoch
-            Its number, counted from 1.
-        told
+        number
+            The epoch's number, counted from 1.
+        on_steps
             Called with 1 after each step.
-
-        Returns
-        -------
-        dict
-            ``train`` is what Keras prints while it trains: the weighted loss and the metrics, with
-            augmentation and dropout, over the weights as they change. ``test`` (and ``validation``) are
-            measured after the epoch.
         """
         import tensorflow as tf
 
-        rate = [stage.rate for stage in self.baseline.learning_rate if stage.from_epoch <= epoch][-1]
+        rate = [stage.rate for stage in self.settings.learning_rate if stage.from_epoch <= number][-1]
         self._optimizer.learning_rate = rate
-        self._reseed_dropout(epoch)
+        self._reseed_dropout(number)
         self._mean_loss.reset_state()
         for metric in self._metrics.values():
             metric.reset_state()
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self._train))
-        began = time.perf_counter()
-        for number in range(self.steps_per_epoch):
-            rows = order[number * self.baseline.batch : (number + 1) * self.baseline.batch]
-            self._step(tf.constant(rows), tf.constant([self.seed, epoch << 20 | number], tf.int32))
-            told(1)
-        train = {"loss": float(self._mean_loss.result())} | {
+        batch = self.settings.batch
+        order = np.random.default_rng([self.seed, number]).permutation(len(self._train))
+        start = time.perf_counter()
+        for step in range(self.steps_per_epoch):
+            rows = order[step * batch : (step + 1) * batch]
+            self._step(tf.constant(rows), tf.constant([self.seed, number << 20 | step], tf.int32))
+            on_steps(1)
+        metrics = {"loss": float(self._mean_loss.result())} | {
             name: float(metric.result()) for name, metric in self._metrics.items()
         }
         trained = time.perf_counter()
-        measured = {part: self._measure(part) for part in self.images.parts if part != "train"}
-        seconds = {"train": trained - began, "measure": time.perf_counter() - trained}
-        return {"epoch": epoch, "learning_rate": rate, "train": train} | measured | {"seconds": seconds}
+        measured = {split: self._measure(split) for split in self.images.splits if split != "train"}
+        timing = EpochTiming(epoch=number, train=trained - start, measure=time.perf_counter() - trained)
+        by_split = {"train": Metrics.model_validate(metrics)} | measured
+        return Epoch(epoch=number, learning_rate=rate, metrics=by_split), timing
 
-    def _measure(self, part: str) -> dict[str, float]:
-        rows = self.images.rows(part)
-        return measure(
-            self.images.labels[rows], self._predict(self.images.whole[rows]), self.baseline.label_smoothing
+    def _measure(self, split: str) -> Metrics:
+        rows = self.images.rows(split)
+        probabilities = self._predict(self.images.for_testing[rows])
+        return Metrics.model_validate(
+            keras_metrics(self.images.labels[rows], probabilities, self.settings.label_smoothing)
         )
 
     def _reseed_dropout(self, epoch: int) -> None:
@@ -221,31 +250,31 @@ class Trainer:
                 draw = np.random.default_rng([self.seed, epoch, number]).integers(2**32, size=2)
                 generator.state.assign(draw.astype(generator.state.dtype))
 
-    def values(self) -> list[NDArray[Any]]:
+    def values(self) -> Arrays:
         """Return the weights, then the optimizer's variables."""
         return [variable.numpy() for variable in (*self.model.weights, *self._optimizer.variables)]
 
-    def restore(self, values: list[NDArray[Any]]) -> None:
-        """Set the weights and the optimizer's variables to what ``values`` returned."""
+    def restore(self, values: Arrays) -> None:
+        """Set the weights and the optimizer's variables to the result of ``values``."""
         for variable, value in zip((*self.model.weights, *self._optimizer.variables), values, strict=True):
             variable.assign(value)
 
 
-def _tensorboard(folder: Path, parts: list[str]) -> dict[str, Any]:
+def _open_logs(folder: Path, splits: list[str]) -> Mapping[str, Any]:
     import tensorflow as tf
 
-    return {part: tf.summary.create_file_writer(str(folder / part)) for part in parts}
+    return {split: tf.summary.create_file_writer(str(folder / split)) for split in splits}
 
 
-def _log(writers: dict[str, Any], epoch: dict[str, Any]) -> None:
-    """Write an epoch's figures where TensorBoard looks for them."""
+def _log(writers: Mapping[str, Any], epoch: Epoch, timing: EpochTiming) -> None:
+    """Write the figures of an epoch for TensorBoard."""
     import tensorflow as tf
 
-    for part, writer in writers.items():
-        figures = dict(epoch[part])
-        if part == "train":
-            figures |= {"learning_rate": epoch["learning_rate"], "seconds": epoch["seconds"]["train"]}
-        with writer.as_default(step=epoch["epoch"]):
+    for split, writer in writers.items():
+        figures = epoch.metrics[split].model_dump()
+        if split == "train":
+            figures |= {"learning_rate": epoch.learning_rate, "seconds": timing.train}
+        with writer.as_default(step=epoch.epoch):
             for name, value in figures.items():
                 tf.summary.scalar(name, value)
         writer.flush()

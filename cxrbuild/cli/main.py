@@ -95,6 +95,8 @@ def main() -> None:
     """Run the command line and exit with its status."""
     debug = "--debug" in sys.argv[1:2]
     _handle_signals()
+    # Without a handler the logging module prints errors to standard error, where they are reported already.
+    logging.getLogger("cxrbuild").addHandler(logging.NullHandler())
     try:
         _require_utf8()
         cli.main(prog_name="cxrbuild", standalone_mode=False)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
 from cxrbuild.cli.output import Output
+
+if TYPE_CHECKING:
+    from cxrbuild.artifact.baseline import BaselineDocument
+
+# The catalogue has both; importing that would slow down every `--help`.
+_MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 
 
 @click.command("train-baseline")
@@ -24,30 +30,32 @@ from cxrbuild.cli.output import Output
     default=DEFAULT_RECIPE,
     show_default=True,
     metavar="NAME|FILE",
-    help="Whose [baseline] to train: a shipped recipe, or a .toml file.",
+    help="The recipe whose [baseline] is trained: a shipped one, or a .toml file.",
 )
 @click.option(
     "--out",
     type=PATH,
     metavar="DIR",
-    help="Where the results go.  [default: <build>/baseline, or <build>/evaluation with --evaluate-only]",
+    help="Write results to DIR.  [default: <build>/baseline, or <build>/evaluation with --evaluate-only]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Epochs, in place of the recipe's.")
+@click.option(
+    "--epochs", type=click.IntRange(1, _MAX_EPOCHS), help="Number of epochs; overrides the recipe's."
+)
 @click.option(
     "--seed",
     "seeds",
-    type=click.IntRange(0),
+    type=click.IntRange(0, _MAX_SEED),
     multiple=True,
-    help="Seed, repeatable: a model is trained for each.  [default: 1]",
+    help="Train a model with this seed; repeatable.  [default: 1]",
 )
-@click.option("--gate", is_flag=True, help="End with status 3 where the recipe's gate is not reached.")
+@click.option("--gate", is_flag=True, help="End with status 3 if the recipe's gate is not passed.")
 @click.option(
-    "--evaluate-only", type=PATH, metavar="MODEL", help="Evaluate a saved model in place of training."
+    "--evaluate-only", type=PATH, metavar="MODEL", help="Evaluate a saved model instead of training."
 )
 @click.option(
-    "--leave-out-seen",
+    "--exclude-seen",
     is_flag=True,
-    help="With --evaluate-only: test on the films alone whose patients the model was not trained on.",
+    help="With --evaluate-only: exclude test images of patients that the model was trained on.",
 )
 @output_options
 def train_baseline(
@@ -58,68 +66,62 @@ def train_baseline(
     seeds: tuple[int, ...],
     gate: bool,
     evaluate_only: Path | None,
-    leave_out_seen: bool,
+    exclude_seen: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train the recipe's model on a build, and report what it learned beside what was published.
+    """Train the recipe's model on a build, and compare it with published figures.
 
-    A run that was stopped goes on from its last epoch when the same command is given again. A saved model is
-    not tested on films that it was trained on, nor on other films of their patients: that is an error, or
-    they are left out.
+    An interrupted run resumes from its last epoch when the command is repeated. A saved model is never tested
+    on images of patients that it was trained on: this is an error, or these images are excluded.
     """
-    from cxrbuild.baseline import describe_checks, refuse_no_gate, require_gate
+    from cxrbuild.baseline import METRICS, describe_checks, require_declared_gate, require_gate
     from cxrbuild.baseline import train_baseline as train
     from cxrbuild.catalog import read_recipe
 
-    if leave_out_seen and evaluate_only is None:
-        raise click.UsageError("--leave-out-seen goes with --evaluate-only")
+    if exclude_seen and evaluate_only is None:
+        raise click.UsageError("--exclude-seen requires --evaluate-only")
     output = Output(quiet=quiet, as_json=as_json)
     recipe = read_recipe(recipe_name)
     if gate:
-        # Before hours of training, not after.
-        refuse_no_gate(recipe)
-    folder = build or Path("build") / recipe.name
+        # Checked before the training, which can take hours.
+        require_declared_gate(recipe)
     result = train(
-        folder,
-        out or folder / ("evaluation" if evaluate_only else "baseline"),
+        build or Path("build") / recipe.name,
         recipe,
+        out=out,
         epochs=epochs,
         seeds=seeds or (1,),
         evaluate_only=evaluate_only,
-        leave_out=leave_out_seen,
+        exclude_seen_patients=exclude_seen,
         progress=output.progress,
     )
-    _report(output, result.metrics)
-    output.say(f"The report is {result.out / 'report.md'}.")
-    output.result({"out": str(result.out)} | result.metrics)
-    if gate:
-        require_gate(result.metrics["gate"], result.out / "report.md")
-        output.say(f"The gate is reached: {describe_checks(result.metrics['gate'])}.")
-
-
-def _report(output: Output, metrics: dict[str, Any]) -> None:
-    from cxrbuild.baseline.trained_on import TRAINED_ON
-
-    summary = metrics["summary"]["metrics"]
-    published = (metrics["settings"]["published"] or {}).get("metrics", {})
-    names = ("loss", "accuracy", "precision", "recall")
-    rows: list[list[object]] = []
-    for row, figures in summary.items():
-        if row in published:
-            rows.append([f"{row}, published", *(f"{published[row][name]:.4f}" for name in names)])
-        rows.append([row, *(f"{figures[name]['mean']:.4f}" for name in names)])
-    output.table(["", *names], rows)
+    output.table(["", *METRICS], result.rows())
     output.say("")
-    for part, classes in metrics["dataset"]["left_out"].items():
-        if any(classes.values()):
-            tested = metrics["dataset"]["counts"][part]
-            words = ", ".join(
-                f"{name} {count:,} of {count + tested[name]:,}" for name, count in classes.items()
+    _report_training_data(output, result.document)
+    if result.seconds_per_epoch is not None:
+        output.say(f"An epoch took {result.seconds_per_epoch:.1f} s (median).")
+    output.say(f"The report is {result.out / 'report.md'}.")
+    output.result(result.to_dict())
+    if gate:
+        require_gate(result.document.gate, result.out / "report.md")
+        output.say(f"The gate is passed: {describe_checks(result.document.gate)}.")
+
+
+def _report_training_data(output: Output, document: BaselineDocument) -> None:
+    from cxrbuild.baseline import TRAINED_ON
+
+    for split, of_split in document.dataset.excluded_as_seen.items():
+        if any(of_split.values()):
+            tested = document.dataset.counts[split]
+            counts = ", ".join(
+                f"{name} {count:,} of {count + tested[name]:,}" for name, count in of_split.items()
             )
-            output.say(f"Left out of {part}, for the model was trained on films of these patients: {words}.")
-    if metrics["runs"][0]["model"]["trained_on"] is None:
+            output.say(
+                f"Excluded from {split}, because the model was trained on images of these patients: {counts}."
+            )
+    if document.runs[0].model.trained_on is None:
         output.say(
-            f"What this model was trained on is not known, for no {TRAINED_ON} stands beside it: it may have "
-            "been trained on images of this test."
+            f"The training images of this model are unknown, because there is no {TRAINED_ON} next to it: "
+            "they may include images of this test."
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cxrbuild import __version__
 from cxrbuild.artifact import (
     AuditDocument,
+    BaselineDocument,
     BuildDocument,
     DatasetDocument,
     DocumentError,
@@ -238,7 +239,7 @@ def _write(
     write_bytes(root / names.CHANGELOG, changes.encode())
     for name, path in results.files.items():
         write_bytes(root / name, path.read_bytes())
-    _write_report(root / names.REPORT, contents, build, results)
+    write_report(root / names.REPORT, contents, build, results.audit, results.baseline)
     # Files that do not follow from the data are recorded with their hashes; others can be generated again.
     recorded = [names.CHANGELOG, names.REPORT, *results.files]
     packaging = contents.document.packaging.model_copy(
@@ -253,21 +254,6 @@ def _write(
     write_json(root / names.CROISSANT, croissant(root, contents, hashes))
     write_sums(root, hashes | {names.CROISSANT: sha256_of(root / names.CROISSANT)})
     return document
-
-
-def _write_report(path: Path, contents: Contents, build: Path, results: Results) -> None:
-    from jinja2 import TemplateRuntimeError
-
-    try:
-        write_report(path, contents, build, results.audit, results.baseline)
-    except (TemplateRuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
-        if not results.files:
-            raise
-        raise CxrbuildError(
-            "no report can be made of this result", where=" or ".join(map(str, results.files.values())),
-            expected="a result of this version of cxrbuild", found=error,
-            todo="Run `cxrbuild audit` and `cxrbuild train-baseline` again, or move the files away",
-        ) from error  # fmt: skip
 
 
 def _hashes(root: Path) -> dict[str, str]:
@@ -300,7 +286,7 @@ class Results:
     """
 
     audit: AuditDocument | None
-    baseline: Any
+    baseline: BaselineDocument | None
     files: dict[str, Path]
 
     @property

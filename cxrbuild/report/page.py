@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import AuditDocument
+from cxrbuild.artifact import AuditDocument, BaselineDocument
 from cxrbuild.contents import Contents
 from cxrbuild.files import write_bytes
 from cxrbuild.policy import WITHHELD
@@ -23,7 +23,11 @@ _AGES = tuple(range(0, 105, 5))
 
 
 def write_report(
-    path: Path, contents: Contents, build: Path, audit: AuditDocument | None, baseline: Any
+    path: Path,
+    contents: Contents,
+    build: Path,
+    audit: AuditDocument | None,
+    baseline: BaselineDocument | None,
 ) -> None:
     """Write ``report.html``: one file with no address outside itself.
 

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
-from cxrbuild.artifact import AuditDocument, DocumentError, Problem, names
+from cxrbuild.artifact import AuditDocument, BaselineDocument, names
 from cxrbuild.checks import Finding
-from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import read_json, sha256_of
+from cxrbuild.files import sha256_of
 from cxrbuild.policy import renames_files
 from cxrbuild.records import write_records
 
@@ -28,7 +27,10 @@ RESULTS = (
 )
 
 
-def read_result(kind: str, path: Path) -> Any:
+Result = AuditDocument | BaselineDocument
+
+
+def read_result(kind: str, path: Path) -> Result:
     """Read an audit result or a baseline result.
 
     Raises
@@ -36,29 +38,15 @@ def read_result(kind: str, path: Path) -> Any:
     DocumentError
         The file is not such a result.
     """
-    if kind == "audit":
-        return AuditDocument.read(path)
-    try:
-        return read_json(path)
-    except CxrbuildError as error:
-        problem = Problem("", f"not a JSON document: {error.found}")
-        raise DocumentError(
-            path, "a baseline result", [problem], "Run `cxrbuild train-baseline` again"
-        ) from None
+    return AuditDocument.read(path) if kind == "audit" else BaselineDocument.read(path)
 
 
-def result_of(result: Any) -> tuple[str | None, set[str]]:
+def result_of(result: Result) -> tuple[str | None, set[str]]:
     """Return the SHA-256 of the manifest that a result refers to, and the names of its dataset and recipe."""
     if isinstance(result, AuditDocument):
         return result.dataset.manifest_sha256, {result.dataset.name}
-    dataset, recipe = (_table(result, key) for key in ("dataset", "recipe"))
-    found = {dataset.get("name"), recipe.get("name")}
-    return dataset.get("manifest_sha256"), {str(name) for name in found if name is not None}
-
-
-def _table(document: Any, key: str) -> dict[str, Any]:
-    below = document.get(key) if isinstance(document, dict) else None
-    return below if isinstance(below, dict) else {}
+    named = {result.dataset.name, result.recipe.name}
+    return result.dataset.manifest_sha256, {name for name in named if name is not None}
 
 
 def check_results(context: Context) -> Iterator[Finding]:

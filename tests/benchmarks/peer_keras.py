@@ -1,7 +1,7 @@
 """The baseline as a plain Keras script: every image read, decoded and resized in every epoch.
 
-It is what the published trainer does, with the project's contrast and without its variation of saturation,
-which costs time and changes nothing on grey images. It knows nothing of this project but where images lie.
+It does what the published trainer does, with this project's contrast and without the change of saturation,
+which costs time and has no effect on grey images. Of this project it uses only the folders of a build.
 
     python peer_keras.py BUILD BATCH EPOCHS      prints the seconds of each epoch as JSON
 """
@@ -66,7 +66,7 @@ if __name__ == "__main__":
     )
     epochs = []
     for _ in range(count):
-        began = time.perf_counter()
+        start = time.perf_counter()
         model.fit(data, class_weight={0: 10, 1: 3, 2: 1}, verbose=0)
-        epochs.append(time.perf_counter() - began)
+        epochs.append(time.perf_counter() - start)
     print(json.dumps(epochs))

@@ -1,0 +1,95 @@
+"""The drawing of the network's structure: the paper's Figure 3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrbuild.baseline.drawing import BLUE, GREEN, GREY, ORANGE, drawing
+from cxrbuild.catalog.baseline import Network
+
+
+def draw_network(path: Path, network: Network, classes: int, parameters: int) -> None:
+    """Draw the network's structure.
+
+    Parameters
+    ----------
+    path
+        The path without its suffix.
+    network
+        The declaration.
+    classes
+        Number of outputs.
+    parameters
+        Number of parameters, for the title.
+    """
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+    count = len(network.blocks)
+    side = network.side
+    with drawing(path, 9.5, 4.4) as figure:
+        axes = figure.subplots()
+        axes.set(xlim=(-0.3, count + 3.2), ylim=(-0.1, 3.05))
+        axes.axis("off")
+
+        def box(x: float, y: float, height: float, label: str, colour: str) -> None:
+            axes.add_patch(
+                FancyBboxPatch(
+                    (x - 0.4, y - height / 2),
+                    0.8,
+                    height,
+                    boxstyle="round,pad=0.02",
+                    facecolor=colour + "22",
+                    edgecolor=colour,
+                )
+            )
+            axes.text(x, y, label, ha="center", va="center", fontsize=7)
+
+        def arrow(start: tuple[float, float], end: tuple[float, float]) -> None:
+            axes.add_patch(
+                FancyArrowPatch(
+                    start, end, arrowstyle="-|>", mutation_scale=8, color=GREY, shrinkA=0, shrinkB=0
+                )
+            )
+
+        box(0.2, 2.3, 0.6, f"input\n{side} x {side} x 3", GREY)
+        width = 0
+        for number, block in enumerate(network.blocks, 1):
+            arrow((number + 0.02 if number > 1 else 0.62, 2.3), (number + 0.18, 2.3))
+            pooled = side // 2
+            box(
+                number + 0.6,
+                2.3,
+                1.3,
+                f"block {number}\n\n{block.convolutions} x conv 3x3\n{block.filters}, ELU\n"
+                f"{side} x {side}\n\nmax pool 2x2\n{pooled} x {pooled}",
+                BLUE,
+            )
+            arrow((number + 0.6, 1.63), (number + 0.6, 1.28))
+            box(number + 0.6, 1.05, 0.42, f"global {network.pooling}\n{block.filters}", GREEN)
+            arrow((number + 0.6, 0.82), (number + 0.6, 0.48))
+            width += block.filters
+            last, side = side, pooled
+        flat = last * last * network.blocks[-1].filters
+        axes.add_patch(
+            FancyBboxPatch(
+                (1.2, 0.02),
+                count - 0.2,
+                0.42,
+                boxstyle="round,pad=0.02",
+                facecolor=GREEN + "22",
+                edgecolor=GREEN,
+            )
+        )
+        axes.text(1.1 + count / 2, 0.23, f"concatenate 1: {width}", ha="center", va="center", fontsize=7)
+        x = count + 1.75
+        box(x, 1.6, 0.5, f"flatten\n{flat:,}", ORANGE)
+        # The flattened features are those before the last block's pool.
+        arrow((count + 1.02, 2.55), (x, 1.9))
+        box(x, 0.23, 0.42, f"concatenate 2\n{width + flat:,}", ORANGE)
+        arrow((x, 1.33), (x, 0.48))
+        arrow((count + 1.04, 0.23), (x - 0.42, 0.23))
+        head = [f"dense {dense.units}, ELU\ndropout {dense.dropout:g}" for dense in network.dense]
+        label = "\n\n".join([*head, f"dense {classes}\nsoftmax"])
+        box(x + 0.95, 1.3, 0.42 * len(head) + 0.9, label, GREY)
+        arrow((x + 0.42, 0.3), (x + 0.75, 1.3 - 0.21 * len(head) - 0.47))
+        axes.set_title(f"{parameters:,} parameters", fontsize=9)
