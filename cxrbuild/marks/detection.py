@@ -1,45 +1,47 @@
-"""Propose films that bear marks, for people to confirm: arrows, boxes, letters, text, overlays, tints.
+"""Classify the regions of an image and propose those that look like a drawn mark.
 
-What is drawn on a film has what tissue has not: colour, or edges that jump by a quarter of the grey scale
-from one pixel to the next. So the film is searched for both. The sharp edges that hang together are one
-region; its outline, filled, is described by a dozen numbers, and a logistic regression of them says how
-like an arrow, a panel letter or other text it is. ``tests/benchmarks/bench_marks.py`` fits the regressions to
-what people saw, measures precision and recall on patients left out, and prints the numbers that stand here.
+What is drawn on a radiograph differs from tissue: it has colour, or edges that step by a quarter of the grey
+scale between neighbouring pixels. A logistic regression of the features of each region gives the probability
+that it is an arrow, a panel letter or other text. ``tests/benchmarks/bench_marks.py`` fits the regressions to
+reviewed images, measures precision and recall by cross-validation over patients, and prints `MODELS`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cxrbuild.marks.image import read_film
-from cxrbuild.marks.regions import SIDE, Features, Scan, scan_film
+from cxrbuild.marks.features import RegionFeatures
+from cxrbuild.marks.regions import Box, ImageRegions, find_regions
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 KINDS = {
-    "arrow": "an arrow, arrowhead or other sign drawn within the film",
+    "arrow": "an arrow, arrowhead or other drawn symbol inside the image",
     "shape": "the outline of a box or circle",
     "letter": "a figure's panel letter",
     "overlay": "a viewer's coloured text or scale along the edges",
-    "marker": "a sign or text burned into the film, of whatever kind",
-    "tint": "a coloured cast",
+    "marker": "text or a symbol of any kind burned into the image",
+    "tint": "a colour cast",
 }
-_CAST = 3.0
+# Mean chroma from which an image counts as tinted.
+_MIN_CAST = 3.0
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A mark that a film may bear.
+    """A mark proposed for an image.
 
     Attributes
     ----------
     kind
         One of `KINDS`.
     score
-        How sure the detector is, 0 to 1; 1 for what is coloured.
+        The detector's probability, 0 to 1; 1 for coloured regions.
     left, top, right, bottom
-        Its box, in shares of the film's width and height.
+        The bounding box, as fractions of the image's width and height.
     """
 
     kind: str
@@ -51,23 +53,23 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A logistic regression of `Features`: proposes where ``weights @ features + bias`` passes a limit."""
+class MarkModel:
+    """A logistic regression of `RegionFeatures`; a region is proposed from ``threshold`` on."""
 
     weights: tuple[float, ...]
     bias: float
-    limit: float
+    threshold: float
 
-    def score(self, features: Features) -> float:
-        """Return how like the kind a region is, 0 to 1."""
-        # Beyond that the exponential overflows, and the score is 0 or 1 all the same.
-        value = sum(w * x for w, x in zip(self.weights, astuple(features), strict=True)) + self.bias
-        return 1 / (1 + math.exp(-max(-50.0, min(50.0, value))))
+    def score(self, features: RegionFeatures) -> float:
+        """Return the probability, 0 to 1, that a region is of this model's kind."""
+        from scipy.special import expit
+
+        return float(expit(features.vector() @ self.weights + self.bias))
 
 
 # Printed by `python tests/benchmarks/bench_marks.py --fit`.
-MODELS: dict[str, Model] = {
-    "arrow": Model(
+MODELS: dict[str, MarkModel] = {
+    "arrow": MarkModel(
         (
             0.344,
             39.7831,
@@ -85,7 +87,7 @@ MODELS: dict[str, Model] = {
         -34.6293,
         0.42,
     ),
-    "letter": Model(
+    "letter": MarkModel(
         (
             1.5368,
             -4.3574,
@@ -103,7 +105,7 @@ MODELS: dict[str, Model] = {
         3.8094,
         0.689,
     ),
-    "marker": Model(
+    "marker": MarkModel(
         (-0.3573, 6.6306, 3.3405, -16.7687, 1.009, -1.3028, 0.3704, 2.1091, -5.4931, 5.3048, 9.1903, 0.8427),
         -11.0906,
         0.448,
@@ -111,39 +113,54 @@ MODELS: dict[str, Model] = {
 }
 
 
-def find_marks(scan: Scan, models: Mapping[str, Model] = MODELS) -> list[Proposal]:
-    """Return the marks that a film may bear, the surest of each kind first."""
+def propose_marks(image: Image, models: Mapping[str, MarkModel] = MODELS) -> list[Proposal]:
+    """Propose marks on an image.
+
+    Parameters
+    ----------
+    image
+        The image in RGB, its longer side at most `cxrbuild.marks.MAX_SIDE` pixels.
+    models
+        The model of each kind that is classified.
+
+    Returns
+    -------
+    list of Proposal
+        Sorted by kind, in the order of `KINDS`, and by falling score.
+    """
+    return find_marks(find_regions(image), models)
+
+
+def find_marks(regions: ImageRegions, models: Mapping[str, MarkModel] = MODELS) -> list[Proposal]:
+    """Classify the regions of an image, see `propose_marks`."""
     found: list[Proposal] = []
 
-    def propose(kind: str, score: float, box: tuple[int, int, int, int]) -> None:
+    def propose(kind: str, score: float, box: Box) -> None:
         left, top, right, bottom = box
-        found.append(Proposal(kind, round(score, 3), left / scan.width, top / scan.height,
-                              right / scan.width, bottom / scan.height))  # fmt: skip
+        width, height = regions.width, regions.height
+        found.append(
+            Proposal(kind, round(score, 3), left / width, top / height, right / width, bottom / height)
+        )
 
-    if scan.cast >= _CAST:
-        propose("tint", min(1.0, scan.cast / 10), (0, 0, scan.width, scan.height))
-    for box, outline in scan.coloured:
-        propose("shape" if outline else "arrow" if _within(box, scan) else "overlay", 1.0, box)
-    for region in scan.regions:
-        box = (region.left, region.top, region.right, region.bottom)
-        if region.outline and _within(box, scan):
-            propose("shape", 0.5, box)
+    if regions.cast >= _MIN_CAST:
+        propose("tint", min(1.0, regions.cast / 10), (0, 0, regions.width, regions.height))
+    for coloured in regions.coloured:
+        inside = _is_inside(coloured.box, regions)
+        propose("shape" if coloured.is_outline else "arrow" if inside else "overlay", 1.0, coloured.box)
+    for region in regions.edges:
+        if region.is_outline and _is_inside(region.box, regions):
+            propose("shape", 0.5, region.box)
         for kind, model in models.items():
             score = model.score(region.features)
-            if score >= model.limit:
-                propose(kind, score, box)
+            if score >= model.threshold:
+                propose(kind, score, region.box)
     order = list(KINDS)
     return sorted(found, key=lambda p: (order.index(p.kind), -p.score, p.top, p.left))
 
 
-def marks_of(path: Path) -> list[Proposal]:
-    """Return the marks that the film in a file may bear."""
-    return find_marks(scan_film(read_film(path, SIDE)))
-
-
-def _within(box: tuple[int, int, int, int], scan: Scan) -> bool:
-    """Whether a box lies in the picture rather than along its edges, where viewers write."""
+def _is_inside(box: Box, regions: ImageRegions) -> bool:
+    """Return whether a box is centred away from the edges of the image, where viewers write."""
     left, top, right, bottom = box
-    margin = 0.06 * max(scan.width, scan.height)
+    margin = 0.06 * max(regions.width, regions.height)
     x, y = (left + right) / 2, (top + bottom) / 2
-    return min(x, y, scan.width - x, scan.height - y) > margin
+    return min(x, y, regions.width - x, regions.height - y) > margin

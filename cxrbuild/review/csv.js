@@ -1,5 +1,5 @@
 "use strict";
-// The review file, exactly as `cxrbuild.catalog.review.read_reviews` reads it.
+// The format of a review file, as `cxrbuild.catalog.review.read_reviews` reads it.
 const HEADER = ["source", "path", "mark", "marks_finding", "note"];
 
 function toCsv(rows) {
@@ -7,8 +7,8 @@ function toCsv(rows) {
   return [HEADER, ...rows].map((row) => row.map(cell).join(",") + "\n").join("");
 }
 
-// The lines of a CSV file, each with the number at which it ends.
-function csvRows(text) {
+// Parse CSV into rows, each with the number of its last line.
+function parseCsv(text) {
   const rows = [];
   let row = [], cell = "", quoted = false, line = 1;
   const endRow = () => {
@@ -38,26 +38,26 @@ function csvRows(text) {
   return rows;
 }
 
-// The reviews of a file, and all its faults.
+// Read the reviews of a file, and list every problem in it.
 function readReviews(text, marks) {
-  const [header, ...rows] = csvRows(text.replace(/^\uFEFF/, ""));
+  const [header, ...rows] = parseCsv(text.replace(/^\uFEFF/, ""));
   if (!header || header.cells.join(",") !== HEADER.join(",")) {
     const why = header?.cells.join(",") === HEADER.join(";")
-      ? "its cells are parted by semicolons; save it with commas"
+      ? "its cells are separated by semicolons; save it with commas"
       : `its first line must be ${HEADER.join(",")}`;
-    return { reviews: [], faults: [`not a review file: ${why}`] };
+    return { reviews: [], problems: [`not a review file: ${why}`] };
   }
-  const faults = [], seen = new Set();
+  const problems = [], seen = new Set();
   for (const { line, cells } of rows) {
     const [source, path, mark, finding] = cells;
-    if (cells.length !== HEADER.length) faults.push(`line ${line}: ${cells.length} cells, not ${HEADER.length}`);
+    if (cells.length !== HEADER.length) problems.push(`line ${line}: ${cells.length} cells, not ${HEADER.length}`);
     else {
-      if (!(mark in marks)) faults.push(`line ${line}: unknown mark '${mark}'`);
-      if (!["yes", "no", ""].includes(finding)) faults.push(`line ${line}: marks_finding is '${finding}'`);
+      if (!(mark in marks)) problems.push(`line ${line}: unknown mark '${mark}'`);
+      if (!["yes", "no", ""].includes(finding)) problems.push(`line ${line}: marks_finding is '${finding}'`);
       const name = `${source}\n${path}`;
-      if (seen.has(name)) faults.push(`line ${line}: ${source} ${path} stands here a second time`);
+      if (seen.has(name)) problems.push(`line ${line}: ${source} ${path} is listed twice`);
       seen.add(name);
     }
   }
-  return { reviews: rows.map((row) => row.cells), faults };
+  return { reviews: rows.map((row) => row.cells), problems };
 }
