@@ -1,4 +1,4 @@
-"""Reviews: which films are shown, what two people agree on, and what `--reviews` changes."""
+"""Reviews: which images the page shows, how two readers are compared, and what `--reviews` changes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.review import compare_reviews
-from cxrbuild.review.agreement import cohens_kappa
+from cxrbuild.review.agreement import measure_agreement
 from cxrbuild.review.page import KEYS
 
 HEADER = "source,path,mark,marks_finding,note\n"
-# What the page takes for other deeds.
-OTHER_KEYS = set("fjknqvz")
+# The keys of the page's other actions.
+ACTION_KEYS = set("fjknqvz")
 
 
-def seen(path: str, mark: str, finding: bool | None = False) -> Review:
+def review_of(path: str, mark: str, finding: bool | None = False) -> Review:
     return Review("cohen", path, mark, finding, "")
 
 
@@ -46,132 +46,143 @@ def page(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, di
     return out, json.loads(ran.out)
 
 
-def test_every_mark_has_a_key_of_its_own() -> None:
+def test_every_mark_has_its_own_key() -> None:
     assert set(KEYS) == set(MARKS)
-    assert len(set(KEYS.values()) | OTHER_KEYS) == len(MARKS) + len(OTHER_KEYS)
+    assert len(set(KEYS.values()) | ACTION_KEYS) == len(MARKS) + len(ACTION_KEYS)
 
 
-def test_the_page_holds_what_the_recipe_keeps_and_what_it_leaves_out_for_a_mark(
+def test_the_page_shows_images_that_are_kept_or_excluded_by_a_review(
     page: tuple[Path, dict[str, object]], demo: Path
 ) -> None:
-    out, told = page
-    films = document(out)["films"]
+    out, result = page
+    images = document(out)["images"]
     ledger = pd.read_parquet(demo / "build" / "ledger.parquet")
-    chosen = ledger[ledger["exclusion"].isna() | (ledger["exclusion"] == "annotated")]
-    assert [film["path"] for film in films] == chosen["source_path"].tolist()
-    assert told["films"] == len(films)
-    assert told["bytes"] == out.stat().st_size
-    marked = {film["path"]: film for film in films if film["review"]}
-    assert {path: film["review"] for path, film in marked.items()} == {
+    expected = ledger[ledger["exclusion"].isna() | (ledger["exclusion"] == "annotated")]
+    assert [image["path"] for image in images] == expected["source_path"].tolist()
+    assert result["images"] == len(images)
+    assert result["bytes"] == out.stat().st_size
+    reviewed = {image["path"]: image for image in images if image["review"]}
+    assert {path: image["review"] for path, image in reviewed.items()} == {
         "images/arrow.jpg": ["arrow", "yes", "one yellow arrowhead"]
     }
-    # The arrow is yellow, so the source film shows it; the detector finds it there.
-    assert "arrow" in {kind for kind, *_ in marked["images/arrow.jpg"]["proposals"]}
-    assert told["proposed"]["arrow"] >= 1
+    # The arrow is yellow, so the detector finds it in the source's file.
+    assert "arrow" in {kind for kind, *_ in reviewed["images/arrow.jpg"]["proposals"]}
+    assert result["proposed"]["arrow"] >= 1
 
 
-def test_the_page_asks_nobody_for_anything(page: tuple[Path, dict[str, object]]) -> None:
+def test_the_page_requests_nothing_from_a_network(page: tuple[Path, dict[str, object]]) -> None:
     text = page[0].read_text()
     assert "http://" not in text.replace('"http://www.w3.org', "")
     assert "https://" not in text
     assert "default-src 'none'" in text
 
 
-def test_a_builds_films_come_from_the_sources_or_else_from_the_build(demo: Path, tmp_path: Path) -> None:
+def test_a_builds_images_are_read_from_the_sources_or_else_from_the_build(demo: Path, tmp_path: Path) -> None:
     for data, start in ((demo / "data", "data/sources/"), (tmp_path / "none", "build/images/")):
-        ran = run("review", "--build", demo / "build", "--data", data, "--no-propose", "--no-views",
+        ran = run("review", "--build", demo / "build", "--data", data, "--no-propose", "--no-embed-images",
                   "--out", demo / "review.html", "--json")  # fmt: skip
         assert ran.status == 0, ran.err
         shown = document(demo / "review.html")
         assert shown["kinds"] == {}
-        assert {film["file"].startswith(start) for film in shown["films"]} == {True}
-        assert all((demo / film["file"]).is_file() for film in shown["films"])
+        assert {image["file"].startswith(start) for image in shown["images"]} == {True}
+        assert all((demo / image["file"]).is_file() for image in shown["images"])
     (demo / "review.html").unlink()
 
 
-def test_films_that_are_gone_are_named(demo: Path, tmp_path: Path) -> None:
+def test_missing_images_of_a_build_are_named(demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(demo / "build", build)
-    gone = sorted(build.glob("images/*/*/*.jpg"))[:2]
-    for path in gone:
+    missing = sorted(build.glob("images/*/*/*.jpg"))[:2]
+    for path in missing:
         path.unlink()
     ran = run("review", "--build", build, "--data", tmp_path, "--out", tmp_path / "r.html")
     assert ran.status == 1
-    words = " ".join(ran.err.split())
-    assert "2 films of the build are gone" in words
-    assert str(gone[0]) in ran.err.replace("\n", "")
-    assert "cxrbuild curate" in words
+    message = " ".join(ran.err.split())
+    assert "images of the build are missing" in message
+    assert "2 missing files: " in message
+    assert str(missing[0]) in ran.err.replace("\n", "")
+    assert "cxrbuild curate" in message
     assert not (tmp_path / "r.html").exists()
 
 
-def test_a_broken_film_is_told(demo: Path, tmp_path: Path) -> None:
+def test_a_damaged_image_is_named(demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(demo / "build", build)
     broken = min(build.glob("images/*/*/*.jpg"))
     broken.write_bytes(broken.read_bytes()[:200])
     ran = run("review", "--build", build, "--data", tmp_path, "--out", tmp_path / "r.html")
     assert ran.status == 1
-    assert "not an image that can be read" in " ".join(ran.err.split())
+    assert "the image cannot be decoded" in " ".join(ran.err.split())
     assert broken.name in ran.err.replace("\n", "")
     assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    "options",
     [
-        (["--source", "nowhere"], "the source nowhere"),
-        (["--label", "Measles"], "the class Measles"),
-        (["--source", "mooney", "--label", "COVID-19"], "the source mooney and the class COVID-19"),
+        ["--source", "nowhere"],
+        ["--label", "Measles"],
+        ["--source", "mooney", "--label", "COVID-19"],
     ],
 )
-def test_an_empty_selection_is_told(words: list[str], told: str, demo: Path, tmp_path: Path) -> None:
-    ran = run("review", "--build", demo / "build", "--data", tmp_path, "--out", tmp_path / "r.html", *words)
+def test_an_empty_selection_is_an_error(options: list[str], demo: Path, tmp_path: Path) -> None:
+    ran = run("review", "--build", demo / "build", "--data", tmp_path, "--out", tmp_path / "r.html", *options)
     assert ran.status == 1
-    assert "no film is left to look at" in " ".join(ran.err.split())
-    assert told in " ".join(ran.err.split())
+    assert "no image is selected" in " ".join(ran.err.split())
+    assert " ".join(options) in " ".join(ran.err.split())
     assert "Normal, Pneumonia" in " ".join(ran.err.split())
 
 
-def test_no_build_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_build_is_an_error(tmp_path: Path) -> None:
     ran = run("review", "--build", tmp_path)
     assert ran.status == 1
-    assert "no build is here" in " ".join(ran.err.split())
+    assert "no finished build in this folder" in " ".join(ran.err.split())
 
 
-# ---- two people
+# ---- two readers
 
 
-def test_kappa_is_cohens() -> None:
+def test_kappa_is_the_one_of_cohen() -> None:
     # Yes/no of 50 proposals by two readers: agreement 0.7, by chance 0.5, kappa 0.4.
     pairs = [("y", "y")] * 20 + [("y", "n")] * 5 + [("n", "y")] * 10 + [("n", "n")] * 15
-    found = cohens_kappa(pairs)
-    assert (found.films, found.agreement) == (50, 0.7)
+    found = measure_agreement(pairs)
+    assert (found.images, found.agreement) == (50, 0.7)
     assert found.kappa == pytest.approx(0.4)
 
 
-def test_kappa_of_one_answer_throughout_is_not_defined() -> None:
-    assert cohens_kappa([("clean", "clean")] * 3).kappa is None
-    assert cohens_kappa([("arrow", "clean")] * 3).kappa is None
-    assert cohens_kappa([("clean", "clean"), ("arrow", "clean")]).kappa == 0
-    assert cohens_kappa([]).kappa is None
+def test_kappa_without_variation_is_undefined() -> None:
+    assert measure_agreement([("clean", "clean")] * 3).kappa is None
+    assert measure_agreement([("arrow", "clean")] * 3).kappa is None
+    assert measure_agreement([("clean", "clean"), ("arrow", "clean")]).kappa == 0
+    assert measure_agreement([]).kappa is None
 
 
-def test_conflicts_are_listed_and_unseen_films_do_not_count() -> None:
-    a = [seen("1", "clean"), seen("2", "arrow", True), seen("3", "letter"), seen("4", "unseen", None)]
-    b = [seen("1", "clean"), seen("2", "arrow", False), seen("3", "marker"), seen("4", "clean"),
-         seen("5", "clean")]  # fmt: skip
+def test_conflicts_are_listed_and_unseen_images_do_not_count() -> None:
+    a = [
+        review_of("1", "clean"),
+        review_of("2", "arrow", True),
+        review_of("3", "letter"),
+        review_of("4", "unseen", None),
+    ]
+    b = [
+        review_of("1", "clean"),
+        review_of("2", "arrow", False),
+        review_of("3", "marker"),
+        review_of("4", "clean"),
+        review_of("5", "clean"),
+    ]
     found = compare_reviews(a, b)
     assert [(x.path, x.mark, y.mark) for x, y in found.conflicts] == [
         ("2", "arrow", "arrow"), ("3", "letter", "marker"),
     ]  # fmt: skip
-    assert (found.mark.films, found.only_a, found.only_b) == (3, 0, 2)
+    assert (found.mark.images, found.only_a, found.only_b) == (3, 0, 2)
     assert found.mark.agreement == pytest.approx(2 / 3)
     assert found.finding.agreement == pytest.approx(2 / 3)
 
 
-def test_nothing_in_common_is_told() -> None:
-    with pytest.raises(CxrbuildError, match="no film that both have judged"):
-        compare_reviews([seen("1", "clean")], [seen("2", "clean")])
+def test_reviews_of_different_images_cannot_be_compared() -> None:
+    with pytest.raises(CxrbuildError, match="no image was judged in both files"):
+        compare_reviews([review_of("1", "clean")], [review_of("2", "clean")])
 
 
 def test_two_files_are_compared_from_the_command_line(tmp_path: Path) -> None:
@@ -182,7 +193,7 @@ def test_two_files_are_compared_from_the_command_line(tmp_path: Path) -> None:
     ran = run("review", "--compare", a, b, "--json")
     assert ran.status == 0, ran.err
     found = json.loads(ran.out)
-    assert found["mark"] == {"films": 2, "agreement": 0.5, "kappa": pytest.approx(1 / 3)}
+    assert found["mark"] == {"images": 2, "agreement": 0.5, "kappa": pytest.approx(1 / 3)}
     assert found["conflicts"] == [
         {
             "source": "cohen", "path": "2.jpg",
@@ -191,13 +202,13 @@ def test_two_files_are_compared_from_the_command_line(tmp_path: Path) -> None:
         }
     ]  # fmt: skip
     assert (found["only_a"], found["only_b"]) == (1, 0)
-    words = run("review", "--compare", a, b).out
-    assert "1 conflict:" in words
-    assert "Judged by one alone: 1 film in" in words
-    assert "arrow, at a finding" in words
+    shown = run("review", "--compare", a, b).out
+    assert "1 conflict:" in shown
+    assert "Judged by one reader only: 1 image in" in shown
+    assert "arrow, at a finding" in shown
 
 
-def test_kappa_of_one_film_is_told_as_undefined(tmp_path: Path) -> None:
+def test_kappa_of_one_image_is_reported_as_undefined(tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", "cohen,1.jpg,arrow,yes,")
     b = write(tmp_path / "b.csv", "cohen,1.jpg,clean,,")
     ran = run("review", "--compare", a, b)
@@ -205,52 +216,54 @@ def test_kappa_of_one_film_is_told_as_undefined(tmp_path: Path) -> None:
     table = [" ".join(line.split()) for line in ran.out.splitlines()]
     assert "mark 1 0.000 undefined" in table
     assert "at a finding 0 undefined undefined" in table
-    assert "Kappa is undefined where neither gave two different answers." in ran.out
+    assert "Kappa is undefined where neither reader gave two different answers." in ran.out
     assert json.loads(run("review", "--compare", a, b, "--json").out)["mark"]["kappa"] is None
 
 
-def test_a_file_with_faults_is_not_compared(tmp_path: Path) -> None:
+def test_a_file_with_problems_is_not_compared(tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", "cohen,1.jpg,clean,no,", "cohen,1.jpg,pointer,perhaps,")
     ran = run("review", "--compare", a, a)
     assert ran.status == 1
-    for words in ("line 3: unknown mark 'pointer'", "marks_finding is 'perhaps'", "line 2 already"):
-        assert words in " ".join(ran.err.split())
+    for problem in ("line 3: unknown mark 'pointer'", "marks_finding is 'perhaps'", "line 2 already"):
+        assert problem in " ".join(ran.err.split())
 
 
-def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", "cohen,1.jpg,clean,no,", "cohen,2.jpg,pointer,no,", "cohen,3.jpg,clean")
-    with pytest.raises(CxrbuildError) as told:
+    with pytest.raises(CxrbuildError) as raised:
         read_reviews(str(a), Path())
-    assert "line 3: unknown mark 'pointer'" in str(told.value)
-    assert "line 4: 3 cells, not 5" in str(told.value)
+    assert "line 3: unknown mark 'pointer'" in str(raised.value)
+    assert "line 4: 3 cells, not 5" in str(raised.value)
 
 
-def test_a_mistyped_name_tells_the_reviews_and_no_file_of_links() -> None:
+def test_a_mistyped_name_lists_the_files_of_that_kind() -> None:
     with pytest.raises(CxrbuildError, match=r"no such file of reviews.*adult_frontal, covid_frontal, or"):
         read_reviews("covid_frontl", Path())
     with pytest.raises(CxrbuildError, match=r"no such file of links.*one of known_duplicates, or"):
         read_links("same_flm", Path())
 
 
-def test_a_spreadsheets_byte_order_mark_is_taken(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes((HEADER + "cohen,1.jpg,clean,no,\n").replace("\n", "\r\n").encode("utf-8-sig"))
-    assert read_reviews(str(file), Path()) == [seen("1.jpg", "clean")]
+    assert read_reviews(str(file), Path()) == [review_of("1.jpg", "clean")]
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (HEADER.replace(",", ";").encode("utf-8-sig"), "the cells of this file are separated by semicolons"),
         (HEADER.replace(",", ";").encode(), "Save it again with commas"),
         ((HEADER + "cohen,1.jpg,clean,no,hémithorax\n").encode("cp1252"), "not UTF-8 text"),
     ],
 )
-def test_what_a_spreadsheet_may_do_to_a_file_is_told(content: bytes, words: str, tmp_path: Path) -> None:
+def test_files_that_a_spreadsheet_saved_otherwise_are_refused(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     ran = run("review", "--compare", tmp_path / "a.csv", tmp_path / "a.csv")
     assert ran.status == 1
-    assert words in " ".join(ran.err.split())
+    assert message in " ".join(ran.err.split())
     assert "Traceback" not in ran.err
 
 
@@ -265,17 +278,17 @@ def plan(demo: Path, *more: object) -> dict[str, object]:
     return json.loads(ran.out)
 
 
-def annotated(told: dict[str, object]) -> int:
-    return next(step["all"] for step in told["funnel"] if step["step"] == "annotated")
+def annotated(plan: dict[str, object]) -> int:
+    return next(step["images"] for step in plan["funnel"] if step["step"] == "annotated")
 
 
-def test_added_reviews_leave_films_out_and_overrule_the_recipes(demo: Path, tmp_path: Path) -> None:
+def test_added_reviews_exclude_images_and_override_the_recipes(demo: Path, tmp_path: Path) -> None:
     kept = pd.read_parquet(demo / "build" / "manifest.parquet")
-    film = kept[(kept["source"] == "cohen") & (kept["split"] == "train")].iloc[0]
+    image = kept[(kept["source"] == "cohen") & (kept["split"] == "train")].iloc[0]
     before = plan(demo)
     assert (annotated(before), before["overrides"]) == (1, NO_OVERRIDES)
 
-    more = write(tmp_path / "more.csv", f"cohen,{film['source_path']},shape,yes,")
+    more = write(tmp_path / "more.csv", f"cohen,{image['source_path']},shape,yes,")
     after = plan(demo, "--reviews", more)
     assert annotated(after) == 2
     assert after["overrides"]["reviews"] == [{"file": str(more), "reviews": 1, "replaced": 0}]
@@ -289,25 +302,23 @@ def test_added_reviews_leave_films_out_and_overrule_the_recipes(demo: Path, tmp_
     ]
 
 
-def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
-    demo: Path, tmp_path: Path
-) -> None:
+def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_path: Path) -> None:
     cleared = write(tmp_path / "cleared.csv", "cohen,images/arrow.jpg,clean,no,")
-    words = ("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
+    command = ("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
              "--out", tmp_path / "build", "--format", "parquet", "--json")  # fmt: skip
-    ran = run(*words, "--reviews", cleared)
+    ran = run(*command, "--reviews", cleared)
     assert ran.status == 0, ran.err
     built = json.loads(ran.out)
     assert built["overrides"]["reviews"] == [{"file": str(cleared), "reviews": 1, "replaced": 1}]
     manifest = pd.read_parquet(tmp_path / "build" / "manifest.parquet")
     assert "images/arrow.jpg" in set(manifest["source_path"])
-    assert json.loads(run(*words, "--reviews", cleared).out)["changed"] is False
-    again = json.loads(run(*words).out)
+    assert json.loads(run(*command, "--reviews", cleared).out)["changed"] is False
+    again = json.loads(run(*command).out)
     assert (again["changed"], again["overrides"]) == (True, NO_OVERRIDES)
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "message"),
     [
         (["cohen,images/gone.jpg,clean,no,"], "1 review of images that the source does not have"),
         (["kohen,images/arrow.jpg,clean,no,"], "'kohen' is no source; known: actualmed, cohen"),
@@ -315,8 +326,8 @@ def test_a_build_with_added_reviews_says_so_and_is_not_taken_for_the_recipes(
         (["cohen,images/arrow.jpg,clean"], "line 2: 3 cells, not 5"),
     ],
 )
-def test_reviews_that_cannot_be_added_are_told(
-    lines: list[str], words: str, demo: Path, tmp_path: Path
+def test_reviews_that_cannot_be_added_are_refused(
+    lines: list[str], message: str, demo: Path, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "more.csv", *lines)
     for command in ("plan", "curate", "review"):
@@ -324,11 +335,11 @@ def test_reviews_that_cannot_be_added_are_told(
         ran = run(command, "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
                   "--reviews", file, "--out", tmp_path / "out", *more)  # fmt: skip
         assert ran.status == 1, command
-        assert words in " ".join(ran.err.split())
+        assert message in " ".join(ran.err.split())
         assert "Traceback" not in ran.err
 
 
-def test_added_files_that_contradict_each_other_are_told(demo: Path, tmp_path: Path) -> None:
+def test_added_files_that_contradict_each_other_are_refused(demo: Path, tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", "cohen,images/arrow.jpg,clean,no,")
     b = write(tmp_path / "b.csv", "cohen,images/arrow.jpg,tint,no,")
     ran = run("plan", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",

@@ -1,4 +1,4 @@
-"""The review page in a browser, by keys and clicks."""
+"""The review page in a browser, used by keys and clicks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cxrbuild.catalog import Review, read_reviews
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium or its driver is not at hand"),
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium or its driver is missing"),
     pytest.mark.xdist_group("browser"),
 ]
 
 
 class Page:
-    """The review page as a person has it before them."""
+    """The review page in the browser."""
 
     def __init__(self, driver: webdriver.Chrome, downloads: Path) -> None:
         self.driver = driver
@@ -61,14 +61,14 @@ class Page:
         self.until(file.exists)
         return read_reviews(str(file), Path())
 
-    def take(self, file: Path) -> None:
+    def import_file(self, file: Path) -> None:
         self.element("#import").send_keys(str(file))
         self.until(lambda: file.name in self.text("#message"))
 
     @staticmethod
-    def until(happens: Callable[[], bool]) -> None:
+    def until(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 20
-        while not happens():
+        while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -109,10 +109,10 @@ def page(driver: tuple[webdriver.Chrome, Path], file: Path) -> Iterator[Page]:
 
 
 def total(page: Page) -> int:
-    return page.driver.execute_script("return films.length")
+    return page.driver.execute_script("return images.length")
 
 
-def test_marks_are_given_by_keys_and_exported(page: Page) -> None:
+def test_marks_are_set_by_keys_and_exported(page: Page) -> None:
     names = []
     for key in "cabloimtrs":
         names.append(page.name())
@@ -130,7 +130,7 @@ def test_marks_are_given_by_keys_and_exported(page: Page) -> None:
     assert "10 of them marked; 10 marked in all" in page.text("#count")
 
 
-def test_marks_outlive_the_page(page: Page) -> None:
+def test_marks_persist_when_the_page_is_reloaded(page: Page) -> None:
     first = page.name()
     page.press("a", "f", "ARROW_LEFT", "f")
     page.driver.refresh()
@@ -138,7 +138,7 @@ def test_marks_outlive_the_page(page: Page) -> None:
 
 
 def test_everything_can_be_clicked(page: Page) -> None:
-    page.click("#onward")
+    page.click("#advance")
     page.driver.find_elements("css selector", ".cell")[3].click()
     name = page.name()
     page.click('[data-mark="marker"]')
@@ -153,13 +153,13 @@ def test_everything_can_be_clicked(page: Page) -> None:
     assert [(r.path, r.mark, r.marks_finding, r.note) for r in page.export()] == [
         (name, "marker", True, "so")
     ]
-    page.click("#withdraw")
+    page.click("#remove")
     assert page.export() == []
     page.click("#undo")
     assert [r.mark for r in page.export()] == ["marker"]
 
 
-def test_a_mark_can_be_taken_back(page: Page) -> None:
+def test_a_mark_can_be_undone_or_removed(page: Page) -> None:
     first = page.name()
     page.press("a", "c", "z")
     page.press("z")
@@ -172,26 +172,26 @@ def test_a_mark_can_be_taken_back(page: Page) -> None:
 def test_a_note_without_a_mark_is_kept_and_not_exported(page: Page) -> None:
     page.press("n", "clear", "ENTER")
     assert page.export() == []
-    assert "Left out: 1 film with a note but no mark." in page.text("#message")
+    assert "Not exported: 1 image with a note but no mark." in page.text("#message")
     page.press("c", "ARROW_LEFT")
     assert [(r.mark, r.note) for r in page.export()] == [("clean", "clear")]
 
 
-def test_films_are_filtered_by_source_class_proposal_and_review(page: Page) -> None:
+def test_images_are_filtered_by_source_class_proposal_and_review(page: Page) -> None:
     page.choose("#by-label", "Normal")
-    shown = page.driver.execute_script("return shown.map((i) => films[i].label)")
+    shown = page.driver.execute_script("return shown.map((i) => images[i].label)")
     assert set(shown) == {"Normal"}
     page.choose("#by-source", "cohen")
-    assert page.text("#rows") == "No film is like that."
+    assert page.text("#rows") == "No image passes the filters."
     page.press("a", "f", "ENTER", "z", "ARROW_RIGHT")
     page.choose("#by-label", "")
     page.choose("#by-proposal", "arrow")
-    assert "images/arrow.jpg" in page.driver.execute_script("return shown.map((i) => films[i].path)")
+    assert "images/arrow.jpg" in page.driver.execute_script("return shown.map((i) => images[i].path)")
     page.choose("#by-proposal", "")
     page.choose("#by-review", "arrow")
     assert page.cells() == ["arrow"]
-    assert page.text("#said") == "Reviewed: arrow, at a finding (one yellow arrowhead)"
-    assert page.text("#found").startswith("Proposed: arrow")
+    assert page.text("#reviewed") == "Reviewed: arrow, at a finding (one yellow arrowhead)"
+    assert page.text("#proposed").startswith("Proposed: arrow")
     assert len(page.driver.find_elements("css selector", "#boxes div")) >= 1
 
 
@@ -205,13 +205,13 @@ def test_my_marks_can_be_filtered_and_compared_with_the_reviews(page: Page) -> N
     page.choose("#by-review", "arrow")
     page.press("l")
     page.choose("#by-review", "")
-    page.choose("#by-mine", "unlike")
+    page.choose("#by-mine", "differs")
     assert page.cells() == ["letter"]
 
 
-def test_a_review_can_be_agreed_with(page: Page) -> None:
+def test_a_review_can_be_accepted(page: Page) -> None:
     page.press("ENTER")
-    assert page.text("#message") == "Nobody has reviewed this film yet."
+    assert page.text("#message") == "This image has no review yet."
     page.choose("#by-review", "arrow")
     page.press("ENTER")
     assert page.export() == [Review("cohen", "images/arrow.jpg", "arrow", True, "one yellow arrowhead")]
@@ -221,9 +221,9 @@ def test_a_blind_reader_sees_neither_reviews_nor_proposals(page: Page) -> None:
     page.choose("#by-review", "arrow")
     page.click("#blind")
     assert set(page.cells()) == {""}
-    page.driver.execute_script("go(shown.findIndex((i) => films[i].path === 'images/arrow.jpg'))")
+    page.driver.execute_script("goTo(shown.findIndex((i) => images[i].path === 'images/arrow.jpg'))")
     assert page.name() == "images/arrow.jpg"
-    assert (page.text("#said"), page.text("#found")) == ("", "")
+    assert (page.text("#reviewed"), page.text("#proposed")) == ("", "")
     assert page.driver.find_elements("css selector", "#boxes div") == []
 
 
@@ -236,8 +236,8 @@ def test_what_is_imported_is_exported_again(page: Page, tmp_path: Path) -> None:
         f'{source},{path},arrow,yes,"two ""lines"", and\na comma"\r\n'
         "elsewhere,images/other.jpg,unseen,,\r\n"
     )
-    page.take(file)
-    assert "Imported 2 reviews from own.csv. Kept and exported again: 1 review of films that" in page.text(
+    page.import_file(file)
+    assert "Imported 2 reviews from own.csv. Kept for the next export: 1 review of images" in page.text(
         "#message"
     )
     assert page.export() == read_reviews(str(file), Path())
@@ -247,13 +247,13 @@ def test_the_shipped_reviews_go_in_and_out_unchanged(page: Page) -> None:
     from cxrbuild.catalog import CATALOG
 
     file = CATALOG / "reviews" / "covid_frontal.csv"
-    page.take(file)
+    page.import_file(file)
     shipped = read_reviews("covid_frontal", Path())
     assert sorted(page.export(), key=str) == sorted(shipped, key=str)
 
 
-def test_a_file_with_faults_is_refused_whole(page: Page, tmp_path: Path) -> None:
-    file = tmp_path / "faults.csv"
+def test_a_file_with_problems_is_not_imported_at_all(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "problems.csv"
     lines = [
         "cohen,1,clean,no,",
         "cohen,2,pointer,no,",
@@ -262,23 +262,23 @@ def test_a_file_with_faults_is_refused_whole(page: Page, tmp_path: Path) -> None
         "cohen,4",
     ]
     file.write_text("source,path,mark,marks_finding,note\n" + "".join(f"{line}\n" for line in lines))
-    page.take(file)
+    page.import_file(file)
     assert page.text("#message").split("\n")[1:] == [
         "line 3: unknown mark 'pointer'",
         "line 4: marks_finding is 'perhaps'",
-        "line 5: cohen 1 stands here a second time",
+        "line 5: cohen 1 is listed twice",
         "line 6: 2 cells, not 5",
     ]
     assert page.export() == []
     file.write_text("source;path;mark;marks_finding;note\ncohen;1;clean;no;\n")
-    page.take(file)
-    assert "its cells are parted by semicolons; save it with commas" in page.text("#message")
+    page.import_file(file)
+    assert "its cells are separated by semicolons; save it with commas" in page.text("#message")
     file.write_text("name,mark\n")
-    page.take(file)
+    page.import_file(file)
     assert "its first line must be source,path,mark,marks_finding,note" in page.text("#message")
 
 
-def test_the_film_can_be_enlarged(page: Page) -> None:
+def test_the_image_can_be_enlarged(page: Page) -> None:
     def width() -> float:
         return page.driver.execute_script("return $('large').getBoundingClientRect().width")
 
@@ -289,11 +289,11 @@ def test_the_film_can_be_enlarged(page: Page) -> None:
     assert width() < 2 * before
 
 
-def test_on_a_tablet_everything_is_in_sight(page: Page) -> None:
+def test_on_a_tablet_everything_is_visible(page: Page) -> None:
     page.driver.set_window_size(820, 1180)
     width, height = page.driver.execute_script("return [innerWidth, innerHeight]")
     try:
-        for selector in ("#sheet", "#large", "#marks", "#note", "#next", "#onward", "#export"):
+        for selector in ("#sheet", "#large", "#marks", "#note", "#next", "#advance", "#export"):
             box = page.element(selector).rect
             assert box["width"] > 10
             assert box["height"] > 10
@@ -306,19 +306,19 @@ def test_on_a_tablet_everything_is_in_sight(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 640), (844, 390)])
-def test_on_a_phone_the_film_is_large_and_nothing_is_cut(page: Page, width: int, height: int) -> None:
+def test_on_a_phone_the_image_is_large_and_nothing_is_cut(page: Page, width: int, height: int) -> None:
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     try:
         page.driver.refresh()
-        film = page.element("#film").rect
-        assert film["height"] >= max(0.45 * height, 200)
-        assert film["y"] + film["height"] <= height
-        assert page.element("#large").rect["height"] > 0.9 * min(film["width"], film["height"])
+        place = page.element("#image").rect
+        assert place["height"] >= max(0.45 * height, 200)
+        assert place["y"] + place["height"] <= height
+        assert page.element("#large").rect["height"] > 0.9 * min(place["width"], place["height"])
         if height > width:
             for button in page.driver.find_elements("css selector", "#marks button"):
                 assert button.rect["y"] + button.rect["height"] <= height
-        # What is further down is come to by scrolling, and by nothing else.
+        # The rest is reached by scrolling down only.
         for selector in ("#marks button", "#facts .bar > *", "#sheet", ".files > *", "summary"):
             for element in page.driver.find_elements("css selector", selector):
                 assert element.rect["width"] > 10
@@ -328,54 +328,54 @@ def test_on_a_phone_the_film_is_large_and_nothing_is_cut(page: Page, width: int,
         assert not page.element("#by-label").is_displayed()
         page.click("#filters summary")
         page.choose("#by-label", "Normal")
-        assert set(page.driver.execute_script("return shown.map((i) => films[i].label)")) == {"Normal"}
-        # A film that is chosen on the sheet, below, comes into sight.
+        assert set(page.driver.execute_script("return shown.map((i) => images[i].label)")) == {"Normal"}
+        # An image that is selected on the sheet, below, scrolls into view.
         page.driver.find_elements("css selector", ".cell")[2].click()
-        above = page.driver.execute_script("return $('film').getBoundingClientRect().top")
+        above = page.driver.execute_script("return $('image').getBoundingClientRect().top")
         assert -1 < above < height / 2
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_six_thousand_films_do_not_stall(
+def test_six_thousand_images_do_not_stall(
     driver: tuple[webdriver.Chrome, Path], file: Path, tmp_path: Path
 ) -> None:
-    # The demo's films over and over: what a page of the paper's dataset weighs on a browser.
+    # As many images as the paper's dataset has, repeated from the demo.
     text = file.read_text()
 
     def between(start: str) -> tuple[int, int]:
         at = text.index(start) + len(start)
         return at, text.index("</script>", at)
 
-    parts = {name: between(f'id="{name}">') for name in ("document", "thumbs", "views")}
+    parts = {name: between(f'id="{name}">') for name in ("document", "thumbnails", "embedded")}
     document = json.loads(text[slice(*parts["document"])])
-    thumbs = text[slice(*parts["thumbs"])].split("\n")
+    thumbnails = text[slice(*parts["thumbnails"])].split("\n")
     count = 6354
-    films = [document["films"][i % len(thumbs)] | {"path": f"{i}.jpg"} for i in range(count)]
-    large = text[: parts["document"][0]] + json.dumps(document | {"films": films, "id": "many"})
-    large += text[parts["document"][1] : parts["thumbs"][0]]
+    images = [document["images"][i % len(thumbnails)] | {"path": f"{i}.jpg"} for i in range(count)]
+    large = text[: parts["document"][0]] + json.dumps(document | {"images": images, "id": "many"})
+    large += text[parts["document"][1] : parts["thumbnails"][0]]
     large += (
-        "\n".join(thumbs[i % len(thumbs)] for i in range(count))
-        + text[parts["thumbs"][1] : parts["views"][0]]
+        "\n".join(thumbnails[i % len(thumbnails)] for i in range(count))
+        + text[parts["thumbnails"][1] : parts["embedded"][0]]
     )
-    large += text[parts["views"][1] :]
+    large += text[parts["embedded"][1] :]
     (tmp_path / "many.html").write_text(large)
     browser, downloads = driver
     page = Page(browser, downloads)
     browser.get(file.as_uri())
-    few = spent_on_a_key(page)
+    few = key_latency(page)
     browser.get((tmp_path / "many.html").as_uri())
-    assert "6,354 of 6,354 films" in page.text("#count")
+    assert "6,354 of 6,354 images" in page.text("#count")
     page.press("END")
     assert page.name() == "6353.jpg"
     assert len(page.cells()) < 200
-    # However slow the machine: a page of a hundred times the films is not much slower to go through.
-    assert spent_on_a_key(page) < 5 * few + 20
+    # A page with a hundred times the images is not much slower, on any machine.
+    assert key_latency(page) < 5 * few + 20
     browser.get_log("browser")
 
 
-def spent_on_a_key(page: Page) -> float:
-    """Return how many milliseconds a key takes, the drawing of the page included."""
+def key_latency(page: Page) -> float:
+    """Return the median time in milliseconds that a key takes, with the drawing of the page."""
     return page.driver.execute_script(
         "const spent = [];"
         "for (let i = 0; i < 51; i++) {"

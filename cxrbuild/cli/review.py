@@ -13,37 +13,37 @@ from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Review
-    from cxrbuild.review import Film
-    from cxrbuild.review.agreement import Kappa
+    from cxrbuild.review import Kappa, ReviewImage
 
 
-@click.command()
-@click.option("--build", type=PATH, help="Look at the films of a build.")
+@click.command(short_help="Write a page to mark images on, or compare two reviews.")
+@click.option("--build", type=PATH, help="Review the images of this build.")
 @click.option(
     "--recipe",
     default=DEFAULT_RECIPE,
     show_default=True,
     metavar="NAME|FILE",
-    help="Without --build: look at the films that this recipe keeps, or leaves out for a mark.",
+    help="Without --build: review the images that this recipe keeps, or excludes by a review.",
 )
 @reviews_option
-@click.option("--source", "sources", multiple=True, help="Only films of this source, repeatable.")
-@click.option("--label", "labels", multiple=True, help="Only films of this class, repeatable.")
-@click.option("--unreviewed", is_flag=True, help="Only films that nobody has seen.")
-@click.option("--propose/--no-propose", default=True, show_default=True, help="Search the films for marks.")
+@click.option("--source", "sources", multiple=True, help="Only images of this source, repeatable.")
+@click.option("--label", "labels", multiple=True, help="Only images of this class, repeatable.")
+@click.option("--unreviewed", is_flag=True, help="Only images that have no review.")
+@click.option("--propose/--no-propose", default=True, show_default=True, help="Propose marks.")
 @click.option(
-    "--views/--no-views",
+    "--embed-images/--no-embed-images",
+    "embed",
     default=None,
-    help="Put the large views into the page, or show the films' own files.  [default: up to 1,000 films]",
+    help="Embed large images in the page, or link the image files.  [default: embed up to 1,000]",
 )
-@click.option("--out", type=PATH, default=Path("review.html"), show_default=True, help="The page to write.")
-@click.option("--workers", type=click.IntRange(1), help="Processes at work.  [default: one a processor]")
+@click.option("--out", type=PATH, default=Path("review.html"), show_default=True, help="HTML file to write.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: one per CPU]")
 @click.option(
     "--compare",
     type=PATH,
     nargs=2,
     metavar="A.csv B.csv",
-    help="Compare what two people saw, in place of writing a page.",
+    help="Compare two review files instead of writing a page.",
 )
 @data_option
 @output_options
@@ -55,7 +55,7 @@ def review(
     labels: tuple[str, ...],
     unreviewed: bool,
     propose: bool,
-    views: bool | None,
+    embed: bool | None,
     out: Path,
     workers: int | None,
     compare: tuple[Path, Path] | None,
@@ -63,48 +63,50 @@ def review(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Write a page on which a person judges films, or compare what two people saw.
+    """Write a page on which a reader marks images, or compare two readers' reviews.
 
-    The page is one HTML file that needs nothing but a browser. What is judged on it is exported as a review
-    file, which `curate --reviews` takes.
+    The page is one HTML file that needs only a browser. It exports the marks as a review file, which
+    `curate --reviews` reads.
     """
     output = Output(quiet=quiet, as_json=as_json)
     if compare is not None:
         _compare(output, *compare)
         return
     from cxrbuild.executors import default_workers, open_executor
-    from cxrbuild.review import choose_films, write_page
+    from cxrbuild.review import select_images, write_page
 
-    films, title = _films(build, recipe, reviews, data)
-    chosen = choose_films(films, sources=sources, labels=labels, unreviewed=unreviewed)
+    images, title = _list_images(build, recipe, reviews, data)
+    selected = select_images(images, sources=sources, labels=labels, unreviewed=unreviewed)
     with open_executor("local", workers or default_workers()) as executor:
-        document = write_page(
-            chosen, out, executor, title=title, propose=propose, views=views, progress=output.progress
+        page = write_page(
+            selected, out, executor, title=title, propose=propose, embed=embed, progress=output.progress
         )
-    if document["proposed"]:
-        output.table(["proposed", "films"], [[kind, n] for kind, n in document["proposed"].items()])
+    if page.proposed:
+        output.table(["proposed", "images"], list(page.proposed.items()))
         output.say("")
     output.say(
-        f"One page of {document['bytes'] / 1e6:.1f} MB holds {count_of(document['films'], 'film')}, "
-        f"{document['reviewed']:,} of them reviewed before; open it in a browser: {out}"
+        f"Wrote {page.page}: {count_of(page.images, 'image')}, {page.reviewed:,} of them with a review, "
+        f"{page.bytes / 1e6:.1f} MB. Open it in a browser."
     )
-    if not document["views"]:
+    if not page.embedded:
         output.say(
-            "Its large views are the films' own files, so it works on this machine; --views holds them."
+            "It links the image files, so it works on this machine only; --embed-images embeds the images."
         )
-    output.result(document)
+    output.result(page.to_dict())
 
 
-def _films(build: Path | None, recipe: str, reviews: tuple[str, ...], data: Path) -> tuple[list[Film], str]:
+def _list_images(
+    build: Path | None, recipe: str, reviews: tuple[str, ...], data: Path
+) -> tuple[list[ReviewImage], str]:
     from cxrbuild.catalog import read_reviews
     from cxrbuild.curation import make_plan, read_declared
-    from cxrbuild.review import films_of_build, films_of_plan
+    from cxrbuild.review import images_of_build, images_of_plan
 
     if build is not None:
         given = [review for name in reviews for review in read_reviews(name, Path())]
-        return films_of_build(build, data, given), build.name
+        return images_of_build(build, data, given), build.name
     declared = read_declared(recipe, {}, reviews)
-    return films_of_plan(make_plan(declared, data), data), declared.recipe.name
+    return images_of_plan(make_plan(declared, data), data), declared.recipe.name
 
 
 def _compare(output: Output, a: Path, b: Path) -> None:
@@ -112,24 +114,28 @@ def _compare(output: Output, a: Path, b: Path) -> None:
     from cxrbuild.review import compare_reviews
 
     found = compare_reviews(*(read_reviews(str(path.resolve()), Path()) for path in (a, b)))
-    rows: list[list[object]] = [_row("mark", found.mark), _row("at a finding", found.finding)]
-    output.table(["question", "films", "agreement", "kappa"], rows)
+    output.table(
+        ["question", "images", "agreement", "kappa"],
+        [_format_kappa("mark", found.mark), _format_kappa("at a finding", found.finding)],
+    )
     if None in (found.mark.kappa, found.finding.kappa):
-        output.say("\nKappa is undefined where neither gave two different answers.")
-    output.say(f"\nJudged by one alone: {count_of(found.only_a, 'film')} in {a}, {found.only_b:,} in {b}.")
+        output.say("\nKappa is undefined where neither reader gave two different answers.")
+    output.say(
+        f"\nJudged by one reader only: {count_of(found.only_a, 'image')} in {a}, {found.only_b:,} in {b}."
+    )
     if found.conflicts:
         output.say(f"\n{count_of(len(found.conflicts), 'conflict')}:")
         output.table(
             ["source", "path", a.name, b.name],
-            [[x.source, x.path, _said(x), _said(y)] for x, y in found.conflicts],
+            [[x.source, x.path, _format_review(x), _format_review(y)] for x, y in found.conflicts],
         )
-    output.result(found.document())
+    output.result(found.to_dict())
 
 
-def _row(question: str, kappa: Kappa) -> list[object]:
+def _format_kappa(question: str, kappa: Kappa) -> list[object]:
     value = "undefined" if kappa.kappa is None else f"{kappa.kappa:.3f}"
-    return [question, kappa.films, f"{kappa.agreement:.3f}" if kappa.films else "undefined", value]
+    return [question, kappa.images, f"{kappa.agreement:.3f}" if kappa.images else "undefined", value]
 
 
-def _said(review: Review) -> str:
+def _format_review(review: Review) -> str:
     return review.mark + (", at a finding" if review.marks_finding else "")

@@ -1,15 +1,17 @@
-"""Look at films: a page to judge them on, and what two people's judgements have in common."""
+"""Review images: write a page to mark them on, and compare two readers' reviews."""
 
-from cxrbuild.review.agreement import Agreement, compare_reviews
-from cxrbuild.review.page import write_page
-from cxrbuild.review.selection import Film, choose_films, films_of_build, films_of_plan
+from cxrbuild.review.agreement import Agreement, Kappa, compare_reviews
+from cxrbuild.review.page import ReviewPage, write_page
+from cxrbuild.review.selection import ReviewImage, images_of_build, images_of_plan, select_images
 
 __all__ = [
     "Agreement",
-    "Film",
-    "choose_films",
+    "Kappa",
+    "ReviewImage",
+    "ReviewPage",
     "compare_reviews",
-    "films_of_build",
-    "films_of_plan",
+    "images_of_build",
+    "images_of_plan",
+    "select_images",
     "write_page",
 ]

@@ -1,11 +1,10 @@
-"""What two people saw on the same films: agreement, Cohen's kappa, conflicts."""
+"""Compare two readers' reviews of the same images: agreement, Cohen's kappa, conflicts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from cxrbuild.catalog import Review
 from cxrbuild.errors import CxrbuildError
@@ -13,39 +12,38 @@ from cxrbuild.errors import CxrbuildError
 
 @dataclass(frozen=True)
 class Kappa:
-    """How far two people agree on one question.
+    """How far two readers agree on one question.
 
     Attributes
     ----------
-    films
-        How many films both have answered it for.
+    images
+        The number of images for which both answered it.
     agreement
-        The share of them on which they agree.
+        The share of them with the same answer.
     kappa
-        Cohen's kappa (Educational and Psychological Measurement 20, 1960): what of the agreement is beyond
-        chance; ``None`` where neither gave two different answers, as on a single film: without variation
-        there is nothing that chance could be told from.
+        Cohen's kappa (Educational and Psychological Measurement 20, 1960): agreement beyond chance; ``None``
+        where neither reader gave two different answers, because chance agreement is undefined then.
     """
 
-    films: int
+    images: int
     agreement: float
     kappa: float | None
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What two people saw on the same films.
+    """The agreement of two readers, A and B.
 
     Attributes
     ----------
     mark, finding
-        How far they agree on the mark, and on whether it is drawn at a finding.
+        Agreement on the mark, and on whether it is drawn at a finding.
     pairs
-        How often each pair of marks was given, the most frequent first.
+        The frequency of each pair of marks, the most frequent first.
     conflicts
-        The films on which they disagree on either.
+        The reviews that differ in either.
     only_a, only_b
-        How many films one of them alone has judged.
+        The number of images that only one reader judged.
     """
 
     mark: Kappa
@@ -55,14 +53,14 @@ class Agreement:
     only_a: int
     only_b: int
 
-    def document(self) -> dict[str, Any]:
-        """Return all of it as JSON has it."""
+    def to_dict(self) -> dict[str, object]:
+        """Return the agreement as a JSON document."""
         return {
-            "mark": vars(self.mark),
-            "marks_finding": vars(self.finding),
-            "pairs": [{"a": a, "b": b, "films": n} for (a, b), n in self.pairs.items()],
+            "mark": asdict(self.mark),
+            "marks_finding": asdict(self.finding),
+            "pairs": [{"a": a, "b": b, "images": n} for (a, b), n in self.pairs.items()],
             "conflicts": [
-                {"source": a.source, "path": a.path, "a": _words(a), "b": _words(b)}
+                {"source": a.source, "path": a.path, "a": _judgement(a), "b": _judgement(b)}
                 for a, b in self.conflicts
             ],
             "only_a": self.only_a,
@@ -71,51 +69,57 @@ class Agreement:
 
 
 def compare_reviews(a: Sequence[Review], b: Sequence[Review]) -> Agreement:
-    """Compare what two people saw; a film that one of them marked ``unseen`` is not judged by that one.
+    """Compare two readers' reviews; a reader did not judge an image that they marked ``unseen``.
+
+    Parameters
+    ----------
+    a, b
+        The reviews of each reader.
 
     Raises
     ------
     CxrbuildError
-        There is no film that both have judged.
+        No image was judged by both readers.
     """
-    first = {(r.source, r.path): r for r in a if r.mark != "unseen"}
-    second = {(r.source, r.path): r for r in b if r.mark != "unseen"}
-    both = [(review, second[film]) for film, review in first.items() if film in second]
+    by_a = {(review.source, review.path): review for review in a if review.mark != "unseen"}
+    by_b = {(review.source, review.path): review for review in b if review.mark != "unseen"}
+    both = [(review, by_b[image]) for image, review in by_a.items() if image in by_b]
     if not both:
         raise CxrbuildError(
-            "there is no film that both have judged", found=f"{len(first):,} films and {len(second):,} others"
+            "no image was judged in both files",
+            found=f"{len(by_a):,} judged in the first, {len(by_b):,} in the second",
+            todo="Compare reviews of the same source: the columns source and path must match",
         )
     judged = [(x, y) for x, y in both if x.marks_finding is not None and y.marks_finding is not None]
     pairs = Counter((x.mark, y.mark) for x, y in both)
     return Agreement(
-        mark=cohens_kappa([(x.mark, y.mark) for x, y in both]),
-        finding=cohens_kappa([(str(x.marks_finding), str(y.marks_finding)) for x, y in judged]),
+        mark=measure_agreement([(x.mark, y.mark) for x, y in both]),
+        finding=measure_agreement([(str(x.marks_finding), str(y.marks_finding)) for x, y in judged]),
         pairs=dict(sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))),
         conflicts=[(x, y) for x, y in both if (x.mark, x.marks_finding) != (y.mark, y.marks_finding)],
-        only_a=len(first) - len(both),
-        only_b=len(second) - len(both),
+        only_a=len(by_a) - len(both),
+        only_b=len(by_b) - len(both),
     )
 
 
-def cohens_kappa(answers: Sequence[tuple[str, str]]) -> Kappa:
-    """Return how far two people agree, from the pairs of their answers.
+def measure_agreement(answers: Sequence[tuple[str, str]]) -> Kappa:
+    """Measure the agreement of pairs of answers.
 
     Examples
     --------
-    >>> cohens_kappa([("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")])
-    Kappa(films=4, agreement=0.75, kappa=0.5)
+    >>> measure_agreement([("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")])
+    Kappa(images=4, agreement=0.75, kappa=0.5)
     """
-    n = len(answers)
-    if not n:
+    if not answers:
         return Kappa(0, 0.0, None)
-    agreed = sum(x == y for x, y in answers)
-    of_a, of_b = Counter(x for x, _ in answers), Counter(y for _, y in answers)
-    # Times n squared, so that the comparison with chance is of whole numbers.
-    chance = sum(of_a[answer] * of_b[answer] for answer in of_a)
-    varied = len(of_a) > 1 or len(of_b) > 1
-    kappa = (agreed * n - chance) / (n * n - chance) if varied else None
-    return Kappa(n, agreed / n, kappa)
+    first, second = zip(*answers, strict=True)
+    agreement = sum(x == y for x, y in answers) / len(answers)
+    if len(set(first)) == len(set(second)) == 1:
+        return Kappa(len(answers), agreement, None)
+    from sklearn.metrics import cohen_kappa_score
+
+    return Kappa(len(answers), agreement, float(cohen_kappa_score(first, second)))
 
 
-def _words(review: Review) -> dict[str, Any]:
+def _judgement(review: Review) -> dict[str, object]:
     return {"mark": review.mark, "marks_finding": review.marks_finding, "note": review.note}

@@ -1,36 +1,34 @@
-"""Write one self-contained page on which a person judges films."""
+"""Write the review page: one self-contained HTML file on which a reader marks images."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import html
-import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
 from cxrbuild.catalog.review import MARKS
+from cxrbuild.convert import NotConvertible, read_image
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import run_batches
 from cxrbuild.files import write_bytes
-from cxrbuild.marks.detection import KINDS, Proposal, find_marks
-from cxrbuild.marks.image import read_film
-from cxrbuild.marks.regions import SIDE, scan_film
+from cxrbuild.marks import KINDS, MAX_SIDE, Proposal, propose_marks
 from cxrbuild.progress import Progress, silent
-from cxrbuild.review.selection import Film
+from cxrbuild.review.selection import ReviewImage
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# The key that gives each mark. Those taken by other deeds: f, j, k, n, q, v, z.
+# The key that sets each mark. Other actions use f, j, k, n, q, v, z.
 KEYS = {
     "clean": "c",
     "arrow": "a",
@@ -47,152 +45,203 @@ KEYS = {
     "screen-photo": "p",
     "unseen": "x",
 }
-_THUMB_SIDE = 128
-_THUMB_QUALITY = 50
-_VIEW_QUALITY = 60
-# Up to so many films the page holds their large views too; some 20 kB each.
-_MOST_VIEWS = 1000
+_SCRIPTS = ("csv.js", "filters.js", "page.js")
+_THUMBNAIL_SIDE = 128
+_THUMBNAIL_QUALITY = 50
+_LARGE_QUALITY = 60
+# Up to this number, images are embedded by default; each takes about 20 kB.
+_MAX_EMBEDDED = 1000
 
 
 @dataclass(frozen=True)
-class _Pictures:
-    thumb: bytes
-    view: bytes
+class ReviewPage:
+    """A review page that was written.
+
+    Attributes
+    ----------
+    page
+        The HTML file.
+    bytes
+        Its size.
+    images
+        The number of images on it.
+    reviewed
+        The number of them that have a review.
+    embedded
+        Whether the page holds the large images too.
+    proposed
+        The number of images for which each kind of mark is proposed.
+    """
+
+    page: Path
+    bytes: int
+    images: int
+    reviewed: int
+    embedded: bool
+    proposed: dict[str, int]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the result as a JSON document."""
+        return asdict(self) | {"page": str(self.page)}
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    thumbnail: bytes
+    large: bytes
     width: int
     height: int
     proposals: list[Proposal]
 
 
 def write_page(
-    films: Sequence[Film],
+    images: Sequence[ReviewImage],
     out: Path,
     executor: Executor,
     *,
     title: str,
     propose: bool = True,
-    views: bool | None = None,
+    embed: bool | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
-    """Write a page with a thumbnail of every film, to judge them on.
+) -> ReviewPage:
+    """Write a page on which a reader marks images.
 
-    The page needs nothing but a browser: no network, no server. What a person judges stays in the browser and
-    can be exported as a review file.
+    The page needs only a browser: no network, no server. The browser keeps the marks, and exports them as a
+    review file.
 
     Parameters
     ----------
-    films
-        What it shows, in that order.
+    images
+        The images, in the order of the page.
     out
         The HTML file to write.
     executor
-        Where the thumbnails are made.
+        Where images are read and searched.
     title
-        What the dataset is called.
+        The name of the dataset.
     propose
-        Search the films for marks, and show what was found.
-    views
-        Whether the page holds the large views too; else it shows the films' own files, which must stay where
-        they are. ``None``: of up to a thousand films.
+        Search the images for marks and show the proposals.
+    embed
+        Embed the large images, or link the image files, which must keep their paths then. ``None``: embed up
+        to a thousand images.
     progress
-        Told how many films are done.
-
-    Returns
-    -------
-    dict
-        ``page``, ``bytes``, ``films``, ``reviewed``, ``views``, and how many films each kind of mark was
-        ``proposed`` on.
+        Reports the number of images done.
 
     Raises
     ------
     CxrbuildError
-        A film cannot be read.
+        An image cannot be read.
     """
-    holds_views = len(films) <= _MOST_VIEWS if views is None else views
-    made: dict[str, _Pictures] = {}
-    work = partial(_pictures, propose=propose, view=holds_views)
-    with progress("films", len(films), "film") as bar:
-        items = [(film.image_id, film.file) for film in films]
-        for (image_id, _), done in run_batches(executor, work, items, ahead=64):
-            made[image_id] = done
+    if embed is None:
+        embed = len(images) <= _MAX_EMBEDDED
+    by_id: dict[str, _Rendered] = {}
+    render = partial(_render, propose=propose, embed=embed)
+    with progress("images", len(images), "image") as bar:
+        batches = [(image.image_id, image.file) for image in images]
+        for (image_id, _), done in run_batches(executor, render, batches, ahead=64):
+            by_id[image_id] = done
             bar.update(1)
-    pictures = [made[film.image_id] for film in films]
-    rows = [_row(film, made[film.image_id], out.parent) for film in films]
+    rendered = [by_id[image.image_id] for image in images]
     document = {
         "title": title,
-        "id": hashlib.sha256("\n".join(f.image_id for f in films).encode()).hexdigest()[:16],
+        "id": hashlib.sha256("\n".join(image.image_id for image in images).encode()).hexdigest()[:16],
         "version": __version__,
-        "marks": {mark: {"key": KEYS[mark], "words": MARKS[mark]} for mark in KEYS},
+        "marks": {mark: {"key": key, "description": MARKS[mark]} for mark, key in KEYS.items()},
         "kinds": KINDS if propose else {},
-        "films": rows,
+        "images": [_describe(image, by_id[image.image_id], out.parent) for image in images],
     }
-    page = _filled(
-        "page.html",
-        title=html.escape(title),
-        style=_text("page.css"),
-        script=_text("csv.js") + _text("page.js"),
-        # Within a script element, only `<` can end it.
-        document=json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-        thumbs="\n".join(base64.b64encode(p.thumb).decode() for p in pictures),
-        views="\n".join(base64.b64encode(p.view).decode() for p in pictures) if holds_views else "",
-    ).encode()
+    page = _fill_template(
+        title,
+        document,
+        thumbnails=[image.thumbnail for image in rendered],
+        embedded=[image.large for image in rendered] if embed else [],
+    )
     write_bytes(out, page)
-    return {
-        "page": str(out),
-        "bytes": len(page),
-        "films": len(films),
-        "reviewed": sum(film.review is not None for film in films),
-        "views": holds_views,
-        "proposed": dict(Counter(kind for p in pictures for kind in {m.kind for m in p.proposals})),
-    }
-
-
-def _pictures(item: tuple[str, Path], *, propose: bool, view: bool) -> _Pictures:
-    from PIL.Image import Resampling
-
-    image = read_film(item[1], SIDE)
-    thumb = image.copy()
-    thumb.thumbnail((_THUMB_SIDE, _THUMB_SIDE), Resampling.BOX)
-    return _Pictures(
-        thumb=_webp(thumb, _THUMB_QUALITY),
-        view=_webp(image, _VIEW_QUALITY) if view else b"",
-        width=image.width,
-        height=image.height,
-        proposals=find_marks(scan_film(image)) if propose else [],
+    return ReviewPage(
+        page=out,
+        bytes=len(page),
+        images=len(images),
+        reviewed=sum(image.review is not None for image in images),
+        embedded=embed,
+        proposed=dict(
+            Counter(kind for image in rendered for kind in {mark.kind for mark in image.proposals})
+        ),
     )
 
 
-def _webp(image: Image, quality: int) -> bytes:
+def _render(item: tuple[str, Path], *, propose: bool, embed: bool) -> _Rendered:
+    from PIL.Image import Resampling
+
+    _, file = item
+    try:
+        image = read_image(file, max_side=MAX_SIDE, color=True)
+    except OSError as error:
+        raise CxrbuildError(
+            "the image cannot be read", where=file, found=error.strerror, todo="Fetch or curate again"
+        ) from error
+    except NotConvertible as error:
+        raise CxrbuildError("the image cannot be decoded", where=file, found=error) from error
+    thumbnail = image.copy()
+    thumbnail.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Resampling.BOX)
+    return _Rendered(
+        thumbnail=_encode_webp(thumbnail, _THUMBNAIL_QUALITY),
+        large=_encode_webp(image, _LARGE_QUALITY) if embed else b"",
+        width=image.width,
+        height=image.height,
+        proposals=propose_marks(image) if propose else [],
+    )
+
+
+def _encode_webp(image: Image, quality: int) -> bytes:
     stream = BytesIO()
     image.save(stream, "WEBP", quality=quality, method=2)
     return stream.getvalue()
 
 
-def _row(film: Film, pictures: _Pictures, folder: Path) -> dict[str, Any]:
-    review = film.review
+def _describe(image: ReviewImage, rendered: _Rendered, folder: Path) -> dict[str, object]:
+    """Return what the page's script needs to know about an image."""
+    review = image.review
     return {
-        "source": film.source,
-        "path": film.path,
-        "label": film.label,
-        "file": Path(os.path.relpath(film.file, folder)).as_posix(),
-        "size": [pictures.width, pictures.height],
+        "source": image.source,
+        "path": image.path,
+        "label": image.label,
+        "file": Path(os.path.relpath(image.file, folder)).as_posix(),
+        "size": [rendered.width, rendered.height],
         "review": None if review is None else [review.mark, _yes_no(review.marks_finding), review.note],
-        "proposals": [[p.kind, *(round(x, 3) for x in astuple(p)[1:])] for p in pictures.proposals],
+        "proposals": [
+            [mark.kind, *(round(number, 3) for number in astuple(mark)[1:])] for mark in rendered.proposals
+        ],
     }
 
 
-def _yes_no(judged: bool | None) -> str:
-    return "" if judged is None else "yes" if judged else "no"
+def _yes_no(answer: bool | None) -> str:
+    return {True: "yes", False: "no", None: ""}[answer]
 
 
-def _filled(name: str, **parts: str) -> str:
-    """Fill a template's ``{{name}}``; what is filled in is not looked at again."""
-    pieces = _text(name).split("{{")
-    filled = [pieces[0]]
-    for piece in pieces[1:]:
-        part, _, rest = piece.partition("}}")
-        filled += [parts[part], rest]
-    return "".join(filled)
+def _fill_template(
+    title: str, document: Mapping[str, object], *, thumbnails: Sequence[bytes], embedded: Sequence[bytes]
+) -> bytes:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("cxrbuild.review", ""), autoescape=True, undefined=StrictUndefined
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+
+    def base64_lines(contents: Sequence[bytes]) -> Markup:
+        return Markup("\n".join(base64.b64encode(content).decode() for content in contents))  # noqa: S704
+
+    page = environment.get_template("page.html.j2").render(
+        title=title,
+        document=document,
+        thumbnails=base64_lines(thumbnails),
+        embedded=base64_lines(embedded),
+        style=Markup(_read_text("page.css")),  # noqa: S704
+        script=Markup("".join(map(_read_text, _SCRIPTS))),  # noqa: S704
+    )
+    return page.encode()
 
 
-def _text(name: str) -> str:
+def _read_text(name: str) -> str:
     return (files("cxrbuild.review") / name).read_text(encoding="utf-8")

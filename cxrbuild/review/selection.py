@@ -1,4 +1,4 @@
-"""Which films a person is to look at."""
+"""Select the images that a reader reviews."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact import open_build
 from cxrbuild.catalog import Review
 from cxrbuild.catalog.rule import ReviewedRule
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.lockfile import source_folder
-from cxrbuild.records import read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Film:
-    """A film to look at.
+class ReviewImage:
+    """An image to review.
 
     Attributes
     ----------
     image_id, source, path, label
-        Which film it is; ``path`` is from the source's root.
+        Which image it is; ``path`` is relative to the source's root.
     file
-        Where it can be read: the source film where it is at hand, which has its colours, else the build's.
+        The source's file where it is available, because it has colour, else the build's JPEG.
     review
-        What a person saw on it, ``None`` where nobody has looked.
+        The review that exists, ``None`` where nobody has reviewed it.
     """
 
     image_id: str
@@ -41,52 +41,47 @@ class Film:
     review: Review | None
 
 
-def films_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> list[Film]:
-    """Return the films that a build holds.
+def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> list[ReviewImage]:
+    """List the images of a build.
 
     Parameters
     ----------
     build
         The build's folder.
     data
-        The folder that ``fetch`` filled; the source films in it are taken before the build's grey ones.
+        The folder that ``fetch`` filled; its files are preferred to the build's grey JPEGs.
     reviews
-        What people saw, in place of what the build says of the same film.
+        Reviews that override those recorded in the build.
 
     Raises
     ------
     CxrbuildError
-        There is no build, or a film of it is neither in it nor among the sources.
+        The folder holds no build, or files of images are missing from it and from the sources.
     """
-    manifest = build / "manifest.parquet"
-    if not manifest.is_file():
-        raise CxrbuildError(
-            "no build is here", where=build, expected="a manifest.parquet, as `curate` writes it"
-        )
-    records = read_records(manifest)
-    given = {(review.source, review.path): review for review in reviews}
-    _refuse_unknown(records, given, build)
-    films, vanished = [], []
+    records = open_build(build).manifest
+    overriding = {(review.source, review.path): review for review in reviews}
+    _require_known(records, overriding, build)
+    images, missing = [], []
     for row in records.to_dict("records"):
         source, path = row["source"], row["source_path"]
         original, jpeg = source_folder(data, source) / path, build / row["jpeg_path"]
         if not original.is_file() and not jpeg.is_file():
-            vanished.append(jpeg)
+            missing.append(jpeg)
         file = original if original.is_file() else jpeg
-        review = given.get((source, path)) or _review(row)
-        films.append(Film(row["image_id"], source, path, row["label"], file, review))
-    if vanished:
+        review = overriding.get((source, path)) or _recorded_review(row)
+        images.append(ReviewImage(row["image_id"], source, path, row["label"], file, review))
+    if missing:
         raise CxrbuildError(
-            f"{len(vanished)} films of the build are gone",
+            "images of the build are missing",
             where=build,
-            found=name_some(vanished, 3),
-            todo="Run `cxrbuild curate` again, which makes them anew, or name the sources with --data",
+            found=f"{count_of(len(missing), 'missing file')}: {name_some(missing, 3)}",
+            todo="Run `cxrbuild curate` again, which restores them, or name the sources with --data",
         )
-    return films
+    return images
 
 
-def films_of_plan(plan: Plan, data: Path) -> list[Film]:
-    """Return the films at hand that a recipe keeps, and those that it leaves out for a mark alone.
+def images_of_plan(plan: Plan, data: Path) -> list[ReviewImage]:
+    """List the available images that a recipe keeps, or excludes by a rule on reviews alone.
 
     Parameters
     ----------
@@ -95,78 +90,88 @@ def films_of_plan(plan: Plan, data: Path) -> list[Film]:
     data
         The folder that ``fetch`` filled.
     """
-    marked = [rule.name for rule in plan.declared.recipe.rules if isinstance(rule, ReviewedRule)]
+    review_rules = [rule.name for rule in plan.declared.recipe.rules if isinstance(rule, ReviewedRule)]
     records = plan.records
     records = records[
-        records["label"].notna() & (records["exclusion"].isna() | records["exclusion"].isin(marked))
+        records["label"].notna() & (records["exclusion"].isna() | records["exclusion"].isin(review_rules))
     ]
-    given = {(review.source, review.path): review for review in plan.declared.reviews}
-    films = [
-        Film(
+    reviews = {(review.source, review.path): review for review in plan.declared.reviews}
+    images = [
+        ReviewImage(
             row["image_id"], row["source"], row["source_path"], row["label"],
             source_folder(data, row["source"]) / row["source_path"],
-            given.get((row["source"], row["source_path"])),
+            reviews.get((row["source"], row["source_path"])),
         )
         for row in records.to_dict("records")
     ]  # fmt: skip
-    return [film for film in films if film.file.is_file()]
+    return [image for image in images if image.file.is_file()]
 
 
-def choose_films(
-    films: Sequence[Film],
+def select_images(
+    images: Sequence[ReviewImage],
     *,
     sources: Sequence[str] = (),
     labels: Sequence[str] = (),
     unreviewed: bool = False,
-) -> list[Film]:
-    """Choose films by source and class; none named: all.
+) -> list[ReviewImage]:
+    """Select images by source, by class, and by whether they have a review.
+
+    Parameters
+    ----------
+    images
+        The images to select from.
+    sources, labels
+        The sources and classes to keep; empty: all.
+    unreviewed
+        Keep only images without a review, or marked ``unseen``.
 
     Raises
     ------
     CxrbuildError
-        No film is left.
+        No image is selected.
     """
-    chosen = [
-        film
-        for film in films
-        if (not sources or film.source in sources)
-        and (not labels or film.label in labels)
-        and (not unreviewed or film.review is None or film.review.mark == "unseen")
+    selected = [
+        image
+        for image in images
+        if (not sources or image.source in sources)
+        and (not labels or image.label in labels)
+        and (not unreviewed or image.review is None or image.review.mark == "unseen")
     ]
-    if not chosen:
+    if selected:
+        return selected
+    if not images:
         raise CxrbuildError(
-            "no film is left to look at",
-            expected=f"sources of {', '.join(sorted({f.source for f in films})) or 'none'}; "
-            f"classes of {', '.join(sorted({f.label for f in films})) or 'none'}",
-            found=f"{len(films):,} films, of which "
-            + " and ".join(_asked(sources, labels, unreviewed=unreviewed)),
-            todo="Ask for less, or fetch the sources first" if films else "Fetch the sources first",
+            "there are no images to review",
+            expected="files of the sources",
+            todo="Run `cxrbuild fetch` first, or name the folder of the sources with --data",
         )
-    return chosen
+    criteria = [f"--source {source}" for source in sources] + [f"--label {label}" for label in labels]
+    raise CxrbuildError(
+        "no image is selected",
+        expected=f"sources {', '.join(sorted({image.source for image in images}))}; "
+        f"classes {', '.join(sorted({image.label for image in images}))}",
+        found=f"{count_of(len(images), 'image')}, none of which matches "
+        + " ".join([*criteria, *["--unreviewed"] * unreviewed]),
+        todo="Remove one of these options",
+    )
 
 
-def _asked(sources: Sequence[str], labels: Sequence[str], *, unreviewed: bool) -> list[str]:
-    asked = [f"the source {' or '.join(sources)}"] * bool(sources)
-    asked += [f"the class {' or '.join(labels)}"] * bool(labels)
-    asked += ["no review yet"] * unreviewed
-    return asked or ["all were asked for"]
-
-
-def _review(row: Mapping[Hashable, Any]) -> Review | None:
+def _recorded_review(row: Mapping[Hashable, Any]) -> Review | None:
     import pandas as pd
 
     if pd.isna(row["review"]):
         return None
-    judged = None if pd.isna(row["marks_finding"]) else bool(row["marks_finding"])
-    return Review(row["source"], row["source_path"], row["review"], judged, "")
+    marks_finding = None if pd.isna(row["marks_finding"]) else bool(row["marks_finding"])
+    return Review(row["source"], row["source_path"], row["review"], marks_finding, "")
 
 
-def _refuse_unknown(records: pd.DataFrame, given: Mapping[tuple[str, str], Review], build: Path) -> None:
-    """Refuse reviews if none of them is of this build: most likely they are another dataset's."""
+def _require_known(records: pd.DataFrame, reviews: Mapping[tuple[str, str], Review], build: Path) -> None:
+    """Refuse reviews of which none is of this build: they probably belong to another dataset."""
     known = set(zip(records["source"], records["source_path"], strict=True))
-    if given and not known & set(given):
+    if reviews and not known & set(reviews):
         raise CxrbuildError(
-            "the reviews name no film of this build",
+            "the reviews name no image of this build",
             where=build,
-            found=name_some((path for _, path in given), 3),
+            found=name_some((path for _, path in reviews), 3),
+            todo="Give reviews of this build's images with --reviews",
         )
