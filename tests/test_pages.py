@@ -1,4 +1,4 @@
-"""The pages of an audit and of a release, as a reader has them before them: wide, and on a phone."""
+"""The pages of an audit and of a release in a browser, on a wide screen and on a phone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pages(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     folder = tmp_path_factory.mktemp("pages")
     shutil.copytree(demo / "build", folder / "build")
     recipe = (demo / "declared" / "recipe.toml").read_text()
-    # The demo's facts tell of the class: here that is allowed.
+    # The demo's metadata predicts the class; this recipe allows it.
     (folder / "recipe.toml").write_text(
         recipe[: recipe.index("[audit]")] + "[audit.limits]\nconfounding = 1\n"
     )
@@ -39,7 +39,7 @@ def checks(pages: dict[str, Path]) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "words"),
+    ("statuses", "sentences"),
     [
         (["passed"], ["1 check is held to a limit: passed."]),
         (["passed", "passed"], ["2 checks are held to a limit: all passed."]),
@@ -47,30 +47,30 @@ def checks(pages: dict[str, Path]) -> dict[str, dict[str, object]]:
         (["not applicable"], ["1 check is not applicable to this build."]),
     ],
 )
-def test_what_came_of_the_checks_is_said_in_words(statuses: list[str], words: list[str]) -> None:
-    assert describe_statuses(statuses) == words
+def test_statuses_are_described_in_sentences(statuses: list[str], sentences: list[str]) -> None:
+    assert describe_statuses(statuses) == sentences
 
 
-def test_what_no_limit_holds_does_not_count_as_passed() -> None:
+def test_checks_without_a_limit_do_not_count_as_passed() -> None:
     held, reported = describe_statuses(["passed", "reported", "reported"])
     assert held == "1 check is held to a limit: passed."
     assert reported.startswith("2 checks are only reported: the recipe sets no limit")
 
 
 @pytest.mark.parametrize("name", ["audit", "release"])
-def test_the_audit_tells_what_was_held_to_a_limit(
+def test_the_pages_say_which_checks_have_a_limit(
     name: str, pages: dict[str, Path], checks: dict[str, dict[str, object]]
 ) -> None:
     page = pages[name].read_text()
     statuses = [str(check["status"]) for check in checks.values()]
     assert {"passed", "reported"} <= set(statuses)
-    for words in describe_statuses(statuses):
-        assert words in page
+    for sentence in describe_statuses(statuses):
+        assert sentence in page
     assert "audited: <b>passed" not in page
-    # A check that found something and passed says that this is allowed; those that found nothing do not.
+    # Only a check that passed with findings mentions the limit.
     found = [check for check in checks.values() if check["status"] == "passed" and check["value"]]
     assert [check["id"] for check in found] == ["confounding"]
-    assert f"{found[0]['words']}. {ALLOWED}" in page
+    assert f"{found[0]['message']}. {ALLOWED}" in page
     assert page.count("The recipe allows") == 1
 
 
@@ -78,7 +78,7 @@ def test_the_audit_tells_what_was_held_to_a_limit(
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     webdriver = pytest.importorskip("selenium.webdriver")
     if not (CHROMIUM and DRIVER):
-        pytest.skip("Chromium or its driver is not at hand")
+        pytest.skip("Chromium or its driver is missing")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for argument in (
@@ -94,7 +94,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 @pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("width", [360, 390, 800, 1280])
 @pytest.mark.parametrize("name", ["audit", "release"])
-def test_nothing_is_hidden_to_the_side(
+def test_no_page_scrolls_sideways(
     name: str, width: int, pages: dict[str, Path], checks: dict[str, dict[str, object]], driver: object
 ) -> None:
     screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -113,9 +113,9 @@ def test_nothing_is_hidden_to_the_side(
         "  .map((row) => [...row.cells])"
         "  .map((row) => row.map((cell) => [cell.innerText.trim(), cell.getBoundingClientRect().right]))"
     )
-    told = {row[0][0]: row for row in rows}
+    by_check = {row[0][0]: row for row in rows}
     for check in checks.values():
-        row = told[check["id"]]
+        row = by_check[check["id"]]
         assert row[1][0].endswith(str(check["status"]))
-        assert any(str(check["words"]) in words for words, _ in row)
+        assert any(str(check["message"]) in text for text, _ in row)
         assert all(0 < right <= width for _, right in row)

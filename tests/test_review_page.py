@@ -266,7 +266,7 @@ def test_a_file_with_problems_is_not_imported_at_all(page: Page, tmp_path: Path)
     assert page.text("#message").split("\n")[1:] == [
         "line 3: unknown mark 'pointer'",
         "line 4: marks_finding is 'perhaps'",
-        "line 5: cohen 1 is listed twice",
+        "line 5: cohen 1 is in line 2 already",
         "line 6: 2 cells, not 5",
     ]
     assert page.export() == []

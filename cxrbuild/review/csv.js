@@ -47,7 +47,7 @@ function readReviews(text, marks) {
       : `its first line must be ${HEADER.join(",")}`;
     return { reviews: [], problems: [`not a review file: ${why}`] };
   }
-  const problems = [], seen = new Set();
+  const problems = [], lines = new Map();
   for (const { line, cells } of rows) {
     const [source, path, mark, finding] = cells;
     if (cells.length !== HEADER.length) problems.push(`line ${line}: ${cells.length} cells, not ${HEADER.length}`);
@@ -55,8 +55,8 @@ function readReviews(text, marks) {
       if (!(mark in marks)) problems.push(`line ${line}: unknown mark '${mark}'`);
       if (!["yes", "no", ""].includes(finding)) problems.push(`line ${line}: marks_finding is '${finding}'`);
       const name = `${source}\n${path}`;
-      if (seen.has(name)) problems.push(`line ${line}: ${source} ${path} is listed twice`);
-      seen.add(name);
+      if (lines.has(name)) problems.push(`line ${line}: ${source} ${path} is in line ${lines.get(name)} already`);
+      else lines.set(name, line);
     }
   }
   return { reviews: rows.map((row) => row.cells), problems };
