@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         verify,
     )
     from cxrbuild.artifact import Build, Release, open_artifact, open_build, open_release
+    from cxrbuild.catalog.column import Column
+    from cxrbuild.catalog.reader import Inventory, Reader
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
     from cxrbuild.dataset import Dataset, load
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
@@ -48,6 +50,8 @@ _MODULES = {
         "verify",
     ),
     "artifact": ("Build", "Release", "open_artifact", "open_build", "open_release"),
+    "catalog.column": ("Column",),
+    "catalog.reader": ("Inventory", "Reader"),
     "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
     "dataset": ("Dataset", "load"),
     "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
@@ -58,12 +62,15 @@ __all__ = [
     "Build",
     "Check",
     "CheckError",
+    "Column",
     "CxrbuildError",
     "Dataset",
     "DeclarationError",
     "Finding",
+    "Inventory",
     "Measurement",
     "NotApplicable",
+    "Reader",
     "Release",
     "audit",
     "curate",

@@ -35,12 +35,22 @@ COLUMNS = (
         "image_id", "text", "ingest", "stable, unique, safe as a file name; made from source and path alone"
     ),
     Column("source", "text", "ingest", "the source's name"),
-    Column("source_path", "text", "ingest", "the image's path from the source's root"),
+    Column(
+        "source_path",
+        "text",
+        "ingest",
+        "the image's path from the source's root; the image id in a public release of a source that is not",
+    ),
     Column(
         "source_blob", "text", "ingest", "git blob hash of the upstream file; null if the source has none"
     ),
-    Column("patient_id", "text", "ingest", "the patient within the source"),
-    Column("patient_id_text", "text", "ingest", "the source's value for the patient, if it was kept"),
+    Column(
+        "patient_id",
+        "text",
+        "ingest",
+        "the patient within the source; a keyed hash unless the source's declaration keeps the number",
+    ),
+    Column("patient_id_text", "text", "ingest", "the source's value for the patient; null if it is hashed"),
     Column("finding", "text", "ingest", "the source's finding; null if it gives none"),
     Column("modality", "text", "ingest", "DICOM's CR, DX, CT; XR if the source says only X-ray"),
     Column("modality_text", "text", "ingest", "the source's value for the modality"),
@@ -52,7 +62,12 @@ COLUMNS = (
     ),
     Column("view_position_text", "text", "ingest", "the source's value for the view"),
     Column("patient_sex", "text", "ingest", "DICOM's M, F, O"),
-    Column("patient_age", "number", "ingest", "age in years; null if the source gives none"),
+    Column(
+        "patient_age",
+        "number",
+        "ingest",
+        "age in years; null if the source gives none, or a text that its declaration lists as blank",
+    ),
     Column("patient_age_text", "text", "ingest", "the source's value for the age"),
     Column("license", "text", "ingest", "SPDX identifier or LicenseRef; `unknown` if none is stated"),
     Column("license_text", "text", "ingest", "the source's value for the licence"),

@@ -52,6 +52,8 @@ def _entry(name: str, function: Any) -> Iterator[str]:
 def _members(kind: type) -> Iterator[tuple[str, object]]:
     found: dict[str, object] = {}
     for base in reversed(kind.__mro__[:-1]):
+        if not base.__module__.startswith("cxrbuild"):
+            continue  # pydantic's methods are documented by pydantic
         found |= {
             name: value
             for name, value in vars(base).items()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -55,6 +55,14 @@ class Inventory:
     available: frozenset[str]
     blobs: dict[str, str | None]
     headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class ChangedFile(NamedTuple):
+    """A file with another git blob hash than expected; ``expected`` is ``None`` where none is known."""
+
+    path: str
+    expected: str | None
+    found: str
 
 
 class Reader(Declaration, ABC):
@@ -104,13 +112,11 @@ class Reader(Declaration, ABC):
         """Return whether a path fits one of some glob patterns, in which ``*`` matches ``/`` too."""
         return any(_compiled(pattern, self.match_case).fullmatch(path) for pattern in patterns)
 
-    def changed_metadata(
-        self, root: Path, blobs: Mapping[str, str | None]
-    ) -> list[tuple[str, str | None, str]]:
-        """Return the metadata files with another git blob hash: path, hash expected, hash found."""
+    def changed_metadata(self, root: Path, blobs: Mapping[str, str | None]) -> list[ChangedFile]:
+        """Return the metadata files of a source's folder that have another git blob hash than expected."""
         available = [path for path in self.metadata_files if (root / path).is_file()]
-        found = {path: git_blob_of(root / path) for path in available}
-        return [(path, blobs.get(path), blob) for path, blob in found.items() if blob != blobs.get(path)]
+        found = [ChangedFile(path, blobs.get(path), git_blob_of(root / path)) for path in available]
+        return [file for file in found if file.found != file.expected]
 
     @abstractmethod
     def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:
