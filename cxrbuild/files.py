@@ -78,6 +78,24 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def require_file_place(path: Path) -> None:
+    """Require that a file can be written to a path that the user gave: unlike `replacing`, make no folder.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder of the path does not exist, or the path is a folder.
+    """
+    if not path.parent.is_dir():
+        raise CxrbuildError(
+            "the folder of this file does not exist", where=path, expected="the path of a file in a folder",
+            found=f"no folder {path.parent}", todo="Create the folder first, or correct the path",
+        )  # fmt: skip
+    if path.is_dir():
+        raise CxrbuildError("this is a folder", where=path, expected="the path of a file to write",
+                            todo="Add the name of a file")  # fmt: skip
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file completely or not at all."""
     with replacing(path) as temporary:

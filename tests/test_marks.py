@@ -100,6 +100,23 @@ def test_a_black_or_tiny_image_has_no_marks() -> None:
     assert kinds(Image.new("RGB", (1, 1), "red")) <= {"tint"}
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 640), (640, 1), (3, 3), (8, 8), (2, 30), (640, 640)])
+def test_flat_and_degenerate_images_raise_no_warning(size: tuple[int, int]) -> None:
+    # Warnings are errors in tests.
+    for grey in (0, 128, 255):
+        assert propose_marks(Image.new("L", size, grey).convert("RGB")) == []
+    width, height = size
+    for box in (
+        (0, 0, width // 2, height),
+        (0, 0, width, height // 2),
+        (width // 2, height // 2, width, height),
+    ):
+        for colour in ("white", "red"):
+            image = Image.new("RGB", size)
+            image.paste(colour, box)
+            assert all(0 <= mark.score <= 1 for mark in propose_marks(image))
+
+
 def test_reviewed_images_with_arrows_and_boxes_are_proposed(shared: Path) -> None:
     with (shared / "reviews" / "covid_frontal.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["mark"] in ("arrow", "shape", "symbol")]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from command import run
+from PIL import Image
 
 from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.review import compare_reviews
+from cxrbuild.review import ReviewImage, ReviewPage, compare_reviews, write_page
 from cxrbuild.review.agreement import measure_agreement
 from cxrbuild.review.page import KEYS
 
@@ -105,16 +109,73 @@ def test_missing_images_of_a_build_are_named(demo: Path, tmp_path: Path) -> None
     assert not (tmp_path / "r.html").exists()
 
 
-def test_a_damaged_image_is_named(demo: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_listed_and_the_page_is_written(demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(demo / "build", build)
-    broken = min(build.glob("images/*/*/*.jpg"))
-    broken.write_bytes(broken.read_bytes()[:200])
-    ran = run("review", "--build", build, "--data", tmp_path, "--out", tmp_path / "r.html")
-    assert ran.status == 1
-    assert "the image cannot be decoded" in " ".join(ran.err.split())
-    assert broken.name in ran.err.replace("\n", "")
-    assert "Traceback" not in ran.err
+    damaged = min(build.glob("images/*/*/*.jpg"))
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    command = ("review", "--build", build, "--data", tmp_path, "--no-propose", "--out", tmp_path / "r.html")
+    ran = run(*command)
+    assert ran.status == 0, ran.err
+    assert "1 image cannot be read; the page shows the problem:" in ran.out
+    manifest = pd.read_parquet(build / "manifest.parquet")
+    row = manifest[manifest["jpeg_path"] == damaged.relative_to(build).as_posix()].iloc[0]
+    assert row["source_path"] in ran.out
+    images = document(tmp_path / "r.html")["images"]
+    assert len(images) == len(manifest)
+    problems = {image["path"]: image["problem"] for image in images if image["problem"]}
+    assert list(problems) == [row["source_path"]]
+    assert json.loads(run(*command, "--json").out)["unreadable"] == [
+        {"source": row["source"], "path": row["source_path"], "problem": problems[row["source_path"]]}
+    ]
+
+
+def page_of(folder: Path, *files: Path) -> tuple[ReviewPage, dict[str, object]]:
+    """Write a page of one image that is read from the first readable file."""
+    image = ReviewImage("id", "own", "image", "Normal", files, None)
+    with ThreadPoolExecutor(1) as executor:
+        page = write_page([image], folder / "page.html", executor, title="own", propose=False)
+    return page, document(page.page)["images"][0]
+
+
+PNG = BytesIO()
+Image.new("L", (40, 30), 90).save(PNG, "PNG")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>not found</html>", PNG.getvalue()[:60], b"\xff\xd8\xff\xe0 cut", b"GIF89a", None],
+    ids=["empty", "html", "half a png", "cut jpeg", "gif", "missing"],
+)
+def test_any_unreadable_file_stays_on_the_page(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    page, image = page_of(tmp_path, file)
+    assert [unreadable.path for unreadable in page.unreadable] == ["image"]
+    assert image["problem"] == page.unreadable[0].problem != ""
+    # If the build has the image, the page shows that.
+    (tmp_path / "jpeg").write_bytes(PNG.getvalue())
+    page, image = page_of(tmp_path, file, tmp_path / "jpeg")
+    assert (page.unreadable, image["problem"], image["file"]) == ((), "", "jpeg")
+
+
+def test_a_large_colour_profile_does_not_make_an_image_unreadable(tmp_path: Path) -> None:
+    profile = random.Random(0).randbytes(4_000_000)
+    Image.new("L", (40, 30), 90).save(tmp_path / "profile.png", icc_profile=profile)
+    page, image = page_of(tmp_path, tmp_path / "profile.png")
+    assert (page.unreadable, image["size"]) == ((), [40, 30])
+
+
+def test_the_page_is_written_to_an_existing_folder_only(demo: Path, tmp_path: Path) -> None:
+    for out, message in (
+        (tmp_path / "nowhere" / "r.html", f"Found: no folder {tmp_path / 'nowhere'}"),
+        (tmp_path, "this is a folder"),
+    ):
+        ran = run("review", "--build", demo / "build", "--data", demo / "data", "--out", out)
+        assert ran.status == 1
+        assert message in " ".join(ran.err.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from command import run
+from PIL import Image as PillowImage
 
 from cxrbuild.catalog import Review, read_reviews
+from cxrbuild.review import ReviewImage, write_page
 
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -287,6 +290,34 @@ def test_the_image_can_be_enlarged(page: Page) -> None:
     assert width() == pytest.approx(3 * before, rel=0.01)
     page.press("ARROW_RIGHT")
     assert width() < 2 * before
+
+
+def test_an_unreadable_image_is_shown_as_such_and_can_be_marked(
+    driver: tuple[webdriver.Chrome, Path], tmp_path: Path
+) -> None:
+    PillowImage.new("L", (40, 30), 90).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
+    images = [
+        ReviewImage(name, "own", name, "Normal", (tmp_path / name,), None)
+        for name in ("good.png", "bad.png", "gone.png")
+    ]
+    with ThreadPoolExecutor(1) as executor:
+        write_page(images, tmp_path / "page.html", executor, title="own", propose=False)
+    browser, downloads = driver
+    page = Page(browser, downloads)
+    browser.get((tmp_path / "page.html").as_uri())
+    assert page.cells() == ["", "cannot be read", "cannot be read"]
+    assert not page.element("#problem").is_displayed()
+    page.press("ARROW_RIGHT")
+    assert page.name() == "bad.png"
+    assert page.element("#problem").is_displayed()
+    assert "ends before" in page.text("#problem")
+    assert not page.element("#large").is_displayed()
+    page.press("ARROW_RIGHT", "v", "x")
+    assert [(review.path, review.mark) for review in page.export()] == [("gone.png", "unseen")]
+    page.choose("#by-proposal", "cannot be read")
+    assert page.text("#count").startswith("2 of 3 images shown")
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
 
 
 def test_on_a_tablet_everything_is_visible(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,14 @@ import click
 
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, data_option, output_options, reviews_option
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, printable
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Review
     from cxrbuild.review import Kappa, ReviewImage
+
+# The number of unreadable images that are listed; the JSON document lists all.
+_MAX_PROBLEMS = 10
 
 
 @click.command(short_help="Write a page to mark images on, or compare two reviews.")
@@ -85,9 +89,17 @@ def review(
         output.table(["proposed", "images"], list(page.proposed.items()))
         output.say("")
     output.say(
-        f"Wrote {page.page}: {count_of(page.images, 'image')}, {page.reviewed:,} of them with a review, "
-        f"{page.bytes / 1e6:.1f} MB. Open it in a browser."
+        f"Wrote {printable(page.page)}: {count_of(page.images, 'image')}, "
+        f"{page.reviewed:,} of them with a review, {page.bytes / 1e6:.1f} MB. Open it in a browser."
     )
+    if page.unreadable:
+        output.say(f"\n{count_of(len(page.unreadable), 'image')} cannot be read; the page shows the problem:")
+        shown = page.unreadable[:_MAX_PROBLEMS]
+        output.table(
+            ["source", "path", "problem"], [[printable(text) for text in astuple(image)] for image in shown]
+        )
+        if len(page.unreadable) > len(shown):
+            output.say(f"and {len(page.unreadable) - len(shown):,} more")
     if not page.embedded:
         output.say(
             "It links the image files, so it works on this machine only; --embed-images embeds the images."
@@ -121,13 +133,17 @@ def _compare(output: Output, a: Path, b: Path) -> None:
     if None in (found.mark.kappa, found.finding.kappa):
         output.say("\nKappa is undefined where neither reader gave two different answers.")
     output.say(
-        f"\nJudged by one reader only: {count_of(found.only_a, 'image')} in {a}, {found.only_b:,} in {b}."
+        f"\nJudged by one reader only: {count_of(found.only_a, 'image')} in {printable(a)}, "
+        f"{found.only_b:,} in {printable(b)}."
     )
     if found.conflicts:
         output.say(f"\n{count_of(len(found.conflicts), 'conflict')}:")
         output.table(
-            ["source", "path", a.name, b.name],
-            [[x.source, x.path, _format_review(x), _format_review(y)] for x, y in found.conflicts],
+            ["source", "path", printable(a.name), printable(b.name)],
+            [
+                [printable(x.source), printable(x.path), _format_review(x), _format_review(y)]
+                for x, y in found.conflicts
+            ],
         )
     output.result(found.to_dict())
 

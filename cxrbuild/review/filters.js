@@ -1,4 +1,6 @@
 // The filters of the page: which images are shown.
+const UNREADABLE = "cannot be read";
+
 function fillSelect(id, counted) {
   $(id).replaceChildren(
     new Option("all", ""),
@@ -15,6 +17,7 @@ function countValues(values) {
 }
 
 const proposedKinds = (image) => {
+  if (image.problem) return [UNREADABLE];
   const kinds = new Set(image.proposals.map(([kind]) => kind));
   return kinds.size ? [...kinds] : ["none"];
 };
@@ -25,7 +28,7 @@ function fillFilters() {
   fillSelect("by-source", countValues(images.map((image) => image.source)));
   fillSelect("by-label", countValues(images.map((image) => image.label)));
   const kinds = new Map(countValues(images.flatMap(proposedKinds)));
-  fillSelect("by-proposal", [...Object.keys(data.kinds), "none"].map((kind) => [kind, kinds.get(kind)]));
+  fillSelect("by-proposal", [...Object.keys(data.kinds), "none", UNREADABLE].map((kind) => [kind, kinds.get(kind)]));
   fillSelect("by-review", countValues(images.map(reviewedMark)).sort());
   const states = { "": "all", none: "not marked", any: "marked", differs: "differs from the review" };
   $("by-mine").replaceChildren(

@@ -189,16 +189,14 @@ function drawCell(k) {
   const i = shown[k], image = images[i], cell = document.createElement("div");
   const mark = myReview(i)?.[0], reviewed = isBlind() ? null : image.review?.[0];
   const proposed = isBlind() ? null : image.proposals[0]?.[0];
-  const state = mark ? "mine" : reviewed ? "reviewed" : proposed ? "proposed" : "";
+  const state = mark ? "mine" : reviewed ? "reviewed" : proposed || image.problem ? "proposed" : "";
   cell.className = `cell ${state} ${k === position ? "current" : ""}`;
   cell.style.cssText = `left:${(k % columns) * cellWidth}px;top:${Math.floor(k / columns) * CELL_SIZE}px;` +
     `width:${cellWidth}px;height:${CELL_SIZE}px`;
   cell.dataset.image = i;
-  const thumbnail = new Image(), caption = document.createElement("span");
-  thumbnail.src = `data:image/webp;base64,${thumbnails[i]}`;
-  thumbnail.alt = image.path;
+  const caption = document.createElement("span");
   caption.textContent = mark ?? reviewed ?? (proposed ? `${proposed}?` : "");
-  cell.append(thumbnail, caption);
+  cell.append(image.problem ? drawPlaceholder(image) : drawThumbnail(i, image), caption);
   cell.onclick = () => {
     goTo(k);
     // On a phone the large image is above the sheet and may be out of sight.
@@ -207,12 +205,29 @@ function drawCell(k) {
   return cell;
 }
 
+function drawThumbnail(i, image) {
+  const thumbnail = new Image();
+  thumbnail.src = `data:image/webp;base64,${thumbnails[i]}`;
+  thumbnail.alt = image.path;
+  return thumbnail;
+}
+
+function drawPlaceholder(image) {
+  const placeholder = document.createElement("div");
+  placeholder.className = "placeholder";
+  placeholder.textContent = UNREADABLE;
+  placeholder.title = `${image.path}: ${image.problem}`;
+  return placeholder;
+}
+
 function drawView() {
   $("facts").inert = !shown.length;
-  $("frame").hidden = !shown.length;
+  $("frame").hidden = !shown.length || !!images[current()].problem;
+  $("problem").textContent = (shown.length && images[current()].problem) || "";
+  $("problem").hidden = !$("problem").textContent;
   if (!shown.length) return;
   const i = current(), image = images[i], mine = myReview(i);
-  drawLarge(i, image);
+  if (!image.problem) drawLarge(i, image);
   $("name").textContent = `${image.source} ${image.path} · ${image.label}`;
   const review = isBlind() ? null : image.review;
   $("reviewed").textContent = review
@@ -257,7 +272,7 @@ function drawBox([kind, score, left, top, right, bottom]) {
 
 // The image as large as its place allows, or three times that around the point that was clicked.
 function fitLarge() {
-  if (!shown.length) return;
+  if (!shown.length || images[current()].problem) return;
   const [width, height] = images[current()].size, place = $("image"), frame = $("frame");
   const scale = Math.min((place.clientWidth - 4) / width, (place.clientHeight - 4) / height);
   frame.style.width = `${width * scale}px`;

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 from cxrbuild import __version__
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.convert import NotConvertible, read_image
-from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import run_batches
-from cxrbuild.files import write_bytes
+from cxrbuild.files import require_file_place, write_bytes
 from cxrbuild.marks import KINDS, MAX_SIDE, Proposal, propose_marks
 from cxrbuild.progress import Progress, silent
 from cxrbuild.review.selection import ReviewImage
@@ -54,6 +53,15 @@ _MAX_EMBEDDED = 1000
 
 
 @dataclass(frozen=True)
+class UnreadableImage:
+    """An image that the page cannot show, and the problem with its file."""
+
+    source: str
+    path: str
+    problem: str
+
+
+@dataclass(frozen=True)
 class ReviewPage:
     """A review page that was written.
 
@@ -71,6 +79,8 @@ class ReviewPage:
         Whether the page holds the large images too.
     proposed
         The number of images for which each kind of mark is proposed.
+    unreadable
+        The images that cannot be read; the page shows the problem instead.
     """
 
     page: Path
@@ -79,6 +89,7 @@ class ReviewPage:
     reviewed: int
     embedded: bool
     proposed: dict[str, int]
+    unreadable: tuple[UnreadableImage, ...]
 
     def to_dict(self) -> dict[str, object]:
         """Return the result as a JSON document."""
@@ -87,11 +98,13 @@ class ReviewPage:
 
 @dataclass(frozen=True)
 class _Rendered:
+    file: Path
     thumbnail: bytes
     large: bytes
     width: int
     height: int
     proposals: list[Proposal]
+    problem: str = ""
 
 
 def write_page(
@@ -107,7 +120,7 @@ def write_page(
     """Write a page on which a reader marks images.
 
     The page needs only a browser: no network, no server. The browser keeps the marks, and exports them as a
-    review file.
+    review file. An image that cannot be read stays on the page, with the problem in its place.
 
     Parameters
     ----------
@@ -130,14 +143,15 @@ def write_page(
     Raises
     ------
     CxrbuildError
-        An image cannot be read.
+        The page cannot be written to ``out``.
     """
+    require_file_place(out)
     if embed is None:
         embed = len(images) <= _MAX_EMBEDDED
     by_id: dict[str, _Rendered] = {}
     render = partial(_render, propose=propose, embed=embed)
     with progress("images", len(images), "image") as bar:
-        batches = [(image.image_id, image.file) for image in images]
+        batches = [(image.image_id, image.files) for image in images]
         for (image_id, _), done in run_batches(executor, render, batches, ahead=64):
             by_id[image_id] = done
             bar.update(1)
@@ -166,30 +180,44 @@ def write_page(
         proposed=dict(
             Counter(kind for image in rendered for kind in {mark.kind for mark in image.proposals})
         ),
+        unreadable=tuple(
+            UnreadableImage(image.source, image.path, by_id[image.image_id].problem)
+            for image in images
+            if by_id[image.image_id].problem
+        ),
     )
 
 
-def _render(item: tuple[str, Path], *, propose: bool, embed: bool) -> _Rendered:
+def _render(item: tuple[str, tuple[Path, ...]], *, propose: bool, embed: bool) -> _Rendered:
     from PIL.Image import Resampling
 
-    _, file = item
+    _, paths = item
     try:
-        image = read_image(file, max_side=MAX_SIDE, color=True)
-    except OSError as error:
-        raise CxrbuildError(
-            "the image cannot be read", where=file, found=error.strerror, todo="Fetch or curate again"
-        ) from error
-    except NotConvertible as error:
-        raise CxrbuildError("the image cannot be decoded", where=file, found=error) from error
+        path, image = _read_first(paths)
+    except (NotConvertible, OSError) as error:
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return _Rendered(paths[0], b"", b"", 0, 0, [], problem)
     thumbnail = image.copy()
     thumbnail.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Resampling.BOX)
     return _Rendered(
+        file=path,
         thumbnail=_encode_webp(thumbnail, _THUMBNAIL_QUALITY),
         large=_encode_webp(image, _LARGE_QUALITY) if embed else b"",
         width=image.width,
         height=image.height,
         proposals=propose_marks(image) if propose else [],
     )
+
+
+def _read_first(paths: tuple[Path, ...]) -> tuple[Path, Image]:
+    """Read the first file that can be read; if none can, raise the error of the first."""
+    errors: list[NotConvertible | OSError] = []
+    for path in paths:
+        try:
+            return path, read_image(path, max_side=MAX_SIDE, color=True)
+        except (NotConvertible, OSError) as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _encode_webp(image: Image, quality: int) -> bytes:
@@ -205,12 +233,13 @@ def _describe(image: ReviewImage, rendered: _Rendered, folder: Path) -> dict[str
         "source": image.source,
         "path": image.path,
         "label": image.label,
-        "file": Path(os.path.relpath(image.file, folder)).as_posix(),
+        "file": Path(os.path.relpath(rendered.file, folder)).as_posix(),
         "size": [rendered.width, rendered.height],
         "review": None if review is None else [review.mark, _yes_no(review.marks_finding), review.note],
         "proposals": [
             [mark.kind, *(round(number, 3) for number in astuple(mark)[1:])] for mark in rendered.proposals
         ],
+        "problem": rendered.problem,
     }
 
 

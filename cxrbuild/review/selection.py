@@ -27,8 +27,9 @@ class ReviewImage:
     ----------
     image_id, source, path, label
         Which image it is; ``path`` is relative to the source's root.
-    file
-        The source's file where it is available, because it has colour, else the build's JPEG.
+    files
+        The files to read it from, the preferred one first: the source's file, because it has colour, then
+        the build's JPEG. At least one.
     review
         The review that exists, ``None`` where nobody has reviewed it.
     """
@@ -37,7 +38,7 @@ class ReviewImage:
     source: str
     path: str
     label: str
-    file: Path
+    files: tuple[Path, ...]
     review: Review | None
 
 
@@ -65,11 +66,11 @@ def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> 
     for row in records.to_dict("records"):
         source, path = row["source"], row["source_path"]
         original, jpeg = source_folder(data, source) / path, build / row["jpeg_path"]
-        if not original.is_file() and not jpeg.is_file():
+        available = tuple(path for path in (original, jpeg) if path.is_file())
+        if not available:
             missing.append(jpeg)
-        file = original if original.is_file() else jpeg
         review = overriding.get((source, path)) or _recorded_review(row)
-        images.append(ReviewImage(row["image_id"], source, path, row["label"], file, review))
+        images.append(ReviewImage(row["image_id"], source, path, row["label"], available, review))
     if missing:
         raise CxrbuildError(
             "images of the build are missing",
@@ -99,12 +100,12 @@ def images_of_plan(plan: Plan, data: Path) -> list[ReviewImage]:
     images = [
         ReviewImage(
             row["image_id"], row["source"], row["source_path"], row["label"],
-            source_folder(data, row["source"]) / row["source_path"],
+            (source_folder(data, row["source"]) / row["source_path"],),
             reviews.get((row["source"], row["source_path"])),
         )
         for row in records.to_dict("records")
     ]  # fmt: skip
-    return [image for image in images if image.file.is_file()]
+    return [image for image in images if image.files[0].is_file()]
 
 
 def select_images(
