@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from cxrbuild.errors import CxrbuildError
 
 _BLOCK = 1 << 20
+# Two changes within one tick of a file system's clock have the same time; FAT's tick is the longest.
+_TICK_S = 0.02
+_COARSE_TICK_NS = 2_000_000_000
 
 
 def sha256_of(path: Path) -> str:
@@ -144,6 +148,59 @@ def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
                     folders.append(entry.path)
                 else:
                     yield entry
+
+
+def tree_state(roots: Iterable[Path]) -> str | None:
+    """Return a hash of the names, modes, sizes and times of files and of everything below folders.
+
+    No program can set a change time (ctime). Files of the same state therefore have the same content, however
+    the clock was set. What is read after this call, or was written before it, has the content of the state:
+    the call lasts longer than a tick of the clock that stamps files.
+
+    Parameters
+    ----------
+    roots
+        Files and folders.
+
+    Returns
+    -------
+    str or None
+        ``None`` where a root is missing, a link is below it, or the file system's clock is too coarse for
+        changes made a moment ago.
+    """
+    time.sleep(_TICK_S)
+    digest = hashlib.sha256()
+    newest, coarse = 0, True
+    pending = []
+    for root in roots:
+        try:
+            # A root may be a link: to what, and that target, count.
+            digest.update(_state_line(str(root.readlink()) if root.is_symlink() else "", root.lstat()))
+            digest.update(_state_line(str(root), root.stat()))
+        except FileNotFoundError:
+            return None
+        if root.is_dir():
+            pending.append(os.fspath(root))
+    while pending:
+        with os.scandir(pending.pop()) as found:
+            for entry in sorted(found, key=lambda entry: entry.name):
+                if entry.is_symlink():
+                    return None
+                status = entry.stat(follow_symlinks=False)
+                newest = max(newest, status.st_ctime_ns)
+                coarse = coarse and status.st_ctime_ns % 1_000_000_000 == 0
+                digest.update(_state_line(entry.path, status))
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+    if coarse and newest > time.time_ns() - _COARSE_TICK_NS:
+        return None
+    time.sleep(_TICK_S)
+    return digest.hexdigest()
+
+
+def _state_line(name: str, status: os.stat_result) -> bytes:
+    numbers = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return b"%s\0%d %d %d %d\n" % (os.fsencode(name), *numbers)
 
 
 def find_changed(files: Sequence[tuple[str, str]]) -> list[str]:

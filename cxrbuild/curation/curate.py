@@ -19,11 +19,18 @@ from cxrbuild.curation.expectation import check_expectation, missing_rows
 from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Declared, Plan, counts, funnel, funnel_steps, make_plan, unpinned_sources
-from cxrbuild.curation.seal import converting_libraries, inputs_hash, libraries, sealed_build, write_seal
+from cxrbuild.curation.seal import (
+    converting_libraries,
+    inputs_hash,
+    libraries,
+    sealed_build,
+    sources_state,
+    write_seal,
+)
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
-from cxrbuild.lockfile import read_lock, source_folder
+from cxrbuild.lockfile import read_lock
 from cxrbuild.patient_key import require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
@@ -102,13 +109,13 @@ def curate(
     with locked(out):
         for folder in (out, out / names.STATE):
             remove_temporary_files(folder)
+        state = sources_state(data, [source.name for source in declared.sources])
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
         _logger.info("read %s %s: inputs %s", declared.recipe.name, declared.recipe.version, inputs)
-        sources = {source.name: source_folder(data, source.name) for source in declared.sources}
         # A source without a lock is known by its bytes alone: its folder may have changed.
-        if sources.keys() <= lock.keys():
-            document = sealed_build(out, inputs, sources.values())
+        if all(source.name in lock for source in declared.sources):
+            document = sealed_build(out, inputs, state)
             if document is not None and (allow_missing or not document.missing):
                 _logger.info("unchanged: %s", out)
                 return CurationResult(Build(out, document), changed=False)
@@ -130,7 +137,7 @@ def curate(
             if len(converted.kept) != len(plan.kept):
                 check_expectation(converted, allow_missing=allow_missing)
             document = _packed(converted, inputs, out, formats, progress)
-            write_seal(out, document)
+            write_seal(out, document, state)
             _logger.info("wrote %s: %s", out, document.counts)
         return CurationResult(Build(out, document), changed=True)
 

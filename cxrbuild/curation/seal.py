@@ -1,18 +1,15 @@
-"""Find out whether a finished build is unchanged without reading its files.
+"""Find out whether a finished build and its sources are unchanged without reading their files.
 
-``build.json`` is written last: it is the seal. A file that changed later has a change time (ctime, which no
-program can set) at or after the seal's; a file or folder that was added or removed changes its folder's time.
-So names and times are enough, and no times are stored. ``.cxrbuild/seal`` has the SHA-256 of ``build.json``
-itself; the earlier of the two files' times counts, so that a touched ``build.json`` proves nothing. Only
-reading detects changes with forged times: ``cxrbuild verify``.
+The seal, ``.cxrbuild/seal``, has the SHA-256 of ``build.json``, the state of the sources before the first of
+their files was read, and the state of the build's own files; see `cxrbuild.files.tree_state`. So the next run
+notices a source that changed while a build was made. No time is compared with another: the clock may be set.
+Only reading detects changes with forged times: ``cxrbuild verify``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,15 +17,15 @@ from pathlib import Path
 from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument, names
 from cxrbuild.curation.plan import Declared
-from cxrbuild.files import sha256_of, write_bytes
-from cxrbuild.lockfile import LockedSource
+from cxrbuild.fetching.record import record_path
+from cxrbuild.files import json_bytes, sha256_of, tree_state, write_bytes
+from cxrbuild.lockfile import LockedSource, source_folder
 from cxrbuild.patient_key import key_fingerprint
 
 # The libraries that a JPEG's bytes depend on. The last one is optional; it decodes more kinds of compressed
 # DICOM files.
 _CONVERTING = ("numpy", "pillow", "pydicom", "python-gdcm")
 _PACKING = ("pandas", "pyarrow")
-_TICK_S = 0.02
 
 
 def converting_libraries() -> dict[str, str]:
@@ -74,8 +71,14 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> BuildDocument | None:
-    """Return the ``build.json`` of a build that did not change since it was finished, else ``None``.
+def sources_state(data: Path, sources: Iterable[str]) -> str | None:
+    """Return the state of sources and of their records; take it before any of their files is read."""
+    folders = [source_folder(data, name) for name in sources]
+    return tree_state(path for folder in folders for path in (folder, record_path(folder)))
+
+
+def sealed_build(out: Path, inputs: str, sources: str | None) -> BuildDocument | None:
+    """Return the ``build.json`` of a build if neither it nor its sources changed since it was finished.
 
     Parameters
     ----------
@@ -84,57 +87,52 @@ def sealed_build(out: Path, inputs: str, sources: Iterable[Path]) -> BuildDocume
     inputs
         The hash of the inputs that it should have been built from.
     sources
-        The folders of its sources.
+        The state of its sources now.
     """
     seal = out / names.BUILD
-    if not seal.is_file():
+    if sources is None or not seal.is_file():
         return None
-    stamp = _stamp(out)
-    if not stamp.is_file() or stamp.read_bytes() != sha256_of(seal).encode():
+    try:
+        stamp = json.loads(_stamp(out).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    if not isinstance(stamp, dict) or stamp.get("sources") != sources:
+        return None
+    if stamp.get("build") != sha256_of(seal):
         return None
     document = BuildDocument.read(seal)
-    if document.inputs != inputs:
-        return None
-    sealed_ns = min(seal.stat().st_mtime_ns, stamp.stat().st_mtime_ns)
-    for name, entry in document.files.items():
-        path = out / name
-        if not path.is_file() or path.stat().st_size != entry.bytes:
-            return None
-    made = {name.partition("/")[0] for name in document.files if "/" in name}
+    state = _build_state(out, document) if document.inputs == inputs else None
+    return document if state is not None and state == stamp.get("files") else None
+
+
+def write_seal(out: Path, document: BuildDocument, sources: str | None) -> None:
+    """Write ``build.json`` and the seal.
+
+    Parameters
+    ----------
+    out
+        The build's folder.
+    document
+        The content of ``build.json``.
+    sources
+        The state of its sources before the first of them was read.
+    """
+    content = document.to_bytes()
+    write_bytes(out / names.BUILD, content)
+    stamp = {
+        "build": hashlib.sha256(content).hexdigest(),
+        "sources": sources,
+        "files": _build_state(out, document),
+    }
+    write_bytes(_stamp(out), json_bytes(stamp))
+
+
+def _build_state(out: Path, document: BuildDocument) -> str | None:
+    made = {name.partition("/")[0] for name in document.files}
     if any(count for split in document.counts.values() for count in split.values()):
         made.add(names.IMAGES)
-    folders = [
-        *sources,
-        *(out / name for name in (names.IMAGES, names.PARQUET, names.TFRECORD) if name in made),
-    ]
-    top = [out / name for name in document.files if "/" not in name]
-    untouched = all(_untouched(folder, sealed_ns) for folder in folders)
-    return document if untouched and all(p.lstat().st_ctime_ns < sealed_ns for p in top) else None
-
-
-def write_seal(out: Path, document: BuildDocument) -> None:
-    """Write ``build.json`` and its hash, in a later tick of the disk's clock than the build's files."""
-    time.sleep(_TICK_S)
-    content = document.to_bytes()
-    write_bytes(_stamp(out), hashlib.sha256(content).hexdigest().encode())
-    write_bytes(out / names.BUILD, content)
+    return tree_state(out / name for name in sorted(made))
 
 
 def _stamp(out: Path) -> Path:
     return out / names.STATE / "seal"
-
-
-def _untouched(folder: Path, sealed_ns: int) -> bool:
-    # A link may have replaced a folder, or its target may have changed.
-    if not folder.is_dir() or max(folder.stat().st_ctime_ns, folder.lstat().st_ctime_ns) >= sealed_ns:
-        return False
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                return False  # its target may have changed, or be another one
-            if entry.is_dir(follow_symlinks=False):
-                if not _untouched(Path(entry.path), sealed_ns):
-                    return False
-            elif entry.stat(follow_symlinks=False).st_ctime_ns >= sealed_ns:
-                return False
-    return True

@@ -17,7 +17,7 @@ from cxrbuild.fetching.download import download, note_path
 from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
 from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
 from cxrbuild.fetching.origin import Origin, origin_of
-from cxrbuild.fetching.origin_state import is_unchanged, origin_state, write_origin_state
+from cxrbuild.fetching.origin_state import is_unchanged, write_origin_state
 from cxrbuild.fetching.pin import (
     Comparison,
     compare,
@@ -28,7 +28,7 @@ from cxrbuild.fetching.pin import (
 )
 from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
 from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
-from cxrbuild.files import sha256_of, write_bytes
+from cxrbuild.files import sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
 from cxrbuild.progress import Progress
 from cxrbuild.threads import Cancellation
@@ -84,7 +84,7 @@ def fetch_tree(
         It cannot be fetched, or is not the pinned version. The former files then stay in place.
     """
     origin = origin_of(source, given, data) if given is not None else None
-    state = origin_state(origin.path) if origin and origin.path else None
+    state = tree_state([origin.path]) if origin and origin.path else None
     target = source_folder(data, source.name)
     damage: str | None = None
     if os.path.lexists(target):

@@ -1,0 +1,93 @@
+"""The state of files, and what the seal of a build notices without reading them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cxrbuild.curation import curate, read_declared
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import tree_state
+
+
+def edit(path: Path) -> None:
+    """Change a file's content, but neither its size nor its modification time."""
+    before = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: edit(folder / "a/x"),
+        lambda folder: (folder / "a/z").touch(),
+        lambda folder: (folder / "a/x").unlink(),
+        lambda folder: (folder / "a/x").rename(folder / "x"),
+        lambda folder: (folder / "a/x").chmod(0o755),
+        lambda folder: (folder / "a/y").replace(folder / "a/x"),
+    ],
+    ids=["edit", "add", "remove", "move", "mode", "replace"],
+)
+def test_tree_state_changes_with_the_files(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    for name in ("a/x", "a/y", "a/b/z", "top"):
+        (tmp_path / name).write_text("12")
+    state = tree_state([tmp_path])
+    assert state is not None
+    assert tree_state([tmp_path]) == state
+    change(tmp_path)
+    assert tree_state([tmp_path]) != state
+
+
+def test_tree_state_is_unknown_with_links_and_missing_roots(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert tree_state([tmp_path / "b"]) is None
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert tree_state([tmp_path]) is None
+    # A data folder may be a link; its target counts.
+    state = tree_state([tmp_path / "link"])
+    assert state is not None
+    (tmp_path / "a/x").touch()
+    assert tree_state([tmp_path / "link"]) != state
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["sources/cohen/metadata.csv", "sources/mooney.tsv", "image"],
+)
+@pytest.mark.parametrize("stage", ["make_plan", "convert_images", "write_seal"])
+def test_curate_does_not_seal_over_a_source_that_changed_while_it_ran(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, stage: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(demo / "data", data)
+    edited = data / path if path != "image" else sorted((data / "sources/mooney").rglob("*.jpeg"))[0]
+    declared = read_declared(demo / "declared/recipe.toml", {})
+    module = sys.modules[curate.__module__]
+    original = getattr(module, stage)
+
+    def change_after(*args: object, **options: object) -> object:
+        result = original(*args, **options)
+        edit(edited)
+        return result
+
+    monkeypatch.setattr(module, stage, change_after)
+    try:
+        curate(declared, data, tmp_path / "build", formats=["parquet"])
+    except CxrbuildError as error:
+        assert "changed since" in str(error)  # noqa: PT017
+    monkeypatch.undo()
+    with pytest.raises(CxrbuildError, match=r"changed since|not of the files"):
+        curate(declared, data, tmp_path / "build", formats=["parquet"])
+
+
+def test_curate_leaves_a_sealed_build_alone(demo: Path, tmp_path: Path) -> None:
+    declared = read_declared(demo / "declared/recipe.toml", {})
+    assert curate(declared, demo / "data", tmp_path / "build", formats=["parquet"]).changed
+    assert not curate(declared, demo / "data", tmp_path / "build", formats=["parquet"]).changed
