@@ -109,6 +109,19 @@ def test_missing_images_of_a_build_are_named(demo: Path, tmp_path: Path) -> None
     assert not (tmp_path / "r.html").exists()
 
 
+def test_reviews_of_images_that_a_build_excludes_are_accepted(demo: Path, tmp_path: Path) -> None:
+    excluded = pd.read_parquet(demo / "build" / "ledger.parquet").dropna(subset="exclusion").iloc[0]
+    line = f"{excluded['source']},{excluded['source_path']},clean,no,"
+    command = ("review", "--build", demo / "build", "--data", demo / "data", "--no-propose",
+               "--out", tmp_path / "r.html", "--reviews")  # fmt: skip
+    ran = run(*command, write(tmp_path / "excluded.csv", line))
+    assert ran.status == 0, ran.err
+    assert excluded["source_path"] not in {i["path"] for i in document(tmp_path / "r.html")["images"]}
+    ran = run(*command, write(tmp_path / "other.csv", "cohen,images/unknown.jpg,clean,no,"))
+    assert ran.status == 1
+    assert "the reviews name no image of this build" in " ".join(ran.err.split())
+
+
 def test_an_unreadable_image_is_listed_and_the_page_is_written(demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(demo / "build", build)

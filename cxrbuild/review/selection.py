@@ -59,11 +59,11 @@ def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> 
     CxrbuildError
         The folder holds no build, or files of images are missing from it and from the sources.
     """
-    records = open_build(build).manifest
+    artifact = open_build(build)
     overriding = {(review.source, review.path): review for review in reviews}
-    _require_known(records, overriding, build)
+    _require_known(artifact.ledger, overriding, build)
     images, missing = [], []
-    for row in records.to_dict("records"):
+    for row in artifact.manifest.to_dict("records"):
         source, path = row["source"], row["source_path"]
         original, jpeg = source_folder(data, source) / path, build / row["jpeg_path"]
         available = tuple(path for path in (original, jpeg) if path.is_file())
@@ -166,9 +166,12 @@ def _recorded_review(row: Mapping[Hashable, Any]) -> Review | None:
     return Review(row["source"], row["source_path"], row["review"], marks_finding, "")
 
 
-def _require_known(records: pd.DataFrame, reviews: Mapping[tuple[str, str], Review], build: Path) -> None:
-    """Refuse reviews of which none is of this build: they probably belong to another dataset."""
-    known = set(zip(records["source"], records["source_path"], strict=True))
+def _require_known(ledger: pd.DataFrame, reviews: Mapping[tuple[str, str], Review], build: Path) -> None:
+    """Refuse reviews of which none is of this build: they probably belong to another dataset.
+
+    Images that the build excludes, for example because they were withdrawn, may have reviews.
+    """
+    known = set(zip(ledger["source"], ledger["source_path"], strict=True))
     if reviews and not known & set(reviews):
         raise CxrbuildError(
             "the reviews name no image of this build",
