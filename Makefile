@@ -1,12 +1,19 @@
 # Two commands for a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
-PYTHON ?= python3
+# On Windows, run make in Git Bash: the recipes need sh and touch.
 VENV ?= .venv
 DEMO ?= demo
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := $(VENV)/Scripts
+else
+PYTHON ?= python3
 BIN := $(VENV)/bin
+endif
 # One more than there are processors: many tests wait for servers, disks and processes.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+PYTEST_OPTIONS = -n $(WORKERS) --dist loadgroup
 
-.PHONY: demo test docs bench
+.PHONY: demo test mypy coverage docs bench hooks pre-commit check-version dist
 
 demo: $(VENV)/.demo
 	$(BIN)/cxrbuild demo $(DEMO)
@@ -16,7 +23,21 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+mypy: $(VENV)/.test
+	$(BIN)/mypy
+
+# Run the tests, then report the lines and branches that no test reaches, and the share of branches covered.
+coverage: $(VENV)/.test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/coverage json --quiet -o $(VENV)/coverage.json
+	@$(BIN)/python -c "import json; t = json.load(open('$(VENV)/coverage.json'))['totals']; \
+	print('Branch coverage:', t['percent_branches_covered_display'] + '%,', \
+	t['covered_branches'], 'of', t['num_branches'], 'branches')"
 
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
@@ -24,14 +45,41 @@ docs: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/bench_curate.py --data $(or $(DATA),data)
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
+# Install the git hook, so that every commit is checked.
+hooks: $(VENV)/.hooks
+	$(BIN)/pre-commit install
 
-$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+# Run the hooks on all files.
+pre-commit: $(VENV)/.hooks
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+# Check that TAG, the version, the changelog and the citation agree: `make check-version TAG=v1.2.3`.
+check-version:
+	$(PYTHON) .github/check_version.py $(TAG)
+
+# Build the sdist and the wheel into dist/, and check their metadata.
+dist: $(VENV)/.release
+	$(BIN)/python -c "import shutil; shutil.rmtree('dist', ignore_errors=True)"
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+# `pyvenv.cfg` has the same name on every system.
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[train,dicom,cluster,test]'
+$(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[train,dicom,cluster,test]"
+	touch $@
+
+$(VENV)/.hooks: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --group hooks
+	touch $@
+
+$(VENV)/.release: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --group release
 	touch $@
