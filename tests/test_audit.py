@@ -20,9 +20,10 @@ from PIL import Image, ImageDraw, ImageOps
 from cxrbuild.auditing import probes
 from cxrbuild.auditing.audit import audit
 from cxrbuild.auditing.confounding import mutual_information
-from cxrbuild.auditing.descriptors import Film, read_film
+from cxrbuild.auditing.descriptors import SIDE, Film, read_film
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.probes import PROBES
+from cxrbuild.auditing.registration import NOWHERE, align
 from cxrbuild.catalog import read_links, read_recipe
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import DeclarationError
@@ -446,3 +447,12 @@ def test_a_build_of_one_class_has_nothing_to_confound(tmp_path: Path) -> None:
     for name in ("confounding", *PROBES):
         assert found[name] == ("not applicable", None)
     assert result["biases"] == []
+
+
+@pytest.mark.parametrize("flat", ["a", "b", "both"])
+def test_flat_images_are_compared_without_a_warning(flat: str) -> None:
+    # Warnings are errors in tests.
+    texture = np.random.default_rng(0).integers(-100, 100, (SIDE, SIDE)).astype(np.int8)
+    a = np.zeros_like(texture) if flat in ("a", "both") else texture
+    b = np.zeros_like(texture) if flat in ("b", "both") else texture
+    assert align(a, b, np.array([1, 1, 0, 0], np.float32)) is NOWHERE

@@ -92,6 +92,9 @@ def _moved(
         seen, *slopes = _sampled(film_and_slopes, u, v)
         want = target[inside]
         seen, want = seen - seen.mean(), want - want.mean()
+        if not want.any():
+            # A flat image matches nothing; the weights below would divide by zero.
+            return affine, 0.0
         power, match = float(seen @ seen), float(want @ seen)
         if turn == turns:
             break
