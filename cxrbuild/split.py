@@ -46,7 +46,27 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
     """
     records = records.copy()
     records["group"] = _groups(records, links)
-    records["split"] = None
+    records["split"] = assign_splits(records, split)
+    return records
+
+
+def assign_splits(records: pd.DataFrame, split: Split) -> pd.Series:
+    """Return the split of each row, null where it has an exclusion: see `split_records`.
+
+    Parameters
+    ----------
+    records
+        The table, with labels, exclusions and groups.
+    split
+        The recipe's split.
+
+    Raises
+    ------
+    DeclarationError
+        A source declares a split that the recipe does not map.
+    CxrbuildError
+        No choice of whole groups gives the exact count.
+    """
     kept = records.loc[records["exclusion"].isna()]
     splits = _declared_splits(kept, split)
     # A group with a declared image follows it, to the first of its splits by name.
@@ -62,9 +82,7 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
         train = kept[(splits == "train") & ~kept["group"].isin(kept.loc[splits != "train", "group"])]
         drawn = _draw_rows(train, split.validation, declared, f"{split.salt}/validation")
         splits.loc[drawn] = "validation"
-    records.loc[kept.index, "split"] = splits
-    records["split"] = records["split"].astype("str")
-    return records
+    return splits.reindex(records.index).astype("str")
 
 
 def groups_in_several_splits(records: pd.DataFrame) -> pd.Series:
@@ -74,10 +92,15 @@ def groups_in_several_splits(records: pd.DataFrame) -> pd.Series:
     return pairs[pairs["group"].duplicated(keep=False)].groupby("group")["split"].agg(", ".join)
 
 
+def patient_names(records: pd.DataFrame) -> pd.Series:
+    """Return the name of each row's patient within the dataset, that of the image where none is known."""
+    image = records["source"] + "/" + records["source_path"]
+    return (records["source"] + ":" + records["patient_id"]).fillna(image)
+
+
 def _groups(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     """Return for each row the least name of the patients and images that are connected with it."""
-    image = records["source"] + "/" + records["source_path"]
-    patient = (records["source"] + ":" + records["patient_id"]).fillna(image)
+    image, patient = records["source"] + "/" + records["source_path"], patient_names(records)
     known = dict(zip(image, patient, strict=True))
     unknown = [
         f"{source} {path}"
@@ -97,7 +120,9 @@ def _groups(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
 
 
 def _declared_splits(kept: pd.DataFrame, split: Split) -> pd.Series:
-    splits = kept["split"].astype("str")
+    import pandas as pd
+
+    splits = pd.Series(None, index=kept.index, dtype="str")
     for declared in split.declared:
         values = kept.loc[kept["source"] == declared.source, "upstream_split"]
         unknown = values[~values.isin(list(declared.map))]

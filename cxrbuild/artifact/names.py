@@ -28,6 +28,11 @@ CROISSANT = "croissant.json"
 CITATION = "CITATION.cff"
 ATTRIBUTION = "ATTRIBUTION.csv"
 IMAGE_LIST = "images.csv"
+# Every file of a release but the shards; a release can lack the results.
+OF_RELEASE = (
+    BUILD, LEDGER, MANIFEST, AUDIT, RELEASED_BASELINE, CARD, CHANGELOG, REPORT, CROISSANT, CITATION,
+    ATTRIBUTION, IMAGE_LIST,
+)  # fmt: skip
 
 
 def jpeg_path(split: str, label: str, image_id: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cxrbuild.artifact import BuildDocument, names
-from cxrbuild.checks import Finding
+from cxrbuild.checks import Finding, NotApplicable
+from cxrbuild.shards import lay_out
 from cxrbuild.verification.context import Context
 
 
@@ -39,6 +40,28 @@ def check_unlisted_files(context: Context) -> Iterator[Finding]:
     """Find files that ``SHA256SUMS`` does not list."""
     for name in sorted(set(context.files) - set(context.sums) - {names.SUMS}):
         yield Finding(f"is not in {names.SUMS}", name)
+
+
+def check_known_files(context: Context) -> Iterator[Finding]:
+    """Find listed files that this release does not have by its data."""
+    if not context.packaged_here:
+        raise NotApplicable("another version of cxrbuild made the release")
+    expected = {*names.OF_RELEASE, *_shard_files(context)}
+    for name in sorted(set(context.sums) - expected):
+        yield Finding("is no file of this release", name)
+
+
+def _shard_files(context: Context) -> Iterator[str]:
+    document = context.release
+    folder = names.tfrecord_folder(document.dataset.name, document.dataset.version)
+    tfrecord = "tfrecord" in document.formats and not context.embedded.empty
+    for shard in lay_out(context.embedded):
+        yield names.parquet_shard(shard.split, shard.number, shard.of)
+        if tfrecord:
+            dataset = folder.split("/")[1]
+            yield f"{folder}/{dataset}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}"
+    if tfrecord:
+        yield from (f"{folder}/{name}" for name in ("dataset_info.json", "features.json", "label.labels.txt"))
 
 
 def changed_files(folder: Path) -> list[Finding]:

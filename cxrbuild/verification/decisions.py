@@ -1,0 +1,146 @@
+"""Check what the recipe decides about each image: id, label, exclusion, group and split.
+
+The ledger has the values that decide, so that each decision is made again and compared. Link files are not
+part of a release: a decision that needs one is not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cxrbuild import __version__
+from cxrbuild.artifact import names
+from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, ReviewedRule, Rule
+from cxrbuild.checks import Finding, NotApplicable
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.exclusions import MISSING, exclusion_reasons
+from cxrbuild.grouping import connected_groups
+from cxrbuild.policy import renames_files
+from cxrbuild.records import COLUMNS, differs, image_id
+from cxrbuild.rules import apply_rules
+from cxrbuild.split import assign_splits, patient_names
+from cxrbuild.verification.context import Context
+from cxrbuild.verification.tables import text_of
+
+# Columns that are filled before the rules are applied.
+_BEFORE_RULES = {column.name for column in COLUMNS if column.stage in ("ingest", "rules")}
+
+
+def check_image_ids(context: Context) -> Iterator[Finding]:
+    """Find kept rows whose image_id does not follow from their source and path."""
+    _require_original_paths(context)
+    sources = context.document.declared_sources
+    columns = (context.manifest[column] for column in ("image_id", "source", "source_path"))
+    for image, source, path in zip(*columns, strict=True):
+        if source not in sources:
+            yield Finding(f"the source {text_of(source)} is not in build.json", names.MANIFEST, image)
+        elif image != (expected := image_id(source, str(path), named=sources[source].public)):
+            message = f"source_path is {text_of(path)}, whose image_id is {expected}"
+            yield Finding(message, names.MANIFEST, image)
+
+
+def check_labels(context: Context) -> Iterator[Finding]:
+    """Find rows whose label does not follow from their finding.
+
+    A source can list several findings in one value, so that a label needs only one of its findings in it.
+    """
+    recipe = context.document.recipe
+    rows = context.ledger
+    columns = (rows[column] for column in ("image_id", "source", "finding", "label", "exclusion"))
+    for image, source, found, label, exclusion in zip(*columns, strict=True):
+        value = None if text_of(found) == "null" else str(found)
+        classes = {
+            finding: name for name, findings in recipe.labels.items() for finding in findings.get(source, [])
+        }
+        if value in classes:
+            fits = label == classes[value] or exclusion == "ambiguous_finding"
+        else:
+            known = [finding for finding, name in classes.items() if name == label]
+            fits = text_of(label) == "null" or (value is not None and any(one in value for one in known))
+        if not fits:
+            message = f"label is {text_of(label)}, but finding is {text_of(found)}"
+            yield Finding(message, names.LEDGER, image)
+
+
+def check_exclusions(context: Context) -> Iterator[Finding]:
+    """Find rows that the recipe's rules exclude and the ledger does not, or the reverse."""
+    _require_same_version(context)
+    recipe, ledger = context.document.recipe, context.ledger
+    renamed = _renames(context)
+    rules = [rule for rule in recipe.rules if rule.enabled]
+    unchecked = {rule.name for rule in rules if not _is_derivable(rule, renamed=renamed)}
+    # Exclusions before the rules stay, those of a rule or after the rules are found again.
+    earlier = ledger["exclusion"].where(~ledger["exclusion"].isin([*(r.name for r in rules), *MISSING]))
+    derived = ledger.assign(exclusion=earlier)
+    try:
+        checked = [rule for rule in rules if rule.name not in unchecked]
+        expected = apply_rules(derived, checked)["exclusion"]
+    except CxrbuildError as error:
+        yield Finding(f"its rules cannot be applied: {error.what}", names.BUILD, "recipe")
+        return
+    known = set(exclusion_reasons(recipe.rules))
+    columns = (ledger[column] for column in ("image_id", "exclusion"))
+    for image, found, wanted in zip(*columns, expected, strict=True):
+        found, wanted = text_of(found), text_of(wanted)
+        if found != "null" and found not in known:
+            yield Finding(f"exclusion is {found}, which the recipe does not have", names.LEDGER, image)
+        elif found != wanted and not (found in unchecked or (found in MISSING and wanted == "null")):
+            message = f"exclusion is {found}, by the recipe's rules it is {wanted}"
+            yield Finding(message, names.LEDGER, image)
+
+
+def check_groups(context: Context) -> Iterator[Finding]:
+    """Find patients in several groups, and groups that are not named after their least patient."""
+    _require_same_version(context)
+    _require_original_paths(context)
+    ledger = context.ledger
+    patient = patient_names(ledger)
+    pairs = zip(patient, ledger["group"].fillna("null"), strict=True)
+    expected = patient.map(connected_groups(pairs)).astype("str")
+    wrong = differs(ledger["group"], expected)
+    columns = (ledger.loc[wrong, column] for column in ("image_id", "group"))
+    for image, found, name in zip(*columns, patient[wrong], strict=True):
+        message = f"group is {text_of(found)}, which is not the group of {name}"
+        yield Finding(message, names.LEDGER, image)
+
+
+def check_splits(context: Context) -> Iterator[Finding]:
+    """Find rows whose split does not follow from their group, the declared splits and the recipe's salt."""
+    _require_same_version(context)
+    _require_original_paths(context)
+    ledger = context.ledger
+    # An image that is missing has its split all the same.
+    at_split = ledger.assign(exclusion=ledger["exclusion"].where(~ledger["exclusion"].isin(MISSING)))
+    try:
+        expected = assign_splits(at_split, context.document.recipe.split)
+    except CxrbuildError as error:
+        yield Finding(f"the splits cannot be derived: {error.what}", names.LEDGER)
+        return
+    wrong = differs(ledger["split"], expected) & at_split["exclusion"].isna()
+    columns = (ledger.loc[wrong, column] for column in ("image_id", "split"))
+    for image, found, wanted in zip(*columns, expected[wrong], strict=True):
+        message = f"split is {text_of(found)}, by the recipe it is {text_of(wanted)}"
+        yield Finding(message, names.LEDGER, image)
+
+
+def _is_derivable(rule: Rule, *, renamed: bool) -> bool:
+    if isinstance(rule, DuplicateRule):
+        return False
+    if isinstance(rule, LabelledRule | ReviewedRule):
+        return True
+    return rule.column in _BEFORE_RULES and not (renamed and rule.column == "source_path")
+
+
+def _require_same_version(context: Context) -> None:
+    made_by = context.document.cxrbuild
+    if made_by != __version__:
+        raise NotApplicable(f"cxrbuild {made_by} made the build")
+
+
+def _require_original_paths(context: Context) -> None:
+    if _renames(context):
+        raise NotApplicable("the release does not name the files of its sources")
+
+
+def _renames(context: Context) -> bool:
+    return context.kind == "release" and renames_files(context.release, context.release.policy)
