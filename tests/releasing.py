@@ -49,18 +49,24 @@ def change_rows(build: Path, image: str | list[str], **columns: object) -> None:
 
 
 def drop_rows(build: Path, images: list[str], step: str = "annotated") -> None:
-    """Take rows out of a build's manifest as if a step had left them out."""
+    """Exclude images from a build as if it had been built so: by a review, or because they are missing."""
     document = read_json(build / "build.json")
     ledger = read_records(build / "ledger.parquet")
     left = ledger["image_id"].isin(images)
-    for part, label in ledger.loc[left, ["split", "label"]].itertuples(index=False):
-        document["counts"][part][label] -= 1
     if step not in [row["step"] for row in document["funnel"]]:
         document["funnel"].insert(-1, {"step": step, "images": 0, "by_source": {}})
-    for row in document["funnel"]:
-        if row["step"] in ("kept", step):
-            row["images"] += len(images) * (1 if row["step"] == step else -1)
+    funnel = {row["step"]: row for row in document["funnel"]}
+    for split, label, source in ledger.loc[left, ["split", "label", "source"]].itertuples(index=False):
+        document["counts"][split][label] -= 1
+        for row, change in ((funnel["kept"], -1), (funnel[step], 1)):
+            row["images"] += change
+            row["by_source"][source] = row["by_source"].get(source, 0) + change
     ledger.loc[left, "exclusion"] = step
+    if step == "annotated":
+        ledger.loc[left, ["review", "marks_finding"]] = ["arrow", True]
+        ledger.loc[left, "split"] = None
+    else:
+        document["missing"] |= dict.fromkeys(images, step)
     write_records(build / "ledger.parquet", ledger)
     write_records(build / "manifest.parquet", ledger[ledger["exclusion"].isna()])
     for name in ("ledger.parquet", "manifest.parquet"):
