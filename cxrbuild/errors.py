@@ -70,7 +70,7 @@ class CxrbuildError(Exception):
         if self.todo is not None:
             parts.append(self.todo)
         # After a list of lines the next sentence starts on a new line.
-        sentences = [part.rstrip(".") + (".\n" if "\n" in part else ". ") for part in parts]
+        sentences = [_sentence(part) for part in parts]
         return printable("".join(sentences).rstrip(), lines=True)
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,6 +83,11 @@ class CxrbuildError(Exception):
             "found": None if self.found is None else str(self.found),
             "todo": self.todo,
         }
+
+
+def _sentence(text: str) -> str:
+    text = text if text.endswith("...") else f"{text.rstrip('.')}."
+    return f"{text}\n" if "\n" in text else f"{text} "
 
 
 class DeclarationError(CxrbuildError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -216,6 +217,44 @@ def _blob_or_none(path: Path) -> str | None:
 
 
 @contextmanager
+def locked_in_place(folder: Path) -> Iterator[None]:
+    """Lock a folder for this process alone without adding a file to it, where the system can.
+
+    Raises
+    ------
+    CxrbuildError
+        Another process has locked it.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        # Windows, or a folder that cannot be opened: what reads it reports why.
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _in_use(folder) from None
+        except OSError as error:
+            # Some network file systems have no such locks.
+            if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+        yield
+    finally:
+        os.close(handle)
+
+
+def _in_use(folder: Path) -> CxrbuildError:
+    return CxrbuildError(
+        "another cxrbuild command uses this folder", where=folder,
+        todo="Wait until it ends, or name another folder",
+    )  # fmt: skip
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock a folder for this process alone.
 
@@ -227,15 +266,13 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".cxrbuild.lock", blocking=False)
+    path = folder / ".cxrbuild.lock"
+    lock = FileLock(path, blocking=False)
     try:
-        lock.acquire()
+        with naming(folder, path):
+            lock.acquire()
     except Timeout:
-        raise CxrbuildError(
-            "another cxrbuild command uses this folder",
-            where=folder,
-            todo="Wait until it ends, or name another folder",
-        ) from None
+        raise _in_use(folder) from None
     try:
         yield
     finally:

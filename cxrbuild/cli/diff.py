@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import output_options
+from cxrbuild.cli.options import NAME_OR_PATH, output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ _MOST = 20
 
 
 @click.command()
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", type=NAME_OR_PATH)
+@click.argument("new", type=NAME_OR_PATH)
 @output_options
 def diff(old: str, new: str, quiet: bool, as_json: bool) -> None:
     """Show the changes between two versions of a dataset.

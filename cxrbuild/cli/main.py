@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from io import TextIOWrapper
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -95,6 +96,10 @@ def main() -> None:
     """Run the command line and exit with its status."""
     debug = "--debug" in sys.argv[1:2]
     _handle_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Names in other alphabets appear as escapes where the terminal's encoding lacks them.
+            stream.reconfigure(errors="backslashreplace")
     # Without a handler the logging module prints errors to standard error, where they are reported already.
     logging.getLogger("cxrbuild").addHandler(logging.NullHandler())
     try:

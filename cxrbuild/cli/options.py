@@ -17,9 +17,10 @@ DEFAULT_RECIPE = "covid19-cxr"
 
 
 class _Path(click.Path):
-    """A path whose name is UTF-8; Parquet and JSON cannot store others."""
+    """A path on this machine whose name is UTF-8; Parquet and JSON cannot store others."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        refuse_address(value, param, ctx)
         path = super().convert(value, param, ctx)
         try:
             str(path).encode()
@@ -28,7 +29,30 @@ class _Path(click.Path):
         return path
 
 
+class _NameOrPath(click.ParamType):  # type: ignore[type-arg]
+    """A name, or a path on this machine."""
+
+    name = "name or path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        refuse_address(value, param, ctx)
+        return value
+
+
+def refuse_address(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> None:
+    """Refuse an address such as ``s3://BUCKET/PREFIX``: as a path it would be ``s3:/BUCKET/PREFIX``."""
+    if "://" in str(value):
+        from cxrbuild.http import redact_address
+
+        raise click.BadParameter(
+            f"{redact_address(str(value))!r} is an address; only files and folders of this machine work here",
+            ctx, param,
+        )  # fmt: skip
+
+
 PATH = _Path(path_type=Path)
+FOLDER = _Path(path_type=Path, exists=True, file_okay=False)
+NAME_OR_PATH = _NameOrPath()
 
 
 def _log_to_file(_context: click.Context, _option: click.Parameter, path: Path | None) -> None:
@@ -95,7 +119,14 @@ def recipe_options(command: F) -> F:
 
 def recipe_option(text: str) -> Callable[[F], F]:
     """Return `--recipe` with a help text; the parameter is ``recipe``."""
-    return click.option("--recipe", default=DEFAULT_RECIPE, show_default=True, metavar="NAME|FILE", help=text)
+    return click.option(
+        "--recipe",
+        type=NAME_OR_PATH,
+        default=DEFAULT_RECIPE,
+        show_default=True,
+        metavar="NAME|FILE",
+        help=text,
+    )
 
 
 def build_option(text: str) -> Callable[[F], F]:
@@ -128,6 +159,7 @@ allow_missing_option = click.option(
 
 reviews_option = click.option(
     "--reviews",
+    type=NAME_OR_PATH,
     multiple=True,
     metavar="FILE",
     help="Additional review file; overrides the recipe's reviews. Repeatable.",

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from cxrbuild.errors import printable
 from cxrbuild.progress import Bar, Progress, silent
 
 # tqdm shows a bar only if the work takes longer than this.
@@ -41,7 +42,7 @@ class Output:
     def say(self, message: str) -> None:
         """Print a message, wrapped to the terminal, unless quiet."""
         if not self.quiet:
-            click.echo(wrapped(message), err=self.as_json)
+            click.echo(wrapped(printable(message, lines=True)), err=self.as_json)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table, unless quiet: text aligned left, numbers right."""
@@ -56,7 +57,9 @@ class Output:
 
 def print_json(document: Any) -> None:
     """Print the JSON document of a command to standard output."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    # An escape of the terminal's encoding would not be one of JSON.
+    utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(document, indent=2, ensure_ascii=not utf8))
     _printed.append(True)
 
 
@@ -89,7 +92,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     upstream  6,913
     ct           63
     """
-    cells = [[f"{c:,}" if isinstance(c, int) else str(c) for c in row] for row in rows]
+    cells = [[f"{c:,}" if isinstance(c, int) else printable(c) for c in row] for row in rows]
     numeric = [all(isinstance(row[i], int) for row in rows) for i in range(len(header))]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     lines = [

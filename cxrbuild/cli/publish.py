@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import output_options
+from cxrbuild.cli.options import FOLDER, output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", metavar="DIR", type=FOLDER)
 @click.argument("target")
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
 @click.option("--final", is_flag=True, help="Publish the Zenodo record. This cannot be undone.")

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, data_option, output_options, reviews_option
+from cxrbuild.cli.options import (
+    DEFAULT_RECIPE,
+    NAME_OR_PATH,
+    PATH,
+    data_option,
+    output_options,
+    reviews_option,
+)
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, printable
 
@@ -26,6 +33,7 @@ _MAX_PROBLEMS = 10
     "--recipe",
     default=DEFAULT_RECIPE,
     show_default=True,
+    type=NAME_OR_PATH,
     metavar="NAME|FILE",
     help="Without --build: review the images that this recipe keeps, or excludes by a review.",
 )

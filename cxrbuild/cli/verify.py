@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cxrbuild.cli.options import PATH, output_options
+from cxrbuild.cli.options import NAME_OR_PATH, PATH, output_options
 from cxrbuild.cli.output import Output
 
 
@@ -14,6 +14,7 @@ from cxrbuild.cli.output import Output
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option(
     "--manifest",
+    type=NAME_OR_PATH,
     metavar="FILE|NAME",
     help="Compare images with this manifest; default covid19-cxr/1.0.0.",
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import locked_in_place
 from cxrbuild.progress import Progress, silent
 from cxrbuild.publishing.release import Release, read_release
 from cxrbuild.publishing.sending import Step
@@ -106,13 +107,14 @@ def publish(
             "only a deposit has a final step", where=address, expected="zenodo: as the target"
         )
     make = _target(address, final=final)
-    release = read_release(folder, progress)
-    target = make(release)
-    try:
-        steps = target.steps()
-        place = {} if dry_run else target.send(steps, jobs=jobs, progress=progress)
-    finally:
-        target.close()
+    with locked_in_place(folder):
+        release = read_release(folder, progress)
+        target = make(release)
+        try:
+            steps = target.steps()
+            place = {} if dry_run else target.send(steps, jobs=jobs, progress=progress)
+        finally:
+            target.close()
     return PublicationResult(str(folder), release.name, release.version, target.shown, dry_run, steps, place)
 
 
