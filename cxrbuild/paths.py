@@ -67,6 +67,17 @@ class PathIndex:
         found = self._canonical.get(canonical, [])
         return found if found or match_case else self._folded.get(_fold(canonical), [])
 
+    def describe(self, spelling: str) -> str:
+        """Return a path that no file has, with the files that differ from it in spelling alone.
+
+        Examples
+        --------
+        >>> PathIndex(["images/B.PNG"]).describe("./images/b.png")
+        './images/b.png (the file is images/B.PNG)'
+        """
+        found = self.find(spelling)
+        return f"{spelling} (the file is {' or '.join(found)})" if found else spelling
+
 
 def _fold(path: str) -> str:
     return unicodedata.normalize("NFC", path.casefold())

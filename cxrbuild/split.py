@@ -11,6 +11,7 @@ from cxrbuild.catalog import Link
 from cxrbuild.catalog.recipe import DrawnSplit, Split
 from cxrbuild.errors import CxrbuildError, DeclarationError, count_of, name_some
 from cxrbuild.grouping import connected_groups
+from cxrbuild.paths import PathIndex
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,16 +103,13 @@ def _groups(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     """Return for each row the least name of the patients and images that are connected with it."""
     image, patient = records["source"] + "/" + records["source_path"], patient_names(records)
     known = dict(zip(image, patient, strict=True))
-    unknown = [
-        f"{source} {path}"
-        for link in links
-        for source, path in (link.a, link.b)
-        if f"{source}/{path}" not in known
-    ]
+    ends = [end for link in links for end in (link.a, link.b)]
+    unknown = [(source, path) for source, path in ends if f"{source}/{path}" not in known]
     if unknown:
+        index = {name: PathIndex(rows["source_path"]) for name, rows in records.groupby("source")}
         raise DeclarationError(
             f"{count_of(len(unknown), 'link')} of images that the source does not have",
-            found=name_some(unknown),
+            found=name_some(f"{source} {index[source].describe(path)}" for source, path in unknown),
             todo="A link file belongs to one version of a source: fetch that version, or remove the lines",
         )
     pairs = list(zip(image.map(known), patient, strict=True))

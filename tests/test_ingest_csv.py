@@ -171,6 +171,7 @@ def test_an_exact_name_wins_over_other_spellings() -> None:
     assert index.find("A/B.PNG", match_case=True) == []
     assert index.find("c.png") == []
     assert canonical_path("../a.png") == "../a.png"
+    assert index.describe("c.png") == "c.png"
 
 
 def test_a_file_under_two_spellings_is_listed_twice(tmp_path: Path) -> None:

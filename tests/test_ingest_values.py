@@ -106,3 +106,18 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     assert "'x' is no age" in str(caught.value)
     assert "'x' is none of M, F, O" in str(caught.value)
     assert "and 10 more" in str(caught.value)
+
+
+def test_a_constant_that_a_column_cannot_hold_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        'name = "mine"\ntitle = "Mine"\n[reader]\nkind = "folders"\nimages = ["*.png"]\npattern = "."\n'
+        '[columns.patient_age]\nvalue = "adult"\n[columns.patient_sex]\nvalue = "F"\n'
+    )
+    (tmp_path / "root").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "root" / name).write_bytes(b"image")
+    source = read_source("s.toml", tmp_path)
+    with pytest.raises(CxrbuildError) as caught:
+        ingest(source, take_inventory(source, tmp_path / "root"))
+    assert "a.png, the declared `value`: 'adult' is no age" in str(caught.value)
+    assert "b.png" not in str(caught.value)

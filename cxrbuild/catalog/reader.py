@@ -190,16 +190,16 @@ def _load(entry: EntryPoint) -> type[Reader]:
     return found
 
 
-def read_reader(table: object) -> Reader:
-    """Return the reader that a table ``[reader]`` declares.
+def read_reader(table: object) -> object:
+    """Return the reader that a table ``[reader]`` declares; anything but a table is left to pydantic.
 
     Raises
     ------
     ValueError
         It names no known kind. A table that its kind does not accept raises pydantic's own subclass.
     """
-    if isinstance(table, Reader):
+    if not isinstance(table, dict):
         return table
-    if not isinstance(table, dict) or not isinstance(table.get("kind"), str):
-        raise ValueError(f"needs a table with `kind`, such as {', '.join(_BUILT_IN)}")  # noqa: TRY004
+    if not isinstance(table.get("kind"), str):
+        raise ValueError(f"needs `kind`, such as {', '.join(_BUILT_IN)}")  # noqa: TRY004
     return reader_class(table["kind"]).model_validate(table)

@@ -39,12 +39,10 @@ class _Upstream:
     def get(self, origin: str) -> pd.Series:
         return self.values[origin] if origin in self.values else self.elements[origin]
 
-    def note(self, rows: pd.Series, origins: list[str], values: pd.Series, problem: str) -> None:
+    def note(self, rows: pd.Series, column: Column, values: pd.Series, problem: str) -> None:
         """Add a problem for each row of a mask."""
-        self.problems += [
-            f"{self.places[i]}, column {' or '.join(origins)}: {values[i]!r} {problem}"
-            for i in rows.index[rows]
-        ]
+        origins = f"column {' or '.join(column.origins)}" if column.origins else "the declared `value`"
+        self.problems += [f"{self.places[i]}, {origins}: {values[i]!r} {problem}" for i in rows.index[rows]]
 
 
 def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.DataFrame:
@@ -154,9 +152,10 @@ def _map_column(
     import pandas as pd
 
     if column.value is not None:
-        return pd.Series(column.value, index=upstream.values.index, dtype="str"), pd.Series(
-            index=upstream.values.index, dtype="str"
-        )
+        constant = pd.Series(column.value, index=upstream.values.index, dtype="str")
+        # One row is enough to see whether the column can hold it.
+        _note_values(name, column, upstream, constant[:1], constant[:1])
+        return constant, pd.Series(index=upstream.values.index, dtype="str")
     if not all(map(upstream.known, column.origins)):
         nothing = pd.Series(index=upstream.values.index, dtype="str")
         return nothing, nothing
@@ -172,7 +171,7 @@ def _map_column(
     if column.map is not None:
         ours = ours.map(column.map).astype("str")
     unknown = known & ours.isna()
-    upstream.note(unknown, column.origins, values, f"is unknown to columns.{name}")
+    upstream.note(unknown, column, values, f"is unknown to columns.{name}")
     ours = ours.where(ours != "")  # what is mapped to nothing is not known
     _note_values(name, column, upstream, values, ours)
     return ours, values.where(values != "")
@@ -180,21 +179,20 @@ def _map_column(
 
 def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Series, ours: pd.Series) -> None:
     """Note values that our column cannot hold."""
-    origins = column.origins
-    if any(origin in upstream.elements and origin not in upstream.values for origin in origins):
+    if any(origin in upstream.elements and origin not in upstream.values for origin in column.origins):
         several = ours.str.contains("\\", regex=False).fillna(value=False)
-        upstream.note(several, origins, values, f"is several values, of which columns.{name} can hold one")
+        upstream.note(several, column, values, f"is several values, of which columns.{name} can hold one")
         ours = ours.where(~several)
     if name == "patient_sex":
         other = ours.notna() & ~ours.isin(_SEXES)
-        upstream.note(other, origins, values, f"is none of {', '.join(_SEXES)}")
+        upstream.note(other, column, values, f"is none of {', '.join(_SEXES)}")
     if name == "patient_age":
-        limits = column if isinstance(column, AgeColumn) else AgeColumn.model_validate({"from": origins})
+        limits = column if isinstance(column, AgeColumn) else AgeColumn.model_validate({"from": "age"})
         years = parse_ages(ours)
-        upstream.note(ours.notna() & years.isna(), origins, values, f"is no age ({FORMS})")
+        upstream.note(ours.notna() & years.isna(), column, values, f"is no age ({FORMS})")
         outside = ~years.between(limits.least, limits.most) & years.notna()
         upstream.note(
-            outside.fillna(value=False), origins, values,
+            outside.fillna(value=False), column, values,
             f"is outside {limits.least:g} to {limits.most:g} years (columns.{name}, `least` and `most`)",
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Review
 from cxrbuild.errors import DeclarationError, count_of, name_some
+from cxrbuild.paths import PathIndex
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +32,12 @@ def add_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> pd.DataFram
         columns=["source", "source_path", "review", "marks_finding"],
     ).astype({"review": "str", "marks_finding": "boolean"})
     paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
-    unknown = [
-        f"{review.source} {review.path}" for review in reviews if (review.source, review.path) not in paths
-    ]
+    unknown = [review for review in reviews if (review.source, review.path) not in paths]
     if unknown:
+        known = {name: PathIndex(rows["source_path"]) for name, rows in records.groupby("source")}
         raise DeclarationError(
             f"{count_of(len(unknown), 'review')} of images that the source does not have",
-            found=name_some(unknown),
+            found=name_some(f"{one.source} {known[one.source].describe(one.path)}" for one in unknown),
             todo="A review file belongs to one version of a source: fetch that version, or remove the lines",
         )
     kept = records.drop(columns=["review", "marks_finding"])
