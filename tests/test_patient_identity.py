@@ -276,8 +276,12 @@ def test_a_build_refuses_another_key_where_the_lock_has_none(
     ran = curate(world)
     assert ran.status == 1
     assert "is not the key that the patient numbers were hashed with" in " ".join(ran.err.split())
+    assert run("release", "0.1.0", "--build", "build", "--out", "mine-0.1.0", cwd=world).status == 0
     ran = curate(world, "elsewhere")
     assert ran.status == 0, ran.err
+    ran = run("release", "0.2.0", "--build", "elsewhere", "--out", "mine-0.2.0", cwd=world)
+    assert ran.status == 1
+    assert "hashed with another key than in the previous release" in " ".join(ran.err.split())
 
 
 def test_a_source_without_patient_numbers_needs_no_key(

@@ -21,6 +21,7 @@ from cxrbuild.artifact import (
     ReleaseDocument,
     names,
     open_build,
+    open_release,
     write_sums,
 )
 from cxrbuild.artifact.build import Packaging
@@ -108,6 +109,7 @@ def release(
     contents = audited_contents(_document(document, version, policy, records), records, results.audit)
     # A release that is there is not a step back, whatever came after it.
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
+    _require_same_key(document, before)
     new = DatasetVersion(
         str(build),
         contents.kept,
@@ -133,6 +135,19 @@ def release(
             return ReleaseResult(Release(out, packed), written=_put(staging, out))
         finally:
             shutil.rmtree(workshop)
+
+
+def _require_same_key(document: BuildDocument, previous: Path | str | None) -> None:
+    """Refuse patient numbers that are hashed with another key than in the previous release."""
+    if not isinstance(previous, Path) or document.patient_key is None:
+        return
+    expected = open_release(previous).document.patient_key
+    if expected not in (None, document.patient_key):
+        raise CxrbuildError(
+            "patient numbers are hashed with another key than in the previous release", where=previous,
+            expected=f"the key with the fingerprint {expected}", found=document.patient_key,
+            todo="Every patient would get another id. Set the key of before, and build again",
+        )  # fmt: skip
 
 
 def default_folder(build: Path, version: str, policy: Policy) -> Path:
