@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Literal
 
-from cxrbuild.artifact.build import DatasetDocument
+from cxrbuild.artifact.build import DatasetDocument, SourceState
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.records import image_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,6 +104,26 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
 def renames_files(build: DatasetDocument, policy: Policy) -> bool:
     """Return whether a release names files by the image's id, because a source is not public."""
     return policy == "public" and any(not source.public for source in build.declared_sources.values())
+
+
+def without_file_names(build: DatasetDocument, policy: Policy) -> dict[str, SourceState]:
+    """Return what a release records of its sources: image ids instead of the paths of confidential files."""
+    if policy == "private":
+        return build.sources
+    return {
+        name: state if build.declared_sources[name].public else _unnamed(name, state)
+        for name, state in build.sources.items()
+    }
+
+
+def _unnamed(source: str, state: SourceState) -> SourceState:
+    def ids(paths: Iterable[str]) -> list[str]:
+        return [image_id(source, path, named=False) for path in paths]
+
+    different = dict(zip(ids(state.different), state.different.values(), strict=True))
+    return state.model_copy(
+        update={"missing": ids(state.missing), "extra": ids(state.extra), "different": different}
+    )
 
 
 def _without_paths(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:

@@ -225,3 +225,22 @@ def test_a_long_note_is_read(tmp_path: Path) -> None:
 def test_a_column_called_like_ours_is_no_decision(tmp_path: Path) -> None:
     source, root = write(tmp_path, "file,finding,exclusion\na.png,sick,lateral\nb.png,well,\n")
     assert findings(ingest(source, take_inventory(source, root))) == BOTH
+
+
+def test_composed_and_decomposed_text_is_the_same(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "größe,Datei\nJürgen,a.png\n").encode()
+    composed = unicodedata.normalize("NFC", "größe,Datei\nJürgen,a.png\n").encode()
+    for number, text in enumerate((decomposed, composed)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        source, root = write(
+            folder, text, files=("images/a.png",), reader='path = "images/{Datei}"', finding="größe"
+        )
+        assert findings(ingest(source, take_inventory(source, root))) == {"images/a.png": "Jürgen"}
+
+
+def test_ignored_and_desktop_files_are_no_images(tmp_path: Path) -> None:
+    files = ("images/a.png", "images/b.png", "images/masks/a.png", "images/._a.png")
+    source, root = write(tmp_path, ROWS, files=files, reader='path = "images/{file}"\nignore = ["*/masks/*"]')
+    inventory = take_inventory(source, root, fetched=files)
+    assert ingest(source, inventory)["source_path"].tolist() == ["images/a.png", "images/b.png"]

@@ -111,8 +111,9 @@ def declare(world: Path, reader: str = 'path = "{file}"', columns: str = "", top
 RECORD = '[columns.patient_id]\nfrom = "record"'
 
 
-def fetch(world: Path) -> None:
-    cxrbuild.fetch([world / "source.toml"], world / "data", origins={"hospital": str(world / "in")})
+def fetch(world: Path, *, allow_unpinned: bool = False) -> None:
+    origins = {"hospital": str(world / "in")}
+    cxrbuild.fetch([world / "source.toml"], world / "data", origins=origins, allow_unpinned=allow_unpinned)
 
 
 def plan(world: Path) -> pd.DataFrame:
@@ -201,10 +202,15 @@ def curate(world: Path, out: str = "build"):
 
 
 def test_a_public_release_holds_no_number_and_no_file_name(world: Path) -> None:
-    declare(world, columns=RECORD)
-    fetch(world)
+    # The pin lists a file that is missing, and others than those that are there.
+    (world / "list.tsv").write_text(
+        f"mode\tblob\tpath\n100644\t{'0' * 40}\tDOE-0.dcm\n100644\t{'0' * 40}\tDOE-99.txt\n"
+    )
+    declare(world, columns=f'{RECORD}\n[pin]\ntree = "{"1" * 40}"\nlisting = "list.tsv"')
+    fetch(world, allow_unpinned=True)
     ran = curate(world)
     assert ran.status == 0, ran.err
+    assert "DOE-99.txt" in (world / "build" / "build.json").read_text()
     ran = run("release", "0.1.0", "--build", "build", "--out", "release", cwd=world)
     assert ran.status == 0, ran.err
     for path in (world / "release").rglob("*"):

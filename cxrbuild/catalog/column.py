@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,6 +33,14 @@ class Column(Declaration):
     def _one_group(cls, pattern: str | None) -> str | None:
         return None if pattern is None else check_pattern(pattern, groups=1)
 
+    @field_validator("map", "blank")
+    @classmethod
+    def _composed(cls, values: dict[str, str] | list[str] | None) -> dict[str, str] | list[str] | None:
+        # Upstream's values are compared in this form.
+        if isinstance(values, dict):
+            return {unicodedata.normalize("NFC", value): ours for value, ours in values.items()}
+        return None if values is None else [unicodedata.normalize("NFC", value) for value in values]
+
     @model_validator(mode="after")
     def _one_origin(self) -> Column:
         if (self.origin is None) == (self.value is None):
@@ -43,7 +52,8 @@ class Column(Declaration):
         """The upstream columns to look in, in order."""
         if self.origin is None:
             return []
-        return [self.origin] if isinstance(self.origin, str) else self.origin
+        origins = [self.origin] if isinstance(self.origin, str) else self.origin
+        return [unicodedata.normalize("NFC", origin) for origin in origins]
 
 
 class AgeColumn(Column):

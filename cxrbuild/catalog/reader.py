@@ -79,7 +79,7 @@ class Reader(Declaration, ABC):
     )
     ignore: list[str] = Field(
         default_factory=list,
-        description="glob patterns of files that look like images and are none of the source's",
+        description="glob patterns of files that look like the source's images and are none",
     )
     patient_id: Literal["hash", "keep"] = Field(
         "hash",

@@ -55,7 +55,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     reader = source.reader
     if reader.patient_id == "hash" and (reader.reads_images or source.columns.patient_id is not None):
         read_key()  # before a long reading of headers
-    images = sorted(path for path in inventory.blobs if reader.matches(path, reader.images))
+    images = sorted(path for path in inventory.blobs if _is_image(source, path))
     _require_utf8(inventory, images)
     headers = _read_headers(source, inventory, images, progress)
     values = reader.read(replace(inventory, headers=headers.elements), images, progress)
@@ -89,6 +89,15 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     records["source_blob"] = records["source_path"].map(inventory.blobs).astype("str")
     records["image_id"] = _image_ids(source, records["source_path"])
     return conform(records)
+
+
+def _is_image(source: Source, path: str) -> bool:
+    reader = source.reader
+    return (
+        reader.matches(path, reader.images)
+        and not reader.matches(path, reader.ignore)
+        and not is_desktop_file(path.rpartition("/")[2])
+    )
 
 
 def _read_headers(source: Source, inventory: Inventory, paths: list[str], progress: Progress) -> Headers:

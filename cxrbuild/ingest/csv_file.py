@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -104,8 +105,8 @@ class CsvReader(Reader):
 
         file = inventory.root / self.file
         rows = _rows(file, self.encoding)
-        _, header = rows[0] if rows else (0, [])
-        _check_header(file, header, self.header)
+        header = [_composed(name) for name in rows[0][1]] if rows else []
+        _check_header(file, header, self.header and [_composed(name) for name in self.header])
         problems = [
             f"line {line}: {len(row)} cells, not {len(header)}"
             for line, row in rows[1:]
@@ -138,7 +139,7 @@ class CsvReader(Reader):
     def _key(self) -> tuple[str, Template]:
         """Return the key of the declaration that finds a row's images, and its template."""
         key = next(key for key in ("path", *_HEADER_KEYS) if getattr(self, key) is not None)
-        return key, parse_template(getattr(self, key))
+        return key, parse_template(_composed(getattr(self, key)))
 
     def _find_paths(
         self, spelled: Sequence[str], lines: Sequence[int], inventory: Inventory
@@ -180,6 +181,10 @@ class CsvReader(Reader):
 
     def _shown(self, identifier: str) -> str:
         return identifier if self.patient_id == "keep" else hash_identifier(read_key(), identifier)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.Da
     rows = pd.RangeIndex(len(paths))
     upstream = _Upstream(
         places=values.index.get_level_values("place"),
-        values=pd.DataFrame({name: values[name].str.strip().array for name in values}, index=rows),
+        values=pd.DataFrame({name: _normal(values[name]).array for name in values}, index=rows),
         elements=_elements(headers, paths),
     )
     records = conform(pd.DataFrame({"source_path": paths}))
@@ -99,6 +99,11 @@ def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.Da
     return records
 
 
+def _normal(values: pd.Series) -> pd.Series:
+    # Letters with accents are one letter or two, as the writing program has it: the same value all the same.
+    return values.str.strip().str.normalize("NFC")
+
+
 def _elements(headers: Headers, paths: pd.Index) -> pd.DataFrame:
     """Return the headers' elements by row; no columns where no image is a DICOM file."""
     import pandas as pd
@@ -106,7 +111,7 @@ def _elements(headers: Headers, paths: pd.Index) -> pd.DataFrame:
     if not headers.elements:
         return pd.DataFrame(index=range(len(paths)))
     rows = [headers.elements.get(path, {}) for path in paths]
-    return pd.DataFrame(rows, columns=list(header.KEYWORDS), dtype="str").fillna("")
+    return pd.DataFrame(rows, columns=list(header.KEYWORDS), dtype="str").fillna("").apply(_normal)
 
 
 def _is_there(name: str, column: Column, upstream: _Upstream) -> bool:

@@ -30,7 +30,7 @@ from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents, croissant, texts
 from cxrbuild.errors import CheckError, CxrbuildError, name_some
 from cxrbuild.files import files_under, locked, sha256_of, write_bytes, write_json
-from cxrbuild.policy import Policy, withheld, without_identities
+from cxrbuild.policy import Policy, withheld, without_file_names, without_identities
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
@@ -204,7 +204,8 @@ def _document(build: BuildDocument, version: str, policy: Policy, records: pd.Da
         **shared
         | {
             "dataset": build.dataset.model_copy(update={"version": version}),
-            # A public release can name groups differently.
+            # A public release does not name the files of sources that are not public.
+            "sources": without_file_names(build, policy),
             "groups_in_several_splits": groups_in_several_splits(records).to_dict(),
             "policy": policy,
             "date": _date(build.recipe.date),
