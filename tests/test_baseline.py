@@ -357,6 +357,30 @@ def test_a_missing_build_or_model_is_an_error_and_creates_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+def test_results_are_not_written_among_the_files_of_the_dataset(
+    demo: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    build = tmp_path / "build"
+    build.symlink_to(demo / "build")
+    with pytest.raises(CxrbuildError, match="the results would be among the files of the dataset"):
+        train_baseline(demo / "build", recipe, out=build)
+
+
+def test_a_build_that_is_being_written_is_an_error(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
+    holder = "from cxrbuild.files import locked; from pathlib import Path; import sys\n"
+    holder += "with locked(Path(sys.argv[1])): print(1, flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", holder, build], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        other.stdout.readline()
+        with pytest.raises(CxrbuildError, match=f"{build}: another cxrbuild command uses this folder"):
+            train_baseline(build, recipe)
+    finally:
+        other.communicate()
+
+
 def test_a_recipe_of_one_class_is_an_error(demo: Path, tmp_path: Path) -> None:
     path = tmp_path / "one.toml"
     path.write_text(

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cxrbuild.artifact.baseline import DatasetReference, TrainedOnDocument
-from cxrbuild.baseline.dataset import read_dataset
+from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
 from cxrbuild.baseline.trained_on import TRAINED_ON, find_trained_on, read_trained_on, write_trained_on
@@ -148,7 +148,7 @@ def test_a_dataset_of_another_recipe_is_an_error(
         (public_release, "demo-cxr", "1.0.0"),
         (tfds, "demo_cxr", "2.0.0"),
     ):
-        assert read_dataset(folder, recipe) == DatasetReference(name="demo-cxr", version=version)
+        assert read_dataset(folder, recipe).reference == DatasetReference(name="demo-cxr", version=version)
         with pytest.raises(CxrbuildError) as error:
             read_dataset(folder, paper)
         assert str(error.value) == (
@@ -159,7 +159,7 @@ def test_a_dataset_of_another_recipe_is_an_error(
 
 def test_bare_parquet_has_no_name(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
     shutil.copytree(demo / "build" / "data", tmp_path / "data")
-    assert read_dataset(tmp_path, recipe) == DatasetReference(name=None, version=None)
+    assert read_dataset(tmp_path, recipe) == Dataset(DatasetReference(name=None, version=None), None)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"name": 3}'])

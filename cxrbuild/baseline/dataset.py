@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.artifact import names, open_artifact
 from cxrbuild.artifact.baseline import DatasetReference
 from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import read_json
+from cxrbuild.files import read_json, sha256_of
 
 TFDS_INFO = "dataset_info.json"
 
 
-def read_dataset(folder: Path, recipe: Recipe) -> DatasetReference:
-    """Return name and version of a folder's dataset, and check that it is the recipe's.
+@dataclass(frozen=True)
+class Dataset:
+    """Name and version of a dataset, and the hash of its manifest, ``None`` where it has none."""
+
+    reference: DatasetReference
+    manifest_sha256: str | None
+
+
+def read_dataset(folder: Path, recipe: Recipe) -> Dataset:
+    """Return which dataset a folder has, and check that it is the recipe's.
 
     Parameters
     ----------
@@ -35,7 +44,8 @@ def read_dataset(folder: Path, recipe: Recipe) -> DatasetReference:
             "the build was made from another recipe", where=folder, expected=recipe.name, found=found.name,
             todo="Name its recipe with --recipe",
         )  # fmt: skip
-    return found
+    manifest = folder / names.MANIFEST
+    return Dataset(found, sha256_of(manifest) if manifest.is_file() else None)
 
 
 def _read_reference(folder: Path, recipe: Recipe) -> DatasetReference:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
-from cxrbuild.artifact import names
+from cxrbuild.artifact import kind_of, names
 from cxrbuild.artifact.baseline import (
     BaselineDataset,
     BaselineDocument,
-    DatasetReference,
     RecipeVersion,
     TrainingIdentity,
 )
 from cxrbuild.baseline.backend import describe_device, load_tensorflow
-from cxrbuild.baseline.dataset import read_dataset
+from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.figures import draw_figures, figure_names
@@ -38,9 +41,12 @@ from cxrbuild.baseline.training import MODEL, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import MAX_EPOCHS, MAX_SEED, Baseline, Training
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import locked, replacing, sha256_of, write_bytes
+from cxrbuild.files import locked, replacing, write_bytes
 from cxrbuild.progress import Progress, silent
 
+_logger = logging.getLogger(__name__)
+# Images by split and class.
+Counts = dict[str, dict[str, int]]
 # In a build, next to the dataset.
 EVALUATION_FOLDER = "evaluation"
 REPORT, PREDICTIONS, FIGURES = "report.md", "predictions.parquet", "figures"
@@ -94,6 +100,76 @@ def train_baseline(
         trained on patients of the test, ``out`` has another training, the training diverges, or the disk is
         full.
     """
+    _require_valid(recipe, epochs, seeds)
+    out = out or build / (EVALUATION_FOLDER if evaluate_only else names.BASELINE_FOLDER)
+    _require_folders(build, out)
+    baseline = recipe.baseline or Baseline.model_validate({})
+    if epochs is not None:
+        baseline = Baseline.model_validate(baseline.model_dump() | {"epochs": epochs})
+    # A wrong recipe is an error before TensorFlow is loaded or a folder is made.
+    read_dataset(build, recipe)
+    load_tensorflow()
+    # Loaded before the images, which take longer to read.
+    model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
+    with locked(out):
+        with _locked_for_reading(build):
+            dataset = read_dataset(build, recipe)
+            sides = (baseline.augmentation.side, baseline.network.side)
+            images = read_images(build, recipe.classes, *sides, progress)
+        _logger.info("read %d images: %s", len(images.table), build)
+        excluded: Counts = {}
+        if evaluate_only is None:
+            identity = _identity(baseline, recipe.classes, images)
+            trained = _train_all(images, identity, seeds, dataset, out, progress)
+        else:
+            images, excluded, trained = _evaluate(
+                model, evaluate_only, images, baseline, recipe.classes, exclude=exclude_seen_patients
+            )
+        document = _describe(recipe, baseline, images, trained, dataset, excluded)
+        with explaining_write_errors(out, kept="every model trained so far"):
+            draw_figures(out / FIGURES, images, trained.predictions, document)
+            write_predictions(out / PREDICTIONS, images, trained.predictions, recipe.classes)
+            write_bytes(out / REPORT, write_report(document, recipe.datasheet.biases).encode())
+            document.write(out / METRICS_FILE)
+        _logger.info("wrote %s", out)
+    return BaselineResult(out, document, median(trained.seconds) if trained.seconds else None)
+
+
+@dataclass(frozen=True)
+class _Models:
+    """The predictions of each model, the number of parameters, and the seconds of every epoch."""
+
+    predictions: list[ModelPredictions]
+    parameters: int
+    seconds: list[float]
+
+
+def _require_folders(build: Path, out: Path) -> None:
+    if not build.is_dir():
+        raise CxrbuildError(
+            "no such build",
+            where=build,
+            todo="Run `cxrbuild curate`, or name a build or a release with --build",
+        )
+    if out.resolve() == build.resolve():
+        raise CxrbuildError(
+            "the results would be among the files of the dataset",
+            where=out,
+            todo=f"Name another --out, for example {build / names.BASELINE_FOLDER}",
+        )
+
+
+@contextmanager
+def _locked_for_reading(build: Path) -> Iterator[None]:
+    """Lock a build against `cxrbuild curate`. A release never changes, and a read-only build cannot."""
+    if kind_of(build) != "build" or not os.access(build, os.W_OK):
+        yield
+        return
+    with locked(build):
+        yield
+
+
+def _require_valid(recipe: Recipe, epochs: int | None, seeds: Sequence[int]) -> None:
     if len(recipe.classes) < 2:
         raise CxrbuildError(
             "a model needs two classes to distinguish",
@@ -101,82 +177,6 @@ def train_baseline(
             expected="two classes or more in the recipe's [labels]",
             found=recipe.classes[0],
         )
-    _require_valid(epochs, seeds)
-    if not build.is_dir():
-        raise CxrbuildError(
-            "no such build",
-            where=build,
-            todo="Run `cxrbuild curate`, or name a build or a release with --build",
-        )
-    baseline = recipe.baseline or Baseline.model_validate({})
-    if epochs is not None:
-        baseline = Baseline.model_validate(baseline.model_dump() | {"epochs": epochs})
-    out = out or build / (EVALUATION_FOLDER if evaluate_only else names.BASELINE_FOLDER)
-    reference = read_dataset(build, recipe)
-    tf = load_tensorflow()
-    # Loaded before the images, which take longer to read.
-    model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
-    manifest = build / names.MANIFEST
-    manifest_sha256 = sha256_of(manifest) if manifest.is_file() else None
-    with locked(out):
-        images = read_images(
-            build, recipe.classes, baseline.augmentation.side, baseline.network.side, progress
-        )
-        excluded: dict[str, dict[str, int]] = {}
-        seconds: list[float] = []
-        if model is None or evaluate_only is None:
-            identity = _identity(baseline, recipe.classes, images)
-            predictions, parameters, seconds = _train_all(
-                images, identity, seeds, reference, manifest_sha256, out, progress
-            )
-        else:
-            described, trained = describe_model(evaluate_only, str(evaluate_only), recipe.classes)
-            if trained is not None:
-                seen = find_seen(images.table, trained)
-                if not exclude_seen_patients:
-                    require_unseen(evaluate_only, images.table, seen)
-                images, excluded = exclude_seen(evaluate_only, images, seen, recipe.classes)
-            predict = make_predictor(model, baseline.network.side, baseline.batch)
-            predictions = [ModelPredictions(described, None, [], predict(images.for_testing))]
-            parameters = model.count_params()
-        runs = [measure_run(one, baseline, images, recipe.classes) for one in predictions]
-        summary = summarize(runs, recipe.classes)
-        document = BaselineDocument(
-            recipe=RecipeVersion(name=recipe.name, version=recipe.version),
-            classes=recipe.classes,
-            dataset=BaselineDataset(
-                name=reference.name,
-                version=reference.version,
-                manifest_sha256=manifest_sha256,
-                counts=_count(images, recipe.classes),
-                excluded_as_seen=excluded,
-                images_sha256=images.fingerprint(),
-            ),
-            settings=baseline,
-            gate=check_gate(
-                baseline.gate, summary.metrics["test"].accuracy.mean, mean_recall(runs, recipe.classes)
-            ),
-            summary=summary,
-            runs=runs,
-            parameters=parameters,
-            versions={
-                "Python": platform.python_version(),
-                "TensorFlow": tf.__version__,
-                "Keras": tf.keras.__version__,
-                "NumPy": np.__version__,
-            },
-            device=describe_device(tf),
-            figures=figure_names(predictions),
-        )
-        with explaining_write_errors(out, kept="every model trained so far"):
-            draw_figures(out / FIGURES, images, predictions, document)
-            write_predictions(out / PREDICTIONS, images, predictions, recipe.classes)
-            write_bytes(out / REPORT, write_report(document, recipe.datasheet.biases).encode())
-            document.write(out / METRICS_FILE)
-    return BaselineResult(out, document, median(seconds) if seconds else None)
-
-
-def _require_valid(epochs: int | None, seeds: Sequence[int]) -> None:
     if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
         raise CxrbuildError("invalid number of epochs", expected=f"from 1 to {MAX_EPOCHS:,}", found=epochs)
     invalid = [seed for seed in seeds if not 0 <= seed <= MAX_SEED]
@@ -207,17 +207,11 @@ def _train_all(
     images: Images,
     identity: TrainingIdentity,
     seeds: Sequence[int],
-    reference: DatasetReference,
-    manifest_sha256: str | None,
+    dataset: Dataset,
     out: Path,
     progress: Progress,
-) -> tuple[list[ModelPredictions], int, list[float]]:
-    """Train a model for each seed.
-
-    Returns
-    -------
-    The predictions of each model, the number of parameters, and the seconds of every epoch.
-    """
+) -> _Models:
+    """Train a model for each seed."""
     import keras
 
     predictions: list[ModelPredictions] = []
@@ -227,7 +221,7 @@ def _train_all(
         folder = out / f"seed-{seed}"
         trained = train(images, identity.model_copy(update={"seed": seed}), folder, progress)
         seconds += [timing.train for timing in trained.timing]
-        record_training_images(folder / MODEL, images, identity.classes, reference, manifest_sha256)
+        record_training_images(folder / MODEL, images, identity.classes, dataset)
         described, _ = describe_model(folder / MODEL, f"seed-{seed}/{MODEL}", identity.classes)
         parameters = trained.model.count_params()
         predict = make_predictor(trained.model, identity.network.side, identity.batch)
@@ -238,10 +232,74 @@ def _train_all(
         gc.collect()
     for name in (MODEL, TRAINED_ON):
         _link(out / f"seed-{predictions[0].seed}" / name, out / name)
-    return predictions, parameters, seconds
+    return _Models(predictions, parameters, seconds)
 
 
-def _count(images: Images, classes: list[str]) -> dict[str, dict[str, int]]:
+def _evaluate(
+    model: Any, path: Path, images: Images, baseline: Baseline, classes: list[str], *, exclude: bool
+) -> tuple[Images, Counts, _Models]:
+    """Evaluate a saved model on the test images of patients that it was not trained on.
+
+    Returns
+    -------
+    The images without the excluded ones, the number of these by split and class, and the predictions.
+    """
+    excluded: Counts = {}
+    described, trained = describe_model(path, str(path), classes)
+    if trained is not None:
+        seen = find_seen(images.table, trained)
+        if not exclude:
+            require_unseen(path, images.table, seen)
+        images, excluded = exclude_seen(path, images, seen, classes)
+        _logger.info("excluded images of patients that the model was trained on: %s", excluded)
+    predict = make_predictor(model, baseline.network.side, baseline.batch)
+    predictions = ModelPredictions(described, None, [], predict(images.for_testing))
+    return images, excluded, _Models([predictions], model.count_params(), [])
+
+
+def _describe(
+    recipe: Recipe,
+    baseline: Baseline,
+    images: Images,
+    models: _Models,
+    dataset: Dataset,
+    excluded: Counts,
+) -> BaselineDocument:
+    """Measure the models and return ``metrics.json``."""
+    import keras
+    import tensorflow as tf
+
+    runs = [measure_run(one, baseline, images, recipe.classes) for one in models.predictions]
+    summary = summarize(runs, recipe.classes)
+    accuracy = summary.metrics["test"].accuracy.mean
+    return BaselineDocument(
+        recipe=RecipeVersion(name=recipe.name, version=recipe.version),
+        classes=recipe.classes,
+        dataset=BaselineDataset(
+            name=dataset.reference.name,
+            version=dataset.reference.version,
+            manifest_sha256=dataset.manifest_sha256,
+            counts=_count(images, recipe.classes),
+            excluded_as_seen=excluded,
+            images_sha256=images.fingerprint(),
+        ),
+        settings=baseline,
+        gate=check_gate(baseline.gate, accuracy, mean_recall(runs, recipe.classes)),
+        summary=summary,
+        runs=runs,
+        parameters=models.parameters,
+        versions={
+            "Python": platform.python_version(),
+            "TensorFlow": tf.__version__,
+            "Keras": keras.__version__,
+            "NumPy": np.__version__,
+        },
+        device=describe_device(tf),
+        figures=figure_names(models.predictions),
+    )
+
+
+def _count(images: Images, classes: list[str]) -> Counts:
     counts = images.table.groupby(["split", "label"]).size()
     return {split: {name: int(counts.get((split, name), 0)) for name in classes} for split in images.splits}
 

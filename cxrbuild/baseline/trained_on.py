@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.artifact.baseline import DatasetReference, ModelFile, TrainedOnDocument, TrainingData
+from cxrbuild.artifact.baseline import ModelFile, TrainedOnDocument, TrainingData
 from cxrbuild.artifact.document import DocumentError
+from cxrbuild.baseline.dataset import Dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.input import Images
 from cxrbuild.errors import CxrbuildError
@@ -138,13 +139,7 @@ def find_trained_on(model: Path, sha256: str, classes: list[str]) -> TrainedOn |
     return trained
 
 
-def record_training_images(
-    model: Path,
-    images: Images,
-    classes: list[str],
-    dataset: DatasetReference,
-    manifest_sha256: str | None,
-) -> None:
+def record_training_images(model: Path, images: Images, classes: list[str], dataset: Dataset) -> None:
     """Write the training images of a model next to it, unless they are already there.
 
     Parameters
@@ -156,12 +151,13 @@ def record_training_images(
     classes
         The classes in the order of their numbers.
     dataset
-        Name and version of the dataset.
-    manifest_sha256
-        Hash of its manifest, ``None`` where it has none.
+        Which dataset it is.
     """
     document = TrainedOnDocument(
-        model_sha256=sha256_of(model), classes=classes, dataset=dataset, manifest_sha256=manifest_sha256
+        model_sha256=sha256_of(model),
+        classes=classes,
+        dataset=dataset.reference,
+        manifest_sha256=dataset.manifest_sha256,
     )
     present = read_trained_on(model.parent)
     if present is None or present.document != document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +39,7 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import remove_temporary_files
 from cxrbuild.progress import Progress
 
+_logger = logging.getLogger(__name__)
 MODEL, HISTORY, TIMING, CHECKPOINT = "model.keras", "history.json", "timing.json", "checkpoint.npz"
 LOGS = "tensorboard"
 
@@ -77,6 +79,7 @@ def train(images: Images, identity: TrainingIdentity, folder: Path, progress: Pr
     """
     finished = _read_finished(folder, identity)
     if finished:
+        _logger.info("seed %d: finished already", identity.seed)
         return finished
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporary_files(folder)
@@ -86,6 +89,7 @@ def train(images: Images, identity: TrainingIdentity, folder: Path, progress: Pr
     timing = checkpoint.timing if checkpoint else []
     if checkpoint:
         trainer.restore(checkpoint.values)
+        _logger.info("seed %d: resumed after epoch %d", identity.seed, len(history))
     # A checkpoint has the size of three models, and the next one is written next to the present one. The
     # model is written twice: as Keras saves it, and without dates.
     checkpoints = 1 if checkpoint else 2
@@ -100,6 +104,8 @@ def train(images: Images, identity: TrainingIdentity, folder: Path, progress: Pr
             epoch, seconds = trainer.run_epoch(number, bar.update)
             _require_convergence(epoch, identity)
             history, timing = [*history, epoch], [*timing, seconds]
+            losses = {split: metrics.loss for split, metrics in epoch.metrics.items()}
+            _logger.info("seed %d, epoch %d: loss %s", identity.seed, number, losses)
             write_checkpoint(folder / CHECKPOINT, Checkpoint(history, timing, trainer.values()), identity)
             with explaining_write_errors(logs, kept="the checkpoint of this epoch"):
                 _log(writers, epoch, seconds)
