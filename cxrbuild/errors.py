@@ -110,6 +110,11 @@ def of_system(error: OSError) -> CxrbuildError:
     return ours
 
 
+def advice_for(error: BaseException) -> str | None:
+    """Return what a user can do about an error of the operating system, ``None`` for other errors."""
+    return _ADVICE_BY_NUMBER.get(getattr(error, "errno", None) or 0)
+
+
 def of_memory() -> CxrbuildError:
     """Return the error for memory that ran out, wherever it did."""
     return CxrbuildError("memory ran out", todo=_MEMORY)

@@ -135,14 +135,18 @@ class Extraction:
         digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         start = b""
         left = size
-        with naming(f"{self.origin}: {path}", file), file.open("xb") as target:
+        # The user does not know the temporary folder; a full disk is that of the folder above.
+        with naming(self.stage.parent, file):
+            target = file.open("xb", buffering=0)
+        with target:
             # One byte more than declared is read, so that a longer file is noticed.
             while block := source.read(min(_BLOCK, left + 1)):
                 left -= len(block)
                 if left < 0:
                     break
                 start = start or block[: len(_APPLE_DOUBLE)]
-                target.write(block)
+                with naming(self.stage.parent):
+                    target.write(block)
                 digest.update(block)
         if left:
             raise ArchiveError(
@@ -234,7 +238,8 @@ def require_room(size: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise CxrbuildError(
-            "the disk has too little room", where=folder, expected=f"{size:,} bytes free",
+            "the disk has too little room",
+            where=folder.parent if folder.name.endswith(STAGED) else folder, expected=f"{size:,} bytes free",
             found=f"{free:,}", todo="Make room, or name another folder with --data",
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from cxrbuild.fetching.extraction import LIMITS, ArchiveError, Extraction, Member, require_room
 from cxrbuild.fetching.tar_archive import untar
 from cxrbuild.fetching.zip_archive import unzip
-from cxrbuild.files import files_under
+from cxrbuild.files import files_under, naming
 from cxrbuild.progress import Progress
 
 _BLOCK = 1 << 20
@@ -174,7 +174,7 @@ def copy_folder(
     require_room(total, stage)
     with progress(title, total, "B") as bar:
         for path, status in found:
-            with (folder / path).open("rb") as source:
+            with naming(folder / path), (folder / path).open("rb") as source:
                 extraction.add(source, path, status.st_size, bool(status.st_mode & 0o100))
             bar.update(status.st_size)
     return extraction.members

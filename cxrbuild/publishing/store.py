@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact.names import SUMS
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, advice_for, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.http import RetryableError, redact_address
 from cxrbuild.progress import Progress
@@ -292,7 +292,7 @@ class Store:
                 raise RetryableError(words) from None
             raise CxrbuildError(
                 what, where=self.shown, found=words,
-                todo="Look whether the address is right, and whether you may read and write there",
+                todo=advice_for(error) or "Check the address, and the permissions to read and write there",
             ) from None  # fmt: skip
 
 
