@@ -115,6 +115,16 @@ def advice_for(error: BaseException) -> str | None:
     return _ADVICE_BY_NUMBER.get(getattr(error, "errno", None) or 0)
 
 
+def is_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that memory ran out; libraries and threads report it in other ways."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return (isinstance(error, ImportError) and ("map segment" in text or "allocate memory" in text)) or (
+        isinstance(error, RuntimeError) and "can't start new thread" in text
+    )
+
+
 def of_memory() -> CxrbuildError:
     """Return the error for memory that ran out, wherever it did."""
     return CxrbuildError("memory ran out", todo=_MEMORY)

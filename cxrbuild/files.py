@@ -57,12 +57,23 @@ def remove_temporary_files(folder: Path) -> None:
 
 @contextmanager
 def naming(path: str | Path, temporary: str | Path | None = None) -> Iterator[None]:
-    """Name a file in errors of the system that name no file, as those of writing do, or its temporary one."""
+    """Name a file in errors of the system that name none, as those of writing do, or a temporary one.
+
+    Parameters
+    ----------
+    path
+        The file or folder to name.
+    temporary
+        The temporary file or folder that becomes ``path``.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
+        named = None if error.filename is None else str(error.filename)
+        if error.errno is not None and named in (None, str(temporary)):
             error.filename = str(path)
+        elif error.errno is not None and named is not None and named.startswith(f"{temporary}{os.sep}"):
+            error.filename = f"{path}{named.removeprefix(str(temporary))}"
         raise
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import files_under, git_blob_of, locked, read_json, replacing, sha256_of, write_json
+from cxrbuild.errors import CxrbuildError, count_of, is_of_memory, name_some, of_system, printable
+from cxrbuild.files import (
+    files_under,
+    git_blob_of,
+    locked,
+    locked_in_place,
+    naming,
+    read_json,
+    replacing,
+    sha256_of,
+    write_json,
+)
 
 
 @pytest.mark.parametrize("data", [b"", b"image\n", b"\0" * (1 << 20) + b"x"])
@@ -69,3 +80,76 @@ def test_an_error_is_one_paragraph() -> None:
     assert str(error) == "a.png: not an image. Expected: PNG. Found: HTML. Fetch it again."
     assert str(CxrbuildError("two\n  a\n  b", todo="Look")) == "two\n  a\n  b.\nLook."
     assert name_some("abc", most=2) == "a, b and 1 more"
+
+
+def test_locked_in_place_leaves_no_file_and_refuses_a_second_command(tmp_path: Path) -> None:
+    def lock_again() -> None:
+        with locked_in_place(tmp_path):
+            pass
+
+    with locked_in_place(tmp_path), pytest.raises(CxrbuildError, match="another cxrbuild command uses this"):
+        lock_again()
+    with locked_in_place(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("filename", "named"),
+    [(None, "out"), (Path("t.part"), "out"), ("t.part/a/b", "out/a/b"), ("t.parts", "t.parts"), ("x", "x")],
+)
+def test_naming_replaces_temporary_names(filename: object, named: str) -> None:
+    with pytest.raises(OSError, match="No space") as caught, naming("out", "t.part"):
+        raise OSError(errno.ENOSPC, "No space", filename)
+    assert str(of_system(caught.value)).startswith(f"{named}: No space left on device. Make room")
+
+
+def test_replacing_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:
+    def break_off() -> None:
+        with replacing(tmp_path / "f") as temporary:
+            temporary.read_text()
+
+    with pytest.raises(FileNotFoundError) as caught:
+        break_off()
+    assert caught.value.filename == str(tmp_path / "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Müller 日本.png", "Müller 日本.png"),
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("a\x9b2Jb", r"a\x9b2Jb"),
+        ("exe.\u202egnp", r"exe.\u202egnp"),
+        ("caf\udce9", r"caf\udce9"),
+        ("a\r\nb", r"a\r\nb"),
+        ("\u2028\u200b\ufeff", r"\u2028\u200b\ufeff"),
+    ],
+)
+def test_printable_makes_control_characters_visible(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert shown in str(CxrbuildError("refused", where=text))
+    assert name_some([text, text]) == f"{shown}, {shown}"
+
+
+def test_errors_keep_their_own_line_breaks_but_no_other_control_character() -> None:
+    assert str(CxrbuildError("two\n  a", found="x\x1b\u202ey")) == "two\n  a.\nFound: x\\x1b\\u202ey."
+    assert str(CxrbuildError("refused", expected="https://HOST/...")) == "refused. Expected: https://HOST/..."
+
+
+def test_count_of_forms_plurals() -> None:
+    counts = [count_of(n, noun) for n, noun in ((1, "image"), (0, "class"), (6354, "entry"), (2, "day"))]
+    assert counts == ["1 image", "0 classes", "6,354 entries", "2 days"]
+
+
+@pytest.mark.parametrize(
+    ("error", "of_memory"),
+    [
+        (MemoryError(), True),
+        (ImportError("libarrow.so: failed to map segment from shared object"), True),
+        (RuntimeError("can't start new thread"), True),
+        (ImportError("No module named 'x'"), False),
+        (RuntimeError("other"), False),
+    ],
+)
+def test_is_of_memory_knows_how_libraries_report_it(error: Exception, of_memory: bool) -> None:
+    assert is_of_memory(error) is of_memory

@@ -25,7 +25,7 @@ from cxrbuild.cli.release import release
 from cxrbuild.cli.review import review
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
-from cxrbuild.errors import CxrbuildError, of_memory, of_system
+from cxrbuild.errors import CxrbuildError, is_of_memory, of_memory, of_system
 
 # How long a command may take to end after a signal.
 _UNWIND_S = 1.5
@@ -116,10 +116,6 @@ def main() -> None:
         number = signal.SIGTERM if terminated else signal.SIGINT
         _report_interrupt(number)
         sys.exit(_SIGNALLED + number)
-    except MemoryError:
-        if debug:
-            raise
-        _fail(of_memory())
     except CxrbuildError as error:
         if debug:
             raise
@@ -132,6 +128,10 @@ def main() -> None:
         if debug:
             raise
         _fail(of_system(error))
+    except Exception as error:
+        if debug or not is_of_memory(error):
+            raise
+        _fail(of_memory())
 
 
 def _fail(error: CxrbuildError) -> NoReturn:

@@ -29,7 +29,7 @@ from cxrbuild.comparison import DatasetVersion, exclusions_of, parse_version
 from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents, croissant, texts
 from cxrbuild.errors import CheckError, CxrbuildError, name_some
-from cxrbuild.files import files_under, locked, sha256_of, write_bytes, write_json
+from cxrbuild.files import files_under, locked, naming, sha256_of, write_bytes, write_json
 from cxrbuild.policy import Policy, withheld, without_file_names, without_identities
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records, write_records
@@ -123,7 +123,7 @@ def release(
     _require_images(build, contents.embedded)
     # Beside the release, so that it can be moved into place in one step.
     workshop = out.parent / f".{out.name}.part"
-    with locked(workshop):
+    with naming(out, workshop), naming(out, workshop / out.name), locked(workshop):
         try:
             staging = workshop / out.name
             # What a killed run left.
