@@ -1,4 +1,4 @@
-"""What a release holds, as its documents tell it: counted once, from the table and ``build.json``."""
+"""The content of a release, counted once from its ledger and ``build.json`` for all documents."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cxrbuild.artifact import ReleaseDocument
 from cxrbuild.artifact.build import SourceDescription
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
+from cxrbuild.errors import count_of
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.records import SPLITS
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the flow chart: how many images it left out, and why."""
+    """A step of the flow chart: how many images it excludes, and why."""
 
     name: str
     sentence: str
@@ -31,7 +32,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a release holds.
+    """The content of a release.
 
     Attributes
     ----------
@@ -39,16 +40,16 @@ class Contents:
         Its ``build.json``.
     records
         Its ledger: a row for every upstream image, ``withheld`` filled.
-    measured
-        What its audit measured of biases, in sentences; empty where it was not audited.
-    doubts
+    measured_biases
+        Biases that its audit measured, in sentences; empty without an audit.
+    audit_notes
         What else its audit found, in sentences.
     """
 
     document: ReleaseDocument
     records: pd.DataFrame
-    measured: Sequence[str] = ()
-    doubts: Sequence[str] = ()
+    measured_biases: Sequence[str] = ()
+    audit_notes: Sequence[str] = ()
 
     @property
     def recipe(self) -> Recipe:
@@ -82,28 +83,27 @@ class Contents:
 
     @property
     def notices(self) -> dict[str, str]:
-        """What sets it apart from the dataset that its recipe defines: a word, and what it means."""
+        """How it differs from the dataset that its recipe defines: title and sentence by difference."""
         notices = {}
         if missing := len(self.document.missing):
-            films = "1 film" if missing == 1 else f"{missing:,} films"
+            total = len(self.kept) + missing
             notices["Incomplete"] = (
-                f"{films} that belong{'s' * (missing == 1)} to the dataset could not be had: of "
-                f"{len(self.kept) + missing:,} it has {len(self.kept):,}. `build.json` names each."
+                f"{count_of(missing, 'image')} of {total:,} in the dataset missing. `build.json` lists them."
             )
         if unpinned := self.document.unpinned:
-            other = sum(
+            different = sum(
                 len(state.different) for name, state in self.document.sources.items() if name in unpinned
             )
-            counted = f" {other:,} of them are known to be other files." if other else ""
+            counted = f" {count_of(different, 'file')} known to be different." if different else ""
             notices["Unpinned"] = (
-                f"The files of {', '.join(unpinned)} were not proven to be the pinned version.{counted}"
+                f"The files of {', '.join(unpinned)} are not verified to be the pinned version.{counted}"
             )
         return notices
 
     @property
     def description(self) -> str:
-        """What the recipe says of the dataset, after what sets this release apart from it."""
-        notices = [f"{title}: {words}" for title, words in self.notices.items()]
+        """The recipe's description, after the notices."""
+        notices = [f"{title}: {text}" for title, text in self.notices.items()]
         return "\n".join([*notices, self.recipe.description.strip() or self.recipe.title])
 
     @cached_property
@@ -117,24 +117,25 @@ class Contents:
         return self.kept[self.kept["withheld"].isna()]
 
     @property
-    def parts(self) -> list[str]:
-        """The parts that it has, in their order."""
-        return [part for part in SPLITS if part in set(self.kept["split"])]
+    def splits(self) -> list[str]:
+        """The splits that it has, in order."""
+        found = set(self.kept["split"])
+        return [split for split in SPLITS if split in found]
 
     def count(self, rows: pd.DataFrame) -> dict[str, dict[str, int]]:
-        """Return for each class how many of some rows each part has."""
+        """Return the number of rows by class and split."""
         sizes = rows.groupby(["label", "split"]).size()
         return {
-            label: {part: int(sizes.get((label, part), 0)) for part in self.parts}
+            label: {split: int(sizes.get((label, split), 0)) for split in self.splits}
             for label in self.recipe.classes
         }
 
     def count_withheld(self) -> dict[str, int]:
-        """Return for each reason how many rows have no pixels here, most first."""
+        """Return the number of images whose pixels are withheld, by reason, most first."""
         return {str(reason): int(n) for reason, n in self.kept["withheld"].value_counts().items()}
 
     def count_by(self, column: str, rows: pd.DataFrame) -> dict[str, dict[str, int]]:
-        """Return for each value of a column, ``unknown`` where null, how many rows each class has."""
+        """Return the number of rows by value of a column (``unknown`` for null) and class."""
         sizes = rows.groupby([rows[column].fillna("unknown"), "label"]).size()
         values = rows[column].fillna("unknown").value_counts().index
         return {
@@ -143,7 +144,7 @@ class Contents:
         }
 
     def steps(self) -> list[Step]:
-        """Return the flow chart between ``upstream`` and ``kept``."""
+        """Return the steps of the flow chart between ``upstream`` and ``kept``."""
         sentences = {rule.name: rule.describe() for rule in self.recipe.rules}
         reasons = exclusion_reasons(self.recipe.rules)
         return [
@@ -159,17 +160,17 @@ class Contents:
         ]
 
     def upstream(self) -> dict[str, int]:
-        """Return how many images each source has upstream."""
+        """Return the number of upstream images by source."""
         return self.document.funnel[0].by_source
 
     def confounded(self) -> list[str]:
-        """Return in words which classes have sources of their own: a model can tell these instead."""
+        """Return sentences about classes that share no source: a model can learn the source instead."""
         return [
-            f"Every {label} image is of {sources[0]}."
+            f"Every {label} image is from {sources[0]}."
             for label in self.recipe.classes
             if len(sources := sorted(set(self.kept.loc[self.kept["label"] == label, "source"]))) == 1
         ] + [
-            f"No source holds both {a} and {b}."
+            f"No source has both {a} and {b}."
             for i, a in enumerate(self.recipe.classes)
             for b in self.recipe.classes[i + 1 :]
             if not self._sources_of(a) & self._sources_of(b)

@@ -1,4 +1,4 @@
-"""Which images a release embeds, and why it withholds the others' pixels."""
+"""Decide which images a release includes, and why it withholds the pixels of others."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 Policy = Literal["public", "private"]
 
-# In the order in which they are looked for: the first one is the row's.
+# In order: the first reason that applies is the row's.
 WITHHELD = {
-    "identifier": "A readable name or birth date is seen on the film.",
+    "identifier": "The image shows a readable name or birth date.",
     "license_unknown": "No licence is stated for the image.",
-    "license_not_listed": "The licence is not in the table of licences, so what it allows is not known.",
-    "no_redistribution": "The licence does not say that copies may be passed on.",
-    "no_adaptation": "The licence forbids adaptations, and conversion may be one.",
-    "unseen": "Nobody has looked yet whether the film shows a name or birth date.",
+    "license_not_listed": "The licence is not in the table of licences, so its terms are not known.",
+    "no_redistribution": "The licence does not allow redistribution.",
+    "no_adaptation": "The licence forbids adaptations, and the conversion may be an adaptation.",
+    "unseen": "Nobody has checked whether the image shows a name or birth date.",
 }
 
 
 def withheld(records: pd.DataFrame, policy: Policy) -> pd.Series:
-    """Return for each row why its pixels are withheld, null where they are not.
+    """Return for each row why its pixels are withheld, null if they are included.
 
-    A private release withholds nothing. A public one embeds an image only where its licence allows
-    redistribution in converted form and no reviewer saw a name or birth date on it, or has yet to look. Films
-    of a source that nobody was asked to review have no mark, and go by their licence.
+    A private release withholds nothing. A public release includes an image only if its licence allows
+    redistribution in converted form and a review found no name or birth date. Images without a review are
+    included if their licence allows it.
 
     Parameters
     ----------

@@ -77,6 +77,8 @@ def _report(output: Output, result: ReleaseResult) -> None:
     if document.unpinned:
         output.say(f"Unpinned: {', '.join(document.unpinned)}. The release cannot be published.")
     dataset = document.dataset
+    if result.changes is not None and result.changes.bump is None:
+        output.say(f"Nothing changed since {result.changes.old}: the images, labels and splits are the same.")
     done = "released" if result.written else "unchanged"
     output.say(
         f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "

@@ -1,4 +1,4 @@
-"""What a release says of itself, made from its data alone: so that it can be made again, and compared."""
+"""The documents of a release, generated from its data alone, so that `verify` can generate them again."""
 
 from cxrbuild.documents.audit_notes import audited_contents
 from cxrbuild.documents.croissant import croissant

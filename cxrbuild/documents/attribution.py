@@ -1,4 +1,4 @@
-"""Whom each image is owed to, and how the release itself is cited."""
+"""The attribution of each image, the list of images, and the citation of the release."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cxrbuild.contents import Contents
 if TYPE_CHECKING:
     import pandas as pd
 
-# What Creative Commons licences and Apache's ask to be said of changes.
+# Creative Commons and Apache licences require a statement of changes.
 _CHANGES = {"copied": "none", "encoded": "converted to an 8-bit grey JPEG"}
 
 
@@ -25,7 +25,7 @@ def attribution(contents: Contents) -> str:
         changes=kept["conversion"].map(_CHANGES),
         embedded=kept["withheld"].isna().map({True: "yes", False: "no"}),
     )
-    return table.to_csv(index=False, lineterminator="\n")
+    return _csv(table)
 
 
 def _homepages(contents: Contents, kept: pd.DataFrame) -> pd.Series:
@@ -56,17 +56,17 @@ def citation(contents: Contents) -> str:
 
 
 def _reference(words: str) -> dict[str, Any]:
-    """Return a reference of `Authors: title`, as the declarations word it."""
+    """Return a reference of `Authors: title`, as declarations have it."""
     authors, colon, title = words.partition(": ")
     if not colon:
         authors, title = "unknown", words
     return {"type": "generic", "authors": [{"name": authors}], "title": title}
 
 
-def film_list(contents: Contents) -> str:
+def image_list(contents: Contents) -> str:
     """Return ``images.csv`` with the columns that torchxrayvision's ``COVID19_Dataset`` reads.
 
-    ``filename`` starts from a build's folder, where ``curate`` puts all films, withheld ones among them.
+    ``filename`` is relative to the folder of a build, which has all images, the withheld ones too.
     https://github.com/mlmed/torchxrayvision/blob/main/torchxrayvision/datasets.py
     """
     kept = contents.kept
@@ -80,4 +80,18 @@ def film_list(contents: Contents) -> str:
         modality=kept["modality"],
         filename=kept["jpeg_path"],
     )
-    return table.to_csv(index=False, lineterminator="\n")
+    return _csv(table)
+
+
+def _csv(table: pd.DataFrame) -> str:
+    """Return a table as CSV that a spreadsheet does not execute.
+
+    A cell that begins with one of ``=+-@`` or a tab is a formula there; an apostrophe makes it text:
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    text = table.select_dtypes(["object", "string"]).columns
+    safe = table.copy()
+    for column in text:
+        cells = safe[column].astype("str").str.replace(r"\r\n?|\n", " ", regex=True)
+        safe[column] = cells.mask(cells.str.match(r"[=+\-@\t]").fillna(value=False), "'" + cells)
+    return safe.to_csv(index=False, lineterminator="\n")

@@ -37,9 +37,11 @@ def audited_contents(
         The content of its ``audit.json``, ``None`` where it has none.
     """
     if audit is None:
-        return Contents(document, records, doubts=[_NOT_AUDITED])
+        return Contents(document, records, audit_notes=[_NOT_AUDITED])
     labels = dict(zip(records["image_id"], records["label"], strict=True))
-    return Contents(document, records, measured=audit.biases, doubts=describe_audit_notes(audit, labels))
+    return Contents(
+        document, records, measured_biases=audit.biases, audit_notes=describe_audit_notes(audit, labels)
+    )
 
 
 def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> list[str]:

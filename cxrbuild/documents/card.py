@@ -1,4 +1,4 @@
-"""The dataset card: YAML that Hugging Face reads, and prose for people."""
+"""The dataset card: YAML that the Hugging Face Hub reads, and text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_comman
 from cxrbuild.policy import WITHHELD
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
+from cxrbuild.templates import markdown_environment
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -31,49 +32,45 @@ def card(
     Parameters
     ----------
     contents
-        What the release holds.
+        The content of the release.
     splits
-        For each part in the Parquet shards its num_examples and num_bytes.
+        The num_examples and num_bytes of each split of the Parquet shards.
     download_size
-        Bytes of the Parquet shards.
+        Size of the Parquet shards in bytes.
     tfds
-        Where the TFRecords are within the release, ``None`` where there are none.
+        Folder of the TFRecord shards within the release, ``None`` without TFRecord.
     audit, baseline
-        Whether the release has their outcome.
+        Whether the release has an audit result and a baseline result.
     """
     import yaml
-    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     front = _front_matter(contents, splits, download_size)
-    environment = Environment(
-        loader=PackageLoader("cxrbuild.documents", ""),
-        trim_blocks=False,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  Markdown
-    )
-    environment.filters["flat"] = lambda text: " ".join(text.split())
-    return environment.get_template("card.md.j2").render(
-        front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000),
-        c=contents,
-        sheet=contents.recipe.datasheet,
-        all=contents.count(contents.kept),
-        embedded=contents.count(contents.embedded),
-        by_source=contents.count_by("source", contents.kept),
-        conversions=contents.kept["conversion"].value_counts().to_dict(),
-        confounded=contents.confounded(),
-        licenses=_licenses(contents),
-        reasons=WITHHELD,
-        split_words=_split_words(contents),
-        unviewed=_unviewed(contents),
-        libraries=", ".join(f"{name} {version}" for name, version in contents.document.libraries.items()),
-        tfds=tfds,
-        rebuild=rebuild_commands(contents),
-        shipped=is_shipped(contents.recipe),
-        reviews=added_reviews(contents),
-        audit=audit,
-        baseline=baseline,
-        n=lambda number: f"{number:,}",
+    return (
+        markdown_environment("cxrbuild.documents")
+        .get_template("card.md.j2")
+        .render(
+            front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000),
+            c=contents,
+            sheet=contents.recipe.datasheet,
+            all=contents.count(contents.kept),
+            embedded=contents.count(contents.embedded),
+            by_source=contents.count_by("source", contents.kept),
+            conversions=contents.kept["conversion"].value_counts().to_dict(),
+            confounded=contents.confounded(),
+            licenses=_licenses(contents),
+            reasons=WITHHELD,
+            split_text=_split_text(contents),
+            unviewed=_unviewed(contents),
+            libraries=", ".join(f"{name} {version}" for name, version in contents.document.libraries.items()),
+            tfds=tfds,
+            rebuild=rebuild_commands(contents),
+            shipped=is_shipped(contents.recipe),
+            reviews=added_reviews(contents),
+            named=int(contents.kept["review"].eq("identifier").sum()),
+            audit=audit,
+            baseline=baseline,
+            n=lambda number: f"{number:,}",
+        )
     )
 
 
@@ -98,21 +95,27 @@ def _front_matter(
         "license_name": "per-image",
         "license_link": "ATTRIBUTION.csv",
         "task_categories": ["image-classification"],
-        "tags": ["medical", *contents.recipe.datasheet.keywords],
-        "size_categories": [next((word for most, word in _SIZES if images < most), "n>1M")],
+        "tags": _tags(contents),
+        "size_categories": [next((category for most, category in _SIZES if images < most), "n>1M")],
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": part, "path": f"data/{part}-*.parquet"} for part in splits],
+                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits],
             }
         ],
         "dataset_info": {
             "features": features,
-            "splits": [{"name": part, **numbers} for part, numbers in splits.items()],
+            "splits": [{"name": split, **numbers} for split, numbers in splits.items()],
             "download_size": download_size,
             "dataset_size": sum(split["num_bytes"] for split in splits.values()),
         },
     }
+
+
+def _tags(contents: Contents) -> list[str]:
+    """Return tags as the Hub has them, in lower case with hyphens."""
+    keywords = [keyword.lower().replace(" ", "-") for keyword in contents.recipe.datasheet.keywords]
+    return list(dict.fromkeys(["medical", "chest-x-ray", *keywords]))
 
 
 def _licenses(contents: Contents) -> list[dict[str, Any]]:
@@ -124,40 +127,42 @@ def _licenses(contents: Contents) -> list[dict[str, Any]]:
             "name": name,
             "images": int(images),
             "embedded": int(embedded.get(name, 0)),
-            "conditions": _asks(known.get(str(name))),
+            "conditions": _conditions(known.get(str(name))),
         }
         for name, images in sorted(kept.items(), key=lambda item: (-item[1], str(item[0])))
     ]
 
 
-def _asks(licence: License | None) -> str:
+def _conditions(licence: License | None) -> str:
     if licence is None:
         return "not known"
     return ", ".join(licence.conditions) if licence.redistribution else "does not allow copies"
 
 
 def _unviewed(contents: Contents) -> str:
-    """Return in words how many films of each class have no known view."""
+    """Return the number of images of unknown view by class, as text."""
     unknown = contents.kept[contents.kept["view_position"].isna()]
     sizes = {label: int((unknown["label"] == label).sum()) for label in contents.recipe.classes}
     return ", ".join(f"{n:,} of {label}" for label, n in sizes.items() if n)
 
 
-def _split_words(contents: Contents) -> str:
+def _split_text(contents: Contents) -> str:
     split = contents.recipe.split
-    words = [
-        f"{declared.source} says its part itself ("
+    sentences = [
+        f"{declared.source} declares its splits ("
         + ", ".join(f"{theirs} is {ours}" for theirs, ours in declared.map.items())
         + ")."
         for declared in split.declared
     ]
     for name in ("test", "validation"):
-        part = getattr(split, name)
-        if part is None:
+        size = getattr(split, name)
+        if size is None:
             continue
-        if part.count is not None:
-            sizes = ", ".join(f"{count} of {label}" for label, count in part.count.items())
-            words.append(f"Of the others whole patients are drawn into {name} by a hash: {sizes}.")
+        if size.count is not None:
+            sizes = ", ".join(f"{count} of {label}" for label, count in size.count.items())
+            sentences.append(f"A hash assigns whole patients of the other sources to {name}: {sizes}.")
         else:
-            words.append(f"Of the others a share of {part.share:g} of the patients is drawn into {name}.")
-    return " ".join(words)
+            sentences.append(
+                f"A hash assigns a share of {size.share:g} of the other sources' patients to {name}."
+            )
+    return " ".join(sentences)

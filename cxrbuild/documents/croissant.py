@@ -1,4 +1,4 @@
-"""Croissant 1.1: what the files are, what their columns mean, and what to know before use."""
+"""Croissant 1.1: the files, the meaning of their columns, and what to know before use."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _CONTEXT = {
 }
 _TYPES = {"text": "sc:Text", "integer": "sc:Integer", "number": "sc:Float", "boolean": "sc:Boolean"}
 _FORMATS = {".parquet": "application/x-parquet", ".csv": "text/csv", ".json": "application/json"}
-# The files that it names beside the shards, in this order.
+# The files that it lists in addition to the shards, in this order.
 _TABLES = ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "images.csv")
 
 
@@ -69,14 +69,14 @@ def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> di
     folder
         The release.
     contents
-        What it holds.
+        Its content.
     hashes
-        The SHA-256 of its files by their names; shards and tables among them are named.
+        The SHA-256 of its files by name.
     """
     recipe, sheet = contents.recipe, contents.recipe.datasheet
     shards = sorted(name for name in hashes if name.startswith(("data/", "tfds/")))
     files = [*shards, *(name for name in _TABLES if name in hashes)]
-    parts = [part for part in contents.parts if any(name.startswith(f"data/{part}-") for name in shards)]
+    splits = [split for split in contents.splits if any(name.startswith(f"data/{split}-") for name in shards)]
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -92,17 +92,17 @@ def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> di
         "keywords": sheet.keywords or [contents.name],
         "isLiveDataset": False,
         **_responsible(contents),
-        "distribution": [*(_file(folder, name, hashes[name]) for name in files), *_file_sets(parts)],
+        "distribution": [*(_file(folder, name, hashes[name]) for name in files), *_file_sets(splits)],
         "recordSet": [
-            *_enumerations(recipe.classes, parts),
-            *([_images(parts)] if parts else []),
+            *_enumerations(recipe.classes, splits),
+            *([_images(splits)] if splits else []),
             _manifest(),
         ],
     }
 
 
 def licenses(contents: Contents) -> list[str]:
-    """Return the licences of the pixels that are here, by address or ``LicenseRef``."""
+    """Return the licences of the included pixels, as URLs or ``LicenseRef``."""
     names = sorted(set(contents.embedded["license"]))
     return [_license(name) for name in names] or ["NOASSERTION"]
 
@@ -117,11 +117,11 @@ def _responsible(contents: Contents) -> dict[str, Any]:
     """Return the fields of the RAI vocabulary: https://docs.mlcommons.org/croissant/docs/croissant-rai-spec.html."""
     sheet = contents.recipe.datasheet
     rules = [
-        f"{step.name}: {step.images:,} left out. {step.sentence or step.reason}" for step in contents.steps()
+        f"{step.name}: {step.images:,} excluded. {step.sentence or step.reason}" for step in contents.steps()
     ]
     raw = [f"{name}: {source.title}, {source.homepage}" for name, source in contents.sources.items()]
     withheld = [f"{reason}: {images:,}" for reason, images in contents.count_withheld().items()]
-    missing = [f"{title}: {words}" for title, words in contents.notices.items()]
+    missing = [f"{title}: {text}" for title, text in contents.notices.items()]
     missing += ["Pixels withheld, " + ", ".join(withheld)] if withheld else []
     fields = {
         "rai:dataCollection": sheet.collection.strip(),
@@ -132,9 +132,9 @@ def _responsible(contents: Contents) -> dict[str, Any]:
             f"Converted to 8-bit grey JPEG, quality {contents.recipe.conversion.quality}.",
         ],
         "rai:dataAnnotationProtocol": [sheet.annotation.strip()] if sheet.annotation else [],
-        "rai:dataBiases": [*sheet.biases, *contents.confounded(), *contents.measured],
-        "rai:dataLimitations": [*sheet.limitations, *contents.doubts],
-        "rai:dataUseCases": [*sheet.uses, *(f"Never for: {words}" for words in sheet.misuses)],
+        "rai:dataBiases": [*sheet.biases, *contents.confounded(), *contents.measured_biases],
+        "rai:dataLimitations": [*sheet.limitations, *contents.audit_notes],
+        "rai:dataUseCases": [*sheet.uses, *(f"Not for: {text}" for text in sheet.misuses)],
         "rai:dataSocialImpact": sheet.social_impact.strip(),
         "rai:personalSensitiveInformation": [sheet.sensitive.strip()] if sheet.sensitive else [],
         "rai:dataReleaseMaintenancePlan": sheet.maintenance.strip(),
@@ -154,8 +154,8 @@ def _file(folder: Path, name: str, digest: str) -> dict[str, Any]:
     }
 
 
-def _file_sets(parts: Sequence[str]) -> list[dict[str, Any]]:
-    if not parts:
+def _file_sets(splits: Sequence[str]) -> list[dict[str, Any]]:
+    if not splits:
         return []
     return [
         {
@@ -164,12 +164,12 @@ def _file_sets(parts: Sequence[str]) -> list[dict[str, Any]]:
             "name": "shards",
             "description": "Pixels, labels and the columns that training needs.",
             "encodingFormat": "application/x-parquet",
-            "includes": [f"data/{part}-*.parquet" for part in parts],
+            "includes": [f"data/{split}-*.parquet" for split in splits],
         }
     ]
 
 
-def _enumerations(classes: Sequence[str], parts: Sequence[str]) -> list[dict[str, Any]]:
+def _enumerations(classes: Sequence[str], splits: Sequence[str]) -> list[dict[str, Any]]:
     def field(record_set: str, name: str, kind: str, words: str) -> dict[str, Any]:
         return {
             "@type": "cr:Field",
@@ -185,30 +185,30 @@ def _enumerations(classes: Sequence[str], parts: Sequence[str]) -> list[dict[str
             "@type": "cr:RecordSet",
             "@id": "classes",
             "name": "classes",
-            "description": "The classes and the numbers that stand for them.",
+            "description": "The classes and their numbers.",
             "key": {"@id": "classes/number"},
             "field": [
-                field("classes", "number", "sc:Integer", "The number that stands in `label`."),
+                field("classes", "number", "sc:Integer", "The value of `label`."),
                 field("classes", "name", "sc:Text", "The class."),
             ],
             "data": labels,
         }
     ]
-    if parts:
+    if splits:
         sets.append({
             "@type": "cr:RecordSet",
             "@id": "splits",
             "name": "splits",
             "dataType": "cr:Split",
-            "description": "The parts that have pixels here.",
+            "description": "The splits that have pixels in this release.",
             "key": {"@id": "splits/name"},
-            "field": [field("splits", "name", "sc:Text", "The part.")],
-            "data": [{"splits/name": part} for part in parts],
+            "field": [field("splits", "name", "sc:Text", "The split.")],
+            "data": [{"splits/name": split} for split in splits],
         })  # fmt: skip
     return sets
 
 
-def _images(parts: Sequence[str]) -> dict[str, Any]:
+def _images(splits: Sequence[str]) -> dict[str, Any]:
     columns = {column.name: column for column in COLUMNS}
 
     def field(name: str, kind: str, words: str, extract: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -227,17 +227,17 @@ def _images(parts: Sequence[str]) -> dict[str, Any]:
     split = field(
         "split",
         "sc:Text",
-        "The part.",
+        "The split.",
         {"fileProperty": "fullpath"},
-        # mlcroissant applies it a second time, to what it found the first time.
-        transform={"regex": f"^(?:data/)?({'|'.join(parts)})(?:-.+[.]parquet)?$"},
+        # mlcroissant applies the expression again to its first result.
+        transform={"regex": f"^(?:data/)?({'|'.join(splits)})(?:-.+[.]parquet)?$"},
         references={"field": {"@id": "splits/name"}},
     )
     image = field(
-        "image", "sc:ImageObject", "The film, an 8-bit JPEG of one channel.", {"column": "image"},
+        "image", "sc:ImageObject", "The image, an 8-bit JPEG of one channel.", {"column": "image"},
         transform={"jsonPath": "bytes"},
     )  # fmt: skip
-    label = field("label", "sc:Integer", "The class's number: see `classes`.", {"column": "label"})
+    label = field("label", "sc:Integer", "The number of the class: see `classes`.", {"column": "label"})
     rest = [
         field(name, _TYPES[columns[name].kind], columns[name].description, {"column": name})
         for name in shard_columns()
@@ -256,7 +256,7 @@ def _manifest() -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "manifest",
         "name": "manifest",
-        "description": "A record for every image of the dataset, those without pixels here among them.",
+        "description": "A record for every image of the dataset, with or without pixels in this release.",
         "key": {"@id": "manifest/image_id"},
         "field": [
             {

@@ -1,4 +1,4 @@
-"""With which commands a reader gets a release's films again."""
+"""The commands that rebuild a release's images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cxrbuild.catalog import Recipe, read_recipe
 from cxrbuild.catalog.recipe import DEFAULT_RECIPE, recipe_names
 from cxrbuild.contents import Contents
 
-# What of a recipe decides the films; the rest are words and expectations.
+# The keys of a recipe that decide what a build holds; the others are text and expectations.
 _DECIDES = {"sources", "reviews", "labels", "split", "conversion", "rules"}
 
 
 def rebuild_commands(contents: Contents) -> list[str]:
-    """Return the commands that fetch and curate this very dataset."""
+    """Return the commands that fetch and curate the same dataset."""
     recipe = contents.recipe
     options = []
     if not (is_shipped(recipe) and recipe.name == DEFAULT_RECIPE):
@@ -35,7 +35,7 @@ def added_reviews(contents: Contents) -> list[str]:
 
 
 def is_shipped(recipe: Recipe) -> bool:
-    """Tell whether a recipe is one of cxrbuild's own, but for switches and words."""
+    """Return whether a recipe is a shipped one, apart from switches and text."""
     return recipe.name in recipe_names() and _deciding(recipe) == _deciding(read_recipe(recipe.name))
 
 

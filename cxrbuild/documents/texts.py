@@ -1,43 +1,44 @@
-"""Every text of a release that follows from its data, by the name of its file."""
+"""The documents of a release that are generated from its data alone, by file name."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from cxrbuild.artifact import names
 from cxrbuild.contents import Contents
-from cxrbuild.documents.attribution import attribution, citation, film_list
+from cxrbuild.documents.attribution import attribution, citation, image_list
 from cxrbuild.documents.card import card
 from cxrbuild.records import SPLITS
 
 
 def texts(
-    folder: Path, contents: Contents, splits: Mapping[str, Mapping[str, int]], outcomes: Collection[str]
+    folder: Path, contents: Contents, splits: Mapping[str, Mapping[str, int]], results: Collection[str]
 ) -> dict[str, str]:
-    """Return the texts.
+    """Return the documents.
 
     Parameters
     ----------
     folder
-        The release, whose shards are there.
+        The release, with its shards.
     contents
-        What it holds.
+        Its content.
     splits
-        For each part in the Parquet shards its num_examples and num_bytes.
-    outcomes
-        Of ``audit`` and ``baseline`` those that it has.
+        The num_examples and num_bytes of each split of the Parquet shards.
+    results
+        Which of ``audit`` and ``baseline`` it has.
     """
     tfds = sorted((folder / "tfds").glob("*/*/"))
     return {
-        "README.md": card(
+        names.CARD: card(
             contents,
-            splits={part: splits[part] for part in SPLITS if part in splits},
+            splits={split: splits[split] for split in SPLITS if split in splits},
             download_size=sum(path.stat().st_size for path in (folder / "data").glob("*.parquet")),
             tfds=tfds[0].relative_to(folder).as_posix() if tfds else None,
-            audit="audit" in outcomes,
-            baseline="baseline" in outcomes,
+            audit="audit" in results,
+            baseline="baseline" in results,
         ),
-        "ATTRIBUTION.csv": attribution(contents),
-        "images.csv": film_list(contents),
-        "CITATION.cff": citation(contents),
+        names.ATTRIBUTION: attribution(contents),
+        names.IMAGE_LIST: image_list(contents),
+        names.CITATION: citation(contents),
     }

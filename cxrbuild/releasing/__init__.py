@@ -1,4 +1,4 @@
-"""Pack a build as a versioned directory that others can load, check, cite and rebuild."""
+"""Make a versioned release from a build, for others to load, check, cite and rebuild."""
 
 from cxrbuild.releasing.pack import ReleaseResult, default_folder, release
 

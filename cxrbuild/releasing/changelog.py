@@ -1,4 +1,4 @@
-"""Which version came before, whether the new one is a large enough step, and what it changed."""
+"""Find the previous version, check that the new version is large enough, and write the changelog."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
 
 _TITLE = "# Changelog\n"
-# A changelog names every row that left or changed its class or part, and this many of the others.
+# A changelog lists every row that was removed or moved to another class or split, and this many others.
 _MOST = 20
 
 
 def find_previous(
     name: str, version: str, policy: Policy, out: Path, *, back: bool = False
 ) -> Path | str | None:
-    """Return the version before: the newest older release beside ``out``, or a newer published manifest.
+    """Return the previous version: the newest older release next to ``out``, or a newer published manifest.
 
     Parameters
     ----------
     name, version, policy
-        The dataset, the version to come, and the policy that it is packed with.
+        The dataset, the new version, and its policy.
     out
-        The folder that it will be in.
+        The folder of the new version.
     back
-        Whether it may be older than the newest one.
+        Whether the new version may be older than the newest one.
 
     Returns
     -------
     Path or str or None
-        The folder of a release, a published name, or nothing where this is the first.
+        The folder of a release, a published name, or ``None`` for the first version.
 
     Raises
     ------
     CheckError
-        A newer version is there already.
+        A newer version exists.
     CxrbuildError
-        The ``build.json`` of a release beside ``out`` cannot be read.
+        The ``build.json`` of a release next to ``out`` cannot be read.
     """
     found: dict[tuple[int, int, int], Path | str] = {}
     published = published_manifest(name).parent
@@ -63,32 +63,32 @@ def find_previous(
     newest = max(found, default=parse_version(version))
     if newest > parse_version(version) and not back:
         raise CheckError(
-            f"version {version} is lower than the newest one that is there", where=str(found[newest]),
+            f"version {version} is lower than the newest version", where=str(found[newest]),
             expected=f"{'.'.join(str(n) for n in newest)} or later", found=version,
-            todo="Name a later version; or, to mend an older line, the release before it with --previous",
+            todo="Name a later version; to fix an older line, name its last release with --previous",
         )  # fmt: skip
     older = [known for known in found if known < parse_version(version)]
     return found[max(older)] if older else None
 
 
 def check_version(name: str, version: str, new: DatasetVersion, previous: Path | str | None) -> Diff | None:
-    """Refuse a version that is too small a step, or published with other rows.
+    """Require a version that is large enough and was not published with other rows.
 
     Returns
     -------
     Diff or None
-        What changed since the previous version, nothing where this is the first.
+        What changed since the previous version, ``None`` for the first version.
 
     Raises
     ------
     CheckError
-        The step is too small, or the version is published with other rows.
+        The version is too small, or was published with other rows.
     """
     if published_manifest(f"{name}/{version}").is_file():
         found = compare(read_version(f"{name}/{version}"), new)
         if found.bump is not None:
             raise CheckError(
-                f"version {version} is published with other rows\n{_lines(found)}",
+                f"version {version} was published with other rows\n{_lines(found)}",
                 where=f"{name}/{version}",
                 todo=f"Release it as {needed_version(version, found.bump)} or later",
             )
@@ -99,7 +99,7 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
     needed = needed_version(before, found.bump)
     if parse_version(version) < parse_version(needed):
         raise CheckError(
-            f"version {version} is too small a step for what changed since {before}\n{_lines(found)}",
+            f"version {version} is too small for what changed since {before}\n{_lines(found)}",
             where=str(previous), expected=f"{needed} or later", found=version,
         )  # fmt: skip
     return found
@@ -110,21 +110,21 @@ def changelog(
 ) -> str:
     """Return the text of ``CHANGELOG.md``: this version's changes above those of the versions before.
 
-    ``notices`` is what sets the release apart from the dataset that its recipe defines.
+    ``notices`` are the differences from the dataset that the recipe defines.
     """
     lines = [_TITLE, f"## {version} ({date})", ""]
-    for title, words in notices.items():
-        lines += [f"{title}: {words}", ""]
+    for title, sentence in notices.items():
+        lines += [f"{title}: {sentence}", ""]
     if found is None:
         lines += ["First version.", ""]
     elif found.bump is None:
         if any(len(found.rows[kind]) for kind in NOT_CHANGES):
-            lines += [f"The dataset is that of {_version(previous)}. It could be built from:", ""]
+            lines += [f"The dataset is the same as {_version(previous)}. Its files differ:", ""]
             lines += [_lines(found), ""]
         else:
-            lines += [f"Rows, pixels and metadata are those of {_version(previous)}.", ""]
+            lines += [f"Rows, pixels and metadata are the same as in {_version(previous)}.", ""]
     else:
-        lines += [f"Since {_version(previous)}, a {found.bump.upper()} step:", "", _lines(found), ""]
+        lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", _lines(found), ""]
     before = Path(previous) / names.CHANGELOG if previous is not None else None
     if before is not None and before.is_file():
         lines += [before.read_text(encoding="utf-8").removeprefix(_TITLE).strip("\n"), ""]
@@ -152,8 +152,8 @@ def _lines(found: Diff) -> str:
         ]
         if len(rows) > most:
             lines.append(f"  - and {len(rows) - most:,} more")
-    lines += [f"- column {column} came" for column in found.columns_added]
-    lines += [f"- column {column} left" for column in found.columns_removed]
+    lines += [f"- column {column} added" for column in found.columns_added]
+    lines += [f"- column {column} removed" for column in found.columns_removed]
     if found.classes_changed:
-        lines.append("- classes have other numbers")
+        lines.append("- classes renumbered")
     return "\n".join(lines)

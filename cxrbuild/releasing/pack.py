@@ -1,7 +1,8 @@
-"""Pack a build as a release."""
+"""Make a release from a build."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from cxrbuild.artifact.build import Packaging
 from cxrbuild.comparison import DatasetVersion, exclusions_of, parse_version
 from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents, croissant, texts
-from cxrbuild.errors import CheckError, CxrbuildError, name_some
+from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import files_under, locked, naming, sha256_of, write_bytes, write_json
 from cxrbuild.policy import Policy, withheld, without_file_names, without_identities
 from cxrbuild.progress import Progress, silent
@@ -44,13 +45,26 @@ from cxrbuild.verification.results import RESULTS, read_result, result_of
 if TYPE_CHECKING:
     import pandas as pd
 
+_logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ReleaseResult:
-    """A release, and whether it was written: one that is already there with the same bytes stays."""
+    """A release.
+
+    Attributes
+    ----------
+    release
+        The release.
+    written
+        Whether it was written; false if the folder already holds it with the same bytes.
+    changes
+        What changed since the previous release; ``None`` for the first.
+    """
 
     release: Release
     written: bool
+    changes: Diff | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it: the release's folder, ``written`` and ``build.json``."""
@@ -70,10 +84,10 @@ def release(
     previous: Path | None = None,
     progress: Progress = silent,
 ) -> ReleaseResult:
-    """Pack a build as a release.
+    """Make a release from a build.
 
-    The same build, version and previous release give the same bytes. The date is that of
-    ``SOURCE_DATE_EPOCH``, else the recipe's.
+    The same build, version and previous release give the same bytes. The date is ``SOURCE_DATE_EPOCH``,
+    else the recipe's.
 
     Parameters
     ----------
@@ -82,20 +96,20 @@ def release(
     version
         The release's version, MAJOR.MINOR.PATCH.
     out
-        The release's folder: a new one, or one that holds this very release.
+        The folder of the release: a new one, or one that holds the same release.
     policy
-        ``public`` embeds what may be passed on, ``private`` everything.
+        ``public`` includes pixels whose licence allows it, ``private`` all pixels.
     previous
-        The release before, unless it stands beside ``out`` or is published.
+        The previous release; default the newest older one next to ``out``, or a published manifest.
     progress
-        Told how far each stage is.
+        Opens a progress bar for each stage.
 
     Raises
     ------
     CxrbuildError
-        There is no build, or another release is in the folder.
+        The folder holds no build, or ``out`` holds another release.
     CheckError
-        The version is too small a step, or the build is not what it says.
+        The version is too small, or the build's files have changed.
     """
     parse_version(version)
     document = open_build(build).document
@@ -107,7 +121,7 @@ def release(
     records = _with_withheld(records, policy)
     results = _read_results(build, document)
     contents = audited_contents(_document(document, version, policy, records), records, results.audit)
-    # A release that is there is not a step back, whatever came after it.
+    # A release that already exists may be older than the newest one.
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
     _require_same_key(document, before)
     new = DatasetVersion(
@@ -119,20 +133,25 @@ def release(
         unpinned=document.unpinned,
         exclusions=exclusions_of(records),
     )
-    found = check_version(name, version, new, before)
+    changes = check_version(name, version, new, before)
     _require_images(build, contents.embedded)
-    # Beside the release, so that it can be moved into place in one step.
+    # Next to the release, so that one rename moves it into place.
     workshop = out.parent / f".{out.name}.part"
     with naming(out, workshop), naming(out, workshop / out.name), locked(workshop):
         try:
             staging = workshop / out.name
-            # What a killed run left.
+            # A killed run may have left files.
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            words = changelog(version, contents.document.date, contents.notices, before, found)
-            packed = _write(build, staging, contents, results, words, progress)
+            text = changelog(version, contents.document.date, contents.notices, before, changes)
+            written = _write(build, staging, contents, results, text, progress)
+            _logger.info(
+                "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
+            )
             require_verified(verify(staging, progress=progress), build)
-            return ReleaseResult(Release(out, packed), written=_put(staging, out))
+            moved = _put(staging, out)
+            _logger.info("%s %s", "released" if moved else "unchanged:", out)
+            return ReleaseResult(Release(out, written), written=moved, changes=changes)
         finally:
             shutil.rmtree(workshop)
 
@@ -151,12 +170,12 @@ def _require_same_key(document: BuildDocument, previous: Path | str | None) -> N
 
 
 def default_folder(build: Path, version: str, policy: Policy) -> Path:
-    """Return where a release goes unless a folder is named: ``release/NAME-VERSION``, ``-private`` if it is.
+    """Return the default folder of a release: ``release/NAME-VERSION``, with ``-private`` for a private one.
 
     Raises
     ------
     CxrbuildError
-        There is no build.
+        The folder holds no build.
     """
     name = open_build(build).name
     return Path("release") / f"{name}-{version}{'-private' if policy == 'private' else ''}"
@@ -171,28 +190,28 @@ def _require_tables(build: Path, document: BuildDocument) -> None:
         wanted = document.files[name].sha256
         if not (build / name).is_file() or (digest := sha256_of(build / name)) != wanted:
             raise CheckError(
-                "the file is not as it was built", where=build / name, expected=f"SHA-256 {wanted}",
+                "the file has changed since it was built", where=build / name, expected=f"SHA-256 {wanted}",
                 found=digest if (build / name).is_file() else "no file", todo="Run `cxrbuild curate` again",
             )  # fmt: skip
 
 
 def _require_images(build: Path, embedded: pd.DataFrame) -> None:
-    gone, other = [], []
+    missing, changed = [], []
     for path, size in zip(embedded["jpeg_path"], embedded["jpeg_bytes"], strict=True):
         if not (build / path).is_file():
-            gone.append(path)
+            missing.append(path)
         elif (build / path).stat().st_size != size:
-            other.append(path)
-    if other:
+            changed.append(path)
+    if changed:
         raise CheckError(
-            f"{len(other)} images of the build are not as they were built",
-            where=build, found=name_some(other),
-            todo="Run `cxrbuild curate` again: it makes anew what is not as it was",
+            f"{count_of(len(changed), 'image')} of the build changed since the build was made",
+            where=build, found=name_some(changed),
+            todo="Run `cxrbuild curate` again: it converts again what changed",
         )  # fmt: skip
-    if gone:
+    if missing:
         raise CheckError(
-            f"{len(gone)} images of the build are not there", where=build, found=name_some(gone),
-            todo="Run `cxrbuild curate` again: it makes anew what is gone",
+            f"{count_of(len(missing), 'image')} of the build missing", where=build, found=name_some(missing),
+            todo="Run `cxrbuild curate` again: it converts again what is missing",
         )  # fmt: skip
 
 
@@ -225,7 +244,7 @@ def _date(declared: str | None) -> str:
             return datetime.fromtimestamp(int(epoch), UTC).date().isoformat()
         except (ValueError, OverflowError, OSError):
             raise CxrbuildError(
-                "not a time", where="environment variable SOURCE_DATE_EPOCH",
+                "not a valid time", where="environment variable SOURCE_DATE_EPOCH",
                 expected="seconds since 1970: https://reproducible-builds.org/specs/source-date-epoch/",
                 found=epoch,
             ) from None  # fmt: skip
@@ -233,7 +252,7 @@ def _date(declared: str | None) -> str:
         raise CxrbuildError(
             "the release has no date", where="the recipe's `date`",
             todo='Write `date = "YYYY-MM-DD"` into the recipe and curate again, or set SOURCE_DATE_EPOCH: '
-            "the clock is not asked, so that the same build gives the same release on every day",
+            "the current date is not used, so that the same build gives the same release on any day",
         )  # fmt: skip
     return declared
 
@@ -330,13 +349,13 @@ def _read_results(build: Path, document: BuildDocument) -> Results:
         refers, datasets = result_of(result)
         if refers != manifest:
             raise CxrbuildError(
-                f"this {kind} is of another build", where=path,
+                f"this {kind} result is of another build", where=path,
                 expected=f"one of the manifest with SHA-256 {manifest}", found=refers or "none",
                 todo="Run it again on this build, or move the file away",
             )  # fmt: skip
         if datasets != {document.dataset.name}:
             raise CxrbuildError(
-                f"this {kind} is by another recipe", where=path, expected=document.dataset.name,
+                f"this {kind} result is of another recipe", where=path, expected=document.dataset.name,
                 found=", ".join(sorted(datasets)) or "no name of one",
                 todo="Run it again with the build's own recipe (--recipe), or move the file away",
             )  # fmt: skip
@@ -346,7 +365,7 @@ def _read_results(build: Path, document: BuildDocument) -> Results:
 
 
 def _splits(parquet: list[Path]) -> dict[str, dict[str, int]]:
-    """Return for each part the rows of its shards and their uncompressed bytes."""
+    """Return the rows and uncompressed bytes of the Parquet shards by split."""
     import pyarrow.parquet as pq
 
     splits: dict[str, dict[str, int]] = {}
@@ -361,36 +380,38 @@ def _splits(parquet: list[Path]) -> dict[str, dict[str, int]]:
 
 
 def _put(staging: Path, out: Path) -> bool:
-    """Move the release into place; one that is there with the same bytes stays.
+    """Move the release into place; the same release may already be there.
 
     Raises
     ------
     CheckError
-        It is there, and a file of it is no longer as it was packed.
+        The same release is there, and its files have changed.
     CxrbuildError
-        Something else is there.
+        The folder holds something else.
     """
     if out.exists():
         there = out / names.SUMS
         if not out.is_dir() or (any(out.iterdir()) and not there.is_file()):
-            raise CxrbuildError("something else is there", where=out, todo="Name another folder with --out")
+            raise CxrbuildError(
+                "the folder holds something else", where=out, todo="Name another folder with --out"
+            )
         if there.is_file():
-            _refuse_damage(out)
+            _require_unchanged(out)
             if there.read_bytes() == (staging / names.SUMS).read_bytes():
                 return False
             raise CxrbuildError(
-                "another release is there, and a release never changes", where=out,
-                todo="Name a later version or another folder, or remove it if nobody has it yet",
+                "the folder holds another release, and a release never changes", where=out,
+                todo="Name a later version or another folder, or remove the release if it is not published",
             )  # fmt: skip
         out.rmdir()
     staging.replace(out)
     return True
 
 
-def _refuse_damage(out: Path) -> None:
+def _require_unchanged(out: Path) -> None:
     if findings := changed_files(out):
         lines = "\n".join(f"  {finding}" for finding in findings)
         raise CheckError(
-            f"this release is there already, and is no longer as it was packed\n{lines}", where=out,
+            f"the release already exists, and its files have changed\n{lines}", where=out,
             todo="Move it away and run `cxrbuild release` again",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A dataset at a glance: one HTML file that needs no network."""
+"""Write the report of a release: one HTML file that loads nothing from the network."""
 
 from cxrbuild.report.page import write_report
 

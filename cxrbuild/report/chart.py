@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# Okabe and Ito: told apart by colour-blind readers. https://jfly.uni-koeln.de/color/
+# Okabe and Ito: distinguishable for colour-blind readers. https://jfly.uni-koeln.de/color/
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#7a7a7a")
 _WIDTH, _HEIGHT, _FOOT, _HEAD = 360, 96, 18, 14
 
@@ -20,15 +20,15 @@ def histogram(values: pd.Series, edges: Sequence[float], colour: str, unit: str,
     Parameters
     ----------
     values
-        The values; null is left out.
+        The values; null is ignored.
     edges
         The bins' edges; values outside go into the first and the last bin.
     colour
         The bars' colour.
     unit
-        What is measured, for the axis.
+        The unit, for the axis.
     title
-        What it shows, for readers who do not see it.
+        The title, for screen readers.
     """
     import numpy as np
 
@@ -40,10 +40,10 @@ def histogram(values: pd.Series, edges: Sequence[float], colour: str, unit: str,
     for i, n in enumerate(counts):
         if n:
             height = max(n / most * (_HEIGHT - _HEAD), 1)
-            words = f"{edges[i]:g} to {edges[i + 1]:g} {unit}: {n:,}"
+            label = f"{edges[i]:g} to {edges[i + 1]:g} {unit}: {n:,}"
             bars.append(
                 f'<rect x="{i * step + 0.5:.1f}" y="{_HEIGHT - height:.1f}" width="{step - 1:.1f}" '
-                f'height="{height:.1f}" fill="{colour}"><title>{escape(words)}</title></rect>'
+                f'height="{height:.1f}" fill="{colour}"><title>{escape(label)}</title></rect>'
             )
     every = max(1, len(counts) // 6)
     ticks = [
@@ -61,18 +61,18 @@ def histogram(values: pd.Series, edges: Sequence[float], colour: str, unit: str,
 
 
 def bars(counts: Mapping[str, int], colours: Mapping[str, str], title: str) -> str:
-    """Return one bar that is parted by counts."""
+    """Return one bar, divided in proportion to counts."""
     total = max(sum(counts.values()), 1)
-    x, parts = 0.0, []
+    x, segments = 0.0, []
     for name, n in counts.items():
         width = n / total * _WIDTH
         if n:
-            parts.append(
+            segments.append(
                 f'<rect x="{x:.1f}" y="0" width="{width:.1f}" height="14" fill="{colours[name]}">'
                 f"<title>{escape(name)}: {n:,}</title></rect>"
             )
         x += width
     return (
         f'<svg class="bar" viewBox="0 0 {_WIDTH} 14" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(title)}">' + "".join(parts) + "</svg>"
+        f'aria-label="{escape(title)}">' + "".join(segments) + "</svg>"
     )

@@ -1,4 +1,4 @@
-"""A contact sheet: small copies of some films of a class."""
+"""A contact sheet: thumbnails of some images of a class."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SIDE, _QUALITY = 112, 70
 
 
 @dataclass(frozen=True)
-class Film:
-    """A small copy of a film, and whom it is owed to."""
+class Thumbnail:
+    """A thumbnail of an image, with its attribution."""
 
     image_id: str
     source: str
@@ -29,29 +29,29 @@ class Film:
     address: str
 
 
-def contact_sheet(rows: pd.DataFrame, build: Path, most: int) -> list[Film]:
-    """Return small copies of some films, each source by turns, drawn by the hash of their ids.
+def contact_sheet(rows: pd.DataFrame, build: Path, most: int) -> list[Thumbnail]:
+    """Return thumbnails of some images, drawn by the hash of their ids, sources in turn.
 
     Parameters
     ----------
     rows
-        Rows whose pixels may be shown; a film on which a name or birth date was seen is never taken.
+        Rows whose pixels may be shown; images that show a name or birth date are skipped.
     build
         The build that has the JPEGs.
     most
-        How many films.
+        The number of images.
 
     Raises
     ------
     CheckError
-        A JPEG of the build is not there or does not decode.
+        A JPEG of the build is missing or cannot be decoded.
     """
     rows = rows[rows["review"].ne("identifier").fillna(value=True)]
     digest = rows["image_id"].map(lambda name: hashlib.sha256(f"sheet/{name}".encode()).hexdigest())
     rows = rows.assign(digest=digest).sort_values("digest")
     rows = rows.assign(turn=rows.groupby("source").cumcount()).sort_values(["turn", "source"]).head(most)
     return [
-        Film(
+        Thumbnail(
             image_id=row["image_id"],
             source=row["source"],
             split=row["split"],
@@ -63,7 +63,7 @@ def contact_sheet(rows: pd.DataFrame, build: Path, most: int) -> list[Film]:
 
 
 def _small(path: Path) -> str:
-    """Return a square copy of a film's middle as a data address."""
+    """Return the square centre of an image as a data URL."""
     from PIL import ImageOps
     from PIL.Image import Resampling
 
@@ -72,7 +72,7 @@ def _small(path: Path) -> str:
     except (OSError, NotConvertible) as error:
         raise CheckError(
             "an image of the build cannot be read", where=path, found=error,
-            todo="Run `cxrbuild curate` again: it makes anew what is not as it was",
+            todo="Run `cxrbuild curate` again: it converts again what changed",
         ) from error  # fmt: skip
     small = ImageOps.fit(image, (_SIDE, _SIDE), Resampling.LANCZOS)
     out = io.BytesIO()

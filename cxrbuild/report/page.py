@@ -1,4 +1,4 @@
-"""The page: what the dataset holds, in one HTML file."""
+"""The report of a release: one HTML file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import AuditDocument, BaselineDocument
 from cxrbuild.contents import Contents
+from cxrbuild.errors import count_of
 from cxrbuild.files import write_bytes
 from cxrbuild.policy import WITHHELD
 from cxrbuild.report.chart import COLOURS, bars, histogram
 from cxrbuild.report.contact_sheet import contact_sheet
 from cxrbuild.report.flow import flow_chart
+from cxrbuild.templates import html_environment
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FILMS = 24
+_IMAGES = 24
 _AGES = tuple(range(0, 105, 5))
 
 
@@ -29,16 +31,16 @@ def write_report(
     audit: AuditDocument | None,
     baseline: BaselineDocument | None,
 ) -> None:
-    """Write ``report.html``: one file with no address outside itself.
+    """Write ``report.html``: one file that loads nothing from elsewhere.
 
-    Only films that the release embeds are shown, none with a name or birth date.
+    It shows only images whose pixels the release includes, and none that shows a name or birth date.
 
     Parameters
     ----------
     path
         The file.
     contents
-        What the release holds.
+        The content of the release.
     build
         The build that has the JPEGs.
     audit, baseline
@@ -49,23 +51,16 @@ def write_report(
     CheckError
         A JPEG of the build cannot be read.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("cxrbuild.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"n": lambda number: f"{number:,}", "figure": _figure}
+    environment = html_environment("cxrbuild.report")
+    environment.filters["figure"] = _figure
     classes, kept = contents.recipe.classes, contents.kept
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(classes)}
-    words = environment.get_template("report.html.j2").render(
+    text = environment.get_template("report.html.j2").render(
         c=contents,
         colours=colours,
-        flow=Markup(flow_chart(contents)),  # noqa: S704  every word in it is escaped
+        flow=Markup(flow_chart(contents)),  # noqa: S704  its text is escaped
         all=contents.count(kept),
         embedded=contents.count(contents.embedded),
         by_source=contents.count_by("source", kept),
@@ -73,7 +68,7 @@ def write_report(
         by_sex=contents.count_by("patient_sex", kept),
         charts=_charts(contents, colours),
         sheets={
-            label: contact_sheet(contents.embedded[contents.embedded["label"] == label], build, _FILMS)
+            label: contact_sheet(contents.embedded[contents.embedded["label"] == label], build, _IMAGES)
             for label in classes
         },
         reasons=WITHHELD,
@@ -81,41 +76,34 @@ def write_report(
         statuses=describe_statuses(check.status for check in audit.checks) if audit else [],
         baseline=baseline,
     )
-    write_bytes(path, words.encode())
+    write_bytes(path, text.encode())
 
 
 def describe_statuses(statuses: Iterable[str]) -> list[str]:
-    """Say in sentences how many of an audit's checks could fail and did not, and how many could not.
+    """Return sentences about how many checks of an audit passed, failed, or have no limit.
 
     Parameters
     ----------
     statuses
-        Of each check: ``passed``, ``failed``, ``reported`` or ``not applicable``.
+        The status of each check: ``passed``, ``failed``, ``reported`` or ``not applicable``.
     """
     count = Counter(statuses)
-    held, failed, reported = count["passed"] + count["failed"], count["failed"], count["reported"]
-    words = []
-    if held:
-        came = (
-            f"{count['passed']} passed, {failed} failed" if failed else "all passed" if held > 1 else "passed"
-        )
-        words.append(f"{_checks(held)} held to a limit: {came}.")
+    limited, failed, reported = count["passed"] + count["failed"], count["failed"], count["reported"]
+    sentences = []
+    if limited:
+        result = f"{count['passed']} passed, {failed} failed" if failed else "all passed"
+        sentences.append(f"{count_of(limited, 'check')} with a limit: {result}.")
     if reported:
-        words.append(
-            f"{_checks(reported)} only reported: the recipe sets no limit, so nothing found there fails the "
-            "audit, and the reader is to judge it."
+        sentences.append(
+            f"{count_of(reported, 'check')} without a limit in the recipe: the reader has to judge."
         )
     if count["not applicable"]:
-        words.append(f"{_checks(count['not applicable'])} not applicable to this build.")
-    return words
-
-
-def _checks(n: int) -> str:
-    return f"{n} check is" if n == 1 else f"{n} checks are"
+        sentences.append(f"{count_of(count['not applicable'], 'check')} not applicable to this build.")
+    return sentences
 
 
 def _figure(value: float | None) -> str:
-    """Return a measured figure as text, a dash where there is none."""
+    """Return a figure as text, a dash for none."""
     return "\N{EN DASH}" if value is None else f"{value:.4g}"
 
 
@@ -128,7 +116,7 @@ def _charts(contents: Contents, colours: Mapping[str, str]) -> dict[str, Any]:
     for label in contents.recipe.classes:
         rows = kept[kept["label"] == label]
         side = rows[["width", "height"]].min(axis=1)
-        charts["sides"][label] = Markup(  # noqa: S704  every word in it is escaped
+        charts["sides"][label] = Markup(  # noqa: S704  its text is escaped
             histogram(side, sides, colours[label], "px", f"Shorter side of {label} images")
         )
         if rows["patient_age"].notna().any():
@@ -145,7 +133,7 @@ def _charts(contents: Contents, colours: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _edges(values: pd.Series) -> list[float]:
-    """Return some 24 round edges from 0 to the greatest value."""
+    """Return about 24 round edges from 0 to the greatest value."""
     import math
 
     most = float(values.max()) if len(values) else 1.0
