@@ -105,13 +105,13 @@ def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
     (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
-    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
+    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
     (told,) = audited["biases"]
     assert "tell, each alone: source 9" in told
     release(build, "1.0.0", tmp_path / "out")
     assert verify(tmp_path / "out").findings == ()
     page = (tmp_path / "out" / "report.html").read_text()
-    for words in ("63,148,835 parameters", "Gate: fell short", "unlinked", "<td>0.25", told):
+    for words in ("63,148,835 parameters", "Gate: failed", "unlinked", "<td>0.25", told):
         assert words in page
     assert (tmp_path / "out" / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
     card = (tmp_path / "out" / "README.md").read_text()
@@ -127,7 +127,7 @@ def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None
     outcome = baseline_result(build)
     (build / "baseline" / "metrics.json").write_text(json.dumps(outcome))
     change_rows(build, images_of(build)["image_id"].iloc[0], patient_age=3.0)
-    with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline is of another build"):
+    with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline result is of another build"):
         release(build, "1.0.0", tmp_path / "out")
 
 
@@ -138,13 +138,13 @@ def test_refuses_a_baseline_by_another_recipe(demo: Path, tmp_path: Path) -> Non
     outcome = baseline_result(build)
     metrics.write_text(json.dumps(outcome | {"recipe": {"name": "covid19-cxr", "version": "1.0.0"}}))
     with pytest.raises(
-        CxrbuildError, match=r"metrics\.json: this baseline is by another recipe.*covid19-cxr"
+        CxrbuildError, match=r"metrics\.json: this baseline result is of another recipe.*covid19-cxr"
     ):
         release(build, "1.0.0", tmp_path / "out")
     # One that does not say what it was trained on may be of anything.
     outcome["dataset"]["manifest_sha256"] = None
     metrics.write_text(json.dumps(outcome))
-    with pytest.raises(CxrbuildError, match=r"this baseline is of another build.*Found: none"):
+    with pytest.raises(CxrbuildError, match=r"this baseline result is of another build.*Found: none"):
         release(build, "1.0.0", tmp_path / "out")
 
 
@@ -177,7 +177,7 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     release(build, "1.0.0", tmp_path / "first")
     assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
-    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
+    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
     a, b = images_of(build, split="train")["image_id"].iloc[[0, -1]]
     pair = {"a": a, "b": b, "kind": "near", "similarity": 0.99, "changes": [], "linked": False}
     pair["crosses"] = ["label", "patient"]
@@ -190,8 +190,8 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
     }
     for check in audited["checks"]:
         if check["id"] in found:
-            check["named"] = found[check["id"]]
-            check["value"] = len(check["named"])
+            check["findings"] = found[check["id"]]
+            check["value"] = len(check["findings"])
             check["status"] = "failed" if check["id"] == "label_conflicts" else check["status"]
     audited["pairs"] = [pair, pair | {"kind": "alike", "crosses": ["split", "patient"]}]
     (build / "audit.json").write_text(json.dumps(audited))
@@ -204,7 +204,7 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
         f"1 film of two patients who are not linked: {a} and {b}.",
         "2 patient numbers (mooney 2) with more than one ending, such as p0a and p0b",
         "1 of the 2 stand in two parts",
-        f"1 pair of films of two patients so alike that these may be one person, which nobody has "
+        f"1 pair of images of two patients are so similar that they may be of one person, which nobody has "
         f"confirmed: {a}",
         "Not measured, since this dataset is too small for it: probe_border",
     ):
@@ -232,31 +232,29 @@ def test_an_incomplete_build_keeps_its_version(build: Path, tmp_path: Path) -> N
     ran = run("release", "1.0.1", "--build", short, cwd=tmp_path, COLUMNS="300")
     out = tmp_path / "release" / "demo-cxr-1.0.1"
     assert (ran.status, ran.err) == (0, "")
-    assert "Incomplete: 2 films could not be had. It cannot be published." in ran.out
+    assert "Incomplete: 2 images missing. The release cannot be published." in ran.out
     assert verify(out).findings == ()
-    assert (verify(out).missing, verify(out).unpinned) == (2, ["cohen"])
-    incompleteness = "2 films that belong to the dataset could not be had: of 89 it has 87."
-    proof = (
-        "The files of cohen were not proven to be the pinned version. 1 of them are known to be other files."
-    )
+    assert (verify(out).missing, verify(out).unpinned) == (2, ("cohen",))
+    incompleteness = "2 images of 89 in the dataset missing."
+    unpinned = "The files of cohen are not verified to be the pinned version. 1 file known to be different."
     card = (out / "README.md").read_text()
     assert f"> **Incomplete.** {incompleteness}" in card
-    assert f"> **Unpinned.** {proof}" in card
+    assert f"> **Unpinned.** {unpinned}" in card
     described = read_json(out / "croissant.json")["description"]
     assert described.startswith(f"Incomplete: {incompleteness}")
-    assert proof in described
-    assert "2 images that belong to the dataset could not be had" in (out / "report.html").read_text()
-    # Beside the whole release: nothing left it.
+    assert unpinned in described
+    assert "2 images of the dataset are missing" in (out / "report.html").read_text()
+    # Next to the complete release: no row was removed.
     shutil.rmtree(out)
     release(short, "1.0.1", tmp_path / "demo-cxr-1.0.1")
     words = (tmp_path / "demo-cxr-1.0.1" / "CHANGELOG.md").read_text()
     assert f"Incomplete: {incompleteness}" in words
-    assert "left" not in words
+    assert "removed" not in words
     assert f"  - {gone[0]} (train COVID-19, missing_file in the new)" in words
-    # And whole again: nothing came.
+    # Complete again: no row was added.
     release(build, "1.0.2", tmp_path / "demo-cxr-1.0.2", previous=tmp_path / "demo-cxr-1.0.1")
     words = (tmp_path / "demo-cxr-1.0.2" / "CHANGELOG.md").read_text().split("## 1.0.1")[0]
-    assert "came" not in words
+    assert "added" not in words
     assert f"  - {gone[0]} (train COVID-19, missing_file in the old)" in words
 
 
@@ -265,7 +263,7 @@ def test_verify_holds_what_is_missing_against_the_ledger(build: Path, tmp_path: 
     document = read_json(short / "build.json")
     other = images_of(short)["image_id"].iloc[0]
     (short / "build.json").write_text(json.dumps(document | {"missing": {other: "missing_file"}}))
-    with pytest.raises(CheckError, match=rf"{other}: missing says missing_file, the ledger null"):
+    with pytest.raises(CheckError, match=rf"{other}: missing has missing_file, the ledger null"):
         release(short, "1.0.0", tmp_path / "out")
     (short / "build.json").write_text(json.dumps(document))
     release(short, "1.0.0", tmp_path / "out")
@@ -283,7 +281,7 @@ def test_tfds_says_what_is_missing(build: Path, tmp_path: Path) -> None:
     (short / "build.json").write_text(json.dumps(document | {"formats": ["tfrecord"]}))
     release(short, "1.0.0", tmp_path / "out")
     info = read_json(tmp_path / "out" / "tfds" / "demo_cxr" / "1.0.0" / "dataset_info.json")
-    assert info["description"].startswith("Incomplete: 2 films")
+    assert info["description"].startswith("Incomplete: 2 images")
     assert "Unpinned: The files of cohen" in info["description"]
 
 
@@ -293,9 +291,9 @@ def test_recipe_of_the_paper_dataset_says_no_more_than_is_known() -> None:
     with (CATALOG / "reviews" / "covid_frontal.csv").open(encoding="utf-8", newline="") as stream:
         marks = [row["mark"] for row in csv.DictReader(stream)]
     seen = len(marks) - marks.count("unseen")
-    words = " ".join(recipe.datasheet.annotation.split())
-    assert f"{seen} of the {len(marks)} COVID-19 candidates were noted" in words
-    assert f"{marks.count('unseen')} (32 of ActualMed, 7 of Cohen) nobody has seen" in words
+    text = " ".join(recipe.datasheet.annotation.split())
+    assert f"{seen} of the {len(marks)} COVID-19 candidates" in text
+    assert f"other {marks.count('unseen')} (32 of ActualMed, 7 of Cohen)" in text
 
 
 def test_a_release_without_pixels(build: Path, tmp_path: Path) -> None:
@@ -303,13 +301,13 @@ def test_a_release_without_pixels(build: Path, tmp_path: Path) -> None:
     change_rows(tmp_path / "build", images_of(build)["image_id"].tolist(), license="LicenseRef-internal")
     ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
     assert ran.status == 0
-    assert "No film may be passed on, so none has pixels here" in ran.out
+    assert "No image may be redistributed, so the release has no pixels" in ran.out
     assert "--policy private" in ran.out
     out = tmp_path / "release" / "demo-cxr-1.0.0"
     assert not (out / "data").exists()
     assert verify(out).findings == ()
     card = (out / "README.md").read_text()
-    assert "nothing to load but the tables" in card
+    assert "only the tables can be loaded" in card
     for code in ("load_dataset", "mlcroissant", "builder_from_directory"):
         assert code not in card
     assert "manifest.parquet' GROUP BY ALL" in card
@@ -369,12 +367,16 @@ def test_card_rebuilds_this_very_dataset(
     document = read_json(made / "build.json")
     recipe, _ = switch_rules(read_recipe(name), {"lateral": False})
     document["recipe"] = recipe.model_dump(mode="json", exclude={"audit", "baseline"})
-    told = rebuild_commands(Contents(document, images_of(build)))
-    assert told == [f"cxrbuild fetch{fetch}", f"cxrbuild curate{curate}"]
+    document |= {"policy": "public", "date": "2026-11-23", "withheld": {}}
+    del document["files"]
+    document["packaging"] = {"cxrbuild": "0", "manifest_sha256": "0", "files": {}}
+    contents = Contents(ReleaseDocument.parse(document, made), images_of(build))
+    commands = rebuild_commands(contents)
+    assert commands == [f"cxrbuild fetch{fetch}", f"cxrbuild curate{curate}"]
     # The command line takes them.
-    for words in told:
-        ran = run(*words.split()[1:2], "--help")
-        assert all(option in ran.out for option in re.findall(r"--\w+", words))
+    for command in commands:
+        ran = run(*command.split()[1:2], "--help")
+        assert all(option in ran.out for option in re.findall(r"--\w+", command))
 
 
 def test_card_of_the_adult_recipe(public: Path, build: Path, tmp_path: Path) -> None:
@@ -407,9 +409,10 @@ def test_card_of_a_recipe_of_ones_own(build: Path, tmp_path: Path) -> None:
     assert fetch == "cxrbuild fetch " + " ".join(document["recipe"]["sources"])
     assert curate == "cxrbuild curate --recipe demo-cxr.toml --keep-lateral --reviews mine.csv"
     card = " ".join((tmp_path / "out" / "README.md").read_text().split())
-    assert "Its recipe is none that cxrbuild ships: its file is needed, here called `demo-cxr.toml`" in card
-    assert "`build.json` holds the recipe under `recipe`" in card
-    assert "Reviews beside the recipe's decide its films: mine.csv." in card
+    assert "The recipe is not shipped with cxrbuild" in card
+    assert "need its file, here called `demo-cxr.toml`" in card
+    assert "`build.json` has the recipe under `recipe`" in card
+    assert "The build uses additional review files: mine.csv." in card
 
 
 def test_both_policies_pass_verify(public: Path, private: Path) -> None:
@@ -513,7 +516,7 @@ def test_croissant_loads_images_and_manifest(
 
 def test_croissant_tells_what_to_know(public: Path) -> None:
     document = read_json(public / "croissant.json")
-    assert any("Every Normal image is of mooney" in words for words in document["rai:dataBiases"])
+    assert any("Every Normal image is from mooney" in text for text in document["rai:dataBiases"])
     assert "license_unknown: 1" in document["rai:dataCollectionMissingData"]
 
 
@@ -579,7 +582,7 @@ def test_source_date_epoch_is_the_date(build: Path, tmp_path: Path, monkeypatch:
     assert read_json(tmp_path / "out" / "croissant.json")["datePublished"] == "2020-09-13"
     assert "## 1.0.0 (2020-09-13)" in (tmp_path / "out" / "CHANGELOG.md").read_text()
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
-    with pytest.raises(CxrbuildError, match=r"SOURCE_DATE_EPOCH: not a time.*yesterday"):
+    with pytest.raises(CxrbuildError, match=r"SOURCE_DATE_EPOCH: not a valid time.*yesterday"):
         release(build, "1.0.1", tmp_path / "later")
 
 
@@ -595,11 +598,11 @@ def test_refuses_a_build_without_a_date(build: Path, tmp_path: Path, monkeypatch
 
 def test_a_release_never_changes(build: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert release(build, "1.0.0", out)[1]
+    assert release(build, "1.0.0", out).written
     stamp = (out / "SHA256SUMS").stat()
-    assert not release(build, "1.0.0", out)[1]
+    assert not release(build, "1.0.0", out).written
     assert (out / "SHA256SUMS").stat() == stamp
-    with pytest.raises(CxrbuildError, match="another release is there"):
+    with pytest.raises(CxrbuildError, match="the folder holds another release"):
         release(build, "1.0.0", out, policy="private")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
@@ -608,7 +611,7 @@ def test_a_release_never_changes(build: Path, tmp_path: Path) -> None:
 def test_notices_a_damaged_release(build: Path, public: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(public, tmp_path / "out")
     (tmp_path / "out" / name).write_text("{}")
-    with pytest.raises(CheckError, match=rf"(?s)no longer as it was packed.*{name}.*Move it away"):
+    with pytest.raises(CheckError, match=rf"(?s)its files have changed.*{name}.*Move it away"):
         release(build, "1.0.0", tmp_path / "out")
     assert (tmp_path / "out" / name).read_text() == "{}"
 
@@ -620,7 +623,7 @@ def test_versions_before_the_first_move_freely(build: Path, tmp_path: Path) -> N
     with pytest.raises(CheckError, match=r"Expected: 0\.1\.1 or later"):
         release(tmp_path / "build", "0.1.0", tmp_path / "other", previous=tmp_path / "demo-cxr-0.1.0")
     release(tmp_path / "build", "0.2.0", tmp_path / "demo-cxr-0.2.0")
-    assert "1 row that left" in (tmp_path / "demo-cxr-0.2.0" / "CHANGELOG.md").read_text()
+    assert "1 removed row" in (tmp_path / "demo-cxr-0.2.0" / "CHANGELOG.md").read_text()
 
 
 def test_refuses_a_step_back(build: Path, tmp_path: Path) -> None:
@@ -628,14 +631,14 @@ def test_refuses_a_step_back(build: Path, tmp_path: Path) -> None:
     release(build, "1.0.0", newest)
     ran = run("release", "0.9.0", "--build", build, cwd=tmp_path, COLUMNS="600")
     assert ran.status == 3
-    assert "version 0.9.0 is lower than the newest one that is there. Expected: 1.0.0 or later" in ran.err
+    assert "version 0.9.0 is lower than the newest version. Expected: 1.0.0 or later" in ran.err
     assert [path.name for path in newest.parent.iterdir()] == ["demo-cxr-1.0.0"]
     # The other policy has a line of its own.
     release(build, "0.9.0", newest.parent / "demo-cxr-0.9.0", policy="private")
-    # A release that is there stays so; an older line is mended by naming what it goes on from.
+    # An existing release stays; --previous names the last release of an older line.
     release(build, "2.0.0", newest.parent / "demo-cxr-2.0.0")
-    assert not release(build, "1.0.0", newest)[1]
-    assert release(build, "1.0.1", newest.parent / "demo-cxr-1.0.1", previous=newest)[1]
+    assert not release(build, "1.0.0", newest).written
+    assert release(build, "1.0.1", newest.parent / "demo-cxr-1.0.1", previous=newest).written
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "3", '{"files": {}}', '{"format": 1, "dataset": {"na'])
@@ -644,7 +647,7 @@ def test_refuses_a_build_json_that_is_none(build: Path, tmp_path: Path, text: st
     (tmp_path / "build" / "build.json").write_text(text)
     ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
     assert ran.status == 1
-    assert "build.json: this is not the build.json of a finished build" in ran.err
+    assert "build.json: not the build.json of a build" in ran.err
     assert "Traceback" not in ran.err
     assert not (tmp_path / "release").exists()
 
@@ -654,7 +657,7 @@ def test_refuses_a_build_json_that_lacks_a_table(build: Path, tmp_path: Path) ->
     document = read_json(build / "build.json")
     del document["files"]["ledger.parquet"]
     (tmp_path / "build" / "build.json").write_text(json.dumps(document))
-    with pytest.raises(CxrbuildError, match=r"files\.ledger\.parquet: is missing"):
+    with pytest.raises(CxrbuildError, match=r"files\.ledger\.parquet: missing"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
 
 
@@ -673,8 +676,8 @@ def test_a_release_beside_it_that_cannot_be_read(
 def test_refuses_an_audit_without_checks(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
     of = {"name": "demo-cxr", "manifest_sha256": sha256_of(build / "manifest.parquet")}
-    (tmp_path / "build" / "audit.json").write_text(json.dumps({"dataset": of}))
-    with pytest.raises(CxrbuildError, match=r"audit\.json: not as `cxrbuild audit` writes it.*checks"):
+    (tmp_path / "build" / "audit.json").write_text(json.dumps({"format": 2, "dataset": of}))
+    with pytest.raises(CxrbuildError, match=r"(?s)audit\.json: not an audit result.*checks: Field required"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
 
 
@@ -682,14 +685,14 @@ def test_refuses_an_audit_without_checks(build: Path, tmp_path: Path) -> None:
 def test_refuses_an_audit_that_is_none(build: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(build, tmp_path / "build")
     (tmp_path / "build" / "audit.json").write_text(text)
-    with pytest.raises(CxrbuildError, match=r"audit\.json: this audit is of another build.*Found: none"):
+    with pytest.raises(CxrbuildError, match=r"audit\.json: not an audit result"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
 
 
 def test_leaves_a_strangers_folder_alone(build: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    with pytest.raises(CxrbuildError, match="something else is there"):
+    with pytest.raises(CxrbuildError, match="the folder holds something else"):
         release(build, "1.0.0", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
@@ -707,7 +710,9 @@ def test_refuses_too_small_a_step(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
     image = images_of(build, source="mooney", split="train")["image_id"].iloc[0]
     drop_rows(tmp_path / "build", [image])
-    with pytest.raises(CheckError, match=r"(?s)too small a step.*Expected: 2\.0\.0 or later") as refused:
+    with pytest.raises(
+        CheckError, match=r"(?s)too small for what changed.*Expected: 2\.0\.0 or later"
+    ) as refused:
         release(tmp_path / "build", "1.9.9", tmp_path / "demo-cxr-1.9.9")
     assert image in str(refused.value)
     release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
@@ -727,7 +732,7 @@ def test_changelog_tells_every_version(build: Path, tmp_path: Path) -> None:
     assert told == [
         "# Changelog",
         "## 2.0.0 (2026-11-23)",
-        f"  - {gone} (train Normal)",
+        f"  - {gone} (train Normal; new: annotated)",
         "## 1.0.1 (2026-11-23)",
         f"  - {aged} (patient_age null -> 3.0)",
         "## 1.0.0 (2026-11-23)",
@@ -736,9 +741,11 @@ def test_changelog_tells_every_version(build: Path, tmp_path: Path) -> None:
 
 def test_previous_release_can_be_named(build: Path, tmp_path: Path) -> None:
     release(build, "1.0.0", tmp_path / "elsewhere" / "first")
-    document, _ = release(build, "1.2.0", tmp_path / "out", previous=tmp_path / "elsewhere" / "first")
-    assert document["dataset"]["version"] == "1.2.0"
-    assert "those of 1.0.0" in (tmp_path / "out" / "CHANGELOG.md").read_text()
+    result = release(build, "1.2.0", tmp_path / "out", previous=tmp_path / "elsewhere" / "first")
+    assert result.release.version == "1.2.0"
+    assert result.changes is not None
+    assert result.changes.bump is None
+    assert "the same as in 1.0.0" in (tmp_path / "out" / "CHANGELOG.md").read_text()
 
 
 def test_refuses_a_version_published_with_other_rows(build: Path, tmp_path: Path) -> None:
@@ -746,7 +753,7 @@ def test_refuses_a_version_published_with_other_rows(build: Path, tmp_path: Path
     document = read_json(build / "build.json")
     document["dataset"]["name"] = "covid19-cxr"
     (tmp_path / "build" / "build.json").write_text(json.dumps(document))
-    with pytest.raises(CheckError, match=r"version 1\.0\.0 is published with other rows"):
+    with pytest.raises(CheckError, match=r"version 1\.0\.0 was published with other rows"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -766,28 +773,28 @@ def test_refuses_a_build_that_was_tampered_with(build: Path, tmp_path: Path) -> 
     with pytest.raises(CheckError, match=rf"{row['image_id']}: its pixels are not the manifest's"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
     Image.new("L", (32, 32)).save(film)
-    with pytest.raises(CheckError, match=rf"1 images .* not as they were built.*{row['image_id']}.*curate"):
+    with pytest.raises(CheckError, match=rf"1 image of the build changed since.*{row['image_id']}.*curate"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
     (tmp_path / "build" / row["jpeg_path"]).unlink()
-    with pytest.raises(CheckError, match=rf"1 images of the build are not there.*{row['image_id']}"):
+    with pytest.raises(CheckError, match=rf"1 image of the build missing.*{row['image_id']}"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     shutil.copy(build / "ledger.parquet", tmp_path / "build" / "manifest.parquet")
-    with pytest.raises(CheckError, match=r"manifest\.parquet: the file is not as it was built"):
+    with pytest.raises(CheckError, match=r"manifest\.parquet: the file has changed since it was built"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
 
 
 def test_refuses_what_is_no_build(public: Path, tmp_path: Path) -> None:
     with pytest.raises(CxrbuildError, match="no finished build"):
         release(tmp_path, "1.0.0", tmp_path / "out")
-    with pytest.raises(CxrbuildError, match="this is a release, no build"):
+    with pytest.raises(CxrbuildError, match="this folder holds a release"):
         release(public, "1.0.0", tmp_path / "out")
 
 
 def test_command_line(build: Path, tmp_path: Path) -> None:
     ran = run("release", "1.0.0", "--build", build, cwd=tmp_path)
     assert (ran.status, ran.err) == (0, "")
-    assert "demo-cxr 1.0.0 (public) is packed: 89 images, 83 with pixels" in " ".join(ran.out.split())
+    assert "demo-cxr 1.0.0 (public) released: 89 images, 83 with pixels" in " ".join(ran.out.split())
     assert verify(tmp_path / "release" / "demo-cxr-1.0.0").findings == ()
     ran = run("release", "1.0.0", "--build", build, "--policy", "private", "--json", cwd=tmp_path)
     assert json.loads(ran.out)["release"] == "release/demo-cxr-1.0.0-private"

@@ -26,7 +26,7 @@ from cxrbuild.artifact import (
     write_sums,
 )
 from cxrbuild.artifact.build import Packaging
-from cxrbuild.comparison import DatasetVersion, exclusions_of, parse_version
+from cxrbuild.comparison import DatasetVersion, Diff, exclusions_of, parse_version
 from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents, croissant, texts
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
