@@ -13,7 +13,7 @@ endif
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 PYTEST_OPTIONS = -n $(WORKERS) --dist loadgroup
 
-.PHONY: demo test mypy coverage docs bench hooks pre-commit check-version dist
+.PHONY: demo test test-all mypy coverage docs bench hooks pre-commit check-version dist
 
 demo: $(VENV)/.demo
 	$(BIN)/cxrbuild demo $(DEMO)
@@ -24,6 +24,10 @@ test: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+# The slow tests too: differential tests, fault injection, kills.
+test-all: test
+	$(BIN)/pytest $(PYTEST_OPTIONS) -m slow
 
 mypy: $(VENV)/.test
 	$(BIN)/mypy
