@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 # As many bytes as `image_format` looks at.
@@ -25,12 +26,11 @@ _MARKS = {
     b"\0\0\0\x0cjP  ": "JPEG 2000",
     b"\xff\x4f\xff\x51": "JPEG 2000",
 }
-# Value representations, PS3.5 6.2.
-_REPRESENTATIONS = (
-    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
-).split()
-# What a data set without preamble begins with: group length, character set, image type, dates, class, UIDs.
-_FIRST_ELEMENTS = {0x0000, 0x0001, 0x0005, 0x0008, 0x0012, 0x0013, 0x0014, 0x0016, 0x0018}
+# Value representations (PS3.5, 7.1.2): those of a first element, and those with a long length field.
+_FIRST_REPRESENTATIONS = {b"CS", b"DA", b"LO", b"OB", b"SH", b"SQ", b"UI", b"UL"}
+_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+# Data sets begin with the group's length, the character set, the image type or a UID.
+_LAST_FIRST_ELEMENT, _LONGEST_FIRST_VALUE = 0x0100, 256
 
 
 def has_image_suffix(path: str) -> bool:
@@ -55,17 +55,38 @@ def image_format(head: bytes) -> str | None:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Return whether a file begins as DICOM: behind a preamble (PS3.10, 7.1), or without one.
+    """Return whether a file begins as DICOM: with a preamble (PS3.10, 7.1), or without one.
 
-    Without one, the first element must be one that can come first, with a value representation or, in
-    implicit VR, a plausible length.
+    Old and exported files may lack the preamble: they begin with an element of group 0002 or 0008.
     """
     if head[128:132] == b"DICM":
         return True
-    group, element = int.from_bytes(head[:2], "little"), int.from_bytes(head[2:4], "little")
-    if len(head) < 16 or not ((group == 8 and element in _FIRST_ELEMENTS) or (group == 2 and element <= 1)):
+    if len(head) < 16:
         return False
-    return head[4:6] in _REPRESENTATIONS or int.from_bytes(head[4:8], "little") < 1024
+    for order in "<>":
+        group, element, length = struct.unpack_from(f"{order}HHI", head)
+        if group in (0x0002, 0x0008) and element <= _LAST_FIRST_ELEMENT:
+            return head[4:6] in _FIRST_REPRESENTATIONS or (order == "<" and length <= _LONGEST_FIRST_VALUE)
+    return False
+
+
+def read_file_meta(data: bytes) -> tuple[bytes, int]:
+    """Return the transfer syntax of a DICOM file, and where its data set begins.
+
+    The length that the group of file meta information gives may be wrong or missing: its elements decide, as
+    in pydicom.
+    """
+    position, syntax = 132 if data[128:132] == b"DICM" else 0, b""
+    while data[position : position + 2] == b"\x02\0" and position + 12 <= len(data):
+        (element,) = struct.unpack_from("<H", data, position + 2)
+        if data[position + 4 : position + 6] in _LONG:
+            (length,), position = struct.unpack_from("<I", data, position + 8), position + 12
+        else:
+            (length,), position = struct.unpack_from("<H", data, position + 6), position + 8
+        if element == 0x0010:
+            syntax = data[position : position + length].strip(b" \0")
+        position += length
+    return syntax, position
 
 
 def read_head(path: str | Path) -> bytes:

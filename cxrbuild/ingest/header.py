@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.column import AgeColumn, Column
-from cxrbuild.image_files import is_dicom, read_head
+from cxrbuild.image_files import is_dicom, read_file_meta, read_head
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ COLUMNS: dict[str, Column] = {
     "view_position": Column.model_validate({"from": "ViewPosition"}),
 }
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_LARGEST_FILE_META = 1 << 16
 _BLOCK = 1 << 20
 _PIXELS = 0x7FE00000
 # Elements in front of the pixels are within the first, a whole image is within the second.
@@ -118,8 +119,8 @@ def _read_elements(path: Path) -> dict[str, str]:
         warnings.simplefilter("ignore")
         dataset = _read_dataset(path)
         elements = {keyword: _text(dataset.get(keyword)) for keyword in (*KEYWORDS, *KEYS)}
-    if not any(elements.values()):
-        raise EOFError  # every instance has a SOPInstanceUID: the file ends before it
+    if not any(elements.values()) and "Rows" not in dataset:
+        raise EOFError  # neither an identity nor an image: the file ends before them
     return elements
 
 
@@ -134,21 +135,20 @@ def _text(value: object) -> str:
 
 def _read_dataset(path: Path) -> Dataset:
     from pydicom import dcmread
-    from pydicom.filereader import read_dataset, read_file_meta_info
+    from pydicom.filereader import read_dataset
 
-    tags = [*KEYWORDS, *KEYS]
-    head = read_head(path)
-    if head[128:132] != b"DICM":
-        # A data set without preamble; anything else is refused, as pydicom refuses it.
+    tags = [*KEYWORDS, *KEYS, "Rows"]
+    with path.open("rb") as stream:
+        head = stream.read(_LARGEST_FILE_META)
+    syntax, start = read_file_meta(head)
+    if start > len(head):
+        raise OverflowError  # longer than any file meta information
+    if syntax != _DEFLATED:
+        # Without a preamble pydicom has to be told that it is DICOM; anything else is refused.
         return dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=is_dicom(head))
-    meta = read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") != _DEFLATED:
-        return dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
     # pydicom would inflate all of it at once, however large it gets.
-    start = 144 + int(meta.FileMetaInformationGroupLength)
-    elements = BytesIO(_inflate(path, start))
     return read_dataset(
-        elements,
+        BytesIO(_inflate(path, start)),
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=lambda tag, _vr, _length: tag >= _PIXELS,
