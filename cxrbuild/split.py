@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Link
-from cxrbuild.catalog.recipe import DrawnSplit, Split
+from cxrbuild.catalog.split import DrawnSplit, Split
 from cxrbuild.errors import CxrbuildError, DeclarationError, count_of, name_some
 from cxrbuild.grouping import connected_groups
 from cxrbuild.paths import PathIndex

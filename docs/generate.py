@@ -209,6 +209,12 @@ def _declarations() -> Iterator[str]:
         "duplicates or of one patient, although their sources do not say so. `kind` is `duplicate` or "
         "`same patient`."
     )
+    yield (
+        "A *file of withdrawals*, the key `withdrawn` of a source, has the header `path,date,reason`: images "
+        "that were withdrawn, with the day (YYYY-MM-DD) and the reason. Such an image keeps its row in the "
+        "ledger, with the exclusion `withdrawn`, even if the source no longer has its file. Reviews and "
+        "links can still name it."
+    )
 
 
 def _keys(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxrbuild.catalog import (
+    Recipe,
     read_links,
     read_recipe,
     read_reviews,
@@ -140,7 +141,7 @@ LABELLED = '\n[[rules]]\nname = "other"\nkind = "labelled"\nreason = "Other."\n'
     ("text", "words"),
     [
         (RECIPE, "none of kind `labelled`"),
-        (RECIPE + LABELLED + LABELLED, "rules: two rules are called other"),
+        (RECIPE + LABELLED + LABELLED, "rules: two are called other"),
         (RECIPE + "test = { count = { Normal = 3 } }\n" + LABELLED, "'Normal' is no class"),
         (
             RECIPE + "test = { share = 0.1, count = { 'COVID-19' = 3 } }\n" + LABELLED,
@@ -151,6 +152,18 @@ LABELLED = '\n[[rules]]\nname = "other"\nkind = "labelled"\nreason = "Other."\n'
         (RECIPE + LABELLED.replace("labelled", "labeled"), "labelled"),
         (RECIPE + LABELLED + "colum = 'finding'\n", "unknown key"),
         (RECIPE.replace("1.0.0", "1.0") + LABELLED, "version"),
+        (RECIPE.replace("title", 'date = "2026-02-30"\ntitle') + LABELLED, "date: '2026-02-30' is no day"),
+        (RECIPE.replace("title", 'date = "20260228"\ntitle') + LABELLED, "date: '20260228' is no day"),
+        (RECIPE.replace('["COVID-19"]', "[]") + LABELLED, "labels.COVID-19: no finding"),
+        (RECIPE.replace('"COVID-19"]', '"COVID-19 "]') + LABELLED, "'COVID-19 ' is no finding"),
+        (RECIPE + LABELLED.replace('"other"', '"kept"'), "rules.kept: the program uses this name"),
+        (RECIPE + LABELLED.replace('"other"', '"withdrawn"'), "rules.withdrawn: the program uses this name"),
+        (RECIPE + LABELLED.replace("labelled", "duplicate"), "needs link files under `split.links`"),
+        (RECIPE + "allow_empty = { tset = [] }\n" + LABELLED, "split.allow_empty: 'tset' is no split"),
+        (RECIPE + "allow_empty = { test = ['Normal'] }\n" + LABELLED, "test: 'Normal' is no class"),
+        (RECIPE + LABELLED + "[expect.tset]\n", "expect: 'tset' is no split"),
+        (RECIPE + LABELLED + "[optional_findings]\ncohen = ['SARS']\n", "'SARS' is not in `labels`"),
+        (RECIPE + "[[split.declared]]\nsource = 'cohen'\nmap = { a = 'tset' }\n" + LABELLED, "split tset"),
         (RECIPE.replace("1.0.0", "\N{ARABIC-INDIC DIGIT ONE}.0.0") + LABELLED, "version"),
         (RECIPE.replace('"mine"', '"../mine"', 1) + LABELLED, "name"),
     ],
@@ -165,7 +178,7 @@ def test_a_recipe_with_a_problem_is_refused(tmp_path: Path, text: str, words: st
 
 def with_classes(folder: Path, *names: str) -> str:
     path = folder / "r.toml"
-    classes = "\n".join(f"{json.dumps(name)} = {{ cohen = [{json.dumps(name)}] }}" for name in names)
+    classes = "\n".join(f'{json.dumps(name)} = {{ cohen = ["{i}"] }}' for i, name in enumerate(names))
     path.write_text(RECIPE.replace('"COVID-19" = { cohen = ["COVID-19"] }', classes) + LABELLED)
     return str(path)
 
@@ -263,3 +276,62 @@ def test_link_files_are_read_strictly(tmp_path: Path) -> None:
     assert "line 2: links a.png with itself" in str(caught.value)
     assert "line 3: kind is 'twins'" in str(caught.value)
     assert "line 4" not in str(caught.value)
+
+
+def recipe_with(folder: Path, split: str, labels: str = "") -> Recipe:
+    path = folder / "r.toml"
+    labels = f'Well = {{ cohen = ["No Finding"] }}\n{labels}\n[split]'
+    path.write_text(RECIPE.replace("[split]", labels) + split + LABELLED)
+    return read_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("split", "counts", "empty"),
+    [
+        ("", {}, ["no image is kept"]),
+        ("", {"train": {"COVID-19": 0, "Well": 0}}, ["no image is kept"]),
+        ("", {"train": {"COVID-19": 1, "Well": 1}}, []),
+        ("", {"train": {"COVID-19": 1}}, ["no image of the class Well is in train"]),
+        (
+            "test = { share = 0.5 }\n",
+            {"train": {"COVID-19": 1, "Well": 1}, "test": {"Well": 1}},
+            ["no image of the class COVID-19 is in test"],
+        ),
+        (
+            "test = { count = { Well = 1, COVID-19 = 0 } }\n",
+            {"train": {"COVID-19": 1, "Well": 1}, "test": {"Well": 1}},
+            [],
+        ),
+        (
+            "test = { share = 0.5 }\nallow_empty = { test = ['COVID-19'], train = ['Well'] }\n",
+            {"train": {"COVID-19": 1}, "test": {"Well": 1}},
+            [],
+        ),
+        (
+            "[[split.declared]]\nsource = 'cohen'\nmap = { a = 'test', b = 'train' }\n",
+            {"train": {"COVID-19": 1, "Well": 1}},
+            ["no image of the class COVID-19 is in test", "no image of the class Well is in test"],
+        ),
+    ],
+)
+def test_each_class_needs_an_image_in_train_and_test(
+    tmp_path: Path, split: str, counts: dict[str, dict[str, int]], empty: list[str]
+) -> None:
+    assert recipe_with(tmp_path, split).find_empty(counts) == empty
+
+
+def test_a_class_that_is_expected_to_be_empty_may_be_empty(tmp_path: Path) -> None:
+    recipe = recipe_with(tmp_path, "[expect.train]\nWell = 0\n")
+    assert recipe.find_empty({"train": {"COVID-19": 1}}) == []
+
+
+def test_withdrawals_are_read_from_the_file_next_to_the_source(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(SOURCE.replace("\n[reader]", 'withdrawn = "w.csv"\n\n[reader]'))
+    with pytest.raises(DeclarationError, match=r"withdrawn: no file w\.csv in"):
+        read_source(str(path))
+    (tmp_path / "w.csv").write_text('path,date,reason\na.dcm,2026-02-28,"consent, withdrawn"\n')
+    source = read_source(str(path))
+    assert {p: w.describe() for p, w in source.withdrawals.items()} == {
+        "a.dcm": "2026-02-28: consent, withdrawn"
+    }

@@ -383,7 +383,7 @@ def test_a_source_without_a_lock_is_read_again(tmp_path: Path) -> None:
         'name = "mine-cxr"\nversion = "1.0.0"\ntitle = "Mine"\nsources = ["mine.toml"]\n'
         '[labels]\nSick = { mine = ["sick"] }\n'
         '[[rules]]\nname = "other"\nkind = "labelled"\nreason = "Other."\n'
-        '[split]\nsalt = "mine"\ntest = { share = 0.5 }\n'
+        '[split]\nsalt = "mine"\n'
     )
     for number, data in enumerate(("one", "other")):
         film = tmp_path / data / "sources" / "mine" / "sick" / "a.png"

@@ -104,13 +104,14 @@ def test_counts_are_not_checked_with_overrides(metadata_only: Path) -> None:
     check_expectation(plan, allow_missing=False)
 
 
-def test_missing_images_fail_by_name_and_move_no_other(metadata_only: Path) -> None:
+def test_missing_images_fail_by_name_and_a_dataset_without_images_always_fails(metadata_only: Path) -> None:
     ran = run("plan", "--data", metadata_only, "--json")
     assert ran.status == 3
     assert "6,354 images of the dataset missing" in ran.err
     assert json.loads(ran.out)["counts"] == {}
     ran = run("plan", "--data", metadata_only, "--allow-missing", "--quiet")
-    assert (ran.status, ran.out, ran.err) == (0, "", "")
+    assert (ran.status, ran.out) == (3, "")
+    assert "no image is kept" in ran.err
 
 
 def test_plan_in_a_terminal_of_80_columns(metadata_only: Path) -> None:

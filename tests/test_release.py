@@ -19,9 +19,9 @@ from releasing import WITHHELD, baseline_result, change_rows, drop_rows, images_
 from cxrbuild.artifact import ReleaseDocument
 from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
+from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.catalog.override import Overrides, ReviewOverride, RuleOverride
-from cxrbuild.catalog.source import CATALOG
 from cxrbuild.contents import Contents
 from cxrbuild.documents import texts as generate_texts
 from cxrbuild.errors import CheckError, CxrbuildError

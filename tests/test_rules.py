@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from cxrbuild.catalog import Link, Review, read_recipe, read_source
+from cxrbuild.catalog import Link, Recipe, Review, read_recipe, read_source
 from cxrbuild.catalog.override import RuleOverride
 from cxrbuild.catalog.rule import DuplicateRule, InRule, NotInRule, PresentRule, RangeRule, ReviewedRule
 from cxrbuild.errors import DeclarationError
@@ -29,6 +30,12 @@ def ruled(records: pd.DataFrame, *rules: object) -> list[str]:
 
 def rule(model: type, **keys: object):
     return model.model_validate({"name": "r", "reason": "R.", **keys})
+
+
+def labelling(findings: dict[str, list[str]]) -> Recipe:
+    """Return a recipe with these findings of Cohen's for each class."""
+    labels = {label: {"cohen": listed} for label, listed in findings.items()}
+    return read_recipe("covid19-cxr").model_copy(update={"labels": labels})
 
 
 VIEWS = {"view_position": ["PA", "LATERAL", None]}
@@ -87,27 +94,104 @@ def test_the_first_rule_wins_and_an_earlier_exclusion_stays() -> None:
     assert ruled(records, first, second) == ["listed_twice", "r", "second"]
 
 
-def test_a_rule_on_an_unknown_column_or_source_is_refused() -> None:
-    stray = rule(PresentRule, kind="present", column="veiw", sources=["kaggle"])
-    with pytest.raises(DeclarationError) as caught:
-        ruled(table(modality=["CT"]), stray)
-    assert "no column is called 'veiw'" in str(caught.value)
-    assert "'kaggle' is no source" in str(caught.value)
+@pytest.mark.parametrize(
+    ("values", "excluded"),
+    [(["45"], [0, 2]), ([45], [0, 2]), ([45.0, "17"], [2]), (["45.5"], [0, 1, 3])],
+)
+def test_in_compares_numbers_as_numbers(values: list[object], excluded: list[int]) -> None:
+    records = table(patient_age=[17.0, 45.0, 45.5, 45.0, None]).drop(index=4)
+    made = rule(InRule, kind="in", column="patient_age", values=values, unknown="keep")
+    assert [i for i, word in enumerate(ruled(records, made)) if word] == excluded
+    other = rule(NotInRule, kind="not_in", column="patient_age", values=values)
+    assert [i for i, word in enumerate(ruled(records, other)) if not word] == excluded
+
+
+def test_in_compares_true_and_false() -> None:
+    records = table(marks_finding=[True, False, None])
+    assert ruled(records, rule(NotInRule, kind="not_in", column="marks_finding", values=[True])) == [
+        "r",
+        "",
+        "",
+    ]
+    with pytest.raises(ValidationError, match="'true' is not true or false"):
+        rule(NotInRule, kind="not_in", column="marks_finding", values=["true"])
 
 
 def test_findings_are_separated_and_labelled() -> None:
-    recipe = read_recipe("covid19-cxr").model_copy(
-        update={"labels": {"COVID-19": {"cohen": ["COVID-19"]}, "SARS": {"cohen": ["SARS"]}}}
-    )
+    recipe = labelling({"COVID-19": ["COVID-19"], "SARS": ["SARS"]})
     records = table(finding=["COVID-19, ARDS", "SARS", "COVID-19, SARS", "COVID-19-like", None, "ARDS"])
     records = add_labels(records, recipe, [read_source("cohen")])
     assert records["label"].fillna("").tolist() == ["COVID-19", "SARS", "", "", "", ""]
     assert records["exclusion"].dropna().to_dict() == {2: "ambiguous_finding"}
 
 
-def test_labels_of_an_unused_source_are_refused() -> None:
-    with pytest.raises(DeclarationError, match="actualmed, figure1, mooney is no source"):
-        add_labels(table(finding=["SARS"]), read_recipe("covid19-cxr"), [read_source("cohen")])
+SEPARATORS = [
+    "|",
+    " | ",
+    "||",
+    "+",
+    "++",
+    " + ",
+    ".",
+    "..",
+    " and ",
+    "*",
+    "**",
+    "; ",
+    "\\",
+    "\n",
+    "(",
+    "^^",
+    "$$",
+    "?",
+]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_finding_separator_is_literal(separator: str) -> None:
+    source = read_source("cohen").model_copy(update={"finding_separator": separator})
+    recipe = labelling(
+        {"Clear": ["No Finding"], "Viral": ["Viral Pneumonia"], "Other": ["Pneumonia", "Finding"]}
+    ).model_copy(update={"optional_findings": {"cohen": ["Finding"]}})
+    findings = [
+        f"No Finding{separator}Support Devices",
+        f"Viral Pneumonia{separator}Edema",
+        "Viral Pneumonia",
+        f"Edema{separator}No Finding{separator}x",
+        "Pneumonia",
+    ]
+    records = add_labels(table(finding=findings), recipe, [source])
+    assert records["label"].fillna("").tolist() == ["Clear", "Viral", "Viral", "Clear", "Other"]
+
+
+def test_a_finding_that_no_image_has_is_refused_with_the_findings_found() -> None:
+    records = table(finding=["COVID-19, ARDS", "COVID-19", "SARS", None])
+    recipe = labelling({"COVID-19": ["COVID19"], "SARS": ["SARS"]})
+    with pytest.raises(DeclarationError) as caught:
+        add_labels(records, recipe, [read_source("cohen")])
+    words = str(caught.value)
+    assert "labels.COVID-19.cohen: no image has the finding 'COVID19'; the nearest is 'COVID-19'" in words
+    assert "findings of cohen, with their images: 'COVID-19' (2), 'ARDS' (1), 'SARS' (1)" in words
+    optional = recipe.model_copy(update={"optional_findings": {"cohen": ["COVID19"]}})
+    labelled = add_labels(records, optional, [read_source("cohen")])
+    assert labelled["label"].fillna("").tolist() == ["", "", "SARS", ""]
+
+
+def test_a_finding_of_an_excluded_image_counts_as_found() -> None:
+    records = table(finding=["COVID-19"], exclusion=["row_without_file"])
+    assert add_labels(records, labelling({"C": ["COVID-19"]}), [read_source("cohen")])["label"].tolist() == [
+        "C"
+    ]
+
+
+@pytest.mark.parametrize("exclusion", ["missing_file", "unreadable_header"])
+def test_a_finding_may_be_in_a_file_that_is_not_read(exclusion: str) -> None:
+    records = table(finding=["COVID-19", None], exclusion=[None, exclusion])
+    recipe = labelling({"COVID-19": ["COVID-19"], "SARS": ["SARS"]})
+    assert add_labels(records, recipe, [read_source("cohen")])["label"].fillna("").tolist() == [
+        "COVID-19",
+        "",
+    ]
 
 
 def test_reviews_are_added_and_reviews_of_unknown_images_are_refused() -> None:

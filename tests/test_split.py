@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cxrbuild.catalog import Link
-from cxrbuild.catalog.recipe import Split
+from cxrbuild.catalog.split import Split
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.records import conform
 from cxrbuild.split import choose_groups, groups_in_several_splits, split_records

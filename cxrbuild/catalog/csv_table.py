@@ -1,4 +1,4 @@
-"""Read the CSV files of the catalogue strictly: reviews, links."""
+"""Read the CSV files of the catalogue strictly: reviews, links, withdrawals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbuild.catalog.source import CATALOG
+from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.errors import DeclarationError, count_of
 
 

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cxrbuild.errors import DeclarationError, count_of
 
+# The folder of the shipped declarations.
+CATALOG = Path(__file__).parent
+
 
 class Declaration(BaseModel):
     """A table of a declaration file. Unknown keys are refused, values do not change."""
@@ -63,9 +66,8 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
 
 def _describe(model: type[BaseModel], table: Any, problem: Any) -> list[str]:
     """Return a message for each line of what pydantic reports about one key."""
-    # Pydantic puts the tag of a union into the location; it is no key of the file.
     keys = [key for key in problem["loc"] if not str(key).startswith("function-")]
-    key = ".".join(map(str, keys))
+    key = _describe_place(table, keys, missing=problem["type"] == "missing")
     if problem["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, table, keys[:-1]))
         near = difflib.get_close_matches(str(keys[-1]), known, 1, cutoff=0.5)
@@ -73,8 +75,27 @@ def _describe(model: type[BaseModel], table: Any, problem: Any) -> list[str]:
         return [f"{key}: unknown key{hint}"]
     if problem["type"] == "missing":
         return [f"{key}: missing"]
+    if problem["type"] == "too_short":
+        return [f"{key}: is empty; expected at least {problem['ctx']['min_length']} value"]
     messages = problem["msg"].removeprefix("Value error, ").split("\n")
     return [f"{key}: {message}" if key else message for message in messages]
+
+
+def _describe_place(table: Any, keys: Sequence[Any], *, missing: bool) -> str:
+    """Return the keys that lead to a problem, with the name of an element of a list for its number."""
+    shown = []
+    for i, key in enumerate(keys):
+        if isinstance(table, list) and isinstance(key, int):
+            table = table[key]
+            named = isinstance(table, dict) and isinstance(table.get("name"), str)
+            shown.append(table["name"] if named else str(key))
+        elif isinstance(table, dict) and key in table:
+            table = table[key]
+            shown.append(str(key))
+        elif missing and i == len(keys) - 1:
+            shown.append(str(key))
+        # Any other key is the tag of a union, which pydantic puts there; it is no key of the file.
+    return ".".join(shown)
 
 
 def _known_keys(model: type[BaseModel], table: Any, keys: Sequence[Any]) -> set[str]:

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cxrbuild.catalog.declarations import Declaration, read_toml
-from cxrbuild.catalog.source import CATALOG
+from cxrbuild.catalog.declarations import CATALOG, Declaration, read_toml
 
 UNKNOWN = "unknown"
 

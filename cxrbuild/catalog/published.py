@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cxrbuild.catalog.source import CATALOG
+from cxrbuild.catalog.declarations import CATALOG
 
 
 def published_manifest(name: str) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,61 +10,20 @@ from pydantic import Field, StringConstraints, model_validator
 
 from cxrbuild.catalog.audit import Audit
 from cxrbuild.catalog.baseline import Baseline
+from cxrbuild.catalog.class_name import class_name_problems
 from cxrbuild.catalog.datasheet import Datasheet
-from cxrbuild.catalog.declarations import Declaration, read_toml
-from cxrbuild.catalog.rule import LabelledRule, Rule
-from cxrbuild.catalog.source import CATALOG, Name
-from cxrbuild.errors import DeclarationError
+from cxrbuild.catalog.day import Day
+from cxrbuild.catalog.declarations import CATALOG, Declaration, read_toml
+from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, Rule
+from cxrbuild.catalog.source import Name, Source
+from cxrbuild.catalog.split import Count, Split
+from cxrbuild.errors import DeclarationError, count_of
+from cxrbuild.exclusions import EXCLUSIONS
 from cxrbuild.records import SPLITS
 
 DEFAULT_RECIPE = "covid19-cxr"
-_LONGEST_CLASS = 60
-# Windows reserves these names for devices, with any suffix and in any case.
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-_Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class DeclaredSplit(Declaration):
-    """A source that declares the split of its images, in folders or a column."""
-
-    source: str = Field(description="the source")
-    map: dict[str, str] = Field(
-        description="the source's values of `upstream_split`, each with our split: train, validation or test"
-    )
-
-    @model_validator(mode="after")
-    def _check_splits(self) -> DeclaredSplit:
-        if unknown := sorted(set(self.map.values()) - set(SPLITS)):
-            raise ValueError(f"map: unknown split {', '.join(unknown)}; known: {', '.join(SPLITS)}")
-        return self
-
-
-class DrawnSplit(Declaration):
-    """A split that is drawn group by group: exact counts of each class, or a share."""
-
-    count: dict[str, Annotated[int, Field(ge=0)]] | None = Field(None, description="images of each class")
-    share: _Share | None = Field(None, description="share of the groups, decided for each group alone")
-
-    @model_validator(mode="after")
-    def _check_one(self) -> DrawnSplit:
-        if (self.count is None) == (self.share is None):
-            raise ValueError("give either `count` or `share`")
-        return self
-
-
-class Split(Declaration):
-    """How the kept images are split. A group (a patient, with all images linked to it) stays whole."""
-
-    salt: str = Field(description="part of the hash that decides; another salt gives another split")
-    declared: list[DeclaredSplit] = Field(
-        default_factory=list, description="sources that declare the split of their images"
-    )
-    test: DrawnSplit | None = Field(None, description="the test split of all other sources")
-    validation: DrawnSplit | None = Field(None, description="a validation split, drawn from train")
-    links: list[str] = Field(
-        default_factory=list,
-        description="link files (duplicates, images of one patient): shipped by name, own by path",
-    )
+# Names that the flow chart uses itself.
+_STEPS = ("upstream", "kept", "all")
 
 
 class Conversion(Declaration):
@@ -87,9 +44,7 @@ class Recipe(Declaration):
     version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = Field(
         description="the dataset's version: MAJOR.MINOR.PATCH"
     )
-    date: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = Field(
-        None, description="the day of this version, YYYY-MM-DD; its releases show it"
-    )
+    date: Day | None = Field(None, description="the day of this version, YYYY-MM-DD; its releases show it")
     title: str = Field(description="its full name")
     description: str = Field("", description="what a reader should know about it")
     citation: str | None = Field(None, description="what to cite")
@@ -100,10 +55,13 @@ class Recipe(Declaration):
         description="for each class, in the order of its number, each source's findings. A class's name is "
         "also a folder's name: letters of any script, digits, single spaces and - _ + . ( )",
     )
+    optional_findings: dict[str, list[str]] = Field(
+        default_factory=dict, description="for each source, findings in `labels` that it may not have"
+    )
     rules: list[Rule] = Field(default_factory=list, description="the rules in order: the first one wins")
     split: Split = Field(description="how the kept images are split")
     conversion: Conversion = Field(Conversion.model_validate({}), description="how images become JPEG")
-    expect: dict[str, dict[str, int]] = Field(
+    expect: dict[str, dict[str, Count]] = Field(
         default_factory=dict, description="for each split, the images of each class; a build must have them"
     )
     manifest: str | None = Field(
@@ -118,22 +76,29 @@ class Recipe(Declaration):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        problems = _class_name_problems(self.labels)
-        names = [rule.name for rule in self.rules]
-        problems += [
-            f"rules: two rules are called {name}" for name in sorted(set(names)) if names.count(name) > 1
+        problems = [
+            *class_name_problems(self.labels),
+            *_label_problems(self.labels, self.optional_findings),
+            *_rule_problems(self.rules, self.split),
         ]
-        if not any(isinstance(rule, LabelledRule) for rule in self.rules):
-            problems.append("rules: none of kind `labelled`, so images without a class would be kept")
-        counted = {f"expect.{split}": set(counts) for split, counts in self.expect.items()}
+        counted = {f"expect.{split}": list(counts) for split, counts in self.expect.items()}
+        counted |= {f"split.allow_empty.{split}": names for split, names in self.split.allow_empty.items()}
         for split in ("test", "validation"):
             drawn = getattr(self.split, split)
             if drawn is not None and drawn.count is not None:
-                counted[f"split.{split}.count"] = set(drawn.count)
+                counted[f"split.{split}.count"] = list(drawn.count)
         if self.baseline is not None:
-            counted |= {f"baseline.{key}": named for key, named in self.baseline.classes_by_key().items()}
+            counted |= {
+                f"baseline.{key}": list(named) for key, named in self.baseline.classes_by_key().items()
+            }
         for key, classes in counted.items():
-            problems += [f"{key}: {name!r} is no class" for name in sorted(classes - set(self.labels))]
+            problems += [f"{key}: {name!r} is no class" for name in sorted(set(classes) - set(self.labels))]
+        for key, splits in (("expect", self.expect), ("split.allow_empty", self.split.allow_empty)):
+            problems += [
+                f"{key}: {name!r} is no split; known: {', '.join(SPLITS)}"
+                for name in splits
+                if name not in SPLITS
+            ]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -143,41 +108,117 @@ class Recipe(Declaration):
         """The classes in the order of their numbers."""
         return list(self.labels)
 
+    def find_empty(self, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+        """Return a message for each class without an image in train or test, unless the recipe allows it.
 
-def _class_name_problems(names: Iterable[str]) -> list[str]:
-    """Return a message for each name that not every system allows for a folder."""
+        The test split counts if the recipe draws one or a source declares one. A class may be empty by
+        ``split.allow_empty``, or by a count of 0 under ``expect`` or ``split.test.count``.
+
+        Parameters
+        ----------
+        counts
+            Images by split and class.
+        """
+        if not any(n for of_split in counts.values() for n in of_split.values()):
+            return ["no image is kept"]
+        drawn = self.split.test
+        declared = any("test" in declared.map.values() for declared in self.split.declared)
+        zero = {"train": {}, "test": (drawn.count if drawn is not None else None) or {}}
+        return [
+            f"no image of the class {label} is in {split}"
+            for split in (["train", "test"] if drawn is not None or declared else ["train"])
+            for label in self.classes
+            if not counts.get(split, {}).get(label)
+            and label not in self.split.allow_empty.get(split, [])
+            and self.expect.get(split, {}).get(label) != 0
+            and zero[split].get(label) != 0
+        ]
+
+    def check_sources(self, sources: Sequence[Source]) -> None:
+        """Refuse a recipe whose labels, rules or split do not fit its sources.
+
+        Parameters
+        ----------
+        sources
+            The recipe's sources.
+
+        Raises
+        ------
+        DeclarationError
+            A name in labels, rules or split is no source of the recipe.
+        """
+        names = [source.name for source in sources]
+        problems = [f"sources: two are called {name}" for name in sorted(set(names)) if names.count(name) > 1]
+        named = {f"labels.{label}": list(findings) for label, findings in self.labels.items()}
+        named |= {"optional_findings": list(self.optional_findings)}
+        named |= {f"rules.{rule.name}.sources": rule.sources or [] for rule in self.rules}
+        named |= {"split.declared": [declared.source for declared in self.split.declared]}
+        for key, used in named.items():
+            problems += [
+                f"{key}: {name!r} is no source of the recipe; its sources: {', '.join(names)}"
+                for name in used
+                if name not in names
+            ]
+        if problems:
+            raise DeclarationError(
+                f"{count_of(len(problems), 'problem')} in the recipe {self.name}\n  " + "\n  ".join(problems)
+            )
+
+
+def _label_problems(
+    labels: Mapping[str, Mapping[str, list[str]]], optional: Mapping[str, list[str]]
+) -> list[str]:
+    """Return a message for each finding that does not decide for one class, or that no value can equal."""
     problems = []
-    folded: dict[str, str] = {}
-    for name in names:
-        if len(name) > _LONGEST_CLASS:
-            problems.append(f"labels: {name!r} is longer than {_LONGEST_CLASS} characters")
-        elif not _is_class_name(name):
-            problems.append(
-                f"labels: {name!r} cannot be the name of a class, which is also a folder's name; expected "
-                "letters, digits, single spaces and - _ + . ( ), first a letter or digit, last no dot or "
-                "space, and no name that Windows reserves"
-            )
-        # Some file systems fold case, some decompose letters with accents.
-        twin = folded.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
-        if twin != name:
-            problems.append(
-                f"labels: {twin!r} and {name!r} differ only in case, or look the same; on some file systems "
-                "they would be one folder"
-            )
+    classes: dict[tuple[str, str], str] = {}
+    for label, by_source in labels.items():
+        if not any(by_source.values()):
+            problems.append(f"labels.{label}: no finding, so the class can have no image")
+        for source, findings in by_source.items():
+            for finding in findings:
+                other = classes.setdefault((source, finding), label)
+                if other != label:
+                    problems.append(
+                        f"labels: {finding!r} of {source} is under two classes, {other} and {label}"
+                    )
+                if finding != finding.strip() or not finding:
+                    problems.append(
+                        f"labels.{label}.{source}: {finding!r} is no finding: values have no blanks around "
+                        "them and are not empty"
+                    )
+    problems += [
+        f"optional_findings.{source}: {finding!r} is not in `labels`"
+        for source, findings in optional.items()
+        for finding in findings
+        if (source, finding) not in classes
+    ]
     return problems
 
 
-def _is_class_name(name: str) -> bool:
-    # Letters of any script, the marks that belong to them, and decimal digits.
-    kinds = ["-" if sign in " -_+.()" else unicodedata.category(sign) for sign in name]
-    return (
-        all(kind == "-" or kind[0] in "LM" or kind == "Nd" for kind in kinds)
-        and kinds[:1] not in ([], ["-"])
-        and kinds[0][0] != "M"
-        and not name.endswith((".", " "))
-        and "  " not in name
-        and not _DEVICES.fullmatch(name)
-    )
+def _rule_problems(rules: Sequence[Rule], split: Split) -> list[str]:
+    names = [rule.name for rule in rules]
+    reserved = {*_STEPS, *(exclusion.code for exclusion in EXCLUSIONS)}
+    problems = [f"rules: two are called {name}" for name in sorted(set(names)) if names.count(name) > 1]
+    problems += [
+        f"rules.{name}: the program uses this name itself; choose another"
+        for name in names
+        if name in reserved
+    ]
+    if not any(isinstance(rule, LabelledRule) for rule in rules):
+        problems.append("rules: none of kind `labelled`, so images without a class would be kept")
+    if not split.links:
+        problems += [
+            f"rules.{rule.name}: a rule of kind `duplicate` needs link files under `split.links`"
+            for rule in rules
+            if isinstance(rule, DuplicateRule)
+        ]
+    declared = [one.source for one in split.declared]
+    problems += [
+        f"split.declared: two are of the source {source}"
+        for source in sorted(set(declared))
+        if declared.count(source) > 1
+    ]
+    return problems
 
 
 def recipe_names() -> list[str]:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.catalog.review import MARKS
+from cxrbuild.records import COLUMNS, Column
+
+Value = str | int | float | bool
+
+# The stages before the rules are applied: columns of later stages are still null.
+_STAGES = ("ingest", "rules")
+_COLUMNS = {column.name: column for column in COLUMNS if column.stage in _STAGES}
+# Columns with a value in every row.
+_COMPLETE = ("image_id", "source", "source_path", "license")
+# Columns with a closed set of values.
+_VALUES = {"review": tuple(MARKS), "patient_sex": ("M", "F", "O")}
 
 
 class _Rule(Declaration):
@@ -14,7 +29,9 @@ class _Rule(Declaration):
         description="what the rule writes into `exclusion`"
     )
     reason: str = Field(description="why such images are excluded, for the reader of the dataset")
-    sources: list[str] | None = Field(None, description="the sources that it applies to; default all")
+    sources: list[str] | None = Field(
+        None, min_length=1, description="the sources that it applies to; default all"
+    )
     switch: Literal["lateral", "ct", "annotated"] | None = Field(
         None, description="the options `--drop-X` and `--keep-X` that switch it on and off"
     )
@@ -24,12 +41,45 @@ class _Rule(Declaration):
         return f" (only {', '.join(self.sources)})" if self.sources else ""
 
 
-class InRule(_Rule):
+class _ColumnRule(_Rule):
+    column: str = Field(description="the column it looks at, filled by the stage `ingest` or `rules`")
+
+    @field_validator("column")
+    @classmethod
+    def _check_column(cls, name: str) -> str:
+        if name in _COLUMNS:
+            return name
+        if name in {column.name for column in COLUMNS}:
+            raise ValueError(f"{name!r} is filled after the rules; expected one of {', '.join(_COLUMNS)}")
+        near = [column for column in _COLUMNS if column.startswith(name)]
+        near = near or difflib.get_close_matches(name, _COLUMNS, 1, cutoff=0.5)
+        hint = f"the nearest column is {near[0]!r}" if near else f"expected one of {', '.join(_COLUMNS)}"
+        raise ValueError(f"no column is called {name!r}; {hint}")
+
+
+class _ValuesRule(_ColumnRule):
+    values: list[Value]
+
+    @field_validator("values")
+    @classmethod
+    def _check_values(cls, values: list[Value], info: ValidationInfo) -> list[Value]:
+        # The column is absent if it has a problem itself.
+        if (column := _COLUMNS.get(info.data.get("column", ""))) is None:
+            return values
+        if column.kind == "number":
+            return [_number(value, column) for value in values]
+        if column.kind == "boolean":
+            return [_boolean(value, column) for value in values]
+        for value in values:
+            _check_text(value, column)
+        return values
+
+
+class InRule(_ValuesRule):
     """Keep images whose column has one of some values."""
 
     kind: Literal["in"]
-    column: str = Field(description="the column it looks at")
-    values: list[str] = Field(min_length=1, description="the values to keep")
+    values: list[Value] = Field(min_length=1, description="the values to keep")
     unknown: Literal["keep", "drop"] = Field(description="whether to keep images whose value is unknown")
 
     def describe(self) -> str:
@@ -38,12 +88,11 @@ class InRule(_Rule):
         return f"Excludes images whose `{self.column}` is not {_any(self.values)}{unknown}{self._scope()}."
 
 
-class NotInRule(_Rule):
+class NotInRule(_ValuesRule):
     """Exclude images whose column has one of some values; unknown is kept."""
 
     kind: Literal["not_in"]
-    column: str = Field(description="the column it looks at")
-    values: list[str] = Field(min_length=1, description="the values to exclude")
+    values: list[Value] = Field(min_length=1, description="the values to exclude")
 
     def describe(self) -> str:
         """Describe in one sentence what the rule excludes."""
@@ -52,25 +101,46 @@ class NotInRule(_Rule):
         )
 
 
-class PresentRule(_Rule):
+class PresentRule(_ColumnRule):
     """Keep images whose column has a value."""
 
     kind: Literal["present"]
-    column: str = Field(description="the column it looks at")
+
+    @field_validator("column")
+    @classmethod
+    def _check_incomplete(cls, name: str) -> str:
+        if name in _COMPLETE:
+            raise ValueError(f"every row has a value in {name!r}: the rule would exclude nothing")
+        return name
 
     def describe(self) -> str:
         """Describe in one sentence what the rule excludes."""
         return f"Excludes images whose `{self.column}` has no value{self._scope()}."
 
 
-class RangeRule(_Rule):
+class RangeRule(_ColumnRule):
     """Keep images whose numeric column is in a range, limits included."""
 
     kind: Literal["range"]
-    column: str = Field(description="the numeric column it looks at")
-    least: float | None = Field(None, description="the least value to keep")
-    most: float | None = Field(None, description="the greatest value to keep")
+    least: float | None = Field(None, allow_inf_nan=False, description="the least value to keep")
+    most: float | None = Field(None, allow_inf_nan=False, description="the greatest value to keep")
     unknown: Literal["keep", "drop"] = Field(description="whether to keep images whose value is unknown")
+
+    @field_validator("column")
+    @classmethod
+    def _check_numeric(cls, name: str) -> str:
+        column, numeric = _COLUMNS.get(name), [c.name for c in _COLUMNS.values() if c.kind == "number"]
+        if column is not None and column.kind != "number":
+            raise ValueError(f"{name!r} holds {_KINDS[column.kind]}; expected {' or '.join(numeric)}")
+        return name
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> RangeRule:
+        if self.least is None and self.most is None:
+            raise ValueError("give `least`, `most` or both: without a limit the rule excludes nothing")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"no value is from {self.least:g} to {self.most:g}: `least` is over `most`")
+        return self
 
     def describe(self) -> str:
         """Describe in one sentence what the rule excludes."""
@@ -84,8 +154,15 @@ class ReviewedRule(_Rule):
     """Exclude images on which a reviewer saw certain marks; images without a review are kept."""
 
     kind: Literal["reviewed"]
-    marks: list[str] | None = Field(None, description="the marks to exclude; default any")
+    marks: list[str] | None = Field(None, min_length=1, description="the marks to exclude; default any")
     at_finding: bool = Field(False, description="only marks drawn at a finding")
+
+    @field_validator("marks")
+    @classmethod
+    def _check_marks(cls, marks: list[str] | None) -> list[str] | None:
+        for mark in marks or []:
+            _check_text(mark, _COLUMNS["review"])
+        return marks
 
     def describe(self) -> str:
         """Describe in one sentence what the rule excludes."""
@@ -119,7 +196,42 @@ Rule = Annotated[
     Field(discriminator="kind"),
 ]
 RULE_KINDS = (InRule, NotInRule, PresentRule, RangeRule, ReviewedRule, LabelledRule, DuplicateRule)
+_KINDS = {"text": "text", "integer": "numbers", "number": "numbers", "boolean": "true and false"}
 
 
-def _any(values: list[str]) -> str:
-    return " or ".join(values)
+def column_of(rule: Rule) -> str | None:
+    """Return the column that a rule looks at, ``None`` if its kind names none."""
+    return rule.column if isinstance(rule, _ColumnRule) else None
+
+
+def _number(value: Value, column: Column) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a number; {column.name!r} holds numbers")
+    return number
+
+
+def _boolean(value: Value, column: Column) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is not true or false; {column.name!r} holds true and false")  # noqa: TRY004
+    return value
+
+
+def _check_text(value: Value, column: Column) -> None:
+    """Refuse a value that a text column never has."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text; {column.name!r} holds text")  # noqa: TRY004
+    known = _VALUES.get(column.name)
+    if known is not None and value not in known:
+        near = difflib.get_close_matches(value, known, 1, cutoff=0.5)
+        hint = f"the nearest value is {near[0]!r}" if near else f"expected one of {', '.join(known)}"
+        raise ValueError(f"{column.name!r} is never {value!r}; {hint}")
+    if value != value.strip() or not value:
+        raise ValueError(f"{value!r} is no value: values have no blanks around them and are not empty")
+
+
+def _any(values: Sequence[Value]) -> str:
+    return " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 
 from cxrbuild.catalog.column import Columns
-from cxrbuild.catalog.declarations import Declaration, read_toml
+from cxrbuild.catalog.declarations import CATALOG, Declaration, read_toml
 from cxrbuild.catalog.reader import Reader, read_reader
+from cxrbuild.catalog.withdrawal import Withdrawal, read_withdrawals
 from cxrbuild.errors import DeclarationError
-
-CATALOG = Path(__file__).parent
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Sha1 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -87,7 +86,7 @@ class Source(Declaration):
         description="whether its files are published, so that their names and patient numbers are public",
     )
     finding_separator: str | None = Field(
-        None, description="the text between several findings of one row, such as `,`"
+        None, min_length=1, description="the text between several findings of one row, such as `,`"
     )
     download: Download = Field(Download.model_validate({}), description="where it comes from")
     pin: Pin = Field(Pin.model_validate({}), description="how it is verified")
@@ -95,12 +94,17 @@ class Source(Declaration):
         description="how its metadata is read"
     )
     columns: Columns = Field(Columns.model_validate({}), description="how its values map onto our columns")
+    withdrawn: str | None = Field(
+        None, description="file next to the declaration: images that were withdrawn (`path,date,reason`)"
+    )
     file: Path = Field(exclude=True, description="the declaration's file; not a key of it")
 
     @model_validator(mode="after")
-    def _check_listing_exists(self) -> Source:
+    def _check_files(self) -> Source:
         if self.pin.listing and not self._listing_path.is_file():
             raise ValueError(f"pin.listing: no file {self.pin.listing} in {self._listing_path.parent}")
+        if self.withdrawn and not (self.file.parent / self.withdrawn).is_file():
+            raise ValueError(f"withdrawn: no file {self.withdrawn} in {self.file.parent}")
         return self
 
     @property
@@ -117,6 +121,17 @@ class Source(Declaration):
     def pinned(self) -> bool:
         """Whether the declaration says how to verify the source."""
         return self.pin.tree is not None or self.pin.sha256 is not None
+
+    @cached_property
+    def withdrawals(self) -> dict[str, Withdrawal]:
+        """The images that were withdrawn, by path.
+
+        Raises
+        ------
+        DeclarationError
+            The file of withdrawals does not fit.
+        """
+        return read_withdrawals(self.file.parent / self.withdrawn) if self.withdrawn else {}
 
     @cached_property
     def listing(self) -> dict[str, Listed] | None:

@@ -22,6 +22,7 @@ def missing_rows(plan: Plan) -> pd.DataFrame:
 def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     """Require that a plan or build is what its recipe expects.
 
+    Every class must have an image in train and test, unless the recipe allows it: see `Recipe.find_empty`.
     A recipe may expect nothing. A recipe with overrides is not compared with its counts. With
     ``allow_missing`` a missing image counts as kept; every other difference is still an error.
 
@@ -37,10 +38,12 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
         detail = ": " + missing["exclusion_detail"]
         rows = missing.assign(why=missing["exclusion"] + detail.fillna(""))
         problems.append(_listed(f"{count_of(len(rows), 'image')} of the dataset missing", rows, "why"))
+    records = plan.records.copy()
+    records.loc[missing.index, "exclusion"] = None
+    whole = plan.with_records(records)
+    empty = recipe.find_empty(counts(plan if allow_missing else whole))
+    problems += [f"  {message}" for message in empty]
     if not plan.declared.overrides:
-        records = plan.records.copy()
-        records.loc[missing.index, "exclusion"] = None
-        whole = plan.with_records(records)
         unlabelled = int(missing["label"].isna().sum()) if allow_missing else 0
         problems += _count_problems(counts(whole), recipe.expect, unlabelled)
         problems += _membership_problems(whole)
@@ -50,7 +53,9 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
             todo="Fetch the missing files or replace the unreadable ones, or continue without them with "
             "--allow-missing"
             if not missing.empty and not allow_missing
-            else "Fetch the pinned sources, or change [expect] and the version in the recipe",
+            else "Fetch the pinned sources, or change [expect] and the version in the recipe"
+            if not empty
+            else "Correct labels, rules or split, or list the classes under `split.allow_empty`",
         )
 
 

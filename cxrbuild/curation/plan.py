@@ -32,7 +32,7 @@ from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint, require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import SPLITS, write_records
-from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
+from cxrbuild.rules import add_labels, add_reviews, apply_rules, require_values, switch_rules
 from cxrbuild.split import split_records
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def read_declared(
     read = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe))
     recipe, overrides = switch_rules(read, switches)
     sources = [read_source(name, recipe.folder) for name in recipe.sources]
+    recipe.check_sources(sources)
     declared = Declared(
         recipe=recipe,
         overrides=Overrides(rules=tuple(overrides)),
@@ -262,6 +263,7 @@ def make_plan(
     records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)
     records = add_labels(records, declared.recipe, declared.sources)
+    require_values(records, declared.recipe, declared.sources)
     records = apply_rules(records, declared.recipe.rules, declared.links)
     try:
         records = split_records(records, declared.recipe.split, declared.links)

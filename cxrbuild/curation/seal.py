@@ -56,6 +56,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "recipe": declared.recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
         "sources": [source.model_dump(mode="json") for source in declared.sources],
         "listings": [repr(source.listing) for source in declared.sources],
+        "withdrawals": [repr(source.withdrawals) for source in declared.sources],
         "reviews": [repr(review) for review in declared.reviews],
         "links": [repr(link) for link in declared.links],
         # Another key gives the patients other names, and so changes groups and splits.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cxrbuild.catalog.class_name import READ_AS_MISSING
 from cxrbuild.catalog.license import License, read_licenses
 from cxrbuild.contents import Contents
 from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_commands
@@ -61,6 +62,7 @@ def card(
             reasons=WITHHELD,
             split_text=_split_text(contents),
             unviewed=_unviewed(contents),
+            read_as_missing=[label for label in contents.recipe.classes if label in READ_AS_MISSING],
             libraries=", ".join(f"{name} {version}" for name, version in contents.document.libraries.items()),
             tfds=tfds,
             rebuild=rebuild_commands(contents),

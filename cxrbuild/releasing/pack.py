@@ -114,6 +114,7 @@ def release(
     parse_version(version)
     document = open_build(build).document
     _require_tables(build, document)
+    _require_classes(build, document)
     name = document.dataset.name
     if "tfrecord" in document.formats:
         require_tensorflow("packing TFRecord")
@@ -193,6 +194,14 @@ def _require_tables(build: Path, document: BuildDocument) -> None:
                 "the file has changed since it was built", where=build / name, expected=f"SHA-256 {wanted}",
                 found=digest if (build / name).is_file() else "no file", todo="Run `cxrbuild curate` again",
             )  # fmt: skip
+
+
+def _require_classes(build: Path, document: BuildDocument) -> None:
+    if problems := document.recipe.find_empty(document.counts):
+        raise CheckError(
+            "classes of the build are empty\n  " + "\n  ".join(problems), where=build,
+            todo="List the classes under `split.allow_empty` in the recipe, and run `cxrbuild curate` again",
+        )  # fmt: skip
 
 
 def _require_images(build: Path, embedded: pd.DataFrame) -> None:

@@ -16,9 +16,7 @@ from cxrbuild.catalog.rule import (
     ReviewedRule,
     Rule,
 )
-from cxrbuild.errors import DeclarationError
 from cxrbuild.grouping import UnionFind
-from cxrbuild.records import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,27 +33,7 @@ def apply_rules(records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Li
         The rules in order.
     links
         Which images are duplicates, for rules of kind ``duplicate``.
-
-    Raises
-    ------
-    DeclarationError
-        A rule names a column or a source that does not exist.
     """
-    columns = {column.name for column in COLUMNS}
-    problems = [
-        f"rule {rule.name}: no column is called {rule.column!r}"
-        for rule in rules
-        if not isinstance(rule, ReviewedRule | LabelledRule | DuplicateRule) and rule.column not in columns
-    ]
-    known = set(records["source"])
-    problems += [
-        f"rule {rule.name}: {source!r} is no source of the recipe"
-        for rule in rules
-        for source in rule.sources or []
-        if source not in known
-    ]
-    if problems:
-        raise DeclarationError("rules that cannot be applied\n  " + "\n  ".join(problems))
     records = records.copy()
     for rule in rules:
         if rule.enabled:
@@ -71,10 +49,10 @@ def _excluded(rule: Rule, records: pd.DataFrame, links: Sequence[Link]) -> pd.Se
     match rule:
         case InRule():
             column = records[rule.column]
-            excluded = ~column.astype("str").isin(rule.values) & column.notna()
+            excluded = ~column.isin(rule.values) & column.notna()
             return excluded | column.isna() if rule.unknown == "drop" else excluded
         case NotInRule():
-            return records[rule.column].astype("str").isin(rule.values) & records[rule.column].notna()
+            return records[rule.column].isin(rule.values)
         case PresentRule():
             return records[rule.column].isna()
         case RangeRule():

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Recipe, Source
-from cxrbuild.errors import DeclarationError, name_some
+from cxrbuild.errors import DeclarationError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# The file of such a row is not read, so that its finding is unknown.
+UNREAD = ("missing_file", "unreadable_header")
+_MOST_SHOWN = 30
 
 
 def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source]) -> pd.DataFrame:
@@ -18,32 +23,65 @@ def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source])
     Several findings of one row (``COVID-19, ARDS``) are separated as the source declares. A row with findings
     of two classes gets no label but the exclusion ``ambiguous_finding``.
 
+    Parameters
+    ----------
+    records
+        The table.
+    recipe
+        The recipe; its labels name only its own sources.
+    sources
+        The recipe's sources.
+
     Raises
     ------
     DeclarationError
-        The recipe labels findings of a source that it does not use.
+        No image of a source has a finding that the recipe labels and does not list under
+        ``optional_findings``. A source with unread files is not checked: a finding may be in one of them.
     """
-    names = [source.name for source in sources]
-    unknown = sorted({name for findings in recipe.labels.values() for name in findings} - set(names))
-    if unknown:
-        raise DeclarationError(
-            f"labels: {name_some(unknown)} is no source of the recipe {recipe.name}",
-            expected=name_some(names),
-        )
     records = records.copy()
+    problems = []
     for source in sources:
+        rows = records["source"] == source.name
+        findings = records.loc[rows, "finding"].dropna()
+        if source.finding_separator:
+            findings = findings.str.split(source.finding_separator, regex=False).explode().str.strip()
+        if not records.loc[rows, "exclusion"].isin(UNREAD).any():
+            problems += _absent_findings(findings, recipe, source.name)
         classes = {
             finding: label
-            for label, findings in recipe.labels.items()
-            for finding in findings.get(source.name, [])
+            for label, by_source in recipe.labels.items()
+            for finding in by_source.get(source.name, [])
         }
-        findings = records.loc[records["source"] == source.name, "finding"].dropna()
-        if source.finding_separator:
-            findings = findings.str.split(source.finding_separator).explode().str.strip()
         found = findings.map(classes).dropna()
         found = found[~found.reset_index().duplicated().to_numpy()]
         ambiguous = found.index.duplicated(keep=False)
         records.loc[found.index[~ambiguous], "label"] = found[~ambiguous]
         excluded = records.index.isin(found.index[ambiguous]) & records["exclusion"].isna()
         records.loc[excluded, "exclusion"] = "ambiguous_finding"
+    if problems:
+        raise DeclarationError(
+            f"the recipe {recipe.name} labels findings that no image has\n" + "\n".join(problems),
+            todo="Correct `labels`, or list findings that may be absent under `optional_findings`",
+        )
     return records
+
+
+def _absent_findings(findings: pd.Series, recipe: Recipe, source: str) -> list[str]:
+    """Return a message for each labelled finding that no image of a source has, then the findings found."""
+    counts = findings[findings != ""].value_counts()
+    found = {
+        str(finding): int(counts[finding]) for finding in sorted(counts.index, key=lambda f: (-counts[f], f))
+    }
+    optional = recipe.optional_findings.get(source, [])
+    problems = []
+    for label, by_source in recipe.labels.items():
+        for finding in by_source.get(source, []):
+            if finding not in found and finding not in optional:
+                near = difflib.get_close_matches(finding, found, 1, cutoff=0.6)
+                hint = f"; the nearest is {near[0]!r}" if near else ""
+                problems.append(f"  labels.{label}.{source}: no image has the finding {finding!r}{hint}")
+    if problems:
+        shown = ", ".join(f"{finding!r} ({n:,})" for finding, n in list(found.items())[:_MOST_SHOWN])
+        more = f" and {len(found) - _MOST_SHOWN:,} more" if len(found) > _MOST_SHOWN else ""
+        problems.append(f"  findings of {source}, with their images: {shown or 'none'}{more}")
+    return problems

@@ -22,6 +22,12 @@ def check_counts(context: Context) -> Iterator[Finding]:
         yield Finding(message, names.BUILD, f"counts {split} {label}")
 
 
+def check_empty_classes(context: Context) -> Iterator[Finding]:
+    """Find classes without an image in train or test, unless the recipe allows it."""
+    for message in context.document.recipe.find_empty(context.document.counts):
+        yield Finding(message, names.BUILD, "counts")
+
+
 def check_funnel(context: Context) -> Iterator[Finding]:
     """Find cells of the flow chart that differ from the ledger's."""
     ledger = context.ledger

@@ -1,0 +1,59 @@
+"""The split of a recipe: which images are train, validation and test."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.records import SPLITS
+
+Count = Annotated[int, Field(ge=0)]
+_Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class DeclaredSplit(Declaration):
+    """A source that declares the split of its images, in folders or a column."""
+
+    source: str = Field(description="the source")
+    map: dict[str, str] = Field(
+        description="the source's values of `upstream_split`, each with our split: train, validation or test"
+    )
+
+    @model_validator(mode="after")
+    def _check_splits(self) -> DeclaredSplit:
+        if unknown := sorted(set(self.map.values()) - set(SPLITS)):
+            raise ValueError(f"map: unknown split {', '.join(unknown)}; known: {', '.join(SPLITS)}")
+        return self
+
+
+class DrawnSplit(Declaration):
+    """A split that is drawn group by group: exact counts of each class, or a share."""
+
+    count: dict[str, Count] | None = Field(None, description="images of each class")
+    share: _Share | None = Field(None, description="share of the groups, decided for each group alone")
+
+    @model_validator(mode="after")
+    def _check_one(self) -> DrawnSplit:
+        if (self.count is None) == (self.share is None):
+            raise ValueError("give either `count` or `share`")
+        return self
+
+
+class Split(Declaration):
+    """How the kept images are split. A group (a patient, with all images linked to it) stays whole."""
+
+    salt: str = Field(description="part of the hash that decides; another salt gives another split")
+    declared: list[DeclaredSplit] = Field(
+        default_factory=list, description="sources that declare the split of their images"
+    )
+    test: DrawnSplit | None = Field(None, description="the test split of all other sources")
+    validation: DrawnSplit | None = Field(None, description="a validation split, drawn from train")
+    allow_empty: dict[str, list[str]] = Field(
+        default_factory=dict, description="for a split, the classes that may have no image in it"
+    )
+    links: list[str] = Field(
+        default_factory=list,
+        description="link files (duplicates, images of one patient): shipped by name, own by path",
+    )

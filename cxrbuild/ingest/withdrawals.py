@@ -1,0 +1,32 @@
+"""Exclude the images that were withdrawn from a source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cxrbuild.catalog.source import Source
+from cxrbuild.records import conform
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def exclude_withdrawn(records: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Write ``withdrawn`` into ``exclusion``, with a row for each withdrawn image that has none.
+
+    A withdrawn image keeps its row when the source no longer has it: reviews and links can still name it,
+    and the ledger shows what became of it. Withdrawal overrides other exclusions.
+    """
+    import pandas as pd
+
+    if not source.withdrawals:
+        return records
+    absent = sorted(set(source.withdrawals) - set(records["source_path"]))
+    if absent:
+        rows = conform(pd.DataFrame({"source_path": absent, "license": source.license}))
+        records = pd.concat([records, rows], ignore_index=True)
+    details = records["source_path"].map({p: one.describe() for p, one in source.withdrawals.items()})
+    withdrawn = details.notna()
+    records.loc[withdrawn, "exclusion"] = "withdrawn"
+    records.loc[withdrawn, "exclusion_detail"] = details[withdrawn]
+    return records

@@ -1,0 +1,141 @@
+"""A withdrawn image is an exclusion of its own: in the ledger, the diff, the changelog and the card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import run
+from PIL import Image
+
+from cxrbuild.catalog import read_source
+from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.records import read_records
+
+SOURCE = """
+name = "mine"
+title = "Mine"
+license = "CC0-1.0"
+withdrawn = "withdrawn.csv"
+
+[reader]
+kind = "csv"
+file = "metadata.csv"
+path = "images/{name}"
+images = ["images/*"]
+patient_id = "keep"
+
+[columns.patient_id]
+from = "patient"
+
+[columns.finding]
+from = "finding"
+"""
+RECIPE = """
+name = "mine"
+version = "1.0.0"
+date = "2026-02-01"
+title = "Mine"
+sources = ["source.toml"]
+reviews = ["reviews.csv"]
+
+[labels]
+Sick = { mine = ["sick"] }
+Well = { mine = ["well"] }
+
+[[rules]]
+name = "other_finding"
+kind = "labelled"
+reason = "No class."
+
+[split]
+salt = "mine"
+test = { count = { Sick = 1, Well = 1 } }
+links = ["links.csv"]
+"""
+NAMES = [f"{label}{i}.png" for label in ("sick", "well") for i in range(4)]
+WITHDRAWN = "images/sick0.png"
+
+
+def write_world(folder: Path, names: list[str], withdrawn: str) -> None:
+    """Write a source of these images, whose review and links name an image that may be withdrawn."""
+    (folder / "in" / "images").mkdir(parents=True)
+    draw = np.random.default_rng(5)
+    pixels = {name: draw.integers(0, 255, (16, 16), np.uint8) for name in NAMES}
+    for name in names:
+        Image.fromarray(pixels[name]).save(folder / "in" / "images" / name)
+    rows = [f"{name},p-{name[:5]},{name[:4]}\n" for name in names]
+    (folder / "in" / "metadata.csv").write_text("name,patient,finding\n" + "".join(rows))
+    (folder / "source.toml").write_text(SOURCE)
+    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "withdrawn.csv").write_text("path,date,reason\n" + withdrawn)
+    (folder / "reviews.csv").write_text(f"source,path,mark,marks_finding,note\nmine,{WITHDRAWN},clean,no,\n")
+    (folder / "links.csv").write_text(
+        "source_a,path_a,source_b,path_b,kind,note\n"
+        f"mine,images/sick1.png,mine,{WITHDRAWN},same patient,\n"
+        f"mine,{WITHDRAWN},mine,images/sick2.png,same patient,\n"
+    )
+
+
+def build(folder: Path) -> Path:
+    fetched = run("fetch", "source.toml", "--from", "mine=in", "--allow-unpinned", "--quiet", cwd=folder)
+    assert fetched.status == 0, fetched.err
+    ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build", cwd=folder)
+    assert ran.status == 0, ran.err
+    return folder / "build"
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a build, and one after the source withdrew an image and removed its file and row."""
+    before, after = tmp_path_factory.mktemp("before"), tmp_path_factory.mktemp("after")
+    write_world(before, NAMES, "")
+    write_world(after, NAMES[1:], f"{WITHDRAWN},2026-02-28,consent withdrawn\n")
+    return build(before), build(after)
+
+
+def test_the_ledger_keeps_a_row_for_a_withdrawn_image(builds: tuple[Path, Path]) -> None:
+    ledger = read_records(builds[1] / "ledger.parquet").set_index("source_path")
+    row = ledger.loc[WITHDRAWN]
+    assert (row["exclusion"], row["exclusion_detail"]) == ("withdrawn", "2026-02-28: consent withdrawn")
+    assert ledger["exclusion"].notna().sum() == 1
+    # The links through the withdrawn image still connect the others.
+    assert ledger.loc["images/sick1.png", "group"] == ledger.loc["images/sick2.png", "group"]
+    document = json.loads((builds[1] / "build.json").read_text())
+    assert document["missing"] == {}
+
+
+def test_diff_says_that_an_image_was_withdrawn(builds: tuple[Path, Path]) -> None:
+    ran = run("diff", *builds, "--json")
+    removed = json.loads(ran.out)["removed"]
+    assert [row["change"].split("; ", 1)[1] for row in removed] == [
+        "new: withdrawn (2026-02-28: consent withdrawn)"
+    ]
+
+
+def test_changelog_and_card_say_that_an_image_was_withdrawn(
+    builds: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for version, folder, more in (
+        ("1.0.0", builds[0], []),
+        ("2.0.0", builds[1], ["--previous", tmp_path / "1"]),
+    ):
+        out = tmp_path / version[0]
+        ran = run("release", version, "--build", folder, "--out", out, "--policy", "private", *more)
+        assert ran.status == 0, ran.err
+    assert "withdrawn (2026-02-28: consent withdrawn)" in (tmp_path / "2" / "CHANGELOG.md").read_text()
+    assert "| withdrawn | 1 |" in (tmp_path / "2" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_withdrawn_image_is_excluded_whether_or_not_its_file_and_row_are_there(
+    tmp_path: Path, kept: bool
+) -> None:
+    write_world(tmp_path, NAMES if kept else NAMES[1:], f"{WITHDRAWN},2026-02-28,error\n")
+    source = read_source("source.toml", tmp_path)
+    records = ingest(source, take_inventory(source, tmp_path / "in")).set_index("source_path")
+    assert len(records) == len(NAMES)
+    assert records["exclusion"].dropna().to_dict() == {WITHDRAWN: "withdrawn"}
+    assert records["image_id"].is_unique
