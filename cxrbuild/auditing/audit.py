@@ -21,7 +21,7 @@ from cxrbuild.catalog.audit import CHECKS
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.executors import open_executor
-from cxrbuild.files import sha256_of
+from cxrbuild.files import locked, sha256_of
 from cxrbuild.progress import Progress, silent
 
 # What makes each check of the catalogue.
@@ -82,9 +82,16 @@ def audit(
     Raises
     ------
     CxrbuildError
-        There is no build, or it is another recipe's.
+        There is no build, it is another recipe's, or another command uses it.
     """
     opened = _open_build(build, recipe)
+    with locked(build):
+        return _audit(build, opened, recipe, workers, executor, progress)
+
+
+def _audit(
+    build: Path, opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress
+) -> AuditResult:
     rows = opened.manifest
     with open_executor(executor, workers) as pool:
         found = read_films(

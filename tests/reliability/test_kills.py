@@ -1,0 +1,92 @@
+"""Commands that are killed or interrupted at random moments, and run again: the result is the same.
+
+CXRBUILD_KILLS is the number of moments for each command and signal.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import run
+from faults import Case, cases, in_session, signalled, start, tree
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+]
+KILLS = int(os.environ.get("CXRBUILD_KILLS", "5"))
+NAMES = ["fetch", "curate", "audit", "release", "publish"]
+
+
+@pytest.fixture(scope="module")
+def whole(
+    demo: Path, public_release: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Case, dict[str, str], float]]:
+    """Run each command undisturbed: its case, its result, and the seconds that it takes."""
+    found = {}
+    for case in cases(demo, public_release):
+        at = tmp_path_factory.mktemp(case.name)
+        case.prepare(at)
+        before = time.monotonic()
+        ran = run(*case.words(at), cwd=at)
+        assert ran.status in (0, 3), ran.err
+        found[case.name] = (case, tree(case.result(at)), time.monotonic() - before)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("moment", range(KILLS))
+def test_a_killed_command_leaves_nothing_partial_and_its_rerun_the_same_result(
+    whole: dict[str, tuple[Case, dict[str, str], float]], tmp_path: Path, name: str, moment: int
+) -> None:
+    case, expected, seconds = whole[name]
+    case.prepare(tmp_path)
+    process = start(case.words(tmp_path), tmp_path)
+    time.sleep(random.Random(f"{name} {moment}").uniform(0.1, 1.0) * seconds)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while (left := in_session(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == [], "processes outlive their parent"
+    if case.result(tmp_path).is_dir():
+        partial = {
+            path: digest
+            for path, digest in tree(case.result(tmp_path)).items()
+            if expected.get(path, digest) != digest and not path.startswith(".cxrbuild/")
+        }
+        assert partial == {}, "a file under its final name has other bytes"
+    ran = run(*case.words(tmp_path), cwd=tmp_path)
+    assert ran.status in (0, 3), ran.err
+    assert tree(case.result(tmp_path)) == expected
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_within_two_seconds_and_its_rerun_has_the_same_result(
+    whole: dict[str, tuple[Case, dict[str, str], float]], tmp_path: Path, name: str, number: signal.Signals
+) -> None:
+    case, expected, seconds = whole[name]
+    random_ = random.Random(f"{name} {number}")
+    for moment in range(KILLS):
+        at = tmp_path / str(moment)
+        at.mkdir()
+        case.prepare(at)
+        # Python itself needs a moment until it can handle signals.
+        ran, took = signalled(case.words(at), at, random_.uniform(0.3, 0.9) * max(seconds, 1.5), number)
+        # Before the command handles signals, the signal itself ends it.
+        assert ran.status in (0, 3, 128 + number, -number), ran.err
+        assert took < 2.5
+        assert "Traceback" not in ran.err
+        if ran.status == 128 + number and ran.err:
+            assert "completed work is kept, run the same command to resume" in ran.err
+        again = run(*case.words(at), cwd=at)
+        assert again.status in (0, 3), again.err
+        assert tree(case.result(at)) == expected
