@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import CHECKOUT, run
+from file_server import Server, Serving
+
+import cxrbuild.http
+from cxrbuild.http import RetryPolicy
 
 pytest_plugins = ["baseline_training"]
 
@@ -48,6 +53,24 @@ def public_release(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     ran = run("release", "1.0.0", "--build", demo / "build", "--out", out)
     assert ran.status == 0, ran.err
     return out
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of files on the loopback."""
+    with Serving() as one:
+        yield one
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Retry at once, without the credentials and the proxy of this machine."""
+    policy = RetryPolicy(tries=3, first_wait=0.001, longest_wait=0.002, longest_asked=5, connect=2, read=0.3)
+    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", policy)
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 
 @pytest.hookimpl(tryfirst=True)

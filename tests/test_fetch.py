@@ -232,7 +232,7 @@ def test_fetch_keeps_a_folder_that_it_did_not_make(upstream: Path, tmp_path: Pat
     write_files(data / "sources/mine", {"mine.txt": b"mine"})
     assert "was not made by fetch" in fetch_one(source, data, upstream).notes[0]
     assert read_files(data / "sources/mine.damaged-1") == {"mine.txt": b"mine"}
-    # The pinned files, laid there by hand, prove themselves.
+    # Files with the pinned tree hash need no entry in the lock.
     (data / "sources.lock.json").unlink()
     found = fetch_one(source, data)
     assert (found.downloaded, found.locked.proof) == (False, "git tree")

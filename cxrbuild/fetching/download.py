@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 import ssl
 import time
+import zlib
 from contextlib import ExitStack
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from cxrbuild import http
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.extraction import require_room
 from cxrbuild.fetching.pace import Pace, PaceError, pace_session
+from cxrbuild.fetching.partial import PartialFile, Version
 from cxrbuild.fetching.unpack import looks_like_archive
 from cxrbuild.fetching.validator import has_validator, validator_of
-from cxrbuild.files import naming, read_json, write_json
+from cxrbuild.files import naming
 from cxrbuild.http import (
     Authorization,
     RetryableError,
@@ -99,21 +101,17 @@ class _Transfer:
         pace: Pace,
         bars: ExitStack,
     ) -> None:
-        self.url, self.part, self.title = url, part, title
+        self.url, self.title = url, title
+        self.partial = PartialFile(part, url)
         self.progress, self.session, self.pace, self.bars = progress, session, pace, bars
-        self.note = note_path(part)
         self.bar: Bar | None = None
         self.reported = 0
-        self.furthest = self.held()
+        self.furthest = self.partial.size()
         self.since = time.monotonic()
-
-    def held(self) -> int:
-        """Return how many bytes there are that can be resumed."""
-        return self.part.stat().st_size if self._note() else 0
 
     def progressed(self) -> bool:
         """Return whether enough bytes arrived since this was last true, the time of failed tries included."""
-        gained, now = self.held() - self.furthest, time.monotonic()
+        gained, now = self.partial.size() - self.furthest, time.monotonic()
         if gained <= 0 or gained < http.RETRY_POLICY.min_rate * (now - self.since):
             return False
         self.furthest += gained
@@ -122,44 +120,30 @@ class _Transfer:
 
     def give_up(self, failures: int, error: RetryableError) -> CxrbuildError:
         """Return the error for a download that failed too often."""
-        kept = self.held()
+        kept = self.partial.size()
         return CxrbuildError(
             f"the download failed {failures} times in a row, the last time because {error}",
             where=redact_address(self.url),
-            found=f"{kept:,} bytes so far, kept in {self.part}" if kept else None,
+            found=f"{kept:,} bytes so far, kept in {self.partial.path}" if kept else None,
             todo="Run the command again to resume it" if kept else f"Try again later. {_BROWSER}",
         )  # fmt: skip
 
-    def _note(self) -> dict[str, Any]:
-        if not (self.note.is_file() and self.part.is_file()):
-            return {}
-        try:
-            note = read_json(self.note)
-            return note if note["url"] == redact_address(self.url) and note["validator"] else {}
-        except (CxrbuildError, KeyError, TypeError):
-            return {}
-
-    def _forget(self) -> None:
-        # The bytes go first: a validator must never be next to bytes of another version.
-        self.part.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-
     def attempt(self) -> None:
         """Try once; return when the file is complete."""
-        note = self._note()
-        start = self.held()
+        version = self.partial.version()
+        start = self.partial.size()
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        if start:
-            headers |= {"Range": f"bytes={start}-", "If-Range": note["validator"]}
+        if version and start:
+            headers |= {"Range": f"bytes={start}-", "If-Range": version.validator}
         with self._answer(headers) as response:
-            if start and response.status_code == 206:
-                total = self._resumed(response, note, start)
-            elif start and response.status_code == 416:
+            if version and start and response.status_code == 206:
+                total = self._resumed(response, version, start)
+            elif version and start and response.status_code == 416:
                 # A file of another version may be as long as what has arrived of this one.
-                whole = note.get("total") == start or has_validator(response, note["validator"])
+                whole = version.total == start or has_validator(response, version.validator)
                 if whole and response.headers.get("Content-Range", "").strip() == f"bytes */{start}":
                     return
-                self._forget()
+                self.partial.remove()
                 raise RetryableError("the part received before did not fit the server's file")
             elif response.status_code == 200:
                 start, total = 0, parse_count(response.headers.get("Content-Length"))
@@ -211,15 +195,15 @@ class _Transfer:
             f"redirected more than {_REDIRECTS} times", where=redact_address(self.url), todo=_BROWSER
         )
 
-    def _resumed(self, response: requests.Response, note: dict[str, Any], start: int) -> int | None:
+    def _resumed(self, response: requests.Response, version: Version, start: int) -> int | None:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
         total = parse_count(span[2]) if span else None
-        fits = span and parse_count(span[1]) == start and (total is None or total == note.get("total", total))
-        if not (fits and has_validator(response, note["validator"])):
-            self._forget()
+        known = version.total
+        fits = span and parse_count(span[1]) == start and (None in (total, known) or total == known)
+        if not (fits and has_validator(response, version.validator)):
+            self.partial.remove()
             raise RetryableError("the server's file changed since the download began")
-        known = total if total is not None else note.get("total")
-        return int(known) if known is not None else None
+        return total if total is not None else known
 
     def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
         from urllib3.exceptions import HTTPError
@@ -227,22 +211,18 @@ class _Transfer:
         blocks = response.raw.stream(_BLOCK, decode_content=False)
         try:
             block = next(blocks, b"")
-            if start == 0 and _is_page(response, block):
-                raise _page(response, block, self.url)
+            text = _without_encoding(response, block, self.url)
+            if start == 0 and _is_page(response, text):
+                raise _page(response, text, self.url)
             if total is not None:
-                require_room(total - start, self.part.parent)
+                require_room(total - start, self.partial.path.parent)
             if self.bar is None:
                 self.bar = self.bars.enter_context(self.progress(self.title, total, "B"))
             if start == 0:
-                self._forget()
-                if validator := validator_of(response):
-                    write_json(
-                        self.note,
-                        {"url": redact_address(self.url), "validator": validator} | _known(total=total),
-                    )
+                self.partial.begin(validator_of(response), total)
             size = start
             self._report(size)
-            with naming(self.part), self.part.open("ab") as stream:
+            with naming(self.partial.path), self.partial.path.open("ab") as stream:
                 while block:
                     stream.write(block)
                     # Each block reaches the kernel, so that a killed run keeps it.
@@ -254,7 +234,7 @@ class _Transfer:
             raise RetryableError(_reason(error)) from None
         if total is not None and size != total:
             if size > total:
-                self._forget()
+                self.partial.remove()
             raise RetryableError(f"{size:,} bytes arrived, not {total:,}")
 
     def _report(self, size: int) -> None:
@@ -263,9 +243,20 @@ class _Transfer:
         self.reported = size
 
 
-def note_path(part: Path) -> Path:
-    """Return the path of the validator of a file that is being downloaded."""
-    return part.with_name(f"{part.name}.json")
+def _without_encoding(response: requests.Response, start: bytes, url: str) -> bytes:
+    """Return the first bytes of a file without the gzip of its transfer; see `decode_content`."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return start
+    if encoding not in ("gzip", "x-gzip"):
+        raise CxrbuildError(
+            "the server sent the file in an encoding that was not asked for", where=redact_address(url),
+            expected="no Content-Encoding, or gzip", found=encoding, todo=_BROWSER,
+        )  # fmt: skip
+    try:
+        return zlib.decompressobj(31).decompress(start, 4096)
+    except zlib.error:
+        return start
 
 
 def _is_page(response: requests.Response, start: bytes) -> bool:
@@ -275,10 +266,6 @@ def _is_page(response: requests.Response, start: bytes) -> bool:
     # A server may call any file text/html; an archive shows by its first bytes that it is one.
     kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
     return kind in _PAGES and not looks_like_archive(start)
-
-
-def _known(**values: Any) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _refusal(response: requests.Response, url: str) -> Exception:

@@ -13,11 +13,12 @@ from pathlib import Path
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.credentials import authorization
-from cxrbuild.fetching.download import download, note_path
+from cxrbuild.fetching.download import download
 from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
 from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
 from cxrbuild.fetching.origin import Origin, origin_of
 from cxrbuild.fetching.origin_state import is_unchanged, write_origin_state
+from cxrbuild.fetching.partial import PartialFile
 from cxrbuild.fetching.pin import (
     Comparison,
     compare,
@@ -228,9 +229,11 @@ def _fetch(
                 _set_aside(source, part, error)
             raise
         aside = _put_in_place(stage, layout, files, target, keep_old, origin)
-    for path in (part, note_path(part), _refused_path(part)):
-        if path != origin.path:
-            path.unlink(missing_ok=True)
+    # A user may have given one of these files.
+    if part != origin.path:
+        PartialFile(part).remove()
+    if _refused_path(part) != origin.path:
+        _refused_path(part).unlink(missing_ok=True)
     return _locked(source, str(origin), comparison, files), aside
 
 
@@ -261,8 +264,7 @@ def _refused(source: Source, origin: Origin, comparison: Comparison) -> ArchiveE
 def _set_aside(source: Source, part: Path, error: ArchiveError) -> None:
     # The archive took long to download, so it is kept. The next run must not resume it, so it is renamed.
     kept = _refused_path(part)
-    part.replace(kept)
-    note_path(part).unlink(missing_ok=True)
+    PartialFile(part).rename(kept)
     todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
     error.todo = f"{todo}The archive is kept: --from {source.name}={kept} uses it without a download"
 
