@@ -76,7 +76,7 @@ def test_ingest_maps_values_and_keeps_every_row_and_file(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         (b"id,name,view,age\n1,a.png,PA,3\n", 'column "licence" is missing'),
         (b"id,name,view,age,licence,x\n1,a.png,PA,3,,\n", 'column "x" is unknown'),
@@ -88,11 +88,11 @@ def test_ingest_maps_values_and_keeps_every_row_and_file(tmp_path: Path) -> None
         (b'id,name,view,age,licence\n1,"a.png,PA,3,\n', "not CSV from line 2 on"),
     ],
 )
-def test_an_unknown_layout_is_refused_with_its_place(tmp_path: Path, text: bytes, words: str) -> None:
+def test_an_unknown_layout_is_refused_with_its_place(tmp_path: Path, text: bytes, message: str) -> None:
     source, root = make(tmp_path, text)
     with pytest.raises(CxrbuildError) as caught:
         ingest(source, take_inventory(source, root))
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_byte_order_mark_is_removed(tmp_path: Path) -> None:

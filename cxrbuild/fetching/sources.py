@@ -14,7 +14,7 @@ from cxrbuild.errors import CxrbuildError, name_some, of_system
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
-from cxrbuild.patient_key import key_fingerprint, require_same_key
+from cxrbuild.patient_key import key_fingerprint
 from cxrbuild.progress import Progress, silent
 from cxrbuild.threads import Cancellation, open_threads
 
@@ -143,15 +143,14 @@ def fetch(
 
 
 def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> Fetched:
-    """Record the fingerprint of the key that patient numbers are hashed with, if the environment has one."""
+    """Record the fingerprint of the key that patient numbers are hashed with, if the environment has one.
+
+    A recorded one stays while the files stay: planning refuses another key, if the source has numbers.
+    """
     if source.reader.patient_id == "keep":
         return fetched
-    found, recorded = key_fingerprint(), None
-    if not fetched.downloaded and entry is not None:
-        recorded = entry.patient_key
-        if found is not None:
-            require_same_key({f"the lock of the source {source.name}": recorded})
-    return replace(fetched, locked=replace(fetched.locked, patient_key=recorded or found))
+    recorded = entry.patient_key if entry is not None and not fetched.downloaded else None
+    return replace(fetched, locked=replace(fetched.locked, patient_key=recorded or key_fingerprint()))
 
 
 def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str]) -> CxrbuildError:
