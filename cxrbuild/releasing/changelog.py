@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
@@ -17,10 +16,11 @@ from cxrbuild.comparison import (
     parse_version,
     read_version,
 )
+from cxrbuild.contents import Contents
+from cxrbuild.documents import CHANGELOG_TITLE, changelog_head
 from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
 
-_TITLE = "# Changelog\n"
 # A changelog lists every row that was removed or moved to another class or split, and this many others.
 _MOST = 20
 
@@ -105,16 +105,9 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
     return found
 
 
-def changelog(
-    version: str, date: str, notices: Mapping[str, str], previous: Path | str | None, found: Diff | None
-) -> str:
-    """Return the text of ``CHANGELOG.md``: this version's changes above those of the versions before.
-
-    ``notices`` are the differences from the dataset that the recipe defines.
-    """
-    lines = [_TITLE, f"## {version} ({date})", ""]
-    for title, sentence in notices.items():
-        lines += [f"{title}: {sentence}", ""]
+def changelog(contents: Contents, previous: Path | str | None, found: Diff | None) -> str:
+    """Return the text of ``CHANGELOG.md``: this version's changes above those of the versions before."""
+    lines = [changelog_head(contents)]
     if found is None:
         lines += ["First version.", ""]
     elif found.bump is None:
@@ -127,7 +120,7 @@ def changelog(
         lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", _lines(found), ""]
     before = Path(previous) / names.CHANGELOG if previous is not None else None
     if before is not None and before.is_file():
-        lines += [before.read_text(encoding="utf-8").removeprefix(_TITLE).strip("\n"), ""]
+        lines += [before.read_text(encoding="utf-8").removeprefix(CHANGELOG_TITLE).strip("\n"), ""]
     return "\n".join(lines)
 
 

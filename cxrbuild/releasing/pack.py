@@ -144,7 +144,7 @@ def release(
             # A killed run may have left files.
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            text = changelog(version, contents.document.date, contents.notices, before, changes)
+            text = changelog(contents, before, changes)
             written = _write(build, staging, contents, results, text, progress)
             _logger.info(
                 "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)

@@ -13,7 +13,7 @@ from cxrbuild.errors import count_of
 from cxrbuild.files import write_bytes
 from cxrbuild.policy import WITHHELD
 from cxrbuild.report.chart import COLOURS, bars, histogram
-from cxrbuild.report.contact_sheet import contact_sheet
+from cxrbuild.report.contact_sheet import ThumbnailReader, contact_sheet, read_thumbnail
 from cxrbuild.report.flow import flow_chart
 from cxrbuild.templates import html_environment
 
@@ -51,13 +51,32 @@ def write_report(
     CheckError
         A JPEG of the build cannot be read.
     """
+    page = generate_report(contents, audit, baseline, lambda path: read_thumbnail(build / path))
+    write_bytes(path, page.encode())
+
+
+def generate_report(
+    contents: Contents,
+    audit: AuditDocument | None,
+    baseline: BaselineDocument | None,
+    read: ThumbnailReader,
+) -> str:
+    """Return the text of ``report.html``: see `write_report`.
+
+    Parameters
+    ----------
+    contents, audit, baseline
+        The content of the release, and its results.
+    read
+        Returns the thumbnail of an image as a data URL, by its ``jpeg_path``.
+    """
     from markupsafe import Markup
 
     environment = html_environment("cxrbuild.report")
     environment.filters["figure"] = _figure
     classes, kept = contents.recipe.classes, contents.kept
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(classes)}
-    text = environment.get_template("report.html.j2").render(
+    return environment.get_template("report.html.j2").render(
         c=contents,
         colours=colours,
         flow=Markup(flow_chart(contents)),  # noqa: S704  its text is escaped
@@ -68,7 +87,7 @@ def write_report(
         by_sex=contents.count_by("patient_sex", kept),
         charts=_charts(contents, colours),
         sheets={
-            label: contact_sheet(contents.embedded[contents.embedded["label"] == label], build, _IMAGES)
+            label: contact_sheet(contents.embedded[contents.embedded["label"] == label], read, _IMAGES)
             for label in classes
         },
         reasons=WITHHELD,
@@ -76,7 +95,6 @@ def write_report(
         statuses=describe_statuses(check.status for check in audit.checks) if audit else [],
         baseline=baseline,
     )
-    write_bytes(path, text.encode())
 
 
 def describe_statuses(statuses: Iterable[str]) -> list[str]:

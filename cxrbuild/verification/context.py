@@ -79,6 +79,14 @@ class Context:
         self.progress = progress
         self._images_of = images_of
 
+    def read_text(self, name: str) -> str | None:
+        """Return the text of a file as it is, carriage returns included; ``None`` where there is no file."""
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+            return stream.read()
+
     # build.json
 
     @cached_property
@@ -257,7 +265,11 @@ class Context:
     @cached_property
     def contents(self) -> Contents:
         """What the release's tables and results say it holds."""
-        return audited_contents(self.release, self.ledger, self.results.get("audit"))
+        audit = self.results.get("audit")
+        try:
+            return audited_contents(self.release, self.ledger, audit)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise NotApplicable(f"the audit result cannot be described: {error!r}") from error
 
 
 def document_findings(file: str, error: DocumentError) -> tuple[Finding, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cxrbuild.artifact import ReleaseDocument, names
+from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
+from cxrbuild.exclusions import MISSING
+from cxrbuild.split import groups_in_several_splits
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
+
+_FOLDERS = {"parquet": names.PARQUET, "tfrecord": names.TFRECORD}
 
 
 def check_counts(context: Context) -> Iterator[Finding]:
@@ -47,21 +51,67 @@ def check_funnel(context: Context) -> Iterator[Finding]:
 
 def check_missing(context: Context) -> Iterator[Finding]:
     """Find images that ``build.json`` lists as missing and the ledger does not, or the reverse."""
-    ledger = context.ledger.drop_duplicates("image_id").set_index("image_id")["exclusion"]
-    for image, reason in context.document.missing.items():
-        if ledger.get(image) != reason:
-            message = f"missing has {reason}, the ledger {text_of(ledger.get(image))}"
+    ledger = context.ledger
+    missing = ledger[ledger["exclusion"].isin(MISSING)]
+    expected = dict(zip(missing["image_id"], missing["exclusion"], strict=True))
+    recorded = context.document.missing
+    for image in sorted(set(recorded) | set(expected)):
+        if recorded.get(image) != expected.get(image):
+            message = f"missing has {text_of(recorded.get(image))}, the ledger {text_of(expected.get(image))}"
             yield Finding(message, names.BUILD, image)
+
+
+def check_known_leakage(context: Context) -> Iterator[Finding]:
+    """Find groups that ``build.json`` lists in several splits and the ledger does not, or the reverse."""
+    found = groups_in_several_splits(context.ledger)
+    expected = {str(group): str(splits) for group, splits in found.items()}
+    recorded = context.document.groups_in_several_splits
+    for group in sorted(set(recorded) | set(expected)):
+        if recorded.get(group) != expected.get(group):
+            message = (
+                f"is in {recorded.get(group, 'one split')}, in the ledger in {expected.get(group, 'one')}"
+            )
+            yield Finding(message, names.BUILD, f"groups_in_several_splits {group}")
+
+
+def check_summary(context: Context) -> Iterator[Finding]:
+    """Find parts of ``build.json`` that contradict each other."""
+    document = context.document
+    recipe = document.recipe
+    for key in ("name", "title"):
+        if getattr(document.dataset, key) != getattr(recipe, key):
+            message = f"is {getattr(document.dataset, key)}, the recipe has {getattr(recipe, key)}"
+            yield Finding(message, names.BUILD, f"dataset.{key}")
+    verified = {name for name, source in document.sources.items() if not source.unpinned}
+    unpinned = [name for name in document.declared_sources if name not in verified]
+    if document.unpinned != unpinned:
+        message = f"is {_listed(document.unpinned)}, by `sources` it is {_listed(unpinned)}"
+        yield Finding(message, names.BUILD, "unpinned")
+    enabled = {rule.name: rule.enabled for rule in recipe.rules}
+    for override in document.overrides.rules:
+        if enabled.get(override.rule) != override.enabled:
+            yield Finding("is not as in the recipe", names.BUILD, f"overrides.rules {override.rule}")
+    present = [name for name in ("parquet", "tfrecord") if (context.folder / _FOLDERS[name]).is_dir()]
+    if len(context.embedded) and present != sorted(set(document.formats) | _always(context)):
+        message = f"are {_listed(document.formats)}, the folder has {_listed(present)}"
+        yield Finding(message, names.BUILD, "formats")
 
 
 def check_withheld(context: Context) -> Iterator[Finding]:
     """Find counts of withheld images that differ from the manifest's."""
-    document = context.document
-    assert isinstance(document, ReleaseDocument)
     counted = context.manifest["withheld"].value_counts().to_dict()
-    for reason, found, expected in _differences(document.withheld, counted):
+    for reason, found, expected in _differences(context.release.withheld, counted):
         message = f"counts {found:,} images, the manifest has {expected:,}"
         yield Finding(message, names.BUILD, f"withheld {reason}")
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(values) or "none"
+
+
+def _always(context: Context) -> set[str]:
+    # A release has Parquet shards whatever its build has.
+    return {"parquet"} if context.kind == "release" else set()
 
 
 def _differences(recorded: Mapping[Any, int], counted: Mapping[Any, int]) -> Iterator[tuple[Any, int, int]]:

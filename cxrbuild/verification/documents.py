@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.contents import Contents
-from cxrbuild.documents import croissant, texts
+from cxrbuild.documents import changelog_head, croissant, texts
 from cxrbuild.files import json_bytes
 from cxrbuild.verification.card import card_findings
 from cxrbuild.verification.context import Context
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 def check_generated(context: Context) -> Iterator[Finding]:
     """Generate card, lists, citation and Croissant again, and find each line and key that differs."""
-    if not _can_generate(context):
+    if not can_generate(context):
         raise NotApplicable("another version of cxrbuild made the release, or its data cannot be read")
     try:
         contents = context.contents
+    except NotApplicable as error:
+        yield Finding(f"cannot be generated: {error}", names.CARD)
+        return
+    try:
         expected = texts(context.folder, contents, context.split_sizes, context.results)
         metadata = croissant(context.folder, contents, context.hashes)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -34,16 +38,27 @@ def check_generated(context: Context) -> Iterator[Finding]:
         yield Finding(f"cannot be generated from the data: {error!r}", names.CARD)
         return
     for name, text in expected.items():
-        path = context.folder / name
-        if not path.is_file():
+        found = context.read_text(name)
+        if found is None:
             yield Finding("is missing", name)
             continue
-        # newline="": a carriage return is a difference.
-        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-            found = stream.read()
         for row, message in line_differences(text, found):
             yield Finding(message, name, row)
     yield from _croissant_differences(context, metadata)
+
+
+def check_changelog(context: Context) -> Iterator[Finding]:
+    """Find a changelog that does not begin with this version, its date and its notices."""
+    if not can_generate(context):
+        raise NotApplicable("another version of cxrbuild made the release, or its data cannot be read")
+    expected = changelog_head(context.contents)
+    found = context.read_text(names.CHANGELOG)
+    if found is None:
+        yield Finding("is missing", names.CHANGELOG)
+    elif not found.startswith(expected):
+        lines = expected.splitlines()
+        for row, message in line_differences("\n".join(lines), "\n".join(found.split("\n")[: len(lines)])):
+            yield Finding(message, names.CHANGELOG, row)
 
 
 def _croissant_differences(context: Context, expected: Any) -> Iterator[Finding]:
@@ -94,7 +109,8 @@ def _has_contents(context: Context) -> bool:
     return context.document_read.value is not None and context.ledger_read.value is not None
 
 
-def _can_generate(context: Context) -> bool:
+def can_generate(context: Context) -> bool:
+    """Return whether this version made the release and its data can be read."""
     if not _has_contents(context) or not context.packaged_here:
         return False
     try:
@@ -105,7 +121,7 @@ def _can_generate(context: Context) -> bool:
 
 
 def _require_other_version(context: Context) -> None:
-    if _can_generate(context):
+    if can_generate(context):
         raise NotApplicable("the document is generated again and compared line by line")
 
 

@@ -9,7 +9,7 @@ from cxrbuild.catalog.published import published_manifest
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.comparison import KINDS, NOT_CHANGES, DatasetVersion, compare, read_version
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.policy import withheld
+from cxrbuild.policy import withheld, without_identities
 from cxrbuild.records import differs
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
@@ -27,6 +27,19 @@ def check_withheld(context: Context) -> Iterator[Finding]:
     ):
         message = f"withheld is {text_of(a)}, by the {policy} policy it is {text_of(b)}"
         yield Finding(message, names.MANIFEST, image)
+
+
+def check_identities(context: Context) -> Iterator[Finding]:
+    """Find what can identify patients of sources that are not public, in a public release."""
+    ledger = context.ledger
+    try:
+        expected = without_identities(ledger, context.release, context.release.policy)
+    except CxrbuildError as error:
+        yield Finding(error.what, names.LEDGER)
+        return
+    for column in ("source_path", "group"):
+        for image in ledger.loc[differs(ledger[column], expected[column]), "image_id"]:
+            yield Finding(f"{column} names a file of a source that is not public", names.LEDGER, image)
 
 
 def check_published(context: Context) -> Iterator[Finding]:
