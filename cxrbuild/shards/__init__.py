@@ -2,10 +2,13 @@
 
 from cxrbuild.shards.layout import Shard, is_of_shards, lay_out, shard_columns
 from cxrbuild.shards.parquet import write_parquet
-from cxrbuild.shards.tfrecord import require_tensorflow, write_tfrecord
+from cxrbuild.shards.tfrecord import SplitInfo, dataset_info, features, require_tensorflow, write_tfrecord
 
 __all__ = [
     "Shard",
+    "SplitInfo",
+    "dataset_info",
+    "features",
     "is_of_shards",
     "lay_out",
     "require_tensorflow",

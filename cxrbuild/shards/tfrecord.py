@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import importlib.util
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,38 @@ def require_tensorflow(purpose: str) -> None:
         raise CxrbuildError(
             f"TensorFlow is not installed, and {purpose} needs it", todo="Run `pip install 'cxrbuild[train]'`"
         )
+
+
+@dataclass
+class SplitInfo:
+    """The bytes of a split's records, and the number of records in each of its files."""
+
+    record_bytes: int = 0
+    lengths: list[int] = field(default_factory=list)
+
+
+def dataset_info(
+    splits: Mapping[str, SplitInfo], *, name: str, version: str, description: str, citation: str
+) -> dict[str, Any]:
+    """Return ``dataset_info.json``, as TensorFlow Datasets reads it."""
+    return {
+        "citation": citation,
+        "description": description,
+        "fileFormat": "tfrecord",
+        "moduleName": "cxrbuild",
+        "name": name,
+        "splits": [
+            {
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                "name": split,
+                # int64 is a string in the JSON form of protocol buffers.
+                "numBytes": str(info.record_bytes),
+                "shardLengths": [str(length) for length in info.lengths],
+            }
+            for split, info in splits.items()
+        ],
+        "version": version,
+    }
 
 
 def write_tfrecord(
@@ -85,7 +118,7 @@ def write_tfrecord(
     name = name.replace("-", "_")
     folder = (out or build) / "tfds" / name / version
     paths: list[Path] = []
-    splits: dict[str, dict[str, Any]] = {}
+    splits: dict[str, SplitInfo] = {}
     with progress("writing TFRecord", sum(len(shard.rows) for shard in shards), "image") as bar:
         for shard in shards:
             path = folder / f"{name}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}"
@@ -100,30 +133,13 @@ def write_tfrecord(
                     writer.write(record)
                     size += len(record)
                     bar.update()
-            split = splits.setdefault(
-                shard.split,
-                {
-                    "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-                    "name": shard.split,
-                    "numBytes": 0,
-                    "shardLengths": [],
-                },
-            )
-            split["numBytes"] += size
-            split["shardLengths"].append(str(len(shard.rows)))
+            split = splits.setdefault(shard.split, SplitInfo())
+            split.record_bytes += size
+            split.lengths.append(len(shard.rows))
             paths.append(path)
-    # int64 is a string in the JSON form of protocol buffers.
-    info = {
-        "citation": citation,
-        "description": description,
-        "fileFormat": "tfrecord",
-        "moduleName": "cxrbuild",
-        "name": name,
-        "splits": [split | {"numBytes": str(split["numBytes"])} for split in splits.values()],
-        "version": version,
-    }
+    info = dataset_info(splits, name=name, version=version, description=description, citation=citation)
     with _explaining_full_disk(folder):
-        write_json(folder / "features.json", _features(len(classes)))
+        write_json(folder / "features.json", features(len(classes)))
         write_bytes(folder / "label.labels.txt", "".join(f"{label}\n" for label in classes).encode())
         write_json(folder / "dataset_info.json", info)
     return [*paths, folder / "features.json", folder / "label.labels.txt", folder / "dataset_info.json"]
@@ -167,8 +183,9 @@ def _example(row: dict[Any, Any], build: Path, classes: Sequence[str]) -> Any:
     return train.Example(features=train.Features(feature=feature))
 
 
-def _features(classes: int) -> dict[str, Any]:
-    features: dict[str, Any] = {
+def features(classes: int) -> dict[str, Any]:
+    """Return ``features.json``, which tells TensorFlow Datasets how to read a record."""
+    found: dict[str, Any] = {
         "image": {
             "pythonClassName": f"{_FEATURES}.image_feature.Image",
             "image": {
@@ -184,13 +201,13 @@ def _features(classes: int) -> dict[str, Any]:
     }
     for name in shard_columns():
         if name in _NUMBERS:
-            features[name] = {
+            found[name] = {
                 "pythonClassName": f"{_FEATURES}.scalar.Scalar",
                 "tensor": {"shape": {}, "dtype": "float32", "encoding": "none"},
             }
         else:
-            features[name] = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}
+            found[name] = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}
     return {
         "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
-        "featuresDict": {"features": features},
+        "featuresDict": {"features": found},
     }

@@ -25,6 +25,7 @@ from cxrbuild.documents import audited_contents
 from cxrbuild.files import files_under, sha256_of
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, schema
+from cxrbuild.shards import lay_out
 from cxrbuild.verification.results import RESULTS, read_result
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ class Read(Generic[T]):
         if self.value is None:
             raise NotApplicable(f"{self.name} cannot be used")
         return self.value
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """The files of a shard in either format, and the ids of its images in order."""
+
+    split: str
+    parquet: str
+    tfrecord: str
+    images: list[str]
 
 
 class Context:
@@ -118,6 +129,11 @@ class Context:
     def packaged_here(self) -> bool:
         """Whether this version of cxrbuild made the release: the same data then give the same documents."""
         return self.release.packaging.cxrbuild == __version__
+
+    @property
+    def made_here(self) -> bool:
+        """Whether this version of cxrbuild wrote the folder: the same data then give the same files."""
+        return self.packaged_here if self.kind == "release" else self.document.cxrbuild == __version__
 
     # Files and their hashes
 
@@ -199,6 +215,22 @@ class Context:
         return self._classes_of_shards() if document is None else document.recipe.classes
 
     # Shards
+
+    @cached_property
+    def shards(self) -> list[ShardFiles]:
+        """The shards that this version writes for the manifest's rows, in order."""
+        dataset = self.document.dataset
+        folder = names.tfrecord_folder(dataset.name, dataset.version)
+        name = folder.split("/")[1]
+        return [
+            ShardFiles(
+                shard.split,
+                names.parquet_shard(shard.split, shard.number, shard.of),
+                f"{folder}/{name}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}",
+                shard.rows["image_id"].tolist(),
+            )
+            for shard in lay_out(self.embedded)
+        ]
 
     @property
     def parquet_paths(self) -> list[Path]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cxrbuild.artifact import BuildDocument, names
 from cxrbuild.checks import Finding, NotApplicable
-from cxrbuild.shards import lay_out
 from cxrbuild.verification.context import Context
 
 
@@ -53,14 +52,12 @@ def check_known_files(context: Context) -> Iterator[Finding]:
 
 def _shard_files(context: Context) -> Iterator[str]:
     document = context.release
-    folder = names.tfrecord_folder(document.dataset.name, document.dataset.version)
-    tfrecord = "tfrecord" in document.formats and not context.embedded.empty
-    for shard in lay_out(context.embedded):
-        yield names.parquet_shard(shard.split, shard.number, shard.of)
-        if tfrecord:
-            dataset = folder.split("/")[1]
-            yield f"{folder}/{dataset}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}"
-    if tfrecord:
+    for shard in context.shards:
+        yield shard.parquet
+        if "tfrecord" in document.formats:
+            yield shard.tfrecord
+    if "tfrecord" in document.formats and context.shards:
+        folder = names.tfrecord_folder(document.dataset.name, document.dataset.version)
         yield from (f"{folder}/{name}" for name in ("dataset_info.json", "features.json", "label.labels.txt"))
 
 

@@ -10,7 +10,7 @@ from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.records import schema
 from cxrbuild.shards import shard_columns
 from cxrbuild.verification.context import Context, class_names
-from cxrbuild.verification.shards import BATCH, RowCheck, split_of
+from cxrbuild.verification.shards import BATCH, RowCheck, expected_shards, split_of
 
 
 def check_parquet(context: Context) -> Iterator[Finding]:
@@ -20,7 +20,8 @@ def check_parquet(context: Context) -> Iterator[Finding]:
 
     if not (context.folder / names.PARQUET).is_dir():
         raise NotApplicable("there are no Parquet shards")
-    rows = RowCheck(context.embedded, context.classes)
+    order = {shard.parquet: shard.images for shard in expected_shards(context)}
+    rows = RowCheck(context.embedded, context.classes, order)
     with context.progress("checking Parquet", len(context.embedded), "image") as bar:
         for path in context.parquet_paths:
             name = f"{names.PARQUET}/{path.name}"

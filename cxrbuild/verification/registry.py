@@ -62,6 +62,9 @@ CHECKS = (
     _check("shards", "There are shards where the manifest has pixels.", shards.check_presence),
     _check("parquet", "Parquet shards have the manifest's rows and pixels.", parquet.check_parquet),
     _check("tfrecord", "TFRecord shards have the manifest's rows and pixels.", tfrecord.check_tfrecord),
+    _check(
+        "tfrecord_metadata", "The JSON of TFRecord follows from the data.", tfrecord.check_tfrecord_metadata
+    ),
     _check("withheld", "The release embeds what its policy allows.", policy.check_withheld, _RELEASE),
     _check("identities", "No file name can identify a patient.", policy.check_identities, _RELEASE),
     _check("published", "A published version has its published rows.", policy.check_published, _RELEASE),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.shards import shard_columns
-from cxrbuild.verification.context import Context
+from cxrbuild.verification.context import Context, ShardFiles
 from cxrbuild.verification.jpeg import jpeg_problems
 from cxrbuild.verification.tables import text_of
 
@@ -34,11 +35,16 @@ class RowCheck:
         The manifest's rows whose pixels should be in the shards, by image id.
     classes
         The classes in the order of their numbers.
+    order
+        For each shard the ids of its images in order, where they are known.
     """
 
     embedded: pd.DataFrame
     classes: list[str]
+    order: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
+    _rows: Counter[str] = field(default_factory=Counter)
+    _misordered: set[str] = field(default_factory=set)
 
     def check(self, file: str, split: str | None, rows: list[Row]) -> Iterator[Finding]:
         """Find rows of a shard that are not the manifest's, or have other pixels.
@@ -54,6 +60,7 @@ class RowCheck:
         """
         known: list[tuple[str, Row, Row]] = []
         ids = [row.get("image_id") for row in rows]
+        yield from self._order_findings(file, ids)
         present = [image for image in dict.fromkeys(ids) if image in self.embedded.index]
         manifest_rows = self.embedded.loc[present].to_dict("index")
         for image, row in zip(ids, rows, strict=True):
@@ -73,6 +80,20 @@ class RowCheck:
             for (image, _, _), problems in zip(known, checked, strict=True):
                 yield from (Finding(problem, file, image) for problem in problems)
 
+    def _order_findings(self, file: str, ids: Sequence[str | None]) -> Iterator[Finding]:
+        """Find the first row of a shard that is in the place of another."""
+        start = self._rows[file]
+        self._rows[file] += len(ids)
+        expected = self.order.get(file)
+        if expected is None or file in self._misordered:
+            return
+        for i, image in enumerate(ids, start):
+            if i >= len(expected) or image != expected[i]:
+                self._misordered.add(file)
+                wanted = expected[i] if i < len(expected) else "no row"
+                yield Finding(f"is in row {i}, expected {wanted}", file, str(image))
+                return
+
     def absent(self, folder: str) -> Iterator[Finding]:
         """Find rows of the manifest that no shard has."""
         for image in self.embedded.index:
@@ -87,6 +108,9 @@ class RowCheck:
         label = self.classes[number] if named else number  # type: ignore[index]
         if label != expected["label"]:
             yield f"label is {label}, the manifest has {expected['label']}"
+        path = row["image"].get("path") if isinstance(row["image"], dict) else None
+        if path is not None and path != f"{expected['image_id']}.jpg":
+            yield f"image.path is {path}, expected {expected['image_id']}.jpg"
         for column in shard_columns():
             wanted, found = expected.get(column), row.get(column)
             if column != "image_id" and not _equal(wanted, found):
@@ -105,6 +129,13 @@ def split_of(name: str, pattern: str) -> str | None:
     """
     match = re.fullmatch(rf"(?:.*-)?(train|validation|test){pattern}", name)
     return None if match is None else match[1]
+
+
+def expected_shards(context: Context) -> list[ShardFiles]:
+    """Return the shards that the manifest's rows give; none where another version wrote them."""
+    if context.document_read.value is None or not context.made_here:
+        return []
+    return context.shards
 
 
 def check_presence(context: Context) -> Iterator[Finding]:

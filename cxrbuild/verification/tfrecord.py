@@ -12,9 +12,11 @@ from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.records import COLUMNS
+from cxrbuild.shards import SplitInfo, dataset_info, features
 from cxrbuild.verification.context import Context
-from cxrbuild.verification.shards import BATCH, Row, RowCheck, split_of
-from cxrbuild.verification.tfrecord_file import RecordError, read_examples
+from cxrbuild.verification.difference import json_differences
+from cxrbuild.verification.shards import BATCH, Row, RowCheck, expected_shards, split_of
+from cxrbuild.verification.tfrecord_file import FRAME_BYTES, RecordError, read_examples
 
 _NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
 
@@ -25,6 +27,42 @@ def check_tfrecord(context: Context) -> Iterator[Finding]:
         raise NotApplicable("there are no TFRecord shards")
     for info in sorted((context.folder / names.TFRECORD).glob("*/*/dataset_info.json")):
         yield from _check_dataset(context, info)
+
+
+def check_tfrecord_metadata(context: Context) -> Iterator[Finding]:
+    """Find keys of the TFRecord shards' JSON that do not follow from the data."""
+    if not (context.folder / names.TFRECORD).is_dir():
+        raise NotApplicable("there are no TFRecord shards")
+    if not context.made_here:
+        raise NotApplicable("another version of cxrbuild wrote the shards")
+    dataset, recipe = context.document.dataset, context.document.recipe
+    folder = names.tfrecord_folder(dataset.name, dataset.version)
+    splits: dict[str, SplitInfo] = {}
+    for shard in context.shards:
+        split = splits.setdefault(shard.split, SplitInfo())
+        split.lengths.append(len(shard.images))
+        if shard.tfrecord in context.files:
+            size = context.files[shard.tfrecord].stat().st_size
+            split.record_bytes += size - FRAME_BYTES * len(shard.images)
+    released = context.kind == "release"
+    documents = {
+        "features.json": features(len(context.classes)),
+        "dataset_info.json": dataset_info(
+            splits,
+            name=folder.split("/")[1],
+            version=dataset.version,
+            description=context.contents.description if released else recipe.description.strip(),
+            citation=recipe.citation or "",
+        ),
+    }
+    for name, expected in documents.items():
+        try:
+            found = read_json(context.folder / folder / name)
+        except (CxrbuildError, OSError) as error:
+            yield Finding(f"cannot be read: {error}", f"{folder}/{name}")
+            continue
+        for key, message in json_differences(expected, found):
+            yield Finding(message, f"{folder}/{name}", key or None)
 
 
 def _check_dataset(context: Context, info: Path) -> Iterator[Finding]:
@@ -40,7 +78,8 @@ def _check_dataset(context: Context, info: Path) -> Iterator[Finding]:
     labels = info.with_name("label.labels.txt")
     if not labels.is_file() or labels.read_text(encoding="utf-8").splitlines() != context.classes:
         yield Finding(f"does not list the classes, {', '.join(context.classes)}", f"{name}/label.labels.txt")
-    rows = RowCheck(context.embedded, context.classes)
+    order = {shard.tfrecord: shard.images for shard in expected_shards(context)}
+    rows = RowCheck(context.embedded, context.classes, order)
     with context.progress("checking TFRecord", len(context.embedded), "image") as bar:
         for path in sorted(info.parent.glob("*.tfrecord-*")):
             file = f"{name}/{path.name}"

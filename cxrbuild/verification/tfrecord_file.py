@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# A record's length and its CRC before it, the record's own CRC behind it:
+# A record's length and its CRC before it, the record's own CRC after it:
 # https://www.tensorflow.org/tutorials/load_data/tfrecord
 _HEAD, _FOOT = 12, 4
+FRAME_BYTES = _HEAD + _FOOT
 _POLYNOMIAL = 0x82F63B78
 
 
