@@ -75,8 +75,8 @@ def read_thumbnail(source: Path | bytes) -> str:
         image = read_image(source, min_side=2 * _SIDE)
     except (OSError, NotConvertible) as error:
         raise CheckError(
-            "an image of the build cannot be read", where=source if isinstance(source, Path) else None, found=error,
-            todo="Run `cxrbuild curate` again: it converts again what changed",
+            "an image of the build cannot be read", where=source if isinstance(source, Path) else None,
+            found=error, todo="Run `cxrbuild curate` again: it converts again what changed",
         ) from error  # fmt: skip
     small = ImageOps.fit(image, (_SIDE, _SIDE), Resampling.LANCZOS)
     out = io.BytesIO()
