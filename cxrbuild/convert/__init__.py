@@ -116,7 +116,7 @@ def read_image(
         Allow the decoder of a JPEG to halve the image while both sides keep this many pixels, which is
         faster. Ignored if ``max_side`` is given: two times ``max_side`` then.
     color
-        Return RGB instead of grey (luma of ITU-R 601). DICOM files are grey either way.
+        Return RGB instead of grey (luma of ITU-R 601).
     max_pixels
         The most pixels that the file may declare.
 

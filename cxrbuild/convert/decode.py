@@ -70,8 +70,8 @@ def decode(data: bytes, max_pixels: int, *, color: bool = False, min_side: int |
         image, samples = png.read_png(data, max_pixels, color=color)
         return Decoded(image, f"PNG {samples}")
     if dicom.is_dicom(data):
-        image, samples = dicom.read_dicom(data, max_pixels)
-        return Decoded(image.convert("RGB") if color else image, f"DICOM {samples}")
+        image, samples = dicom.read_dicom(data, max_pixels, color=color)
+        return Decoded(image, f"DICOM {samples}")
     raise _unknown_format(data)
 
 

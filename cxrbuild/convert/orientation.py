@@ -1,40 +1,66 @@
-"""Find the orientation that EXIF declares, and turn an image upright by it."""
+"""Find the orientation that an image's metadata declares, as Pillow finds it, and turn the image upright."""
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_ORIENTATION = 0x0112
-_SHORT = 3
+
+class Orientation(NamedTuple):
+    """Hold an orientation.
+
+    Parameters
+    ----------
+    value
+        1 (upright) to 8; 1 if the metadata declares none, or cannot be read.
+    is_certain
+        Whether other readers find the same.
+    """
+
+    value: int
+    is_certain: bool = True
 
 
-def find_orientation(exif: bytes) -> int:
-    """Return the orientation that EXIF declares, 1 (upright) to 8; 1 if it declares none.
+UPRIGHT = Orientation(1)
+_LARGEST_SHORT = 0xFFFF
 
-    Damaged EXIF counts as upright, as in viewers: the pixels do not depend on it.
+
+def find_orientation(exif: bytes, xmp: bytes = b"") -> Orientation:
+    """Find the orientation that EXIF or, if it declares none, XMP declares.
+
+    Pillow reads both, so that the result is that of `PIL.ImageOps.exif_transpose`. Damaged metadata counts
+    as upright, as in viewers.
 
     Parameters
     ----------
     exif
-        EXIF from its TIFF header on (Exif 2.32, 4.5.2 and 4.6.4).
+        EXIF from its TIFF header on (Exif 2.32, 4.5.2 and 4.6.4); empty if there is none.
+    xmp
+        The XMP packet; empty if there is none.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:
-        return 1
+    if not exif and not xmp:
+        return UPRIGHT
+    from PIL import ExifTags
+    from PIL.Image import Image
+
+    image = Image()
+    if exif:
+        image.info["exif"] = b"Exif\0\0" + exif
+    if xmp:
+        image.info["xmp"] = xmp
     try:
-        (directory,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, directory)
-        for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
-            if tag == _ORIENTATION:
-                return value if kind == _SHORT and 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
+        with warnings.catch_warnings(action="ignore"):
+            value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        # OpenCV reads any type as SHORT.
+        is_certain = isinstance(value, int) and 0 <= value <= _LARGEST_SHORT
+        return Orientation(int(value) if value in range(1, 9) else 1, is_certain)
+    except MemoryError:
+        raise
+    except Exception:
+        return Orientation(1, is_certain=False)
 
 
 def turn_upright(image: Image, orientation: int) -> Image:

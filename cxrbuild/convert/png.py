@@ -15,17 +15,48 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+_INFLATED_AT_ONCE = 1 << 20
+# EXIF and XMP packets are far smaller.
+_LONGEST_TEXT = 1 << 20
+# Adam7: the first column and row of each pass, and the steps to the next ones (PNG 3rd edition, 8.1).
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _GRAY, _RGB, _PALETTE = 0, 2, 3
 _COLOURS = {_GRAY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 
 
 class _Header(NamedTuple):
+    """Hold what a PNG's chunks declare.
+
+    Parameters
+    ----------
+    depth, colour
+        Bits of a sample, and the colour type.
+    key
+        The ``tRNS`` chunk.
+    stream
+        The chunks that the pixels depend on.
+    pixels
+        The compressed pixels.
+    expected
+        How many bytes they inflate to.
+    is_interlaced
+        Whether they are in passes.
+    exif, xmp
+        The metadata that may declare an orientation.
+    """
+
     depth: int
     colour: int
     key: bytes
     stream: bytes
-    orientation: int
+    pixels: bytes
+    expected: int
+    is_interlaced: bool
+    exif: bytes
+    xmp: bytes
 
 
 def read_png(data: bytes, max_pixels: int, *, color: bool = False) -> tuple[Image, str]:
@@ -67,9 +98,29 @@ def read_png(data: bytes, max_pixels: int, *, color: bool = False) -> tuple[Imag
     except Exception as error:
         cut = str(error).startswith("image file is truncated")
         raise NotConvertible("truncated" if cut else "unreadable", f"a PNG; {error}") from error
+    _check_complete(image, header)
     samples = f"{header.depth}-bit {_COLOURS[header.colour]}"
     pixels = _grey(image, header) if header.colour == _GRAY else _over_black(image, header, color)
-    return turn_upright(pixels.convert("RGB" if color else "L"), header.orientation), samples
+    orientation = find_orientation(header.exif, header.xmp)
+    return turn_upright(pixels.convert("RGB" if color else "L"), orientation.value), samples
+
+
+def _check_complete(image: Image, header: _Header) -> None:
+    """Exclude an image whose compressed data ends before its last row: Pillow leaves the rest black.
+
+    Only the rows count, and the last one is black then: the data is inflated again in this case alone.
+    """
+    last = (image.getpixel((column, image.height - 1)) for column in range(image.width))
+    is_black = all(pixel in (0, (0,) * len(image.getbands())) for pixel in last)
+    if not is_black and not header.is_interlaced:
+        return
+    inflate = zlib.decompressobj()
+    rest, size = header.pixels, 0
+    while rest and not inflate.eof:
+        size += len(inflate.decompress(rest, _INFLATED_AT_ONCE))
+        rest = inflate.unconsumed_tail
+    if size < header.expected:
+        raise NotConvertible("truncated", f"a PNG with {size:,} of {header.expected:,} bytes of pixels")
 
 
 def _grey(image: Image, header: _Header) -> Image:
@@ -117,7 +168,9 @@ def _read_chunks(data: bytes, max_pixels: int) -> _Header:
     """
     kept: list[bytes] = [SIGNATURE]
     seen: set[bytes] = set()
-    depth, colour, key, orientation = 0, 0, b"", 1
+    pixels: list[memoryview] = []
+    depth, colour, key, exif, raw_exif, xmp = 0, 0, b"", b"", b"", b""
+    width = height = interlace = 0
     position = len(SIGNATURE)
     while b"IEND" not in seen:
         start, position = position, position + 12
@@ -139,12 +192,20 @@ def _read_chunks(data: bytes, max_pixels: int) -> _Header:
         if kind == b"IHDR":
             if seen:
                 raise NotConvertible("unreadable", "a PNG with two headers")
-            width, height, depth, colour = struct.unpack_from(">IIBB", body)
+            width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", body)
             check_size(width, height, max_pixels)
         elif kind == b"tRNS":
             key = bytes(body)
+        elif kind == b"IDAT":
+            pixels.append(body)
         elif kind == b"eXIf":
-            orientation = find_orientation(bytes(body))
+            exif = bytes(body)
+        elif kind in _TEXTS:
+            keyword, text = _read_text(kind, bytes(body))
+            if keyword == b"XML:com.adobe.xmp":
+                xmp = text
+            elif keyword == b"Raw profile type exif":
+                raw_exif = _read_raw_profile(text)
         elif kind == b"acTL" and int.from_bytes(body[:4]) > 1:
             raise NotConvertible("animated", f"an APNG of {int.from_bytes(body[:4])} frames")
         seen.add(kind)
@@ -154,4 +215,41 @@ def _read_chunks(data: bytes, max_pixels: int) -> _Header:
         raise NotConvertible("unreadable", "a PNG without its palette")
     if colour == _RGB and depth == 16 and key:
         raise NotConvertible("unsupported", "a PNG of 16-bit colour with a transparent colour")
-    return _Header(depth, colour, key, b"".join(kept), orientation)
+    expected = sum(
+        (1 + -(-columns * _SAMPLES.get(colour, 1) * depth // 8)) * rows
+        for columns, rows in _pass_sizes(width, height, interlace)
+    )
+    return _Header(
+        depth, colour, key, b"".join(kept), b"".join(pixels), expected, bool(interlace), exif or raw_exif, xmp
+    )
+
+
+def _pass_sizes(width: int, height: int, interlace: int) -> list[tuple[int, int]]:
+    """Return the columns and rows of each pass that is not empty."""
+    if not interlace:
+        return [(width, height)]
+    sizes = [(-((x - width) // across), -((y - height) // down)) for x, y, across, down in _PASSES]
+    return [(columns, rows) for columns, rows in sizes if columns > 0 and rows > 0]
+
+
+def _read_text(kind: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """Return a text chunk's keyword and text; an empty text if it is damaged or too long."""
+    keyword, _, text = body.partition(b"\0")
+    is_compressed = kind == b"zTXt"
+    if kind == b"iTXt":
+        is_compressed = text[:1] == b"\1"
+        text = text[1:2] + text[2:].split(b"\0", 2)[-1]
+    if is_compressed:
+        try:
+            text = zlib.decompressobj().decompress(text[1:], _LONGEST_TEXT)
+        except zlib.error:
+            text = b""
+    return keyword, text
+
+
+def _read_raw_profile(text: bytes) -> bytes:
+    """Return the EXIF that ImageMagick and ExifTool write in hexadecimal digits, from its TIFF header on."""
+    try:
+        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii")).removeprefix(b"Exif\0\0")
+    except ValueError:
+        return b""
