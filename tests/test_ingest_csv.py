@@ -244,3 +244,13 @@ def test_ignored_and_desktop_files_are_no_images(tmp_path: Path) -> None:
     source, root = write(tmp_path, ROWS, files=files, reader='path = "images/{file}"\nignore = ["*/masks/*"]')
     inventory = take_inventory(source, root, fetched=files)
     assert ingest(source, inventory)["source_path"].tolist() == ["images/a.png", "images/b.png"]
+
+
+def test_a_withdrawal_in_another_spelling_is_refused(tmp_path: Path) -> None:
+    _, root = write(tmp_path, ROWS)
+    declaration = (tmp_path / "s.toml").read_text()
+    (tmp_path / "s.toml").write_text(declaration.replace("[reader]", 'withdrawn = "w.csv"\n[reader]'))
+    (tmp_path / "w.csv").write_text("path,date,reason\nimages/A.png,2026-01-02,on request\n")
+    source = read_source("s.toml", tmp_path)
+    with pytest.raises(CxrbuildError, match=r"images/A\.png \(the file is images/a\.png\)"):
+        ingest(source, take_inventory(source, root))

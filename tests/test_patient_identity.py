@@ -32,6 +32,14 @@ images = ["*.dcm"]
 from = "finding"
 {columns}
 """
+LATERAL = """[[rules]]
+name = "lateral"
+kind = "not_in"
+column = "view_position"
+values = ["LL"]
+reason = "Lateral."
+
+"""
 RECIPE = """
 name = "mine"
 version = "0.1.0"
@@ -43,14 +51,7 @@ sources = ["source.toml"]
 Sick = { hospital = ["sick"] }
 Well = { hospital = ["well"] }
 
-[[rules]]
-name = "lateral"
-kind = "not_in"
-column = "view_position"
-values = ["LL"]
-reason = "Lateral."
-
-[[rules]]
+{LATERAL}[[rules]]
 name = "other_finding"
 kind = "labelled"
 reason = "No class."
@@ -59,7 +60,7 @@ reason = "No class."
 salt = "mine"
 
 [split.test]
-share = 0.5
+count = { Sick = 1, Well = 1 }
 """
 
 
@@ -100,7 +101,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "finding": "sick" if number % 4 < 2 else "well",
         })  # fmt: skip
     pd.DataFrame(rows).to_csv(tmp_path / "in" / "labels.csv", index=False)
-    (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("{LATERAL}", LATERAL))
     return tmp_path
 
 
@@ -298,5 +299,10 @@ def test_a_source_without_patient_numbers_needs_no_key(
         'name = "hospital"\ntitle = "A hospital"\n[reader]\nkind = "folders"\nimages = ["*.png"]\n'
         'pattern = "(?P<name>[^/]+)"\n[columns.finding]\nvalue = "sick"\n'
     )
-    (tmp_path / "recipe.toml").write_text(RECIPE)
+    recipe = (
+        RECIPE.replace('Well = { hospital = ["well"] }\n', "")
+        .replace(", Well = 1", "")
+        .replace("{LATERAL}", "")
+    )
+    (tmp_path / "recipe.toml").write_text(recipe)
     assert "a.png" in plan(tmp_path).index

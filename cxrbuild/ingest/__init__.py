@@ -64,7 +64,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     more = _read_headers(source, inventory, others, progress)
     headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
     records = map_columns(source, values, headers)
-    records = exclude_withdrawn(records, source)
+    records = exclude_withdrawn(records, source, inventory.blobs)
     exclude(records, ~records["source_path"].isin(list(inventory.blobs)), "row_without_file")
     exclude(records, records["source_path"].duplicated(), "listed_twice")
     _exclude_paths(records, headers.unreadable, "unreadable_header")
