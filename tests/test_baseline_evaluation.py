@@ -91,9 +91,11 @@ def test_a_saved_model_is_not_tested_on_its_training_images(
     expected = trained.document.runs[0].metrics["test"].model_dump()
     assert document.runs[0].metrics["test"].model_dump() == pytest.approx(expected, rel=1e-6)
     assert document.runs[0].model.sha256 == sha256_of(model)
+    # A release must not have the names of private folders.
+    assert str(tmp_path) not in (tmp_path / "out" / "metrics.json").read_text()
     report = (tmp_path / "out" / "report.md").read_text()
     assert (
-        f"- `{model}`, SHA-256 `{sha256_of(model)}`, trained on 74 images of 59 patients of demo-cxr"
+        f"- `model.keras`, SHA-256 `{sha256_of(model)}`, trained on 74 images of 59 patients of demo-cxr"
         in report
     )
     assert (

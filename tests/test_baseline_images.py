@@ -163,15 +163,29 @@ def test_an_image_without_bytes_is_an_error(build: Path) -> None:
         read_images(build, CLASSES, 20, 16, silent)
 
 
+def write_records_of(tf, folder: Path, classes: list[str], labels: list[int]) -> None:
+    """Write a TensorFlow Datasets folder that has an image of each label in train and in test."""
+    (folder / "dataset_info.json").write_text("{}")
+    (folder / "label.labels.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
+    for split in ("train", "test"):
+        with tf.io.TFRecordWriter(str(folder / f"d-{split}.tfrecord-00000-of-00001")) as writer:
+            for label in labels:
+                feature = {
+                    "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"jpeg"])),
+                    "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                writer.write(example.SerializeToString())
+
+
 def test_a_tfrecord_without_a_class_is_an_error(tf, tmp_path: Path) -> None:
-    (tmp_path / "dataset_info.json").write_text("{}")
-    (tmp_path / "label.labels.txt").write_text("\n".join(CLASSES))
-    feature = {
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"jpeg"])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[-1])),
-    }
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    with tf.io.TFRecordWriter(str(tmp_path / "d-train.tfrecord-00000-of-00001")) as writer:
-        writer.write(example.SerializeToString())
+    write_records_of(tf, tmp_path, CLASSES, [-1])
     with pytest.raises(CxrbuildError, match=r"not a TensorFlow Datasets folder.*without a class"):
         find_images(tmp_path, CLASSES)
+
+
+def test_only_a_line_feed_ends_the_name_of_a_class(tf, tmp_path: Path) -> None:
+    classes = ["a\u2028b", "c\x0cd"]
+    write_records_of(tf, tmp_path, classes, [0, 1, 1])
+    found = find_images(tmp_path, classes)
+    assert found.rows["label"].value_counts().to_dict() == {classes[0]: 2, classes[1]: 4}

@@ -159,14 +159,14 @@ def test_the_gate_names_figures_below_their_limit() -> None:
 
 def test_names_of_classes_are_literal_in_figures_and_report(demo: Path, tmp_path: Path) -> None:
     """A name can have characters that matplotlib or Markdown interprets, or that the font lacks."""
-    names = {"COVID-19": "$x", "Normal": "a|b*", "Pneumonia": "\u80ba\u708e$"}
+    names = {"COVID-19": "$x", "Normal": "a|b<i>", "Pneumonia": "\u80ba\u708e$"}
     text = json.dumps(baseline_result(demo / "build"))
     for name, other in names.items():
         text = text.replace(name, other)
     document = BaselineDocument.parse(json.loads(text), tmp_path)
     draw_confusion(tmp_path / "confusion", np.eye(3, dtype=np.int64), document.classes)
     assert "<!-- $x -->" in (tmp_path / "confusion.svg").read_text()
-    assert r"| a\|b\* | 1 | 3 | 0 |" in write_report(document, [])
+    assert r"| a\|b&lt;i> | 1 | 3 | 0 |" in write_report(document, [])
 
 
 def test_all_problems_of_a_declaration_are_listed(demo: Path, tmp_path: Path) -> None:

@@ -119,7 +119,10 @@ class TrainingData(Part):
 
 
 class ModelFile(Part):
-    """A saved model. ``trained_on`` is null where its training images are unknown."""
+    """A saved model. ``trained_on`` is null where its training images are unknown.
+
+    ``file`` is its path within the result, or its name: the folder of a saved model is not recorded.
+    """
 
     file: str
     sha256: str

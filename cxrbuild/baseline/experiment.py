@@ -245,7 +245,7 @@ def _evaluate(
     The images without the excluded ones, the number of these by split and class, and the predictions.
     """
     excluded: Counts = {}
-    described, trained = describe_model(path, str(path), classes)
+    described, trained = describe_model(path, path.name, classes)
     if trained is not None:
         seen = find_seen(images.table, trained)
         if not exclude:

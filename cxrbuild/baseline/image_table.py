@@ -159,7 +159,8 @@ def _read_tfrecords(folder: Path) -> ImageTable:
     rows: list[dict[str, object]] = []
     jpegs: list[bytes | None] = []
     try:
-        labels = names_file.read_text(encoding="utf-8").splitlines()
+        # Of all line breaks only this one ends a name.
+        labels = names_file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         for split in SPLITS:
             paths = sorted(str(path) for path in folder.glob(f"*-{split}.tfrecord-*"))
             for record in tf.data.TFRecordDataset(paths) if paths else []:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from cxrbuild.artifact.baseline import (
@@ -17,6 +16,7 @@ from cxrbuild.baseline.result import METRICS, format_figure
 from cxrbuild.baseline.trained_on import TRAINED_ON
 from cxrbuild.catalog.baseline import Published
 from cxrbuild.records import SPLITS
+from cxrbuild.templates import escape_cell, escape_markdown
 
 _TRAIN = """\
 The row train has what Keras reports in the last epoch of training: with augmentation and dropout, the loss
@@ -75,7 +75,7 @@ def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
         "## Figures",
         _figures(document),
         "## Caveat",
-        "\n".join([_CAVEAT, *([""] if biases else []), *(f"- {bias}" for bias in biases)]),
+        "\n".join([_CAVEAT, *([""] if biases else []), *(f"- {escape_markdown(bias)}" for bias in biases)]),
         "## Versions",
         ", ".join(f"{name} {version}" for name, version in document.versions.items())
         + f"; {document.device}. All settings are in `metrics.json`.",
@@ -92,7 +92,7 @@ def describe_training_data(trained: TrainingData | None) -> str:
         )
     dataset = trained.dataset
     name = "an unnamed dataset" if dataset.name is None else f"{dataset.name} {dataset.version}"
-    counts = ", ".join(f"{_escape(label)} {count:,}" for label, count in trained.counts.items())
+    counts = ", ".join(f"{escape_markdown(label)} {count:,}" for label, count in trained.counts.items())
     return f"trained on {trained.images:,} images of {trained.patients:,} patients of {name} ({counts})" + (
         f", manifest `{trained.manifest_sha256}`" if trained.manifest_sha256 else ""
     )
@@ -114,11 +114,11 @@ def _introduction(document: BaselineDocument) -> str:
         else describe_seeds(seeds, most=len(seeds)).capitalize()
     )
     counts = "; ".join(
-        f"{split} " + ", ".join(f"{_escape(name)} {count:,}" for name, count in of_split.items())
+        f"{split} " + ", ".join(f"{escape_markdown(name)} {count:,}" for name, count in of_split.items())
         for split, of_split in document.dataset.counts.items()
     )
     published = document.settings.published
-    source = f"Published figures: {published.where}." if published else _UNPUBLISHED
+    source = f"Published figures: {escape_markdown(published.where)}." if published else _UNPUBLISHED
     several = (
         " Measured figures are means over the seeds, with the standard deviation after ±. Drawings are of "
         f"seed {seeds[0]}, except accuracy and loss by epoch, which show every seed."
@@ -135,7 +135,7 @@ def _models(document: BaselineDocument) -> str:
         for run in document.runs
     ]
     for split, of_split in document.dataset.excluded_as_seen.items():
-        counts = ", ".join(f"{_escape(name)} {count:,}" for name, count in of_split.items() if count)
+        counts = ", ".join(f"{escape_markdown(name)} {count:,}" for name, count in of_split.items() if count)
         if counts:
             lines.append(
                 f"- Excluded from {split}, because the model was trained on images of these patients: "
@@ -148,7 +148,7 @@ def _gate(gate: GateResult) -> str:
     if not gate.checks:
         return "Gate: the recipe declares none."
     lines = [
-        f"- {'passed' if check.passed else '**failed**'}: {_escape(check.figure)} "
+        f"- {'passed' if check.passed else '**failed**'}: {escape_markdown(check.figure)} "
         f"{format_figure(check.value)}, at least {format_figure(check.limit)}"
         for check in gate.checks
     ]
@@ -263,9 +263,6 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     # Without published figures some columns are empty.
     filled = [column for column in range(len(header)) if any(row[column] for row in rows)]
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_escape(line[column]) for column in filled) + " |" for line in lines)
-
-
-def _escape(text: str) -> str:
-    """Return text of a declaration as Markdown shows it literally, in a table too."""
-    return re.sub(r"[\\|<>*`\[\]]", r"\\\g<0>", text)
+    return "\n".join(
+        "| " + " | ".join(escape_cell(line[column]) for column in filled) + " |" for line in lines
+    )
