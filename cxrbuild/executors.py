@@ -19,7 +19,6 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from cxrbuild.errors import CxrbuildError
@@ -56,15 +55,13 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
         # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit locked.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-            started: set[BaseProcess] = set()
+            others = set(multiprocessing.active_children())
             try:
                 # A process starts with its first task. It starts now, because Control-C would end a process
                 # that is still starting with a traceback.
-                others = set(multiprocessing.active_children())
                 with _without_interrupts():
                     for _ in range(workers):
                         pool.submit(os.getpid)  # starts one process each
-                started = set(multiprocessing.active_children()) - others
                 yield pool
             except Exception:
                 # Running tasks end first: a pool that still works may fail when the interpreter ends.
@@ -72,7 +69,7 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
                 raise
             except BaseException:
                 # An interrupt does not wait for batches: a batch that is not complete is done again.
-                for process in started:
+                for process in set(multiprocessing.active_children()) - others:
                     process.kill()
                 pool.shutdown(cancel_futures=True)
                 raise

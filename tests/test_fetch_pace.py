@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,13 +25,14 @@ Answer = Callable[[socket.socket, threading.Event], None]
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
-    """Serve on the loopback: read a request, then let ``answer`` write what it likes until the end."""
+def serving(answer: Answer, *, reads: bool = True) -> Iterator[str]:
+    """Serve on the loopback: read a request, unless ``answer`` reads it, and let it write."""
     over = threading.Event()
 
     def serve(connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            connection.recv(65536)
+            if reads:
+                connection.recv(65536)
             answer(connection, over)
 
     def accept() -> None:
@@ -129,6 +132,37 @@ def test_download_ignores_a_length_of_5000_digits(tmp_path: Path) -> None:
     with serving(answer) as url:
         fetch_one(make_source(tmp_path, url=url), tmp_path / "data")
     assert read_files(tmp_path / "data/sources/mine") == {"a.png": b"x"}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is missing")
+def test_download_keeps_its_pace_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", *words, *name], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    content = tar_of_one()
+
+    def whole(connection: socket.socket, over: threading.Event) -> None:  # noqa: ARG001
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(65536)
+            secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+
+    def slow(connection: socket.socket, over: threading.Event) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(65536)
+            drip(b"x", OK)(secure, over)
+
+    with serving(whole, reads=False) as url:
+        fetch_one(make_source(tmp_path, url=url.replace("http:", "https:")), tmp_path / "data")
+    assert read_files(tmp_path / "data/sources/mine") == {"a.png": b"x"}
+    policy = RetryPolicy(tries=2, first_wait=0.001, longest_wait=0.002, read=0.4, window=0.4)
+    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", policy)
+    with serving(slow, reads=False) as url:
+        message = fetch_error(make_source(tmp_path, url=url.replace("http:", "https:")), tmp_path / "other")
+    assert RATE in message
 
 
 def tar_of_one() -> bytes:
