@@ -38,7 +38,7 @@ class PathIndex:
         self._folded: dict[str, list[str]] = {}
 
     def find(self, spelling: str, *, match_case: bool = False) -> list[str]:
-        """Return the paths that a spelling can mean: none, one, or several that only its case tells apart.
+        """Return the paths that a spelling can mean: none, one, or several that differ only in case.
 
         The path itself is preferred, then those of the same canonical form, then those that differ in case.
 

@@ -1,4 +1,4 @@
-"""What several tests start from: the real films where they are at hand, and the demo's small world."""
+"""Shared fixtures: the real images where they are available, and the demo's folder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ pytest_plugins = ["baseline_training"]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real films and metadata; tests that need it skip where it is absent."""
+    """The folder of real images and metadata; tests that need it are skipped without it."""
     folder = Path(os.environ.get("CXRBUILD_SHARED", CHECKOUT.parent / "shared"))
     if not (folder / "originals").is_dir():
-        pytest.skip("the real films are not at hand (CXRBUILD_SHARED)")
+        pytest.skip("the real images are not available (CXRBUILD_SHARED)")
     return folder
 
 
 @pytest.fixture(scope="session")
 def metadata_only(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the real metadata of the four sources and no film: enough to plan as pinned."""
+    """A data folder with the real metadata of the four sources and no image: enough to plan as pinned."""
     data = tmp_path_factory.mktemp("metadata")
     for name in ("cohen", "figure1", "actualmed"):
         (data / "sources" / name).mkdir(parents=True)

@@ -12,7 +12,7 @@ from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
 
 METRICS = ("loss", "accuracy", "precision", "recall")
-# What a public release must withhold, and why: put on films of the demo, which are all free.
+# What a public release must withhold, and why; assigned to images of the demo, which are all free.
 WITHHELD = {
     "identifier": {"license": "CC-BY-4.0", "review": "identifier"},
     "unseen": {"license": "CC-BY-4.0", "review": "unseen"},
@@ -24,12 +24,12 @@ WITHHELD = {
 
 
 def varied_build(demo: Path, folder: Path, formats: list[str]) -> Path:
-    """Copy the demo's build and give one COVID-19 film of each kind the licence or mark of ``WITHHELD``."""
+    """Copy the demo's build and give one COVID-19 image the licence or mark of each row of ``WITHHELD``."""
     build = folder / "build"
     shutil.copytree(demo / "build", build)
     manifest = read_records(build / "manifest.parquet")
-    films = sorted(manifest.loc[manifest["source"] == "cohen", "image_id"])
-    for image, columns in zip(films, WITHHELD.values(), strict=False):
+    images = sorted(manifest.loc[manifest["source"] == "cohen", "image_id"])
+    for image, columns in zip(images, WITHHELD.values(), strict=False):
         change_rows(build, image, **columns)
     document = read_json(build / "build.json")
     write_json(build / "build.json", document | {"formats": formats})
@@ -134,7 +134,7 @@ def images_of(folder: Path, **where: str) -> pd.DataFrame:
 
 
 def sum_again(folder: Path) -> None:
-    """Write ``SHA256SUMS`` anew, as one who hides a change would."""
+    """Write ``SHA256SUMS`` again, as someone who hides a change would."""
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     lines = [f"{sha256_of(folder / name)}  {name}\n" for name in names if name != "SHA256SUMS"]
     (folder / "SHA256SUMS").write_text("".join(lines))

@@ -55,7 +55,7 @@ def test_an_error_ends_with_1_and_says_what_to_do(tmp_path: Path) -> None:
                               tmp_path / "b").err  # fmt: skip
 
 
-def test_a_folder_that_cannot_be_written_is_told(demo: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(demo: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ran = run("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
               "--format", "parquet", "--out", tmp_path / "file" / "build")  # fmt: skip
@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_written_is_told(demo: Path, tmp_path: Path) -> 
     assert "Traceback" not in ran.err
 
 
-def test_names_that_are_not_utf8_are_told(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_errors(tmp_path: Path) -> None:
     ran = run("curate", "--out", tmp_path / "o\udcff")
     assert ran.status == 2
     assert "o\\udcff' is not UTF-8" in " ".join(ran.err.split())

@@ -97,7 +97,7 @@ def test_cut_files_are_excluded(name: str) -> None:
 @pytest.mark.parametrize("name", WHOLE)
 def test_damaged_files_are_converted_or_excluded(name: str) -> None:
     chance = random.Random(name)
-    outcomes = set()
+    results = set()
     for _ in range(200):
         data = bytearray(WHOLE[name])
         for _ in range(chance.randint(1, 4)):
@@ -107,12 +107,12 @@ def test_damaged_files_are_converted_or_excluded(name: str) -> None:
         try:
             jpeg = to_jpeg(bytes(data), Settings(95, 1_000_000))
         except NotConvertible as error:
-            outcomes.add(error.reason)
+            results.add(error.reason)
         else:
-            outcomes.add(jpeg.conversion)
+            results.add(jpeg.conversion)
             shown(jpeg)
-    assert outcomes & {"unreadable", "unsupported"}
-    assert name == "png" or outcomes & {"copied", "encoded"}
+    assert results & {"unreadable", "unsupported"}
+    assert name == "png" or results & {"copied", "encoded"}
 
 
 def test_png_pixels_are_checked_by_checksum() -> None:

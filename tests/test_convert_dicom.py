@@ -219,17 +219,17 @@ COMPLETE = {name: complete_file(name) for name in ("native", "deflated", "rle", 
 def test_cut_files_are_excluded_or_complete(name: str) -> None:
     data = COMPLETE[name]
     complete = gray(data)
-    outcomes = set()
+    results = set()
     for length in {*range(132, len(data), 23), *range(len(data) - 12, len(data))}:
         try:
             # At most a delimiter follows the pixels.
             assert (gray(data[:length]) == complete).all()
-            outcomes.add("complete")
+            results.add("complete")
             assert length >= len(data) - 10
         except NotConvertible as error:
-            outcomes.add(error.reason)
-    assert "truncated" in outcomes
-    assert outcomes <= {"truncated", "no_pixels", "unreadable", "complete"}
+            results.add(error.reason)
+    assert "truncated" in results
+    assert results <= {"truncated", "no_pixels", "unreadable", "complete"}
 
 
 def test_cut_deflated_pixels_are_truncated() -> None:
@@ -250,7 +250,7 @@ def test_cut_frames_are_excluded(syntax: UID, form: str, reason: Reason, share: 
 @pytest.mark.parametrize("name", COMPLETE)
 def test_damaged_files_are_converted_or_excluded(name: str) -> None:
     chance = random.Random(name)
-    outcomes, texts = set(), set()
+    results, texts = set(), set()
     for _ in range(120):
         data = bytearray(COMPLETE[name])
         for _ in range(chance.randint(1, 4)):
@@ -260,11 +260,11 @@ def test_damaged_files_are_converted_or_excluded(name: str) -> None:
         try:
             jpeg = to_jpeg(bytes(data), Settings(95, 1_000_000))
         except NotConvertible as error:
-            outcomes.add(error.reason)
+            results.add(error.reason)
             texts.add(str(error))
         else:
-            outcomes.add(jpeg.conversion)
-    assert {"encoded", "unreadable"} <= outcomes
+            results.add(jpeg.conversion)
+    assert {"encoded", "unreadable"} <= results
     assert not any("Doe" in text or "Jane" in text for text in texts)
 
 

@@ -38,10 +38,10 @@ def curate(
     return json.loads(ran.out) if status == 0 else ran.err
 
 
-def fetched_anew(demo: Path, data: Path) -> None:
-    """Take Mooney's films as they now are for what upstream has."""
-    films = data / "sources" / "mooney"
-    given = films.rename(data / "given")
+def fetch_again(demo: Path, data: Path) -> None:
+    """Fetch Mooney's images again as they are now."""
+    files = data / "sources" / "mooney"
+    given = files.rename(data / "given")
     ran = run("fetch", demo / "declared" / "mooney.toml", "--from", f"mooney={given}", "--allow-unpinned",
               "--data", data, "--quiet")  # fmt: skip
     assert ran.status == 0, ran.err
@@ -87,7 +87,7 @@ def test_one_and_two_workers_make_the_same_bytes(demo: Path, tmp_path: Path) -> 
     assert tree(tmp_path / "one") == tree(demo / "build")
 
 
-def test_a_cluster_makes_the_same_bytes_and_its_end_is_told(demo: Path, tmp_path: Path) -> None:
+def test_a_cluster_makes_the_same_bytes_and_its_end_is_an_error(demo: Path, tmp_path: Path) -> None:
     file, scratch = str(tmp_path / "scheduler.json"), str(tmp_path / "scratch")
     scheduler = dask(
         "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file
@@ -114,7 +114,7 @@ def test_a_cluster_makes_the_same_bytes_and_its_end_is_told(demo: Path, tmp_path
     assert tree(tmp_path / "build") == tree(demo / "build")
 
 
-def test_a_cluster_that_is_not_there_is_told(demo: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_an_error(demo: Path, tmp_path: Path) -> None:
     words = curate(demo, tmp_path / "a", "--executor", "dask://127.0.0.1:1", status=1)
     assert "no Dask scheduler answers" in words
     assert "no such executor" in curate(demo, tmp_path / "b", "--executor", "slurm", status=1)
@@ -220,7 +220,7 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
         case "leftovers":
             (out / "build.json").unlink()
             for folder in (out, out / ".cxrbuild", jpeg.parent, out / "data"):
-                (folder / ".film.jpg.0123abcd.part").write_bytes(b"what a killed run was writing")
+                (folder / ".image.jpg.0123abcd.part").write_bytes(b"what a killed run was writing")
             (jpeg.parent / ".folder.0123abcd.part").mkdir()
     assert curate(demo, out)["changed"] is True
     assert tree(out) == tree(demo / "build")
@@ -233,13 +233,13 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
 
 
 def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path, tmp_path: Path) -> None:
-    # Larger films than the demo's, so that there is a middle to kill it in.
+    # Larger images than the demo's, so that the kill comes in the middle.
     data = tmp_path / "data"
     shutil.copytree(demo / "data", data)
     for path in (data / "sources" / "mooney").rglob("*.jpeg"):
-        with Image.open(path) as film:
-            film.resize((2400, 2400)).convert("RGB").save(path, "JPEG")
-    fetched_anew(demo, data)
+        with Image.open(path) as file:
+            file.resize((2400, 2400)).convert("RGB").save(path, "JPEG")
+    fetch_again(demo, data)
     out, whole = tmp_path / "build", tmp_path / "whole"
     curate(demo, whole, "--allow-missing", data=data)
     command = [sys.executable, "-m", "cxrbuild", "curate", "--recipe", demo / "declared" / "recipe.toml",
@@ -254,13 +254,13 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
     assert 0 < len(made) < 89
     assert not (out / "build.json").exists()
     for path in made:
-        with Image.open(path) as film:
-            film.load()
+        with Image.open(path) as file:
+            file.load()
     curate(demo, out, "--allow-missing", data=data)
     assert tree(out) == tree(whole)
     assert not list(out.rglob("*.part"))
     kept = [path for path, at in made.items() if path.stat().st_mtime_ns == at]
-    assert len(kept) >= 24, "what the journal tells is not made again"
+    assert len(kept) >= 24, "images of the journal are not converted again"
 
 
 def test_another_recipe_in_the_same_folder_moves_and_removes(demo: Path, tmp_path: Path) -> None:
@@ -386,9 +386,9 @@ def test_a_source_without_a_lock_is_read_again(tmp_path: Path) -> None:
         '[split]\nsalt = "mine"\n'
     )
     for number, data in enumerate(("one", "other")):
-        film = tmp_path / data / "sources" / "mine" / "sick" / "a.png"
-        film.parent.mkdir(parents=True)
-        Image.new("L", (40 + number, 30), 50).save(film)
+        file = tmp_path / data / "sources" / "mine" / "sick" / "a.png"
+        file.parent.mkdir(parents=True)
+        Image.new("L", (40 + number, 30), 50).save(file)
     widths = []
     for data in ("one", "other", "one"):
         ran = run("curate", "--recipe", tmp_path / "recipe.toml", "--data", tmp_path / data, "--out",
@@ -398,19 +398,19 @@ def test_a_source_without_a_lock_is_read_again(tmp_path: Path) -> None:
     assert widths == [40, 41, 40]
 
 
-def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Path) -> None:
+def test_missing_images_are_listed_or_recorded(demo: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(demo / "data", data)
-    films = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
-    films[0].unlink()
-    films[1].write_bytes(films[1].read_bytes()[:2000])
-    films[2].write_text("<html>Not found</html>")
-    fetched_anew(demo, data)
+    files = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:2000])
+    files[2].write_text("<html>Not found</html>")
+    fetch_again(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
     assert "1 image of the dataset missing" in words
-    assert films[0].name in words
-    films[0].write_bytes(b"")
-    fetched_anew(demo, data)
+    assert files[0].name in words
+    files[0].write_bytes(b"")
+    fetch_again(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
     assert "3 images of the dataset missing" in words
     assert not (tmp_path / "build" / "build.json").exists()
@@ -422,7 +422,7 @@ def test_films_that_cannot_be_had_are_named_or_recorded(demo: Path, tmp_path: Pa
     assert lost["split"].notna().all()
     assert lost["exclusion_detail"].notna().all()
     whole = read_records(demo / "build" / "manifest.parquet").set_index("image_id")["split"]
-    assert (ledger["split"].reindex(whole.index) == whole).all(), "a missing film moved another"
+    assert (ledger["split"].reindex(whole.index) == whole).all(), "a missing image moved another"
     # Without the flag the finished build does not pass for whole.
     curate(demo, tmp_path / "build", data=data, status=3)
 
@@ -438,7 +438,7 @@ def test_a_decoder_that_came_since_is_asked_again(monkeypatch: pytest.MonkeyPatc
     assert seal.libraries(["parquet"])["click"] == version("click")
 
 
-def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_path: Path) -> None:
+def test_a_source_that_changed_since_it_was_fetched_is_an_error(demo: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "build"
     shutil.copytree(demo / "data", data)
     curate(demo, out, data=data)
@@ -449,9 +449,9 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
     words = " ".join(curate(demo, out, data=data, status=1).split())
     assert "images were changed since they were fetched" in words
     declaration = demo / "declared" / "mooney.toml"
-    film = one.relative_to(data / "sources" / "mooney")
+    file = one.relative_to(data / "sources" / "mooney")
     assert (
-        f"Found: mooney/{film}. Run `cxrbuild fetch {declaration} --from=mooney=... --data {data}` again"
+        f"Found: mooney/{file}. Run `cxrbuild fetch {declaration} --from=mooney=... --data {data}` again"
         in words
     )
     assert "Traceback" not in words
@@ -473,10 +473,10 @@ def test_a_source_that_was_changed_since_it_was_fetched_is_told(demo: Path, tmp_
 def test_only_what_was_fetched_is_built(demo: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "build"
     shutil.copytree(demo / "data", data)
-    films = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
-    planted = films[0].with_name("planted.jpeg")
-    shutil.copy(films[0], planted)
-    (films[0].parent / ".DS_Store").write_bytes(b"no film, and so nothing to mind")
+    files = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
+    planted = files[0].with_name("planted.jpeg")
+    shutil.copy(files[0], planted)
+    (files[0].parent / ".DS_Store").write_bytes(b"not an image")
     words = " ".join(curate(demo, out, data=data, status=1).split())
     assert "there are images that fetch did not put there. Found: chest_xray" in words
     assert "planted.jpeg. Run `cxrbuild fetch" in words
@@ -487,13 +487,13 @@ def test_only_what_was_fetched_is_built(demo: Path, tmp_path: Path) -> None:
     assert "\\udcff.jpeg" in words
     planted.with_name("\udcff.jpeg").unlink()
     curate(demo, out, data=data)
-    # A pipe is no film, and reading it would never end.
-    films[1].unlink()
-    os.mkfifo(films[1])
-    assert f"{films[1].name} (missing_file)" in curate(demo, out, data=data, status=3)
+    # A pipe is not an image, and reading it would never end.
+    files[1].unlink()
+    os.mkfifo(files[1])
+    assert f"{files[1].name} (missing_file)" in curate(demo, out, data=data, status=3)
 
 
-def test_what_the_system_refuses_is_told_with_what_to_do(demo: Path, tmp_path: Path) -> None:
+def test_errors_of_the_system_have_advice(demo: Path, tmp_path: Path) -> None:
     out = tmp_path / "build"
     words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--out", out]
     command = [sys.executable, "-m", "cxrbuild", *map(str, words), "--format", "parquet", "--quiet"]
@@ -507,14 +507,14 @@ def test_what_the_system_refuses_is_told_with_what_to_do(demo: Path, tmp_path: P
         assert "File too large. Run again where files may be as large" in " ".join(ran.stderr.split())
     shutil.rmtree(out / "images" / "train" / "Normal")
     (out / "images" / "train" / "Normal").write_text("mine")
-    told = " ".join(curate(demo, out, status=1).split())
-    assert f"{out}/images/train/Normal: File exists. Move what stands there away and run again." in told
+    reported = " ".join(curate(demo, out, status=1).split())
+    assert f"{out}/images/train/Normal: File exists. Move what stands there away and run again." in reported
     (out / "images" / "train" / "Normal").unlink()
     curate(demo, out)
     assert tree(out) == tree(demo / "build")
 
 
-def test_two_at_once_in_one_folder_is_told(demo: Path, tmp_path: Path) -> None:
+def test_two_runs_in_one_folder_are_an_error(demo: Path, tmp_path: Path) -> None:
     from cxrbuild.files import locked
 
     with locked(tmp_path / "build"):
@@ -534,30 +534,30 @@ def test_counts_that_differ_from_what_is_expected_fail(demo: Path, tmp_path: Pat
     }
 
 
-def test_a_hospitals_dicom_films_become_a_dataset(tmp_path: Path) -> None:
+def test_a_hospitals_dicom_files_become_a_dataset(tmp_path: Path) -> None:
     import numpy as np
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
-    films = tmp_path / "films"
+    files = tmp_path / "given"
     for number in range(12):
-        film = Dataset()
-        film.file_meta = FileMetaDataset()
-        film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        film.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-        film.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        film.PatientID, film.PatientName, film.PatientAge = f"MRN{number // 2}", "Doe^Jane", "061Y"
-        film.Modality, film.ViewPosition = "DX", "LL" if number == 11 else "PA"
-        film.BurnedInAnnotation = "YES" if number == 10 else "NO"
-        film.PhotometricInterpretation, film.SamplesPerPixel = "MONOCHROME1", 1
-        film.Rows, film.Columns = 40, 30
-        film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 12, 11, 0
-        film.WindowCenter, film.WindowWidth = 2048, 4096
+        file = Dataset()
+        file.file_meta = FileMetaDataset()
+        file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        file.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+        file.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        file.PatientID, file.PatientName, file.PatientAge = f"MRN{number // 2}", "Doe^Jane", "061Y"
+        file.Modality, file.ViewPosition = "DX", "LL" if number == 11 else "PA"
+        file.BurnedInAnnotation = "YES" if number == 10 else "NO"
+        file.PhotometricInterpretation, file.SamplesPerPixel = "MONOCHROME1", 1
+        file.Rows, file.Columns = 40, 30
+        file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 16, 12, 11, 0
+        file.WindowCenter, file.WindowWidth = 2048, 4096
         pixels = np.linspace(0, 4095, 1200).reshape(40, 30) + number
-        film.PixelData = pixels.clip(0, 4095).astype("<u2").tobytes()
-        path = films / ("sick" if number % 4 < 2 else "well") / f"{number}.dcm"
+        file.PixelData = pixels.clip(0, 4095).astype("<u2").tobytes()
+        path = files / ("sick" if number % 4 < 2 else "well") / f"{number}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
-        film.save_as(path, enforce_file_format=True)
+        file.save_as(path, enforce_file_format=True)
     (tmp_path / "hospital.toml").write_text(
         """name = "hospital"
 title = "A hospital"
@@ -574,7 +574,7 @@ from = "folder"
     (tmp_path / "recipe.toml").write_text(
         """name = "hospital-cxr"
 version = "0.1.0"
-title = "Films of a hospital"
+title = "Images of a hospital"
 sources = ["hospital.toml"]
 
 [labels]
@@ -595,7 +595,7 @@ kind = "not_in"
 column = "view_position"
 values = ["LL", "RL"]
 switch = "lateral"
-reason = "Frontal films only."
+reason = "Frontal images only."
 
 [[rules]]
 name = "other_finding"
@@ -609,7 +609,7 @@ validation = { share = 0.3 }
 """
     )
     data, out, key = tmp_path / "data", tmp_path / "build", "a secret of the hospital's own"
-    ran = run("fetch", tmp_path / "hospital.toml", "--from", f"hospital={films}", "--data", data)
+    ran = run("fetch", tmp_path / "hospital.toml", "--from", f"hospital={files}", "--data", data)
     assert ran.status == 0, ran.err
     words = ["--recipe", tmp_path / "recipe.toml", "--data", data, "--out", out, "--format", "parquet"]
     ran = run("curate", *words, "--json", CXRBUILD_PATIENT_KEY=key)
@@ -637,7 +637,7 @@ validation = { share = 0.3 }
     assert ran.status == 1
     assert "not the key that the patient numbers were hashed with" in " ".join(ran.err.split())
 
-    # What a header says now is no reason to leave a film out: it must say what it said when it was fetched.
+    # A header excludes an image only if it is as it was fetched.
     def curated() -> tuple[int, str]:
         ran = run("curate", *words, CXRBUILD_PATIENT_KEY=key)
         return ran.status, " ".join(ran.err.split())
@@ -648,16 +648,16 @@ validation = { share = 0.3 }
     for changed in (*left_out, content[:-2] + b"\0\0"):
         assert changed != content
         one.write_bytes(changed)
-        status, told = curated()
-        assert status == 1, told
-        assert "images were changed since they were fetched. Found: hospital/well/3.dcm" in told, told
-        assert f"hospital.toml --from=hospital=... --data {data}` again" in told
+        status, reported = curated()
+        assert status == 1, reported
+        assert "images were changed since they were fetched. Found: hospital/well/3.dcm" in reported, reported
+        assert f"hospital.toml --from=hospital=... --data {data}` again" in reported
         # A run that is refused before it converts takes nothing away.
         assert (out / "build.json").exists() is (changed in left_out)
     one.unlink()
-    status, told = curated()
+    status, reported = curated()
     assert status == 3
-    assert "hospital well/3.dcm (missing_file)" in told
+    assert "hospital well/3.dcm (missing_file)" in reported
     ran = run("curate", *words, "--json", "--allow-missing", CXRBUILD_PATIENT_KEY=key)
     assert list(json.loads(ran.out)["missing"].values()) == ["missing_file"]
     one.mkdir()
@@ -665,13 +665,13 @@ validation = { share = 0.3 }
     one.rmdir()
     one.write_bytes(content)
     assert curated() == (0, "")
-    # What macOS leaves is no film, also where every file is taken for one.
+    # Files that macOS leaves are not images, even if every file is read as one.
     (data / "sources" / "hospital" / "well" / ".DS_Store").write_bytes(b"looked at")
     assert curated() == (0, "")
     with (tmp_path / "recipe.toml").open("a") as recipe:
         recipe.write("\n[expect.test]\nSick = 2\nWell = 2\n")
     one.write_bytes(content.replace(b"PA", b"LL"))
     assert "images were changed since" in curated()[1], "not that the counts are others"
-    for film in list((data / "sources" / "hospital" / "well").glob("*.dcm")):
-        film.unlink()
-    assert "First fetch the films that are missing: well/" in curated()[1]
+    for file in list((data / "sources" / "hospital" / "well").glob("*.dcm")):
+        file.unlink()
+    assert "First fetch the missing images: well/" in curated()[1]

@@ -114,7 +114,7 @@ def test_other_files_of_an_unpinned_source_are_no_change() -> None:
     # The same file, other pixels: the conversion changed.
     found = compare(pinned, DatasetVersion("", put("jpeg_sha256", "ff")(rows), None, False, unpinned=["one"]))
     assert [kind for kind, rows in found.rows.items() if len(rows)] == ["pixels_changed"]
-    # What a person wrote of a film is no file.
+    # A reviewer's note about an image is not a file.
     found = compare(pinned, DatasetVersion("", put("patient_age", 5.0)(rows), None, False, unpinned=["one"]))
     assert [kind for kind, rows in found.rows.items() if len(rows)] == ["metadata_changed"]
 

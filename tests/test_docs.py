@@ -7,10 +7,10 @@ Every fenced block of README.md and docs/ is of one of these kinds, and any othe
 - ``output`` is what the block before it prints;
 - ``text`` is neither code nor output.
 
-An HTML comment that begins with ``<!-- bash`` or ``<!-- python`` runs too: it makes what a reader has at hand
+An HTML comment that begins with ``<!-- bash`` or ``<!-- python`` runs too: it prepares what a reader has
 already. The program that runs is this checkout's, but its catalogue declares the demo's small sources, served
-on the loopback, in place of the real ones, so that no block needs another network. Lines that begin as
-``NOT_RUN`` says are checked as far as can be without running them; no other line is left out or changed.
+on the loopback, instead of the real ones, so that no block needs another network. Lines that begin as
+``NOT_RUN`` says are checked as far as can be without running them; no other line is skipped or changed.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def declare_instead(catalog: Path, declared: Path, address: str) -> None:
 
 
 def kaggle_of(upstream: Path) -> None:
-    """Make Kaggle's archive of the Mooney-like source: the same films, everything twice."""
+    """Make Kaggle's archive of the Mooney-like source: the same images, everything twice."""
     with ZipFile(upstream / "mooney.zip") as mendeley, ZipFile(upstream / "kaggle.zip", "w") as kaggle:
         for name in mendeley.namelist():
             if name.startswith("chest_xray/"):
@@ -187,7 +187,7 @@ def test_commands_within_sentences_are_understood(page: Path) -> None:
 
 
 def test_generated_pages_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Whoever writes the pages, in whatever terminal, gets the same.
+    # The pages do not depend on the terminal.
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("CXRBUILD_DATA", "elsewhere")
     monkeypatch.syspath_prepend(str(CHECKOUT / "docs"))
@@ -235,10 +235,10 @@ def test_architecture_says_what_each_dependency_is_for() -> None:
     text = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "test"}
-    told = re.findall(r"^\| ([\w-]+) \| ([a-z0-9]*) ?\| \S.* \|$", text, re.MULTILINE)
+    written = re.findall(r"^\| ([\w-]+) \| ([a-z0-9]*) ?\| \S.* \|$", text, re.MULTILINE)
     needed = {(library_of(line), "") for line in project["dependencies"]}
     needed |= {(library_of(line), extra) for extra, lines in extras.items() for line in lines}
-    assert set(told) - {("library", "extra")} == needed
+    assert set(written) - {("library", "extra")} == needed
 
 
 def library_of(requirement: str) -> str:
@@ -246,43 +246,43 @@ def library_of(requirement: str) -> str:
     return re.split(r"[^\w-]", requirement, maxsplit=1)[0]
 
 
-def test_manifest_readme_names_the_annotated_films() -> None:
+def test_manifest_readme_lists_the_annotated_images() -> None:
     with (CHECKOUT / "cxrbuild/catalog/reviews/covid_frontal.csv").open(
         encoding="utf-8", newline=""
     ) as stream:
         seen = {(row["path"], row["note"]) for row in csv.DictReader(stream) if row["marks_finding"] == "yes"}
-    told = re.findall(
+    written = re.findall(
         r"^\| `(images/[^`]+)` \| (.*) \|$", (MANIFEST / "README.md").read_text(encoding="utf-8"), re.M
     )
-    assert len(told) == len(seen) == 29
-    assert set(told) == seen
+    assert len(written) == len(seen) == 29
+    assert set(written) == seen
 
 
-def test_manifest_readme_tells_its_columns_and_counts() -> None:
+def test_manifest_readme_has_its_columns_and_counts() -> None:
     text = (MANIFEST / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^- `(\w+)`:", text, re.MULTILINE) == list(MEMBERSHIP)
     manifest = pd.read_parquet(MANIFEST / "manifest.parquet")
     found = manifest.groupby(["source", "label", "split"]).size()
     rows = re.findall(r"^\| (\w+) \| ([\w-]+) \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)
-    told = {
+    written = {
         (source, label, split): int(count.replace(",", ""))
         for source, label, train, test in rows
         for split, count in (("train", train), ("test", test))
     }
-    assert told == found.to_dict()
+    assert written == found.to_dict()
 
 
-def test_readme_tells_the_manifests_counts() -> None:
+def test_readme_has_the_manifests_counts() -> None:
     manifest = pd.read_parquet(MANIFEST / "manifest.parquet")
     found = pd.crosstab(manifest["label"], manifest["split"])[["train", "test"]]
     found.loc["all"] = found.sum()
     text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([\w-]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", text, re.MULTILINE)
-    told = {label: [int(count.replace(",", "")) for count in counts] for label, *counts in rows}
-    assert told == {label: [train, test, train + test] for label, train, test in found.itertuples()}
+    written = {label: [int(count.replace(",", "")) for count in counts] for label, *counts in rows}
+    assert written == {label: [train, test, train + test] for label, train, test in found.itertuples()}
 
 
-def test_sources_page_tells_pins_and_counts() -> None:
+def test_sources_page_has_pins_and_counts() -> None:
     shown = next(block for block in blocks(MANIFEST / "README.md") if block.kind == "output").code
     funnel = {line.split()[0]: line.split()[1:] for line in shown.split("\n\n")[0].splitlines()}
     text = (CHECKOUT / "docs" / "sources.md").read_text(encoding="utf-8")

@@ -65,19 +65,19 @@ def test_public_embeds_what_may_be_passed_on(build: Path, public: Path) -> None:
     shards = pd.concat(pd.read_parquet(path) for path in (public / "data").glob("*.parquet"))
     assert set(shards["image_id"]) == set(manifest.loc[manifest["withheld"].isna(), "image_id"])
     assert read_json(public / "build.json")["withheld"] == dict.fromkeys(WITHHELD, 1)
-    # Not in the shards is not enough: no file of the release may hold a withheld film.
+    # Not in the shards is not enough: no file of the release may hold a withheld image.
     for image in manifest.loc[manifest["withheld"].notna(), "jpeg_path"]:
         pixels = (build / image).read_bytes()
         assert not any(pixels in path.read_bytes() for path in public.rglob("*") if path.is_file())
     assert not (public / "images").exists()
 
 
-def test_report_shows_embedded_films_only(public: Path, private: Path) -> None:
+def test_report_shows_embedded_images_only(public: Path, private: Path) -> None:
     hidden = images_of(public)
     hidden = hidden[hidden["withheld"].notna()]
     page = (public / "report.html").read_text()
     assert not [image for image in hidden["image_id"] if image in page]
-    # A private release shows more, but never a film with a name on it.
+    # A private release shows more, but never an image with a name on it.
     page = (private / "report.html").read_text()
     named = hidden.loc[hidden["withheld"] == "identifier", "image_id"].item()
     assert named not in page
@@ -101,31 +101,31 @@ def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
     assert "<script" not in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_tells_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
+def test_report_has_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
     (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
     audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
-    (told,) = audited["biases"]
-    assert "tell, each alone: source 9" in told
+    (reported,) = audited["biases"]
+    assert "tell, each alone: source 9" in reported
     release(build, "1.0.0", tmp_path / "out")
     assert verify(tmp_path / "out").findings == ()
     page = (tmp_path / "out" / "report.html").read_text()
-    for words in ("63,148,835 parameters", "Gate: failed", "unlinked", "<td>0.25", told):
+    for words in ("63,148,835 parameters", "Gate: failed", "unlinked", "<td>0.25", reported):
         assert words in page
     assert (tmp_path / "out" / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
     card = (tmp_path / "out" / "README.md").read_text()
     assert "`audit.json` and `report.html`" in card
     assert "`baseline.json` and `report.html`" in card
-    assert f"- {told}" in card
-    assert told in json.loads((tmp_path / "out" / "croissant.json").read_text())["rai:dataBiases"]
+    assert f"- {reported}" in card
+    assert reported in json.loads((tmp_path / "out" / "croissant.json").read_text())["rai:dataBiases"]
 
 
 def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
-    outcome = baseline_result(build)
-    (build / "baseline" / "metrics.json").write_text(json.dumps(outcome))
+    result = baseline_result(build)
+    (build / "baseline" / "metrics.json").write_text(json.dumps(result))
     change_rows(build, images_of(build)["image_id"].iloc[0], patient_age=3.0)
     with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline result is of another build"):
         release(build, "1.0.0", tmp_path / "out")
@@ -135,15 +135,15 @@ def test_refuses_a_baseline_by_another_recipe(demo: Path, tmp_path: Path) -> Non
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
     metrics = build / "baseline" / "metrics.json"
-    outcome = baseline_result(build)
-    metrics.write_text(json.dumps(outcome | {"recipe": {"name": "covid19-cxr", "version": "1.0.0"}}))
+    result = baseline_result(build)
+    metrics.write_text(json.dumps(result | {"recipe": {"name": "covid19-cxr", "version": "1.0.0"}}))
     with pytest.raises(
         CxrbuildError, match=r"metrics\.json: this baseline result is of another recipe.*covid19-cxr"
     ):
         release(build, "1.0.0", tmp_path / "out")
     # One that does not say what it was trained on may be of anything.
-    outcome["dataset"]["manifest_sha256"] = None
-    metrics.write_text(json.dumps(outcome))
+    result["dataset"]["manifest_sha256"] = None
+    metrics.write_text(json.dumps(result))
     with pytest.raises(CxrbuildError, match=r"this baseline result is of another build.*Found: none"):
         release(build, "1.0.0", tmp_path / "out")
 
@@ -173,7 +173,7 @@ def test_a_release_refuses_a_baseline_result_without_its_keys(demo: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
+def test_card_has_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     release(build, "1.0.0", tmp_path / "first")
     assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
@@ -197,7 +197,7 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
     (build / "audit.json").write_text(json.dumps(audited))
     release(build, "1.0.0", tmp_path / "second")
     card = (tmp_path / "second" / "README.md").read_text()
-    told = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
+    reported = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
     for words in (
         f"1 film under two classes: {a} (COVID-19) and {b} (Pneumonia). This is over the limit of 0",
         "1 pair of files that show the same film, whole or changed: it counts twice; 1 under two patients.",
@@ -209,13 +209,13 @@ def test_card_tells_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
         "Not measured, since this dataset is too small for it: probe_border",
     ):
         assert words in card
-        assert any(words in line for line in told)
+        assert any(words in line for line in reported)
     assert "not audited" not in card
     assert verify(tmp_path / "second").findings == ()
 
 
 def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
-    """Copy a build without two films that could not be had, from a source that is not proven."""
+    """Copy a build without two images, as if they were missing, from an unpinned source."""
     shutil.copytree(build, folder / "incomplete")
     gone = images_of(build, source="cohen", split="train")["image_id"].iloc[-2:].tolist()
     drop_rows(folder / "incomplete", gone, step="missing_file")
@@ -514,7 +514,7 @@ def test_croissant_loads_images_and_manifest(
     assert not caplog.records
 
 
-def test_croissant_tells_what_to_know(public: Path) -> None:
+def test_croissant_has_biases_and_missing_data(public: Path) -> None:
     document = read_json(public / "croissant.json")
     assert any("Every Normal image is from mooney" in text for text in document["rai:dataBiases"])
     assert "license_unknown: 1" in document["rai:dataCollectionMissingData"]
@@ -548,7 +548,7 @@ def test_card_says_that_the_list_needs_all_views(public: Path) -> None:
     assert all(f"{n} of {label}" in card for label, n in counts.items())
 
 
-def test_list_of_films_leads_to_the_films(build: Path, public: Path) -> None:
+def test_image_list_leads_to_the_images(build: Path, public: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((public / "images.csv").read_text())))
     assert {"patientid", "offset", "sex", "age", "finding", "view", "filename"} <= set(rows[0])
     assert all((build / row["filename"]).is_file() for row in rows)
@@ -719,7 +719,7 @@ def test_refuses_too_small_a_step(build: Path, tmp_path: Path) -> None:
     assert verify(tmp_path / "demo-cxr-2.0.0").findings == ()
 
 
-def test_changelog_tells_every_version(build: Path, tmp_path: Path) -> None:
+def test_changelog_has_every_version(build: Path, tmp_path: Path) -> None:
     release(build, "1.0.0", tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(build, tmp_path / "build")
     aged, gone = images_of(build, source="mooney", split="train")["image_id"].iloc[:2]
@@ -728,8 +728,8 @@ def test_changelog_tells_every_version(build: Path, tmp_path: Path) -> None:
     drop_rows(tmp_path / "build", [gone])
     release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
     words = (tmp_path / "demo-cxr-2.0.0" / "CHANGELOG.md").read_text()
-    told = [line for line in words.splitlines() if line.startswith(("#", "  - "))]
-    assert told == [
+    reported = [line for line in words.splitlines() if line.startswith(("#", "  - "))]
+    assert reported == [
         "# Changelog",
         "## 2.0.0 (2026-11-23)",
         f"  - {gone} (train Normal; new: annotated)",
@@ -767,12 +767,12 @@ def test_refuses_what_is_no_version(build: Path, tmp_path: Path, version: str) -
 def test_refuses_a_build_that_was_tampered_with(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
     row = images_of(build, source="mooney").iloc[0]
-    film = tmp_path / "build" / row["jpeg_path"]
-    pixels = film.read_bytes()
-    film.write_bytes(pixels[:-3] + bytes([pixels[-3] ^ 1]) + pixels[-2:])
+    path = tmp_path / "build" / row["jpeg_path"]
+    pixels = path.read_bytes()
+    path.write_bytes(pixels[:-3] + bytes([pixels[-3] ^ 1]) + pixels[-2:])
     with pytest.raises(CheckError, match=rf"{row['image_id']}: its pixels are not the manifest's"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
-    Image.new("L", (32, 32)).save(film)
+    Image.new("L", (32, 32)).save(path)
     with pytest.raises(CheckError, match=rf"1 image of the build changed since.*{row['image_id']}.*curate"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
     (tmp_path / "build" / row["jpeg_path"]).unlink()
@@ -803,7 +803,7 @@ def test_command_line(build: Path, tmp_path: Path) -> None:
     assert "not a version" in ran.err
 
 
-def test_curate_brings_withheld_films_back(build: Path, public: Path, tmp_path: Path) -> None:
+def test_curate_rebuilds_withheld_images(build: Path, public: Path, tmp_path: Path) -> None:
     ran = run("verify", build / "images", "--manifest", public / "manifest.parquet")
     assert (ran.status, ran.err) == (0, "")
     hidden = images_of(public, withheld="license_unknown").iloc[0]

@@ -101,7 +101,7 @@ def test_whole_is_whole(whole: Path) -> None:
 
 
 def test_a_flipped_byte(folder: Path) -> None:
-    """In the pixels of a film: told by the file's hash, by Croissant's, and by the film's name."""
+    """In the pixels of an image: found by the file's hash, by Croissant's, and by the image."""
     image = some_image(folder)
     path = folder / "data" / "train-00000-of-00001.parquet"
     table = pq.read_table(path)
@@ -148,7 +148,7 @@ def test_a_moved_row(folder: Path, hidden: bool) -> None:
 
 
 def test_a_row_moved_everywhere_else(folder: Path) -> None:
-    """A film that is moved between shards and left in the manifest."""
+    """An image that is moved between shards and not in the manifest."""
     image = some_image(folder)
     table = pq.read_table(folder / "data" / "train-00000-of-00001.parquet")
     row = table.filter(pa.compute.equal(table["image_id"], image))
@@ -307,7 +307,7 @@ def test_what_does_not_follow_from_the_data_is_held_by_build_json(of_judged: Pat
 def test_a_baseline_result_of_another_build(of_judged: Path, name: str) -> None:
     """Also where its hash in build.json is the foreign one's."""
     file = f"{name}.json"
-    edited(lambda outcome: outcome["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
+    edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
     digest = sha256_of(of_judged / file)
     edited(lambda document: document["packaging"]["files"].update({file: digest}))(of_judged / "build.json")
     sum_again(of_judged)
@@ -316,7 +316,7 @@ def test_a_baseline_result_of_another_build(of_judged: Path, name: str) -> None:
 
 
 def test_a_baseline_result_of_another_dataset(of_judged: Path) -> None:
-    edited(lambda outcome: outcome["recipe"].update(name="other"))(of_judged / "baseline.json")
+    edited(lambda result: result["recipe"].update(name="other"))(of_judged / "baseline.json")
     sum_again(of_judged)
     assert "baseline.json: is of demo-cxr, other, not of demo-cxr" in findings(of_judged)
 
@@ -326,7 +326,7 @@ def test_the_build_that_a_release_is_of(of_judged: Path) -> None:
     packed = read_json(of_judged / "build.json")["packaging"]
     assert read_json(of_judged / "audit.json")["dataset"]["manifest_sha256"] == packed["manifest_sha256"]
     for file in ("audit.json", "baseline.json"):
-        edited(lambda outcome: outcome["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
+        edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
     files = {name: sha256_of(of_judged / name) for name in packed["files"]}
     forged = packed | {"manifest_sha256": "0" * 64, "files": files}
     edited(lambda document: document.update(packaging=forged))(of_judged / "build.json")
@@ -368,11 +368,11 @@ def test_without_build_json_the_rest_is_checked(folder: Path, text: str) -> None
 def test_a_build_without_build_json(demo: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(demo / "build", tmp_path / "build")
     (tmp_path / "build" / "build.json").write_text(text)
-    film = images_of(tmp_path / "build")["jpeg_path"].iloc[0]
-    (tmp_path / "build" / film).unlink()
+    path = images_of(tmp_path / "build")["jpeg_path"].iloc[0]
+    (tmp_path / "build" / path).unlink()
     found = findings(tmp_path / "build")
     assert any(words.startswith("build.json") for words in found)
-    assert any(f"{Path(film).stem}: is missing" in words for words in found)
+    assert any(f"{Path(path).stem}: is missing" in words for words in found)
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
@@ -437,7 +437,7 @@ def test_a_patient_on_both_sides(folder: Path) -> None:
 
 
 def test_pixels_that_must_not_be_there(folder: Path) -> None:
-    """A public release that embeds a film under a licence that forbids it."""
+    """A public release that embeds a path under a licence that forbids it."""
     image = images_of(folder, license="CC-BY-NC-ND-4.0")["image_id"].item()
     change_tables(folder, image, "manifest.parquet", "ledger.parquet", withheld=None)
     sum_again(folder)
@@ -446,7 +446,7 @@ def test_pixels_that_must_not_be_there(folder: Path) -> None:
     assert f"data: {image}: is in no shard; by the manifest its pixels are here" in found
 
 
-def test_a_withheld_film_in_a_shard(folder: Path, demo: Path) -> None:
+def test_a_withheld_image_in_a_shard(folder: Path, demo: Path) -> None:
     row = images_of(folder, withheld="license_unknown").iloc[0]
     data = (demo / "build" / row["jpeg_path"]).read_bytes()
 
@@ -534,7 +534,7 @@ def test_columns_of_the_tables(folder: Path) -> None:
     assert "manifest.parquet: license: the column is missing" in found
 
 
-def test_all_faults_are_told_at_once(folder: Path) -> None:
+def test_all_findings_are_reported_at_once(folder: Path) -> None:
     image = some_image(folder)
     change_tables(folder, image, "manifest.parquet", label="Pneumonia")
     replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
@@ -543,7 +543,7 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
     assert {"manifest.parquet", "README.md", "images.csv", "data/train-00000-of-00001.parquet"} <= files
 
 
-def test_command_line_tells_faults_with_status_3(folder: Path) -> None:
+def test_command_line_lists_findings_with_status_3(folder: Path) -> None:
     assert run("verify", folder).status == 0
     replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
     ran = run("verify", folder)
@@ -633,7 +633,7 @@ def test_nothing_to_check(there: str | None, tmp_path: Path) -> None:
 
 
 def test_memory_stays_flat(whole: Path) -> None:
-    """Shards are read in batches: a film of the first must be let go of when a later one is read."""
+    """Shards are read in batches: a path of the first must be let go of when a later one is read."""
     import tracemalloc
 
     verify(whole)

@@ -1,4 +1,4 @@
-"""The main job on the real films: fetched from servers that answer as upstream does, curated, counted."""
+"""The main job on the real images: fetched from servers that answer as upstream does, curated, counted."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ KAGGLE = "/api/v1/datasets/download/paultimothymooney/chest-xray-pneumonia"
 pytestmark = pytest.mark.xdist_group("world")
 
 
-@pytest.fixture(scope="module", params=["with stand-ins", "as it is at hand"])
+@pytest.fixture(scope="module", params=["with stand-ins", "as available"])
 def world(
     request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[bool, str]]:
-    """The four upstream servers: whether every film is there, and their address."""
+    """The four upstream servers: whether every image is there, and their address."""
     whole = request.param == "with stand-ins"
     tool, folder = shared / "tools" / "upstream.py", tmp_path_factory.mktemp("world")
     flags = ["--stand-ins"] if whole else []
@@ -54,7 +54,7 @@ def data(world: tuple[bool, str], tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def test_figure1_is_proven_with_no_flag_and_the_others_are_refused(
+def test_figure1_is_verified_without_a_flag_and_the_others_are_refused(
     world: tuple[bool, str], tmp_path: Path
 ) -> None:
     _, address = world
@@ -68,7 +68,7 @@ def test_figure1_is_proven_with_no_flag_and_the_others_are_refused(
     assert "--allow-unpinned" in ran.err
 
 
-def test_the_lock_names_what_is_missing_and_different(world: tuple[bool, str], data: Path) -> None:
+def test_the_lock_lists_what_is_missing_and_different(world: tuple[bool, str], data: Path) -> None:
     whole, _ = world
     sources = json.loads((data / "sources.lock.json").read_text())["sources"]
     assert sources["figure1"]["unpinned"] is False
@@ -92,7 +92,7 @@ def test_both_layouts_of_mooney_end_in_one_tree(world: tuple[bool, str], data: P
     assert all((one / path).read_bytes() == (other / path).read_bytes() for path in listing)
 
 
-def test_curate_builds_the_papers_dataset_or_names_what_is_missing(
+def test_curate_builds_the_papers_dataset_or_lists_what_is_missing(
     world: tuple[bool, str], data: Path, tmp_path: Path
 ) -> None:
     whole, _ = world

@@ -149,7 +149,7 @@ def save_model(model: Any, path: Path, kept: str) -> None:
 
 
 def copy_without_dates(saved: Path, path: Path) -> None:
-    """Copy a ``.keras`` archive with a fixed date in place of the time at which it was saved.
+    """Copy a ``.keras`` archive with a fixed date instead of the time at which it was saved.
 
     Keras records that time in ``metadata.json`` and in the headers of the archive's entries.
     """

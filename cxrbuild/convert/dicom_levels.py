@@ -41,7 +41,7 @@ class _Table(NamedTuple):
     def look_up(self, values: NDArray[Any]) -> Levels:
         """Return the levels of values; values outside the table take its first or last entry.
 
-        Some writers leave out the last entry. As in DCMTK, the entry before it counts for it.
+        Some writers omit the last entry. As in DCMTK, the entry before it is used for it.
 
         Raises
         ------

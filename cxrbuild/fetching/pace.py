@@ -1,4 +1,4 @@
-"""Limits on how slow a server may be, counted at the socket: headers, framing and content alike."""
+"""Limits on how slow a server may be, counted at the socket: headers, framing and content."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def _read_dataset(path: Path) -> Dataset:
     if start > len(head):
         raise OverflowError  # longer than any file meta information
     if syntax != _DEFLATED:
-        # Without a preamble pydicom has to be told that it is DICOM; anything else is refused.
+        # Without a preamble pydicom has to be forced to read it as DICOM; anything else is refused.
         return dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=is_dicom(head))
     # pydicom would inflate all of it at once, however large it gets.
     return read_dataset(

@@ -184,7 +184,7 @@ def _example(row: dict[Any, Any], build: Path, classes: Sequence[str]) -> Any:
 
 
 def features(classes: int) -> dict[str, Any]:
-    """Return ``features.json``, which tells TensorFlow Datasets how to read a record."""
+    """Return ``features.json``, from which TensorFlow Datasets knows how to read a record."""
     found: dict[str, Any] = {
         "image": {
             "pythonClassName": f"{_FEATURES}.image_feature.Image",

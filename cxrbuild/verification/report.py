@@ -67,7 +67,7 @@ def _image_findings(context: Context, shown: list[str], found: list[str]) -> Ite
             expected = read_thumbnail(jpegs[image])
         except CheckError:
             continue  # does not decode, which the check of the shards reports
-        if address != expected and not _look_alike(address, expected):
+        if address != expected and not _look_similar(address, expected):
             yield Finding("shows another image", names.REPORT, image)
 
 
@@ -90,7 +90,7 @@ def _read_jpegs(context: Context, images: set[str]) -> dict[str, bytes]:
     return jpegs
 
 
-def _look_alike(a: str, b: str) -> bool:
+def _look_similar(a: str, b: str) -> bool:
     import numpy as np
 
     first, second = _pixels(a), _pixels(b)
