@@ -159,9 +159,7 @@ def test_a_jpeg_of_another_size_than_the_table_says_is_not_packed(
     assert not [*tmp_path.rglob("*.parquet"), *tmp_path.rglob("*.part")]
 
 
-def test_a_full_disk_is_an_error_and_finished_work_is_kept(
-    demo: Path, tmp_path: Path
-) -> None:
+def test_a_full_disk_is_an_error_and_finished_work_is_kept(demo: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     out = tmp_path / "b"
     words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
