@@ -151,13 +151,14 @@ def evaluate(check: Check[Context], context: Context, *, limit: float | None) ->
         sentence=check.sentence,
         limit=limit,
         value=found.value,
-        status=_status(found.value, limit),
+        status=status_of(found.value, limit),
         message=found.message,
         findings=tuple(replace(finding, check=check.id) for finding in found.findings),
     )
 
 
-def _status(value: float | None, limit: float | None) -> Status:
+def status_of(value: float | None, limit: float | None) -> Status:
+    """Return the status of a check with a value and a limit, either of which may be ``None``."""
     if value is None:
         return "not applicable"
     if limit is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from cxrbuild.checks import Check, Finding, registered_checks
 from cxrbuild.verification import (
+    audit_result,
     counts,
     decisions,
     documents,
@@ -71,6 +72,12 @@ CHECKS = (
     _check("packaged_files", "Files are as build.json records them.", results.check_packaged_files, _RELEASE),
     _check("build_manifest", "The build's manifest has its hash.", results.check_build_manifest, _RELEASE),
     _check("results", "Audit and baseline are of this build.", results.check_results, _RELEASE),
+    _check(
+        "audit_result",
+        "The audit follows from findings and manifest.",
+        audit_result.check_audit_result,
+        _RELEASE,
+    ),
     _check("generated", "The documents follow from the data.", documents.check_generated, _RELEASE),
     _check("changelog", "The changelog begins with this version.", documents.check_changelog, _RELEASE),
     _check("report", "The report shows the data.", report.check_report, _RELEASE),

@@ -1,0 +1,105 @@
+"""Check that ``audit.json`` follows from its findings and the manifest, as far as no pixels are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cxrbuild.artifact import AuditDocument, CheckResult, names
+from cxrbuild.checks import Finding, NotApplicable, status_of
+from cxrbuild.verification.context import Context
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The column in which the images of a pair differ if it crosses this.
+_CROSSED = {"split": "split", "label": "label", "source": "source", "patient": "patient_id"}
+# Checks that count pairs of duplicates: the crossing that they count, or all pairs.
+_PAIR_CHECKS = {"duplicate_leakage": "split", "label_conflicts": "label", "duplicates": None}
+# Pairs that only look similar are no duplicates.
+_SIMILAR = ("similar", "alike")
+
+
+def check_audit_result(context: Context) -> Iterator[Finding]:
+    """Find statuses, values, counts and pairs that do not follow from the findings and the manifest."""
+    audit = context.results.get("audit")
+    if not isinstance(audit, AuditDocument):
+        raise NotApplicable("the build was not audited")
+    for key, message in _problems(audit, context.rows):
+        yield Finding(message, names.AUDIT, key)
+
+
+def _problems(audit: AuditDocument, rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    if audit.images != len(rows):
+        yield "images", f"is {audit.images:,}, the manifest has {len(rows):,}"
+    damaged = {
+        finding["image_id"]
+        for check in audit.checks
+        for finding in check.model_dump(mode="json")["findings"]
+        if "image_id" in finding
+    }
+    # The audit did not see what was missing or changed when it was made.
+    rows = rows[~rows.index.isin(damaged)]
+    failed = any(check.status == "failed" for check in audit.checks)
+    if audit.status != ("failed" if failed else "passed"):
+        yield "status", f"is {audit.status}, by the checks it is {'failed' if failed else 'passed'}"
+    for check in audit.checks:
+        for message in _check_problems(check, audit, rows):
+            yield f"checks.{check.id}", message
+    for pair in audit.pairs:
+        for message in _pair_problems(pair.a, pair.b, pair.crosses, rows, linked=pair.linked):
+            yield f"pairs.{pair.a} {pair.b}", message
+
+
+def _check_problems(check: CheckResult, audit: AuditDocument, rows: pd.DataFrame) -> Iterator[str]:
+    status = status_of(check.value, check.limit)
+    if check.status != status:
+        yield f"status is {check.status}, by value and limit it is {status}"
+    findings = check.model_dump(mode="json")["findings"]
+    counted = {"a", "image_id", "image_ids"}
+    if check.value and not findings:
+        yield f"value is {check.value:g}, but there are no findings"
+    elif findings and all(counted & set(finding) for finding in findings) and check.value != len(findings):
+        yield f"value is {check.value}, but there are {len(findings):,} findings"
+    match check.id:
+        case "patient_leakage":
+            splits = rows.groupby("group")["split"].nunique()
+            yield from _set_problems(
+                {str(finding.get("group")) for finding in findings}, set(splits[splits > 1].index), "group"
+            )
+        case "unknown_patients":
+            unknown = int(rows["patient_id"].isna().sum())
+            if check.value != unknown:
+                yield f"value is {check.value}, the manifest has {unknown:,} images without a patient"
+        case "duplicate_leakage" | "label_conflicts" | "duplicates":
+            crossed = _PAIR_CHECKS[check.id]
+            expected = {
+                f"{pair.a} {pair.b}"
+                for pair in audit.pairs
+                if pair.kind not in _SIMILAR and (crossed is None or crossed in pair.crosses)
+            }
+            found = {f"{finding.get('a')} {finding.get('b')}" for finding in findings}
+            yield from _set_problems(found, expected, "pair")
+
+
+def _set_problems(found: set[str], expected: set[str], what: str) -> Iterator[str]:
+    for name in sorted(expected - found):
+        yield f"the {what} {name} is missing"
+    for name in sorted(found - expected):
+        yield f"the {what} {name} does not follow from the data"
+
+
+def _pair_problems(a: str, b: str, crosses: list[str], rows: pd.DataFrame, *, linked: bool) -> Iterator[str]:
+    if not {a, b} <= set(rows.index):
+        yield "an image is not in the manifest"
+        return
+    first, second = rows.loc[a], rows.loc[b]
+    for name, column in _CROSSED.items():
+        # Null differs from null: two unknown patients are not known to be one.
+        differs = bool(first[column] != second[column])
+        if name == "patient":
+            differs |= bool(first["source"] != second["source"])
+        if differs != (name in crosses):
+            yield f"the images {'differ' if differs else 'do not differ'} in {name}"
+    if linked != bool(first["group"] == second["group"]):
+        yield f"linked is {str(linked).lower()}, which their groups contradict"
