@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cxrbuild.convert import dicom, jpeg, png
 from cxrbuild.convert.exclusion import NotConvertible
+from cxrbuild.image_files import is_dicom
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,7 +70,7 @@ def decode(data: bytes, max_pixels: int, *, color: bool = False, min_side: int |
     if data.startswith(png.SIGNATURE):
         image, samples = png.read_png(data, max_pixels, color=color)
         return Decoded(image, f"PNG {samples}")
-    if dicom.is_dicom(data):
+    if is_dicom(data):
         image, samples = dicom.read_dicom(data, max_pixels, color=color)
         return Decoded(image, f"DICOM {samples}")
     raise _unknown_format(data)

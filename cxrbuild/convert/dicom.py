@@ -7,7 +7,7 @@ import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.convert.dicom_file import is_dicom, read_dataset
+from cxrbuild.convert.dicom_file import read_dataset
 from cxrbuild.convert.dicom_levels import map_monochrome, read_palette
 from cxrbuild.convert.dicom_samples import Samples, read_photometric, read_samples
 from cxrbuild.convert.exclusion import NotConvertible, check_size
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
-__all__ = ["is_dicom", "read_dicom"]
 
 _YBR = {"YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"}
 # ITU-R 601 in 16-bit fixed point, as in Pillow and libjpeg.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from cxrbuild.convert.exclusion import NotConvertible
+from cxrbuild.image_files import read_file_meta
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -16,27 +16,6 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _INFLATED_AT_ONCE = 1 << 20
 # The most bytes of a header next to the pixels.
 _LARGEST_HEADER = 64 << 20
-_LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-# Data sets begin with the group's length, the character set, the image type or a UID.
-_LAST_FIRST_ELEMENT, _LONGEST_FIRST_VALUE = 0x0100, 256
-_FIRST_VRS = {b"UI", b"UL", b"CS", b"DA", b"LO", b"OB", b"SH", b"SQ"}
-
-
-def is_dicom(data: bytes) -> bool:
-    """Return whether a file is DICOM: by the mark after its preamble (PS3.10, 7.1), or by its first element.
-
-    Old and exported files may lack the preamble: they begin with an element of group 0002 or 0008.
-    """
-    if data[128:132] == b"DICM":
-        return True
-    if len(data) < 16:
-        return False
-    for order in "<>":
-        group, element, length = struct.unpack_from(f"{order}HHI", data)
-        if group in (0x0002, 0x0008) and element <= _LAST_FIRST_ELEMENT:
-            is_explicit = data[4:6] in _FIRST_VRS
-            return is_explicit or (order == "<" and length <= min(_LONGEST_FIRST_VALUE, len(data)))
-    return False
 
 
 def read_dataset(data: bytes, max_pixels: int) -> Dataset:
@@ -71,7 +50,7 @@ def read_dataset(data: bytes, max_pixels: int) -> Dataset:
 
 def _check_inflated(data: bytes, max_pixels: int) -> None:
     """Exclude a deflated file that inflates beyond any image: pydicom inflates it in one piece."""
-    syntax, start = _read_file_meta(data)
+    syntax, start = read_file_meta(data)
     if syntax != _DEFLATED:
         return
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -84,21 +63,3 @@ def _check_inflated(data: bytes, max_pixels: int) -> None:
             raise NotConvertible("too_large", f"a deflated DICOM file of more than {size:,} bytes")
     if not inflate.eof:
         raise NotConvertible("truncated", f"a deflated DICOM file that ends after {size:,} bytes")
-
-
-def _read_file_meta(data: bytes) -> tuple[bytes, int]:
-    """Return the transfer syntax and where the data set begins.
-
-    The group's length may be wrong or missing: its elements decide, as in pydicom.
-    """
-    position, syntax = 132 if data[128:132] == b"DICM" else 0, b""
-    while data[position : position + 2] == b"\x02\0" and position + 12 <= len(data):
-        (element,) = struct.unpack_from("<H", data, position + 2)
-        if data[position + 4 : position + 6] in _LONG_VRS:
-            (length,), position = struct.unpack_from("<I", data, position + 8), position + 12
-        else:
-            (length,), position = struct.unpack_from("<H", data, position + 6), position + 8
-        if element == 0x0010:
-            syntax = data[position : position + length].strip(b" \0")
-        position += length
-    return syntax, position
