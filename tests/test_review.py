@@ -143,6 +143,22 @@ def test_an_unreadable_image_is_listed_and_the_page_is_written(demo: Path, tmp_p
     ]
 
 
+def test_withdrawn_images_are_not_shown_and_may_have_reviews(demo: Path, tmp_path: Path) -> None:
+    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+    source = declared / "cohen.toml"
+    source.write_text('withdrawn = "withdrawn.csv"\n' + source.read_text())
+    # The recipe's own review file names this image.
+    (declared / "withdrawn.csv").write_text(
+        "path,date,reason\nimages/arrow.jpg,2026-02-28,consent withdrawn\n"
+    )
+    ran = run("review", "--recipe", declared / "recipe.toml", "--data", demo / "data", "--no-propose",
+              "--out", tmp_path / "r.html")  # fmt: skip
+    assert ran.status == 0, ran.err
+    paths = {image["path"] for image in document(tmp_path / "r.html")["images"]}
+    assert paths
+    assert "images/arrow.jpg" not in paths
+
+
 def page_of(folder: Path, *files: Path) -> tuple[ReviewPage, dict[str, object]]:
     """Write a page of one image that is read from the first readable file."""
     image = ReviewImage("id", "own", "image", "Normal", files, None)

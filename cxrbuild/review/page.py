@@ -250,12 +250,11 @@ def _yes_no(answer: bool | None) -> str:
 def _fill_template(
     title: str, document: Mapping[str, object], *, thumbnails: Sequence[bytes], embedded: Sequence[bytes]
 ) -> bytes:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("cxrbuild.review", ""), autoescape=True, undefined=StrictUndefined
-    )
+    from cxrbuild.templates import html_environment
+
+    environment = html_environment("cxrbuild.review")
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
 
     def base64_lines(contents: Sequence[bytes]) -> Markup:
