@@ -41,10 +41,10 @@ def checks(pages: dict[str, Path]) -> dict[str, dict[str, object]]:
 @pytest.mark.parametrize(
     ("statuses", "sentences"),
     [
-        (["passed"], ["1 check is held to a limit: passed."]),
-        (["passed", "passed"], ["2 checks are held to a limit: all passed."]),
-        (["passed", "failed", "passed"], ["3 checks are held to a limit: 2 passed, 1 failed."]),
-        (["not applicable"], ["1 check is not applicable to this build."]),
+        (["passed"], ["1 check with a limit: all passed."]),
+        (["passed", "passed"], ["2 checks with a limit: all passed."]),
+        (["passed", "failed", "passed"], ["3 checks with a limit: 2 passed, 1 failed."]),
+        (["not applicable"], ["1 check not applicable to this build."]),
     ],
 )
 def test_statuses_are_described_in_sentences(statuses: list[str], sentences: list[str]) -> None:
@@ -53,8 +53,8 @@ def test_statuses_are_described_in_sentences(statuses: list[str], sentences: lis
 
 def test_checks_without_a_limit_do_not_count_as_passed() -> None:
     held, reported = describe_statuses(["passed", "reported", "reported"])
-    assert held == "1 check is held to a limit: passed."
-    assert reported.startswith("2 checks are only reported: the recipe sets no limit")
+    assert held == "1 check with a limit: all passed."
+    assert reported.startswith("2 checks without a limit in the recipe")
 
 
 @pytest.mark.parametrize("name", ["audit", "release"])
