@@ -50,7 +50,7 @@ def plan(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Show what `curate` would keep, and why, without touching pixels."""
+    """Show what `curate` would keep, without reading pixels."""
     from cxrbuild.api import plan as make_plan
     from cxrbuild.curation import check_expectation, write_plan
 
@@ -75,7 +75,7 @@ def plan(
     "formats",
     type=click.Choice(["parquet", "tfrecord"]),
     multiple=True,
-    help="Format of the shards, repeatable.  [default: both]",
+    help="Format of the shards. Repeatable.  [default: both]",
 )
 @worker_options
 @data_option

@@ -40,7 +40,7 @@ def fetch(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Download sources and verify that they are the pinned version.
+    """Download the sources and verify their pins.
 
     SOURCE is the name of a shipped source or a .toml file; default: the sources of the paper's dataset. A
     source that is present and verified is not downloaded again. An interrupted download is resumed.

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("version")
 @click.option(
-    "--build", type=PATH, default=Path("build") / DEFAULT_RECIPE, show_default=True, help="The build."
+    "--build",
+    type=PATH,
+    metavar="DIR",
+    default=Path("build") / DEFAULT_RECIPE,
+    show_default=True,
+    help="Build to release.",
 )
 @click.option("--out", type=PATH, help="Folder of the release.  [default: release/NAME-VERSION]")
 @click.option(
@@ -41,10 +46,10 @@ def release(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Make a versioned release from a build, for others to load and cite.
+    """Make a versioned release from a build.
 
-    VERSION is MAJOR.MINOR.PATCH. A version that is too small for what changed since the previous release is
-    refused. The date is SOURCE_DATE_EPOCH, else the recipe's date: the same build and version give the same
+    VERSION is MAJOR.MINOR.PATCH. The version must increase as much as the changes since the previous release
+    require. The date is SOURCE_DATE_EPOCH, else the recipe's date: the same build and version give the same
     bytes.
     """
     from cxrbuild.api import release as make_release

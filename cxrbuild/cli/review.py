@@ -35,13 +35,15 @@ _MAX_PROBLEMS = 10
     show_default=True,
     type=NAME_OR_PATH,
     metavar="NAME|FILE",
-    help="Without --build: review the images that this recipe keeps, or excludes by a review.",
+    help="Without --build: review the images that this recipe keeps, and those that a review excluded.",
 )
 @reviews_option
-@click.option("--source", "sources", multiple=True, help="Only images of this source, repeatable.")
-@click.option("--label", "labels", multiple=True, help="Only images of this class, repeatable.")
+@click.option("--source", "sources", multiple=True, help="Only images of this source. Repeatable.")
+@click.option("--label", "labels", multiple=True, help="Only images of this class. Repeatable.")
 @click.option("--unreviewed", is_flag=True, help="Only images that have no review.")
-@click.option("--propose/--no-propose", default=True, show_default=True, help="Propose marks.")
+@click.option(
+    "--propose/--no-propose", default=True, show_default=True, help="Show marks that a detector proposes."
+)
 @click.option(
     "--embed-images/--no-embed-images",
     "embed",
@@ -49,7 +51,9 @@ _MAX_PROBLEMS = 10
     help="Embed large images in the page, or link the image files.  [default: embed up to 1,000]",
 )
 @click.option("--out", type=PATH, default=Path("review.html"), show_default=True, help="HTML file to write.")
-@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: one per CPU]")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Number of processes.  [default: one for each processor]"
+)
 @click.option(
     "--compare",
     type=PATH,

@@ -49,7 +49,9 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
     multiple=True,
     help="Train a model with this seed; repeatable.  [default: 1]",
 )
-@click.option("--gate", is_flag=True, help="End with status 3 if the recipe's gate is not passed.")
+@click.option(
+    "--gate", is_flag=True, help="Exit with status 3 if the results miss the recipe's required figures."
+)
 @click.option(
     "--evaluate-only", type=PATH, metavar="MODEL", help="Evaluate a saved model instead of training."
 )
@@ -71,10 +73,11 @@ def train_baseline(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train the recipe's model on a build, and compare it with published figures.
+    """Train the paper's model and compare it with the paper.
 
     An interrupted run resumes from its last epoch when the command is repeated. A saved model is never tested
-    on images of patients that it was trained on: this is an error, or these images are excluded.
+    on images of patients that it was trained on: that is an
+    error; with --exclude-seen those images are excluded.
     """
     from cxrbuild.baseline import METRICS, describe_checks, require_declared_gate, require_gate
     from cxrbuild.baseline import train_baseline as train
