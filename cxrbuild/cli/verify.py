@@ -22,8 +22,9 @@ from cxrbuild.cli.output import Output
 def verify(folder: Path, manifest: str | None, quiet: bool, as_json: bool) -> None:
     """Check a release, a build or a folder of images.
 
-    Checks that hashes, tables, shards, images, card and Croissant agree, and that no patient is in two splits.
-    Lists every finding. Exit status 3 on any finding.
+    Checks that hashes, tables, shards, images, card and Croissant agree, and that no patient is in two
+    splits. Lists every finding.
+    Exit status 3 on any finding.
     """
     from cxrbuild.errors import count_of, printable
     from cxrbuild.verification import require_verified
