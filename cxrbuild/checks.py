@@ -7,12 +7,15 @@ packages are found by entry points in the group ``cxrbuild.checks``: the name is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Literal, TypeVar
 
 from cxrbuild.errors import CxrbuildError, count_of
+
+_logger = logging.getLogger(__name__)
 
 Command = Literal["verify", "audit"]
 Status = Literal["passed", "failed", "reported", "not applicable"]
@@ -146,12 +149,14 @@ def evaluate(check: Check[Context], context: Context, *, limit: float | None) ->
             found = Measurement(len(findings), message, findings)
     except NotApplicable as reason:
         found = Measurement(None, str(reason))
+    status = status_of(found.value, limit)
+    _logger.info("check %s: %s (%s)", check.id, status, found.message)
     return Result(
         id=check.id,
         sentence=check.sentence,
         limit=limit,
         value=found.value,
-        status=status_of(found.value, limit),
+        status=status,
         message=found.message,
         findings=tuple(replace(finding, check=check.id) for finding in found.findings),
     )

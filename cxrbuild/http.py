@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from cxrbuild.errors import CxrbuildError
 
 if TYPE_CHECKING:
     import requests
+
+_logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -130,6 +133,7 @@ def retry(
             if failures >= RETRY_POLICY.tries:
                 raise give_up(failures, error) from None
             pause = RETRY_POLICY.pause(failures, error.wait)
+            _logger.warning("try %d failed: %s; next try in %.1f s", failures, error, pause)
         wait(pause)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,8 @@ from cxrbuild.lockfile import LockedSource, read_lock, write_lock
 from cxrbuild.patient_key import key_fingerprint
 from cxrbuild.progress import Progress, silent
 from cxrbuild.threads import Cancellation, open_threads
+
+_logger = logging.getLogger(__name__)
 
 _NONE: Mapping[str, str] = {}
 
@@ -131,6 +134,7 @@ def fetch(
                 else:
                     lock[name] = done[name].locked
                     write_lock(data, lock)
+                    _log(name, done[name])
     for source in sources:
         # A mirror has the same files; an origin that was given is the user's choice.
         if source.name in errors and source.name not in origins and source.download.mirrors:
@@ -151,6 +155,20 @@ def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> F
         return fetched
     recorded = entry.patient_key if entry is not None and not fetched.downloaded else None
     return replace(fetched, locked=replace(fetched.locked, patient_key=recorded or key_fingerprint()))
+
+
+def _log(name: str, fetched: Fetched) -> None:
+    lock = fetched.locked
+    _logger.info(
+        "%s %s from %s: verified by %s, %d files, %d bytes%s",
+        "fetched" if fetched.downloaded else "present:",
+        name,
+        lock.origin,
+        lock.proof,
+        lock.files,
+        lock.bytes,
+        ", unpinned" if lock.unpinned else "",
+    )
 
 
 def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str]) -> CxrbuildError:
