@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,15 @@ import pytest
 from command import run
 from releasing import change_rows, drop_rows, images_of
 
-from cxrbuild.comparison import DatasetVersion, Diff, compare, needed_version, parse_version, read_version
+from cxrbuild.comparison import (
+    DatasetVersion,
+    Diff,
+    compare,
+    exclusions_of,
+    needed_version,
+    parse_version,
+    read_version,
+)
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 
@@ -27,7 +36,7 @@ ROWS = pd.DataFrame({
 })  # fmt: skip
 
 
-def edition(
+def version_of(
     rows: pd.DataFrame, classes: list[str] | None = None, *, released: bool = False
 ) -> DatasetVersion:
     return DatasetVersion("rows", rows, classes, released=released)
@@ -43,7 +52,7 @@ def put(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
 
 def compared(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Diff:
-    return compare(edition(ROWS), edition(change(ROWS)))
+    return compare(version_of(ROWS), version_of(change(ROWS)))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +66,7 @@ def compared(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Diff:
         ("metadata_changed", put("patient_age", None), "b", "patient_age 4.5 -> null", "patch"),
     ],
 )
-def test_names_each_change(
+def test_diff_names_each_change(
     kind: str, change: Callable[[pd.DataFrame], pd.DataFrame], image: str, words: str, bump: str
 ) -> None:
     found = compared(change)
@@ -67,18 +76,50 @@ def test_names_each_change(
     assert [(count.kind, count.rows) for count in found.counts()] == [(kind, 1)]
 
 
-def test_names_rows_that_came() -> None:
-    found = compare(edition(ROWS.drop(index=1)), edition(ROWS))
+def test_diff_names_added_rows() -> None:
+    found = compare(version_of(ROWS.drop(index=1)), version_of(ROWS))
     assert list(found.rows["added"]["image_id"]) == ["b"]
     assert found.bump == "minor"
 
 
-def test_order_and_nulls_are_no_change() -> None:
+def test_diff_shows_why_a_row_was_removed_or_added() -> None:
+    short = ROWS.drop(index=[0, 1])
+    excluded = {"a": "lateral", "b": "withdrawn (2026-03-01, asked by the patient)"}
+    for old, new, kind, side in (
+        (version_of(ROWS), replace(version_of(short), exclusions=excluded), "removed", "new"),
+        (replace(version_of(short), exclusions=excluded), version_of(ROWS), "added", "old"),
+    ):
+        assert list(compare(old, new).rows[kind]["change"]) == [
+            f"train Normal; {side}: lateral",
+            f"train COVID-19; {side}: withdrawn (2026-03-01, asked by the patient)",
+        ]
+    found = compare(version_of(ROWS), replace(version_of(short), exclusions={}))
+    assert found.rows["removed"]["change"].iloc[0] == "train Normal; new: no such image upstream"
+
+
+def test_exclusions_of_a_ledger_have_their_detail() -> None:
+    ledger = pd.DataFrame({
+        "image_id": ["a", "b", "c"],
+        "exclusion": [None, "withdrawn", "lateral"],
+        "exclusion_detail": [None, "2026-03-01", None],
+    }).astype("str")  # fmt: skip
+    assert exclusions_of(ledger) == {"b": "withdrawn (2026-03-01)", "c": "lateral"}
+
+
+def test_diff_result_is_json_and_html() -> None:
+    found = compared(put("label", "<b>"))
+    assert json.loads(json.dumps(found.to_dict()))["counts"] == [
+        {"kind": "relabelled", "source": "one", "label": "<b>", "rows": 1}
+    ]
+    assert "rows with another class" in found._repr_html_()
+
+
+def test_diff_ignores_order_and_equal_nulls() -> None:
     assert compared(lambda rows: rows.iloc[::-1].reset_index(drop=True)).bump is None
 
 
-def test_rows_that_could_not_be_had_did_not_leave() -> None:
-    whole = edition(ROWS)
+def test_diff_separates_missing_from_removed_rows() -> None:
+    whole = version_of(ROWS)
     short = DatasetVersion("short", ROWS.drop(index=1), None, released=False, missing={"b": "missing_file"})
     for old, new, side in ((whole, short, "new"), (short, whole, "old")):
         found = compare(old, new)
@@ -92,10 +133,10 @@ def test_rows_that_could_not_be_had_did_not_leave() -> None:
     assert (list(found.rows["removed"]["image_id"]), found.bump) == (["c"], "major")
 
 
-def test_other_files_of_an_unpinned_source_are_no_change() -> None:
+def test_diff_separates_unverified_files_from_changes() -> None:
     rows = ROWS.assign(source_sha256=["1a", "1b", "1c"])
     other = rows.assign(source_sha256=["1a", "ff", "1c"], jpeg_sha256=["0a", "ff", "0c"])
-    pinned, loose = edition(rows), DatasetVersion("", other, None, released=False, unpinned=["one"])
+    pinned, loose = version_of(rows), DatasetVersion("", other, None, released=False, unpinned=["one"])
     found = compare(pinned, loose)
     assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"unverified": 1}
     assert found.rows["unverified"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
@@ -119,26 +160,26 @@ def test_other_files_of_an_unpinned_source_are_no_change() -> None:
     assert [kind for kind, rows in found.rows.items() if len(rows)] == ["metadata_changed"]
 
 
-def test_columns_that_came_and_left() -> None:
+def test_diff_names_added_and_removed_columns() -> None:
     wider = ROWS.assign(view="PA")
-    assert compare(edition(ROWS), edition(wider)).columns_added == ["view"]
-    assert compare(edition(ROWS), edition(wider)).bump == "minor"
-    assert compare(edition(wider), edition(ROWS)).columns_removed == ["view"]
-    assert compare(edition(wider), edition(ROWS)).bump == "major"
+    assert compare(version_of(ROWS), version_of(wider)).columns_added == ["view"]
+    assert compare(version_of(ROWS), version_of(wider)).bump == "minor"
+    assert compare(version_of(wider), version_of(ROWS)).columns_removed == ["view"]
+    assert compare(version_of(wider), version_of(ROWS)).bump == "major"
 
 
-def test_another_number_for_a_class_is_major() -> None:
+def test_diff_requires_major_for_another_class_number() -> None:
     same, swapped, longer = ["Normal", "COVID-19"], ["COVID-19", "Normal"], ["Normal", "COVID-19", "New"]
-    assert compare(edition(ROWS, same), edition(ROWS, swapped)).bump == "major"
-    assert compare(edition(ROWS, same), edition(ROWS, longer)).bump is None
+    assert compare(version_of(ROWS, same), version_of(ROWS, swapped)).bump == "major"
+    assert compare(version_of(ROWS, same), version_of(ROWS, longer)).bump is None
 
 
-def test_withheld_counts_between_releases_alone() -> None:
+def test_diff_compares_withheld_between_releases_only() -> None:
     hidden = ROWS.assign(withheld=[None, "unseen", None])
     free = ROWS.assign(withheld=[None, None, None])
-    both = compare(edition(hidden, released=True), edition(free, released=True))
+    both = compare(version_of(hidden, released=True), version_of(free, released=True))
     assert list(both.rows["metadata_changed"]["change"]) == ["withheld unseen -> null"]
-    assert compare(edition(free), edition(hidden, released=True)).bump is None
+    assert compare(version_of(free), version_of(hidden, released=True)).bump is None
 
 
 @pytest.mark.parametrize(
@@ -152,11 +193,11 @@ def test_needed_version(old: str, bump: str, needed: str) -> None:
     assert needed_version(old, bump) == needed  # type: ignore[arg-type]
 
 
-def test_versions_are_ordered_by_number() -> None:
+def test_parse_version_orders_by_number() -> None:
     assert parse_version("1.10.0") > parse_version("1.9.9")
 
 
-def test_command_line(demo: Path, tmp_path: Path) -> None:
+def test_diff_command_shows_changes(demo: Path, tmp_path: Path) -> None:
     build = demo / "build"
     shutil.copytree(build, tmp_path / "later")
     moved = images_of(build, source="cohen", split="train")["image_id"].iloc[0]
@@ -171,7 +212,7 @@ def test_command_line(demo: Path, tmp_path: Path) -> None:
     assert "Nothing changed." in run("diff", build, build / "manifest.parquet").out
 
 
-def test_command_line_names_what_is_missing(demo: Path, tmp_path: Path) -> None:
+def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:
     shutil.copytree(demo / "build", tmp_path / "short")
     gone = images_of(demo / "build", source="cohen")["image_id"].iloc[0]
     drop_rows(tmp_path / "short", [gone], step="missing_file")
@@ -184,12 +225,12 @@ def test_command_line_names_what_is_missing(demo: Path, tmp_path: Path) -> None:
     assert "Nothing changed" not in ran.out
 
 
-def test_published_names_can_be_compared() -> None:
+def test_diff_reads_published_names() -> None:
     ran = run("diff", "covid19-cxr/1.0.0", "covid19-cxr/1.0.0")
     assert (ran.status, ran.out) == (0, "Nothing changed.\n")
 
 
-def test_published_manifest_has_membership_alone(demo: Path) -> None:
+def test_diff_ignores_columns_that_a_published_manifest_lacks(demo: Path) -> None:
     """Its few columns are no columns that came or left."""
     found = compare(read_version("covid19-cxr/1.0.0"), read_version(str(demo / "build")))
     assert (found.columns_added, found.columns_removed) == ([], [])
@@ -207,14 +248,14 @@ def test_published_manifest_has_membership_alone(demo: Path) -> None:
         (lambda path: pd.concat([ROWS, ROWS.head(1)]).to_parquet(path), "an image_id occurs twice"),
     ],
 )
-def test_what_cannot_be_compared(make: Callable[[Path], object], words: str, tmp_path: Path) -> None:
+def test_diff_refuses_other_files(make: Callable[[Path], object], words: str, tmp_path: Path) -> None:
     make(tmp_path / "thing")
     with pytest.raises(CxrbuildError, match=words):
         read_version(str(tmp_path / "thing"))
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "3", '{"recipe": 3}', '{"recipe": {"labels": []}}', '{"rec'])
-def test_refuses_a_build_json_that_is_none(demo: Path, tmp_path: Path, text: str) -> None:
+def test_diff_refuses_a_damaged_build_json(demo: Path, tmp_path: Path, text: str) -> None:
     shutil.copy(demo / "build" / "manifest.parquet", tmp_path)
     (tmp_path / "build.json").write_text(text)
     ran = run("diff", demo / "build", tmp_path, COLUMNS="600")

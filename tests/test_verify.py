@@ -43,9 +43,9 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judged(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def audited(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release with an audit and a baseline."""
-    folder = tmp_path_factory.mktemp("judged")
+    folder = tmp_path_factory.mktemp("audited")
     build = varied_build(demo, folder, ["parquet"])
     (build / "baseline").mkdir()
     (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
@@ -55,9 +55,9 @@ def judged(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def of_judged(judged: Path, tmp_path: Path) -> Path:
-    shutil.copytree(judged, tmp_path / "judged")
-    return tmp_path / "judged"
+def of_audited(audited: Path, tmp_path: Path) -> Path:
+    shutil.copytree(audited, tmp_path / "audited")
+    return tmp_path / "audited"
 
 
 @pytest.fixture
@@ -96,11 +96,11 @@ def replaced(text: Path, old: str, new: str) -> None:
     text.write_text(words.replace(old, new))
 
 
-def test_whole_is_whole(whole: Path) -> None:
+def test_verify_finds_nothing_in_a_whole_release(whole: Path) -> None:
     assert findings(whole) == []
 
 
-def test_a_flipped_byte(folder: Path) -> None:
+def test_verify_names_the_image_with_a_flipped_byte(folder: Path) -> None:
     """In the pixels of an image: found by the file's hash, by Croissant's, and by the image."""
     image = some_image(folder)
     path = folder / "data" / "train-00000-of-00001.parquet"
@@ -117,7 +117,7 @@ def test_a_flipped_byte(folder: Path) -> None:
     assert all(image in words or "SHA-256" in words or "sha256" in words for words in found)
 
 
-def test_a_flipped_byte_in_any_file_is_found(folder: Path) -> None:
+def test_verify_finds_a_flipped_byte_in_any_file(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             data = path.read_bytes()
@@ -129,7 +129,7 @@ def test_a_flipped_byte_in_any_file_is_found(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("hidden", [False, True])
-def test_a_moved_row(folder: Path, hidden: bool) -> None:
+def test_verify_finds_a_row_moved_in_the_tables(folder: Path, hidden: bool) -> None:
     image = some_image(folder)
     path = images_of(folder, image_id=image)["jpeg_path"].item().replace("/train/", "/test/")
     change_tables(folder, image, "manifest.parquet", "ledger.parquet", split="test", jpeg_path=path)
@@ -147,7 +147,7 @@ def test_a_moved_row(folder: Path, hidden: bool) -> None:
     assert hidden != any("SHA-256" in words for words in found)
 
 
-def test_a_row_moved_everywhere_else(folder: Path) -> None:
+def test_verify_finds_a_row_moved_in_the_shards(folder: Path) -> None:
     """An image that is moved between shards and not in the manifest."""
     image = some_image(folder)
     table = pq.read_table(folder / "data" / "train-00000-of-00001.parquet")
@@ -160,7 +160,7 @@ def test_a_row_moved_everywhere_else(folder: Path) -> None:
     assert any(re.match(r"README.md: line \d+: expected '    num_examples: 14', found", w) for w in found)
 
 
-def test_a_relabelled_row(folder: Path) -> None:
+def test_verify_finds_another_label(folder: Path) -> None:
     image = some_image(folder)
     change_tables(folder, image, "manifest.parquet", label="Pneumonia")
     sum_again(folder)
@@ -171,7 +171,7 @@ def test_a_relabelled_row(folder: Path) -> None:
     assert f"images.csv: {image}: finding is Normal, the manifest has Pneumonia" not in found  # the ledger's
 
 
-def test_a_stale_count_of_the_card(older: Path) -> None:
+def test_verify_finds_a_wrong_count_in_an_older_card(older: Path) -> None:
     replaced(older / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
     sum_again(older)
     assert findings(older) == ["README.md: table of class, Normal, train: has 15, the data have 14"]
@@ -191,7 +191,7 @@ def test_a_stale_count_of_the_card(older: Path) -> None:
         ("dataset_info:", "dataset_news:", "YAML: is not as Hugging Face reads it: KeyError('dataset_info')"),
     ],
 )
-def test_a_card_of_another_version_that_is_stale(older: Path, old: str, new: str, fault: str) -> None:
+def test_verify_finds_wrong_values_in_an_older_card(older: Path, old: str, new: str, fault: str) -> None:
     replaced(older / "README.md", old, new)
     sum_again(older)
     found = findings(older)
@@ -212,28 +212,28 @@ def test_a_card_of_another_version_that_is_stale(older: Path, old: str, new: str
         (r"\Z", "\nCite me.\n"),
     ],
 )
-def test_every_line_of_the_card_is_compared(of_judged: Path, pattern: str, new: str) -> None:
-    card = of_judged / "README.md"
+def test_verify_compares_every_line_of_the_card(of_audited: Path, pattern: str, new: str) -> None:
+    card = of_audited / "README.md"
     before = card.read_text()
     after = re.sub(pattern, new, before, count=1)
     assert after != before
     card.write_text(after)
-    sum_again(of_judged)
+    sum_again(of_audited)
     at = next(
         i
         for i, (a, b) in enumerate(zip(f"{before}\n\n".split("\n"), f"{after}\n\n".split("\n"), strict=False))
         if a != b
     )
-    found = findings(of_judged)
+    found = findings(of_audited)
     assert found
     assert found[0].startswith(f"README.md: line {at + 1}: ")
     assert all(words.startswith("README.md: line") for words in found)
 
 
-def test_a_line_that_differs_is_shown_where_it_does(of_judged: Path) -> None:
-    replaced(of_judged / "README.md", "Every Normal image is of mooney.", "Every Normal image is of mars.")
-    sum_again(of_judged)
-    (found,) = findings(of_judged)
+def test_verify_shows_where_a_line_differs(of_audited: Path) -> None:
+    replaced(of_audited / "README.md", "Every Normal image is of mooney.", "Every Normal image is of mars.")
+    sum_again(of_audited)
+    (found,) = findings(of_audited)
     assert re.fullmatch(
         r"README\.md: line \d+: expected '- Every Normal image is of mooney\.', "
         r"found '- Every Normal image is of mars\.'", found
@@ -248,10 +248,10 @@ def test_a_line_that_differs_is_shown_where_it_does(of_judged: Path) -> None:
         ("CITATION.cff", "Cite ", "Do cite "),
     ],
 )
-def test_every_line_of_the_lists_is_compared(of_judged: Path, name: str, old: str, new: str) -> None:
-    replaced(of_judged / name, old, new)
-    sum_again(of_judged)
-    assert any(re.match(rf"{re.escape(name)}: line \d+: expected ", words) for words in findings(of_judged))
+def test_verify_compares_every_line_of_the_lists(of_audited: Path, name: str, old: str, new: str) -> None:
+    replaced(of_audited / name, old, new)
+    sum_again(of_audited)
+    assert any(re.match(rf"{re.escape(name)}: line \d+: expected ", words) for words in findings(of_audited))
 
 
 @pytest.mark.parametrize(
@@ -270,32 +270,32 @@ def test_every_line_of_the_lists_is_compared(of_judged: Path, name: str, old: st
         (lambda d: d["distribution"].reverse(), "distribution: is in another order"),
     ],
 )  # fmt: skip
-def test_every_key_of_croissant_is_compared(
-    of_judged: Path, change: Callable[[dict[str, Any]], object], fault: str
+def test_verify_compares_every_key_of_croissant(
+    of_audited: Path, change: Callable[[dict[str, Any]], object], fault: str
 ) -> None:
-    edited(change)(of_judged / "croissant.json")
-    sum_again(of_judged)
-    (found,) = findings(of_judged)
+    edited(change)(of_audited / "croissant.json")
+    sum_again(of_audited)
+    (found,) = findings(of_audited)
     assert found.startswith(f"croissant.json: {fault}")
 
 
 @pytest.mark.parametrize("name", ["audit.json", "baseline.json", "report.html", "CHANGELOG.md"])
-def test_what_does_not_follow_from_the_data_is_held_by_build_json(of_judged: Path, name: str) -> None:
-    data = (of_judged / name).read_bytes()
+def test_verify_compares_other_files_with_the_hashes_in_build_json(of_audited: Path, name: str) -> None:
+    data = (of_audited / name).read_bytes()
     for junk in (b"junk", b"[]", b"{}", data.replace(b"0", b"1")):
-        (of_judged / name).write_bytes(junk)
-        sum_again(of_judged)
+        (of_audited / name).write_bytes(junk)
+        sum_again(of_audited)
         assert any(
-            re.match(rf"{name}: its SHA-256 is \w+, build\.json has", words) for words in findings(of_judged)
+            re.match(rf"{name}: its SHA-256 is \w+, build\.json has", words) for words in findings(of_audited)
         )
-    (of_judged / name).unlink()
-    sum_again(of_judged)
-    assert f"{name}: is missing; build.json records it" in findings(of_judged)
+    (of_audited / name).unlink()
+    sum_again(of_audited)
+    assert f"{name}: is missing; build.json records it" in findings(of_audited)
     # And where build.json, too, is made to agree.
     if name == "audit.json":
-        edited(lambda document: document["packaging"]["files"].pop(name))(of_judged / "build.json")
-        sum_again(of_judged)
-        found = findings(of_judged)
+        edited(lambda document: document["packaging"]["files"].pop(name))(of_audited / "build.json")
+        sum_again(of_audited)
+        found = findings(of_audited)
         assert any(re.search(r"should not be here: '- Measured: ", words) for words in found)
         assert any(
             re.search(r"README.md: line \d+: (is missing here:|expected) '- This build was not aud", w)
@@ -304,46 +304,46 @@ def test_what_does_not_follow_from_the_data_is_held_by_build_json(of_judged: Pat
 
 
 @pytest.mark.parametrize("name", ["audit", "baseline"])
-def test_a_baseline_result_of_another_build(of_judged: Path, name: str) -> None:
+def test_verify_finds_a_result_of_another_build(of_audited: Path, name: str) -> None:
     """Also where its hash in build.json is the foreign one's."""
     file = f"{name}.json"
-    edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
-    digest = sha256_of(of_judged / file)
-    edited(lambda document: document["packaging"]["files"].update({file: digest}))(of_judged / "build.json")
-    sum_again(of_judged)
-    build = read_json(of_judged / "build.json")["packaging"]["manifest_sha256"]
-    assert findings(of_judged) == [f"{file}: manifest_sha256: is {'0' * 64}, build.json has {build}"]
+    edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_audited / file)
+    digest = sha256_of(of_audited / file)
+    edited(lambda document: document["packaging"]["files"].update({file: digest}))(of_audited / "build.json")
+    sum_again(of_audited)
+    build = read_json(of_audited / "build.json")["packaging"]["manifest_sha256"]
+    assert findings(of_audited) == [f"{file}: manifest_sha256: is {'0' * 64}, build.json has {build}"]
 
 
-def test_a_baseline_result_of_another_dataset(of_judged: Path) -> None:
-    edited(lambda result: result["recipe"].update(name="other"))(of_judged / "baseline.json")
-    sum_again(of_judged)
-    assert "baseline.json: is of demo-cxr, other, not of demo-cxr" in findings(of_judged)
+def test_verify_finds_a_result_of_another_dataset(of_audited: Path) -> None:
+    edited(lambda result: result["recipe"].update(name="other"))(of_audited / "baseline.json")
+    sum_again(of_audited)
+    assert "baseline.json: is of demo-cxr, other, not of demo-cxr" in findings(of_audited)
 
 
-def test_the_build_that_a_release_is_of(of_judged: Path) -> None:
+def test_verify_derives_the_hash_of_the_builds_manifest(of_audited: Path) -> None:
     """A stranger can make the build's manifest from the release's: it is the one with `withheld` blank."""
-    packed = read_json(of_judged / "build.json")["packaging"]
-    assert read_json(of_judged / "audit.json")["dataset"]["manifest_sha256"] == packed["manifest_sha256"]
+    packed = read_json(of_audited / "build.json")["packaging"]
+    assert read_json(of_audited / "audit.json")["dataset"]["manifest_sha256"] == packed["manifest_sha256"]
     for file in ("audit.json", "baseline.json"):
-        edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_judged / file)
-    files = {name: sha256_of(of_judged / name) for name in packed["files"]}
+        edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_audited / file)
+    files = {name: sha256_of(of_audited / name) for name in packed["files"]}
     forged = packed | {"manifest_sha256": "0" * 64, "files": files}
-    edited(lambda document: document.update(packaging=forged))(of_judged / "build.json")
-    sum_again(of_judged)
-    (found,) = findings(of_judged)
+    edited(lambda document: document.update(packaging=forged))(of_audited / "build.json")
+    sum_again(of_audited)
+    (found,) = findings(of_audited)
     assert found.startswith(f"build.json: packaging.manifest_sha256: is {'0' * 64}, but manifest.parquet")
     assert found.endswith(packed["manifest_sha256"])
 
 
-def test_a_release_of_another_version(older: Path) -> None:
+def test_verify_reads_a_release_of_another_version(older: Path) -> None:
     assert verify(older).findings == ()
     ran = run("verify", older)
     assert "Made by cxrbuild 0.0.1" in ran.out
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"format": 1, "dataset": {"na'])
-def test_without_build_json_the_rest_is_checked(folder: Path, text: str) -> None:
+def test_verify_checks_the_rest_without_build_json(folder: Path, text: str) -> None:
     image, moved = images_of(folder, source="mooney", split="train")["image_id"].iloc[[3, 4]]
     (folder / "build.json").write_text(text)
     sum_again(folder)
@@ -365,7 +365,7 @@ def test_without_build_json_the_rest_is_checked(folder: Path, text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"files": 3}', '{"format": 1, "dataset": {"na'])
-def test_a_build_without_build_json(demo: Path, tmp_path: Path, text: str) -> None:
+def test_verify_checks_a_build_without_build_json(demo: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(demo / "build", tmp_path / "build")
     (tmp_path / "build" / "build.json").write_text(text)
     path = images_of(tmp_path / "build")["jpeg_path"].iloc[0]
@@ -414,7 +414,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
         (lambda path: path.write_text("[]"), "is not Croissant: AttributeError"),
     ],
 )  # fmt: skip
-def test_croissant_of_another_version_that_does_not_agree(
+def test_verify_finds_wrong_values_in_an_older_croissant(
     older: Path, change: Callable[[Path], None], fault: str
 ) -> None:
     """Most of these `mlcroissant validate` lets pass."""
@@ -425,7 +425,7 @@ def test_croissant_of_another_version_that_does_not_agree(
     assert all(words.startswith("croissant.json") for words in found)
 
 
-def test_a_patient_on_both_sides(folder: Path) -> None:
+def test_verify_finds_a_patient_in_two_splits(folder: Path) -> None:
     train, test = (images_of(folder, source="mooney", split=part).iloc[0] for part in ("train", "test"))
     change_tables(folder, test["image_id"], "manifest.parquet", "ledger.parquet", group=train["group"])
     found = findings(folder)
@@ -436,7 +436,7 @@ def test_a_patient_on_both_sides(folder: Path) -> None:
     )
 
 
-def test_pixels_that_must_not_be_there(folder: Path) -> None:
+def test_verify_finds_pixels_that_the_policy_withholds(folder: Path) -> None:
     """A public release that embeds a path under a licence that forbids it."""
     image = images_of(folder, license="CC-BY-NC-ND-4.0")["image_id"].item()
     change_tables(folder, image, "manifest.parquet", "ledger.parquet", withheld=None)
@@ -446,7 +446,7 @@ def test_pixels_that_must_not_be_there(folder: Path) -> None:
     assert f"data: {image}: is in no shard; by the manifest its pixels are here" in found
 
 
-def test_a_withheld_image_in_a_shard(folder: Path, demo: Path) -> None:
+def test_verify_finds_a_withheld_image_in_a_shard(folder: Path, demo: Path) -> None:
     row = images_of(folder, withheld="license_unknown").iloc[0]
     data = (demo / "build" / row["jpeg_path"]).read_bytes()
 
@@ -460,7 +460,7 @@ def test_a_withheld_image_in_a_shard(folder: Path, demo: Path) -> None:
     assert any(f"{row['image_id']}: is no row of the manifest with pixels here" in words for words in found)
 
 
-def test_rows_of_shards_are_compared_cell_by_cell(folder: Path) -> None:
+def test_verify_compares_every_cell_of_shards(folder: Path) -> None:
     image = some_image(folder)
 
     def change(table: pa.Table) -> pa.Table:
@@ -478,7 +478,7 @@ def test_rows_of_shards_are_compared_cell_by_cell(folder: Path) -> None:
     assert any(words.endswith("is in the shards twice") for words in found)
 
 
-def test_what_does_not_decode(folder: Path) -> None:
+def test_verify_finds_a_jpeg_that_does_not_decode(folder: Path) -> None:
     image = some_image(folder)
 
     def change(table: pa.Table) -> pa.Table:
@@ -493,7 +493,7 @@ def test_what_does_not_decode(folder: Path) -> None:
     assert any(f"{image}: does not decode: " in words for words in found)
 
 
-def test_files_that_are_missing_or_too_many(folder: Path) -> None:
+def test_verify_finds_missing_and_unlisted_files(folder: Path) -> None:
     (folder / "CITATION.cff").unlink()
     (folder / "data" / "test-00000-of-00001.parquet").unlink()
     (folder / "notes.txt").write_text("x")
@@ -506,7 +506,7 @@ def test_files_that_are_missing_or_too_many(folder: Path) -> None:
     assert not any("gitattributes" in words for words in found)
 
 
-def test_a_link_of_a_hub_cache_is_read(folder: Path, tmp_path: Path) -> None:
+def test_verify_follows_links_of_a_hub_cache(folder: Path, tmp_path: Path) -> None:
     (folder / "README.md").rename(tmp_path / "blob")
     (folder / "README.md").symlink_to(tmp_path / "blob")
     assert findings(folder) == []
@@ -514,7 +514,7 @@ def test_a_link_of_a_hub_cache_is_read(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["manifest.parquet", "ledger.parquet", "build.json", "SHA256SUMS"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "nonsense"])
-def test_damage_to_what_it_checks_against(folder: Path, name: str, damage: str) -> None:
+def test_verify_names_damaged_tables_and_documents(folder: Path, name: str, damage: str) -> None:
     path = folder / name
     data = path.read_bytes()
     path.unlink()
@@ -524,7 +524,7 @@ def test_damage_to_what_it_checks_against(folder: Path, name: str, damage: str) 
     assert any(words.startswith(name) for words in found), found
 
 
-def test_columns_of_the_tables(folder: Path) -> None:
+def test_verify_finds_missing_columns(folder: Path) -> None:
     path = folder / "manifest.parquet"
     table = pq.read_table(path)
     ages = table["patient_age"].cast(pa.string())
@@ -534,7 +534,34 @@ def test_columns_of_the_tables(folder: Path) -> None:
     assert "manifest.parquet: license: the column is missing" in found
 
 
-def test_all_findings_are_reported_at_once(folder: Path) -> None:
+def test_verify_result_lists_every_check(whole: Path) -> None:
+    result = verify(whole)
+    document = json.loads(json.dumps(result.to_dict()))
+    assert (document["findings"], result.passed) == ([], True)
+    statuses = {check["id"]: check["status"] for check in document["checks"]}
+    assert statuses["generated"] == statuses["parquet"] == statuses["splits"] == "passed"
+    assert statuses["card"] == "not applicable"
+    assert "demo-cxr 1.0.0" in result._repr_html_()
+
+
+def test_verify_makes_checks_of_other_packages(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "row_checks.py").write_text(
+        "from cxrbuild import Check, Finding\n\n\n"
+        "def run(context):\n"
+        "    yield Finding(f'has {len(context.manifest)} rows', 'manifest.parquet')\n\n\n"
+        "ROWS = Check('rows', 'There are no rows.', run, 'verify', applies_to=frozenset({'release'}))\n"
+    )
+    info = tmp_path / "row_checks-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: row-checks\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[cxrbuild.checks]\nrows = row_checks:ROWS\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [(f.check, str(f)) for f in verify(whole).findings] == [("rows", "manifest.parquet: has 89 rows")]
+
+
+def test_verify_lists_all_findings_at_once(folder: Path) -> None:
     image = some_image(folder)
     change_tables(folder, image, "manifest.parquet", label="Pneumonia")
     replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
@@ -543,7 +570,7 @@ def test_all_findings_are_reported_at_once(folder: Path) -> None:
     assert {"manifest.parquet", "README.md", "images.csv", "data/train-00000-of-00001.parquet"} <= files
 
 
-def test_command_line_lists_findings_with_status_3(folder: Path) -> None:
+def test_verify_command_lists_findings_with_status_3(folder: Path) -> None:
     assert run("verify", folder).status == 0
     replaced(folder / "README.md", "| Normal | 14 | 4 |", "| Normal | 15 | 4 |")
     ran = run("verify", folder)
@@ -557,7 +584,7 @@ def test_command_line_lists_findings_with_status_3(folder: Path) -> None:
     assert [finding["file"] for finding in json.loads(ran.out)["findings"]] == ["README.md", "README.md"]
 
 
-def test_very_many_faults_are_cut_short_in_words_alone(folder: Path) -> None:
+def test_require_verified_shortens_many_findings(folder: Path) -> None:
     write_records(folder / "manifest.parquet", images_of(folder).assign(source="nowhere"))
     verified = verify(folder)
     with pytest.raises(CheckError, match=r"and \d+ more findings; --json lists all") as refused:
@@ -566,14 +593,14 @@ def test_very_many_faults_are_cut_short_in_words_alone(folder: Path) -> None:
     assert str(refused.value).count("\n") < 150
 
 
-def test_a_build_without_its_images(demo: Path, tmp_path: Path) -> None:
+def test_verify_finds_missing_images_of_a_build(demo: Path, tmp_path: Path) -> None:
     shutil.copytree(demo / "build", tmp_path / "build", ignore=shutil.ignore_patterns("images"))
     verified = verify(tmp_path / "build")
     assert verified.kind == "build"
     assert sum("is missing" in finding.message for finding in verified.findings) == 89
 
 
-def test_a_build(demo: Path, tmp_path: Path) -> None:
+def test_verify_finds_misplaced_images_of_a_build(demo: Path, tmp_path: Path) -> None:
     assert findings(demo / "build") == []
     shutil.copytree(demo / "build", tmp_path / "build")
     row = images_of(demo / "build", source="mooney").iloc[0]
@@ -585,7 +612,7 @@ def test_a_build(demo: Path, tmp_path: Path) -> None:
     assert f"{Path(row['jpeg_path']).with_name('stray.jpg')}: is no image of the manifest" in found
 
 
-def test_bare_images_against_a_manifest(demo: Path, tmp_path: Path) -> None:
+def test_verify_compares_images_with_a_manifest(demo: Path, tmp_path: Path) -> None:
     build = demo / "build"
     shutil.copytree(build / "images", tmp_path / "images")
     first, second, third = images_of(build, source="mooney")["jpeg_path"].iloc[:3]
@@ -601,13 +628,13 @@ def test_bare_images_against_a_manifest(demo: Path, tmp_path: Path) -> None:
     assert any(f"{Path(third).stem}: does not decode" in words for words in found)
 
 
-def test_bare_images_may_lie_flat(demo: Path, tmp_path: Path) -> None:
+def test_verify_reads_images_in_one_folder(demo: Path, tmp_path: Path) -> None:
     for path in (demo / "build" / "images").rglob("*.jpg"):
         os.link(path, tmp_path / path.name)
     assert verify(tmp_path, manifest=str(demo / "build" / "manifest.parquet")).findings == ()
 
 
-def test_bare_images_against_the_published_manifest(tmp_path: Path) -> None:
+def test_verify_compares_images_with_the_published_manifest(tmp_path: Path) -> None:
     row = read_records(Path("manifests/covid19-cxr/1.0.0/manifest.parquet")).iloc[0]
     path = tmp_path / "images" / row["split"] / row["label"] / f"{row['image_id']}.jpg"
     path.parent.mkdir(parents=True)
@@ -620,7 +647,7 @@ def test_bare_images_against_the_published_manifest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [None, "empty", "strange"])
-def test_nothing_to_check(there: str | None, tmp_path: Path) -> None:
+def test_verify_refuses_a_folder_with_nothing_to_verify(there: str | None, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     if there:
         folder.mkdir()
@@ -632,7 +659,7 @@ def test_nothing_to_check(there: str | None, tmp_path: Path) -> None:
         verify(folder)
 
 
-def test_memory_stays_flat(whole: Path) -> None:
+def test_verify_needs_memory_for_one_batch(whole: Path) -> None:
     """Shards are read in batches: a path of the first must be let go of when a later one is read."""
     import tracemalloc
 
@@ -644,7 +671,7 @@ def test_memory_stays_flat(whole: Path) -> None:
     assert peak < 20e6
 
 
-def test_examples_are_read_as_tensorflow_wrote_them(whole: Path) -> None:
+def test_read_examples_reads_what_tensorflow_wrote(whole: Path) -> None:
     path = whole / "tfds/demo_cxr/1.0.0/demo_cxr-test.tfrecord-00000-of-00001"
     shard = pq.read_table(whole / "data" / "test-00000-of-00001.parquet").to_pylist()
     records = list(read_examples(path))
@@ -667,7 +694,7 @@ def test_examples_are_read_as_tensorflow_wrote_them(whole: Path) -> None:
         (lambda _: b"", ""),
     ],
 )
-def test_files_that_are_no_tfrecord(
+def test_read_examples_refuses_other_files(
     whole: Path, tmp_path: Path, change: Callable[[bytes], bytes], words: str | None
 ) -> None:
     data = (whole / "tfds/demo_cxr/1.0.0/demo_cxr-test.tfrecord-00000-of-00001").read_bytes()
