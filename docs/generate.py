@@ -160,8 +160,8 @@ def _checks() -> Iterator[str]:
     from cxrbuild.verification.registry import CHECKS
 
     yield (
-        "`verify` makes these checks, in this order. A check without anything to look at is *not applicable*: "
-        "`card`, for example, where the card is generated again and compared line by line. `--json` lists "
+        "`verify` makes these checks, in this order. A check with nothing to look at is *not applicable*, "
+        "such as `card` where the card is generated again and compared line by line. `--json` lists "
         "each check with its status, and each finding with the id of its check."
     )
     yield _table(
@@ -173,7 +173,7 @@ def _checks() -> Iterator[str]:
     )
     yield "## Add a check"
     yield (
-        "A package adds a check by an entry point in the group `cxrbuild.checks`: its name is the check's id, "
+        "A package adds a check by an entry point in the group `cxrbuild.checks`: its name is the id, "
         "its object a `cxrbuild.Check`. The function takes the context of the command, which has the folder "
         "and everything read from it. It yields findings, or returns a `cxrbuild.Measurement`, and raises "
         "`cxrbuild.NotApplicable` where it has nothing to look at."

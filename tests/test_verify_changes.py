@@ -303,8 +303,8 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
     "an excluded row": (drop_excluded_row, "funnel", BUILD),
     "a class without images": (
         document(BUILD, lambda d: d["recipe"]["labels"].update(Other={"cohen": ["Other"]})),
-        "classes",
-        names.MANIFEST,
+        "empty_classes",
+        BUILD,
     ),
     # Shards
     "swapped pixels": (parquet(swap_pixels), "parquet", TRAIN),
@@ -459,4 +459,4 @@ def test_a_dataset_without_images_is_not_verified(demo: Path, tmp_path: Path) ->
     )
     build = tmp_path / "build"
     drop_rows(build, images_of(build)["image_id"].tolist(), step="missing_file")
-    assert "manifest.parquet: no image is kept" in [str(f) for f in verify(build).findings]
+    assert "build.json: counts: no image is kept" in [str(f) for f in verify(build).findings]

@@ -32,16 +32,6 @@ def check_empty_classes(context: Context) -> Iterator[Finding]:
         yield Finding(message, names.BUILD, "counts")
 
 
-def check_classes(context: Context) -> Iterator[Finding]:
-    """Find a class without images in train or test that the recipe does not allow to be empty."""
-    counted = {
-        str(split): {str(label): int(n) for label, n in rows["label"].value_counts().items()}
-        for split, rows in context.manifest.groupby("split")
-    }
-    for message in context.document.recipe.find_empty(counted):
-        yield Finding(message, names.MANIFEST)
-
-
 def check_funnel(context: Context) -> Iterator[Finding]:
     """Find cells of the flow chart that differ from the ledger's."""
     ledger = context.ledger
