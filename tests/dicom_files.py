@@ -15,9 +15,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
+    DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEGLosslessSV1,
     RLELossless,
 )
@@ -29,6 +31,15 @@ CONVERSION = Settings(100, 100_000_000)
 ROWS, COLUMNS = 16, 64
 TOLERANCE = 2
 NAME = "Doe^Jane"
+
+
+SYNTAXES = {
+    "implicit": ImplicitVRLittleEndian,
+    "explicit": ExplicitVRLittleEndian,
+    "big endian": ExplicitVRBigEndian,
+    "deflated": DeflatedExplicitVRLittleEndian,
+    "rle": RLELossless,
+}
 
 
 def ramp(low: int, high: int) -> np.ndarray:
@@ -66,7 +77,7 @@ def dicom(
     if syntax == RLELossless:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.PixelData = cells
-        dataset.compress(RLELossless, generate_instance_uid=False)
+        dataset.compress(RLELossless, generate_instance_uid=False, encoding_plugin="pydicom")
     else:
         dataset.PixelData = cells if frame is None else encapsulate([frame])
     dataset["PixelData"].VR = "OB" if allocated == 8 or syntax.is_compressed else "OW"

@@ -194,6 +194,7 @@ ORIENTED = {
     "xmp": [XMP + b'<rdf:Description tiff:Orientation="6"/>'],
     "xmp and exif": [XMP + b"<tiff:Orientation>6</tiff:Orientation>", EXIF + tiff(3)],
     "damaged": [EXIF + tiff(6)[:20]],
+    "of an unknown type": [EXIF + tiff(3).replace(b"\x01\x12\0\x03", b"\x01\x12\0\x63")],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,7 @@ class Orientation(NamedTuple):
 
 
 UPRIGHT = Orientation(1)
-_LARGEST_SHORT = 0xFFFF
+_TAG = 0x0112
 
 
 def find_orientation(exif: bytes, xmp: bytes = b"") -> Orientation:
@@ -54,13 +55,27 @@ def find_orientation(exif: bytes, xmp: bytes = b"") -> Orientation:
     try:
         with warnings.catch_warnings(action="ignore"):
             value = image.getexif().get(ExifTags.Base.Orientation, 1)
-        # OpenCV reads any type as SHORT.
-        is_certain = isinstance(value, int) and 0 <= value <= _LARGEST_SHORT
-        return Orientation(int(value) if value in range(1, 9) else 1, is_certain)
+        turn = int(value) if value in range(2, 9) else 1
+        return Orientation(turn, isinstance(value, int) and _read_as_short(exif) in (value, None))
     except MemoryError:
         raise
     except Exception:
         return Orientation(1, is_certain=False)
+
+
+def _read_as_short(exif: bytes) -> int | None:
+    """Return the orientation as OpenCV reads it: as SHORT, of any type; None if there is none."""
+    order = ">" if exif.startswith(b"MM") else "<"
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
+            if tag == _TAG:
+                return int(value)
+    except struct.error:
+        pass
+    return None
 
 
 def turn_upright(image: Image, orientation: int) -> Image:
