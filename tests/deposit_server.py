@@ -46,9 +46,9 @@ class DepositServer(ThreadingHTTPServer):
         self.records: dict[str, Record] = {}
         self.requests: list[tuple[str, str]] = []
         self.put: list[str] = []
-        # What to answer next in place of the right thing: status and headers.
-        self.moods: list[tuple[str, int, dict[str, str]]] = []
-        # How many requests it takes in two seconds.
+        # Requests that fail next: pattern, status and headers.
+        self.failures: list[tuple[str, int, dict[str, str]]] = []
+        # How many requests the server accepts in two seconds.
         self.limit: int | None = None
         self.remaining = 0
         self.reset = 0
@@ -111,10 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _run  # noqa: N815  # the names are http.server's
 
     def _admit(self) -> None:
-        for mood in self.server.moods:
-            if re.fullmatch(mood[0], f"{self.command} {self.path}"):
-                self.server.moods.remove(mood)
-                raise _Refused(mood[1], "a mood", mood[2])
+        for failure in self.server.failures:
+            if re.fullmatch(failure[0], f"{self.command} {self.path}"):
+                self.server.failures.remove(failure)
+                raise _Refused(failure[1], "a failure", failure[2])
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             raise _Refused(403, "Permission denied.")
 

@@ -1,4 +1,4 @@
-"""What publishing is tested with: a line that stalls, an S3 server, an SSH server, a process to kill."""
+"""Servers for the tests of publishing: a proxy that stalls, S3, SSH; and a command that is killed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ KEY, SECRET = "AKIAOFTHETEST", "secret-of-the-test-7f3a"
 _LONG_S = 60
 
 
-class Line:
-    """A TCP connection to a local port that passes so many bytes on their way there, and then no more."""
+class LimitedProxy:
+    """A TCP proxy of a local port that stalls after a number of bytes to it."""
 
     def __init__(self, port: int, limit: int | None = None) -> None:
         self.to = port
@@ -37,7 +37,7 @@ class Line:
         self._run(self._accept)
 
     def close(self) -> None:
-        """Hang up, and wait until nobody holds the line any more."""
+        """Close all connections, and wait until the threads end."""
         self.cut.set()
         self._listening.shutdown(socket.SHUT_RDWR)
         for end in self._ends:
@@ -59,10 +59,10 @@ class Line:
                 near, _ = self._listening.accept()
                 far = socket.create_connection(("127.0.0.1", self.to))
                 self._ends += [near, far]
-                self._run(self._there, near, far)
-                self._run(self._back, near, far)
+                self._run(self._forward, near, far)
+                self._run(self._return, near, far)
 
-    def _there(self, near: socket.socket, far: socket.socket) -> None:
+    def _forward(self, near: socket.socket, far: socket.socket) -> None:
         with suppress(OSError):
             while block := near.recv(1 << 14):
                 with self._lock:
@@ -75,7 +75,7 @@ class Line:
                 far.sendall(block)
         _end(far)
 
-    def _back(self, near: socket.socket, far: socket.socket) -> None:
+    def _return(self, near: socket.socket, far: socket.socket) -> None:
         with suppress(OSError):
             while block := far.recv(1 << 16):
                 near.sendall(block)
@@ -88,19 +88,19 @@ def _end(connection: socket.socket) -> None:
 
 
 @contextmanager
-def line(port: int, limit: int | None = None) -> Iterator[Line]:
-    """Open a line to a local port; it stalls after ``limit`` bytes."""
-    opened = Line(port, limit)
+def limited_proxy(port: int, limit: int | None = None) -> Iterator[LimitedProxy]:
+    """Open a proxy of a local port; it stalls after ``limit`` bytes."""
+    opened = LimitedProxy(port, limit)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def kill_when_stalled(opened: Line, *words: object, **env: str) -> None:
-    """Run a command until its line stalls, and kill it there as a power cut would."""
+def kill_when_stalled(opened: LimitedProxy, *arguments: object, **env: str) -> None:
+    """Run a command until its proxy stalls, and kill it."""
     with subprocess.Popen(
-        [sys.executable, "-m", "cxrbuild", *map(str, words)],
+        [sys.executable, "-m", "cxrbuild", *map(str, arguments)],
         env=os.environ | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -109,9 +109,9 @@ def kill_when_stalled(opened: Line, *words: object, **env: str) -> None:
         stalled = opened.stalled.wait(_LONG_S)
         ended = process.poll()
         process.kill()
-        words_of = process.communicate()[0]
-    assert stalled, words_of
-    assert ended is None, words_of
+        output = process.communicate()[0]
+    assert stalled, output
+    assert ended is None, output
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def served(port: int, *command: str, env: Mapping[str, str] | None = None, log: 
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
     return port
@@ -153,7 +153,7 @@ def s3_server(folder: Path) -> Iterator[int]:
 
 
 def s3_env(port: int, **more: str) -> dict[str, str]:
-    """Return what points a client at an S3 server."""
+    """Return the environment of a client of an S3 server."""
     return {
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -167,7 +167,7 @@ def s3_env(port: int, **more: str) -> dict[str, str]:
 
 
 class Sshd:
-    """An OpenSSH server of our own, with a home whose key it accepts."""
+    """An OpenSSH server, with a home folder whose key it accepts."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -176,11 +176,11 @@ class Sshd:
 
     @property
     def env(self) -> dict[str, str]:
-        """What makes a client use that home."""
+        """The environment of a client that uses this home folder."""
         return {"HOME": str(self.home), "SSH_AUTH_SOCK": ""}
 
-    def know(self, *ports: int, key: str | None = None) -> None:
-        """Make the server's key known, as that of these ports."""
+    def trust(self, *ports: int, key: str | None = None) -> None:
+        """Write the server's key, or another one, to ``known_hosts`` for these ports."""
         key = key or (self.folder / "host_key.pub").read_text()
         kind, data, *_ = key.split()
         lines = [f"[127.0.0.1]:{port} {kind} {data}\n" for port in ports]
@@ -189,7 +189,7 @@ class Sshd:
 
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[Sshd]:
-    """Run OpenSSH's server with a key and a port of its own."""
+    """Run OpenSSH's server with a new key on an unused port."""
     sshd = shutil.which("sshd", path=f"/usr/sbin:/usr/local/sbin:{os.environ['PATH']}")
     if not sshd:
         pytest.skip("OpenSSH's server is not installed (Debian: openssh-server)")
@@ -206,10 +206,10 @@ def ssh_server(folder: Path) -> Iterator[Sshd]:
     }  # fmt: skip
     lines = [f"{key} {value}\n" for key, value in config.items()]
     (folder / "sshd_config").write_text("".join(lines))
-    # As root it wants the folder of its privilege separation.
+    # As root, sshd needs the folder of its privilege separation.
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     command = (sshd, "-D", "-e", "-f", str(folder / "sshd_config"))
     with served(server.port, *command, log=folder / "sshd.log"):
-        server.know(server.port)
+        server.trust(server.port)
         yield server

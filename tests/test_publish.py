@@ -1,4 +1,4 @@
-"""Publishing to folders, S3 and SFTP: what is refused, what is sent, what is sent again after a kill."""
+"""Publishing to folders, S3 and SFTP: refused releases and targets, uploads, and interrupted uploads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from publishing import (
     SECRET,
     Sshd,
     kill_when_stalled,
-    line,
+    limited_proxy,
     s3_env,
     s3_server,
     ssh_server,
@@ -48,19 +48,21 @@ def release(public_release: Path) -> Path:
 
 @pytest.fixture
 def copy(release: Path, tmp_path: Path) -> Path:
-    """A copy of the release, to be spoiled."""
+    """A copy of the release, for tests that damage it."""
     return Path(shutil.copytree(release, tmp_path / release.name))
 
 
-# What must not go out
+# Releases that are refused
 
 
-def test_refuse_a_folder_that_is_no_release(tmp_path: Path) -> None:
-    with pytest.raises(CxrbuildError, match=r"not a release\. Expected: a folder with SHA256SUMS"):
+def test_publish_refuses_a_folder_without_release(tmp_path: Path) -> None:
+    with pytest.raises(
+        CxrbuildError, match=r"no release in this folder\. Expected: a folder with SHA256SUMS"
+    ):
         publish(tmp_path, str(tmp_path / "out"))
 
 
-def test_refuse_a_release_that_verify_refuses(copy: Path, tmp_path: Path) -> None:
+def test_publish_refuses_a_release_that_verify_refuses(copy: Path, tmp_path: Path) -> None:
     path = next((copy / "data").glob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-1] + b"X")
     ran = run("publish", copy, tmp_path / "out")
@@ -69,24 +71,24 @@ def test_refuse_a_release_that_verify_refuses(copy: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_refuse_an_unpinned_release(copy: Path, tmp_path: Path) -> None:
+def test_publish_refuses_an_unpinned_release(copy: Path, tmp_path: Path) -> None:
     edit_build(copy, unpinned=["mooney"])
     with pytest.raises(CxrbuildError, match=r"an unpinned release is not published\. Found: mooney did not"):
         publish(copy, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
-def test_refuse_an_incomplete_release(copy: Path, tmp_path: Path) -> None:
+def test_publish_refuses_an_incomplete_release(copy: Path, tmp_path: Path) -> None:
     edit_build(copy, missing={"cohen_a_0123456789": "missing_file"})
     with pytest.raises(
         CxrbuildError,
-        match=r"an incomplete release is not published\. Found: 1 films that .* could not be had: cohen_a_0",
+        match=r"an incomplete release is not published\. Found: 1 missing image: cohen_a_0",
     ):
         publish(copy, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
-def test_refuse_a_private_release(copy: Path, tmp_path: Path) -> None:
+def test_publish_refuses_a_private_release(copy: Path, tmp_path: Path) -> None:
     edit_build(copy, policy="private")
     with pytest.raises(
         CxrbuildError, match=r"not a public release, so it is not published\. .*Found: the policy private"
@@ -98,7 +100,7 @@ def test_refuse_a_private_release(copy: Path, tmp_path: Path) -> None:
 # Folders
 
 
-def test_a_folder_gets_the_release_and_nothing_else(release: Path, tmp_path: Path) -> None:
+def test_publish_copies_the_release_and_nothing_else_to_a_folder(release: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     done = publish(release, str(out))
     assert contents(out) == contents(release)
@@ -108,7 +110,7 @@ def test_a_folder_gets_the_release_and_nothing_else(release: Path, tmp_path: Pat
     assert all(step.held for step in again.steps)
 
 
-def test_a_dry_run_lists_and_sends_nothing(release: Path, tmp_path: Path) -> None:
+def test_dry_run_lists_files_and_sends_nothing(release: Path, tmp_path: Path) -> None:
     ran = run("publish", release, tmp_path / "out", "--dry-run", "--json")
     document = json.loads(ran.out)
     assert not (tmp_path / "out").exists()
@@ -117,33 +119,33 @@ def test_a_dry_run_lists_and_sends_nothing(release: Path, tmp_path: Path) -> Non
         name: len(data) for name, data in contents(release).items()
     }
     assert document["steps"][0]["to"] == f"{tmp_path}/out/{document['steps'][0]['name']}"
-    assert "would go to" in ran.err
+    assert "would be sent to" in ran.err
 
 
-def test_a_folder_is_mended_by_hash_not_by_size(release: Path, tmp_path: Path) -> None:
+def test_publish_replaces_files_of_another_hash_in_a_folder(release: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     publish(release, str(out))
     (out / "SHA256SUMS").rename(out / "SHA256SUMS.sending")
     path = next((out / "data").glob("*.parquet"))
     path.write_bytes(bytes(path.stat().st_size))
-    (out / "data" / ".left-over.sending").write_bytes(b"half")
+    (out / "data" / ".remains.sending").write_bytes(b"half")
     done = publish(release, str(out))
     assert [step.name for step in done.steps if not step.held] == [f"data/{path.name}", "SHA256SUMS"]
     assert contents(out) == contents(release)
 
 
 @pytest.mark.parametrize("name", ["SHA256SUMS", "SHA256SUMS.sending"])
-def test_refuse_a_folder_with_another_release(copy: Path, tmp_path: Path, name: str) -> None:
+def test_publish_refuses_a_folder_with_another_release(copy: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / name).write_text(f"{'0' * 64}  README.md\n")
-    with pytest.raises(CxrbuildError, match="the target holds another release") as error:
+    with pytest.raises(CxrbuildError, match="the target holds another") as error:
         publish(copy, str(out))
-    assert ("not whole yet" in str(error.value)) == name.endswith(".sending")
+    assert ("incomplete release" in str(error.value)) == name.endswith(".sending")
     assert list(contents(out)) == [name]
 
 
-def test_refuse_a_folder_with_other_files(release: Path, tmp_path: Path) -> None:
+def test_publish_refuses_a_folder_with_other_files(release: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
@@ -155,14 +157,14 @@ def test_refuse_a_folder_with_other_files(release: Path, tmp_path: Path) -> None
         publish(release, str(tmp_path / "whole"))
 
 
-def test_refuse_the_release_itself_as_target(copy: Path) -> None:
+def test_publish_refuses_the_release_itself_as_target(copy: Path) -> None:
     before = contents(copy)
     with pytest.raises(CxrbuildError, match="the target is the release itself"):
         publish(copy, str(copy / "out"))
     assert contents(copy) == before
 
 
-def test_a_disk_that_is_full_leaves_no_half_file(release: Path, tmp_path: Path) -> None:
+def test_full_disk_leaves_no_incomplete_file(release: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", out], capture_output=True)
@@ -176,9 +178,9 @@ def test_a_disk_that_is_full_leaves_no_half_file(release: Path, tmp_path: Path) 
     assert ran.status == 1
     assert "No space left" in ran.err
     assert "SHA256SUMS" not in left
-    whole = contents(release)
+    expected = contents(release)
     assert {name: data for name, data in left.items() if not name.endswith(".sending")} == {
-        name: whole[name] for name in left if not name.endswith(".sending")
+        name: expected[name] for name in left if not name.endswith(".sending")
     }
 
 
@@ -186,23 +188,23 @@ def test_a_disk_that_is_full_leaves_no_half_file(release: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("address", "words"),
+    ("address", "message"),
     [
-        ("floppy://a", "no such protocol: floppy. Expected: a folder, s3://"),
+        ("floppy://a", "unknown protocol: floppy. Expected: a folder, s3://"),
         ("hf://models/a/b", "not the address of a dataset. Expected: hf://datasets/OWNER/NAME"),
         ("https://127.0.0.1:1/x", "cannot be "),
     ],
 )
-def test_refuse_an_address(release: Path, address: str, words: str) -> None:
+def test_publish_refuses_an_address(release: Path, address: str, message: str) -> None:
     ran = run("publish", release, address)
     assert ran.status == 1
-    assert words in " ".join(ran.err.split())
+    assert message in " ".join(ran.err.split())
 
 
-def test_final_is_for_deposits(release: Path, tmp_path: Path) -> None:
+def test_final_needs_a_deposit(release: Path, tmp_path: Path) -> None:
     ran = run("publish", release, tmp_path / "out", "--final")
     assert ran.status == 2
-    assert "--final is for zenodo: alone" in ran.err
+    assert "--final needs a zenodo: target" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_final_is_for_deposits(release: Path, tmp_path: Path) -> None:
         ("hf://datasets/a/b", "huggingface_hub", "hub"),
     ],
 )
-def test_a_missing_package_is_named_with_its_extra(
+def test_message_names_a_missing_package_with_its_extra(
     release: Path, tmp_path: Path, address: str, package: str, extra: str
 ) -> None:
     # A package that cannot be imported, found before the one that is installed.
@@ -234,34 +236,34 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
         yield port, folder / "bucket"
 
 
-def test_s3_is_killed_half_way_and_goes_on(release: Path, s3: tuple[int, Path]) -> None:
+def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Path]) -> None:
     port, bucket = s3
-    whole = contents(release)
-    largest = max(map(len, whole.values()))
-    total = sum(map(len, whole.values()))
+    expected = contents(release)
+    largest = max(map(len, expected.values()))
+    total = sum(map(len, expected.values()))
     out = bucket / "a" / "1.0.0"
-    with line(port, limit=(largest + total) // 2) as slow:
+    with limited_proxy(port, limit=(largest + total) // 2) as slow:
         kill_when_stalled(slow, "publish", release, "s3://bucket/a/1.0.0", "--jobs", 1, **s3_env(slow.port))
     left = contents(out)
     assert "SHA256SUMS" not in left
-    assert left.pop("SHA256SUMS.sending") == whole["SHA256SUMS"]
+    assert left.pop("SHA256SUMS.sending") == expected["SHA256SUMS"]
     assert left
-    assert left == {name: whole[name] for name in left}
+    assert left == {name: expected[name] for name in left}
 
-    with line(port) as counted:
+    with limited_proxy(port) as counted:
         ran = run("publish", release, "s3://bucket/a/1.0.0", "--json", **s3_env(counted.port))
         sent = counted.passed
     assert ran.status == 0, ran.err
-    assert contents(out) == whole
+    assert contents(out) == expected
     held = {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]}
     assert held == set(left)
     assert sent < total - largest + 60_000
 
     ran = run("publish", release, "s3://bucket/a/1.0.0", **s3_env(port))
-    assert "is there already, whole" in ran.err + ran.out
+    assert "is already complete at" in ran.err + ran.out
 
 
-def test_s3_is_mended_by_hash_not_by_size(release: Path, s3: tuple[int, Path]) -> None:
+def test_publish_replaces_objects_of_another_hash_in_s3(release: Path, s3: tuple[int, Path]) -> None:
     port, bucket = s3
     ran = run("publish", release, "s3://bucket/c", **s3_env(port))
     assert ran.status == 0, ran.err
@@ -274,16 +276,16 @@ def test_s3_is_mended_by_hash_not_by_size(release: Path, s3: tuple[int, Path]) -
     assert contents(bucket / "c") == contents(release)
 
 
-def test_s3_tells_no_secrets(release: Path, s3: tuple[int, Path]) -> None:
+def test_s3_messages_contain_no_credentials(release: Path, s3: tuple[int, Path]) -> None:
     port, _ = s3
-    for env, words in (
+    for env, message in (
         (s3_env(port, AWS_SECRET_ACCESS_KEY=SECRET[::-1]), "signature"),
         (s3_env(1), "Could not connect"),
         (s3_env(port, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""), "credentials"),
     ):
         ran = run("publish", release, "s3://bucket/b", **env)
         assert ran.status == 1
-        assert words in ran.err
+        assert message in ran.err
         assert not {KEY, SECRET, SECRET[::-1]} & set(ran.err.split())
         assert "Traceback" not in ran.err
     ran = run("publish", release, "s3://elsewhere/b", **s3_env(port))
@@ -304,48 +306,50 @@ def sftp(port: int, folder: Path) -> str:
     return f"sftp://{getpass.getuser()}@127.0.0.1:{port}{folder}"
 
 
-def test_sftp_is_killed_half_way_and_goes_on(release: Path, sshd: Sshd, tmp_path: Path) -> None:
-    whole = contents(release)
-    largest = max(map(len, whole.values()))
-    total = sum(map(len, whole.values()))
+def test_publish_resumes_a_killed_upload_over_sftp(release: Path, sshd: Sshd, tmp_path: Path) -> None:
+    expected = contents(release)
+    largest = max(map(len, expected.values()))
+    total = sum(map(len, expected.values()))
     out = tmp_path / "out"
-    with line(sshd.port, limit=(largest + total) // 2) as slow:
-        sshd.know(slow.port)
+    with limited_proxy(sshd.port, limit=(largest + total) // 2) as slow:
+        sshd.trust(slow.port)
         kill_when_stalled(slow, "publish", release, sftp(slow.port, out), "--jobs", 1, **sshd.env)
     left = contents(out)
     assert "SHA256SUMS" not in left
-    halves = {name for name in left if name.endswith(".sending")}
-    assert halves > {"SHA256SUMS.sending"}
-    kept = set(left) - halves
+    incomplete = {name for name in left if name.endswith(".sending")}
+    assert incomplete > {"SHA256SUMS.sending"}
+    kept = set(left) - incomplete
     assert kept
-    assert {name: left[name] for name in kept} == {name: whole[name] for name in kept}
+    assert {name: left[name] for name in kept} == {name: expected[name] for name in kept}
 
-    with line(sshd.port) as counted:
-        sshd.know(counted.port)
+    with limited_proxy(sshd.port) as counted:
+        sshd.trust(counted.port)
         ran = run("publish", release, sftp(counted.port, out), "--json", **sshd.env)
         sent = counted.passed
     assert ran.status == 0, ran.err
-    assert contents(out) == whole
+    assert contents(out) == expected
     assert {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]} == kept
     assert sent < total - largest + 60_000
-    sshd.know(sshd.port)
+    sshd.trust(sshd.port)
 
 
-def test_sftp_wants_to_know_the_server(release: Path, sshd: Sshd, tmp_path: Path) -> None:
-    sshd.know()
+def test_sftp_refuses_unknown_host_keys_and_wrong_credentials(
+    release: Path, sshd: Sshd, tmp_path: Path
+) -> None:
+    sshd.trust()
     ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
     assert ran.status == 1
-    assert "the server's key is not known, so it could be anybody's" in " ".join(ran.err.split())
-    sshd.know(sshd.port, key=(sshd.home / ".ssh" / "id_ed25519.pub").read_text())
+    assert "the server's host key is unknown" in " ".join(ran.err.split())
+    sshd.trust(sshd.port, key=(sshd.home / ".ssh" / "id_ed25519.pub").read_text())
     ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
     assert ran.status == 1
-    assert "the server shows another key than the one that is known" in " ".join(ran.err.split())
-    sshd.know(sshd.port)
+    assert "the server's host key has changed" in " ".join(ran.err.split())
+    sshd.trust(sshd.port)
     address = (
         sftp(sshd.port, tmp_path / "out").replace("@", ":hunter22@").replace(getpass.getuser(), "nobody")
     )
     ran = run("publish", release, address, **sshd.env)
     assert ran.status == 1
-    assert "lets nobody in" in " ".join(ran.err.split())
+    assert "SSH authentication failed" in " ".join(ran.err.split())
     assert "hunter22" not in ran.err
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Dataset repositories: one commit that shows all, what is sent again after a kill, versions that grow."""
+"""Dataset repositories of the Hub: one commit per release, interrupted uploads, later versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command import Ran, run
 from hub_server import TOKEN, HubServer, hub_server
-from publishing import kill_when_stalled, line
+from publishing import kill_when_stalled, limited_proxy
 
 REPO = "radiology/demo-cxr"
 ADDRESS = f"hf://datasets/{REPO}"
@@ -32,15 +32,15 @@ def newer(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def env(port: int, home: Path, **more: str) -> dict[str, str]:
-    # Xet is a storage service of its own, spoken to by a compiled client.
+    # Xet is a separate storage service with a compiled client.
     given = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_TOKEN": TOKEN, "HF_HOME": str(home)}
-    # huggingface_hub hands its files to its HTTP client in a way that this one warns of.
+    # huggingface_hub's HTTP client warns about the way that huggingface_hub passes files.
     warned = "error,ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning"
     return given | {"HF_HUB_DISABLE_XET": "1", "PYTHONWARNINGS": warned} | more
 
 
-def push(hub: HubServer, release: Path, home: Path, *words: str, **more: str) -> Ran:
-    ran = run("publish", release, ADDRESS, "--json", *words, **env(hub.port, home, **more))
+def push(hub: HubServer, release: Path, home: Path, *options: str, **more: str) -> Ran:
+    ran = run("publish", release, ADDRESS, "--json", *options, **env(hub.port, home, **more))
     assert TOKEN not in ran.out + ran.err
     assert "signature-of-the-test" not in ran.out + ran.err
     assert "Traceback" not in ran.err
@@ -55,11 +55,11 @@ def held(ran: Ran) -> set[str]:
     return {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]}
 
 
-def test_one_commit_shows_the_release(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
+def test_one_commit_makes_the_release_visible(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
     ran = push(hub, public_release, tmp_path, "--dry-run")
     assert ran.status == 0, ran.err
     assert hub.repo is None
-    assert "would go to" in ran.err
+    assert "would be sent to" in ran.err
 
     ran = push(hub, public_release, tmp_path)
     assert ran.status == 0, ran.err
@@ -67,7 +67,7 @@ def test_one_commit_shows_the_release(hub: HubServer, public_release: Path, tmp_
     assert hub.files == contents(public_release)
     assert [title for _, title, _ in hub.commits] == ["initial commit", "Release demo-cxr 1.0.0"]
     assert hub.tags == {"1.0.0": hub.commits[-1][0]}
-    assert json.loads(ran.out)["place"] == {
+    assert json.loads(ran.out)["location"] == {
         "url": f"http://127.0.0.1:{hub.port}/datasets/{REPO}",
         "commit": hub.commits[-1][0],
         "tag": "1.0.0",
@@ -76,18 +76,18 @@ def test_one_commit_shows_the_release(hub: HubServer, public_release: Path, tmp_
     ran = push(hub, public_release, tmp_path)
     assert ran.status == 0, ran.err
     assert held(ran) == set(contents(public_release))
-    assert "is there already, whole" in ran.err
+    assert "is already complete at" in ran.err
     assert len(hub.commits) == 2
 
 
-def test_killed_half_way_nothing_shows_and_what_arrived_stays(
+def test_publish_resumes_a_killed_upload_to_the_hub(
     hub: HubServer, public_release: Path, tmp_path: Path
 ) -> None:
-    whole = contents(public_release)
+    expected = contents(public_release)
     large = {
-        hashlib.sha256(data).hexdigest(): data for name, data in whole.items() if name.endswith(".parquet")
+        hashlib.sha256(data).hexdigest(): data for name, data in expected.items() if name.endswith(".parquet")
     }
-    with line(hub.port, limit=sum(map(len, large.values())) - 5_000) as slow:
+    with limited_proxy(hub.port, limit=sum(map(len, large.values())) - 5_000) as slow:
         kill_when_stalled(slow, "publish", public_release, ADDRESS, "--jobs", 1, **env(slow.port, tmp_path))
     arrived = set(hub.put)
     assert arrived
@@ -99,12 +99,14 @@ def test_killed_half_way_nothing_shows_and_what_arrived_stays(
     ran = push(hub, public_release, tmp_path)
     assert ran.status == 0, ran.err
     assert set(hub.put) == set(large) - arrived
-    assert hub.files == whole
+    assert hub.files == expected
 
 
-def test_a_version_follows_another(hub: HubServer, public_release: Path, newer: Path, tmp_path: Path) -> None:
+def test_repository_takes_a_later_version_only(
+    hub: HubServer, public_release: Path, newer: Path, tmp_path: Path
+) -> None:
     assert push(hub, public_release, tmp_path).status == 0
-    # A file that the next version has no more.
+    # A file that the next version does not have.
     name, title, files = hub.commits[-1]
     sums = files["SHA256SUMS"] + f"{'0' * 64}  audit.json\n".encode()
     hub.commits[-1] = (name, title, files | {"audit.json": b"{}", "SHA256SUMS": sums})
@@ -127,7 +129,7 @@ def test_a_version_follows_another(hub: HubServer, public_release: Path, newer: 
     )
 
 
-def test_refuse_a_repository_with_something_else(
+def test_publish_refuses_a_repository_with_other_files(
     hub: HubServer, public_release: Path, tmp_path: Path
 ) -> None:
     hub.create(REPO, {"train.parquet": b"years of work", "README.md": b"---\n{}\n---\n"})
@@ -137,10 +139,10 @@ def test_refuse_a_repository_with_something_else(
     assert hub.put == []
 
 
-def test_tell_what_the_hub_refuses(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
+def test_message_reports_the_refusal_of_the_hub(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
     ran = push(hub, public_release, tmp_path, HF_TOKEN="hf_another_token")
     assert ran.status == 1
-    assert "Look whether HF_TOKEN may write there" in flat(ran)
+    assert "Check that HF_TOKEN has the permission to write to this repository" in flat(ran)
     assert "hf_another_token" not in ran.err
     ran = push(hub, public_release, tmp_path, HF_ENDPOINT="http://127.0.0.1:1")
     assert ran.status == 1

@@ -1,4 +1,4 @@
-"""Deposits: what a draft holds, what is sent again after a kill, what is published and when."""
+"""Deposits: drafts, interrupted uploads, and published records."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from command import Ran, run
 from deposit_server import TOKEN, DepositServer, deposit_server
-from publishing import kill_when_stalled, line
+from publishing import kill_when_stalled, limited_proxy
 
-from cxrbuild.publishing.archive import Item
+from cxrbuild.publishing.archive import DepositFile
 from cxrbuild.publishing.release import ReleaseFile
 
 
@@ -27,13 +27,13 @@ def server() -> Iterator[DepositServer]:
 
 @pytest.fixture
 def release(public_release: Path, tmp_path: Path) -> Path:
-    """A copy of the release: a note of its draft is written beside it."""
+    """A copy of the release: publishing writes the file of its draft next to it."""
     return Path(shutil.copytree(public_release, tmp_path / public_release.name))
 
 
-def deposit(server: DepositServer, release: Path, target: str = "zenodo:", *words: str, **env: str) -> Ran:
+def deposit(server: DepositServer, release: Path, target: str = "zenodo:", *options: str, **env: str) -> Ran:
     given = {"ZENODO_URL": server.url, "ZENODO_TOKEN": TOKEN} | env
-    ran = run("publish", release, target, "--json", *words, **given)
+    ran = run("publish", release, target, "--json", *options, **given)
     assert TOKEN not in ran.out + ran.err
     assert "Traceback" not in ran.err
     return ran
@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_draft_is_the_release_and_is_not_published(
+def test_draft_holds_the_release_and_is_published_on_request(
     server: DepositServer, release: Path, tmp_path: Path
 ) -> None:
     ran = deposit(server, release)
@@ -67,8 +67,8 @@ def test_a_draft_is_the_release_and_is_not_published(
     assert not any("/" in name for name in record.files)
     assert server.put[-1] == "SHA256SUMS"
     assert unpacked(record.files, tmp_path / "unpacked") == contents(release)
-    place = json.loads(ran.out)["place"]
-    assert place == {
+    location = json.loads(ran.out)["location"]
+    assert location == {
         "record": record.id,
         "url": f"{server.url}/uploads/{record.id}",
         "doi": f"10.5072/zenodo.{record.id}",
@@ -79,22 +79,22 @@ def test_a_draft_is_the_release_and_is_not_published(
     assert record.metadata["resource_type"] == {"id": "dataset"}
     assert {"id": "cc-by-4.0"} in record.metadata["rights"]
 
-    # Once more, and then for good: nothing is sent twice, the DOI stays.
+    # Again, then with --final: no file is sent twice, the DOI is kept.
     server.put.clear()
     assert deposit(server, release).status == 0
     ran = deposit(server, release, "zenodo:", "--final")
     assert ran.status == 0, ran.err
     assert record.published
-    assert json.loads(ran.out)["place"]["doi"] == f"10.5072/zenodo.{record.id}"
-    assert json.loads(ran.out)["place"]["published"] is True
+    assert json.loads(ran.out)["location"]["doi"] == f"10.5072/zenodo.{record.id}"
+    assert json.loads(ran.out)["location"]["published"] is True
     ran = deposit(server, release, "zenodo:", "--final")
     assert ran.status == 0, ran.err
-    assert "is there already, whole" in ran.err
+    assert "is already complete at" in ran.err
     assert server.put == []
     assert len(server.records) == 1
 
 
-def test_a_dry_run_asks_for_nothing(server: DepositServer, release: Path) -> None:
+def test_dry_run_sends_no_request(server: DepositServer, release: Path) -> None:
     ran = deposit(server, release, "zenodo:", "--dry-run", ZENODO_TOKEN="")
     assert ran.status == 0, ran.err
     steps = json.loads(ran.out)["steps"]
@@ -102,13 +102,13 @@ def test_a_dry_run_asks_for_nothing(server: DepositServer, release: Path) -> Non
     assert server.requests == []
 
 
-def test_killed_half_way_it_goes_on_in_the_same_draft(
+def test_publish_resumes_a_killed_upload_in_the_same_draft(
     server: DepositServer, release: Path, tmp_path: Path
 ) -> None:
     sizes = [
         step["bytes"] for step in json.loads(deposit(server, release, "zenodo:", "--dry-run").out)["steps"]
     ]
-    with line(server.port, limit=(max(sizes) + sum(sizes)) // 2) as slow:
+    with limited_proxy(server.port, limit=(max(sizes) + sum(sizes)) // 2) as slow:
         env = {"ZENODO_URL": f"http://127.0.0.1:{slow.port}", "ZENODO_TOKEN": TOKEN}
         kill_when_stalled(slow, "publish", release, "zenodo:", "--jobs", 1, **env)
     (record,) = server.records.values()
@@ -116,19 +116,19 @@ def test_killed_half_way_it_goes_on_in_the_same_draft(
     assert before
     assert "SHA256SUMS" not in record.files
     server.put.clear()
-    # The way there has another port now, so the draft must be named.
+    # The service's address has another port now, so the draft must be named.
     ran = deposit(server, release, f"zenodo:{record.id}")
     assert ran.status == 0, ran.err
     assert not before & set(server.put)
     assert unpacked(record.files, tmp_path / "unpacked") == contents(release)
 
 
-def test_a_new_version_is_made_of_a_published_record(server: DepositServer, release: Path) -> None:
+def test_publish_creates_a_new_version_of_a_published_record(server: DepositServer, release: Path) -> None:
     old = server.new(metadata={"title": "Old", "version": "0.9.0"})
     old.files, old.committed, old.published = {"SHA256SUMS": b"old"}, {"SHA256SUMS"}, True
     ran = deposit(server, release, f"zenodo:{old.id}")
     assert ran.status == 0, ran.err
-    new = server.records[json.loads(ran.out)["place"]["record"]]
+    new = server.records[json.loads(ran.out)["location"]["record"]]
     assert new.parent == old.parent
     assert new is not old
     assert old.files == {"SHA256SUMS": b"old"}
@@ -139,58 +139,58 @@ def test_a_new_version_is_made_of_a_published_record(server: DepositServer, rele
     assert len(server.records) == 2
 
 
-def test_refuse_a_draft_with_something_else(server: DepositServer, release: Path) -> None:
+def test_publish_refuses_a_draft_with_other_content(server: DepositServer, release: Path) -> None:
     draft = server.new(metadata={"title": "Thesis"})
     draft.files, draft.committed = {"thesis.pdf": b"years of work"}, {"thesis.pdf"}
     ran = deposit(server, release, f"zenodo:{draft.id}")
     assert ran.status == 1
-    assert "the draft holds something else. Expected: demo-cxr 1.0.0. Found: thesis.pdf" in flat(ran)
+    assert "the draft holds other content. Expected: demo-cxr 1.0.0. Found: thesis.pdf" in flat(ran)
     draft.files, draft.committed = {"SHA256SUMS": b"other"}, {"SHA256SUMS"}
-    assert "the draft holds something else" in flat(deposit(server, release, f"zenodo:{draft.id}"))
+    assert "the draft holds other content" in flat(deposit(server, release, f"zenodo:{draft.id}"))
     draft.files, draft.metadata = {}, {"version": "2.0.0"}
     assert "Found: version 2.0.0" in flat(deposit(server, release, f"zenodo:{draft.id}"))
     assert "no such record" in flat(deposit(server, release, "zenodo:77"))
     assert server.put == []
 
 
-def test_a_published_release_never_changes(server: DepositServer, release: Path) -> None:
+def test_publish_refuses_other_content_for_a_published_version(server: DepositServer, release: Path) -> None:
     assert deposit(server, release, "zenodo:", "--final").status == 0
     (record,) = server.records.values()
     record.files["README.md"] = b"another card"
     ran = deposit(server, release)
     assert ran.status == 1
-    assert "this release was published with other content" in flat(ran)
+    assert "this version was published with other content" in flat(ran)
 
 
-def test_heed_the_rate_limit_and_try_again(server: DepositServer, release: Path) -> None:
+def test_publish_respects_the_rate_limit_and_retries(server: DepositServer, release: Path) -> None:
     server.limit = 12
-    server.moods += [
+    server.failures += [
         (r"POST /api/records/\d+/draft/files", 429, {"Retry-After": "1"}),
         (r"PUT .*/README.md/content", 502, {}),
         (r"POST .*/SHA256SUMS/commit", 503, {}),
     ]
     ran = deposit(server, release)
     assert ran.status == 0, ran.err
-    assert server.moods == []
+    assert server.failures == []
     assert server.too_many == 0
     (record,) = server.records.values()
     assert record.files["README.md"] == (release / "README.md").read_bytes()
     assert len(record.committed) == len(record.files)
 
 
-def test_tell_what_the_service_refuses(server: DepositServer, release: Path) -> None:
+def test_message_reports_the_refusal_of_the_service(server: DepositServer, release: Path) -> None:
     ran = deposit(server, release, ZENODO_TOKEN="another-token")
     assert ran.status == 1
-    assert "the server answered 403" in flat(ran)
-    assert "Look whether ZENODO_TOKEN is of this server" in flat(ran)
+    assert "the server responded with status 403" in flat(ran)
+    assert "Check that ZENODO_TOKEN belongs to this server" in flat(ran)
     assert "another-token" not in ran.err
     ran = deposit(server, release, ZENODO_TOKEN="")
     assert "ZENODO_TOKEN: no token. Expected: a token of your account" in flat(ran)
     ran = deposit(server, release, ZENODO_URL="http://zenodo.org")
-    assert "not an address to send a token to" in flat(ran)
-    server.moods.append(("POST /api/records", 502, {}))
+    assert "a token is sent over HTTPS only" in flat(ran)
+    server.failures.append(("POST /api/records", 502, {}))
     ran = deposit(server, release)
-    assert "it may or may not be done: the server answered 502" in flat(ran)
+    assert "the result of the request is unknown: the server responded with status 502" in flat(ran)
     assert server.records == {}
 
 
@@ -198,7 +198,7 @@ def flat(ran: Ran) -> str:
     return " ".join(ran.err.split())
 
 
-def test_a_tar_is_what_tar_makes_of_it(tmp_path: Path) -> None:
+def test_tar_is_readable_by_tarfile(tmp_path: Path) -> None:
     names = ["data/a.bin", f"data/{'long-' * 30}.bin", "data/empty"]
     files = []
     for number, name in enumerate(names):
@@ -207,10 +207,10 @@ def test_a_tar_is_what_tar_makes_of_it(tmp_path: Path) -> None:
         files.append(
             ReleaseFile(name, path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
         )
-    item = Item("data.tar", files, packed=True)
-    data = b"".join(item)
-    assert len(item) == len(data)
-    assert item.md5() == hashlib.md5(data).hexdigest()
+    file = DepositFile("data.tar", files, is_tar=True)
+    data = b"".join(file)
+    assert len(file) == len(data)
+    assert file.md5() == hashlib.md5(data).hexdigest()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         found = {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
     assert found == {file.name: file.path.read_bytes() for file in files}

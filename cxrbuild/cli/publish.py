@@ -57,7 +57,7 @@ def _report(output: Output, done: PublicationResult) -> None:
         output.say(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, sent to {done.target}.")
     else:
         output.say(f"{release} is already complete at {done.target}")
-    for key, value in done.place.items():
+    for key, value in done.location.items():
         if value != done.target:
             output.say(f"{key}: {value}")
     output.result(done.to_dict())

@@ -1,4 +1,4 @@
-"""The main job from fetch to a dataset, on four small sources that are made and served here."""
+"""Run the main job on four small synthetic sources, from fetch to dataset."""
 
 from cxrbuild.demo.run import DemoResult, run_demo
 

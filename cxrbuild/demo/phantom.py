@@ -1,4 +1,4 @@
-"""Synthetic chest films: enough like the real ones to look at, and nobody's."""
+"""Draw synthetic chest images: similar to radiographs at first sight, and of no person."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _SIDE = 256
 
 
 def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
-    """Draw a synthetic film.
+    """Draw a synthetic chest image.
 
     Parameters
     ----------
     seed
-        The same seed draws the same film.
+        The same seed draws the same image.
     finding
         ``COVID-19`` has hazy patches at the edges of both lungs, ``Pneumonia`` one dense patch, any other
-        word clear lungs.
+        text clear lungs.
     lateral
         Draw the chest from the side.
 
@@ -31,10 +31,10 @@ def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
     """
     from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-    draw_of = random.Random(seed)  # noqa: S311 - a picture, not a secret
+    draw_of = random.Random(seed)  # noqa: S311 - an image, not a secret
     near = draw_of.gauss
-    film = Image.new("L", (_SIDE, _SIDE), 12)
-    draw = ImageDraw.Draw(film)
+    image = Image.new("L", (_SIDE, _SIDE), 12)
+    draw = ImageDraw.Draw(image)
     draw.ellipse((near(16, 4), near(6, 3), near(240, 4), 330), fill=int(near(150, 8)))
     if lateral:
         draw.ellipse((70, 40, near(190, 6), near(230, 6)), fill=70)
@@ -46,12 +46,12 @@ def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
         spine = near(128, 5)
         draw.rounded_rectangle((spine - 10, 0, spine + 10, 255), 8, fill=178)
         draw.ellipse((near(108, 3), near(128, 4), near(184, 5), near(222, 4)), fill=172)
-    film = film.filter(ImageFilter.GaussianBlur(4))
+    image = image.filter(ImageFilter.GaussianBlur(4))
 
-    ribs = Image.new("L", film.size, 0)
+    ribs = Image.new("L", image.size, 0)
     lines = ImageDraw.Draw(ribs)
     for nth in range(8):
-        # Each rib at its own height and bend: people's films are not copies of each other.
+        # Each rib at its own height and bend: two patients' images are not copies of each other.
         for left, begin, end in ((14, 190, 330), (126, 210, 350)):
             top = near(34 + 24 * nth, 9)
             lines.arc((left, top, left + 116, top + near(60, 10)), begin, end, fill=int(near(36, 6)), width=6)
@@ -59,19 +59,19 @@ def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
         for _ in range(32):
             top, away, down = near(130, 24), near(0, 24), near(0, 30)
             lines.line((root, top, root + away, top + down), fill=int(near(42, 10)), width=2)
-    film = ImageChops.add(film, ribs.filter(ImageFilter.GaussianBlur(1.5)))
+    image = ImageChops.add(image, ribs.filter(ImageFilter.GaussianBlur(1.5)))
 
-    patches = Image.new("L", film.size, 0)
+    patches = Image.new("L", image.size, 0)
     spots = ImageDraw.Draw(patches)
     if finding == "COVID-19":
-        places = [(near(x, 5), near(y, 14), near(20, 3)) for x in (58, 198) for y in (140, 180)]
+        centres = [(near(x, 5), near(y, 14), near(20, 3)) for x in (58, 198) for y in (140, 180)]
     elif finding == "Pneumonia":
-        places = [(near(draw_of.choice((80, 176)), 6), near(150, 16), near(34, 4))]
+        centres = [(near(draw_of.choice((80, 176)), 6), near(150, 16), near(34, 4))]
     else:
-        places = []
-    for x, y, radius in places:
+        centres = []
+    for x, y, radius in centres:
         spots.ellipse((x - radius, y - radius, x + radius, y + radius), fill=78)
-    film = ImageChops.add(film, patches.filter(ImageFilter.GaussianBlur(7)))
+    image = ImageChops.add(image, patches.filter(ImageFilter.GaussianBlur(7)))
 
-    noise = Image.frombytes("L", film.size, draw_of.randbytes(_SIDE * _SIDE)).filter(ImageFilter.BoxBlur(1))
-    return Image.blend(film, noise, 0.06)
+    noise = Image.frombytes("L", image.size, draw_of.randbytes(_SIDE * _SIDE)).filter(ImageFilter.BoxBlur(1))
+    return Image.blend(image, noise, 0.06)

@@ -1,4 +1,4 @@
-"""Run the main job on sources that are made and served here."""
+"""Run the main job on sources that this process makes and serves."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def run_demo(folder: Path, *, workers: int, progress: Progress = silent) -> Demo
     Parameters
     ----------
     folder
-        A folder that is not there yet; it gets ``declared/``, ``data/`` and ``build/``.
+        A folder that does not exist or is empty; it gets ``declared/``, ``data/`` and ``build/``.
     workers
-        How many processes convert.
+        Number of processes that convert images.
     progress
-        Told how far each stage is.
+        Opens a progress bar for each stage.
 
     Raises
     ------
     CxrbuildError
-        The folder is there and not empty.
+        The folder is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
         raise CxrbuildError("the folder is not empty", where=folder, todo="Name another one, or remove it")

@@ -1,4 +1,4 @@
-"""Four small sources with the layouts and the quirks of the paper's, and a server that hands them out."""
+"""Make four small sources with the layouts and irregularities of the paper's sources, and serve them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cxrbuild.progress import silent
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Films of each class and part in the Mooney-like source; like Mendeley's archive it has no `val`.
+# Images of each class and split in the Mooney-like source; like Mendeley's archive it has no `val`.
 _FOLDERS = {"train/NORMAL": 14, "test/NORMAL": 4, "train/PNEUMONIA": 22, "test/PNEUMONIA": 5}
 _TEST_COUNT = 6
 _SMALL = ("cohen", "figure1", "actualmed")
@@ -38,12 +38,12 @@ def make_upstream(root: Path) -> Path:
     ----------
     root
         An empty folder; it gets ``upstream/`` (the archives to serve) and ``declared/`` (sources and
-        listings, pinned to what was made, and a recipe like the paper's).
+        listings, pinned to these archives, and a recipe like the paper's).
 
     Returns
     -------
     pathlib.Path
-        The recipe. Its sources are to be fetched from the server of ``serve_upstream``.
+        The recipe. ``serve_upstream`` serves its sources.
     """
     trees = root / "trees"
     _make_cohen(trees / "cohen")
@@ -67,7 +67,7 @@ def make_upstream(root: Path) -> Path:
 
 @contextmanager
 def serve_upstream(folder: Path) -> Iterator[str]:
-    """Serve a folder over HTTP on the loopback and give its address."""
+    """Serve a folder over HTTP on the loopback and yield its address."""
     handler = partial(_Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -81,7 +81,7 @@ def serve_upstream(folder: Path) -> Iterator[str]:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: the demo's words are the command line's."""
+        """Write no log: the command line reports progress."""
 
 
 def _make_cohen(tree: Path) -> None:
@@ -90,7 +90,7 @@ def _make_cohen(tree: Path) -> None:
     header = _header("cohen")
     rows = []
     for patient in range(1, 17):
-        # Some patients have several films: the split must keep them together.
+        # Some patients have several images: the split must keep them together.
         for day in range(1 + patient % 3):
             name = f"case-{patient:02d}-day{day}.{'png' if patient % 4 == 0 else 'jpg'}"
             rows.append([patient, day, "M", 40 + patient, "COVID-19, ARDS", "AP Supine", "X-ray", name])
@@ -102,15 +102,15 @@ def _make_cohen(tree: Path) -> None:
         [24, 0, "M", 70, "COVID-19", "PA", "X-ray", "arrow.jpg"],
         [25, 0, "M", 33, "COVID-19", "Axial", "CT", "volume.nii.gz"],
     ]
-    for *_, finding, view, _, word in rows:
-        name = str(word)
+    for *_, finding, view, _, filename in rows:
+        name = str(filename)
         if name.endswith(".nii.gz"):
             continue
-        film = phantom(f"cohen/{name}", str(finding).split(",", maxsplit=1)[0], lateral=view == "L")
+        image = phantom(f"cohen/{name}", str(finding).split(",", maxsplit=1)[0], lateral=view == "L")
         if name == "arrow.jpg":
-            film = film.convert("RGB")
-            ImageDraw.Draw(film).polygon([(70, 150), (110, 140), (104, 168)], fill=(250, 220, 30))
-        _save(film.convert("RGBA") if name.endswith(".png") else film, tree / "images" / name)
+            image = image.convert("RGB")
+            ImageDraw.Draw(image).polygon([(70, 150), (110, 140), (104, 168)], fill=(250, 220, 30))
+        _save(image.convert("RGBA") if name.endswith(".png") else image, tree / "images" / name)
     _save(phantom("cohen/stray", ""), tree / "images" / "no-row.jpg")
     names = ["patientid", "offset", "sex", "age", "finding", "view", "modality", "filename"]
     table = [dict(zip(names, row, strict=True)) for row in rows]
@@ -146,21 +146,21 @@ def _make_actualmed(tree: Path) -> None:
         for n in range(9)
     ]
     for row in rows:
-        film = phantom(f"actualmed/{row['imagename']}", str(row["finding"]))
-        _save(film.convert("RGB"), tree / "images" / str(row["imagename"]))
+        image = phantom(f"actualmed/{row['imagename']}", str(row["finding"]))
+        _save(image.convert("RGB"), tree / "images" / str(row["imagename"]))
     _write_csv(tree / "metadata.csv", _header("actualmed"), rows, "utf-8")
 
 
 def _make_mooney(tree: Path) -> None:
     for folder, count in _FOLDERS.items():
-        part, word = folder.split("/")
+        split, label = folder.split("/")
         for n in range(count):
             kind = "bacteria" if n % 2 else "virus"
-            # Numbers of one part never meet those of the other: a patient has films in one part only.
-            number = n + (500 if part == "test" else 1)
-            name = f"IM-{number:04d}-0001" if word == "NORMAL" else f"person{number}_{kind}_{number}"
-            film = phantom(f"mooney/{folder}/{n}", "Pneumonia" if word == "PNEUMONIA" else "")
-            _save(film, tree / "chest_xray" / folder / f"{name}.jpeg")
+            # The splits have different patient numbers: each patient has images in one split only.
+            number = n + (500 if split == "test" else 1)
+            name = f"IM-{number:04d}-0001" if label == "NORMAL" else f"person{number}_{kind}_{number}"
+            image = phantom(f"mooney/{folder}/{n}", "Pneumonia" if label == "PNEUMONIA" else "")
+            _save(image, tree / "chest_xray" / folder / f"{name}.jpeg")
 
 
 def _header(name: str) -> list[str]:
@@ -169,9 +169,9 @@ def _header(name: str) -> list[str]:
     return list(header)
 
 
-def _save(film: Image, path: Path) -> None:
+def _save(image: Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    film.save(path)
+    image.save(path)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[dict[str, object]], encoding: str) -> None:
@@ -183,7 +183,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[dict[str, objec
 
 
 def _declare(name: str, tree: Path, served: Path, declared: Path) -> None:
-    """Write a declaration like the shipped one, pinned to what was made here."""
+    """Write a declaration like the shipped one, pinned to the synthetic files."""
     import tomli_w
 
     source = read_source(name)
@@ -192,7 +192,7 @@ def _declare(name: str, tree: Path, served: Path, declared: Path) -> None:
     document["download"].pop("url")
     document["download"].pop("mirrors", None)
     document["download"].pop("credentials", None)
-    document["title"] = f"Synthetic films laid out as the source {name}"
+    document["title"] = f"Synthetic images laid out as the source {name}"
     document["description"] = "Made by `cxrbuild demo`."
     document.pop("citation", None)
     document.pop("homepage", None)
@@ -222,7 +222,7 @@ def _recipe(declared: Path) -> Path:
         "name": "demo-cxr",
         "version": "1.0.0",
         "date": "2026-11-23",
-        "title": "A demonstration dataset of synthetic films",
+        "title": "A demonstration dataset of synthetic images",
         "sources": [f"{name}.toml" for name in (*_SMALL, "mooney")],
         "reviews": ["reviews.csv"],
         # As in the paper's dataset, a class is a source.

@@ -1,6 +1,6 @@
-"""Releases on their way out: folders, buckets, Hugging Face, Zenodo."""
+"""Publish releases to folders, buckets, the Hugging Face Hub and Zenodo."""
 
 from cxrbuild.publishing.publish import PublicationResult, publish
-from cxrbuild.publishing.sending import Step
+from cxrbuild.publishing.sending import Location, Step
 
-__all__ = ["PublicationResult", "Step", "publish"]
+__all__ = ["Location", "PublicationResult", "Step", "publish"]

@@ -1,4 +1,4 @@
-"""Bytes of a deposit's files, read as they are sent: a file as it lies, or a folder as one tar."""
+"""Read the bytes of a deposit's files while they are sent: a file as it is, or a folder as one tar."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.publishing.release import Release, ReleaseFile
+from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
 
 _BLOCK = 1 << 20
 _END = b"\0" * (2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True)
-class Item:
-    """One file of a deposit; iterating over it gives its bytes anew each time.
+class DepositFile:
+    """One file of a deposit; each iteration reads its bytes again.
 
     Attributes
     ----------
     name
-        Its name there.
+        Its name in the deposit.
     files
         The release's files in it.
-    packed
-        Whether it is a tar of them, or the one file itself.
+    is_tar
+        Whether it is a tar of these files, or the one file itself.
     """
 
     name: str
     files: Sequence[ReleaseFile]
-    packed: bool
+    is_tar: bool
 
     def __len__(self) -> int:
         """Return the size in bytes."""
         sizes = sum(len(_header(file)) + file.bytes + _padding(file) for file in self.files)
-        return sizes + len(_END) if self.packed else self.files[0].bytes
+        return sizes + len(_END) if self.is_tar else self.files[0].bytes
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the bytes in blocks.
@@ -44,15 +44,15 @@ class Item:
         Raises
         ------
         CxrbuildError
-            A file was changed since the release was read.
+            A file changed since the release was read.
         """
         for file in self.files:
-            if self.packed:
+            if self.is_tar:
                 yield _header(file)
             yield from _content(file)
-            if self.packed:
+            if self.is_tar:
                 yield b"\0" * _padding(file)
-        if self.packed:
+        if self.is_tar:
             yield _END
 
     def md5(self) -> str:
@@ -63,16 +63,16 @@ class Item:
         return digest.hexdigest()
 
 
-def items(release: Release) -> list[Item]:
+def deposit_files(release: OutgoingRelease) -> list[DepositFile]:
     """Return a release as files without folders: each file at its top, each of its folders as one tar.
 
-    The tars are not compressed (their content is) and hold nothing but names and bytes, so the same release
-    gives the same tars. Unpacked where the other files lie they restore the release.
+    The tars are not compressed, since their content is. They hold names and bytes only, so the same release
+    gives the same tars. Unpacked next to the other files, they restore the release.
     """
-    top = [Item(name, [file], packed=False) for name, file in release.files.items() if "/" not in name]
+    top = [DepositFile(name, [file], is_tar=False) for name, file in release.files.items() if "/" not in name]
     below = [file for name, file in release.files.items() if "/" in name]
     tars = [
-        Item(f"{folder}.tar", list(files), packed=True)
+        DepositFile(f"{folder}.tar", list(files), is_tar=True)
         for folder, files in groupby(below, key=lambda file: file.name.partition("/")[0])
     ]
     return [*top, *tars]
@@ -81,7 +81,7 @@ def items(release: Release) -> list[Item]:
 def _header(file: ReleaseFile) -> bytes:
     entry = tarfile.TarInfo(file.name)
     entry.size = file.bytes
-    # GNU's form, for files over 8 GiB and long names.
+    # GNU's format takes files over 8 GiB and long names.
     return entry.tobuf(tarfile.GNU_FORMAT)
 
 

@@ -1,29 +1,78 @@
-"""InvenioRDM's REST: one request at a time within the server's limits, and its refusals in words."""
+"""Requests to InvenioRDM's REST API, within the server's rate limit, and the messages of its refusals."""
 
 from __future__ import annotations
 
-import email.utils
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote, urlsplit
 
 from cxrbuild import http
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.http import Authorization, RetryableError, host_of, open_session, parse_count, redact_address
-from cxrbuild.publishing.secrets import told
-from cxrbuild.publishing.sending import persist
+from cxrbuild.http import (
+    Authorization,
+    RetryableError,
+    host_of,
+    open_session,
+    parse_count,
+    parse_date,
+    redact_address,
+    retry_after,
+)
+from cxrbuild.publishing.record import RecordMetadata
+from cxrbuild.publishing.secrets import redacted_message
+from cxrbuild.publishing.sending import send_with_retries
 
 if TYPE_CHECKING:
     import requests
 
 ZENODO = "https://zenodo.org"
-# Zenodo answers plain JSON in the form of its former API.
+# For plain JSON, Zenodo responds in the format of its former API.
 _JSON = "application/vnd.inveniordm.v1+json"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TICK_S = 0.2
+
+
+class ServiceProblem(TypedDict, total=False):
+    """A field of a record's metadata that the service refuses."""
+
+    field: str
+    messages: list[str]
+
+
+class StoredFile(TypedDict, total=False):
+    """A file of a record; the size and the checksum are those of a completed file."""
+
+    key: str
+    status: str
+    size: float
+    checksum: str
+
+
+class FileList(TypedDict, total=False):
+    """The files of a record."""
+
+    entries: list[StoredFile]
+
+
+class Doi(TypedDict, total=False):
+    """The DOI of a record."""
+
+    identifier: str
+
+
+class RecordDocument(TypedDict, total=False):
+    """A record or draft, with the keys that cxrbuild reads."""
+
+    id: str
+    is_published: bool
+    metadata: RecordMetadata
+    pids: dict[str, Doi]
+    custom_fields: dict[str, Any]
+    links: dict[str, str]
+    errors: list[ServiceProblem]
 
 
 class Invenio:
@@ -34,7 +83,7 @@ class Invenio:
     Raises
     ------
     CxrbuildError
-        The address is not one that a token may be sent to.
+        The address is neither HTTPS nor of this machine, so no token is sent to it.
     """
 
     def __init__(self) -> None:
@@ -42,15 +91,18 @@ class Invenio:
         parts = urlsplit(self.base)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
             raise CxrbuildError(
-                "not an address to send a token to", where=f"ZENODO_URL: {redact_address(self.base)}",
+                "a token is sent over HTTPS only", where=f"ZENODO_URL: {redact_address(self.base)}",
                 expected="https://HOST, as https://sandbox.zenodo.org",
             )  # fmt: skip
+        host = parts.hostname or ""
+        # A record's publisher is the service that publishes it: only Zenodo's own hosts are Zenodo.
+        self.publisher = "Zenodo" if f".{host}".endswith(".zenodo.org") else host
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
         self._closed_until = 0.0
-        # How many more requests the server takes until then, ``None`` where it does not say.
+        # How many more requests the server takes until then, ``None`` where it sends no limit.
         self._left: int | None = None
-        self._under_way = 0
+        self._running = 0
 
     def close(self) -> None:
         """Close the connections."""
@@ -61,74 +113,80 @@ class Invenio:
         """Return the path of a record, or of something below it."""
         return "/".join(["/api/records", *(quote(part, safe="") for part in (record, *parts) if part)])
 
-    def ask(self, method: str, path: str, document: Any = None, *, again: bool = True) -> Any:
-        """Ask for a JSON document; ``None`` where there is none.
+    def request(self, method: str, path: str, document: object = None, *, repeatable: bool = True) -> Any:
+        """Send a request, with retries, and return the JSON document of the response.
 
         Parameters
         ----------
         method, path
-            What to ask.
+            The HTTP method, and the path on the service.
         document
-            What to send along.
-        again
-            Whether to ask once more when the answer was lost. What makes something new is asked for once.
+            A JSON document to send.
+        repeatable
+            Whether to send the request again when the response was lost. Requests that create something are
+            not repeatable.
+
+        Returns
+        -------
+        dict or None
+            ``None`` where the service has no such record or file.
 
         Raises
         ------
         CxrbuildError
-            The server refuses, or fails too often.
+            The server refuses the request, or the retry policy ended.
         """
-        answer: Any = None
+        result: Any = None
 
         def attempt() -> None:
-            nonlocal answer
+            nonlocal result
             try:
-                answer = self.once(method, path, document)
+                result = self.request_once(method, path, document)
             except RetryableError as error:
-                if not again and error.wait is None:
+                if not repeatable and error.wait is None:
                     raise CxrbuildError(
-                        f"no answer came, so it may or may not be done: {error}", where=self.base + path,
-                        todo=f"Look at {self.base}/me/uploads, then run the command again",
+                        f"the result of the request is unknown: {error}", where=self.base + path,
+                        todo=f"Check {self.base}/me/uploads for a new draft, then run the command again",
                     ) from None  # fmt: skip
                 raise
 
-        persist(attempt, where=self.base + path)
-        return answer
+        send_with_retries(attempt, where=self.base + path)
+        return result
 
-    def once(
+    def request_once(
         self,
         method: str,
         path: str,
-        document: Any = None,
+        document: object = None,
         *,
         content: Iterable[bytes] | None = None,
         alive: Callable[[], None] = lambda: None,
     ) -> Any:
-        """Ask once.
+        """Send a request once.
 
         Parameters
         ----------
         method, path, document
-            As for ``ask``.
+            As for ``request``.
         content
-            The bytes of a file, in place of a document.
+            The bytes of a file, instead of a document.
         alive
-            Called while waiting; what it raises ends the wait.
+            Called during the wait; an error that it raises ends the wait.
 
         Raises
         ------
         CxrbuildError
-            The server refuses.
+            The server refuses the request.
         RetryableError
-            It failed, or asks to wait.
+            The request failed, or the server asks to wait.
         """
         import requests
 
         headers = {"Accept": _JSON}
         if content is not None:
             headers |= {"Content-Type": "application/octet-stream"}
-        session = self._connected()
-        self._enter(alive)
+        session = self._open_session()
+        self._wait_for_limit(alive)
         response = None
         try:
             response = session.request(
@@ -140,14 +198,16 @@ class Invenio:
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            raise RetryableError(f"the connection failed ({told(error)})") from None
+            raise RetryableError(f"the connection failed ({redacted_message(error)})") from None
         except requests.RequestException as error:
-            raise CxrbuildError("cannot be asked for", where=self.base + path, found=told(error)) from None
+            raise CxrbuildError(
+                "the request cannot be sent", where=self.base + path, found=redacted_message(error)
+            ) from None
         finally:
-            self._leave(response)
+            self._record_limit(response)
         return self._read(response, path)
 
-    def _connected(self) -> requests.Session:
+    def _open_session(self) -> requests.Session:
         with self._lock:
             if self._session is None:
                 token = os.environ.get("ZENODO_TOKEN", "").strip()
@@ -160,8 +220,8 @@ class Invenio:
                 self._session = open_session(Authorization(host_of(self.base), f"Bearer {token}"))
             return self._session
 
-    def _enter(self, alive: Callable[[], None]) -> None:
-        """Wait until the server takes a request more."""
+    def _wait_for_limit(self, alive: Callable[[], None]) -> None:
+        """Wait until the server accepts another request."""
         while True:
             with self._lock:
                 wait = self._closed_until - time.monotonic()
@@ -169,20 +229,20 @@ class Invenio:
                     self._left = None
                 if wait <= 0:
                     self._left = None if self._left is None else self._left - 1
-                    self._under_way += 1
+                    self._running += 1
                     return
             alive()
             time.sleep(min(_TICK_S, wait))
 
-    def _leave(self, response: requests.Response | None) -> None:
+    def _record_limit(self, response: requests.Response | None) -> None:
         with self._lock:
-            self._under_way -= 1
+            self._running -= 1
             remaining = (
                 parse_count(response.headers.get("X-RateLimit-Remaining")) if response is not None else None
             )
             if response is not None and remaining is not None:
-                # Those under way may not be counted yet.
-                self._left = remaining - self._under_way
+                # The server may not have counted running requests yet.
+                self._left = remaining - self._running
                 if self._left <= 0:
                     self._closed_until = time.monotonic() + min(
                         _until_reset(response), http.RETRY_POLICY.longest_asked
@@ -191,21 +251,24 @@ class Invenio:
     def _read(self, response: requests.Response, path: str) -> Any:
         status = response.status_code
         if status == 429 or status >= 500:
-            after = response.headers.get("Retry-After", "").strip()
-            wait = float(after) if after.isdecimal() else _until_reset(response) if status == 429 else None
-            raise RetryableError(f"the server answered {status}", wait)
+            wait = retry_after(response)
+            if wait is None and status == 429:
+                wait = _until_reset(response)
+            raise RetryableError(f"the server responded with status {status}", wait)
         if status in (404, 410):
             return None
         if status in (401, 403):
             raise CxrbuildError(
-                f"the server answered {status}", where=self.base + path, expected="leave to deposit",
-                found=_complaint(response),
-                todo="Look whether ZENODO_TOKEN is of this server, has the scopes deposit:write and "
-                "deposit:actions, and whether the record is yours",
+                f"the server responded with status {status}", where=self.base + path,
+                expected="the permission to deposit", found=_error_message(response),
+                todo="Check that ZENODO_TOKEN belongs to this server and has the scopes deposit:write and "
+                "deposit:actions, and that the record is yours",
             )  # fmt: skip
         if status >= 300:
             raise CxrbuildError(
-                f"the server answered {status}", where=self.base + path, found=_complaint(response)
+                f"the server responded with status {status}",
+                where=self.base + path,
+                found=_error_message(response),
             )
         if status == 204 or not response.content:
             return {}
@@ -213,31 +276,29 @@ class Invenio:
             return response.json()
         except ValueError:
             raise CxrbuildError(
-                "the server's answer is not JSON",
+                "the server's response is not JSON",
                 where=self.base + path,
-                todo="Look whether ZENODO_URL is right",
+                todo="Check the address in ZENODO_URL",
             ) from None
 
 
-def faults(document: Any) -> list[str]:
-    """Return what the server finds wrong with a record's metadata."""
-    errors = document.get("errors", []) if isinstance(document, dict) else []
+def problems(document: RecordDocument) -> list[str]:
+    """Return the problems that the server finds in a record's metadata."""
+    errors = document.get("errors", [])
     return [f"{error.get('field')}: {' '.join(map(str, error.get('messages', [])))}" for error in errors]
 
 
 def _until_reset(response: requests.Response) -> float:
     reset = response.headers.get("X-RateLimit-Reset", "").strip()
-    try:
-        now = email.utils.parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-    except (TypeError, ValueError):
-        now = time.time()
+    date = parse_date(response.headers.get("Date", ""))
+    now = date.timestamp() if date else time.time()
     return max(float(reset) - now, 1.0) if reset.isdecimal() else http.RETRY_POLICY.longest_wait
 
 
-def _complaint(response: requests.Response) -> str | None:
+def _error_message(response: requests.Response) -> str | None:
     try:
         document = response.json()
-        words = [str(document.get("message") or "").rstrip("."), *faults(document)]
-    except (ValueError, AttributeError):
+        messages = [str(document.get("message") or "").rstrip("."), *problems(document)]
+    except (ValueError, AttributeError, TypeError):
         return None
-    return told(ValueError(name_some(filter(None, words)))) or None
+    return redacted_message(ValueError(name_some(filter(None, messages)))) or None

@@ -1,4 +1,4 @@
-"""Publish a release: refuse what must not go out, find out what is there already, send the rest."""
+"""Publish a release: check that it can be published, list the target, and send the missing files."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any, Protocol
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked_in_place
 from cxrbuild.progress import Progress, silent
-from cxrbuild.publishing.release import Release, read_release
-from cxrbuild.publishing.sending import Step
+from cxrbuild.publishing.release import OutgoingRelease, read_release
+from cxrbuild.publishing.sending import Location, Step
 
 
 class Target(Protocol):
-    """A place that releases go to."""
+    """A target of releases."""
 
     shown: str
 
     def steps(self) -> list[Step]:
-        """Return what is to be there, the sign that it is whole last, and what of it is there already."""
+        """Return the files to be at the target, ``SHA256SUMS`` last, and which of them are there already."""
 
-    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> dict[str, Any]:
-        """Send what is not there yet; return what is known of the place: ``url``, ``doi`` and the like."""
+    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
+        """Send the missing files, and return where the release is."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -33,7 +33,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class PublicationResult:
-    """What went where.
+    """Which files were sent to which target.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class PublicationResult:
         Whether nothing was sent.
     steps
         The files; those not ``held`` were sent, or would be.
-    place
-        What the target says of itself: ``url``, for a deposit ``record``, ``doi`` and ``published``.
+    location
+        Where the release is; empty after a dry run.
     """
 
     release: str
@@ -57,7 +57,7 @@ class PublicationResult:
     target: str
     dry_run: bool
     steps: Sequence[Step]
-    place: dict[str, Any]
+    location: Location
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
@@ -79,47 +79,50 @@ def publish(
     jobs: int = 4,
     progress: Progress = silent,
 ) -> PublicationResult:
-    """Publish a release, or go on where an earlier run was stopped.
+    """Publish a release, or resume an interrupted run.
 
     Parameters
     ----------
     folder
         The release's folder.
     address
-        A folder, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `sftp://HOST/PATH` or what else fsspec knows;
+        A folder, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `sftp://HOST/PATH` or another fsspec address;
         `hf://datasets/OWNER/NAME`; `zenodo:` for a new record, `zenodo:ID` for a draft or a new version.
     dry_run
-        Only find out what would be sent.
+        Only list what would be sent.
     final
-        Publish the deposit's record too, which cannot be undone.
+        Publish the deposit's record, which cannot be undone.
     jobs
-        How many files to send at once.
+        Number of files sent at a time.
     progress
         Opens the progress bar, in bytes.
 
     Raises
     ------
     CxrbuildError
-        The release must not go out, the target holds something else, or it cannot be reached or written.
+        The release cannot be published, the target holds something else, or the target cannot be reached or
+        written.
     """
     if final and not address.startswith("zenodo:"):
         raise CxrbuildError(
             "only a deposit has a final step", where=address, expected="zenodo: as the target"
         )
-    make = _target(address, final=final)
+    open_target = _find_target(address, final=final)
     with locked_in_place(folder):
         release = read_release(folder, progress)
-        target = make(release)
+        target = open_target(release)
         try:
             steps = target.steps()
-            place = {} if dry_run else target.send(steps, jobs=jobs, progress=progress)
+            location: Location = {} if dry_run else target.send(steps, jobs=jobs, progress=progress)
         finally:
             target.close()
-    return PublicationResult(str(folder), release.name, release.version, target.shown, dry_run, steps, place)
+    return PublicationResult(
+        str(folder), release.name, release.version, target.shown, dry_run, steps, location
+    )
 
 
-def _target(address: str, *, final: bool) -> Callable[[Release], Target]:
-    """Return what makes the target; refuse an address before the release is checked, which takes its time."""
+def _find_target(address: str, *, final: bool) -> Callable[[OutgoingRelease], Target]:
+    """Return a function that opens the target. An address is refused before the release is checked."""
     if address.startswith("zenodo:"):
         from cxrbuild.publishing.invenio import Invenio
         from cxrbuild.publishing.zenodo import Deposit
@@ -131,6 +134,6 @@ def _target(address: str, *, final: bool) -> Callable[[Release], Target]:
         from cxrbuild.publishing.hub import HubDataset, open_hub
 
         return partial(HubDataset, *open_hub(address))
-    from cxrbuild.publishing.store import Store, connector
+    from cxrbuild.publishing.store import Store, find_connector
 
-    return partial(Store, address=address, connect=connector(address))
+    return partial(Store, address=address, connect=find_connector(address))

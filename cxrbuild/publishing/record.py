@@ -1,14 +1,14 @@
-"""A record's metadata as InvenioRDM wants it, from the Croissant description of the release."""
+"""Describe a record for InvenioRDM, from the Croissant description of the release."""
 
 from __future__ import annotations
 
 import html
 import re
-from typing import Any
+from typing import Any, TypedDict
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
-from cxrbuild.publishing.release import Release
+from cxrbuild.publishing.release import OutgoingRelease
 
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 _SPDX = re.compile(r"https?://spdx\.org/licenses/([\w.+-]+?)(?:\.html|\.json)?/?")
@@ -17,25 +17,107 @@ _CREATIVE_COMMONS = re.compile(
 )
 
 
-def record_metadata(release: Release) -> dict[str, Any]:
-    """Return a record's metadata.
+class Id(TypedDict):
+    """An entry of one of the service's vocabularies."""
+
+    id: str
+
+
+class Name(TypedDict):
+    """The name of an affiliation."""
+
+    name: str
+
+
+class Identifier(TypedDict):
+    """An identifier of a person, such as an ORCID."""
+
+    scheme: str
+    identifier: str
+
+
+class PersonOrOrganization(TypedDict, total=False):
+    """A person with two names, or an organization with one."""
+
+    type: str
+    name: str
+    given_name: str
+    family_name: str
+    identifiers: list[Identifier]
+
+
+class Creator(TypedDict, total=False):
+    """A creator and its affiliations."""
+
+    person_or_org: PersonOrOrganization
+    affiliations: list[Name]
+
+
+class AdditionalDescription(TypedDict):
+    """A further description, in HTML."""
+
+    description: str
+    type: Id
+
+
+class Right(TypedDict, total=False):
+    """A licence: an id of the service's vocabulary, or a title with a link."""
+
+    id: str
+    title: dict[str, str]
+    link: str
+
+
+class Subject(TypedDict):
+    """A keyword."""
+
+    subject: str
+
+
+class RecordMetadata(TypedDict, total=False):
+    """A record's metadata.
 
     The fields are those of InvenioRDM's metadata reference, https://inveniordm.docs.cern.ch/reference/metadata/.
+    """
+
+    resource_type: Id
+    title: str
+    version: str
+    publication_date: str
+    creators: list[Creator]
+    description: str
+    additional_descriptions: list[AdditionalDescription]
+    rights: list[Right]
+    subjects: list[Subject]
+    publisher: str
+
+
+def record_metadata(release: OutgoingRelease, publisher: str) -> RecordMetadata:
+    """Return a record's metadata.
+
+    Parameters
+    ----------
+    release
+        The release; its ``croissant.json`` has the metadata.
+    publisher
+        The name of the service that publishes the record.
 
     Raises
     ------
     CxrbuildError
-        The description lacks what a record must have.
+        The release has no description, or the description lacks required fields.
     """
     path = release.folder / "croissant.json"
     if not path.is_file():
         raise CxrbuildError(
-            "missing", where=path, todo="A deposit takes its metadata from there; release anew"
+            "the description of the release is missing", where=path, todo="Make the release again"
         )
     croissant = read_json(path)
     needed = ("description", "creator", "datePublished")
     if lacking := [key for key in needed if not croissant.get(key)]:
-        raise CxrbuildError("lacks what a deposit must have", where=path, found=f"no {', '.join(lacking)}")
+        raise CxrbuildError(
+            "fields that a deposit requires are missing", where=path, found=f"no {', '.join(lacking)}"
+        )
     return {
         "resource_type": {"id": "dataset"},
         "title": release.title,
@@ -48,8 +130,8 @@ def record_metadata(release: Release) -> dict[str, Any]:
             for text in _listed(croissant.get("citeAs"))
         ],
         "rights": [_right(license_) for license_ in _listed(croissant.get("license"))],
-        "subjects": [{"subject": word} for word in _listed(croissant.get("keywords"))],
-        "publisher": "Zenodo",
+        "subjects": [{"subject": keyword} for keyword in _listed(croissant.get("keywords"))],
+        "publisher": publisher,
     }
 
 
@@ -64,14 +146,14 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _creator(creator: Any) -> dict[str, Any]:
+def _creator(creator: Any) -> Creator:
     if isinstance(creator, str):
         creator = {"name": creator}
     name = creator.get("name") or f"{creator.get('givenName', '')} {creator.get('familyName', '')}".strip()
     if creator.get("@type", "Organization").rpartition("/")[2].rpartition(":")[2] != "Person":
         return {"person_or_org": {"type": "organizational", "name": name}}
     given, _, family = name.rpartition(" ")
-    person: dict[str, Any] = {
+    person: PersonOrOrganization = {
         "type": "personal",
         "given_name": creator.get("givenName", given),
         "family_name": creator.get("familyName", family),
@@ -79,22 +161,25 @@ def _creator(creator: Any) -> dict[str, Any]:
     identifiers = " ".join(str(creator.get(key, "")) for key in ("@id", "identifier", "url", "sameAs"))
     if orcid := _ORCID.search(identifiers):
         person["identifiers"] = [{"scheme": "orcid", "identifier": orcid[0]}]
-    places = [
-        place if isinstance(place, str) else place.get("name")
-        for place in _listed(creator.get("affiliation"))
+    affiliations = [
+        affiliation if isinstance(affiliation, str) else affiliation.get("name")
+        for affiliation in _listed(creator.get("affiliation"))
     ]
-    return {"person_or_org": person} | (
-        {"affiliations": [{"name": place} for place in places]} if places else {}
-    )
+    described: Creator = {"person_or_org": person}
+    if affiliations:
+        described["affiliations"] = [{"name": name} for name in affiliations]
+    return described
 
 
-def _right(license_: Any) -> dict[str, Any]:
-    """Return a licence by its id in the service's vocabulary, SPDX's in lower case, else by its words."""
+def _right(license_: Any) -> Right:
+    """Return a licence by its id in the service's vocabulary, SPDX's in lower case, else by its title."""
     text = license_ if isinstance(license_, str) else str(license_.get("url") or license_.get("name"))
     if match := _SPDX.fullmatch(text):
         return {"id": match[1].lower()}
     if match := _CREATIVE_COMMONS.fullmatch(text):
         kind = {"zero": "cc0", "mark": "pddc"}.get(match[1], f"cc-{match[1]}")
         return {"id": f"{kind}-{match[2]}"}
-    link = {"link": text} if re.match(r"https?://", text) else {}
-    return {"title": {"en": text}} | link
+    right: Right = {"title": {"en": text}}
+    if re.match(r"https?://", text):
+        right["link"] = text
+    return right

@@ -1,4 +1,4 @@
-"""A release as it goes out: its files with their hashes, and the reasons for which one must not."""
+"""A release to publish: its files with their hashes, and the checks that it must pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxrbuild.artifact import open_release, read_sums
 from cxrbuild.artifact.names import SUMS
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.progress import Progress, silent
 from cxrbuild.verification import require_verified, verify
@@ -23,11 +23,11 @@ class ReleaseFile:
     name
         Its path from the release's root, with forward slashes.
     path
-        Where it lies.
+        The path of the file.
     bytes
         Its size.
     sha256
-        The hash of its bytes, in hex, that ``SHA256SUMS`` gives.
+        Its hash in ``SHA256SUMS``, in hex.
     """
 
     name: str
@@ -37,17 +37,17 @@ class ReleaseFile:
 
 
 @dataclass(frozen=True)
-class Release:
-    """A release that may go out.
+class OutgoingRelease:
+    """A release that passed the checks for publication.
 
     Attributes
     ----------
     folder
-        Where it lies.
+        Its folder.
     name, version, title
         Of the dataset.
     files
-        Every file but ``SHA256SUMS``, by name, in the order of the names.
+        Every file but ``SHA256SUMS``, ordered by name.
     sums
         ``SHA256SUMS`` itself.
     """
@@ -60,27 +60,27 @@ class Release:
     sums: ReleaseFile
 
     @property
-    def edition(self) -> str:
-        """Name and version, as messages have it."""
+    def label(self) -> str:
+        """Name and version, for messages."""
         return f"{self.name} {self.version}"
 
 
-def read_release(folder: Path, progress: Progress = silent) -> Release:
-    """Read a release and refuse one that must not go out.
+def read_release(folder: Path, progress: Progress = silent) -> OutgoingRelease:
+    """Read a release and require that it can be published.
 
     Parameters
     ----------
     folder
         The release's folder.
     progress
-        Told how far each check is.
+        Opens a progress bar for each check.
 
     Raises
     ------
     CheckError
         A check of ``verify`` failed.
     CxrbuildError
-        It is no release, is unpinned, incomplete, or is private.
+        The folder holds no release, or an unpinned, incomplete or private one.
     """
     document = open_release(folder).document
     if document.policy != "public":
@@ -97,7 +97,7 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
     if missing := document.missing:
         raise CxrbuildError(
             "an incomplete release is not published", where=folder,
-            found=f"{len(missing):,} images that belong to it are missing: {name_some(sorted(missing))}",
+            found=f"{count_of(len(missing), 'missing image')}: {name_some(sorted(missing))}",
             todo="Fetch what is missing, then curate without --allow-missing and release again",
         )  # fmt: skip
     require_verified(verify(folder, progress=progress), folder)
@@ -108,4 +108,4 @@ def read_release(folder: Path, progress: Progress = silent) -> Release:
     path = folder / SUMS
     sums = ReleaseFile(SUMS, path, path.stat().st_size, sha256_of(path))
     dataset = document.dataset
-    return Release(folder, dataset.name, dataset.version, dataset.title, files, sums)
+    return OutgoingRelease(folder, dataset.name, dataset.version, dataset.title, files, sums)

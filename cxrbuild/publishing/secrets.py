@@ -1,10 +1,12 @@
-"""Words of other people's libraries, without what must not be seen."""
+"""Messages of other libraries' errors, with credentials redacted."""
 
 from __future__ import annotations
 
 import os
 import re
 from urllib.parse import unquote, urlsplit
+
+from cxrbuild.errors import advice_for
 
 _VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -14,11 +16,11 @@ _VARIABLES = (
     "HUGGING_FACE_HUB_TOKEN",
     "ZENODO_TOKEN",
 )
-_MOST = 400
+_MAX_LENGTH = 400
 
 
-def told(error: BaseException, address: str = "") -> str:
-    """Return the words of an error and of its causes on one line, without credentials.
+def redacted_message(error: BaseException, address: str = "") -> str:
+    """Return the messages of an error and of its causes on one line, with credentials redacted.
 
     Parameters
     ----------
@@ -27,17 +29,26 @@ def told(error: BaseException, address: str = "") -> str:
     address
         An address that may hold a password.
     """
-    # Libraries wrap each other's errors; the innermost says what it was.
+    message = "; ".join(" ".join(str(one).split()) or type(one).__name__ for one in _causes(error))
+    for secret in _secrets(address):
+        message = message.replace(secret, "...")
+    # Signed addresses have their signature in the query; others can have a user and a password.
+    message = re.sub(r"(https?://[^\s'\"<>?]+)\?[^\s'\"<>]*", r"\1?...", message)
+    message = re.sub(r"(\w+://)[^\s/@'\"]+@", r"\1", message)
+    return message if len(message) <= _MAX_LENGTH else f"{message[:_MAX_LENGTH]}..."
+
+
+def advice_on(error: BaseException) -> str | None:
+    """Return what a user can do about an error whose cause the operating system reports, else ``None``."""
+    return next((advice for one in _causes(error) if (advice := advice_for(one))), None)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    # Libraries wrap each other's errors; the innermost has the reason.
     wrapped = [error]
     while (inner := wrapped[-1].__cause__) is not None and inner not in wrapped:
         wrapped.append(inner)
-    words = "; ".join(" ".join(str(one).split()) or type(one).__name__ for one in wrapped)
-    for secret in _secrets(address):
-        words = words.replace(secret, "...")
-    # Signed addresses carry their signature in the query, other ones a user and a password.
-    words = re.sub(r"(https?://[^\s'\"<>?]+)\?[^\s'\"<>]*", r"\1?...", words)
-    words = re.sub(r"(\w+://)[^\s/@'\"]+@", r"\1", words)
-    return words if len(words) <= _MOST else f"{words[:_MOST]}..."
+    return wrapped
 
 
 def _secrets(address: str) -> list[str]:

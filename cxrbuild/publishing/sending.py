@@ -1,4 +1,4 @@
-"""Several files at once to a target: tried again where that helps, stopped where it does not."""
+"""Send several files at once to a target, with retries; an error that retries cannot solve stops all."""
 
 from __future__ import annotations
 
@@ -6,14 +6,36 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
+from typing import TypedDict
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.http import RetryableError, retry
 from cxrbuild.progress import Progress
 from cxrbuild.threads import Cancellation, open_threads
 
-# How many bytes of a file have gone out so far; raises CancelledError once the work is to stop.
-Tell = Callable[[int], None]
+# Reports how many bytes of a file were sent so far; raises CancelledError after a cancellation.
+Report = Callable[[int], None]
+
+
+class Location(TypedDict, total=False):
+    """Where a release was published: the keys are those that the target has.
+
+    Attributes
+    ----------
+    url
+        Of folders, buckets and the page of a repository or record; ``None`` where a deposit gives none.
+    commit, tag
+        Of the Hub.
+    record, doi, published
+        Of deposits: the id, the reserved or registered DOI, and whether the record is published.
+    """
+
+    url: str | None
+    commit: str | None
+    tag: str
+    record: str
+    doi: str | None
+    published: bool
 
 
 @dataclass(frozen=True)
@@ -25,11 +47,11 @@ class Step:
     name
         Its name at the target.
     to
-        Its address, as it may be shown.
+        Its address, without credentials.
     bytes
         Its size.
     held
-        Whether the target has it already, and that is proven.
+        Whether the target has it already, with the same content.
     """
 
     name: str
@@ -39,71 +61,73 @@ class Step:
 
 
 def send_all(
-    steps: Sequence[Step], send: Callable[[Step, Tell], None], *, jobs: int, title: str, progress: Progress
+    steps: Sequence[Step], send: Callable[[Step, Report], None], *, jobs: int, title: str, progress: Progress
 ) -> None:
-    """Send files side by side; the first that fails stops the others.
+    """Send files in parallel; the first that fails stops the others.
 
     Parameters
     ----------
     steps
-        What to send.
+        The files to send.
     send
-        Sends one, telling how far it is; run by several threads.
+        Sends one and reports its progress; called by several threads.
     jobs
         How many to send at once.
     title
-        What the progress bar says.
+        The title of the progress bar.
     progress
         Opens the progress bar, in bytes.
 
     Raises
     ------
     CxrbuildError
-        One could not be sent.
+        A file cannot be sent.
     """
     cancellation = Cancellation()
     with progress(title, sum(step.bytes for step in steps), "B") as bar:
         lock = threading.Lock()
 
-        def sent(step: Step) -> None:
-            told = 0
+        def send_one(step: Step) -> None:
+            reported = 0
 
-            def tell(done: int) -> None:
-                nonlocal told
+            def report(done: int) -> None:
+                nonlocal reported
                 cancellation.check()
                 with lock:
-                    bar.update(done - told)
-                told = done
+                    bar.update(done - reported)
+                reported = done
 
             def attempt() -> None:
-                tell(0)
-                send(step, tell)
-                tell(step.bytes)
+                report(0)
+                send(step, report)
+                report(step.bytes)
 
-            persist(attempt, cancellation=cancellation, where=step.to)
+            send_with_retries(attempt, cancellation=cancellation, where=step.to)
 
-        # The largest first: a long one begun last would keep one thread busy and the others idle.
+        # The largest first: otherwise a large file at the end keeps one thread busy and the others idle.
         ordered = sorted(steps, key=lambda step: -step.bytes)
         with open_threads(jobs, cancellation) as pool:
-            running = [pool.submit(sent, step) for step in ordered]
+            running = [pool.submit(send_one, step) for step in ordered]
             for future in as_completed(running):
                 future.result()
 
 
-def persist(attempt: Callable[[], None], *, where: str, cancellation: Cancellation | None = None) -> None:
-    """Try something until it succeeds, with growing waits, or has failed too often.
+def send_with_retries(
+    attempt: Callable[[], None], *, where: str, cancellation: Cancellation | None = None
+) -> None:
+    """Call a function until it succeeds, with the waits of the retry policy.
 
     Raises
     ------
     CxrbuildError
-        It failed too often.
+        The retry policy ended.
     """
     cancellation = cancellation or Cancellation()
 
     def give_up(failures: int, error: RetryableError) -> CxrbuildError:
         return CxrbuildError(
-            f"failed {failures} times in a row, the last time because {error}", where=where,
-            todo="What arrived is kept: run the command again to resume",
+            f"failed {failures} times in a row, most recently because {error}", where=where,
+            todo="Completed files are kept: run the command again to resume",
         )  # fmt: skip
 
     retry(attempt, wait=cancellation.wait, give_up=give_up)

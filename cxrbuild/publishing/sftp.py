@@ -1,7 +1,7 @@
-"""SFTP as fsspec speaks it, with what that leaves out.
+"""fsspec's SFTP with host key checks, ``~/.ssh/config``, timeouts and pipelined writes.
 
-fsspec takes any host key that it is shown, reads no ``~/.ssh/config``, waits without end for a server that
-has gone silent, and waits for an answer to every block that it writes.
+fsspec itself accepts any host key, does not read ``~/.ssh/config``, waits without limit for a server that
+does not respond, and waits for a response to every block that it writes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from cxrbuild.errors import CxrbuildError
 _KEEPALIVE_S = 15
 
 
-class CarefulSFTP(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no annotations
-    """A folder of an SFTP server whose key is known."""
+class CheckedSFTP(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no annotations
+    """An SFTP server whose host key is known."""
 
     def _connect(self) -> None:
         ssh = Path.home() / ".ssh"
@@ -46,22 +46,22 @@ class CarefulSFTP(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no annota
             )  # fmt: skip
         except paramiko.BadHostKeyException:
             raise CxrbuildError(
-                "the server shows another key than the one that is known of it", where=self.host,
-                todo=f"Ask who runs it; if the key was changed, bring {known[0]} up to date",
+                "the server's host key has changed", where=self.host,
+                todo=f"Ask the server's administrator; if the key is right, update {known[0]}",
             ) from None  # fmt: skip
         except paramiko.AuthenticationException:
             raise CxrbuildError(
-                "the server lets nobody in with these keys", where=self.host,
-                expected="a key that it accepts",
-                found=f"the SSH agent's and those of {ssh}",
-                todo=f"Try `sftp {self.host}`: what gets in there gets in here",
+                "SSH authentication failed", where=self.host,
+                expected="a key that the server accepts",
+                found=f"the keys of the SSH agent and of {ssh}",
+                todo=f"Try `sftp {self.host}`: cxrbuild uses the same keys",
             ) from None  # fmt: skip
         except paramiko.SSHException as error:
             if "not found in known_hosts" not in str(error):
                 raise
             raise CxrbuildError(
-                "the server's key is not known, so it could be anybody's", where=self.host,
-                todo=f"Log in once with `sftp {self.host}`, compare the key and accept it",
+                "the server's host key is unknown", where=self.host,
+                todo=f"Log in once with `sftp {self.host}`, compare the key, and accept it",
             ) from None  # fmt: skip
         transport = self.client.get_transport()
         assert transport

@@ -1,9 +1,8 @@
-"""Releases in folders and buckets: whatever fsspec can address.
+"""Publish releases to folders, buckets and servers that fsspec can address.
 
-While a release is on its way its ``SHA256SUMS`` stands at the target as ``SHA256SUMS.sending``: that says
-whose files these are. It takes its own name when all of them are there. A file appears under its name whole
-or not at all, so a file of the right size is one that was sent; where it can be had for little, its hash is
-compared too.
+During an upload the target has the release's ``SHA256SUMS`` as ``SHA256SUMS.sending``, which identifies the
+release. It gets its final name when all files are complete. A file appears under its name only when it is
+complete, so a file of the right size was sent; where a hash is cheap to read, it is compared too.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cxrbuild.artifact.names import SUMS
-from cxrbuild.errors import CxrbuildError, advice_for, name_some
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.http import RetryableError, redact_address
 from cxrbuild.progress import Progress
-from cxrbuild.publishing.release import Release, ReleaseFile
-from cxrbuild.publishing.secrets import told
-from cxrbuild.publishing.sending import Step, Tell, persist, send_all
+from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
+from cxrbuild.publishing.secrets import advice_on, redacted_message
+from cxrbuild.publishing.sending import Location, Report, Step, send_all, send_with_retries
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -34,53 +33,61 @@ if TYPE_CHECKING:
 Connect = Callable[[], tuple["AbstractFileSystem", str]]
 
 _BLOCK = 1 << 20
-_PART = 16 << 20
+_CHUNK = 16 << 20
 _SENDING = ".sending"
-_BEGUN = SUMS + _SENDING
+_INCOMPLETE_SUMS = SUMS + _SENDING
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "sftp": "sftp", "ssh": "sftp"}
 _PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "sftp": "paramiko"}
 _BUCKETS = ("s3", "gs")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-# What does not pass by waiting.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# Errors that no retry solves.
 _FINAL = (
     AttributeError, FileExistsError, FileNotFoundError, IsADirectoryError, LookupError, NotADirectoryError,
     NotImplementedError, PermissionError, TypeError, ValueError,
 )  # fmt: skip
 
 
-def _tell_nobody(_: int) -> None:
+class StoredFile(TypedDict, total=False):
+    """What fsspec reports about a file: the keys are those that the protocol has."""
+
+    name: str
+    size: int
+    metadata: dict[str, str] | None
+
+
+def _ignore(_: int) -> None:
     pass
 
 
 class Store:
-    """A folder or the part of a bucket below a prefix.
+    """A folder, or a bucket below a prefix.
 
     Parameters
     ----------
     release
-        What goes there.
+        The release to send.
     address
         As fsspec writes it: a path, or `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `sftp://HOST/PATH`.
     connect
-        Opens a connection to it, as ``connector`` returns it.
+        Opens a connection to it, as ``find_connector`` returns it.
 
     Raises
     ------
     CxrbuildError
-        It cannot be reached.
+        The target cannot be reached.
     """
 
-    def __init__(self, release: Release, address: str, connect: Connect) -> None:
+    def __init__(self, release: OutgoingRelease, address: str, connect: Connect) -> None:
         self.release = release
         self.address = address
         self.shown = _shown(address)
         self._opened: list[AbstractFileSystem] = []
-        self._of_thread = threading.local()
+        self._per_thread = threading.local()
         self._connect = connect
-        with self._words("cannot be opened"):
+        with self._reporting("cannot be opened"):
             self.fs, root = connect()
         self._opened.append(self.fs)
-        self._of_thread.fs = self.fs
+        self._per_thread.fs = self.fs
         self.root = root.rstrip("/")
         protocol = self.fs.protocol
         self.kind = protocol if isinstance(protocol, str) else protocol[0]
@@ -93,30 +100,30 @@ class Store:
         self._opened.clear()
 
     def steps(self) -> list[Step]:
-        """Return what is to be at the target, and what of that is there.
+        """Return the files to be at the target, and which of them are there.
 
         Raises
         ------
         CxrbuildError
-            The target holds something else.
+            The target holds other files or another release.
         """
         if self._is_folder() and Path(self.root).resolve().is_relative_to(self.release.folder.resolve()):
             raise CxrbuildError(
                 "the target is the release itself", where=self.shown, todo="Name another folder"
             )
-        with self._words("cannot be read"):
+        with self._reporting("cannot be read"):
             held = self._list()
-            whole, begun = SUMS in held, _BEGUN in held
-            marker = SUMS if whole else _BEGUN
-            known = {*self.release.files, SUMS, _BEGUN} if whole or begun else set()
+            complete, begun = SUMS in held, _INCOMPLETE_SUMS in held
+            marker = SUMS if complete else _INCOMPLETE_SUMS
+            known = {*self.release.files, SUMS, _INCOMPLETE_SUMS} if complete or begun else set()
             if known and self.fs.cat_file(self._path(marker)) != self.release.sums.path.read_bytes():
-                raise self._other(marker)
-            strange = [name for name in held if name not in known and not _temporary(name)]
+                raise self._other_release(marker)
+            strange = [name for name in held if name not in known and not _is_temporary(name)]
             if strange:
                 raise CxrbuildError(
                     "the target holds files that are not of this release", where=self.shown,
                     found=name_some(sorted(strange), 5),
-                    todo="Name a place that is new or empty: whoever loads it takes every file in it",
+                    todo="Name a new or empty target: programs that load a dataset read every file in it",
                 )  # fmt: skip
             candidates = [
                 file
@@ -124,65 +131,65 @@ class Store:
                 if held.get(name, {}).get("size") == file.bytes
             ]
             with ThreadPoolExecutor(8) as pool:
-                proven = pool.map(lambda file: self._proven(file, held[file.name]), candidates)
-                same = {file.name for file, proof in zip(candidates, proven, strict=True) if proof}
+                verified = pool.map(lambda file: self._verify(file, held[file.name]), candidates)
+                same = {file.name for file, equal in zip(candidates, verified, strict=True) if equal}
         steps = [
             Step(name, f"{self.shown}/{name}", file.bytes, held=name in same)
             for name, file in self.release.files.items()
         ]
-        return [*steps, Step(SUMS, f"{self.shown}/{SUMS}", self.release.sums.bytes, held=whole)]
+        return [*steps, Step(SUMS, f"{self.shown}/{SUMS}", self.release.sums.bytes, held=complete)]
 
-    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> dict[str, Any]:
-        """Send what is not held, ``SHA256SUMS`` last.
+    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
+        """Send the files that are not held, ``SHA256SUMS`` last.
 
         Raises
         ------
         CxrbuildError
-            Something could not be sent; what arrived stays.
+            A file cannot be sent; completed files are kept.
         """
         *files, sums = steps
         missing = [step for step in files if not step.held]
         if not missing and sums.held:
             return {"url": self.shown}
         if not sums.held:
-            self._attempt(_BEGUN, partial(self._put, self.release.sums, _BEGUN))
-        with self._words("cannot be written"):
+            self._attempt(_INCOMPLETE_SUMS, partial(self._put, self.release.sums, _INCOMPLETE_SUMS))
+        with self._reporting("cannot be written"):
             self._make_folders(missing)
-            self._sweep()
-        send_all(missing, self._send, jobs=jobs, title=f"publish {self.release.edition}", progress=progress)
-        with self._words("cannot be read"):
+            self._remove_remains()
+        send_all(missing, self._send, jobs=jobs, title=f"publish {self.release.label}", progress=progress)
+        with self._reporting("cannot be read"):
             held = self._list()
         if lost := [step.name for step in files if held.get(step.name, {}).get("size") != step.bytes]:
             raise CxrbuildError(
-                "files that were sent are not there", where=self.shown, found=name_some(lost, 5),
-                todo="Something else is at work in this place; run the command again when it is not",
+                "files that were sent are missing", where=self.shown, found=name_some(lost, 5),
+                todo="Check whether another program changes this target, and run the command again",
             )  # fmt: skip
         if not sums.held:
             self._attempt(SUMS, self._finish)
         return {"url": self.shown}
 
-    def _list(self) -> dict[str, dict[str, Any]]:
+    def _list(self) -> dict[str, StoredFile]:
         self.fs.invalidate_cache()
         try:
-            found: dict[str, dict[str, Any]] = self.fs.find(self.root, detail=True)
+            found: dict[str, StoredFile] = self.fs.find(self.root, detail=True)
         except FileNotFoundError:
             return {}
         root = self.fs._strip_protocol(self.root).rstrip("/") + "/"
-        # A bucket may hold an empty object in place of a folder.
+        # A bucket can hold an empty object as a folder.
         return {
             path.removeprefix(root): info
             for path, info in found.items()
             if path.startswith(root) and path != root
         }
 
-    def _other(self, marker: str) -> CxrbuildError:
-        what = "another release" if marker == SUMS else "another release, not whole yet"
+    def _other_release(self, marker: str) -> CxrbuildError:
+        what = "another release" if marker == SUMS else "another, incomplete release"
         return CxrbuildError(
-            f"the target holds {what}", where=self.shown, expected=f"the {SUMS} of {self.release.edition}",
-            found="another one", todo="A release never changes: give this one a place of its own",
+            f"the target holds {what}", where=self.shown, expected=f"the {SUMS} of {self.release.label}",
+            found="another one", todo="A release never changes: name another target",
         )  # fmt: skip
 
-    def _proven(self, file: ReleaseFile, info: dict[str, Any]) -> bool:
+    def _verify(self, file: ReleaseFile, info: StoredFile) -> bool:
         if self._is_folder():
             return sha256_of(Path(info["name"])) == file.sha256
         if self.kind == "s3":
@@ -198,16 +205,16 @@ class Store:
         return f"{self.root}/{name}"
 
     def _make_folders(self, steps: Sequence[Step]) -> None:
-        # Here and not where files are sent: two threads that make the same folder are in each other's way.
+        # Before files are sent: two threads that create the same folder would conflict.
         if self.kind not in _BUCKETS:
             for folder in sorted({str(PurePosixPath(self._path(step.name)).parent) for step in steps}):
                 self.fs.makedirs(folder, exist_ok=True)
 
-    def _sweep(self) -> None:
-        """Remove what a killed run left under names of its own."""
+    def _remove_remains(self) -> None:
+        """Remove the incomplete files of a killed run."""
         if self.kind == "s3":
             bucket, key, _ = self.fs.split_path(self._path(""))
-            # Unfinished uploads cost their owner money and nothing else: no right to list them, no harm.
+            # Unfinished uploads only cost storage, so a missing permission to list them is ignored.
             with suppress(OSError):
                 found = self.fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
                 for upload in found.get("Uploads", []):
@@ -215,21 +222,21 @@ class Store:
                         self.fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
         elif self.kind not in _BUCKETS:
             for name in self._list():
-                if _temporary(name):
+                if _is_temporary(name):
                     self.fs.rm_file(self._path(name))
 
-    def _send(self, step: Step, tell: Tell) -> None:
-        with self._words("cannot be written", passing=True):
-            self._put(self.release.files[step.name], step.name, tell)
+    def _send(self, step: Step, report: Report) -> None:
+        with self._reporting("cannot be written", retryable=True):
+            self._put(self.release.files[step.name], step.name, report)
 
-    def _put(self, file: ReleaseFile, name: str, tell: Tell = _tell_nobody) -> None:
-        """Bring a file to the target: whole, or not under its name."""
+    def _put(self, file: ReleaseFile, name: str, report: Report = _ignore) -> None:
+        """Write a file to the target; only a complete file gets its name."""
         fs = self._own_fs()
         if self.kind in _BUCKETS:
             from fsspec.callbacks import Callback
 
-            # An object appears when its last byte is there; its hash stands in its metadata.
-            callback = Callback(hooks={"told": lambda _, value, **__: tell(value)})
+            # An object appears when it is complete; its metadata holds its hash.
+            callback = Callback(hooks={"report": lambda _, value, **__: report(value)})
             fs.put_file(str(file.path), self._path(name), callback=callback, **self._as_object(file))
             return
         path = PurePosixPath(self._path(name))
@@ -241,62 +248,64 @@ class Store:
                 stream.write(block)
                 digest.update(block)
                 done += len(block)
-                tell(done)
+                report(done)
         if digest.hexdigest() != file.sha256:
-            raise CxrbuildError("changed while it was sent", where=file.path, todo="Run the command again")
+            raise CxrbuildError(
+                "the file changed while it was sent", where=file.path, todo="Run the command again"
+            )
         if (size := fs.info(temporary)["size"]) != file.bytes:
             raise RetryableError(f"{size:,} bytes arrived, not {file.bytes:,}")
         fs.mv(temporary, str(path))
 
     def _as_object(self, file: ReleaseFile) -> dict[str, Any]:
         if self.kind == "s3":
-            return {"Metadata": {"sha256": file.sha256}, "chunksize": _PART, "max_concurrency": 4}
+            return {"Metadata": {"sha256": file.sha256}, "chunksize": _CHUNK, "max_concurrency": 4}
         return {"metadata": {"sha256": file.sha256}, "consistency": "md5"}
 
     def _finish(self) -> None:
         if self.kind in _BUCKETS:
             self._put(self.release.sums, SUMS)
-            self.fs.rm_file(self._path(_BEGUN))
+            self.fs.rm_file(self._path(_INCOMPLETE_SUMS))
         else:
-            self.fs.mv(self._path(_BEGUN), self._path(SUMS))
+            self.fs.mv(self._path(_INCOMPLETE_SUMS), self._path(SUMS))
 
     def _attempt(self, name: str, act: Callable[[], None]) -> None:
         def attempt() -> None:
-            with self._words("cannot be written", passing=True):
+            with self._reporting("cannot be written", retryable=True):
                 act()
 
-        persist(attempt, where=f"{self.shown}/{name}")
+        send_with_retries(attempt, where=f"{self.shown}/{name}")
 
     def _own_fs(self) -> AbstractFileSystem:
-        """Return this thread's own connection, where a protocol has one that threads cannot share."""
+        """Return this thread's connection, for protocols whose connections threads cannot share."""
         if self.fs.async_impl or self._is_folder():
             return self.fs
-        if getattr(self._of_thread, "fs", None) is None:
-            self._of_thread.fs = self._connect()[0]
-            self._opened.append(self._of_thread.fs)
-        return self._of_thread.fs
+        if getattr(self._per_thread, "fs", None) is None:
+            self._per_thread.fs = self._connect()[0]
+            self._opened.append(self._per_thread.fs)
+        return self._per_thread.fs
 
     @contextmanager
-    def _words(self, what: str, *, passing: bool = False) -> Iterator[None]:
-        """Turn whatever a library raises into words; with ``passing`` into a failure that may pass."""
+    def _reporting(self, what: str, *, retryable: bool = False) -> Iterator[None]:
+        """Report the errors of libraries as ours; with ``retryable`` as failures that may pass."""
         try:
             yield
         except (CxrbuildError, RetryableError, CancelledError):
             raise
         # Each protocol's library raises errors of its own kind.
         except Exception as error:
-            words = told(error, self.address)
-            if passing and not isinstance(error, _FINAL) and getattr(error, "errno", None) not in _FULL:
-                # The connection may be gone; the next try opens another one.
-                self._of_thread.fs = None
-                raise RetryableError(words) from None
+            message = redacted_message(error, self.address)
+            if retryable and not isinstance(error, _FINAL) and getattr(error, "errno", None) not in _NO_SPACE:
+                # The connection may be closed; the next try opens another one.
+                self._per_thread.fs = None
+                raise RetryableError(message) from None
             raise CxrbuildError(
-                what, where=self.shown, found=words,
-                todo=advice_for(error) or "Check the address, and the permissions to read and write there",
+                what, where=self.shown, found=message,
+                todo=advice_on(error) or "Check the address, and the permissions to read and write there",
             ) from None  # fmt: skip
 
 
-def _temporary(name: str) -> bool:
+def _is_temporary(name: str) -> bool:
     base = PurePosixPath(name).name
     return base.startswith(".") and base.endswith(_SENDING)
 
@@ -305,13 +314,13 @@ def _shown(address: str) -> str:
     return redact_address(address).rstrip("/") if "://" in address else address
 
 
-def connector(address: str) -> Connect:
-    """Return what opens a connection to an address, with the path there.
+def find_connector(address: str) -> Connect:
+    """Return a function that opens a connection to an address and returns it with the path.
 
     Raises
     ------
     CxrbuildError
-        No such protocol, or its package is not installed.
+        There is no such protocol, or its package is not installed.
     """
     protocol = address.partition("://")[0] if "://" in address else "file"
     extra = _EXTRAS.get(protocol)
@@ -319,22 +328,22 @@ def connector(address: str) -> Connect:
         import fsspec
 
         if extra == "sftp":
-            from cxrbuild.publishing.sftp import CarefulSFTP
+            from cxrbuild.publishing.sftp import CheckedSFTP
 
-            given = CarefulSFTP._get_kwargs_from_urls(address)
-            path = CarefulSFTP._strip_protocol(address)
-            # An instance that is closed must not come back from fsspec's cache.
-            return lambda: (CarefulSFTP(skip_instance_cache=True, **given), path)
+            given = CheckedSFTP._get_kwargs_from_urls(address)
+            path = CheckedSFTP._strip_protocol(address)
+            # fsspec's cache must not return a closed instance.
+            return lambda: (CheckedSFTP(skip_instance_cache=True, **given), path)
         fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         name = "fsspec" if extra is None else _PACKAGES[extra]
         raise CxrbuildError(
-            f"{name} is not installed" if extra else told(error), where=_shown(address),
-            todo=f"Run `pip install 'cxrbuild[{extra}]'`" if extra else "Install the package that it names",
+            f"{name} is not installed" if extra else redacted_message(error), where=_shown(address),
+            todo=f"Run `pip install 'cxrbuild[{extra}]'`" if extra else "Install the missing package",
         ) from None  # fmt: skip
     except ValueError:
         raise CxrbuildError(
-            f"no such protocol: {protocol}", where=_shown(address),
-            expected="a folder, s3://, gs://, sftp://, hf://datasets/, zenodo: or what else fsspec knows",
+            f"unknown protocol: {protocol}", where=_shown(address),
+            expected="a folder, s3://, gs://, sftp://, hf://datasets/, zenodo: or another fsspec address",
         ) from None  # fmt: skip
     return partial(fsspec.core.url_to_fs, address)
