@@ -460,9 +460,9 @@ def test_a_source_that_changed_since_it_was_fetched_is_an_error(demo: Path, tmp_
     assert tree(out) == before
     table = data / "sources" / "cohen" / "metadata.csv"
     table.write_bytes(table.read_bytes() + b"\n")
-    assert "the metadata was changed since it was fetched" in curate(demo, out, data=data, status=1)
+    assert "the metadata changed since it was fetched" in curate(demo, out, data=data, status=1)
     (data / "sources" / "cohen.tsv").write_text("mode\tblob\tpath\n")
-    assert "not the record of what was fetched" in curate(demo, out, data=data, status=1)
+    assert "the record is not of the files that were fetched" in curate(demo, out, data=data, status=1)
     # What cannot be read is not taken for one that was changed.
     (data / "sources" / "cohen.tsv").unlink()
     (data / "sources" / "cohen.tsv").mkdir()
