@@ -348,7 +348,7 @@ def test_nothing_is_made_or_removed_through_a_link(demo: Path, tmp_path: Path, n
     (out / name).symlink_to(elsewhere / name)
     before = tree(elsewhere)
     words = " ".join(curate(demo, out, "--keep-lateral", status=1).split())
-    assert f"build/{name}: a link stands among a build's own folders" in words
+    assert f"build/{name}: a link is among a build's own folders" in words
     assert tree(elsewhere) == before
 
 
@@ -508,7 +508,7 @@ def test_errors_of_the_system_have_advice(demo: Path, tmp_path: Path) -> None:
     shutil.rmtree(out / "images" / "train" / "Normal")
     (out / "images" / "train" / "Normal").write_text("mine")
     reported = " ".join(curate(demo, out, status=1).split())
-    assert f"{out}/images/train/Normal: File exists. Move what stands there away and run again." in reported
+    assert f"{out}/images/train/Normal: File exists. Move the existing file away and run again." in reported
     (out / "images" / "train" / "Normal").unlink()
     curate(demo, out)
     assert tree(out) == tree(demo / "build")
@@ -518,7 +518,7 @@ def test_two_runs_in_one_folder_are_an_error(demo: Path, tmp_path: Path) -> None
     from cxrbuild.files import locked
 
     with locked(tmp_path / "build"):
-        assert "another cxrbuild is at work" in curate(demo, tmp_path / "build", status=1)
+        assert "another cxrbuild command uses this folder" in curate(demo, tmp_path / "build", status=1)
 
 
 def test_counts_that_differ_from_what_is_expected_fail(demo: Path, tmp_path: Path) -> None:
