@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Literal, TypeVar
 
@@ -22,6 +23,11 @@ Status = Literal["passed", "failed", "reported", "not applicable"]
 Context = TypeVar("Context")
 
 GROUP = "cxrbuild.checks"
+# The module that lists a command's own checks. It is in a higher layer, and is imported when it is needed.
+_REGISTRIES: Mapping[Command, str] = {
+    "verify": "cxrbuild.verification.registry",
+    "audit": "cxrbuild.auditing.registry",
+}
 # Unless a check is registered for fewer.
 EVERY_KIND = frozenset({"build", "release", "images"})
 
@@ -199,6 +205,23 @@ def registered_checks(command: Command, built_in: Iterable[Check[Context]]) -> t
         taken.add(check.id)
         others.append(check)
     return (*own, *others)
+
+
+def known_ids(command: Command) -> tuple[str, ...]:
+    """Return the ids that a check of a command can have, without importing other packages' checks.
+
+    Parameters
+    ----------
+    command
+        The command.
+
+    Returns
+    -------
+    tuple of str
+        The ids of its own checks, then those of all other packages' checks, for any command.
+    """
+    own = tuple(check.id for check in import_module(_REGISTRIES[command]).CHECKS)
+    return (*own, *sorted(entry.name for entry in entry_points(group=GROUP)))
 
 
 def _load(entry: EntryPoint) -> Check[Any]:

@@ -1,320 +1,228 @@
-"""Audits of small builds whose films are known, and of the real films that are known to be doubled."""
+"""Audits of small builds, and the limits of recipes."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import re
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from audited import RECIPE, crop, different_images, jpeg, write_build
 from command import run
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
+from test_checks import install
 
-from cxrbuild.auditing import probes
-from cxrbuild.auditing.audit import audit
+from cxrbuild.artifact import AuditDocument, CheckResult
+from cxrbuild.artifact.audit import AssociationFinding, ImageFinding, OtherFinding
+from cxrbuild.auditing import AuditResult, audit, probes
 from cxrbuild.auditing.confounding import mutual_information
-from cxrbuild.auditing.descriptors import SIDE, Film, read_film
-from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.probes import PROBES
-from cxrbuild.auditing.registration import NOWHERE, align
+from cxrbuild.auditing.registry import CHECKS
 from cxrbuild.catalog import read_links, read_recipe
+from cxrbuild.checks import Check, Finding
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import DeclarationError
-from cxrbuild.progress import silent
 from cxrbuild.records import conform, write_records
 
-RECIPE = """
-name = "small"
-version = "1.0.0"
-title = "A few films"
-sources = ["cohen"]
-labels = { "COVID-19" = { cohen = ["COVID-19"] }, "Normal" = { cohen = ["No Finding"] } }
-rules = [{ name = "other", kind = "labelled", reason = "of no class" }]
-split = { salt = "s" }
-"""
+
+def audited(folder: Path, **options: Any) -> AuditResult:
+    """Audit the build that `write_build` wrote, with its recipe."""
+    return audit(folder / "build", read_recipe(str(folder / "recipe.toml")), **options)
 
 
-@pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
+def values(document: AuditDocument) -> dict[str, tuple[str, float | None]]:
+    return {check.id: (check.status, check.value) for check in document.checks}
 
 
-def jpeg(film: Image.Image, quality: int = 92, **options: Any) -> bytes:
-    out = io.BytesIO()
-    film.save(out, "JPEG", quality=quality, **options)
-    return out.getvalue()
+def check_of(document: AuditDocument, check_id: str) -> CheckResult:
+    (check,) = [check for check in document.checks if check.id == check_id]
+    return check
 
 
-def cut(film: Image.Image) -> Image.Image:
-    width, height = film.size
-    return film.crop((round(0.08 * width), round(0.03 * height), round(0.95 * width), round(0.9 * height)))
-
-
-def lettered(film: Image.Image) -> Image.Image:
-    film = film.copy()
-    draw = ImageDraw.Draw(film)
-    side = min(film.size)
-    draw.rectangle((0, 0, side // 8, side // 8), fill=255)
-    draw.line((side // 2, side // 3, side // 2 + side // 10, side // 3 + side // 10), fill=255, width=4)
-    return film
-
-
-CHANGES = {
-    "resized": lambda film: film.resize((film.width * 2 // 3, film.height * 2 // 3)),
-    "squeezed": lambda film: film.resize((224, 180)),
-    "brighter": lambda film: film.point(lambda grey: min(255, round(grey * 0.7 + 60))),
-    "harder": lambda film: film.point(lambda grey: min(255, max(0, round((grey - 100) * 1.5 + 100)))),
-    "lettered": lettered,
-    "cut": cut,
-    "mirrored": ImageOps.mirror,
-    "turned": lambda film: cut(film.rotate(3, Image.Resampling.BICUBIC)),
-}
-
-
-def matches_of(films: list[bytes], tmp_path: Path, executor: Executor) -> list[Match]:
-    paths = []
-    for i, data in enumerate(films):
-        paths.append(tmp_path / f"{i}.jpg")
-        paths[-1].write_bytes(data)
-    return find_matches([read_film(data) for data in films], paths, executor, workers=1, progress=silent)
-
-
-def test_finds_a_film_however_it_was_changed(tmp_path: Path, executor: Executor) -> None:
-    others = [jpeg(phantom(f"other {i}", "Normal")) for i in range(24)]
-    film = phantom("one", "COVID-19")
-    changed = [jpeg(change(film), quality=60) for change in CHANGES.values()]
-    found = matches_of([*others, jpeg(film), *changed], tmp_path, executor)
-    of_film = {match.b: match for match in found if match.a == len(others)}
-    assert [of_film[len(others) + 1 + i].kind for i in range(len(CHANGES))] == ["near"] * len(CHANGES)
-    told = {name: of_film[len(others) + 1 + i].changes for i, name in enumerate(CHANGES)}
-    assert told["mirrored"] == ("mirrored",)
-    assert told["cut"] == ("cut",)
-    assert told["turned"] == ("cut", "turned")
-    assert told["resized"] == told["harder"] == ()
-    assert [match for match in found if match.a < len(others) and match.kind != "alike"] == []
-
-
-def test_tells_equal_pixels_from_nearly_equal_ones(tmp_path: Path, executor: Executor) -> None:
-    film = phantom("one", "Normal")
-    data = jpeg(film)
-    commented = jpeg(film, comment=b"another file of the same pixels")
-    assert commented != data
-    others = [jpeg(phantom(f"other {i}", "Normal")) for i in range(8)]
-    found = matches_of([data, commented, jpeg(film, quality=70), *others], tmp_path, executor)
-    assert [(m.a, m.b, m.kind) for m in found if m.kind != "alike"] == [
-        (0, 1, "same pixels"), (0, 2, "near"), (1, 2, "near"),
-    ]  # fmt: skip
-
-
-def test_finds_the_real_pairs_and_no_other(shared: Path, tmp_path: Path, executor: Executor) -> None:
-    links = [link for link in read_links("known_duplicates", tmp_path) if link.kind == "duplicate"]
-
-    def place(film: tuple[str, str]) -> Path | None:
-        source, path = film
-        if source == "mooney":
-            path = path.removeprefix("chest_xray/")
-        for folder in ("originals", "reduced"):
-            for found in (shared / folder / source).rglob(Path(path).name):
-                return found
-        return None
-
-    films = sorted({film for link in links for film in (link.a, link.b) if place(film)})
-    films += [
-        ("figure1", f"images/COVID-{n:05d}.jpg") for n in (4, 5, 7, 8, 9, 10, 12, 14, 16, 17, 21, 24, 28)
-    ]
-    data = []
-    for film in films:
-        path = place(film)
-        assert path is not None
-        with Image.open(path) as image:
-            data.append(jpeg(image.convert("L")))
-    found = {(films[m.a], films[m.b]) for m in matches_of(data, tmp_path, executor) if m.kind != "alike"}
-    known = {tuple(sorted((link.a, link.b))) for link in links if {link.a, link.b} <= set(films)}
-    # Two files of the course `extubation` are one film, so the third pair follows from the other two.
-    known.add((("cohen", "images/AR-1.jpg"), ("cohen", "images/AR-2.jpg")))
-    assert len(known) >= 16
-    assert {tuple(sorted(pair)) for pair in found} == known
-
-
-def build_of(folder: Path, films: list[tuple[bytes, Mapping[str, Any]]]) -> Path:
-    """Lay out a build by hand: its images, manifest and seal, and its recipe beside it."""
-    rows = []
-    for i, (data, facts) in enumerate(films):
-        sha256 = hashlib.sha256(data).hexdigest()
-        row = {
-            "image_id": f"cohen_film-{i:02d}", "source": "cohen", "source_path": f"images/{i:02d}.jpg",
-            "patient_id": str(i), "label": "Normal", "split": "train",
-            "source_sha256": sha256, "jpeg_sha256": sha256,
-        } | dict(facts)  # fmt: skip
-        row["jpeg_path"] = f"images/{row['split']}/{row['label']}/{row['image_id']}.jpg"
-        row.setdefault("group", f"{row['source']}:{row['patient_id']}")
-        path = folder / "build" / row["jpeg_path"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        rows.append(row)
-    write_records(folder / "build" / "manifest.parquet", conform(pd.DataFrame(rows)))
-    (folder / "build" / "build.json").write_text(
-        json.dumps({"dataset": {"name": "small", "version": "1.0.0", "title": "A few films"}})
-    )
-    (folder / "recipe.toml").write_text(RECIPE)
-    return folder / "build"
-
-
-def plain(n: int) -> list[tuple[bytes, Mapping[str, Any]]]:
-    words = ("COVID-19", "Normal")
-    return [
-        (
-            jpeg(phantom(f"film {i}", words[i % 2])),
-            {"label": words[i % 2], "split": ("train", "test")[i % 3 == 0]},
-        )
-        for i in range(n)
-    ]
-
-
-def outcomes(result: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
-    return {check["id"]: (check["status"], check["value"]) for check in result["checks"]}
-
-
-def test_names_leaks_and_ends_with_status_3(tmp_path: Path) -> None:
-    film, other = phantom("twice", "COVID-19"), phantom("again", "Normal")
-    films = [
-        *plain(10),
-        (jpeg(film), {"label": "COVID-19"}),
-        (jpeg(ImageOps.mirror(film)), {"label": "COVID-19", "split": "test"}),
+def test_leakage_fails_with_status_3_and_is_listed(tmp_path: Path) -> None:
+    image, other = phantom("twice", "COVID-19"), phantom("again", "Normal")
+    images = [
+        *different_images(10),
+        (jpeg(image), {"label": "COVID-19"}),
+        (jpeg(ImageOps.mirror(image)), {"label": "COVID-19", "split": "test"}),
         (jpeg(other), {"patient_id": "7b"}),
         (jpeg(other), {"patient_id": "7a", "label": "COVID-19"}),
         (jpeg(phantom("unknown", "Normal")), {"patient_id": None, "group": "cohen/images/14.jpg"}),
-        (jpeg(phantom("half", "Normal")), {"patient_id": "torn"}),
-        (jpeg(phantom("other half", "Normal")), {"patient_id": "torn", "split": "test"}),
+        (jpeg(phantom("first", "Normal")), {"patient_id": "leaking"}),
+        (jpeg(phantom("second", "Normal")), {"patient_id": "leaking", "split": "test"}),
     ]
-    build = build_of(tmp_path, films)
+    build = write_build(tmp_path, images)
     ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
     assert ran.status == 3
-    for words in (
+    for message in (
         "of the audit's checks failed",
-        "patient_leakage: 1 patient in more than one part (at most 0)\n    cohen:torn: cohen_film-15",
-        "duplicate_leakage: 1 pair across parts (at most 0)\n    cohen_film-10 and cohen_film-11 (near)",
-        "label_conflicts: 1 pair under two labels (at most 0)\n    cohen_film-12 and cohen_film-13 (same",
+        "patient_leakage: 1 patient in several splits (at most 0)\n    cohen:leaking: cohen_image-15",
+        "duplicate_leakage: 1 pair in two splits (at most 0)\n    cohen_image-10 and cohen_image-11 (near",
+        "label_conflicts: 1 pair with two labels (at most 0)\n    cohen_image-12 and cohen_image-13 (same",
     ):
-        assert words in ran.err
+        assert message in ran.err
     assert "split.links" in ran.err
     assert "Traceback" not in ran.err
     assert max(map(len, ran.out.split("\n\n")[0].splitlines())) <= 80
 
-    result = json.loads((build / "audit.json").read_text())
-    assert result["status"] == "failed"
-    assert outcomes(result) == {
-        "images": ("passed", 0), "patient_leakage": ("failed", 1), "duplicate_leakage": ("failed", 1),
-        "label_conflicts": ("failed", 1), "unlinked": ("reported", 2), "duplicates": ("reported", 2),
-        "identity": ("reported", 1), "unknown_patients": ("reported", 1),
-        "confounding": ("passed", outcomes(result)["confounding"][1]),
+    document = AuditDocument.read(build / "audit.json")
+    assert document.status == "failed"
+    assert values(document) == {
+        "image_integrity": ("passed", 0), "patient_leakage": ("failed", 1),
+        "duplicate_leakage": ("failed", 1), "label_conflicts": ("failed", 1),
+        "unlinked_duplicates": ("reported", 2), "duplicates": ("reported", 2),
+        "similar_patient_ids": ("reported", 1), "unknown_patients": ("reported", 1),
+        "confounding": ("passed", values(document)["confounding"][1]),
     } | dict.fromkeys(PROBES, ("not applicable", None))  # fmt: skip
-    mirrored, same = [pair for pair in result["pairs"] if pair["kind"] != "alike"]
-    assert mirrored["changes"] == ["mirrored"]
-    assert mirrored["crosses"] == ["split", "patient"]
-    assert mirrored["similarity"] > 0.9
-    assert (same["a"], same["b"], same["kind"]) == ("cohen_film-12", "cohen_film-13", "same bytes")
-    assert same["crosses"] == ["label", "patient"]
+    mirrored, same = [pair for pair in document.pairs if pair.is_duplicate]
+    assert mirrored.changes == ["mirrored"]
+    assert mirrored.crosses == ["split", "patient"]
+    assert mirrored.similarity > 0.9
+    assert (same.a, same.b, same.kind) == ("cohen_image-12", "cohen_image-13", "same bytes")
+    assert same.crosses == ["label", "patient"]
     page = (build / "audit.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 2 * len(result["pairs"])
+    assert page.count("data:image/jpeg;base64,") == 2 * len(document.pairs)
     assert not re.search(r"(?:src|href)=.https?:", page)
 
 
-def test_passes_a_clean_build_whose_linked_films_stay_together(tmp_path: Path) -> None:
-    film = phantom("twice", "Normal")
+def test_a_clean_build_with_linked_duplicates_passes(tmp_path: Path) -> None:
+    image = phantom("twice", "Normal")
     linked = {"group": "cohen:10"}
-    build = build_of(tmp_path, [*plain(10), (jpeg(film), linked), (jpeg(cut(film)), linked)])
+    build = write_build(tmp_path, [*different_images(10), (jpeg(image), linked), (jpeg(crop(image)), linked)])
     ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml", "--json")
     assert ran.status == 0, ran.err
-    result = json.loads(ran.out)
-    assert result["status"] == "passed"
-    assert outcomes(result)["duplicates"] == ("reported", 1)
-    assert outcomes(result)["unlinked"] == ("reported", 0)
-    assert [pair["linked"] for pair in result["pairs"] if pair["kind"] != "alike"] == [True]
-    again = (build / "audit.json").read_bytes(), (build / "audit.html").read_bytes()
-    audit(build, read_recipe(str(tmp_path / "recipe.toml")), workers=2)
-    assert ((build / "audit.json").read_bytes(), (build / "audit.html").read_bytes()) == again
+    content = json.loads(ran.out)
+    assert content["build"] == str(build)
+    document = AuditDocument.read(build / "audit.json")
+    assert document.status == content["status"] == "passed"
+    assert values(document)["duplicates"] == ("reported", 1)
+    assert values(document)["unlinked_duplicates"] == ("reported", 0)
+    assert [pair.linked for pair in document.pairs if pair.is_duplicate] == [True]
+    before = (build / "audit.json").read_bytes(), (build / "audit.html").read_bytes()
+    audited(tmp_path, workers=2)
+    assert ((build / "audit.json").read_bytes(), (build / "audit.html").read_bytes()) == before
 
 
-def test_names_images_that_are_not_as_they_were_built(tmp_path: Path) -> None:
-    build = build_of(tmp_path, plain(5))
+def test_missing_changed_and_unreadable_images_are_findings(tmp_path: Path) -> None:
+    build = write_build(tmp_path, [*different_images(5), (b"no image", {}), (b"", {"split": "test"})])
     paths = sorted((build / "images").rglob("*.jpg"), key=lambda path: path.name)
     paths[0].unlink()
     paths[1].write_bytes(jpeg(phantom("another", "Normal")))
-    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")))
-    (check,) = [check for check in result["checks"] if check["id"] == "images"]
-    assert check["status"] == "failed"
-    assert check["named"] == [
-        {"image_id": "cohen_film-00", "fault": "gone"},
-        {"image_id": "cohen_film-01", "fault": "changed since the build"},
-    ]
-    assert "2 images gone or changed" in (build / "audit.html").read_text()
+    check = check_of(audited(tmp_path).document, "image_integrity")
+    assert (check.status, check.value) == ("failed", 4)
+    findings = [finding for finding in check.findings if isinstance(finding, ImageFinding)]
+    problems = [(finding.image_id, finding.problem) for finding in findings]
+    assert problems[:2] == [("cohen_image-00", "missing"), ("cohen_image-01", "changed since the build")]
+    assert [image_id for image_id, _ in problems[2:]] == ["cohen_image-05", "cohen_image-06"]
+    assert all(problem.startswith("cannot be read: ") for _, problem in problems[2:])
+    page = (build / "audit.html").read_text()
+    assert "4 images missing, changed or unreadable" in page
+    assert "cohen_image-01: changed since the build" in page
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_audits_builds_with_hardly_a_film(tmp_path: Path, count: int) -> None:
-    build = build_of(tmp_path, plain(3))
+def test_builds_of_few_images_are_audited(tmp_path: Path, count: int) -> None:
+    build = write_build(tmp_path, different_images(3))
     rows = pd.read_parquet(build / "manifest.parquet")
     write_records(build / "manifest.parquet", conform(rows[rows["label"] == "Normal"].head(count)))
-    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")))
-    assert result["status"] == "passed"
-    assert result["pairs"] == []
+    document = audited(tmp_path).document
+    assert document.status == "passed"
+    assert document.images == min(count, 1)
+    assert document.pairs == []
 
 
-def test_a_recipe_sets_limits_and_names_checks(tmp_path: Path) -> None:
-    build = build_of(tmp_path, plain(4))
+def test_a_recipe_sets_limits_of_known_checks(tmp_path: Path) -> None:
+    write_build(tmp_path, different_images(4))
     recipe = tmp_path / "own.toml"
-    recipe.write_text(RECIPE + '[audit]\nlimits = { identity = 0, duplicates = 3 }\nreport = ["images"]\n')
-    result = audit(build, read_recipe(str(recipe)))
-    limits = {check["id"]: (check["limit"], check["status"]) for check in result["checks"]}
-    assert limits["identity"] == (0, "passed")
+    recipe.write_text(
+        RECIPE + "[audit]\nlimits = { similar_patient_ids = 0, duplicates = 3 }\n"
+        'report = ["image_integrity"]\n'
+    )
+    document = audit(tmp_path / "build", read_recipe(str(recipe))).document
+    limits = {check.id: (check.limit, check.status) for check in document.checks}
+    assert limits["similar_patient_ids"] == (0, "passed")
     assert limits["duplicates"] == (3, "passed")
-    assert limits["images"] == (None, "reported")
-    recipe.write_text(RECIPE + '[audit]\nlimits = { patient_across = 0 }\nreport = ["identiti"]\n')
-    with pytest.raises(
-        DeclarationError, match=r"'patient_across'; the nearest known one is 'patient_leakage'"
-    ):
+    assert limits["image_integrity"] == (None, "reported")
+    recipe.write_text(RECIPE + '[audit]\nlimits = { patients_leakage = 0 }\nreport = ["zzz"]\n')
+    with pytest.raises(DeclarationError) as refused:
         read_recipe(str(recipe))
+    message = str(refused.value)
+    assert "no check has the id 'patients_leakage'; the nearest known id is 'patient_leakage'" in message
+    assert "no check has the id 'zzz'; known: image_integrity, patient_leakage" in message
+
+
+def test_another_package_adds_a_check_with_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    install(site, share="short_checks:SHARE", short_names="short_checks:SHORT")
+    monkeypatch.syspath_prepend(site)
+    write_build(tmp_path, different_images(2))
+    recipe = tmp_path / "recipe.toml"
+    try:
+        assert values(audited(tmp_path).document)["share"] == ("failed", 0.5)
+        recipe.write_text(RECIPE + "[audit]\nlimits = { share = 0.6 }\n")
+        assert values(audited(tmp_path).document)["share"] == ("passed", 0.5)
+        # A check for `verify`: reading the recipe does not import it.
+        recipe.write_text(RECIPE + "[audit]\nlimits = { short_names = 1 }\n")
+        with pytest.raises(DeclarationError, match="checks that the audit does not make: short_names"):
+            audited(tmp_path)
+    finally:
+        sys.modules.pop("short_checks", None)
+
+
+def test_findings_of_other_checks_keep_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[audit.__module__]
+    found = Check("own", "Holds.", lambda _: [Finding("is odd", row="a", data={"n": 1})], "audit", limit=None)
+    monkeypatch.setattr(module, "audit_checks", lambda: (found,))
+    write_build(tmp_path, different_images(2))
+    audited(tmp_path)
+    (check,) = AuditDocument.read(tmp_path / "build" / "audit.json").checks
+    assert check.findings == [OtherFinding(message="is odd", file=None, row="a", data={"n": 1})]
+
+
+def test_the_documentation_lists_every_check() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "audit.md").read_text()
+    for check in CHECKS:
+        limit = "none" if check.limit is None else f"{check.limit:g}"
+        assert f"| `{check.id}` | {check.sentence} | {limit} |" in text
 
 
 @pytest.mark.parametrize(
-    ("present", "words"),
+    ("is_build", "message"),
     [
-        (False, "no build is here"),
-        (True, "the build is another recipe's. Expected: covid19-cxr. Found: small"),
+        (False, "no finished build in this folder"),
+        (True, "the build was made from another recipe. Expected: covid19-cxr. Found: small"),
     ],
 )
-def test_refuses_what_is_no_build_of_the_recipe(tmp_path: Path, present: bool, words: str) -> None:
-    build = build_of(tmp_path, plain(2)) if present else tmp_path
+def test_a_folder_without_a_build_of_the_recipe_is_refused(
+    tmp_path: Path, is_build: bool, message: str
+) -> None:
+    build = write_build(tmp_path, different_images(2)) if is_build else tmp_path
     ran = run("audit", "--build", build)
     assert ran.status == 1
-    assert words in " ".join(ran.err.split())
+    assert message in " ".join(ran.err.split())
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"dataset": 1}'])
-def test_refuses_a_build_json_that_is_none(tmp_path: Path, content: str) -> None:
-    build = build_of(tmp_path, plain(2))
+def test_a_malformed_build_json_is_refused(tmp_path: Path, content: str) -> None:
+    build = write_build(tmp_path, different_images(2))
     (build / "build.json").write_text(content)
     ran = run("audit", "--build", build)
     assert ran.status == 1
     assert f"{build / 'build.json'}: not the build.json of a build" in " ".join(ran.err.split())
 
 
-def test_leaves_a_release_as_it_is(tmp_path: Path) -> None:
-    build = build_of(tmp_path, plain(2))
+def test_a_release_is_refused_and_not_changed(tmp_path: Path) -> None:
+    build = write_build(tmp_path, different_images(2))
     (build / "SHA256SUMS").write_text("")
     before = sorted(build.rglob("*"))
     ran = run("audit", "--build", build)
     assert ran.status == 1
-    assert "a release is here, whose files are not to be changed" in " ".join(ran.err.split())
+    assert "this folder holds a release" in " ".join(ran.err.split())
     assert sorted(build.rglob("*")) == before
 
 
@@ -322,7 +230,7 @@ LINKS = "source_a,path_a,source_b,path_b,kind,note\n"
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "message"),
     [
         (
             ["a,1,b,2,duplicate,", "b,2,a,1,same patient,"],
@@ -338,121 +246,90 @@ LINKS = "source_a,path_a,source_b,path_b,kind,note\n"
         ),
     ],
 )
-def test_refuses_links_that_contradict(tmp_path: Path, lines: list[str], words: str) -> None:
+def test_contradicting_links_are_refused(tmp_path: Path, lines: list[str], message: str) -> None:
     (tmp_path / "links.csv").write_text(LINKS + "\n".join(lines) + "\n")
-    with pytest.raises(DeclarationError, match=re.escape(words)):
+    with pytest.raises(DeclarationError, match=re.escape(message)):
         read_links("links.csv", tmp_path)
 
 
-def test_a_film_in_few_numbers_forgets_brightness_and_contrast() -> None:
-    film = phantom("one", "Normal")
-    plain_film = read_film(jpeg(film, 98))
-    dull = read_film(jpeg(film.point(lambda grey: round(grey * 0.5 + 70)), 98))
-    assert isinstance(plain_film, Film)
-    assert float((plain_film.cosines[0] * dull.cosines[0]).sum()) > 0.99
-    assert np.abs(plain_film.thumbnail.astype(int) - dull.thumbnail).mean() < 4
-
-
-def test_a_film_of_one_grey_is_like_no_other(tmp_path: Path, executor: Executor) -> None:
-    empty = [jpeg(Image.new("L", (300, 200), grey)) for grey in (0, 90, 255)]
-    films = [jpeg(phantom(f"{i}", "Normal")) for i in range(6)]
-    assert [m for m in matches_of([*empty, *films], tmp_path, executor) if m.kind != "alike"] == []
-
-
-def test_mutual_information_is_scikit_learns() -> None:
-    from sklearn.metrics import mutual_info_score
-
-    draw = np.random.default_rng(0)
-    fact = draw.integers(0, 4, 3000)
-    label = np.where(draw.random(3000) < 0.6, fact % 3, draw.integers(0, 3, 3000))
-    counts = [[int(((fact == i) & (label == j)).sum()) for j in range(3)] for i in range(4)]
-    bits, share = mutual_information(counts)
-    nats = mutual_info_score(fact, label) - 3 * 2 / (2 * 3000)
-    assert bits == pytest.approx(nats / np.log(2))
-    assert share == pytest.approx(nats / mutual_info_score(label, label))
+def test_mutual_information_is_a_share_of_entropy() -> None:
+    random = np.random.default_rng(0)
+    first = random.integers(0, 4, 3000)
+    second = np.where(random.random(3000) < 0.6, first % 3, random.integers(0, 3, 3000))
+    counts = np.array([[((first == i) & (second == j)).sum() for j in range(3)] for i in range(4)])
+    joint = counts / counts.sum()
+    independent = joint.sum(1, keepdims=True) * joint.sum(0)
+    expected = (joint * np.log2(joint / independent)).sum() - 3 * 2 / (2 * 3000) / np.log(2)
+    entropy = -(joint.sum(0) * np.log2(joint.sum(0))).sum()
+    bits, share = mutual_information(counts.tolist())
+    assert bits == pytest.approx(expected)
+    assert share == pytest.approx(expected / entropy)
     assert mutual_information([[50, 0], [0, 50]])[1] == pytest.approx(1, abs=0.01)
     assert mutual_information([[25, 25], [25, 25]]) == (0, 0)
 
 
 def confounded(n: int, *, by: str) -> list[tuple[bytes, dict[str, Any]]]:
-    """Return films of two classes whose grey says which, or nothing does; each of a patient of its own."""
-    films = []
+    """Return images of two classes that the border, the view or nothing predicts, one for each patient."""
+    images = []
     for i in range(n):
-        word = ("COVID-19", "Normal")[i % 2]
-        film = phantom(f"film {i}", "Normal").resize((96, 96))
+        image = phantom(f"image {i}", "Normal").resize((96, 96))
         if by == "border" and i % 2:
-            film.paste(Image.new("L", (96, 8), 200), (0, 0))
-        facts = {
-            "label": word,
+            image.paste(Image.new("L", (96, 8), 200), (0, 0))
+        row = {
+            "label": ("COVID-19", "Normal")[i % 2],
             "split": ("train", "test")[i % 5 == 0],
-            "view_position": ("AP", "PA")[i % 3 == 0],
+            "view_position": ("AP", "PA")[i % 2 if by == "view" else i % 3 == 0],
         }
-        if by == "view":
-            facts["view_position"] = ("AP", "PA")[i % 2]
-        films.append((jpeg(film), facts))
-    return films
+        images.append((jpeg(image), row))
+    return images
 
 
 @pytest.fixture
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let probes of few films find what they find in less time."""
+    """Train fewer trees, which is enough for few images."""
     monkeypatch.setattr(probes, "_TREES", 30)
 
 
 @pytest.mark.usefixtures("few_trees")
-def test_probes_find_what_gives_the_class_away(tmp_path: Path) -> None:
-    build = build_of(tmp_path, confounded(80, by="border"))
-    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")), workers=2)
-    found = outcomes(result)
+def test_probes_find_a_border_that_predicts_the_class(tmp_path: Path) -> None:
+    build = write_build(tmp_path, confounded(80, by="border"))
+    document = audited(tmp_path, workers=2).document
+    found = values(document)
     assert found["probe_border"][0] == "failed"
     assert found["probe_border"][1] > 0.99
     assert found["confounding"] == ("passed", pytest.approx(0, abs=0.05))
-    assert any("tell the class from what should not tell it" in words for words in result["biases"])
-    page = (build / "audit.html").read_text()
-    assert "the middle blacked out" in page
-    # The same with another number of processes.
-    again = audit(build, read_recipe(str(tmp_path / "recipe.toml")), workers=1)
-    assert again == result
+    assert any("classifiers that do not see the lungs predict the class" in text for text in document.biases)
+    assert "the border, an eighth of each side" in (build / "audit.html").read_text()
+    # Another number of processes gives the same result.
+    assert audited(tmp_path, workers=1).document == document
 
 
 @pytest.mark.usefixtures("few_trees")
-def test_probes_find_nothing_where_nothing_is(tmp_path: Path) -> None:
-    build = build_of(tmp_path, confounded(80, by="nothing"))
-    found = outcomes(audit(build, read_recipe(str(tmp_path / "recipe.toml"))))
+def test_probes_pass_where_nothing_predicts_the_class(tmp_path: Path) -> None:
+    write_build(tmp_path, confounded(80, by="nothing"))
+    found = values(audited(tmp_path).document)
     for name in PROBES:
         assert found[name][0] == "passed", name
         assert 0.25 < found[name][1] < 0.7
 
 
 @pytest.mark.usefixtures("few_trees")
-def test_a_fact_that_is_the_class_fails(tmp_path: Path) -> None:
-    build = build_of(tmp_path, confounded(60, by="view"))
-    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")))
-    (check,) = [check for check in result["checks"] if check["id"] == "confounding"]
-    assert check["status"] == "failed"
-    assert check["value"] > 0.95
-    assert check["named"][0]["fact"] == "view"
-    assert check["named"][0]["counts"] == {
-        "AP": {"COVID-19": 30, "Normal": 0},
-        "PA": {"COVID-19": 0, "Normal": 30},
-    }
-    assert "view tells" in check["words"]
+def test_a_property_that_predicts_the_class_fails(tmp_path: Path) -> None:
+    write_build(tmp_path, confounded(60, by="view"))
+    check = check_of(audited(tmp_path).document, "confounding")
+    assert check.status == "failed"
+    assert check.value > 0.95
+    finding = check.findings[0]
+    assert isinstance(finding, AssociationFinding)
+    assert finding.property == "view"
+    assert finding.counts == {"AP": {"COVID-19": 30, "Normal": 0}, "PA": {"COVID-19": 0, "Normal": 30}}
+    assert "view explains" in check.message
 
 
-def test_a_build_of_one_class_has_nothing_to_confound(tmp_path: Path) -> None:
-    films = [(data, facts | {"label": "Normal"}) for data, facts in confounded(30, by="nothing")]
-    build = build_of(tmp_path, films)
-    result = audit(build, read_recipe(str(tmp_path / "recipe.toml")))
-    found = outcomes(result)
+def test_confounding_does_not_apply_to_one_class(tmp_path: Path) -> None:
+    images = [(data, row | {"label": "Normal"}) for data, row in confounded(30, by="nothing")]
+    write_build(tmp_path, images)
+    document = audited(tmp_path).document
     for name in ("confounding", *PROBES):
-        assert found[name] == ("not applicable", None)
-    assert result["biases"] == []
-
-
-@pytest.mark.parametrize("flat", ["a", "b", "both"])
-def test_flat_images_are_compared_without_a_warning(flat: str) -> None:
-    # Warnings are errors in tests.
-    texture = np.random.default_rng(0).integers(-100, 100, (SIDE, SIDE)).astype(np.int8)
-    a = np.zeros_like(texture) if flat in ("a", "both") else texture
-    b = np.zeros_like(texture) if flat in ("b", "both") else texture
-    assert align(a, b, np.array([1, 1, 0, 0], np.float32)) is NOWHERE
+        assert values(document)[name] == ("not applicable", None)
+    assert document.biases == []

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -101,24 +102,30 @@ def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
     assert "<script" not in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_report_has_audit_and_baseline(demo: Path, tmp_path: Path) -> None:
+def test_a_release_includes_audit_and_baseline_results(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     (build / "baseline").mkdir()
     (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
     audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
-    (reported,) = audited["biases"]
-    assert "tell, each alone: source 9" in reported
+    (bias,) = audited["biases"]
+    assert "single properties explain shares of a class's entropy: source 9" in bias
     release(build, "1.0.0", tmp_path / "out")
     assert verify(tmp_path / "out").findings == ()
     page = (tmp_path / "out" / "report.html").read_text()
-    for words in ("63,148,835 parameters", "Gate: failed", "unlinked", "<td>0.25", reported):
+    for words in (
+        "63,148,835 parameters",
+        "Gate: failed",
+        "unlinked_duplicates",
+        "<td>0.25",
+        escape(bias).replace("&#x27;", "&#39;"),
+    ):
         assert words in page
     assert (tmp_path / "out" / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
     card = (tmp_path / "out" / "README.md").read_text()
     assert "`audit.json` and `report.html`" in card
     assert "`baseline.json` and `report.html`" in card
-    assert f"- {reported}" in card
-    assert reported in json.loads((tmp_path / "out" / "croissant.json").read_text())["rai:dataBiases"]
+    assert f"- {bias}" in card
+    assert bias in json.loads((tmp_path / "out" / "croissant.json").read_text())["rai:dataBiases"]
 
 
 def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:
@@ -173,43 +180,53 @@ def test_a_release_refuses_a_baseline_result_without_its_keys(demo: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_card_has_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
+def test_the_card_describes_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     release(build, "1.0.0", tmp_path / "first")
     assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
     audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
     a, b = images_of(build, split="train")["image_id"].iloc[[0, -1]]
-    pair = {"a": a, "b": b, "kind": "near", "similarity": 0.99, "changes": [], "linked": False}
-    pair["crosses"] = ["label", "patient"]
-    ids = [{"source": "mooney", "stem": f"p{i}", "patients": [f"p{i}a", f"p{i}b"]} for i in range(2)]
+    pair = {"a": a, "b": b, "kind": "near-duplicate", "crosses": ["label", "patient"]}
+    finding = pair | {"type": "pair", "message": f"{a} and {b} (near-duplicate)"}
+    ids = [
+        {
+            "type": "similar ids", "message": "", "source": "mooney", "stem": f"p{i}",
+            "patient_ids": [f"p{i}a", f"p{i}b"], "splits": ["test", "train"][i:],
+        }
+        for i in range(2)
+    ]  # fmt: skip
     found = {
-        "label_conflicts": [pair],
-        "duplicates": [pair],
-        "unlinked": [pair],
-        "identity": [ids[0] | {"parts": ["test", "train"]}, ids[1] | {"parts": ["train"]}],
+        "label_conflicts": [finding],
+        "duplicates": [finding],
+        "unlinked_duplicates": [finding],
+        "similar_patient_ids": ids,
     }
     for check in audited["checks"]:
         if check["id"] in found:
             check["findings"] = found[check["id"]]
             check["value"] = len(check["findings"])
             check["status"] = "failed" if check["id"] == "label_conflicts" else check["status"]
-    audited["pairs"] = [pair, pair | {"kind": "alike", "crosses": ["split", "patient"]}]
+    pair |= {"similarity": 0.99, "changes": [], "linked": False}
+    audited["pairs"] = [pair, pair | {"kind": "similar", "crosses": ["split", "patient"]}]
+    audited["duplicate_search"] |= {"limited_images": 30, "skipped_pairs": 412}
     (build / "audit.json").write_text(json.dumps(audited))
     release(build, "1.0.0", tmp_path / "second")
     card = (tmp_path / "second" / "README.md").read_text()
-    reported = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
-    for words in (
-        f"1 film under two classes: {a} (COVID-19) and {b} (Pneumonia). This is over the limit of 0",
-        "1 pair of files that show the same film, whole or changed: it counts twice; 1 under two patients.",
-        f"1 film of two patients who are not linked: {a} and {b}.",
-        "2 patient numbers (mooney 2) with more than one ending, such as p0a and p0b",
-        "1 of the 2 stand in two parts",
-        f"1 pair of images of two patients are so similar that they may be of one person, which nobody has "
-        f"confirmed: {a}",
-        "Not measured, since this dataset is too small for it: probe_border",
+    limitations = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
+    for sentence in (
+        f"1 duplicate with two labels: {a} (COVID-19) and {b} (Pneumonia). "
+        "This exceeds the recipe's limit of 0",
+        "1 pair of duplicates, 1 of them of two patients.",
+        f"1 duplicate of patients who are not linked: {a} and {b}.",
+        "2 patient numbers (mooney 2) with several endings, such as p0a and p0b",
+        "1 of the 2 are in several splits",
+        f"1 similar pair of images of two patients, who may be one person; this is not confirmed: {a}",
+        "30 images resemble more than 20 others. Only their best candidates were compared: 412 pairs",
+        "Not measured, because this dataset is too small: probe_border",
     ):
-        assert words in card
-        assert any(words in line for line in reported)
+        assert sentence in card
+        assert any(sentence in line for line in limitations)
+    assert "30 images resemble more than 20 others" in (tmp_path / "second" / "report.html").read_text()
     assert "not audited" not in card
     assert verify(tmp_path / "second").findings == ()
 

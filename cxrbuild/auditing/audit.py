@@ -1,42 +1,38 @@
-"""Audit a build: make every check, hold each against its limit, write what was found."""
+"""Audit a build: make every check, compare its value with the recipe's limit, write the result."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.artifact import AuditDocument, Build, ImagePair, ResultIdentity, names, open_build
-from cxrbuild.auditing import leakage
+from cxrbuild.artifact import (
+    AuditDocument,
+    Build,
+    CheckResult,
+    ResultIdentity,
+    names,
+    open_build,
+)
 from cxrbuild.auditing.biases import describe_biases
-from cxrbuild.auditing.check import Run, Subject, judge
-from cxrbuild.auditing.confounding import check_confounding
-from cxrbuild.auditing.descriptors import Film
-from cxrbuild.auditing.duplicates import read_films
+from cxrbuild.auditing.context import Context, recorded
+from cxrbuild.auditing.descriptors import ImageDescriptors
+from cxrbuild.auditing.images import ImageProblem, read_images
 from cxrbuild.auditing.page import write_page
 from cxrbuild.auditing.pairs import find_pairs
-from cxrbuild.auditing.probes import PROBES, check_probe
-from cxrbuild.catalog.audit import CHECKS
+from cxrbuild.auditing.registry import audit_checks
 from cxrbuild.catalog.recipe import Recipe
-from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.checks import Result, evaluate
+from cxrbuild.errors import CheckError, CxrbuildError, printable
 from cxrbuild.executors import open_executor
 from cxrbuild.files import locked, sha256_of
 from cxrbuild.progress import Progress, silent
 
-# What makes each check of the catalogue.
-RUNS: dict[str, Run] = {
-    "images": leakage.check_images,
-    "patient_leakage": leakage.check_patient_leakage,
-    "duplicate_leakage": leakage.check_duplicate_leakage,
-    "label_conflicts": leakage.check_label_conflicts,
-    "unlinked": leakage.check_unlinked,
-    "duplicates": leakage.check_duplicates,
-    "identity": leakage.check_identity,
-    "unknown_patients": leakage.check_unknown_patients,
-    "confounding": check_confounding,
-    **{name: check_probe(name) for name in PROBES},
-}
+_logger = logging.getLogger(__name__)
+# The findings of a check that an error lists.
+_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -66,87 +62,115 @@ def audit(
     executor: str = "local",
     progress: Progress = silent,
 ) -> AuditResult:
-    """Audit a build, and leave ``audit.json`` and ``audit.html`` in it.
+    """Audit a build, and write ``audit.json`` and ``audit.html`` into it.
 
     Parameters
     ----------
     build
-        The folder that ``curate`` left.
+        The folder that ``curate`` wrote.
     recipe
-        The recipe it was built from; its ``[audit]`` says the limits.
+        The recipe that it was built from; its ``[audit]`` has the limits.
     workers, executor
-        How many local processes work, or the address of a cluster.
+        The number of local processes, or the address of a cluster.
     progress
-        Told how far each step is.
+        Opens progress bars.
 
     Raises
     ------
     CxrbuildError
-        There is no build, it is another recipe's, or another command uses it.
+        The folder holds no build, the build was made from another recipe, another command uses it, or a check
+        of another package cannot be used.
     """
     opened = _open_build(build, recipe)
     with locked(build):
-        return _audit(build, opened, recipe, workers, executor, progress)
+        return _audit(opened, recipe, workers, executor, progress)
 
 
-def _audit(
-    build: Path, opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress
-) -> AuditResult:
-    rows = opened.manifest
+def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> AuditResult:
+    checks = audit_checks()
+    recipe.audit.require_known({check.id for check in checks})
+    context = _read(opened, recipe, workers, executor, progress)
+    results = []
+    with progress("checking", len(checks), "check") as bar:
+        for check in checks:
+            result = _record(evaluate(check, context, limit=recipe.audit.limit(check.id, check.limit)))
+            _logger.info("check %s: %s, %s", result.id, result.status, result.message)
+            results.append(result)
+            bar.update()
+    document = AuditDocument(
+        dataset=ResultIdentity(
+            name=opened.name,
+            version=opened.version,
+            manifest_sha256=sha256_of(opened.folder / names.MANIFEST),
+        ),
+        images=len(opened.manifest),
+        status="failed" if any(result.status == "failed" for result in results) else "passed",
+        checks=results,
+        biases=describe_biases(results),
+        pairs=list(context.pairs),
+        duplicate_search=context.search,
+    )
+    document.write(opened.folder / names.AUDIT)
+    write_page(opened.folder / names.AUDIT_PAGE, context, document, opened.document)
+    _logger.info("wrote %s: %s", opened.folder / names.AUDIT, document.status)
+    return AuditResult(opened, document)
+
+
+def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> Context:
+    rows, folder = opened.manifest, opened.folder
     with open_executor(executor, workers) as pool:
-        found = read_films(
-            [build / path for path in rows["jpeg_path"]], rows["jpeg_sha256"].tolist(), pool,
+        read = read_images(
+            [folder / path for path in rows["jpeg_path"]], rows["jpeg_sha256"].tolist(), pool,
             workers=workers, progress=progress,
         )  # fmt: skip
-        films = [film for film in found if isinstance(film, Film)]
-        faults = {
-            name: film
-            for name, film in zip(rows["image_id"], found, strict=True)
-            if not isinstance(film, Film)
-        }
-        there = rows[~rows["image_id"].isin(list(faults))].reset_index(drop=True)
-        pairs = find_pairs(there, films, build, pool, workers=workers, progress=progress)
-    subject = Subject(build, recipe, there, faults, films, pairs, workers)
-    outcomes = []
-    with progress("checking", len(CHECKS), "check") as bar:
-        for name in CHECKS:
-            outcomes.append(judge(name, RUNS[name](subject), recipe))
-            bar.update()
-    result = AuditDocument(
-        dataset=ResultIdentity(
-            name=opened.name, version=opened.version, manifest_sha256=sha256_of(build / names.MANIFEST)
-        ),
-        images=len(rows),
-        status="failed" if any(outcome.status == "failed" for outcome in outcomes) else "passed",
-        checks=[outcome.document() for outcome in outcomes],
-        biases=describe_biases(outcomes),
-        pairs=[ImagePair.model_validate(pair.document()) for pair in pairs],
-    )
-    result.write(build / names.AUDIT)
-    write_page(build / names.AUDIT_PAGE, subject, outcomes, opened.document)
-    return AuditResult(opened, result)
+        problems = [
+            ImageProblem(image_id, found)
+            for image_id, found in zip(rows["image_id"], read, strict=True)
+            if isinstance(found, str)
+        ]
+        descriptors = [found for found in read if isinstance(found, ImageDescriptors)]
+        _logger.info("read %d images, %d with a problem", len(rows), len(problems))
+        usable = rows[~rows["image_id"].isin([one.image_id for one in problems])].reset_index(drop=True)
+        pairs, search = find_pairs(usable, descriptors, folder, pool, workers=workers, progress=progress)
+    _logger.info(
+        "compared %d candidate pairs, skipped %d beyond %d per image: found %d pairs",
+        search.compared_pairs, search.skipped_pairs, search.most_per_image, len(pairs),
+    )  # fmt: skip
+    return Context(folder, recipe, usable, problems, descriptors, pairs, search, workers)
+
+
+def _record(result: Result) -> CheckResult:
+    return CheckResult(
+        id=result.id, sentence=result.sentence, limit=result.limit, value=result.value,
+        status=result.status, message=result.message,
+        findings=[recorded(finding) for finding in result.findings],
+    )  # fmt: skip
 
 
 def require_passed(result: AuditResult) -> None:
-    """Refuse an audit of which a check failed.
+    """Require that every check with a limit passed.
 
     Raises
     ------
     CheckError
-        A check found more than its limit; what it found is named.
+        A check found more than its limit; the error lists what it found.
     """
     failed = [check for check in result.document.checks if check.status == "failed"]
     if failed:
-        lines = [
-            f"  {check.id}: {check.message} (at most {check.limit:g})" + _named(check.findings)
-            for check in failed
-        ]
         raise CheckError(
-            f"{len(failed)} of the audit's checks failed\n" + "\n".join(lines),
+            f"{len(failed)} of the audit's checks failed\n" + "\n".join(map(_list_findings, failed)),
             where=result.build.folder,
             todo=f"Open {result.build.folder / names.AUDIT_PAGE}. Add links to a file of `split.links`, or "
             "change the limits in the recipe's [audit]",
         )
+
+
+def _list_findings(check: CheckResult) -> str:
+    lines = [f"  {check.id}: {check.message} (at most {check.limit:g})"]
+    lines += [f"    {printable(finding.message)}" for finding in check.findings[:_LISTED]]
+    if len(check.findings) > _LISTED:
+        lines.append(f"    and {len(check.findings) - _LISTED} more, in {names.AUDIT}")
+    return "\n".join(lines)
 
 
 def _open_build(folder: Path, recipe: Recipe) -> Build:
@@ -157,24 +181,3 @@ def _open_build(folder: Path, recipe: Recipe) -> Build:
             todo="Name its recipe with --recipe",
         )  # fmt: skip
     return build
-
-
-def _named(named: list[dict[str, Any]], most: int = 8) -> str:
-    lines = []
-    for entry in named[:most]:
-        if "a" in entry:
-            lines.append(f"{entry['a']} and {entry['b']} ({entry['kind']})")
-        elif "image_ids" in entry:
-            lines.append(f"{entry['group']}: {', '.join(entry['image_ids'][:6])}")
-        elif "fact" in entry:
-            lines.append(f"{entry['fact']} tells {entry['share']:.0%} of {entry['of']}")
-        elif "auc" in entry:
-            interval = f"{entry['auc_low']:.2f} to {entry['auc_high']:.2f}"
-            lines.append(
-                f"{entry['class']}: AUC {entry['auc']:.3f} ({interval}), recall {entry['recall']:.0%}"
-            )
-        else:
-            lines.append(", ".join(str(value) for value in entry.values()))
-    if len(named) > most:
-        lines.append(f"and {len(named) - most} more, in audit.json")
-    return "".join(f"\n    {line}" for line in lines)

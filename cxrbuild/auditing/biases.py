@@ -1,58 +1,65 @@
-"""What an audit says of a dataset's biases, in sentences for the reader of a release."""
+"""Describe the measured confounding of a dataset, in sentences for the reader of a release."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxrbuild.auditing.check import Outcome
+from cxrbuild.artifact import CheckResult
+from cxrbuild.artifact.audit import AssociationFinding
 from cxrbuild.auditing.probes import PROBES
 
-# From here on a reader should be warned: of a fact the share that it tells of the class, of a probe its AUC.
+# A release warns from here on: the share of a class's entropy that a property explains, and the AUC of a
+# probe.
 _SHARE, _AUC = 0.1, 0.6
 
 
-def describe_biases(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return what was measured of confounding, in plain words; nothing where nothing was measured.
+def describe_biases(results: Sequence[CheckResult]) -> list[str]:
+    """Return sentences about the measured confounding; none where nothing was measured.
 
     Parameters
     ----------
-    outcomes
-        What came of each check.
+    results
+        The results of the checks.
     """
-    by_name = {outcome.id: outcome for outcome in outcomes}
-    return [
-        *_facts(by_name.get("confounding")),
-        *_probes([by_name[name] for name in PROBES if name in by_name]),
+    return [*_describe_associations(results), *_describe_probes(results)]
+
+
+def _describe_associations(results: Sequence[CheckResult]) -> list[str]:
+    associations = [
+        finding
+        for result in results
+        for finding in result.findings
+        if isinstance(finding, AssociationFinding)
     ]
-
-
-def _facts(outcome: Outcome | None) -> list[str]:
-    if outcome is None or outcome.value is None:
+    if not associations:
         return []
-    told = [
-        f"{entry['fact']} {entry['share']:.0%} of {entry['of']}"
-        for entry in outcome.named
-        if entry["share"] >= _SHARE
+    strong = [
+        f"{finding.property} {finding.share:.0%} of {finding.label}"
+        for finding in associations
+        if finding.share >= _SHARE
     ]
-    if not told:
-        return ["Measured: no single fact of file or patient tells a tenth of whether a film is of a class."]
-    return [
-        "Measured: of what there is to know of whether a film is of a class (its entropy), "
-        f"these facts tell, each alone: {', '.join(told)}."
-    ]
-
-
-def _probes(outcomes: Sequence[Outcome]) -> list[str]:
-    ran = [(PROBES[outcome.id].words, outcome.value) for outcome in outcomes if outcome.value is not None]
-    if not ran:
-        return []
-    figures = "; ".join(f"{words}: {value:.2f}" for words, value in ran)
-    measured = f"Area under the ROC curve by patients held out, where 0.5 is guessing: {figures}."
-    if max(value for _, value in ran) < _AUC:
+    if not strong:
         return [
-            f"Measured: simple classifiers hardly tell the class from what should not tell it. {measured}"
+            "Measured: no single property of the file or the patient explains a tenth of a class's entropy."
+        ]
+    return [f"Measured: single properties explain shares of a class's entropy: {', '.join(strong)}."]
+
+
+def _describe_probes(results: Sequence[CheckResult]) -> list[str]:
+    aucs = [
+        (PROBES[result.id].description, result.value)
+        for result in results
+        if result.id in PROBES and result.value is not None
+    ]
+    if not aucs:
+        return []
+    figures = "; ".join(f"{description}: {auc:.2f}" for description, auc in aucs)
+    measured = f"Area under the ROC curve on patients not trained on (0.5 is guessing): {figures}."
+    if max(auc for _, auc in aucs) < _AUC:
+        return [
+            f"Measured: simple classifiers that do not see the lungs hardly predict the class. {measured}"
         ]
     return [
-        "Measured: simple classifiers tell the class from what should not tell it. "
-        f"{measured} A network that does as well on this dataset need not have looked at a lung."
+        f"Measured: simple classifiers that do not see the lungs predict the class. {measured} A network "
+        "with the same AUC on this dataset may not use the lungs."
     ]

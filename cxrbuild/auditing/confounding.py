@@ -1,18 +1,22 @@
-"""Whether facts of the file and the patient, one at a time, tell the class."""
+"""Measure confounding: how much single properties of the file and the patient predict the class."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cxrbuild.auditing.check import Finding, Subject
+from cxrbuild.artifact.audit import AssociationFinding
+from cxrbuild.auditing.context import Context, record
+from cxrbuild.checks import Measurement, NotApplicable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-UNKNOWN = "not known"
-# Where a group begins, and what it is called.
+UNKNOWN = "unknown"
+# The associations in the message.
+_LISTED = 3
+# The start and the name of each group.
 _AGES = ((0, "under 18"), (18, "18 to 39"), (40, "40 to 59"), (60, "60 to 79"), (80, "80 and over"))
 _SIDES = (
     (0, "under 256"),
@@ -30,106 +34,107 @@ _ASPECTS = (
 )
 
 
-def check_confounding(subject: Subject) -> Finding:
-    """Hold each fact of the files and the patients against the class.
+def check_confounding(context: Context) -> Measurement:
+    """Measure how much each property of the files and patients predicts a class.
 
-    For each class it is asked what a fact tells of whether a film is of that class or another. The value is
-    the greatest share of what there is to know of that (its entropy) which a fact tells.
+    For each class, the images of that class are compared with all other images. The value is the largest
+    share of the entropy of this comparison that one property explains (uncertainty coefficient).
     """
-    rows = subject.rows
-    if rows["label"].nunique() < 2:
-        return Finding(None, "there is one class alone")
-    named = sorted(
-        (_measured(name, fact, rows["label"], subject.recipe.classes) for name, fact in facts(rows).items()),
-        key=lambda entry: (-entry["share"], entry["fact"]),
+    labels = context.rows["label"]
+    if labels.nunique() < 2:
+        raise NotApplicable("there is only one class")
+    associations = sorted(
+        (
+            _measure(name, values, labels, context.recipe.classes)
+            for name, values in list_properties(context.rows).items()
+        ),
+        key=lambda one: (-one.share, one.property),
     )
-    words = "; ".join(f"{entry['fact']} tells {entry['share']:.0%} of {entry['of']}" for entry in named[:3])
-    return Finding(named[0]["share"], words, named)
+    message = "; ".join(one.message for one in associations[:_LISTED])
+    return Measurement(associations[0].share, message, [record(one) for one in associations])
 
 
-def facts(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return each fact in groups, by its name.
+def list_properties(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the values of each property, in groups, by the property's name.
 
     Parameters
     ----------
     rows
         A build's manifest.
     """
-    format_words = rows["source_format"].str.split(n=1, expand=True).reindex(columns=[0, 1])
-    found = {
+    format_and_samples = rows["source_format"].str.split(n=1, expand=True).reindex(columns=[0, 1])
+    properties = {
         "source": rows["source"],
         "age group": _grouped(rows["patient_age"], _AGES),
         "sex": rows["patient_sex"],
         "view": rows["view_position"],
         "longer side": _grouped(rows[["width", "height"]].max(axis=1), _SIDES),
-        "width to height": _grouped(rows["width"] / rows["height"], _ASPECTS),
-        "file format": format_words[0],
-        "samples": format_words[1],
+        "aspect ratio": _grouped(rows["width"] / rows["height"], _ASPECTS),
+        "file format": format_and_samples[0],
+        "samples": format_and_samples[1],
     }
-    return {name: fact.astype("str").fillna(UNKNOWN) for name, fact in found.items()}
+    return {name: values.astype("str").fillna(UNKNOWN) for name, values in properties.items()}
 
 
 def mutual_information(counts: Sequence[Sequence[int]]) -> tuple[float, float]:
-    """Return what two facts tell of each other in bits, and the share that is of the second one's entropy.
+    """Return the mutual information of two variables in bits, and its share of the second one's entropy.
 
-    What chance alone would be expected to tell in so small a table, ``(r - 1)(c - 1) / 2n`` nats (Miller
-    1955), is taken off.
+    The expectation by chance in a small table, ``(r - 1)(c - 1) / 2n`` nats (Miller 1955), is subtracted.
 
     Parameters
     ----------
     counts
-        How often they fall together: a row for each value of the first, a column for each of the second.
+        The contingency table: a row for each value of the first variable, a column for each of the second.
     """
-    total = sum(map(sum, counts))
-    rows = [sum(row) for row in counts]
-    columns = [sum(column) for column in zip(*counts, strict=True)]
-    told = sum(
-        n / total * math.log(n * total / (rows[i] * columns[j]))
-        for i, row in enumerate(counts)
-        for j, n in enumerate(row)
-        if n
-    )
-    entropy = -sum(n / total * math.log(n / total) for n in columns if n)
-    chance = (sum(n > 0 for n in rows) - 1) * (sum(n > 0 for n in columns) - 1) / (2 * total)
-    told = max(0.0, told - chance)
-    return told / math.log(2), min(1.0, told / entropy) if entropy else 0.0
+    import numpy as np
+    from scipy.stats import entropy
+    from sklearn.metrics import mutual_info_score
+
+    table = np.asarray(counts)
+    rows, columns = table.sum(1), table.sum(0)
+    nats = mutual_info_score(None, None, contingency=table)
+    chance = (np.count_nonzero(rows) - 1) * (np.count_nonzero(columns) - 1) / (2 * table.sum())
+    nats = max(0.0, float(nats - chance))
+    most = float(entropy(columns))
+    return nats / math.log(2), min(1.0, nats / most) if most else 0.0
 
 
-def _measured(name: str, fact: pd.Series, label: pd.Series, classes: Sequence[str]) -> dict[str, Any]:
+def _measure(name: str, values: pd.Series, labels: pd.Series, classes: Sequence[str]) -> AssociationFinding:
     import pandas as pd
 
-    table = pd.crosstab(fact, label)
-    table = table.loc[sorted(table.index, key=_place), [word for word in classes if word in table.columns]]
-    bits, _ = mutual_information(table.to_numpy().tolist())
-    # The first class of those of which equally much is told.
-    share, of = max(
-        (
-            (mutual_information([[row[n], sum(row) - row[n]] for row in table.to_numpy().tolist()])[1], word)
-            for n, word in enumerate(table.columns)
-        ),
-        key=lambda told: told[0],
-    )
-    return {
-        "fact": name,
-        "of": of,
-        "share": round(share, 4),
-        "bits": round(bits, 4),
-        "counts": {
-            str(value): {str(word): int(n) for word, n in row.items()} for value, row in table.iterrows()
-        },
+    table = pd.crosstab(values, labels)
+    table = table.loc[sorted(table.index, key=_position), [name for name in classes if name in table.columns]]
+    counts = table.to_numpy()
+    bits, _ = mutual_information(counts.tolist())
+    shares = {
+        label: mutual_information([[row[n], row.sum() - row[n]] for row in counts])[1]
+        for n, label in enumerate(table.columns)
     }
+    # The first of several classes with the same share.
+    label = max(shares, key=lambda name: shares[name])
+    share = round(shares[label], 4)
+    return AssociationFinding(
+        message=f"{name} explains {share:.0%} of {label}",
+        property=name,
+        label=label,
+        share=share,
+        bits=round(bits, 4),
+        counts={
+            str(value): {str(label): int(n) for label, n in row.items()} for value, row in table.iterrows()
+        },
+    )
 
 
-def _place(value: str) -> tuple[bool, int, str]:
-    """Return where a value stands in its table: groups in their order, what is not known last."""
-    order = [word for starts in (_AGES, _SIDES, _ASPECTS) for _, word in starts]
+def _position(value: str) -> tuple[bool, int, str]:
+    """Return the position of a value in its table: groups in their order, unknown values last."""
+    order = [name for groups in (_AGES, _SIDES, _ASPECTS) for _, name in groups]
     return value == UNKNOWN, order.index(value) if value in order else 0, value
 
 
-def _grouped(numbers: pd.Series, starts: Sequence[tuple[float, str]]) -> pd.Series:
+def _grouped(numbers: pd.Series, groups: Sequence[tuple[float, str]]) -> pd.Series:
     import pandas as pd
 
-    edges = [start for start, _ in starts] + [float("inf")]
+    edges = [start for start, _ in groups] + [float("inf")]
     return pd.cut(
-        numbers.astype("Float64").astype("float"), edges, right=False, labels=[word for _, word in starts]
+        numbers.astype("Float64").astype("float"), edges, right=False, labels=[name for _, name in groups]
     ).astype("object")

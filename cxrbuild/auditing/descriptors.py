@@ -1,16 +1,15 @@
-"""What a film looks like in few numbers: windows around points that survive resizing, cutting and encoding.
+"""Compute the descriptors of an image: keypoints with DCT coefficients, a thumbnail, a histogram.
 
-A film is looked at in four sizes. Each has its local mean and contrast taken out, so that brightness and
-contrast no longer matter. Where the difference of two blurs has an extremum, a window is cut out and its
-lowest cosines are kept. Another copy of the film has its extrema at the same places of the patient, whatever
-was cut off around them. The whole frame is one more window: it also finds films squeezed into a square.
+Keypoints are extrema of a difference of Gaussians at six scales of the image. Local mean and contrast are
+normalized first, so that brightness and contrast have no influence. The patch around each keypoint is
+described by its lowest DCT coefficients. A copy of the image has the same keypoints in the patient, even
+where it was cropped. The whole frame is one more patch: it matches images that were scaled in one direction.
 """
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,193 +22,191 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 
-SIDE, GREY = 128, 32
-# The side of the whole frame as the probes see it, and the steps of their histogram.
-FRAME, STEPS = 32, 64
-_SIZES = (96, 77, 61, 49, 39, 31)
-_POINTS = 10
-# Odd, so that a mirrored window has the same middle.
-_WINDOW = 17
-_COSINES = 6
-# Grey levels within which a row or column counts as of one grey; JPEG rings a little beside an edge.
-_FLAT = 16
-WIDTH = _COSINES * _COSINES - 1
-# Cosines that are odd from left to right: a mirrored window has them with the other sign.
-MIRROR = np.where(np.arange(1, WIDTH + 1) % _COSINES % 2, -1, 1).astype(np.float32)
+THUMBNAIL_SIDE, THUMBNAIL_STEPS = 128, 32
+# The side of the frame that the probes see, and the bins of their histogram.
+FRAME_SIDE, HISTOGRAM_BINS = 32, 64
+# The longer side of the image at each scale, in pixels, and the keypoints of each scale.
+_SCALES = (96, 77, 61, 49, 39, 31)
+_KEYPOINTS = 10
+# Odd, so that a mirrored patch has the same centre.
+_PATCH = 17
+_FREQUENCIES = 6
+# The range of grey levels within which a row or column counts as a margin. JPEG adds ringing next to an edge.
+_MARGIN_RANGE = 16
+# Variance of three grey levels of noise: a patch with less has no contrast.
+_NOISE_VARIANCE = 9
+COEFFICIENTS = _FREQUENCIES * _FREQUENCIES - 1
+# The sign of each coefficient of the mirrored patch: it changes where the horizontal frequency is odd.
+MIRROR = np.where(np.arange(1, COEFFICIENTS + 1) % _FREQUENCIES % 2, -1, 1).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Film:
-    """A film in few numbers.
+class ImageDescriptors:
+    """What the audit computes from an image.
 
     Attributes
     ----------
     thumbnail
-        The film squeezed into a square and flattened, ``(SIDE, SIDE)``, in steps of 1 / GREY.
-    windows
-        For each window its centre and half its sides as shares of the frame's width and height:
+        The image without margins, resized to a square and normalized, ``(THUMBNAIL_SIDE, THUMBNAIL_SIDE)``,
+        in steps of 1 / THUMBNAIL_STEPS.
+    keypoints
+        For each keypoint the centre and the half sides of its patch, as shares of width and height:
         ``(n, 4)``: x, y, half width, half height. The first is the whole frame.
-    cosines
-        For each window its lowest cosines, of length 1: ``(n, WIDTH)``.
+    dct_coefficients
+        For each keypoint the lowest DCT coefficients of its patch, of length 1: ``(n, COEFFICIENTS)``.
     frame
-        The film squeezed into a square as it is, margins and all, ``(FRAME, FRAME)``.
+        The image with its margins, resized to a square, ``(FRAME_SIDE, FRAME_SIDE)``.
     histogram
-        The share of its pixels in each of ``STEPS`` steps of grey.
+        The share of pixels in each of ``HISTOGRAM_BINS`` bins of grey levels.
     encoder
-        What the file tells beside its pixels: width, height, width to height, bytes a pixel, the sum and the
-        first of its quantisation table, whether it is progressive, dots an inch: ``(8,)``.
+        Properties of the file: width, height, aspect ratio, bytes per pixel, sum and first value of the
+        quantization table, 1 where it is progressive, dots per inch: ``(8,)``.
     """
 
     thumbnail: NDArray[np.int8]
-    windows: Floats
-    cosines: Floats
+    keypoints: Floats
+    dct_coefficients: Floats
     frame: NDArray[np.uint8]
     histogram: NDArray[np.float32]
     encoder: NDArray[np.float32]
 
 
-def read_film(data: bytes) -> Film:
-    """Read a JPEG of a build in few numbers.
+def read_descriptors(data: bytes) -> ImageDescriptors:
+    """Read a JPEG of a build, and compute its descriptors.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
 
     Raises
     ------
     OSError, NotConvertible
-        The bytes are no image.
+        The bytes are not an image that can be read.
     """
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as image:
-        encoder = _encoder(image, len(data))
-    # The decoder can halve at once; twice the size is left, so that the mean still sees all pixels.
-    return describe(read_image(data, min_side=2 * SIDE), encoder)
+    # The decoder can halve at once; twice the size remains, so that the mean still includes all pixels.
+    image = read_image(data, min_side=2 * THUMBNAIL_SIDE)
+    with Image.open(io.BytesIO(data)) as opened:
+        encoder = _read_encoder(opened, len(data))
+    return compute_descriptors(image, encoder)
 
 
-def _encoder(image: Image, size: int) -> NDArray[np.float32]:
-    """Return what a JPEG tells beside its pixels."""
+def _read_encoder(image: Image, size: int) -> NDArray[np.float32]:
     (width, height), table = image.size, getattr(image, "quantization", {}).get(0) or [0]
     progressive, dots = "progressive" in image.info, image.info.get("dpi", (0, 0))[0]
-    facts = width, height, width / height, size / (width * height), sum(table), table[0], progressive, dots
-    return np.asarray(facts, np.float32)
+    values = width, height, width / height, size / (width * height), sum(table), table[0], progressive, dots
+    return np.asarray(values, np.float32)
 
 
-def trimmed(image: Image) -> Image:
-    """Return a film without margins of one grey, at most a third of it on each side."""
-    grey = np.asarray(image)
-    rows, columns = (np.ptp(grey, axis=axis) > _FLAT for axis in (1, 0))
-    (top, bottom), (left, right) = _between(rows), _between(columns)
+def without_margins(image: Image) -> Image:
+    """Return an image without margins of one grey level, at most a third of the image on each side."""
+    pixels = np.asarray(image)
+    rows, columns = (np.ptp(pixels, axis=axis) > _MARGIN_RANGE for axis in (1, 0))
+    (top, bottom), (left, right) = _find_content(rows), _find_content(columns)
     return image.crop((left, top, right, bottom))
 
 
-def _between(lively: NDArray[np.bool_]) -> tuple[int, int]:
-    third = len(lively) // 3
-    first = int(lively[:third].argmax()) if lively[:third].any() else third
-    last = int(lively[::-1][:third].argmax()) if lively[::-1][:third].any() else third
-    return first, len(lively) - last
+def _find_content(varies: NDArray[np.bool_]) -> tuple[int, int]:
+    third = len(varies) // 3
+    first = int(varies[:third].argmax()) if varies[:third].any() else third
+    last = int(varies[::-1][:third].argmax()) if varies[::-1][:third].any() else third
+    return first, len(varies) - last
 
 
-def describe(whole_frame: Image, encoder: NDArray[np.float32]) -> Film:
-    """Return a film in few numbers.
+def compute_descriptors(image: Image, encoder: NDArray[np.float32]) -> ImageDescriptors:
+    """Compute the descriptors of an image.
 
     Parameters
     ----------
-    whole_frame
-        The film, 8 bits, one channel.
+    image
+        The image, 8 bits, one channel.
     encoder
-        What its file tells beside its pixels.
+        Properties of its file, see `ImageDescriptors`.
     """
     from PIL.Image import Resampling
+    from scipy.fft import dctn
 
-    frame = np.asarray(whole_frame.resize((FRAME, FRAME), Resampling.BOX))
-    counts = np.asarray(whole_frame.histogram(), np.float32).reshape(STEPS, -1).sum(1)
-    image = trimmed(whole_frame)
-    square = flattened(np.asarray(image.resize((SIDE, SIDE), Resampling.BOX), np.float32), 10)
-    thumbnail = np.clip(np.rint(square * GREY), -127, 127).astype(np.int8)
-    small = image.resize((_WINDOW * 3, _WINDOW * 3), Resampling.BOX)
-    whole = flattened(np.asarray(small, np.float32), 8)
-    whole = whole.reshape(_WINDOW, 3, _WINDOW, 3).mean((1, 3))
-    windows = [np.full((1, 4), 0.5, np.float32)]
-    patches = [whole[None]]
-    for size in _SIZES:
-        width, height = (max(_WINDOW + 3, round(size * n / max(image.size))) for n in image.size)
-        film = flattened(np.asarray(image.resize((width, height), Resampling.BOX), np.float32), 6)
-        fine = blurred(film, 1.5)
-        x, y = _extrema(fine - blurred(film, 3.0))
-        patches.append(_cut(blurred(film, 0.7), x, y))
-        half = _WINDOW / 2
-        windows.append(
-            np.stack(
-                [
-                    (x + 0.5) / width,
-                    (y + 0.5) / height,
-                    np.full_like(x, half) / width,
-                    np.full_like(x, half) / height,
-                ],
-                1,
-            ).astype(np.float32)
-        )
-    basis = _cosines()
-    found = np.concatenate(patches)
-    cosines = (basis @ found @ basis.T).reshape(len(found), -1)[:, 1:]
-    length = np.linalg.norm(cosines, axis=1, keepdims=True)
-    return Film(
+    frame = np.asarray(image.resize((FRAME_SIDE, FRAME_SIDE), Resampling.BOX))
+    counts = np.asarray(image.histogram(), np.float32).reshape(HISTOGRAM_BINS, -1).sum(1)
+    content = without_margins(image)
+    square = normalized(_resized(content, THUMBNAIL_SIDE, THUMBNAIL_SIDE), 10)
+    thumbnail = np.clip(np.rint(square * THUMBNAIL_STEPS), -127, 127).astype(np.int8)
+    whole = normalized(_resized(content, _PATCH * 3, _PATCH * 3), 8)
+    patches = [whole.reshape(_PATCH, 3, _PATCH, 3).mean((1, 3))[None]]
+    keypoints = [np.full((1, 4), 0.5, np.float32)]
+    for scale in _SCALES:
+        width, height = (max(_PATCH + 3, round(scale * n / max(content.size))) for n in content.size)
+        pixels = normalized(_resized(content, width, height), 6)
+        x, y = _find_extrema(gaussian_filter(pixels, 1.5) - gaussian_filter(pixels, 3.0))
+        patches.append(_extract_patches(gaussian_filter(pixels, 0.7), x, y))
+        half = np.full(len(x), _PATCH / 2)
+        positions = (x + 0.5) / width, (y + 0.5) / height, half / width, half / height
+        keypoints.append(np.stack(positions, 1).astype(np.float32))
+    spectrum = dctn(np.concatenate(patches), axes=(1, 2))
+    coefficients = spectrum[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(spectrum), -1)[:, 1:]
+    length = np.linalg.norm(coefficients, axis=1, keepdims=True)
+    return ImageDescriptors(
         thumbnail,
-        np.concatenate(windows),
-        (cosines / np.maximum(length, 1e-6)).astype(np.float32),
+        np.concatenate(keypoints),
+        (coefficients / np.maximum(length, 1e-6)).astype(np.float32),
         frame,
         counts / counts.sum(),
         encoder,
     )
 
 
-def flattened(film: Floats, sigma: float) -> Floats:
-    """Return a film with its local mean taken out and its local contrast made the same everywhere."""
-    film = film - blurred(film, sigma)
-    # Three grey levels of noise count as no contrast.
-    flat: Floats = film / np.sqrt(blurred(film * film, sigma) + 9)
+def _resized(image: Image, width: int, height: int) -> Floats:
+    from PIL.Image import Resampling
+
+    return np.asarray(image.resize((width, height), Resampling.BOX), np.float32)
+
+
+def normalized(pixels: Floats, sigma: float) -> Floats:
+    """Return pixels with local mean 0 and the same local contrast everywhere.
+
+    Parameters
+    ----------
+    pixels
+        Grey levels, ``(height, width)``.
+    sigma
+        Standard deviation of the neighbourhood, in pixels.
+    """
+    centred = pixels - gaussian_filter(pixels, sigma)
+    flat: Floats = centred / np.sqrt(gaussian_filter(centred * centred, sigma) + _NOISE_VARIANCE)
     return flat
 
 
-def blurred(film: Floats, sigma: float) -> Floats:
-    """Return a film blurred by a Gaussian; at the borders by the part of it that lies within."""
-    height, width = film.shape
-    blur: Floats = _gaussian(height, sigma) @ film @ _gaussian(width, sigma).T
-    return blur
+def gaussian_filter(pixels: Floats, sigma: float) -> Floats:
+    """Return pixels smoothed by a Gaussian; the border is continued by its own pixels.
+
+    Parameters
+    ----------
+    pixels
+        ``(height, width)``.
+    sigma
+        Standard deviation, in pixels.
+    """
+    from scipy import ndimage
+
+    smooth: Floats = ndimage.gaussian_filter(pixels, sigma, mode="nearest", truncate=3)
+    return smooth
 
 
-@lru_cache(maxsize=512)
-def _gaussian(n: int, sigma: float) -> Floats:
-    x = np.arange(n)
-    weights = np.exp(-((x[:, None] - x) ** 2) / (2 * sigma * sigma))
-    # Numbers below float32's normal range would make the products twenty times as slow.
-    weights[weights < 1e-12] = 0
-    weights /= weights.sum(1, keepdims=True)
-    return weights.astype(np.float32)
+def _find_extrema(response: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return x and y of the strongest extrema whose patch is within the frame."""
+    from scipy.ndimage import maximum_filter
 
-
-@lru_cache(maxsize=1)
-def _cosines() -> Floats:
-    x = (np.arange(_WINDOW) + 0.5) / _WINDOW
-    waves: Floats = np.cos(np.pi * np.arange(_COSINES)[:, None] * x).astype(np.float32)
-    return waves
-
-
-def _extrema(response: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return x and y of the strongest extrema whose window lies within the frame."""
-    half = _WINDOW // 2
+    half = _PATCH // 2
     strength = np.abs(response)
-    inner = strength[half:-half, half:-half]
-    peak = np.ones(inner.shape, bool)
-    height, width = strength.shape
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            if dx or dy:
-                peak &= inner >= strength[half + dy : height - half + dy, half + dx : width - half + dx]
-    y, x = np.nonzero(peak)
-    strongest = np.argsort(-inner[y, x], kind="stable")[:_POINTS]
+    inner = (slice(half, -half), slice(half, -half))
+    y, x = np.nonzero((strength == maximum_filter(strength, 3))[inner])
+    strongest = np.argsort(-strength[inner][y, x], kind="stable")[:_KEYPOINTS]
     return x[strongest] + half, y[strongest] + half
 
 
-def _cut(film: Floats, x: NDArray[np.intp], y: NDArray[np.intp]) -> Floats:
-    step = np.arange(_WINDOW) - _WINDOW // 2
-    windows: Floats = film[y[:, None, None] + step[:, None], x[:, None, None] + step]
-    return windows
+def _extract_patches(pixels: Floats, x: NDArray[np.intp], y: NDArray[np.intp]) -> Floats:
+    step = np.arange(_PATCH) - _PATCH // 2
+    patches: Floats = pixels[y[:, None, None] + step[:, None], x[:, None, None] + step]
+    return patches

@@ -1,4 +1,4 @@
-"""Films that stand in a dataset more than once: as bytes, as pixels, or changed as people change them."""
+"""Decide which candidate pairs are duplicates: the same pixels, near-duplicates, or only similar."""
 
 from __future__ import annotations
 
@@ -12,161 +12,178 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.auditing.candidates import Candidates, find_candidates
-from cxrbuild.auditing.descriptors import Film, read_film
-from cxrbuild.auditing.registration import Alignment, align
+from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
+from cxrbuild.auditing.candidates import MOST_PER_IMAGE, Candidates, find_candidates
+from cxrbuild.auditing.descriptors import ImageDescriptors
+from cxrbuild.auditing.registration import Registration, register
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
 
-# From here on two films are the same film, and from here on alike enough to be named.
-SAME, ALIKE = 0.9, 0.7
+NEAR_DUPLICATE, SIMILAR = 0.9, 0.7
+"""The similarity from which a pair is a near-duplicate, and from which it is reported as similar."""
+
+# The pixels of more similar pairs are compared.
 _MAY_BE_EQUAL = 0.98
-_PIECE = 64
+# The overlap below which an image is cropped, and the angle in degrees above which it is rotated.
+_CROPPED, _ROTATED = 0.94, 1
+_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Match:
-    """Two images that show the same film.
+    """Two images that are duplicates or similar.
 
     Attributes
     ----------
     a, b
         Their numbers, ``a < b``.
     kind
-        ``same bytes``, ``same pixels``, ``near`` (the same film, changed) or ``alike``
-        (so alike that a person should look: most often one patient on two days).
+        ``same bytes``, ``same pixels``, ``near-duplicate`` (the same radiograph, changed) or ``similar``
+        (often one patient on two days).
     similarity
-        1 for the same bytes and pixels, else the median correlation of what is fine in them.
+        1 for the same bytes and pixels, else the median correlation of their fine detail.
     changes
-        How one was made of the other, as far as it can be told: ``mirrored``, ``cut``, ``turned``.
+        How one differs from the other: ``mirrored``, ``cropped``, ``rotated``.
     """
 
     a: int
     b: int
-    kind: str
+    kind: PairKind
     similarity: float
-    changes: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
 
 
-def read_films(
+def find_matches(
+    images: Sequence[ImageDescriptors],
     paths: Sequence[Path],
-    digests: Sequence[str],
     executor: Executor,
     *,
     workers: int,
     progress: Progress,
-) -> list[Film | str]:
-    """Read images in few numbers, in many processes; for one that is not as it was, what is wrong.
+) -> tuple[list[Match], DuplicateSearch]:
+    """Find duplicates and similar pairs.
 
     Parameters
     ----------
+    images
+        The images' descriptors.
     paths
-        The images.
-    digests
-        The SHA-256 that each must have.
+        The images. Pixels of pairs that may be equal are compared.
     executor, workers
-        Where to read, and how many work there.
+        The executor, and the number of its workers.
     progress
-        Told how many are done.
+        Opens progress bars.
+
+    Returns
+    -------
+    list of Match
+        The pairs, by number.
+    DuplicateSearch
+        How completely duplicates were searched.
     """
-    asked = list(zip(paths, digests, strict=True))
-    pieces = (tuple(asked[i : i + _PIECE]) for i in range(0, len(asked), _PIECE))
-    films: dict[Path, Film | str] = {}
-    with progress("reading films", len(paths), "image") as bar:
-        for piece, found in run_batches(executor, _read_piece, pieces, ahead=3 * workers):
-            films.update(zip((path for path, _ in piece), found, strict=True))
-            bar.update(len(piece))
-    return [films[path] for path in paths]
-
-
-def find_matches(
-    films: Sequence[Film], paths: Sequence[Path], executor: Executor, *, workers: int, progress: Progress
-) -> list[Match]:
-    """Find the images that show the same film.
-
-    Parameters
-    ----------
-    films
-        The images in few numbers.
-    paths
-        The images, to compare those pixel by pixel that seem to be equal.
-    executor, workers
-        Where to compare, and how many work there.
-    progress
-        Told how many candidates were compared.
-    """
-    found = find_candidates([(film.windows, film.cosines) for film in films])
-    pieces = (tuple(range(i, min(i + _PIECE, len(found.a)))) for i in range(0, len(found.a), _PIECE))
-    jobs = (tuple(_job(films, found, i) for i in piece) for piece in pieces)
-    best: dict[tuple[int, int], tuple[Alignment, bool]] = {}
-    with progress("comparing films", len(found.a), "pair") as bar:
-        for piece, aligned in run_batches(executor, _align_piece, jobs, ahead=3 * workers):
-            for job, alignment in zip(piece, aligned, strict=True):
-                before = best.get(job.pair)
-                if alignment.similarity >= ALIKE and (
-                    before is None or alignment.similarity > before[0].similarity
+    candidates = find_candidates([(image.keypoints, image.dct_coefficients) for image in images])
+    count = len(candidates.a)
+    jobs = (
+        tuple(_job(images, candidates, i) for i in range(start, min(start + _BATCH, count)))
+        for start in range(0, count, _BATCH)
+    )
+    best: dict[tuple[int, int], tuple[Registration, bool]] = {}
+    with progress("comparing images", count, "pair") as bar:
+        for batch, registered in run_batches(executor, _register_batch, jobs, ahead=3 * workers):
+            for job, registration in zip(batch, registered, strict=True):
+                known = best.get(job.pair)
+                if registration.similarity >= SIMILAR and (
+                    known is None or _rank(registration, job.mirrored) > _rank(*known)
                 ):
-                    best[job.pair] = alignment, job.mirrored
-            bar.update(len(piece))
-    return [_match(pair, *best[pair], paths) for pair in sorted(best)]
+                    best[job.pair] = registration, job.mirrored
+            bar.update(len(batch))
+    pixels = _hash_pixels(best, paths, executor, workers)
+    search = DuplicateSearch(
+        compared_pairs=len(set(zip(candidates.a.tolist(), candidates.b.tolist(), strict=True))),
+        most_per_image=MOST_PER_IMAGE,
+        limited_images=candidates.limited_images,
+        skipped_pairs=candidates.skipped_pairs,
+    )
+    return [_match(pair, *best[pair], pixels) for pair in sorted(best)], search
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Job:
     pair: tuple[int, int]
     mirrored: bool
     thumbnails: tuple[NDArray[np.int8], NDArray[np.int8]]
-    place: NDArray[np.float32]
+    transform: NDArray[np.float32]
 
 
-def _job(films: Sequence[Film], found: Candidates, i: int) -> _Job:
-    a, b, mirrored = int(found.a[i]), int(found.b[i]), bool(found.mirrored[i])
-    other = films[b].thumbnail
-    return _Job((a, b), mirrored, (films[a].thumbnail, other[:, ::-1] if mirrored else other), found.place[i])
+def _job(images: Sequence[ImageDescriptors], candidates: Candidates, i: int) -> _Job:
+    a, b, mirrored = int(candidates.a[i]), int(candidates.b[i]), bool(candidates.mirrored[i])
+    other = images[b].thumbnail
+    thumbnails = images[a].thumbnail, other[:, ::-1] if mirrored else other
+    return _Job((a, b), mirrored, thumbnails, candidates.transforms[i].astype(np.float32))
 
 
-def _read_piece(asked: tuple[tuple[Path, str], ...]) -> list[Film | str]:
-    films: list[Film | str] = []
-    for path, digest in asked:
-        try:
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != digest:
-                films.append("changed since the build")
-            else:
-                films.append(read_film(data))
-        except FileNotFoundError:
-            films.append("gone")
-        except (OSError, NotConvertible) as error:
-            films.append(f"cannot be read ({error})")
-    return films
+def _register_batch(jobs: tuple[_Job, ...]) -> list[Registration]:
+    return [register(*job.thumbnails, job.transform) for job in jobs]
 
 
-def _align_piece(jobs: tuple[_Job, ...]) -> list[Alignment]:
-    return [align(*job.thumbnails, job.place) for job in jobs]
+def _rank(registration: Registration, mirrored: bool) -> tuple[float, bool]:
+    # Batches end in any order: where an image is symmetric, the plain transform is taken.
+    return registration.similarity, not mirrored
 
 
-def _match(pair: tuple[int, int], alignment: Alignment, mirrored: bool, paths: Sequence[Path]) -> Match:
+def _may_be_equal(registration: Registration, mirrored: bool) -> bool:
+    return registration.similarity > _MAY_BE_EQUAL and not mirrored
+
+
+def _hash_pixels(
+    found: dict[tuple[int, int], tuple[Registration, bool]],
+    paths: Sequence[Path],
+    executor: Executor,
+    workers: int,
+) -> dict[int, str | None]:
+    """Return a hash of the pixels of every image that may equal another; ``None`` if it cannot be read."""
+    numbers = sorted({number for pair, match in found.items() if _may_be_equal(*match) for number in pair})
+    batches = (
+        tuple((number, paths[number]) for number in numbers[i : i + _BATCH])
+        for i in range(0, len(numbers), _BATCH)
+    )
+    hashes: dict[int, str | None] = {}
+    for batch, result in run_batches(executor, _hash_batch, batches, ahead=3 * workers):
+        hashes.update(zip((number for number, _ in batch), result, strict=True))
+    return hashes
+
+
+def _hash_batch(images: tuple[tuple[int, Path], ...]) -> list[str | None]:
+    return [_pixel_hash(path) for _, path in images]
+
+
+def _pixel_hash(path: Path) -> str | None:
+    try:
+        image = read_image(path)
+    except (OSError, NotConvertible):
+        return None
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+
+
+def _match(
+    pair: tuple[int, int], registration: Registration, mirrored: bool, pixels: dict[int, str | None]
+) -> Match:
     a, b = pair
-    if alignment.similarity < SAME:
-        return Match(a, b, "alike", alignment.similarity, ())
-    if alignment.similarity > _MAY_BE_EQUAL and not mirrored and _pixels(paths[a]) == _pixels(paths[b]):
-        return Match(a, b, "same pixels", 1.0, ())
-    return Match(a, b, "near", alignment.similarity, tuple(_changes(alignment, mirrored)))
+    if registration.similarity < NEAR_DUPLICATE:
+        return Match(a, b, "similar", registration.similarity)
+    if _may_be_equal(registration, mirrored) and pixels[a] is not None and pixels[a] == pixels[b]:
+        return Match(a, b, "same pixels", 1.0)
+    return Match(a, b, "near-duplicate", registration.similarity, tuple(_changes(registration, mirrored)))
 
 
-def _pixels(path: Path) -> tuple[tuple[int, int], bytes]:
-    film = read_image(path)
-    return film.size, film.tobytes()
-
-
-def _changes(alignment: Alignment, mirrored: bool) -> Iterator[str]:
-    """Yield how the second film was changed, as far as it can be told from where it lies."""
+def _changes(registration: Registration, mirrored: bool) -> Iterator[Change]:
+    """Yield the changes that the affine transform shows."""
     if mirrored:
         yield "mirrored"
-    if min(alignment.overlap) < 0.94:
-        yield "cut"
-    (xx, xy), (yx, yy) = alignment.affine[:, :2]
-    # Frames are squeezed into squares, so that a turn of an oblong film is a little of a shear too.
-    if abs(math.atan2(yx - xy, xx + yy)) > math.radians(1):
-        yield "turned"
+    if min(registration.overlap) < _CROPPED:
+        yield "cropped"
+    (xx, xy), (yx, yy) = registration.affine_transform[:, :2]
+    # Frames are scaled to squares, so that the rotation of an oblong image is partly a shear.
+    if abs(math.atan2(yx - xy, xx + yy)) > math.radians(_ROTATED):
+        yield "rotated"

@@ -1,4 +1,4 @@
-"""The page of an audit: every check with what it found, and the pairs of films as pictures, in one file."""
+"""Write the page of an audit: the checks with their findings, and the images of each pair, in one file."""
 
 from __future__ import annotations
 
@@ -8,103 +8,127 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.artifact import BuildDocument
-from cxrbuild.auditing.check import Outcome, Subject
-from cxrbuild.auditing.pairs import Pair
+from cxrbuild.artifact import AuditDocument, BuildDocument, ImagePair
+from cxrbuild.artifact.audit import AssociationFinding, PairFinding, ProbeFinding
+from cxrbuild.auditing.context import Context
 from cxrbuild.auditing.probes import PROBES
-from cxrbuild.convert import read_image
+from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.files import write_bytes
 from cxrbuild.report.page import describe_statuses
+from cxrbuild.templates import html_environment
 
 _SIDE, _QUALITY = 200, 72
-# Pairs beyond these stand in audit.json alone: the page must open at once.
-_SHOWN = 200
+# More pairs are only in audit.json: the page must open at once.
+_MOST_PAIRS = 200
 
 
-def write_page(path: Path, subject: Subject, outcomes: Sequence[Outcome], document: BuildDocument) -> None:
-    """Write ``audit.html``: one file with no address outside itself.
+def write_page(path: Path, context: Context, document: AuditDocument, build: BuildDocument) -> None:
+    """Write ``audit.html``: one file without an external address.
 
-    A film on which a name or birth date was seen is not shown.
+    An image with a readable name or birth date is not shown.
 
     Parameters
     ----------
     path
         The file.
-    subject
-        What was audited.
-    outcomes
-        What came of each check.
+    context
+        The build that is audited.
     document
+        What the audit found.
+    build
         The build's ``build.json``.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("cxrbuild.auditing", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    rows = {row["image_id"]: row for row in subject.rows.to_dict("records")}
-    shown = subject.pairs[:_SHOWN]
-    names = {name for pair in shown for name in (pair.a, pair.b)}
-    ran = [outcome for outcome in outcomes if outcome.value is not None]
-    probes = [(PROBES[outcome.id].words, outcome) for outcome in ran if outcome.id in PROBES]
-    facts = [entry for outcome in ran if outcome.id == "confounding" for entry in outcome.named]
-    text = environment.get_template("page.html.j2").render(
-        dataset=document.dataset,
-        images=len(subject.rows) + len(subject.faults),
-        outcomes=outcomes,
-        statuses=describe_statuses(outcome.status for outcome in outcomes),
-        sections=_sections(shown),
-        left_out=len(subject.pairs) - len(shown),
-        rows=rows,
-        pictures={name: _picture(subject.build, rows[name]) for name in sorted(names)},
-        own_sections={"confounding", *PROBES},
-        classes=[word for word in subject.recipe.classes if word in set(subject.rows["label"])],
-        facts=facts,
-        probes=probes,
-        surest={
-            (outcome.id, name): _picture(subject.build, rows[name], blacked=outcome.id == "probe_border")
-            for _, outcome in probes
-            for entry in outcome.named
-            for name in entry["surest"]
-        },
+    rows = {row["image_id"]: row for row in context.rows.to_dict("records")}
+    pairs = document.pairs[:_MOST_PAIRS]
+    probes = [
+        (check, PROBES[check.id].description, [f for f in check.findings if isinstance(f, ProbeFinding)])
+        for check in document.checks
+        if check.id in PROBES and check.value is not None
+    ]
+    text = (
+        html_environment("cxrbuild.auditing")
+        .get_template("page.html.j2")
+        .render(
+            build=build,
+            audit=document,
+            statuses=describe_statuses(check.status for check in document.checks),
+            listed={
+                check.id: [
+                    finding.message
+                    for finding in check.findings
+                    if not isinstance(finding, AssociationFinding | PairFinding | ProbeFinding)
+                ]
+                for check in document.checks
+            },
+            classes=[label for label in context.recipe.classes if label in set(context.rows["label"])],
+            associations=[
+                finding
+                for check in document.checks
+                for finding in check.findings
+                if isinstance(finding, AssociationFinding)
+            ],
+            probes=probes,
+            most_confident={
+                (check.id, image_id): _thumbnail(
+                    context.folder, rows[image_id], border_only=check.id == "probe_border"
+                )
+                for check, _, findings in probes
+                for finding in findings
+                for image_id in finding.most_confident
+            },
+            sections=_sections(pairs),
+            hidden_pairs=len(document.pairs) - len(pairs),
+            rows=rows,
+            thumbnails={
+                image_id: _thumbnail(context.folder, rows[image_id])
+                for image_id in sorted({image_id for pair in pairs for image_id in (pair.a, pair.b)})
+            },
+        )
     )
     write_bytes(path, text.encode())
 
 
-def _sections(pairs: Sequence[Pair]) -> list[tuple[str, str, list[Pair]]]:
-    """Return the pairs by what should be done about them, the worst first."""
-    same = [pair for pair in pairs if pair.same]
-    across = [pair for pair in same if "split" in pair.crosses]
-    unlinked = [pair for pair in same if pair not in across and not pair.linked]
-    linked = [pair for pair in same if pair not in across and "patient" in pair.crosses and pair.linked]
-    within = [pair for pair in same if pair not in across and "patient" not in pair.crosses]
-    alike = [pair for pair in pairs if not pair.same]
-    sections = [
-        ("Across parts", "What is learned in one part is known in the other.", across),
-        ("Not linked", "The same film under two patients: link them, so that no split parts them.", unlinked),
-        ("Linked", "The same film under two patients, kept in one part by a link.", linked),
-        ("Within a patient", "The same film twice under one patient.", within),
-        ("Alike", "Not the same film, most often: one patient on two days, or a hospital's machine.", alike),
-    ]
-    return [section for section in sections if section[2]]
+def _sections(pairs: Sequence[ImagePair]) -> list[tuple[str, str, list[ImagePair]]]:
+    """Return the pairs by what to do about them, the most important first."""
+    titles = {
+        "Duplicates in two splits": "The test set has images that the network was trained on.",
+        "Duplicates of patients who are not linked": "Link the patients, so that they are in the same split.",
+        "Duplicates of linked patients": "A link keeps these patients in the same split.",
+        "Duplicates of one patient": "The same image occurs twice.",
+        "Similar pairs": "Often one patient on two days, or two patients at the same machine.",
+    }
+    sections: dict[str, list[ImagePair]] = {title: [] for title in titles}
+    duplicates_in_splits, unlinked, linked, of_one_patient, similar = sections.values()
+    for pair in pairs:
+        if not pair.is_duplicate:
+            similar.append(pair)
+        elif "split" in pair.crosses:
+            duplicates_in_splits.append(pair)
+        elif not pair.linked:
+            unlinked.append(pair)
+        elif "patient" in pair.crosses:
+            linked.append(pair)
+        else:
+            of_one_patient.append(pair)
+    return [(title, titles[title], section) for title, section in sections.items() if section]
 
 
-def _picture(build: Path, row: Mapping[Hashable, Any], *, blacked: bool = False) -> str | None:
-    """Return a small copy of a film as a data address; ``blacked``: of its border alone."""
+def _thumbnail(folder: Path, row: Mapping[Hashable, Any], *, border_only: bool = False) -> str | None:
+    """Return a thumbnail as a data URL; ``None`` for an image that must not be shown or cannot be read."""
     from PIL import ImageDraw
     from PIL.Image import Resampling
 
     if row["review"] == "identifier":
         return None
-    small = read_image(build / row["jpeg_path"], min_side=2 * _SIDE)
-    small.thumbnail((_SIDE, _SIDE), Resampling.LANCZOS)
-    if blacked:
-        wide, high = small.width // 8, small.height // 8
-        ImageDraw.Draw(small).rectangle((wide, high, small.width - wide - 1, small.height - high - 1), fill=0)
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    try:
+        image = read_image(folder / row["jpeg_path"], min_side=2 * _SIDE)
+    except (OSError, NotConvertible):
+        return None  # changed since the audit read it
+    image.thumbnail((_SIDE, _SIDE), Resampling.LANCZOS)
+    if border_only:
+        x, y = image.width // 8, image.height // 8
+        box = (x, y, image.width - x - 1, image.height - y - 1)
+        ImageDraw.Draw(image).rectangle(box, fill=0)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

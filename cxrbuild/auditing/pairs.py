@@ -1,116 +1,86 @@
-"""Pairs of images that show the same film, and what each pair crosses."""
+"""Find pairs of duplicates in a manifest, and in what the images of each pair differ."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cxrbuild.auditing.descriptors import Film
+from cxrbuild.artifact.audit import Crossing, DuplicateSearch, ImagePair
+from cxrbuild.auditing.descriptors import ImageDescriptors
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_CROSSED = {"split": "split", "label": "label", "source": "source", "patient": "patient_id"}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two images that show the same film, or are alike.
-
-    Attributes
-    ----------
-    a, b
-        Their image ids.
-    kind
-        ``same bytes``, ``same pixels``, ``near`` or ``alike``, as ``duplicates.Match`` says it.
-    similarity
-        From 0 to 1.
-    changes
-        How one was made of the other: ``mirrored``, ``cut``, ``turned``.
-    crosses
-        Of split, label, source and patient those in which they differ.
-    linked
-        Whether the build never parts them: one patient, or patients that are linked.
-    """
-
-    a: str
-    b: str
-    kind: str
-    similarity: float
-    changes: tuple[str, ...]
-    crosses: tuple[str, ...]
-    linked: bool
-
-    @property
-    def same(self) -> bool:
-        """Whether they are the same film, not merely alike."""
-        return self.kind != "alike"
-
-    def document(self) -> dict[str, Any]:
-        """Return it as it stands in ``audit.json``."""
-        return asdict(self) | {"similarity": round(self.similarity, 3)}
+_COLUMNS: dict[Crossing, str] = {
+    "split": "split", "label": "label", "source": "source", "patient": "patient_id",
+}  # fmt: skip
 
 
 def find_pairs(
     rows: pd.DataFrame,
-    films: Sequence[Film],
-    build: Path,
+    images: Sequence[ImageDescriptors],
+    folder: Path,
     executor: Executor,
     *,
     workers: int,
     progress: Progress,
-) -> list[Pair]:
-    """Find the images that show the same film, the weightiest first.
+) -> tuple[list[ImagePair], DuplicateSearch]:
+    """Find duplicates and similar pairs of a manifest, the most important first.
 
-    Images of the same bytes are told from their hashes and stand for each other from then on: each is paired
-    with the first of them alone.
+    Images with the same bytes have the same hash. Each is paired with the first of them, and only the first
+    is compared with other images.
 
     Parameters
     ----------
     rows
         The manifest.
-    films
-        Its images in few numbers, in the order of the rows.
-    build
+    images
+        The images' descriptors, in the order of the rows.
+    folder
         The build's folder.
     executor, workers
-        Where to compare, and how many work there.
+        The executor, and the number of its workers.
     progress
-        Told how far it is.
+        Opens progress bars.
     """
-    digest = rows["source_sha256"].fillna(rows["jpeg_sha256"])
-    first = digest.groupby(digest).transform(lambda same: same.index[0]) if len(rows) else digest
-    at = {index: n for n, index in enumerate(rows.index)}
-    matches = [
-        Match(at[index], at[other], "same bytes", 1.0, ()) for other, index in first.items() if index != other
-    ]
-    single = [at[index] for index in rows.index if first[index] == index]
-    paths = [build / path for path in rows["jpeg_path"]]
-    near = find_matches(
-        [films[n] for n in single], [paths[n] for n in single], executor, workers=workers, progress=progress
-    )
-    matches += [replace(match, a=single[match.a], b=single[match.b]) for match in near]
-    table = rows.to_dict("records")
-    pairs = [_pair(table[match.a], table[match.b], match) for match in matches]
-    return sorted(
-        pairs, key=lambda p: (not p.same, "split" not in p.crosses, -len(p.crosses), -p.similarity, p.a, p.b)
-    )
+    digests = rows["source_sha256"].fillna(rows["jpeg_sha256"]).tolist()
+    first: dict[str, int] = {}
+    matches, distinct = [], []
+    for number, digest in enumerate(digests):
+        if first.setdefault(digest, number) == number:
+            distinct.append(number)
+        else:
+            matches.append(Match(first[digest], number, "same bytes", 1.0))
+    paths = [folder / path for path in rows["jpeg_path"]]
+    found, search = find_matches(
+        [images[number] for number in distinct], [paths[number] for number in distinct], executor,
+        workers=workers, progress=progress,
+    )  # fmt: skip
+    matches += [replace(match, a=distinct[match.a], b=distinct[match.b]) for match in found]
+    pairs = [_describe(rows, match) for match in matches]
+    return sorted(pairs, key=_importance), search
 
 
-def _pair(a: dict[Hashable, Any], b: dict[Hashable, Any], match: Match) -> Pair:
+def _importance(pair: ImagePair) -> tuple[bool, bool, int, float, str, str]:
+    crosses = pair.crosses
+    return not pair.is_duplicate, "split" not in crosses, -len(crosses), -pair.similarity, pair.a, pair.b
+
+
+def _describe(rows: pd.DataFrame, match: Match) -> ImagePair:
+    a, b = rows.iloc[match.a], rows.iloc[match.b]
     unknown = a["patient_id"] != a["patient_id"] or b["patient_id"] != b["patient_id"]
-    crosses = [
-        word
-        for word, column in _CROSSED.items()
-        # Patients are numbered within a source; where one is not known the two are not known to be one.
-        if a[column] != b[column] or (word == "patient" and (unknown or a["source"] != b["source"]))
+    crosses: list[Crossing] = [
+        name
+        for name, column in _COLUMNS.items()
+        # Patient ids are unique within a source. An unknown patient may be another one.
+        if (name == "patient" and (unknown or a["source"] != b["source"])) or a[column] != b[column]
     ]
-    return Pair(
-        a["image_id"], b["image_id"], match.kind, match.similarity, match.changes, tuple(crosses),
-        a["group"] == b["group"],
+    return ImagePair(
+        a=a["image_id"], b=b["image_id"], kind=match.kind, similarity=round(match.similarity, 3),
+        changes=list(match.changes), crosses=crosses, linked=bool(a["group"] == b["group"]),
     )  # fmt: skip

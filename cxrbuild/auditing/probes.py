@@ -1,7 +1,7 @@
-"""Probes: simple classifiers that try to tell the class from what should not tell it.
+"""Probes: simple classifiers that predict the class from what does not show the lungs.
 
-A probe that does well proves that a network may do well without looking at the lungs. One that does badly
-proves nothing: another classifier might do better.
+A probe with a high AUC proves that a network can have one without using the lungs. A probe with a low AUC
+proves nothing: another classifier may do better.
 """
 
 from __future__ import annotations
@@ -13,126 +13,153 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.auditing.check import Finding, Subject
-from cxrbuild.auditing.descriptors import FRAME, Film
+from cxrbuild.artifact.audit import ProbeFinding
+from cxrbuild.auditing.context import Context, record
+from cxrbuild.auditing.descriptors import FRAME_SIDE, ImageDescriptors
 from cxrbuild.bootstrap import class_figures
+from cxrbuild.checks import Measurement, NotApplicable
 
 _FOLDS, _TREES = 5, 200
-# Of a class with fewer patients nothing can be said that another draw would not change.
-_LEAST_PATIENTS = 20
-_SUREST = 4
+# With fewer patients in a class, the AUC depends on chance.
+_MIN_PATIENTS = 20
+_MOST_CONFIDENT = 4
 _RESAMPLES = 500
 
-Numbers = NDArray[np.float32]
+Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a probe sees of a film, in words and in numbers."""
+    """A probe.
 
-    words: str
-    see: Callable[[Film], Numbers]
+    Attributes
+    ----------
+    sentence
+        What holds where its check passes.
+    description
+        What the probe sees.
+    features
+        Returns its features of an image, ``(n,)``.
+    """
+
+    sentence: str
+    description: str
+    features: Callable[[ImageDescriptors], Features]
+
+    def check(self, context: Context) -> Measurement:
+        """Train the probe, and measure how well it predicts the class.
+
+        The value is the area under the ROC curve, one class against all others, averaged over the classes:
+        0.5 is guessing. An image is classified by trees that were trained without its patient (five folds).
+        Each class's area has a 95 % interval by patient-level bootstrap. The trees are not trained again for
+        it, so that it is a little narrow.
+        """
+        rows = context.rows
+        patients = rows.groupby("label")["group"].nunique()
+        classes = [label for label in context.recipe.classes if label in patients.index]
+        if len(classes) < 2:
+            raise NotApplicable("there is only one class")
+        small = [label for label in classes if patients[label] < _MIN_PATIENTS]
+        if small:
+            raise NotApplicable(f"fewer than {_MIN_PATIENTS} patients of {', '.join(small)}")
+        truth = rows["label"].map(classes.index).to_numpy(np.int64)
+        features = np.stack([self.features(image) for image in context.descriptors])
+        groups = rows["group"].tolist()
+        probabilities = cross_validate(features, truth, groups, context.workers)
+        figures = class_figures(truth, probabilities, groups, resamples=_RESAMPLES)
+        image_ids = rows["image_id"].to_numpy()
+        findings = [
+            _describe(label, figures[n], _most_confident(image_ids[truth == n], probabilities[truth == n, n]))
+            for n, label in enumerate(classes)
+        ]
+        auc, recall = (
+            sum(figure[name]["value"] for figure in figures) / len(classes) for name in ("auc", "recall")
+        )
+        message = f"AUC {auc:.3f}; mean recall {recall:.0%}, by guessing {1 / len(classes):.0%}"
+        return Measurement(round(auc, 4), message, [record(finding) for finding in findings])
 
 
-def _border(film: Film) -> Numbers:
-    outside = np.ones(film.frame.shape, bool)
-    eighth = FRAME // 8
+def _border(image: ImageDescriptors) -> Features:
+    outside = np.ones(image.frame.shape, bool)
+    eighth = FRAME_SIDE // 8
     outside[eighth:-eighth, eighth:-eighth] = False
-    return film.frame[outside].astype(np.float32)
+    return image.frame[outside].astype(np.float32)
 
 
-def _thumbnail(film: Film) -> Numbers:
-    half = FRAME // 2
-    small: Numbers = film.frame.reshape(half, 2, half, 2).mean((1, 3), dtype=np.float32).ravel()
+def _thumbnail(image: ImageDescriptors) -> Features:
+    half = FRAME_SIDE // 2
+    small: Features = image.frame.reshape(half, 2, half, 2).mean((1, 3), dtype=np.float32).ravel()
     return small
 
 
 PROBES = {
-    "probe_border": Probe("the border alone, an eighth of each side, the middle blacked out", _border),
-    "probe_encoder": Probe("size, aspect and the encoder's traces alone", lambda film: film.encoder),
-    "probe_histogram": Probe("the histogram alone", lambda film: film.histogram),
-    "probe_thumbnail": Probe("a thumbnail of 16 x 16 pixels", _thumbnail),
+    "probe_border": Probe(
+        "The border, with the middle blacked out, does not predict the class (AUC).",
+        "the border, an eighth of each side",
+        _border,
+    ),
+    "probe_encoder": Probe(
+        "Size and encoder settings of the file do not predict the class (AUC).",
+        "size, aspect ratio and encoder settings",
+        lambda image: image.encoder,
+    ),
+    "probe_histogram": Probe(
+        "The histogram does not predict the class (AUC).", "the histogram", lambda image: image.histogram
+    ),
+    "probe_thumbnail": Probe(
+        "A thumbnail of 16 x 16 pixels does not predict the class (AUC).",
+        "a thumbnail of 16 x 16 pixels",
+        _thumbnail,
+    ),
 }
 
 
-def check_probe(name: str) -> Callable[[Subject], Finding]:
-    """Return the check that trains a probe and says how well it tells the class.
-
-    The value is the area under the ROC curve, one class against the rest, mean of the classes: 0.5 is
-    guessing. Each film is judged by trees that saw no film of its patient (five folds). Each class' own area
-    has a 95 % interval, patients drawn anew; the trees are not trained anew, so that it is a little narrow.
-    """
-
-    def check(subject: Subject) -> Finding:
-        return _run(PROBES[name], subject)
-
-    return check
+def _describe(label: str, figures: dict[str, dict[str, float]], most_confident: list[str]) -> ProbeFinding:
+    auc, low, high = (round(figures["auc"][name], 4) for name in ("value", "low", "high"))
+    recall = round(figures["recall"]["value"], 4)
+    return ProbeFinding(
+        message=f"{label}: AUC {auc:.3f} ({low:.2f} to {high:.2f}), recall {recall:.0%}",
+        label=label, auc=auc, auc_low=low, auc_high=high, recall=recall, most_confident=most_confident,
+    )  # fmt: skip
 
 
-def _run(probe: Probe, subject: Subject) -> Finding:
-    rows = subject.rows
-    patients = rows.groupby("label")["group"].nunique()
-    classes = [word for word in subject.recipe.classes if word in patients.index]
-    if len(classes) < 2:
-        return Finding(None, "there is one class alone")
-    few = [word for word in classes if patients[word] < _LEAST_PATIENTS]
-    if few:
-        return Finding(None, f"fewer than {_LEAST_PATIENTS} patients of {', '.join(few)}")
-    truth = rows["label"].map(classes.index).to_numpy(np.int64)
-    seen = np.stack([probe.see(film) for film in subject.films])
-    sure = cross_validated(seen, truth, rows["group"].tolist(), subject.workers)
-    figures = class_figures(truth, sure, rows["group"].tolist(), resamples=_RESAMPLES)
-    names = rows["image_id"].to_numpy()
-    named: list[dict[str, Any]] = [
-        {
-            "class": word,
-            "auc": round(figures[n]["auc"]["value"], 4),
-            "auc_low": round(figures[n]["auc"]["low"], 4),
-            "auc_high": round(figures[n]["auc"]["high"], 4),
-            "recall": round(figures[n]["recall"]["value"], 4),
-            "surest": _surest(names[truth == n], sure[truth == n, n]),
-        }
-        for n, word in enumerate(classes)
-    ]
-    value, recall = (
-        sum(figure[name]["value"] for figure in figures) / len(classes) for name in ("auc", "recall")
-    )
-    words = f"AUC {value:.3f}; mean recall {recall:.0%}, by guessing {1 / len(classes):.0%}"
-    return Finding(round(value, 4), words, named)
-
-
-def cross_validated(
-    seen: Numbers, truth: NDArray[np.int64], groups: Sequence[str], workers: int
+def cross_validate(
+    features: Features, truth: NDArray[np.int64], groups: Sequence[str], workers: int
 ) -> NDArray[np.float64]:
-    """Return for each film how sure trees are of each class that saw no film of its group.
+    """Return the probabilities of the classes, by trees that were trained without the image's group.
 
     Parameters
     ----------
-    seen
-        What they may see, ``(films, numbers)``.
+    features
+        The features, ``(images, n)``.
     truth
-        The classes' numbers.
+        The numbers of the classes.
     groups
-        The group of each film, which no fold tears.
+        The group of each image. All images of a group are in one fold.
     workers
-        Threads to train with; they change nothing in the outcome.
+        Threads to train with; the result does not depend on them.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(images, classes)``.
     """
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.model_selection import StratifiedGroupKFold
 
-    sure = np.zeros((len(truth), int(truth.max()) + 1))
+    probabilities = np.zeros((len(truth), int(truth.max()) + 1))
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
-    for learn, judge in folds.split(seen, truth, groups):
+    for train, test in folds.split(features, truth, groups):
         trees = ExtraTreesClassifier(
             _TREES, min_samples_leaf=2, class_weight="balanced", random_state=0, n_jobs=workers
         )
-        trees.fit(seen[learn], truth[learn])
-        # Threads would add up the trees' votes in an order of their own.
+        trees.fit(features[train], truth[train])
+        # Threads would add up the trees' votes in a random order.
         trees.set_params(n_jobs=1)
-        sure[np.ix_(judge, trees.classes_)] = trees.predict_proba(seen[judge])
-    return sure
+        probabilities[np.ix_(test, trees.classes_)] = trees.predict_proba(features[test])
+    return probabilities
 
 
-def _surest(names: NDArray[Any], sure: NDArray[np.float64]) -> list[str]:
-    order = np.lexsort((names, -sure))
-    return [str(name) for name in names[order[:_SUREST]]]
+def _most_confident(image_ids: NDArray[Any], probabilities: NDArray[np.float64]) -> list[str]:
+    order = np.lexsort((image_ids, -probabilities))
+    return [str(image_id) for image_id in image_ids[order[:_MOST_CONFIDENT]]]

@@ -1,9 +1,10 @@
-"""Whether two films show the same: one is laid over the other, and what then lies over what is compared.
+"""Register two images, and compare where they overlap.
 
-Chests are alike in what is large; what tells films apart is fine: edges of ribs, vessels, a cable. The second
-film is moved, scaled and turned until the large fits (Lucas and Kanade's method), from coarse to fine. Then
-the fine is compared square by square, and the median of the squares' correlations is the similarity: a letter
-or an arrow spoils a few squares, another film, even of the same patient, spoils them all.
+Chests are similar at a large scale. Fine detail distinguishes images: edges of ribs, vessels, a cable. An
+affine transform registers the second image to the first by its large structures (Lucas and Kanade's method),
+from coarse to fine. Fine detail is then compared in square blocks. The median correlation of the blocks is
+the similarity: a letter or an arrow changes a few blocks, another image, even of the same patient, changes
+all.
 """
 
 from __future__ import annotations
@@ -15,145 +16,146 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.auditing.descriptors import SIDE, Floats, blurred
+from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, Floats, gaussian_filter
 
-# From coarse to fine: pixels of the thumbnail to one, turns, and the least correlation to go on with.
+# From coarse to fine: thumbnail pixels per pixel, iterations, and the correlation needed to continue.
 _LEVELS = ((4, 6, 0.6), (2, 6, 0.75))
-# Share of the film's variance at which a difference counts half.
-_DOUBT = 0.05
-_SQUARE = 16
-_LEAST_OVERLAP = 0.2
-# Variance of a square's fine, in squared steps of the thumbnail, below which it is empty.
-_LEAST_DETAIL = 4.0
+# The share of the image's variance at which a difference has half its weight.
+_OUTLIER_SHARE = 0.05
+_BLOCK = 16
+_MIN_OVERLAP = 0.2
+_MIN_BLOCKS = 6
+# Variance of a block's fine detail, in squared steps of the thumbnail, below which it counts as empty.
+_MIN_VARIANCE = 4.0
 
 
 @dataclass(frozen=True)
-class Alignment:
-    """How one film lies over another.
+class Registration:
+    """How two images overlap, and how similar they are there.
 
     Attributes
     ----------
     similarity
-        Median correlation of the squares, from -1 to 1; 0 where the films hardly overlap.
+        Median correlation of the blocks, from -1 to 1; 0 where the images hardly overlap.
     overlap
-        Share of the first and of the second film that lies over the other.
-    affine
-        What takes shares of the first frame to shares of the second, ``(2, 3)``.
+        Share of the first and of the second image that is in the overlap.
+    affine_transform
+        Maps shares of the first frame to shares of the second, ``(2, 3)``.
     """
 
     similarity: float
     overlap: tuple[float, float]
-    affine: NDArray[np.float64]
+    affine_transform: NDArray[np.float64]
 
 
-NOWHERE = Alignment(0.0, (0.0, 0.0), np.eye(2, 3))
+NOT_REGISTERED = Registration(0.0, (0.0, 0.0), np.eye(2, 3))
 
 
-def align(a: NDArray[np.int8], b: NDArray[np.int8], place: Floats) -> Alignment:
-    """Lay one film over another and compare.
+def register(a: NDArray[np.int8], b: NDArray[np.int8], start: Floats) -> Registration:
+    """Register the second of two images to the first, and compare them.
 
     Parameters
     ----------
     a, b
-        The films' thumbnails, flattened, ``(SIDE, SIDE)``.
-    place
-        Where to begin: scale of x and y, shift of x and y, in shares of the frames.
+        The images' normalized thumbnails, ``(THUMBNAIL_SIDE, THUMBNAIL_SIDE)``.
+    start
+        The first estimate: scale of x and y, shift of x and y, in shares of the frames.
     """
-    affine = np.array([[place[0], 0, place[2]], [0, place[1], place[3]]], np.float64)
-    flat_a, flat_b = a.astype(np.float32), b.astype(np.float32)
-    for step, turns, least in _LEVELS:
-        affine, correlation = _moved(_means(flat_a, step), _means(flat_b, step), affine, turns)
+    affine = np.array([[start[0], 0, start[2]], [0, start[1], start[3]]], np.float64)
+    pixels_a, pixels_b = a.astype(np.float32), b.astype(np.float32)
+    for step, iterations, least in _LEVELS:
+        affine, correlation = _optimize(_reduce(pixels_a, step), _reduce(pixels_b, step), affine, iterations)
         if correlation <= least:
-            return NOWHERE
-    return _compared(flat_a, flat_b, affine)
+            return NOT_REGISTERED
+    return _compare(pixels_a, pixels_b, affine)
 
 
-def _means(film: Floats, step: int) -> Floats:
-    n = SIDE // step
-    means: Floats = film.reshape(n, step, n, step).mean((1, 3))
+def _reduce(pixels: Floats, step: int) -> Floats:
+    n = THUMBNAIL_SIDE // step
+    means: Floats = pixels.reshape(n, step, n, step).mean((1, 3))
     return means
 
 
-def _moved(
-    a: Floats, b: Floats, affine: NDArray[np.float64], turns: int
+def _optimize(
+    a: Floats, b: Floats, affine: NDArray[np.float64], iterations: int
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the place after some turns of Gauss and Newton, and how well the films correlate there."""
+    """Return the affine transform after some Gauss-Newton iterations, and the images' correlation there."""
     side = len(a)
     x, y = _grid(side)
     target = a.ravel()
-    slope_y, slope_x = (np.gradient(b, axis=axis).astype(np.float32) * side for axis in (0, 1))
-    film_and_slopes = np.stack([b, slope_x, slope_y])
-    for turn in range(turns + 1):
-        u, v = _taken(affine, x, y)
-        inside = _inside(u, v, side)
-        if np.count_nonzero(inside) < _LEAST_OVERLAP / 2 * len(inside):
+    gradient_y, gradient_x = (np.gradient(b, axis=axis).astype(np.float32) * side for axis in (0, 1))
+    for iteration in range(iterations + 1):
+        u, v = _transform(affine, x, y)
+        inside = _is_inside(u, v, side)
+        if np.count_nonzero(inside) < _MIN_OVERLAP / 2 * len(inside):
             return affine, 0.0
         u, v, px, py = u[inside], v[inside], x[inside], y[inside]
-        seen, *slopes = _sampled(film_and_slopes, u, v)
-        want = target[inside]
-        seen, want = seen - seen.mean(), want - want.mean()
-        if not want.any():
-            # A flat image matches nothing; the weights below would divide by zero.
+        moved, expected = _sample(b, u, v), target[inside]
+        moved, expected = moved - moved.mean(), expected - expected.mean()
+        if not expected.any():
+            # An image of one grey level matches nothing; the weights below would divide by zero.
             return affine, 0.0
-        power, match = float(seen @ seen), float(want @ seen)
-        if turn == turns:
+        power, match = float(moved @ moved), float(expected @ moved)
+        if iteration == iterations:
             break
-        # Contrast is no difference: the second film is scaled to the first.
+        # A difference in contrast is ignored: the second image is scaled to the first.
         gain = max(match / max(power, 1e-6), 0.2)
-        gx, gy = (slope * gain for slope in slopes)
+        gx, gy = gain * _sample(gradient_x, u, v), gain * _sample(gradient_y, u, v)
         jacobian = np.stack([gx * px, gx * py, gx, gy * px, gy * py, gy])
         jacobian -= jacobian.mean(1, keepdims=True)
-        rest = want - gain * seen
-        # What does not fit at all, a letter or the edge of a black margin, must not pull.
-        trust = 1 / (1 + rest * rest / (_DOUBT * float(want @ want) / len(want)))
-        weighted = jacobian * trust
+        residual = expected - gain * moved
+        variance = float(expected @ expected) / len(expected)
+        # Outliers, such as a letter or the edge of a black margin, have little weight.
+        weight = 1 / (1 + residual * residual / (_OUTLIER_SHARE * variance))
+        weighted = jacobian * weight
         normal = (weighted @ jacobian.T).astype(np.float64)
         normal[np.diag_indices(6)] = normal.diagonal() * 1.001 + 1e-6
-        change = np.linalg.solve(normal, weighted @ rest).reshape(2, 3)
-        # No turn may take the frame further than a tenth of it.
+        change = np.linalg.solve(normal, weighted @ residual).reshape(2, 3)
+        # One iteration moves the frame by a tenth of it at most.
         affine = affine + change * min(1.0, 0.1 / max(float(np.abs(change).max()), 1e-9))
     scale = np.linalg.svd(affine[:, :2], compute_uv=False)
     if scale[1] < 0.25 or scale[0] > 4:
         return affine, 0.0
-    return affine, match / max(math.sqrt(power * float(want @ want)), 1e-6)
+    return affine, match / max(math.sqrt(power * float(expected @ expected)), 1e-6)
 
 
-def _compared(a: Floats, b: Floats, affine: NDArray[np.float64]) -> Alignment:
-    x, y = _grid(SIDE)
-    u, v = _taken(affine, x, y)
-    inside = _inside(u, v, SIDE)
-    share = float(inside.mean())
-    there = share * abs(float(np.linalg.det(affine[:, :2])))
-    if min(share, there) < _LEAST_OVERLAP:
-        return NOWHERE
-    # The film of which less is seen shows it finer than the other can: it is blurred to be as coarse.
-    zoom = abs(float(np.linalg.det(affine[:, :2]))) ** 0.5
-    softened = 0.5 * max(zoom, 1 / zoom) ** 2 - 0.5
-    if softened > 0.05:
-        a, b = (a, blurred(b, softened**0.5)) if zoom > 1 else (blurred(a, softened**0.5), b)
-    want = np.where(inside, _fine(a).ravel(), 0)
-    seen = np.where(inside, _sampled(_fine(b)[None], np.clip(u, 0, 1), np.clip(v, 0, 1))[0], 0)
-    n, p, q, pp, qq, pq = (
-        _squares(values) for values in (inside * 1.0, want, seen, want * want, seen * seen, want * seen)
-    )
-    full = n > 0.6 * _SQUARE * _SQUARE
-    n, p, q, pp, qq, pq = (values[full] for values in (n, p, q, pp, qq, pq))
-    var_a, var_b = pp / n - (p / n) ** 2, qq / n - (q / n) ** 2
-    # Squares without anything in them, such as a black margin, say nothing.
-    told = np.minimum(var_a, var_b) > _LEAST_DETAIL
-    if told.sum() < 6:
-        return NOWHERE
-    correlation = (pq / n - p * q / n**2)[told] / np.sqrt(var_a * var_b)[told]
-    return Alignment(float(np.median(correlation)), (share, min(there, 1.0)), affine)
+def _compare(a: Floats, b: Floats, affine: NDArray[np.float64]) -> Registration:
+    x, y = _grid(THUMBNAIL_SIDE)
+    u, v = _transform(affine, x, y)
+    inside = _is_inside(u, v, THUMBNAIL_SIDE)
+    area = abs(float(np.linalg.det(affine[:, :2])))
+    share_a = float(inside.mean())
+    share_b = share_a * area
+    if min(share_a, share_b) < _MIN_OVERLAP:
+        return NOT_REGISTERED
+    # The image of which less is in the overlap has finer detail there: it is smoothed to match the other.
+    zoom = area**0.5
+    variance = 0.5 * max(zoom, 1 / zoom) ** 2 - 0.5
+    if variance > 0.05:
+        sigma = variance**0.5
+        a, b = (a, gaussian_filter(b, sigma)) if zoom > 1 else (gaussian_filter(a, sigma), b)
+    detail_a = np.where(inside, _fine_detail(a).ravel(), 0)
+    detail_b = np.where(inside, _sample(_fine_detail(b), np.clip(u, 0, 1), np.clip(v, 0, 1)), 0)
+    products = inside * 1.0, detail_a, detail_b, detail_a**2, detail_b**2, detail_a * detail_b
+    sums = np.stack([_sum_blocks(values) for values in products])
+    n, p, q, pp, qq, pq = sums[:, sums[0] > 0.6 * _BLOCK * _BLOCK]
+    variances = np.stack([pp / n - (p / n) ** 2, qq / n - (q / n) ** 2])
+    # Empty blocks, such as those of a black margin, do not count.
+    detailed = variances.min(0) > _MIN_VARIANCE
+    if detailed.sum() < _MIN_BLOCKS:
+        return NOT_REGISTERED
+    covariances = (pq / n - p * q / n**2)[detailed]
+    correlations = covariances / np.sqrt(variances[:, detailed].prod(0))
+    return Registration(float(np.median(correlations)), (share_a, min(share_b, 1.0)), affine)
 
 
-def _fine(flat: Floats) -> Floats:
-    return blurred(flat, 0.8) - blurred(flat, 3.0)
+def _fine_detail(pixels: Floats) -> Floats:
+    return gaussian_filter(pixels, 0.8) - gaussian_filter(pixels, 3.0)
 
 
-def _squares(values: Floats) -> Floats:
-    n = SIDE // _SQUARE
-    sums: Floats = values.reshape(n, _SQUARE, n, _SQUARE).sum((1, 3)).ravel()
+def _sum_blocks(values: Floats) -> Floats:
+    n = THUMBNAIL_SIDE // _BLOCK
+    sums: Floats = values.reshape(n, _BLOCK, n, _BLOCK).sum((1, 3)).ravel()
     return sums
 
 
@@ -164,27 +166,21 @@ def _grid(side: int) -> tuple[Floats, Floats]:
     return x.ravel(), y.ravel()
 
 
-def _taken(affine: NDArray[np.float64], x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _transform(affine: NDArray[np.float64], x: Floats, y: Floats) -> tuple[Floats, Floats]:
     u = affine[0, 0] * x + affine[0, 1] * y + affine[0, 2]
     v = affine[1, 0] * x + affine[1, 1] * y + affine[1, 2]
     return u.astype(np.float32), v.astype(np.float32)
 
 
-def _inside(u: Floats, v: Floats, side: int) -> NDArray[np.bool_]:
+def _is_inside(u: Floats, v: Floats, side: int) -> NDArray[np.bool_]:
     edge = 0.5 / side
     return (u > edge) & (u < 1 - edge) & (v > edge) & (v < 1 - edge)
 
 
-def _sampled(films: Floats, u: Floats, v: Floats) -> Floats:
-    """Return films' values at shares of their frame, straight between pixels: ``(films, shares)``."""
-    count, side, _ = films.shape
-    x, y = np.clip(u * side - 0.5, 0, side - 1.001), np.clip(v * side - 0.5, 0, side - 1.001)
-    left, top = x.astype(np.int32), y.astype(np.int32)
-    dx, dy = x - left, y - top
-    flat, at = films.reshape(count, -1), top * side + left
-    upper: Floats = flat.take(at, axis=1)
-    below: Floats = flat.take(at + side, axis=1)
-    upper += (flat.take(at + 1, axis=1) - upper) * dx
-    below += (flat.take(at + side + 1, axis=1) - below) * dx
-    upper += (below - upper) * dy
-    return upper
+def _sample(pixels: Floats, u: Floats, v: Floats) -> Floats:
+    """Return an image's values at shares of its frame, by linear interpolation."""
+    from scipy.ndimage import map_coordinates
+
+    side = len(pixels)
+    values: Floats = map_coordinates(pixels, (v * side - 0.5, u * side - 0.5), order=1, mode="nearest")
+    return values

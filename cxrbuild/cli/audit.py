@@ -14,8 +14,8 @@ from cxrbuild.cli.output import Output
 if TYPE_CHECKING:
     from cxrbuild.auditing import AuditResult
 
-# What is left of 80 columns beside the ids and the status.
-_WORDS = 46
+# The width of the last column. The ids and the status take the other columns of 80.
+_WIDTH = 42
 
 
 @click.command()
@@ -57,12 +57,18 @@ def report_audit(output: Output, result: AuditResult) -> None:
     rows: list[list[object]] = []
     for check in result.document.checks:
         allowed = f" (up to {check.limit:g} allowed)" if check.status == "passed" and check.value else ""
-        first, *more = textwrap.wrap(check.message + allowed, _WORDS)
+        first, *more = textwrap.wrap(check.message + allowed, _WIDTH)
         rows.append([check.id, check.status, first])
         rows.extend(["", "", line] for line in more)
     output.table(["check", "status", "found"], rows)
     output.say("")
     for sentence in describe_statuses(check.status for check in result.document.checks):
         output.say(sentence)
+    search = result.document.duplicate_search
+    if search.skipped_pairs:
+        output.say(
+            f"{search.limited_images:,} images resemble more than {search.most_per_image} others: only their "
+            f"best candidates were compared, {search.skipped_pairs:,} pairs were not."
+        )
     output.say(f"\nThe images are shown in {result.build.folder / names.AUDIT_PAGE}.")
     output.result(result.to_dict())

@@ -1,24 +1,25 @@
-"""What an audit found beside biases, in sentences for the reader of a release."""
+"""Describe what an audit found, except biases, in sentences for the reader of a release."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from cxrbuild.artifact import AuditDocument, CheckResult, ReleaseDocument
+from cxrbuild.artifact import AuditDocument, CheckResult, ImagePair, ReleaseDocument
+from cxrbuild.artifact.audit import PairFinding, SimilarIdsFinding
 from cxrbuild.contents import Contents
 from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# A reader can look these up; more of them are counted.
-_MOST = 5
-# Told as biases, by what was measured.
+# The pairs that a sentence lists.
+_LISTED = 5
+# The checks whose results are biases.
 _BIASES = ("confounding", "probe_")
 _NOT_AUDITED = (
-    "This build was not audited: nobody looked for films that stand in it twice, under two classes or in two "
-    "parts, nor for what beside the lungs tells the class."
+    "This build was not audited: duplicates, label conflicts, leakage between splits and confounding are "
+    "unknown."
 )
 
 
@@ -34,7 +35,7 @@ def audited_contents(
     records
         Its ledger.
     audit
-        The content of its ``audit.json``, ``None`` where it has none.
+        Its ``audit.json``, ``None`` where it has none.
     """
     if audit is None:
         return Contents(document, records, audit_notes=[_NOT_AUDITED])
@@ -45,77 +46,99 @@ def audited_contents(
 
 
 def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> list[str]:
-    """Return what each check of an audit found, in plain words; nothing where all was in order.
+    """Return a sentence for each check of an audit that found something.
 
     Parameters
     ----------
     audit
-        The content of ``audit.json``.
+        The audit result.
     labels
         The class of each image.
     """
-    doubts = [
-        _say(check, labels)
+    notes = [
+        f"Audited: {_describe(check, labels)}"
         for check in audit.checks
         if not check.id.startswith(_BIASES) and (check.value or check.status == "failed")
     ]
-    alike = [pair for pair in audit.pairs if pair.kind == "alike" and "patient" in pair.crosses]
-    if unlinked := [pair for pair in alike if not pair.linked]:
-        across = sum("split" in pair.crosses for pair in unlinked)
-        named = _named([pair.model_dump() for pair in unlinked])
-        doubts.append(
-            f"Audited: {count_of(len(unlinked), 'pair')} of images of two patients are so similar that they "
-            f"may be of one person, which nobody has confirmed: {named}. {_across(across, len(unlinked))}"
+    similar = [
+        pair
+        for pair in audit.pairs
+        if not pair.is_duplicate and not pair.linked and "patient" in pair.crosses
+    ]
+    if similar:
+        in_two_splits = sum("split" in pair.crosses for pair in similar)
+        notes.append(
+            f"Audited: {count_of(len(similar), 'similar pair')} of images of two patients, who may be one "
+            f"person; this is not confirmed: {_list_pairs(similar)}. "
+            f"{_describe_leakage(in_two_splits, len(similar))}"
+        )
+    search = audit.duplicate_search
+    if search.skipped_pairs:
+        notes.append(
+            f"Audited: {count_of(search.limited_images, 'image')} resemble more than {search.most_per_image} "
+            f"others. Only their best candidates were compared: {count_of(search.skipped_pairs, 'pair')} of "
+            "possible duplicates were not."
         )
     skipped = [check.id for check in audit.checks if check.status == "not applicable"]
     if skipped:
-        doubts.append(f"Not measured, since this dataset is too small for it: {', '.join(skipped)}.")
-    return doubts
+        notes.append(f"Not measured, because this dataset is too small: {', '.join(skipped)}.")
+    return notes
 
 
-def _say(check: CheckResult, labels: Mapping[str, str]) -> str:
-    """Return what one check found; a check that has no words here is told by its own."""
-    named, words = check.findings, check.message
+def _describe(check: CheckResult, labels: Mapping[str, str]) -> str:
+    pairs = [finding for finding in check.findings if isinstance(finding, PairFinding)]
     match check.id:
         case "label_conflicts":
-            told = f"{count_of(len(named), 'film')} under two classes: {_named(named, labels)}."
+            note = f"{count_of(len(pairs), 'duplicate')} with two labels: {_list_pairs(pairs, labels)}."
         case "duplicates":
-            told = (
-                f"{count_of(len(named), 'pair')} of files that show the same film, whole or changed: "
-                f"it counts twice; {sum('patient' in pair['crosses'] for pair in named)} under two patients."
+            of_patients = sum("patient" in pair.crosses for pair in pairs)
+            note = f"{count_of(len(pairs), 'pair')} of duplicates, {of_patients:,} of them of two patients."
+        case "unlinked_duplicates":
+            note = (
+                f"{count_of(len(pairs), 'duplicate')} of patients who are not linked: {_list_pairs(pairs)}."
             )
-        case "unlinked":
-            told = f"{count_of(len(named), 'film')} of two patients who are not linked: {_named(named)}."
-        case "identity":
-            across = sum(len(entry["parts"]) > 1 for entry in named)
-            sources = ", ".join(
-                f"{source} {sum(entry['source'] == source for entry in named):,}"
-                for source in sorted({entry["source"] for entry in named})
-            )
-            told = (
-                f"{count_of(len(named), 'patient number')} ({sources}) with more than one ending, such as "
-                f"{' and '.join(named[0]['patients'][:2])}: upstream does not say if these are one person "
-                f"or two. {_across(across, len(named))}"
+        case "similar_patient_ids":
+            note = _describe_similar_ids(
+                [finding for finding in check.findings if isinstance(finding, SimilarIdsFinding)]
             )
         case "unknown_patients":
-            told = f"{words}: each counts as a patient of its own."
+            note = f"{check.message}: each counts as a patient."
         case _:
-            told = f"{words}. What should hold: {check.sentence}"
+            note = f"{check.message}. Expected: {check.sentence}"
     if check.status == "failed":
-        told += f" This is over the limit of {check.limit:g} that the recipe sets."
-    return f"Audited: {told}"
+        note += f" This exceeds the recipe's limit of {check.limit:g}."
+    return note
 
 
-def _named(pairs: list[dict[str, Any]], labels: Mapping[str, str] | None = None) -> str:
-    def name(image: str) -> str:
-        return image if labels is None else f"{image} ({labels.get(image)})"
+def _describe_similar_ids(findings: Sequence[SimilarIdsFinding]) -> str:
+    in_several_splits = sum(len(finding.splits) > 1 for finding in findings)
+    by_source = ", ".join(
+        f"{source} {sum(finding.source == source for finding in findings):,}"
+        for source in sorted({finding.source for finding in findings})
+    )
+    example = " and ".join(findings[0].patient_ids[:2])
+    return (
+        f"{count_of(len(findings), 'patient number')} ({by_source}) with several endings, such as {example}. "
+        f"Upstream does not state whether they are one person. "
+        f"{_describe_leakage(in_several_splits, len(findings))}"
+    )
 
-    shown = "; ".join(f"{name(pair['a'])} and {name(pair['b'])}" for pair in pairs[:_MOST])
-    more = f"; and {len(pairs) - _MOST:,} more in `audit.json`" if len(pairs) > _MOST else ""
-    return shown + more
+
+def _list_pairs(
+    pairs: Sequence[ImagePair] | Sequence[PairFinding], labels: Mapping[str, str] | None = None
+) -> str:
+    def name(image_id: str) -> str:
+        return image_id if labels is None else f"{image_id} ({labels.get(image_id)})"
+
+    listed = "; ".join(f"{name(pair.a)} and {name(pair.b)}" for pair in pairs[:_LISTED])
+    more = f"; and {len(pairs) - _LISTED:,} more in `audit.json`" if len(pairs) > _LISTED else ""
+    return listed + more
 
 
-def _across(across: int, of: int) -> str:
-    if not across:
-        return "None of these stands in two parts."
-    return f"{across:,} of the {of:,} stand in two parts: if it is one person, test has seen some of train."
+def _describe_leakage(in_several_splits: int, count: int) -> str:
+    if not in_several_splits:
+        return "None of these is in several splits."
+    return (
+        f"{in_several_splits:,} of the {count:,} are in several splits: if they are one person, there is "
+        "leakage."
+    )

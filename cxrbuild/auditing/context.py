@@ -1,0 +1,77 @@
+"""What the checks of an audit share: the build, its images' descriptors, and the pairs found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.artifact.audit import AuditFinding, DuplicateSearch, ImagePair, OtherFinding
+from cxrbuild.catalog.recipe import Recipe
+from cxrbuild.checks import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cxrbuild.auditing.descriptors import ImageDescriptors
+    from cxrbuild.auditing.images import ImageProblem
+
+
+@dataclass(frozen=True)
+class Context:
+    """A build that is audited.
+
+    Attributes
+    ----------
+    folder
+        Its folder.
+    recipe
+        The recipe whose ``[audit]`` has the limits.
+    rows
+        The manifest without the images in ``problems``, a row per image.
+    problems
+        The images that are missing, changed or cannot be read.
+    descriptors
+        The descriptors of the images, in the order of ``rows``.
+    pairs
+        Duplicates and similar pairs.
+    search
+        How completely duplicates were searched.
+    workers
+        Number of processors that a check may use.
+    """
+
+    folder: Path
+    recipe: Recipe
+    rows: pd.DataFrame
+    problems: Sequence[ImageProblem]
+    descriptors: Sequence[ImageDescriptors]
+    pairs: Sequence[ImagePair]
+    search: DuplicateSearch
+    workers: int
+
+
+@dataclass(frozen=True)
+class RecordedFinding(Finding):
+    """A finding with the values that ``audit.json`` records.
+
+    Attributes
+    ----------
+    record
+        The finding as ``audit.json`` has it.
+    """
+
+    record: AuditFinding | None = None
+
+
+def record(finding: AuditFinding) -> RecordedFinding:
+    """Return a finding of ``audit.json`` as a check yields it."""
+    return RecordedFinding(finding.message, record=finding)
+
+
+def recorded(finding: Finding) -> AuditFinding:
+    """Return a check's finding as ``audit.json`` has it."""
+    if isinstance(finding, RecordedFinding) and finding.record is not None:
+        return finding.record
+    return OtherFinding(message=finding.message, file=finding.file, row=finding.row, data=dict(finding.data))

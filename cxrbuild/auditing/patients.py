@@ -1,0 +1,71 @@
+"""Check patients: leakage between splits, ids that may be of one person, images without a patient."""
+
+from __future__ import annotations
+
+from cxrbuild.artifact.audit import PatientFinding, SimilarIdsFinding, UnknownPatientsFinding
+from cxrbuild.auditing.context import Context, record
+from cxrbuild.checks import Measurement
+from cxrbuild.errors import count_of, name_some
+
+_LISTED = 6
+
+
+def check_patient_leakage(context: Context) -> Measurement:
+    """Find groups of linked patients with images in several splits."""
+    rows = context.rows
+    splits = rows.groupby("group")["split"].nunique()
+    leaking = rows[rows["group"].isin(splits[splits > 1].index)]
+    findings = []
+    for group, of_group in leaking.groupby("group"):
+        image_ids = of_group["image_id"].tolist()
+        counts = {str(split): int(n) for split, n in of_group["split"].value_counts().sort_index().items()}
+        message = f"{group}: {name_some(image_ids, _LISTED)}"
+        findings.append(
+            record(PatientFinding(message=message, group=str(group), splits=counts, image_ids=image_ids))
+        )
+    message = f"{count_of(len(findings), 'patient')} in several splits" if findings else "none"
+    return Measurement(len(findings), message, findings)
+
+
+def check_similar_patient_ids(context: Context) -> Measurement:
+    """Find patient ids of one source that differ only after their last digit.
+
+    Mooney's ``person1_bacteria`` and ``person1_virus`` may be one child or two: upstream does not say.
+    """
+    rows = context.rows.dropna(subset="patient_id")
+    stem = rows["patient_id"].str.extract(r"^(.*\d)\D*$")[0]
+    findings, in_several_splits = [], 0
+    for (source, name), of_stem in rows.assign(stem=stem).dropna(subset="stem").groupby(["source", "stem"]):
+        patient_ids, splits = sorted(set(of_stem["patient_id"])), sorted(set(of_stem["split"]))
+        if len(patient_ids) < 2:
+            continue
+        in_several_splits += len(splits) > 1
+        message = f"{source}: {name_some(patient_ids, _LISTED)} in {' and '.join(splits)}"
+        findings.append(
+            record(
+                SimilarIdsFinding(
+                    message=message, source=source, stem=name, patient_ids=patient_ids, splits=splits
+                )
+            )
+        )
+    message = "none"
+    if findings:
+        message = (
+            f"{count_of(len(findings), 'number')} with several ids, {in_several_splits} in several splits"
+        )
+    return Measurement(len(findings), message, findings)
+
+
+def check_unknown_patients(context: Context) -> Measurement:
+    """Count the images without a patient id: each counts as a patient."""
+    unknown = context.rows[context.rows["patient_id"].isna()]
+    findings = [
+        record(
+            UnknownPatientsFinding(
+                message=f"{source}: {count_of(int(n), 'image')}", source=str(source), images=int(n)
+            )
+        )
+        for source, n in unknown["source"].value_counts().items()
+    ]
+    message = f"{count_of(len(unknown), 'image')} without a patient id" if findings else "none"
+    return Measurement(len(unknown), message, findings)

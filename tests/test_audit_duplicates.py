@@ -1,0 +1,210 @@
+"""Duplicates: changed copies of generated images, and the known duplicates of the real sources."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from audited import crop, jpeg
+from PIL import Image, ImageDraw, ImageOps
+
+from cxrbuild.auditing.candidates import find_candidates
+from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, read_descriptors
+from cxrbuild.auditing.duplicates import Match, find_matches
+from cxrbuild.auditing.images import read_images
+from cxrbuild.auditing.registration import NOT_REGISTERED, register
+from cxrbuild.catalog import read_links
+from cxrbuild.demo.phantom import phantom
+from cxrbuild.progress import silent
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def annotate(image: Image.Image) -> Image.Image:
+    image = image.copy()
+    draw = ImageDraw.Draw(image)
+    side = min(image.size)
+    draw.rectangle((0, 0, side // 8, side // 8), fill=255)
+    draw.line((side // 2, side // 3, side // 2 + side // 10, side // 3 + side // 10), fill=255, width=4)
+    return image
+
+
+CHANGES = {
+    "resized": lambda image: image.resize((image.width * 2 // 3, image.height * 2 // 3)),
+    "stretched": lambda image: image.resize((224, 180)),
+    "brighter": lambda image: image.point(lambda grey: min(255, round(grey * 0.7 + 60))),
+    "more contrast": lambda image: image.point(
+        lambda grey: min(255, max(0, round((grey - 100) * 1.5 + 100)))
+    ),
+    "annotated": annotate,
+    "cropped": crop,
+    "mirrored": ImageOps.mirror,
+    "rotated": lambda image: crop(image.rotate(3, Image.Resampling.BICUBIC)),
+}
+
+
+def matches_of(images: list[bytes], tmp_path: Path, executor: Executor) -> list[Match]:
+    paths = []
+    for i, data in enumerate(images):
+        paths.append(tmp_path / f"{i}.jpg")
+        paths[-1].write_bytes(data)
+    descriptors = [read_descriptors(data) for data in images]
+    return find_matches(descriptors, paths, executor, workers=1, progress=silent)[0]
+
+
+def duplicates_of(images: list[bytes], tmp_path: Path, executor: Executor) -> list[Match]:
+    return [match for match in matches_of(images, tmp_path, executor) if match.kind != "similar"]
+
+
+def test_changed_copies_are_near_duplicates(tmp_path: Path, executor: Executor) -> None:
+    others = [jpeg(phantom(f"other {i}", "Normal")) for i in range(24)]
+    image = phantom("one", "COVID-19")
+    changed = [jpeg(change(image), quality=60) for change in CHANGES.values()]
+    found = duplicates_of([*others, jpeg(image), *changed], tmp_path, executor)
+    copies = {match.b: match for match in found if match.a == len(others)}
+    changes = {}
+    for i, name in enumerate(CHANGES):
+        match = copies[len(others) + 1 + i]
+        assert match.kind == "near-duplicate", name
+        changes[name] = match.changes
+    assert changes["mirrored"] == ("mirrored",)
+    assert changes["cropped"] == ("cropped",)
+    assert changes["rotated"] == ("cropped", "rotated")
+    assert changes["resized"] == changes["more contrast"] == ()
+    assert [match for match in found if match.a < len(others)] == []
+
+
+def test_equal_pixels_are_distinguished_from_nearly_equal_ones(tmp_path: Path, executor: Executor) -> None:
+    image = phantom("one", "Normal")
+    data = jpeg(image)
+    with_comment = jpeg(image, comment=b"another file with the same pixels")
+    assert with_comment != data
+    others = [jpeg(phantom(f"other {i}", "Normal")) for i in range(8)]
+    found = duplicates_of([data, with_comment, jpeg(image, quality=70), *others], tmp_path, executor)
+    assert [(match.a, match.b, match.kind) for match in found] == [
+        (0, 1, "same pixels"), (0, 2, "near-duplicate"), (1, 2, "near-duplicate"),
+    ]  # fmt: skip
+
+
+def test_known_duplicates_of_the_sources_are_found_and_no_others(
+    shared: Path, tmp_path: Path, executor: Executor
+) -> None:
+    links = [link for link in read_links("known_duplicates", tmp_path) if link.kind == "duplicate"]
+
+    def find(image: tuple[str, str]) -> Path | None:
+        source, path = image
+        if source == "mooney":
+            path = path.removeprefix("chest_xray/")
+        for folder in ("originals", "reduced"):
+            for found in (shared / folder / source).rglob(Path(path).name):
+                return found
+        return None
+
+    images = sorted({image for link in links for image in (link.a, link.b) if find(image)})
+    images += [
+        ("figure1", f"images/COVID-{n:05d}.jpg") for n in (4, 5, 7, 8, 9, 10, 12, 14, 16, 17, 21, 24, 28)
+    ]
+    data = []
+    for image in images:
+        path = find(image)
+        assert path is not None
+        with Image.open(path) as opened:
+            data.append(jpeg(opened.convert("L")))
+    found = {(images[match.a], images[match.b]) for match in duplicates_of(data, tmp_path, executor)}
+    known = {tuple(sorted((link.a, link.b))) for link in links if {link.a, link.b} <= set(images)}
+    # Two files of the course `extubation` are one image, so that the third pair follows from the other two.
+    known.add((("cohen", "images/AR-1.jpg"), ("cohen", "images/AR-2.jpg")))
+    assert len(known) >= 16
+    assert {tuple(sorted(pair)) for pair in found} == known
+
+
+def test_brightness_and_contrast_do_not_change_descriptors() -> None:
+    image = phantom("one", "Normal")
+    plain = read_descriptors(jpeg(image, 98))
+    dull = read_descriptors(jpeg(image.point(lambda grey: round(grey * 0.5 + 70)), 98))
+    assert float((plain.dct_coefficients[0] * dull.dct_coefficients[0]).sum()) > 0.99
+    assert np.abs(plain.thumbnail.astype(int) - dull.thumbnail).mean() < 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (300, 1), (1, 300), (300, 200), (3000, 40)])
+def test_images_without_detail_are_read_and_have_no_duplicates(
+    size: tuple[int, int], tmp_path: Path, executor: Executor
+) -> None:
+    # Warnings are errors in tests.
+    empty = [jpeg(Image.new("L", size, grey)) for grey in (0, 90, 255)]
+    images = [jpeg(phantom(f"{i}", "Normal")) for i in range(4)]
+    assert duplicates_of([*empty, *images], tmp_path, executor) == []
+
+
+@pytest.mark.parametrize("flat", ["a", "b", "both"])
+def test_images_of_one_grey_level_are_not_registered(flat: str) -> None:
+    texture = np.random.default_rng(0).integers(-100, 100, (THUMBNAIL_SIDE,) * 2).astype(np.int8)
+    a = np.zeros_like(texture) if flat in ("a", "both") else texture
+    b = np.zeros_like(texture) if flat in ("b", "both") else texture
+    assert register(a, b, np.array([1, 1, 0, 0], np.float32)) is NOT_REGISTERED
+
+
+def test_images_that_cannot_be_read_are_reported(tmp_path: Path, executor: Executor) -> None:
+    good = jpeg(phantom("one", "Normal"))
+    contents = {"good": good, "half": good[: len(good) // 2], "text": b"no image", "empty": b""}
+    paths = [tmp_path / f"{name}.jpg" for name in contents]
+    for path, data in zip(paths, contents.values(), strict=True):
+        path.write_bytes(data)
+    digests = [hashlib.sha256(data).hexdigest() for data in contents.values()]
+    found = read_images(
+        [*paths, tmp_path / "gone.jpg"], [*digests, "0" * 64], executor, workers=1, progress=silent
+    )
+    assert not isinstance(found[0], str)
+    assert all(isinstance(problem, str) and problem.startswith("cannot be read: ") for problem in found[1:4])
+    assert found[4] == "missing"
+
+
+def test_candidates_of_an_image_are_limited_by_rank() -> None:
+    # Images of one patient that differ by noise: every pair would be a candidate.
+    image = np.asarray(phantom("one", "Normal").resize((96, 96)), np.int16)
+    random = np.random.default_rng(0)
+    images = []
+    for _ in range(40):
+        noisy = np.clip(image + random.integers(-12, 12, image.shape), 0, 255).astype(np.uint8)
+        described = read_descriptors(jpeg(Image.fromarray(noisy)))
+        images.append((described.keypoints, described.dct_coefficients))
+    images.append(images[7])
+    unlimited = find_candidates(images, most=100)
+    assert unlimited.skipped_pairs == unlimited.limited_images == 0
+    pairs = set(zip(unlimited.a.tolist(), unlimited.b.tolist(), strict=True))
+    assert len(pairs) > 600
+    limited = find_candidates(images, most=3)
+    kept = set(zip(limited.a.tolist(), limited.b.tolist(), strict=True))
+    assert kept < pairs
+    assert len(kept) <= 3 * len(images)
+    assert len(kept) + limited.skipped_pairs == len(pairs)
+    assert limited.limited_images > 0
+    # The best candidate remains.
+    assert (7, 40) in kept
+
+
+def test_the_number_of_registrations_is_proportional_to_the_number_of_similar_images(
+    tmp_path: Path, executor: Executor
+) -> None:
+    image = phantom("one", "Normal").resize((96, 96))
+    images = [jpeg(image, quality=quality) for quality in range(30, 95)]
+    start = time.perf_counter()
+    paths = [tmp_path / f"{i}.jpg" for i in range(len(images))]
+    for path, data in zip(paths, images, strict=True):
+        path.write_bytes(data)
+    descriptors = [read_descriptors(data) for data in images]
+    found, search = find_matches(descriptors, paths, executor, workers=1, progress=silent)
+    assert search.most_per_image * len(images) >= search.compared_pairs
+    assert search.compared_pairs + search.skipped_pairs <= len(images) * (len(images) - 1) // 2
+    # Every image has a duplicate among its best candidates.
+    assert {number for match in found for number in (match.a, match.b)} == set(range(len(images)))
+    assert time.perf_counter() - start < 120
