@@ -185,8 +185,15 @@ def test_the_card_describes_what_the_audit_found(demo: Path, tmp_path: Path) -> 
     release(build, "1.0.0", tmp_path / "first")
     assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
     audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
-    a, b = images_of(build, split="train")["image_id"].iloc[[0, -1]]
-    pair = {"a": a, "b": b, "kind": "near-duplicate", "crosses": ["label", "patient"]}
+    train, test = images_of(build, split="train"), images_of(build, split="test")
+    a, b, c = (*train["image_id"].iloc[[0, -1]], test["image_id"].iloc[-1])
+
+    def crosses(other: str) -> list[str]:
+        rows = pd.concat([train, test]).set_index("image_id").loc[[a, other]]
+        names = {"split": "split", "label": "label", "source": "source", "patient": "group"}
+        return [name for name, column in names.items() if rows[column].nunique() > 1]
+
+    pair = {"a": a, "b": b, "kind": "near-duplicate", "crosses": crosses(b)}
     finding = pair | {"type": "pair", "message": f"{a} and {b} (near-duplicate)"}
     ids = [
         {
@@ -207,7 +214,8 @@ def test_the_card_describes_what_the_audit_found(demo: Path, tmp_path: Path) -> 
             check["value"] = len(check["findings"])
             check["status"] = "failed" if check["id"] == "label_conflicts" else check["status"]
     pair |= {"similarity": 0.99, "changes": [], "linked": False}
-    audited["pairs"] = [pair, pair | {"kind": "similar", "crosses": ["split", "patient"]}]
+    audited["pairs"] = [pair, pair | {"b": c, "kind": "similar", "crosses": crosses(c)}]
+    audited["status"] = "failed"
     audited["duplicate_search"] |= {"limited_images": 30, "skipped_pairs": 412}
     (build / "audit.json").write_text(json.dumps(audited))
     release(build, "1.0.0", tmp_path / "second")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, CheckResult, names
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 _CROSSED = {"split": "split", "label": "label", "source": "source", "patient": "patient_id"}
 # Checks that count pairs of duplicates: the crossing that they count, or all pairs.
 _PAIR_CHECKS = {"duplicate_leakage": "split", "label_conflicts": "label", "duplicates": None}
-# Pairs that only look similar are no duplicates.
-_SIMILAR = ("similar", "alike")
 
 
 def check_audit_result(context: Context) -> Iterator[Finding]:
@@ -76,7 +74,7 @@ def _check_problems(check: CheckResult, audit: AuditDocument, rows: pd.DataFrame
             expected = {
                 f"{pair.a} {pair.b}"
                 for pair in audit.pairs
-                if pair.kind not in _SIMILAR and (crossed is None or crossed in pair.crosses)
+                if pair.is_duplicate and (crossed is None or crossed in pair.crosses)
             }
             found = {f"{finding.get('a')} {finding.get('b')}" for finding in findings}
             yield from _set_problems(found, expected, "pair")
@@ -89,7 +87,9 @@ def _set_problems(found: set[str], expected: set[str], what: str) -> Iterator[st
         yield f"the {what} {name} does not follow from the data"
 
 
-def _pair_problems(a: str, b: str, crosses: list[str], rows: pd.DataFrame, *, linked: bool) -> Iterator[str]:
+def _pair_problems(
+    a: str, b: str, crosses: Sequence[str], rows: pd.DataFrame, *, linked: bool
+) -> Iterator[str]:
     if not {a, b} <= set(rows.index):
         yield "an image is not in the manifest"
         return
