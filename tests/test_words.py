@@ -1,0 +1,54 @@
+"""The vocabulary: words that the project does not use are in no identifier, message, page or document."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from command import CHECKOUT
+
+_LIST = Path(__file__).with_name("words.txt")
+_SUFFIXES = {".py", ".toml", ".md", ".j2", ".html", ".js", ".css", ".txt", ".yml", ".yaml", ".cff"}
+# Upstream's own names and titles, quoted.
+_QUOTED = re.compile(r"2-chest-filmc")
+
+
+def _words() -> list[tuple[re.Pattern[str], str]]:
+    lines = [line for line in _LIST.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    found = [line.split("\t") for line in lines]
+    # An identifier's words are apart at underscores.
+    return [(re.compile(rf"(?<![a-zA-Z])(?:{word})(?![a-zA-Z])", re.IGNORECASE), use) for word, use in found]
+
+
+def _files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT, check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+    paths = [CHECKOUT / name for name in listed if "/listings/" not in name]
+    return [
+        path
+        for path in paths
+        if path.suffix in _SUFFIXES and path.is_file() and path not in (_LIST, Path(__file__))
+    ]
+
+
+def test_words_that_are_not_used() -> None:
+    found = []
+    for path in _files():
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            text = _QUOTED.sub("", line)
+            for word, instead in _words():
+                if match := word.search(text):
+                    place = f"{path.relative_to(CHECKOUT)}:{number}"
+                    found.append(f"{place}: {match[0]!r}, write {instead}: {line.strip()[:90]}")
+    assert not found, f"{len(found)} lines\n" + "\n".join(found[:200])
+
+
+def test_expressions_match_whole_words_and_parts_of_identifiers() -> None:
+    image = _words()[0][0]
+    assert image.search("the_films")
+    assert image.search("Two films.")
+    assert not image.search("microfilming")
+    assert len({word.pattern for word, _ in _words()}) == len(_words())
