@@ -320,7 +320,8 @@ def _heading(place: str, annotation: Any) -> str:
 def _layers() -> Iterator[str]:
     yield (
         "Every file of the package, layer by layer, with the first line of its docstring. A file imports "
-        "from lower layers only; modules of one layer do not import each other. import-linter checks this."
+        "from lower layers only; modules of one layer do not import each other. The files within `artifact`, "
+        "`baseline`, `catalog`, `curation` and `fetching` are ordered too. import-linter checks this."
     )
     project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
     for number, layer in enumerate(project["tool"]["importlinter"]["contracts"][0]["layers"], 1):
