@@ -49,7 +49,7 @@ def class_figures(
     _, numbers = np.unique(np.asarray(groups), return_inverse=True)
     count = int(numbers.max()) + 1
     random = np.random.default_rng(seed)
-    whole = _figures(labels, probabilities, np.ones((1, len(labels))))[0]
+    measured = _figures(labels, probabilities, np.ones((1, len(labels))))[0]
     drawn = []
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
@@ -59,7 +59,11 @@ def class_figures(
     return [
         {
             name: dict(
-                zip(("value", "low", "high"), (float(whole[k, i]), *_interval(samples[:, k, i])), strict=True)
+                zip(
+                    ("value", "low", "high"),
+                    (float(measured[k, i]), *_interval(samples[:, k, i])),
+                    strict=True,
+                )
             )
             for i, name in enumerate(NAMES)
         }

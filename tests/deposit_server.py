@@ -1,7 +1,7 @@
 """A deposit service on the loopback, as InvenioRDM's REST reference describes it.
 
-https://inveniordm.docs.cern.ch/reference/rest_api_drafts_records/ and Zenodo's limits. What it stores it
-keeps in memory; a body that breaks off leaves nothing.
+https://inveniordm.docs.cern.ch/reference/rest_api_drafts_records/ and Zenodo's limits. Records are kept in
+memory; an incomplete request body changes nothing.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+from loopback import LoopbackHandler, LoopbackServer
 
 TOKEN = "zenodo-token-of-the-test-51c9"
 JSON = "application/vnd.inveniordm.v1+json"
@@ -35,14 +33,11 @@ class Record:
     committed: set[str] = field(default_factory=set)
 
 
-class DepositServer(ThreadingHTTPServer):
-    """The service and what happened to it."""
-
-    daemon_threads = True
+class DepositServer(LoopbackServer):
+    """The service, its records, and the requests that it received."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.lock = threading.Lock()
+        super().__init__(_Handler)
         self.records: dict[str, Record] = {}
         self.requests: list[tuple[str, str]] = []
         self.put: list[str] = []
@@ -53,14 +48,6 @@ class DepositServer(ThreadingHTTPServer):
         self.remaining = 0
         self.reset = 0
         self.too_many = 0
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def new(self, parent: str | None = None, metadata: dict[str, Any] | None = None) -> Record:
         number = str(1000 + len(self.records))
@@ -75,40 +62,20 @@ class _Refused(Exception):  # noqa: N818
         self.status, self.message, self.headers = status, message, headers or {}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(LoopbackHandler):
     server: DepositServer
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def _run(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length)
-        if len(body) < length:
-            self.close_connection = True
-            return
-        server = self.server
-        with server.lock:
-            server.requests.append((self.command, self.path))
-            headers: dict[str, str] = {}
-            try:
-                self._limit(headers)
-                self._admit()
-                status, document = self._answer(body)
-            except _Refused as refused:
-                status, document = refused.status, {"status": refused.status, "message": refused.message}
-                headers |= refused.headers
-        data = b"" if document is None else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", JSON)
-        self.send_header("Content-Length", str(len(data)))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _run  # noqa: N815  # the names are http.server's
+    def respond(self, body: bytes) -> tuple[int, Any, dict[str, str]]:
+        self.server.requests.append((self.command, self.path))
+        headers: dict[str, str] = {"Content-Type": JSON}
+        try:
+            self._limit(headers)
+            self._admit()
+            status, document = self._answer(body)
+        except _Refused as refused:
+            status, document = refused.status, {"status": refused.status, "message": refused.message}
+            headers |= refused.headers
+        return status, b"" if document is None else document, headers
 
     def _admit(self) -> None:
         for failure in self.server.failures:
@@ -164,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "PUT", []:
                 document = json.loads(body)
                 record.metadata = document["metadata"]
-                # What is not sent back is gone.
+                # The service removes fields that are not sent back.
                 record.pids = document.get("pids", {})
                 return 200, self._shown(record)
             case "POST", ["pids", "doi"]:
@@ -175,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
                 }  # fmt: skip
                 return 201, self._shown(record)
             case "POST", ["actions", "publish"]:
-                if wrong := _wrong(record.metadata):
+                if wrong := _problems(record.metadata):
                     raise _Refused(400, "A validation error occurred. " + str(wrong))
                 if not record.files or set(record.files) != record.committed:
                     raise _Refused(400, "One or more files have not completed their transfer.")
@@ -218,8 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
         return record
 
     def _shown(self, record: Record) -> dict[str, Any]:
-        place = "records" if record.published else "uploads"
-        # As Zenodo does: another form of answer for who asks for plain JSON.
+        page = "records" if record.published else "uploads"
+        # For plain JSON, Zenodo responds in the format of its former API.
         if self.headers.get("Accept") != JSON:
             return {"id": int(record.id), "metadata": record.metadata, "files": []}
         shown = {
@@ -228,9 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
             "metadata": record.metadata,
             "pids": record.pids,
             "parent": {"id": record.parent},
-            "links": {"self_html": f"{self.server.url}/{place}/{record.id}"},
+            "links": {"self_html": f"{self.server.url}/{page}/{record.id}"},
         }
-        wrong = _wrong(record.metadata)
+        wrong = _problems(record.metadata)
         return shown | ({"errors": wrong} if wrong else {})
 
     def _files(self, record: Record) -> dict[str, Any]:
@@ -248,33 +215,20 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
 
-def _wrong(metadata: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what the service would find wrong."""
-    faults = [
+def _problems(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the problems that the service finds in metadata."""
+    problems = [
         {"field": f"metadata.{key}", "messages": ["Missing data for required field."]}
         for key in ("title", "creators", "publication_date", "resource_type")
         if not metadata.get(key)
     ]
     for i, creator in enumerate(metadata.get("creators", [])):
-        who = creator["person_or_org"]
-        if who["type"] not in ("personal", "organizational") or not (
-            who.get("name") or who.get("family_name")
+        person = creator["person_or_org"]
+        if person["type"] not in ("personal", "organizational") or not (
+            person.get("name") or person.get("family_name")
         ):
-            faults.append({"field": f"metadata.creators.{i}", "messages": ["Invalid value."]})
+            problems.append({"field": f"metadata.creators.{i}", "messages": ["Invalid value."]})
     for i, right in enumerate(metadata.get("rights", [])):
         if "id" in right and right["id"] not in ("cc-by-4.0", "cc-by-3.0", "cc0-1.0"):
-            faults.append({"field": f"metadata.rights.{i}", "messages": ["Invalid license."]})
-    return faults
-
-
-@contextmanager
-def deposit_server() -> Iterator[DepositServer]:
-    """Run the service until the block ends."""
-    with DepositServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+            problems.append({"field": f"metadata.rights.{i}", "messages": ["Invalid license."]})
+    return problems

@@ -1,6 +1,6 @@
 """A Hub on the loopback: the requests that huggingface_hub makes for a dataset, and git-lfs's batch protocol.
 
-What is committed stands in memory as paths and contents; a body that breaks off leaves nothing.
+Commits are kept in memory as paths and contents; an incomplete request body changes nothing.
 """
 
 from __future__ import annotations
@@ -8,39 +8,29 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+from loopback import LoopbackHandler, LoopbackServer
 
 TOKEN = "hf_token_of_the_test_9e2b"
-# What a new dataset's .gitattributes names, and what is too large for git.
+# Suffixes that a new dataset's .gitattributes names, and the size that is too large for git.
 _LFS = (".parquet", ".tar", ".zip", ".jpg")
 _LFS_BYTES = 10 << 20
 _START = {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"}
 
 
-class HubServer(ThreadingHTTPServer):
-    """The Hub and what happened to it."""
-
-    daemon_threads = True
+class HubServer(LoopbackServer):
+    """The Hub, its commits, and the uploads that it received."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.lock = threading.Lock()
+        super().__init__(_Handler)
         self.objects: dict[str, bytes] = {}
         self.put: list[str] = []
         self.commits: list[tuple[str, str, dict[str, bytes]]] = []
         self.tags: dict[str, str] = {}
         self.repo: str | None = None
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
 
     def create(self, repo: str, files: dict[str, bytes]) -> None:
         """Make a repository with one commit."""
@@ -48,52 +38,30 @@ class HubServer(ThreadingHTTPServer):
         self._commit("initial commit", files)
 
     def _commit(self, title: str, files: dict[str, bytes]) -> str:
-        words = repr((len(self.commits), title, sorted(files))).encode()
-        name = hashlib.sha1(words).hexdigest()
+        content = repr((len(self.commits), title, sorted(files))).encode()
+        name = hashlib.sha1(content).hexdigest()
         self.commits.append((name, title, files))
         return name
 
     @property
     def files(self) -> dict[str, bytes]:
-        """What the main branch shows, without what the Hub puts there."""
+        """The files of the main branch, without the one that the Hub adds."""
         files = self.commits[-1][2] if self.commits else {}
         return {name: data for name, data in files.items() if name != ".gitattributes"}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(LoopbackHandler):
     server: HubServer
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def _run(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length)
-        if len(body) < length:
-            self.close_connection = True
-            return
-        with self.server.lock:
-            status, document, headers = self._answer(body)
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    do_GET = do_HEAD = do_POST = do_PUT = _run  # noqa: N815  # the names are http.server's
-
-    def _answer(self, body: bytes) -> tuple[int, Any, dict[str, str]]:
+    def respond(self, body: bytes) -> tuple[int, Any, dict[str, str]]:
         hub, url = self.server, urlsplit(self.path)
         path = unquote(url.path)
         if path.startswith("/storage/"):
-            # Addresses of the storage are signed; the token is not for it.
+            # Addresses of the storage are signed; the token is not sent to it.
             assert "Authorization" not in self.headers
             oid = path.rpartition("/")[2]
             if hashlib.sha256(body).hexdigest() != oid:
-                return 400, b"the body is not what its name says", {}
+                return 400, b"the body has another hash than its name", {}
             hub.objects[oid] = body
             hub.put.append(oid)
             return 200, b"", {}
@@ -112,12 +80,12 @@ class _Handler(BaseHTTPRequestHandler):
         rest = path.partition(hub.repo)[2]
         if rest == ".git/info/lfs/objects/batch":
             return 200, self._batch(document), {"Content-Type": "application/vnd.git-lfs+json"}
-        _, verb, *words = rest.split("/")
+        _, verb, *arguments = rest.split("/")
         if verb == "refs":
             return 200, self._refs(), {}
         if verb == "tree":
             assert parse_qs(url.query)["recursive"][0].lower() == "true"
-            return 200, [_shown(name, data) for name, data in self._at(words[0]).items()], {}
+            return 200, [_shown(name, data) for name, data in self._at(arguments[0]).items()], {}
         if verb == "preupload":
             return 200, {"files": [self._mode(file) for file in document["files"]]}, {}
         if verb == "commit":
@@ -125,11 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "tag":
             if document["tag"] in hub.tags:
                 return 409, {"error": "Tag already exists"}, {}
-            hub.tags[document["tag"]] = words[0]
+            hub.tags[document["tag"]] = arguments[0]
             return 200, {}, {}
         if verb == "resolve":
-            data = self._at(words[0])["/".join(words[1:])]
-            return 200, data, {"ETag": f'"{_blob(data)}"', "X-Repo-Commit": words[0]}
+            data = self._at(arguments[0])["/".join(arguments[1:])]
+            return 200, data, {"ETag": f'"{_blob(data)}"', "X-Repo-Commit": arguments[0]}
         raise AssertionError(path)
 
     def _validated(self, card: str) -> tuple[int, Any, dict[str, str]]:
@@ -166,11 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
         assert document["hash_algo"] == "sha256"
         objects = []
         for entry in document["objects"]:
-            place = (
+            address = (
                 f"http://{self.headers['Host']}/storage/{entry['oid']}?X-Amz-Signature=signature-of-the-test"
             )
             known = entry["oid"] in self.server.objects
-            objects.append(entry if known else entry | {"actions": {"upload": {"href": place}}})
+            objects.append(entry if known else entry | {"actions": {"upload": {"href": address}}})
         return {"transfer": "basic", "objects": objects}
 
     def _commit(self, lines: list[dict[str, Any]]) -> tuple[int, Any, dict[str, str]]:
@@ -215,16 +183,3 @@ def _shown(name: str, data: bytes) -> dict[str, Any]:
     if _is_lfs(name, len(data)):
         shown["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 131}
     return shown
-
-
-@contextmanager
-def hub_server() -> Iterator[HubServer]:
-    """Run the Hub until the block ends."""
-    with HubServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -26,7 +27,9 @@ from publishing import (
 from releasing import sum_again
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import locked_in_place
 from cxrbuild.publishing import publish
+from cxrbuild.publishing.secrets import advice_on
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -182,6 +185,41 @@ def test_full_disk_leaves_no_incomplete_file(release: Path, tmp_path: Path) -> N
     assert {name: data for name, data in left.items() if not name.endswith(".sending")} == {
         name: expected[name] for name in left if not name.endswith(".sending")
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are those of POSIX")
+def test_message_about_a_file_size_limit_advises_on_the_limit(release: Path, tmp_path: Path) -> None:
+    largest = max(map(len, contents(release).values()))
+    command = [sys.executable, "-m", "cxrbuild", "publish", str(release), str(tmp_path / "out")]
+    ran = subprocess.run(
+        ["sh", "-c", f'ulimit -f {largest // 2048} && exec "$@"', "sh", *command],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    message = " ".join(ran.stderr.split())
+    assert ran.returncode == 1
+    assert "File too large" in message
+    assert "`ulimit -f`" in message
+    assert "Check the address" not in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "out" / "SHA256SUMS").exists()
+
+
+def test_advice_on_a_full_disk_follows_the_causes_of_an_error() -> None:
+    error = RuntimeError("upload failed")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    advice = advice_on(error)
+    assert advice
+    assert advice.startswith("Make room")
+    assert advice_on(RuntimeError("upload failed")) is None
+
+
+def test_publish_refuses_a_release_that_another_command_uses(release: Path, tmp_path: Path) -> None:
+    with (
+        locked_in_place(release),
+        pytest.raises(CxrbuildError, match="another cxrbuild command uses this folder"),
+    ):
+        publish(release, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 # Addresses

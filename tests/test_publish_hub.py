@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from command import Ran, run
-from hub_server import TOKEN, HubServer, hub_server
+from hub_server import TOKEN, HubServer
+from loopback import serving
 from publishing import kill_when_stalled, limited_proxy
 
 REPO = "radiology/demo-cxr"
@@ -18,7 +19,7 @@ ADDRESS = f"hf://datasets/{REPO}"
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
-    with hub_server() as running:
+    with serving(HubServer()) as running:
         yield running
 
 

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 from command import Ran, run
-from deposit_server import TOKEN, DepositServer, deposit_server
+from deposit_server import TOKEN, DepositServer
+from loopback import serving
 from publishing import kill_when_stalled, limited_proxy
 
 from cxrbuild.publishing.archive import DepositFile
+from cxrbuild.publishing.invenio import Invenio
 from cxrbuild.publishing.release import ReleaseFile
 
 
 @pytest.fixture
 def server() -> Iterator[DepositServer]:
-    with deposit_server() as running:
+    with serving(DepositServer()) as running:
         yield running
 
 
@@ -76,6 +78,8 @@ def test_draft_holds_the_release_and_is_published_on_request(
     }
     assert record.metadata["title"] == json.loads((release / "build.json").read_text())["dataset"]["title"]
     assert record.metadata["version"] == "1.0.0"
+    # The service's host, which is not Zenodo.
+    assert record.metadata["publisher"] == "127.0.0.1"
     assert record.metadata["resource_type"] == {"id": "dataset"}
     assert {"id": "cc-by-4.0"} in record.metadata["rights"]
 
@@ -137,6 +141,28 @@ def test_publish_creates_a_new_version_of_a_published_record(server: DepositServ
     assert ran.status == 0, ran.err
     assert new.published
     assert len(server.records) == 2
+
+
+def test_draft_keeps_the_publisher_that_its_service_gave(server: DepositServer, release: Path) -> None:
+    draft = server.new(metadata={"title": "Draft", "publisher": "University Repository"})
+    ran = deposit(server, release, f"zenodo:{draft.id}")
+    assert ran.status == 0, ran.err
+    assert draft.metadata["publisher"] == "University Repository"
+    assert draft.metadata["title"] != "Draft"
+
+
+@pytest.mark.parametrize(
+    ("url", "publisher"),
+    [
+        ("", "Zenodo"),
+        ("https://sandbox.zenodo.org/", "Zenodo"),
+        ("https://data.example.edu", "data.example.edu"),
+        ("https://notzenodo.org", "notzenodo.org"),
+    ],
+)
+def test_publisher_is_the_service(url: str, publisher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZENODO_URL", url)
+    assert Invenio().publisher == publisher
 
 
 def test_publish_refuses_a_draft_with_other_content(server: DepositServer, release: Path) -> None:

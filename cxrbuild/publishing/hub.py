@@ -103,8 +103,8 @@ class HubDataset:
         with self._reporting("cannot be read"):
             held = self._read()
         files = {**self.release.files, SUMS: self.release.sums}
-        whole = SUMS in held and _same(self.release.sums, held[SUMS])
-        if SUMS in held and not whole:
+        complete = SUMS in held and _same(self.release.sums, held[SUMS])
+        if SUMS in held and not complete:
             with self._reporting("cannot be read"):
                 self._require_older_version()
         stray = sorted(set(held) - set(files) - self.former_files - _OF_THE_HUB)

@@ -1,15 +1,15 @@
-"""Time `cxrbuild curate --format parquet` beside a bare decode-and-encode of the same films.
+"""Compare the time of `cxrbuild curate --format parquet` with a bare decode-and-encode of the same images.
 
     python tests/benchmarks/bench_curate.py --data DATA [--rounds 5] [--scratch FOLDER]
 
-DATA is a folder that `cxrbuild fetch` filled. Both run in turns, with as many processes; what counts is the
-command's time beside the mean of the bare work's before and after it. The bare work writes nothing, the
-command a quarter of a gigabyte, to FOLDER or else where temporary files go: how fast that disk is shows in
-the ratio, and a disk in memory (/dev/shm) leaves it out. On an ext4 without a journal, creating 6,354 files
-took 1.2 to 1.6 s instead of 0.2 to 0.3 s for five to six minutes after 30,000 files had been removed: wait
-so long after removing a former run's. Peak memory is the sum of the resident set sizes of the command and
-all its processes, sampled every 100 ms (pages that they share count for each). Then the finished build is
-curated a second time.
+DATA is a folder that `cxrbuild fetch` filled. Both run in turns, with the same number of processes. The ratio
+divides the command's time by the mean of the bare times before and after it. The bare work writes nothing.
+The command writes a quarter of a gigabyte to FOLDER, by default the folder of temporary files, so the ratio
+depends on the speed of that disk; a disk in memory (/dev/shm) removes this effect. On an ext4 without a
+journal, creating 6,354 files took 1.2 to 1.6 s instead of 0.2 to 0.3 s for five to six minutes after 30,000
+files had been removed: wait six minutes after removing the files of a former run. Peak memory is the sum of
+the resident set sizes of the command and all its processes, sampled every 100 ms (shared pages count for
+each process). Then the command curates the finished build a second time.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ _EVERY_S = 0.1
 
 
 def bare(path: Path) -> int:
-    """Decode a film to grey and encode it, in memory; return the JPEG's size in bytes."""
+    """Decode an image to grey and encode it, in memory; return the JPEG's size in bytes."""
     out = io.BytesIO()
     with Image.open(path) as image:
         image.convert("L").save(out, "JPEG", quality=95)
     return out.tell()
 
 
-def time_bare(films: list[Path], processes: int) -> float:
-    """Return the seconds that the bare work takes, starting the processes included."""
+def time_bare(images: list[Path], processes: int) -> float:
+    """Return the seconds of the bare work, including the start of the processes."""
     start = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(bare, films, chunksize=24)
+        pool.map(bare, images, chunksize=24)
     return time.perf_counter() - start
 
 
 def time_curate(data: Path, out: Path, processes: int) -> tuple[float, int]:
-    """Return the seconds that the command takes, and the peak memory of all its processes in bytes."""
-    words = ["curate", "--drop-lateral", "--data", data, "--out", out, "--format", "parquet", "--quiet"]
-    words += ["--workers", processes, "--allow-missing"]
+    """Return the seconds of the command, and the peak memory of all its processes in bytes."""
+    arguments = ["curate", "--drop-lateral", "--data", data, "--out", out, "--format", "parquet", "--quiet"]
+    arguments += ["--workers", processes, "--allow-missing"]
     start = time.perf_counter()
-    command = subprocess.Popen([sys.executable, "-m", "cxrbuild", *map(str, words)])
+    command = subprocess.Popen([sys.executable, "-m", "cxrbuild", *map(str, arguments)])
     peak = 0
 
     def watch() -> None:
@@ -82,7 +82,7 @@ def _memory(pid: int) -> int:
 
 
 def main() -> None:
-    """Print a line a round, and the medians."""
+    """Print a line for each round, and the medians."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -97,30 +97,30 @@ def main() -> None:
     ratios, peaks = [], []
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
         out = Path(scratch) / "build"
-        time_curate(args.data, out, args.processes)  # a first time, so that every file is in the cache
+        time_curate(args.data, out, args.processes)  # so that every file is in the cache
         manifest = read_records(out / "manifest.parquet")
-        films = [
+        images = [
             args.data / "sources" / source / path
             for source, path in zip(manifest["source"], manifest["source_path"], strict=True)
         ]
-        size = sum(film.stat().st_size for film in films)
-        print(f"{len(films):,} films, {size / 1e6:,.0f} MB, {args.processes} processes, built in {scratch}")
+        size = sum(image.stat().st_size for image in images)
+        print(f"{len(images):,} images, {size / 1e6:,.0f} MB, {args.processes} processes, built in {scratch}")
         os.sync()
-        bares = [time_bare(films, args.processes)]
+        bares = [time_bare(images, args.processes)]
         for n in range(args.rounds):
-            os.sync()  # what the round before wrote must not be written to the disk in this one's time
+            os.sync()  # writes of the former round must not count in this round
             # A new folder: nothing is removed between the rounds.
             out = Path(scratch) / f"build-{n}"
-            whole, peak = time_curate(args.data, out, args.processes)
+            first, peak = time_curate(args.data, out, args.processes)
             again, _ = time_curate(args.data, out, args.processes)
             os.sync()
-            bares.append(time_bare(films, args.processes))
+            bares.append(time_bare(images, args.processes))
             plain = statistics.mean(bares[-2:])
-            ratios.append(whole / plain)
+            ratios.append(first / plain)
             peaks.append(peak)
             print(
-                f"round {n + 1}: bare {plain:.2f} s, curate {whole:.2f} s, ratio {whole / plain:.2f}, "
-                f"peak {peak / 1e6:,.0f} MB; second curate {again:.2f} s, {again / whole:.3f} of the first"
+                f"round {n + 1}: bare {plain:.2f} s, curate {first:.2f} s, ratio {first / plain:.2f}, "
+                f"peak {peak / 1e6:,.0f} MB; second curate {again:.2f} s, {again / first:.3f} of the first"
             )
     print(f"median ratio {statistics.median(ratios):.2f}, greatest peak {max(peaks) / 1e6:,.0f} MB")
 
