@@ -1,4 +1,4 @@
-"""Decode the stored values of a DICOM image, whatever their encoding."""
+"""Decode the stored values of a DICOM image, of any encoding."""
 
 from __future__ import annotations
 
