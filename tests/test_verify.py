@@ -202,11 +202,11 @@ def test_verify_finds_wrong_values_in_an_older_card(older: Path, old: str, new: 
 @pytest.mark.parametrize(
     ("pattern", "new"),
     [
-        (r"\d+ are upstream's bytes", "999 are upstream's bytes"),
+        (r"pixels of \d+\n", "pixels of 999\n"),
         (r"(\d+) images upstream, \d+ kept", r"\1 images upstream, 999 kept"),
-        (r"Of \d+ the pixels", "Of 999 the pixels"),
+        (r"\| upstream \| \d+", "| upstream | 999"),
         (r"\| lateral \| (\d+) \|", r"| lateral | 99\1 |"),
-        (r"- Every Normal image is of", "- Not every Normal image is of"),
+        (r"- Every Normal image is from", "- Not every Normal image is from"),
         (r"- Measured: [^\n]+\n", ""),
         (r"- Not measured, [^\n]+\n", ""),
         (r"\Z", "\nCite me.\n"),
@@ -231,12 +231,14 @@ def test_verify_compares_every_line_of_the_card(of_audited: Path, pattern: str, 
 
 
 def test_verify_shows_where_a_line_differs(of_audited: Path) -> None:
-    replaced(of_audited / "README.md", "Every Normal image is of mooney.", "Every Normal image is of mars.")
+    replaced(
+        of_audited / "README.md", "Every Normal image is from mooney.", "Every Normal image is from mars."
+    )
     sum_again(of_audited)
     (found,) = findings(of_audited)
     assert re.fullmatch(
-        r"README\.md: line \d+: expected '- Every Normal image is of mooney\.', "
-        r"found '- Every Normal image is of mars\.'", found
+        r"README\.md: line \d+: expected '- Every Normal image is from mooney\.', "
+        r"found '- Every Normal image is from mars\.'", found
     )  # fmt: skip
 
 
