@@ -110,7 +110,7 @@ def test_every_damaged_jpeg_is_named(build: Path) -> None:
     with pytest.raises(CxrbuildError) as error:
         read_images(build, CLASSES, 20, 16, silent)
     assert "3 images cannot be read" in str(error.value)
-    assert f"{paths[0]} (truncated: a JPEG" in str(error.value)
+    assert f"{paths[0]} (truncated: the first" in str(error.value)
     assert f"{paths[1]} (unsupported: " in str(error.value)
 
 

@@ -246,7 +246,7 @@ def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
     drop_rows(folder / "incomplete", gone, step="missing_file")
     document = read_json(folder / "incomplete" / "build.json")
     document |= {"missing": dict.fromkeys(gone, "missing_file"), "unpinned": ["cohen"]}
-    document["sources"]["cohen"] |= {"different": {"images/a.png": "0" * 40}}
+    document["sources"]["cohen"] |= {"different": {"images/a.png": "0" * 40}, "unpinned": True}
     (folder / "incomplete" / "build.json").write_text(json.dumps(document))
     return folder / "incomplete", gone
 
@@ -425,14 +425,14 @@ def test_card_of_a_recipe_of_ones_own(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "build")
     document = read_json(build / "build.json")
     overrides = {
-        "rules": [{"rule": "lateral", "switch": "lateral", "enabled": False}],
+        "rules": [{"rule": "lateral", "switch": "lateral", "enabled": True}],
         "reviews": [{"file": "mine.csv", "reviews": 1, "replaced": 0}],
     }
     (tmp_path / "build" / "build.json").write_text(json.dumps(document | {"overrides": overrides}))
     release(tmp_path / "build", "1.0.0", tmp_path / "out")
     fetch, curate, _ = commands(tmp_path / "out" / "README.md")
     assert fetch == "cxrbuild fetch " + " ".join(document["recipe"]["sources"])
-    assert curate == "cxrbuild curate --recipe demo-cxr.toml --keep-lateral --reviews mine.csv"
+    assert curate == "cxrbuild curate --recipe demo-cxr.toml --drop-lateral --reviews mine.csv"
     card = " ".join((tmp_path / "out" / "README.md").read_text().split())
     assert "The recipe is not shipped with cxrbuild" in card
     assert "need its file, here called `demo-cxr.toml`" in card
