@@ -192,6 +192,7 @@ def test_candidates_of_an_image_are_limited_by_rank() -> None:
     assert (7, 40) in kept
 
 
+@pytest.mark.slow
 def test_the_number_of_registrations_is_proportional_to_the_number_of_similar_images(
     tmp_path: Path, executor: Executor
 ) -> None:

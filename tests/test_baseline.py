@@ -254,6 +254,7 @@ def test_a_damaged_history_is_an_error_that_names_file_and_key(
     assert message in str(error.value)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     demo: Path, small_recipe: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path
 ) -> None:

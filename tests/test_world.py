@@ -25,7 +25,9 @@ KAGGLE = "/api/v1/datasets/download/paultimothymooney/chest-xray-pneumonia"
 pytestmark = pytest.mark.xdist_group("world")
 
 
-@pytest.fixture(scope="module", params=["with stand-ins", "as available"])
+@pytest.fixture(
+    scope="module", params=["with stand-ins", pytest.param("as available", marks=pytest.mark.slow)]
+)
 def world(
     request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[bool, str]]:
