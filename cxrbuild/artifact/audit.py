@@ -264,7 +264,7 @@ class AuditDocument(Document):
 
     FORMAT: ClassVar[int] = 2
     KIND: ClassVar[str] = "an audit result"
-    TODO: ClassVar[str] = "Run `cxrbuild audit` again, or move the file away"
+    NEXT_STEP: ClassVar[str] = "Run `cxrbuild audit` again, or move the file away"
 
     format: Literal[2] = 2
     dataset: ResultIdentity

@@ -250,7 +250,7 @@ class BaselineDocument(Document):
 
     FORMAT: ClassVar[int] = 2
     KIND: ClassVar[str] = "a baseline result"
-    TODO: ClassVar[str] = _TRAIN_AGAIN
+    NEXT_STEP: ClassVar[str] = _TRAIN_AGAIN
 
     format: Literal[2] = 2
     recipe: RecipeVersion
@@ -313,7 +313,7 @@ class HistoryDocument(Document):
 
     FORMAT: ClassVar[int] = 1
     KIND: ClassVar[str] = "the history of a training"
-    TODO: ClassVar[str] = "Name another --out, or remove the folder to train again"
+    NEXT_STEP: ClassVar[str] = "Name another --out, or remove the folder to train again"
 
     format: Literal[1] = 1
     identity: TrainingIdentity
@@ -333,7 +333,7 @@ class TimingDocument(Document):
 
     FORMAT: ClassVar[int] = 1
     KIND: ClassVar[str] = "the timing of a training"
-    TODO: ClassVar[str] = "Move the file away and run the command again"
+    NEXT_STEP: ClassVar[str] = "Move the file away and run the command again"
 
     format: Literal[1] = 1
     epochs: list[EpochTiming]
@@ -344,7 +344,7 @@ class CheckpointDocument(Document):
 
     FORMAT: ClassVar[int] = 1
     KIND: ClassVar[str] = "a checkpoint"
-    TODO: ClassVar[str] = "Remove the file to train from scratch"
+    NEXT_STEP: ClassVar[str] = "Remove the file to train from scratch"
 
     format: Literal[1] = 1
     identity: TrainingIdentity
@@ -357,7 +357,7 @@ class TrainedOnDocument(Document):
 
     FORMAT: ClassVar[int] = 1
     KIND: ClassVar[str] = "a list of training images"
-    TODO: ClassVar[str] = (
+    NEXT_STEP: ClassVar[str] = (
         "Train again, or move the file away to evaluate a model whose training images are unknown"
     )
 

@@ -171,7 +171,9 @@ class BuildDocument(DatasetDocument):
     """
 
     KIND: ClassVar[str] = "the build.json of a build"
-    TODO: ClassVar[str] = "Run `cxrbuild curate` again, in a new folder if another cxrbuild made this build"
+    NEXT_STEP: ClassVar[str] = (
+        "Run `cxrbuild curate` again, in a new folder if another cxrbuild made this build"
+    )
 
     files: dict[str, FileEntry]
 
@@ -192,7 +194,7 @@ class ReleaseDocument(DatasetDocument):
     """
 
     KIND: ClassVar[str] = "the build.json of a release"
-    TODO: ClassVar[str] = "Make the release again with `cxrbuild release VERSION`"
+    NEXT_STEP: ClassVar[str] = "Make the release again with `cxrbuild release VERSION`"
 
     policy: Literal["public", "private"]
     date: str

@@ -51,7 +51,7 @@ class Document(Part):
     # What the document is, for messages: "the audit.json of an audited build".
     KIND: ClassVar[str]
     # What to do where it cannot be read.
-    TODO: ClassVar[str]
+    NEXT_STEP: ClassVar[str]
 
     format: int
 
@@ -70,7 +70,7 @@ class Document(Part):
             content = read_json(path)
         except CxrbuildError as error:
             problem = Problem("", f"not a JSON document: {error.found}")
-            raise DocumentError(path, cls.KIND, [problem], cls.TODO) from None
+            raise DocumentError(path, cls.KIND, [problem], cls.NEXT_STEP) from None
         return cls.parse(content, path)
 
     @classmethod
@@ -83,15 +83,15 @@ class Document(Part):
             The content is of another format or does not fit the model; all problems are listed.
         """
         if not isinstance(content, dict):
-            raise DocumentError(path, cls.KIND, [Problem("", "not a JSON object")], cls.TODO)
+            raise DocumentError(path, cls.KIND, [Problem("", "not a JSON object")], cls.NEXT_STEP)
         found = content.get("format")
         if found != cls.FORMAT:
             problem = Problem("format", f"this version of cxrbuild reads {cls.FORMAT}; found {found!r}")
-            raise DocumentError(path, cls.KIND, [problem], cls.TODO)
+            raise DocumentError(path, cls.KIND, [problem], cls.NEXT_STEP)
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise DocumentError(path, cls.KIND, _problems(error), cls.TODO) from None
+            raise DocumentError(path, cls.KIND, _problems(error), cls.NEXT_STEP) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as JSON has it."""

@@ -81,7 +81,7 @@ def read_checkpoint(path: Path, identity: TrainingIdentity) -> Checkpoint | None
             values = [archive[name] for name in sorted(set(archive.files) - {_DOCUMENT})]
     except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
         raise CxrbuildError(
-            "a damaged checkpoint", where=path, found=error, todo=CheckpointDocument.TODO
+            "a damaged checkpoint", where=path, found=error, todo=CheckpointDocument.NEXT_STEP
         ) from error
     document = CheckpointDocument.parse(content, path)
     require_same_training(path, document.identity, identity)

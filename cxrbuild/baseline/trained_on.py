@@ -95,7 +95,7 @@ def read_trained_on(folder: Path) -> TrainedOn | None:
             where=path,
             expected="the file that a training writes next to its model",
             found=str(error).split("\n", 1)[0],
-            todo=TrainedOnDocument.TODO,
+            todo=TrainedOnDocument.NEXT_STEP,
         ) from error
 
 

@@ -186,7 +186,7 @@ def _require_tables(build: Path, document: BuildDocument) -> None:
     for name in (names.LEDGER, names.MANIFEST):
         if name not in document.files:
             raise DocumentError(
-                build / names.BUILD, document.KIND, [Problem(f"files.{name}", "missing")], document.TODO
+                build / names.BUILD, document.KIND, [Problem(f"files.{name}", "missing")], document.NEXT_STEP
             )
         wanted = document.files[name].sha256
         if not (build / name).is_file() or (digest := sha256_of(build / name)) != wanted:
