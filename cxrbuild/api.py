@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cxrbuild.comparison import Diff
     from cxrbuild.curation import CurationResult, Plan
     from cxrbuild.demo import DemoResult
-    from cxrbuild.fetching import FetchResult
+    from cxrbuild.fetching.sources import FetchResult
     from cxrbuild.publishing import PublicationResult
     from cxrbuild.releasing import ReleaseResult
     from cxrbuild.verification import VerificationResult
@@ -111,7 +111,7 @@ def fetch(
         A source cannot be fetched or does not match its pin.
     """
     from cxrbuild.catalog import Source
-    from cxrbuild.fetching import fetch as fetch_sources
+    from cxrbuild.fetching.sources import fetch as fetch_sources
 
     named = read_recipe().sources if sources is None else sources
     declared = [one if isinstance(one, Source) else read_source(one) for one in named]

@@ -13,7 +13,7 @@ from cxrbuild.errors import count_of
 from cxrbuild.lockfile import lock_path
 
 if TYPE_CHECKING:
-    from cxrbuild.fetching import FetchResult
+    from cxrbuild.fetching.sources import FetchResult
 
 
 @click.command()
@@ -46,7 +46,7 @@ def fetch(
     source that is present and verified is not downloaded again. An interrupted download is resumed.
     """
     from cxrbuild.catalog import read_recipe, read_source
-    from cxrbuild.fetching import fetch as fetch_sources
+    from cxrbuild.fetching.sources import fetch as fetch_sources
     from cxrbuild.http import redact_address
 
     for name in names:

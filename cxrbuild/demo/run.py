@@ -9,7 +9,7 @@ from typing import Any
 from cxrbuild.curation import CurationResult, curate, read_declared
 from cxrbuild.demo.upstream import make_upstream, serve_upstream
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching import FetchResult, fetch
+from cxrbuild.fetching.sources import FetchResult, fetch
 from cxrbuild.progress import Progress, silent
 
 
