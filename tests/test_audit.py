@@ -56,8 +56,11 @@ def test_leakage_fails_with_status_3_and_is_listed(tmp_path: Path) -> None:
         (jpeg(phantom("second", "Normal")), {"patient_id": "leaking", "split": "test"}),
     ]
     build = write_build(tmp_path, images)
+    # What a killed audit left.
+    (build / ".audit.json.0123abcd.part").write_bytes(b"half")
     ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
     assert ran.status == 3
+    assert not list(build.glob("*.part"))
     for message in (
         "of the audit's checks failed",
         "patient_leakage: 1 patient in several splits (at most 0)\n    cohen:leaking: cohen_image-15",

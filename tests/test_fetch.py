@@ -242,12 +242,15 @@ def test_fetch_removes_what_killed_runs_left(upstream: Path, tmp_path: Path) -> 
     source, data = make_pinned_source(upstream), tmp_path / "data"
     fetch_one(source, data, upstream)
     write_files(data / "sources/.mine.abc.fetching", {"0": b"half"})
+    for name in ("sources/.mine.tsv", "downloads/.mine.origin.json", ".sources.lock.json"):
+        write_files(data, {f"{name}.0123abcd.part": b"half"})
     # Killed between the two renames of a swap: the old tree comes back.
     (data / "sources/mine").rename(data / "sources/.mine.replaced")
     assert not fetch_one(source, data).downloaded
     write_files(data / "sources/.mine.replaced", {"old": b"old"})
     assert not fetch_one(source, data).downloaded
     assert sorted(path.name for path in (data / "sources").iterdir()) == ["mine", "mine.tsv"]
+    assert not list(data.rglob("*.part"))
 
 
 def test_fetch_leaves_no_partial_tree_when_killed(tmp_path: Path) -> None:

@@ -81,7 +81,10 @@ def test_fetch_reports_unreadable_kaggle_credentials_without_the_key(server: Ser
     assert SECRET not in message
 
 
-def test_fetch_uses_credentials_in_an_address_and_never_shows_them(server: Server, tmp_path: Path) -> None:
+def test_fetch_uses_credentials_in_an_address_and_never_shows_them(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "cxrbuild")
     server.answers["/a"] = [Answer(status=403)]
     url = f"{server.url}/a?token={SECRET}&X-Amz-Signature={SECRET}&download=1".replace(
         "//", f"//me:{SECRET}@"
@@ -98,6 +101,8 @@ def test_fetch_uses_credentials_in_an_address_and_never_shows_them(server: Serve
     server.answers["/a"] = [Answer(ARCHIVE)]
     fetch_one(source, data, origins={"mine": url})
     assert SECRET not in (data / "sources.lock.json").read_text()
+    assert "fetched mine" in caplog.text
+    assert SECRET not in caplog.text
 
 
 def test_redact_address_removes_credentials_of_an_address() -> None:

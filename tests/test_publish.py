@@ -274,7 +274,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
         yield port, folder / "bucket"
 
 
-def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Path]) -> None:
+def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Path], tmp_path: Path) -> None:
     port, bucket = s3
     expected = contents(release)
     largest = max(map(len, expected.values()))
@@ -288,14 +288,18 @@ def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Pat
     assert left
     assert left == {name: expected[name] for name in left}
 
+    log = tmp_path / "log.txt"
     with limited_proxy(port) as counted:
-        ran = run("publish", release, "s3://bucket/a/1.0.0", "--json", **s3_env(counted.port))
+        words = ("publish", release, "s3://bucket/a/1.0.0", "--json", "--log-file", log)
+        ran = run(*words, **s3_env(counted.port))
         sent = counted.passed
     assert ran.status == 0, ran.err
     assert contents(out) == expected
     held = {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]}
     assert held == set(left)
     assert sent < total - largest + 60_000
+    assert "s3://bucket/a/1.0.0 holds" in log.read_text()
+    assert not any(secret in log.read_text() for secret in (KEY, SECRET))
 
     ran = run("publish", release, "s3://bucket/a/1.0.0", **s3_env(port))
     assert "is already complete at" in ran.err + ran.out
@@ -362,12 +366,15 @@ def test_publish_resumes_a_killed_upload_over_sftp(release: Path, sshd: Sshd, tm
 
     with limited_proxy(sshd.port) as counted:
         sshd.trust(counted.port)
-        ran = run("publish", release, sftp(counted.port, out), "--json", **sshd.env)
+        words = ("publish", release, sftp(counted.port, out), "--json", "--log-file", tmp_path / "log.txt")
+        ran = run(*words, **sshd.env)
         sent = counted.passed
     assert ran.status == 0, ran.err
     assert contents(out) == expected
     assert {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]} == kept
     assert sent < total - largest + 60_000
+    for line in ("connected to 127.0.0.1", "removing an incomplete file", "sent sftp://"):
+        assert line in (tmp_path / "log.txt").read_text(), line
     sshd.trust(sshd.port)
 
 
@@ -386,7 +393,7 @@ def test_sftp_refuses_unknown_host_keys_and_wrong_credentials(
     address = (
         sftp(sshd.port, tmp_path / "out").replace("@", ":hunter22@").replace(getpass.getuser(), "nobody")
     )
-    ran = run("publish", release, address, **sshd.env)
+    ran = run("publish", release, address, "-vv", **sshd.env)
     assert ran.status == 1
     assert "SSH authentication failed" in " ".join(ran.err.split())
     assert "hunter22" not in ran.err

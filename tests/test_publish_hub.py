@@ -41,9 +41,12 @@ def env(port: int, home: Path, **more: str) -> dict[str, str]:
 
 
 def push(hub: HubServer, release: Path, home: Path, *options: str, **more: str) -> Ran:
-    ran = run("publish", release, ADDRESS, "--json", *options, **env(hub.port, home, **more))
-    assert TOKEN not in ran.out + ran.err
-    assert "signature-of-the-test" not in ran.out + ran.err
+    log = home / "log.txt"
+    given = env(hub.port, home, **more)
+    ran = run("publish", release, ADDRESS, "--json", "--log-file", log, *options, **given)
+    for text in (ran.out, ran.err, log.read_text()):
+        assert TOKEN not in text
+        assert "signature-of-the-test" not in text
     assert "Traceback" not in ran.err
     return ran
 
@@ -73,6 +76,10 @@ def test_one_commit_makes_the_release_visible(hub: HubServer, public_release: Pa
         "commit": hub.commits[-1][0],
         "tag": "1.0.0",
     }
+
+    log = (tmp_path / "log.txt").read_text()
+    for line in ("read demo-cxr 1.0.0", "to send,", f"created the repository {REPO}", "committed", "tagged"):
+        assert line in log, line
 
     ran = push(hub, public_release, tmp_path)
     assert ran.status == 0, ran.err

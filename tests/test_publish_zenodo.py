@@ -35,8 +35,9 @@ def release(public_release: Path, tmp_path: Path) -> Path:
 
 def deposit(server: DepositServer, release: Path, target: str = "zenodo:", *options: str, **env: str) -> Ran:
     given = {"ZENODO_URL": server.url, "ZENODO_TOKEN": TOKEN} | env
-    ran = run("publish", release, target, "--json", *options, **given)
-    assert TOKEN not in ran.out + ran.err
+    log = release.with_name("log.txt")
+    ran = run("publish", release, target, "--json", "--log-file", log, *options, **given)
+    assert TOKEN not in ran.out + ran.err + log.read_text()
     assert "Traceback" not in ran.err
     return ran
 
@@ -82,6 +83,15 @@ def test_draft_holds_the_release_and_is_published_on_request(
     assert record.metadata["publisher"] == "127.0.0.1"
     assert record.metadata["resource_type"] == {"id": "dataset"}
     assert {"id": "cc-by-4.0"} in record.metadata["rights"]
+    log = (tmp_path / "log.txt").read_text()
+    for line in (
+        "to send,",
+        f"created the draft {record.id}",
+        "PUT /api/records/",
+        "sent ",
+        "published demo-cxr",
+    ):
+        assert line in log, line
 
     # Again, then with --final: no file is sent twice, the DOI is kept.
     server.put.clear()

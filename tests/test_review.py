@@ -159,11 +159,11 @@ def test_withdrawn_images_are_not_shown_and_may_have_reviews(demo: Path, tmp_pat
     assert "images/arrow.jpg" not in paths
 
 
-def page_of(folder: Path, *files: Path) -> tuple[ReviewPage, dict[str, object]]:
+def page_of(folder: Path, *files: Path, **options: int) -> tuple[ReviewPage, dict[str, object]]:
     """Write a page of one image that is read from the first readable file."""
     image = ReviewImage("id", "own", "image", "Normal", files, None)
     with ThreadPoolExecutor(1) as executor:
-        page = write_page([image], folder / "page.html", executor, title="own", propose=False)
+        page = write_page([image], folder / "page.html", executor, title="own", propose=False, **options)
     return page, document(page.page)["images"][0]
 
 
@@ -194,6 +194,30 @@ def test_a_large_colour_profile_does_not_make_an_image_unreadable(tmp_path: Path
     Image.new("L", (40, 30), 90).save(tmp_path / "profile.png", icc_profile=profile)
     page, image = page_of(tmp_path, tmp_path / "profile.png")
     assert (page.unreadable, image["size"]) == ((), [40, 30])
+
+
+def test_the_recipe_s_limit_on_pixels_holds_on_the_page(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "cxrbuild")
+    (tmp_path / "file").write_bytes(PNG.getvalue())
+    page, image = page_of(tmp_path, tmp_path / "file", max_pixels=1_199)
+    assert "40 x 30 pixels" in str(image["problem"])
+    assert len(page.unreadable) == 1
+    assert "cannot be read: id (" in caplog.text
+    page, image = page_of(tmp_path, tmp_path / "file", max_pixels=1_200)
+    assert (page.unreadable, image["size"]) == ((), [40, 30])
+
+
+def test_the_command_takes_the_limit_on_pixels_from_the_recipe(demo: Path, tmp_path: Path) -> None:
+    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+    recipe = declared / "recipe.toml"
+    recipe.write_text(recipe.read_text() + "\n[conversion]\nmax_pixels = 10\n")
+    ran = run("review", "--recipe", recipe, "--data", demo / "data", "--no-propose", "--json",
+              "--out", tmp_path / "r.html", "--label", "COVID-19")  # fmt: skip
+    assert ran.status == 0, ran.err
+    found = json.loads(ran.out)
+    assert len(found["unreadable"]) == found["images"] > 0
 
 
 def test_the_page_is_written_to_an_existing_folder_only(demo: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Result, evaluate
 from cxrbuild.errors import CheckError, CxrbuildError, printable
 from cxrbuild.executors import open_executor
-from cxrbuild.files import locked, sha256_of
+from cxrbuild.files import locked, remove_temporary_files, sha256_of
 from cxrbuild.progress import Progress, silent
 
 _logger = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ def audit(
     """
     opened = _open_build(build, recipe)
     with locked(build):
+        remove_temporary_files(build)
         return _audit(opened, recipe, workers, executor, progress)
 
 

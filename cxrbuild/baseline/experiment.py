@@ -41,7 +41,7 @@ from cxrbuild.baseline.training import MODEL, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import MAX_EPOCHS, MAX_SEED, Baseline, Training
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.files import locked, replacing, write_bytes
+from cxrbuild.files import locked, remove_temporary_files, replacing, write_bytes
 from cxrbuild.progress import Progress, silent
 
 _logger = logging.getLogger(__name__)
@@ -112,6 +112,8 @@ def train_baseline(
     # Loaded before the images, which take longer to read.
     model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
     with locked(out):
+        for folder in (out, out / FIGURES):
+            remove_temporary_files(folder)
         with _locked_for_reading(build):
             dataset = read_dataset(build, recipe)
             sides = (baseline.augmentation.side, baseline.network.side)

@@ -33,7 +33,9 @@ class Conversion(Declaration):
     max_pixels: int = Field(
         100_000_000,
         gt=0,
-        description="images with more pixels are excluded",
+        # Pillow refuses to open larger images, so no reader of the dataset could.
+        le=178_956_970,
+        description="images with more pixels are excluded; at most 178,956,970, as Pillow opens no more",
     )
 
 

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.errors import printable
+
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Make control characters visible: a foreign name neither forges a line nor commands a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=record.exc_info is not None)
 
 
 def log_to_file(path: Path) -> None:
@@ -37,7 +46,7 @@ def log_to_terminal(times: int) -> None:
 
 def _add(handler: logging.Handler, level: int) -> None:
     handler.setLevel(level)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(_PrintableFormatter(_FORMAT))
     logger = logging.getLogger("cxrbuild")
     logger.addHandler(handler)
     logger.setLevel(min(level, logger.level or level))

@@ -91,12 +91,13 @@ def review(
     from cxrbuild.executors import default_workers, open_executor
     from cxrbuild.review import select_images, write_page
 
-    images, title = _list_images(build, recipe, reviews, data)
+    images, title, max_pixels = _list_images(build, recipe, reviews, data)
     selected = select_images(images, sources=sources, labels=labels, unreviewed=unreviewed)
     with open_executor("local", workers or default_workers()) as executor:
         page = write_page(
-            selected, out, executor, title=title, propose=propose, embed=embed, progress=output.progress
-        )
+            selected, out, executor, title=title, propose=propose, embed=embed, max_pixels=max_pixels,
+            progress=output.progress,
+        )  # fmt: skip
     if page.proposed:
         output.table(["proposed", "images"], list(page.proposed.items()))
         output.say("")
@@ -121,16 +122,20 @@ def review(
 
 def _list_images(
     build: Path | None, recipe: str, reviews: tuple[str, ...], data: Path
-) -> tuple[list[ReviewImage], str]:
+) -> tuple[list[ReviewImage], str, int]:
+    """Return the images, the name of the dataset, and the most pixels that its recipe allows."""
+    from cxrbuild.artifact import open_build
     from cxrbuild.catalog import read_reviews
     from cxrbuild.curation import make_plan, read_declared
     from cxrbuild.review import images_of_build, images_of_plan
 
     if build is not None:
         given = [review for name in reviews for review in read_reviews(name, Path())]
-        return images_of_build(build, data, given), build.name
+        limit = open_build(build).document.recipe.conversion.max_pixels
+        return images_of_build(build, data, given), build.name, limit
     declared = read_declared(recipe, {}, reviews)
-    return images_of_plan(make_plan(declared, data), data), declared.recipe.name
+    images = images_of_plan(make_plan(declared, data), data)
+    return images, declared.recipe.name, declared.recipe.conversion.max_pixels
 
 
 def _compare(output: Output, a: Path, b: Path) -> None:

@@ -29,7 +29,7 @@ from cxrbuild.fetching.pin import (
 )
 from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
 from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
-from cxrbuild.files import sha256_of, tree_state, write_bytes
+from cxrbuild.files import remove_temporary_files, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
 from cxrbuild.progress import Progress
 from cxrbuild.threads import Cancellation
@@ -122,8 +122,10 @@ def fetch_tree(
 
 
 def clean_up(data: Path) -> None:
-    """Remove temporary folders of killed runs next to the sources, and finish the replacements they began."""
+    """Remove temporary files and folders of killed runs, and finish the replacements that they began."""
     folder = source_folder(data, "")
+    for place in (data, folder, data / "downloads"):
+        remove_temporary_files(place)
     if not folder.is_dir():
         return
     for path in folder.iterdir():

@@ -7,6 +7,7 @@ next version of a dataset, since it keeps the former version under its tag.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from cxrbuild.publishing.sending import Location, Step
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
+
+_logger = logging.getLogger(__name__)
 
 _ADDRESS = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/?")
 # Files that the Hub adds to a new repository; the release's card replaces the Hub's.
@@ -102,6 +105,11 @@ class HubDataset:
         """
         with self._reporting("cannot be read"):
             held = self._read()
+        _logger.debug(
+            "%s at %s: %s, commit %s, %d files, tags %s",
+            self.repo, self.api.endpoint, "exists" if self.exists else "new", self.head, len(held),
+            sorted(self.tags),
+        )  # fmt: skip
         files = {**self.release.files, SUMS: self.release.sums}
         complete = SUMS in held and _same(self.release.sums, held[SUMS])
         if SUMS in held and not complete:
@@ -133,6 +141,7 @@ class HubDataset:
                 self.api.create_tag(
                     self.repo, tag=self.release.version, revision=commit, repo_type="dataset", exist_ok=True
                 )
+                _logger.info("tagged %s as %s", commit, self.release.version)
         return {
             "url": f"{self.api.endpoint}/datasets/{self.repo}",
             "commit": commit,
@@ -172,12 +181,14 @@ class HubDataset:
                 todo="A release never changes, and versions only grow: name another repository",
             )  # fmt: skip
         self.former_files = files
+        _logger.debug("replacing %s %s, which keeps its tag", former.name, former.version)
 
     def _commit(self, missing: Sequence[Step], jobs: int, progress: Progress) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         if not self.exists:
             self.api.create_repo(self.repo, repo_type="dataset", exist_ok=True)
+            _logger.info("created the repository %s", self.repo)
         files = {**self.release.files, SUMS: self.release.sums}
         additions = []
         with progress(f"publish {self.release.label}", sum(step.bytes for step in missing), "B") as bar:
@@ -190,11 +201,13 @@ class HubDataset:
                 )
                 additions += operations
                 bar.update(sum(file.bytes for file in batch))
+                _logger.debug("uploaded the large files of %d files", len(batch))
         deletions = [CommitOperationDelete(name) for name in sorted(self.former_files - set(files))]
         info = self.api.create_commit(
             self.repo, [*additions, *deletions], commit_message=f"Release {self.release.label}",
             repo_type="dataset", num_threads=jobs, parent_commit=self.head,
         )  # fmt: skip
+        _logger.info("committed %d files and %d deletions as %s", len(additions), len(deletions), info.oid)
         self.head = info.oid
         self.former_files = set()
         held = self._read()

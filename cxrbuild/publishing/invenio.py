@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -27,6 +28,8 @@ from cxrbuild.publishing.sending import send_with_retries
 
 if TYPE_CHECKING:
     import requests
+
+_logger = logging.getLogger(__name__)
 
 ZENODO = "https://zenodo.org"
 # For plain JSON, Zenodo responds in the format of its former API.
@@ -205,6 +208,7 @@ class Invenio:
             ) from None
         finally:
             self._record_limit(response)
+        _logger.debug("%s %s: status %d", method, path, response.status_code)
         return self._read(response, path)
 
     def _open_session(self) -> requests.Session:
@@ -244,9 +248,9 @@ class Invenio:
                 # The server may not have counted running requests yet.
                 self._left = remaining - self._running
                 if self._left <= 0:
-                    self._closed_until = time.monotonic() + min(
-                        _until_reset(response), http.RETRY_POLICY.longest_asked
-                    )
+                    wait = min(_until_reset(response), http.RETRY_POLICY.longest_asked)
+                    self._closed_until = time.monotonic() + wait
+                    _logger.debug("the rate limit is reached: waiting %.1f s", wait)
 
     def _read(self, response: requests.Response, path: str) -> Any:
         status = response.status_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,6 +15,8 @@ from cxrbuild.files import locked_in_place
 from cxrbuild.progress import Progress, silent
 from cxrbuild.publishing.release import OutgoingRelease, read_release
 from cxrbuild.publishing.sending import Location, Step
+
+_logger = logging.getLogger(__name__)
 
 
 class Target(Protocol):
@@ -110,10 +113,18 @@ def publish(
     open_target = _find_target(address, final=final)
     with locked_in_place(folder):
         release = read_release(folder, progress)
+        _logger.info("read %s: %d files, verified", release.label, len(release.files) + 1)
         target = open_target(release)
         try:
             steps = target.steps()
+            missing = [step for step in steps if not step.held]
+            _logger.info(
+                "compared with %s: %d files present, %d to send, %d bytes",
+                target.shown, len(steps) - len(missing), len(missing), sum(step.bytes for step in missing),
+            )  # fmt: skip
             location: Location = {} if dry_run else target.send(steps, jobs=jobs, progress=progress)
+            if not dry_run:
+                _logger.info("published %s: %s", release.label, location)
         finally:
             target.close()
     return PublicationResult(

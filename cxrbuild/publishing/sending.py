@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.http import RetryableError, retry
 from cxrbuild.progress import Progress
 from cxrbuild.threads import Cancellation, open_threads
+
+_logger = logging.getLogger(__name__)
 
 # Reports how many bytes of a file were sent so far; raises CancelledError after a cancellation.
 Report = Callable[[int], None]
@@ -99,8 +103,10 @@ def send_all(
 
             def attempt() -> None:
                 report(0)
+                began = time.monotonic()
                 send(step, report)
                 report(step.bytes)
+                _logger.debug("sent %s: %d bytes in %.1f s", step.to, step.bytes, time.monotonic() - began)
 
             send_with_retries(attempt, cancellation=cancellation, where=step.to)
 

@@ -6,6 +6,7 @@ does not respond, and waits for a response to every block that it writes.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from fsspec.implementations.sftp import SFTPFileSystem
 
 from cxrbuild import http
 from cxrbuild.errors import CxrbuildError
+
+_logger = logging.getLogger(__name__)
 
 _KEEPALIVE_S = 15
 
@@ -65,6 +68,8 @@ class CheckedSFTP(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no annota
             ) from None  # fmt: skip
         transport = self.client.get_transport()
         assert transport
+        key = transport.get_remote_server_key().get_name()
+        _logger.debug("connected to %s port %s: its %s key is known", self.host, options["port"], key)
         transport.set_keepalive(_KEEPALIVE_S)
         self.ftp = self.client.open_sftp()
         channel = self.ftp.get_channel()

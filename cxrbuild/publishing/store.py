@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -28,6 +29,8 @@ from cxrbuild.publishing.sending import Location, Report, Step, send_all, send_w
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+_logger = logging.getLogger(__name__)
 
 # Opens a file system and returns it with the path on it.
 Connect = Callable[[], tuple["AbstractFileSystem", str]]
@@ -91,6 +94,7 @@ class Store:
         self.root = root.rstrip("/")
         protocol = self.fs.protocol
         self.kind = protocol if isinstance(protocol, str) else protocol[0]
+        _logger.debug("opened %s by %s", self.shown, type(self.fs).__name__)
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,6 +119,8 @@ class Store:
             held = self._list()
             complete, begun = SUMS in held, _INCOMPLETE_SUMS in held
             marker = SUMS if complete else _INCOMPLETE_SUMS
+            state = "complete" if complete else "incomplete" if begun else "empty"
+            _logger.debug("%s holds %d files, %s", self.shown, len(held), state)
             known = {*self.release.files, SUMS, _INCOMPLETE_SUMS} if complete or begun else set()
             if known and self.fs.cat_file(self._path(marker)) != self.release.sums.path.read_bytes():
                 raise self._other_release(marker)
@@ -133,6 +139,8 @@ class Store:
             with ThreadPoolExecutor(8) as pool:
                 verified = pool.map(lambda file: self._verify(file, held[file.name]), candidates)
                 same = {file.name for file, equal in zip(candidates, verified, strict=True) if equal}
+            for name in sorted(set(held) & set(self.release.files) - same):
+                _logger.debug("to send again, the size or hash differs: %s", name)
         steps = [
             Step(name, f"{self.shown}/{name}", file.bytes, held=name in same)
             for name, file in self.release.files.items()
@@ -219,10 +227,12 @@ class Store:
                 found = self.fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
                 for upload in found.get("Uploads", []):
                     if upload["Key"].removeprefix(key) in self.release.files:
+                        _logger.debug("removing an incomplete upload: %s", upload["Key"])
                         self.fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
         elif self.kind not in _BUCKETS:
             for name in self._list():
                 if _is_temporary(name):
+                    _logger.debug("removing an incomplete file: %s", name)
                     self.fs.rm_file(self._path(name))
 
     def _send(self, step: Step, report: Report) -> None:

@@ -8,6 +8,7 @@ only on request, since its files can never change afterwards.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TypedDict
@@ -22,6 +23,8 @@ from cxrbuild.publishing.invenio import FileList, Invenio, RecordDocument, Store
 from cxrbuild.publishing.record import RecordMetadata, record_metadata
 from cxrbuild.publishing.release import OutgoingRelease
 from cxrbuild.publishing.sending import Location, Report, Step, send_all
+
+_logger = logging.getLogger(__name__)
 
 _MAX_FILES = 100
 
@@ -130,6 +133,7 @@ class Deposit:
         if draft and not draft.get("is_published"):
             self.draft = draft
             self.entries = self._entries(self._path("files"))
+            _logger.info("resuming the draft %s: %d files", record, len(self.entries))
             return
         published = self.service.request("GET", self.service.path(record))
         if not published:
@@ -178,12 +182,14 @@ class Deposit:
             draft = self.service.request("POST", self.service.path(self.named, "versions"))
             if draft:
                 self.draft = draft
+                _logger.info("the draft of a new version of %s: %s", self.named, draft["id"])
                 self.entries = self._entries(self._path("files"))
                 self._require_own_draft(draft)
         elif draft is None:
             draft = self.service.request("POST", "/api/records", _document(self.metadata), repeatable=False)
             note: Draft = {"service": self.service.base, "record": draft["id"]}
             write_json(self.draft_file, note)
+            _logger.info("created the draft %s, named in %s", draft["id"], self.draft_file)
         if draft is None:
             raise CxrbuildError(
                 "the service creates no new version of this record",
@@ -214,6 +220,7 @@ class Deposit:
         file, path = self.files[step.name], partial(self.service.path, record, "draft", "files")
         alive = partial(report, 0)
         if step.name in self.entries:
+            _logger.debug("removing an incomplete file: %s", step.name)
             # An interrupted run or a failed try left an incomplete file.
             self.service.request_once("DELETE", path(step.name), alive=alive)
         self.service.request_once("POST", path(), [{"key": step.name}], alive=alive)

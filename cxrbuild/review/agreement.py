@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from cxrbuild.catalog import Review
 from cxrbuild.errors import CxrbuildError
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def compare_reviews(a: Sequence[Review], b: Sequence[Review]) -> Agreement:
         )
     judged = [(x, y) for x, y in both if x.marks_finding is not None and y.marks_finding is not None]
     pairs = Counter((x.mark, y.mark) for x, y in both)
+    _logger.info("compared reviews: %d and %d images, %d in both", len(by_a), len(by_b), len(both))
     return Agreement(
         mark=measure_agreement([(x.mark, y.mark) for x, y in both]),
         finding=measure_agreement([(str(x.marks_finding), str(y.marks_finding)) for x, y in judged]),

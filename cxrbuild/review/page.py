@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
 from cxrbuild.catalog.review import MARKS
-from cxrbuild.convert import NotConvertible, read_image
+from cxrbuild.convert import MAX_PIXELS, NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.files import require_file_place, write_bytes
 from cxrbuild.marks import KINDS, MAX_SIDE, Proposal, propose_marks
@@ -26,6 +27,8 @@ from cxrbuild.review.selection import ReviewImage
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_logger = logging.getLogger(__name__)
 
 # The key that sets each mark. Other actions use f, j, k, n, q, v, z.
 KEYS = {
@@ -115,6 +118,7 @@ def write_page(
     title: str,
     propose: bool = True,
     embed: bool | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Progress = silent,
 ) -> ReviewPage:
     """Write a page on which a reader marks images.
@@ -137,6 +141,8 @@ def write_page(
     embed
         Embed the large images, or link the image files, which must keep their paths then. ``None``: embed up
         to a thousand images.
+    max_pixels
+        The most pixels of an image, as the recipe declares them; a larger image is shown as a problem.
     progress
         Reports the number of images done.
 
@@ -149,11 +155,14 @@ def write_page(
     if embed is None:
         embed = len(images) <= _MAX_EMBEDDED
     by_id: dict[str, _Rendered] = {}
-    render = partial(_render, propose=propose, embed=embed)
+    render = partial(_render, propose=propose, embed=embed, max_pixels=max_pixels)
     with progress("images", len(images), "image") as bar:
         batches = [(image.image_id, image.files) for image in images]
         for (image_id, _), done in run_batches(executor, render, batches, ahead=64):
             by_id[image_id] = done
+            if done.problem:
+                # By id: the path may be of a source whose names identify patients.
+                _logger.debug("cannot be read: %s (%s)", image_id, done.problem)
             bar.update(1)
     rendered = [by_id[image.image_id] for image in images]
     document = {
@@ -171,6 +180,7 @@ def write_page(
         embedded=[image.large for image in rendered] if embed else [],
     )
     write_bytes(out, page)
+    _logger.info("wrote %s: %d images, %d bytes", out, len(images), len(page))
     return ReviewPage(
         page=out,
         bytes=len(page),
@@ -188,12 +198,12 @@ def write_page(
     )
 
 
-def _render(item: tuple[str, tuple[Path, ...]], *, propose: bool, embed: bool) -> _Rendered:
+def _render(item: tuple[str, tuple[Path, ...]], *, propose: bool, embed: bool, max_pixels: int) -> _Rendered:
     from PIL.Image import Resampling
 
     _, paths = item
     try:
-        path, image = _read_first(paths)
+        path, image = _read_first(paths, max_pixels)
     except (NotConvertible, OSError) as error:
         problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return _Rendered(paths[0], b"", b"", 0, 0, [], problem)
@@ -209,12 +219,12 @@ def _render(item: tuple[str, tuple[Path, ...]], *, propose: bool, embed: bool) -
     )
 
 
-def _read_first(paths: tuple[Path, ...]) -> tuple[Path, Image]:
+def _read_first(paths: tuple[Path, ...], max_pixels: int) -> tuple[Path, Image]:
     """Read the first file that can be read; if none can, raise the error of the first."""
     errors: list[NotConvertible | OSError] = []
     for path in paths:
         try:
-            return path, read_image(path, max_side=MAX_SIDE, color=True)
+            return path, read_image(path, max_side=MAX_SIDE, color=True, max_pixels=max_pixels)
         except (NotConvertible, OSError) as error:
             errors.append(error)
     raise errors[0]

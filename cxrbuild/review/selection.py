@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cxrbuild.curation import Plan
+
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> 
             found=f"{count_of(len(missing), 'missing file')}: {name_some(missing, 3)}",
             todo="Run `cxrbuild curate` again, which restores them, or name the sources with --data",
         )
+    _logger.info(
+        "read %s: %d images, %d without a file of the sources; %d given reviews", build, len(images),
+        sum(len(image.files) == 1 and image.files[0].is_relative_to(build) for image in images), len(reviews),
+    )  # fmt: skip
     return images
 
 
@@ -105,7 +113,11 @@ def images_of_plan(plan: Plan, data: Path) -> list[ReviewImage]:
         )
         for row in records.to_dict("records")
     ]  # fmt: skip
-    return [image for image in images if image.files[0].is_file()]
+    available = [image for image in images if image.files[0].is_file()]
+    _logger.info(
+        "planned %s: %d images, %d of them available", plan.declared.recipe.name, len(images), len(available)
+    )
+    return available
 
 
 def select_images(
@@ -138,6 +150,10 @@ def select_images(
         and (not labels or image.label in labels)
         and (not unreviewed or image.review is None or image.review.mark == "unseen")
     ]
+    _logger.debug(
+        "selected %d of %d images: sources %s, classes %s, %s", len(selected), len(images), list(sources),
+        list(labels), "unreviewed" if unreviewed else "reviewed or not",
+    )  # fmt: skip
     if selected:
         return selected
     if not images:
