@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Link
@@ -102,19 +104,22 @@ def patient_names(records: pd.DataFrame) -> pd.Series:
 def _groups(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     """Return for each row the least name of the patients and images that are connected with it."""
     image, patient = records["source"] + "/" + records["source_path"], patient_names(records)
-    known = dict(zip(image, patient, strict=True))
-    ends = [end for link in links for end in (link.a, link.b)]
-    unknown = [(source, path) for source, path in ends if f"{source}/{path}" not in known]
-    if unknown:
+    ends = {f"{source}/{path}": (source, path) for link in links for source, path in (link.a, link.b)}
+    linked = image.isin(list(ends))
+    known = dict(zip(image[linked], patient[linked], strict=True))
+    if unknown := [end for name, end in ends.items() if name not in known]:
         index = {name: PathIndex(rows["source_path"]) for name, rows in records.groupby("source")}
         raise DeclarationError(
             f"{count_of(len(unknown), 'link')} of images that the source does not have",
             found=name_some(f"{source} {index[source].describe(path)}" for source, path in unknown),
             todo="A link file belongs to one version of a source: fetch that version, or remove the lines",
         )
-    pairs = list(zip(image.map(known), patient, strict=True))
+    # Only these rows can be connected with others: the rest of a large table is left as it is.
+    again = image.duplicated(keep=False)
+    first = patient[again].groupby(image[again]).transform("first")
+    pairs = list(zip(first, patient[again], strict=True))
     pairs += [(known["/".join(link.a)], known["/".join(link.b)]) for link in links]
-    return patient.map(connected_groups(pairs)).astype("str")
+    return patient.map(connected_groups(pairs)).astype("str").fillna(patient)
 
 
 def _declared_splits(kept: pd.DataFrame, split: Split) -> pd.Series:
@@ -186,7 +191,8 @@ def choose_groups(groups: Mapping[str, Mapping[str, int]], count: int, salt: str
             taken.append(group)
             for source, n in groups[group].items():
                 quotas[source] -= n
-    others = [group for group in order if group not in set(taken)]
+    fitting = set(taken)
+    others = [group for group in order if group not in fitting]
     # Give back from the last, twice as many each time: the groups whose hash is nearest to the limit move.
     step = 1
     while (more := _choose_exactly(others, size, count - sum(size[g] for g in taken))) is None and taken:
@@ -219,23 +225,68 @@ def _quotas(groups: Mapping[str, Mapping[str, int]], count: int) -> dict[str, in
 
 
 def _choose_exactly(order: Sequence[str], size: Mapping[str, int], count: int) -> list[str] | None:
-    """Return groups with exactly ``count`` images, early ones first; ``None`` if there is no such choice."""
+    """Return groups with exactly ``count`` images, early ones first; ``None`` if there is no such choice.
+
+    A group is chosen if the groups after it can complete the choice. Where that holds for a run of groups, it
+    holds for a shorter run, so the end of the run is found by bisection. Once a group cannot be chosen, no
+    later group of its size can: there are at most as many runs as sizes.
+    """
     if count < 0:
         return None
-    # Bit n of reach[i] is set if some of the groups from the i-th on have n images together.
-    mask = (1 << (count + 1)) - 1
-    reach = [1]
-    for group in reversed(order):
-        reach.append((reach[-1] | reach[-1] << size[group]) & mask)
-    reach.reverse()
-    if not reach[0] >> count & 1:
+    places: dict[int, list[int]] = {}
+    for place, group in enumerate(order):
+        places.setdefault(size[group], []).append(place)
+    if not _is_sum({n: len(found) for n, found in places.items()}, count):
         return None
-    chosen = []
-    for i, group in enumerate(order):
-        if size[group] <= count and reach[i + 1] >> (count - size[group]) & 1:
-            chosen.append(group)
-            count -= size[group]
-    return chosen
+    chosen: list[int] = []
+    start = 0
+    while count:
+        places = {n: found[bisect_left(found, start) :] for n, found in places.items() if n <= count}
+        end = (
+            bisect_left(
+                range(start + 1, len(order) + 1),
+                x=True,
+                key=partial(_is_too_far, places=places, count=count),
+            )
+            + start
+        )
+        run = [place for found in places.values() for place in found[: bisect_left(found, end)]]
+        chosen += run
+        count -= sum(size[order[place]] for place in run)
+        if count:
+            places.pop(size[order[end]])
+            start = end + 1
+    return [order[place] for place in chosen]
+
+
+def _is_too_far(end: int, places: Mapping[int, Sequence[int]], count: int) -> bool:
+    """Return whether ``count`` is out of reach once all groups before ``end`` are chosen.
+
+    Parameters
+    ----------
+    end
+        A place in the order.
+    places
+        For each size the places of the groups that can be chosen, sorted.
+    count
+        How many images to choose.
+    """
+    before = {n: bisect_left(found, end) for n, found in places.items()}
+    rest = count - sum(n * chosen for n, chosen in before.items())
+    return rest < 0 or not _is_sum({n: len(found) - before[n] for n, found in places.items()}, rest)
+
+
+def _is_sum(times: Mapping[int, int], total: int) -> bool:
+    """Return whether numbers, each at most so many times, have a sum: bit n of ``reach`` is set for sum n."""
+    reach, mask = 1, (1 << (total + 1)) - 1
+    for number, most in times.items():
+        left, step = min(most, total // number), 1
+        while left:
+            step = min(step, left)
+            reach |= reach << number * step & mask
+            left -= step
+            step *= 2
+    return bool(reach >> total & 1)
 
 
 def _draw(salt: str, group: str) -> int:

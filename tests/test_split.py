@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cxrbuild.catalog import Link
 from cxrbuild.catalog.split import Split
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.records import conform
-from cxrbuild.split import choose_groups, groups_in_several_splits, split_records
+from cxrbuild.split import _choose_exactly, choose_groups, groups_in_several_splits, split_records
 
 
 def images(*patients: tuple[str, str | None, int], label: str = "A") -> pd.DataFrame:
@@ -163,3 +167,44 @@ def test_a_group_of_two_sources_counts_with_both() -> None:
     groups = {f"x{n}": {"a": 1, "b": 1} for n in range(10)} | {f"y{n}": {"a": 1} for n in range(10)}
     chosen = choose_groups(groups, 9, "s", "A")
     assert sum(sum(groups[group].values()) for group in chosen) == 9
+
+
+def choose_by_table(order: Sequence[str], size: Mapping[str, int], count: int) -> list[str] | None:
+    """Choose as `_choose_exactly` does, from a table: for each place, all sums of the groups from it on."""
+    sums = [{0}]
+    for group in reversed(order):
+        sums.append(sums[-1] | {size[group] + one for one in sums[-1]})
+    sums.reverse()
+    if count not in sums[0]:
+        return None
+    chosen = []
+    for place, group in enumerate(order):
+        if count - size[group] in sums[place + 1]:
+            chosen.append(group)
+            count -= size[group]
+    return chosen
+
+
+@given(
+    st.lists(st.integers(1, 9), max_size=14) | st.lists(st.sampled_from((2, 4, 7)), max_size=25),
+    st.integers(0, 70),
+)
+def test_the_exact_choice_is_the_one_that_a_table_of_all_sums_gives(sizes: list[int], count: int) -> None:
+    order = [f"g{place}" for place in range(len(sizes))]
+    size = dict(zip(order, sizes, strict=True))
+    expected = choose_by_table(order, size, count)
+    chosen = _choose_exactly(order, size, count)
+    assert chosen == expected if expected is None else sorted(chosen or (), key=order.index) == expected
+
+
+def test_an_exact_choice_among_many_groups_keeps_no_table_of_groups_and_sums() -> None:
+    # An odd count needs the only patient with three images. A table of groups and sums takes a gigabyte.
+    size = {f"g{n}": 2 for n in range(100_000)} | {"three": 3}
+    order = list(size)
+    tracemalloc.start()
+    chosen = _choose_exactly(order, size, 99_999)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert chosen is not None
+    assert set(chosen) == {*order[:49_998], "three"}
+    assert peak < 30e6

@@ -83,8 +83,11 @@ def _duplicates(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     for link in links:
         if link.kind == "duplicate":
             duplicates.union(link.a, link.b)
-    images = zip(records["source"], records["source_path"], strict=True)
-    group = pd.Series([duplicates.find(image) for image in images], index=records.index)
-    listed_again = records.duplicated(["source", "source_path"])
-    candidates = records["exclusion"].isna() & ~listed_again
-    return candidates & group.where(candidates).duplicated()
+    linked = pd.MultiIndex.from_frame(records[["source", "source_path"]]).isin(list(duplicates))
+    images = records.loc[linked, ["source", "source_path"]]
+    pairs = zip(images["source"], images["source_path"], strict=True)
+    group = pd.Series([duplicates.find(image) for image in pairs], index=images.index, dtype="object")
+    candidates = images.index[records.loc[linked, "exclusion"].isna() & ~images.duplicated()]
+    excluded = pd.Series(data=False, index=records.index)
+    excluded.loc[candidates] = group.loc[candidates].duplicated()
+    return excluded

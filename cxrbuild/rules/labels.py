@@ -38,14 +38,16 @@ def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source])
         No image of a source has a finding that the recipe labels and does not list under
         ``optional_findings``. A source with unread files is not checked: a finding may be in one of them.
     """
-    records = records.copy()
+    import pandas as pd
+
     problems = []
+    labels, ambiguous = [], []
     for source in sources:
-        rows = records["source"] == source.name
-        findings = records.loc[rows, "finding"].dropna()
+        rows = records.loc[records["source"] == source.name, ["finding", "exclusion"]]
+        findings = rows["finding"].dropna()
         if source.finding_separator:
             findings = findings.str.split(source.finding_separator, regex=False).explode().str.strip()
-        if not records.loc[rows, "exclusion"].isin(UNREAD).any():
+        if not rows["exclusion"].isin(UNREAD).any():
             problems += _absent_findings(findings, recipe, source.name)
         classes = {
             finding: label
@@ -54,16 +56,19 @@ def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source])
         }
         found = findings.map(classes).dropna()
         found = found[~found.reset_index().duplicated().to_numpy()]
-        ambiguous = found.index.duplicated(keep=False)
-        records.loc[found.index[~ambiguous], "label"] = found[~ambiguous]
-        excluded = records.index.isin(found.index[ambiguous]) & records["exclusion"].isna()
-        records.loc[excluded, "exclusion"] = "ambiguous_finding"
+        several = found.index.duplicated(keep=False)
+        labels.append(found[~several].astype("str"))
+        ambiguous.append(found.index[several])
     if problems:
         raise DeclarationError(
             f"the recipe {recipe.name} labels findings that no image has\n" + "\n".join(problems),
             todo="Correct `labels`, or list findings that may be absent under `optional_findings`",
         )
-    return records
+    several = records.index.isin(ambiguous[0].append(ambiguous[1:]))
+    return records.assign(
+        label=pd.concat(labels).reindex(records.index).fillna(records["label"]).astype("str"),
+        exclusion=records["exclusion"].mask(several & records["exclusion"].isna(), "ambiguous_finding"),
+    )
 
 
 def _absent_findings(findings: pd.Series, recipe: Recipe, source: str) -> list[str]:

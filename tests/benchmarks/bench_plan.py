@@ -1,0 +1,295 @@
+"""Time how planning, comparing and releasing a dataset grow with the number of images; no pixels are needed.
+
+    python tests/benchmarks/bench_plan.py [--images 10000 100000 1000000] [--folder DIR]
+
+Each size is 50 CSV sources with patients of 1 to 12 images, dates, ages, several findings, links, and exact
+counts of the test and validation splits. The same seed gives the same files. Each size and command runs in a
+process of its own, which reports its peak memory. `plan` is `cxrbuild plan --as-pinned`. `diff` compares its
+manifest with one of which some rows changed. `release` is what a release makes of its ledger, without shards.
+
+The result is a table of seconds and peak memory by size, and the exponent of each stage: 1 is linear growth,
+and n log n between 100,000 and 1,000,000 images is 1.08.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import itertools
+import json
+import math
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SOURCES = 50
+CLASSES = ("Normal", "Pneumonia", "Tuberculosis")
+SEED = 20260101
+_HEADER = ("file", "patient", "sex", "age", "view", "modality", "finding", "date", "license")
+_SOURCE = """name = "{name}"
+title = "Generated source {name}"
+license = "CC0-1.0"
+public = true
+finding_separator = "|"
+[pin]
+tree = "{tree}"
+listing = "{name}.tsv"
+[reader]
+kind = "csv"
+file = "metadata.csv"
+path = "images/{{file}}"
+images = ["images/*.png"]
+patient_id = "keep"
+[columns.patient_id]
+from = "patient"
+[columns.finding]
+from = "finding"
+[columns.patient_sex]
+from = "sex"
+map = {{ "female" = "F", "male" = "M" }}
+[columns.patient_age]
+from = "age"
+[columns.view_position]
+from = "view"
+map = {{ "frontal" = "PA", "lateral" = "LATERAL" }}
+[columns.modality]
+from = "modality"
+[columns.license]
+from = "license"
+map = {{ "CC BY 4.0" = "CC-BY-4.0" }}
+"""
+_RECIPE = """name = "generated"
+version = "1.0.0"
+date = "2026-01-01"
+title = "Generated"
+sources = [{sources}]
+[labels]
+{labels}
+[[rules]]
+name = "lateral"
+kind = "not_in"
+column = "view_position"
+values = ["LATERAL"]
+reason = "The dataset holds frontal images."
+[[rules]]
+name = "child"
+kind = "range"
+column = "patient_age"
+least = 18
+unknown = "keep"
+reason = "The dataset holds adults."
+[[rules]]
+name = "other_finding"
+kind = "labelled"
+reason = "The finding is of no class."
+[[rules]]
+name = "duplicate"
+kind = "duplicate"
+reason = "The image is a duplicate."
+[split]
+salt = "generated"
+links = ["links.csv"]
+[split.test]
+count = {{ {test} }}
+[split.validation]
+count = {{ {validation} }}
+"""
+
+
+def generate(folder: Path, images: int) -> Path:
+    """Write sources, links and a recipe for about a number of images; return the recipe."""
+    from cxrbuild.files import git_blob
+
+    draw = random.Random(SEED)
+    findings = [*CLASSES, *CLASSES, "Effusion", "Normal|Support Devices", "Pneumonia|Effusion"]
+    links = []
+    before: list[tuple[object, ...]] = []
+    for number in range(SOURCES):
+        name = f"s{number:02d}"
+        rows: list[tuple[object, ...]] = []
+        patients = 0
+        while len(rows) < images // SOURCES:
+            patients += 1
+            sex, age, finding = (
+                draw.choice(("female", "male", "")),
+                draw.randint(1, 95),
+                draw.choice(findings),
+            )
+            for _ in range(draw.choice((1, 1, 1, 1, 2, 2, 3, 4, 6, 12))):
+                view = draw.choice(("frontal", "frontal", "frontal", "lateral", ""))
+                date = f"20{draw.randint(10, 25)}-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
+                image = f"{patients % 100:02d}/{patients:07d}_{len(rows):07d}.png"
+                modality, licence = draw.choice(("CR", "DX")), draw.choice(("", "CC BY 4.0"))
+                patient = f"P{patients:07d}"
+                rows.append((image, patient, sex, age, view, modality, finding, date, licence))
+        if number:
+            for _ in range(len(rows) // 100):
+                other, kind = draw.choice(before), draw.choice(("duplicate", "same patient"))
+                image = draw.choice(rows)[0]
+                links.append((f"s{number - 1:02d}", f"images/{other[0]}", name, f"images/{image}", kind, ""))
+        before = rows
+        _write_source(folder, name, rows, git_blob)
+    head = ("source_a", "path_a", "source_b", "path_b", "kind", "note")
+    unique = {frozenset((link[:2], link[2:4])): link for link in links}
+    _write_csv(folder / "links.csv", head, unique.values())
+    return _write_recipe(folder, images)
+
+
+def _write_source(
+    folder: Path, name: str, rows: list[tuple[object, ...]], git_blob: Callable[[bytes], str]
+) -> None:
+    root = folder / "data" / "sources" / name
+    root.mkdir(parents=True)
+    _write_csv(root / "metadata.csv", _HEADER, rows)
+    (folder / f"{name}.toml").write_text(_SOURCE.format(name=name, tree="0" * 40))
+    listed = [f"100644\t{git_blob((root / 'metadata.csv').read_bytes())}\tmetadata.csv"]
+    listed += [f"100644\t{git_blob(str(row[0]).encode())}\timages/{row[0]}" for row in rows]
+    (folder / f"{name}.tsv").write_text("\n".join(["mode\tblob\tpath", *listed]) + "\n")
+
+
+def _write_csv(path: Path, head: tuple[str, ...], rows: Any) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([head, *rows])
+
+
+def _write_recipe(folder: Path, images: int) -> Path:
+    names = [f"s{number:02d}" for number in range(SOURCES)]
+    labels = "\n".join(
+        f'"{label}" = {{ {", ".join(f"{name} = {json.dumps([label])}" for name in names)} }}'
+        for label in CLASSES
+    )
+    counts = {
+        split: ", ".join(f'"{label}" = {images // share}' for label in CLASSES)
+        for split, share in (("test", 40), ("validation", 50))
+    }
+    path = folder / "recipe.toml"
+    path.write_text(
+        _RECIPE.format(sources=", ".join(f'"{name}.toml"' for name in names), labels=labels, **counts),
+        encoding="utf-8",
+    )
+    return path
+
+
+class Stages(dict[str, float]):
+    """Seconds by stage; a stage that runs several times is added up."""
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Time a block."""
+        gc.collect()
+        start = time.perf_counter()
+        yield
+        self[name] = self.get(name, 0.0) + time.perf_counter() - start
+
+    def wrap(self, module: Any, name: str) -> None:
+        """Time each call of a function of a module."""
+        function = getattr(module, name)
+
+        def timed(*args: Any, **keys: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **keys)
+            finally:
+                self[name] = self.get(name, 0.0) + time.perf_counter() - start
+
+        setattr(module, name, timed)
+
+
+def measure_plan(folder: Path) -> Stages:
+    """Time the stages of a plan, and write it."""
+    from cxrbuild.curation import plan
+
+    stages = Stages()
+    for name in ("take_inventory", "ingest", "add_reviews", "add_labels", "require_values", "apply_rules",
+                 "split_records"):  # fmt: skip
+        stages.wrap(plan, name)
+    with stages.timed("plan (all)"):
+        with stages.timed("read_declared"):
+            declared = plan.read_declared(str(folder / "recipe.toml"), {})
+        planned = plan.make_plan(declared, folder / "data", as_pinned=True)
+    with stages.timed("write_plan"):
+        plan.write_plan(planned, folder / "plan")
+    plan.counts(planned)
+    return stages
+
+
+def measure_diff(folder: Path) -> Stages:
+    """Time a comparison with a version of which a hundredth of the rows changed."""
+    from cxrbuild.comparison import diff
+    from cxrbuild.records import read_records, write_records
+
+    changed = folder / "changed" / "manifest.parquet"
+    if not changed.exists():
+        rows = read_records(folder / "plan" / "manifest.parquet")
+        rows.loc[rows.index % 100 == 0, "split"] = "train"
+        write_records(
+            changed, rows[rows.index % 1000 != 1], ["image_id", "source", "source_path", "label", "split"]
+        )
+    stages = Stages()
+    with stages.timed("diff (all)"):
+        diff(folder / "plan" / "manifest.parquet", changed)
+    return stages
+
+
+MEASURES: dict[str, Callable[[Path], Stages]] = {"plan": measure_plan, "diff": measure_diff}
+
+
+def main() -> None:
+    """Print a table by size and stage."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--folder", type=Path, help="where to write, and to leave, the generated files")
+    parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        stages = MEASURES[args.measure](args.folder)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(json.dumps({"stages": stages, "peak": peak}))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        results = {}
+        for images in args.images:
+            folder = (args.folder or Path(scratch)) / str(images)
+            if not (folder / "recipe.toml").exists():
+                folder.mkdir(parents=True)
+                generate(folder, images)
+            results[images] = [_run(name, folder) for name in MEASURES]
+            _report(images, results[images])
+    _report_exponents(results)
+
+
+def _run(name: str, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--measure", name, "--folder", str(folder)]
+    result: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return result
+
+
+def _report(images: int, results: list[dict[str, Any]]) -> None:
+    for result in results:
+        print(f"{images:,} images, peak memory {result['peak']:.2f} GB")
+        for stage, seconds in result["stages"].items():
+            print(f"  {stage:16} {seconds:8.2f} s {1e6 * seconds / images:8.1f} us per image", flush=True)
+
+
+def _report_exponents(results: dict[int, list[dict[str, Any]]]) -> None:
+    sizes = sorted(results)
+    for small, large in itertools.pairwise(sizes):
+        print(f"exponents from {small:,} to {large:,} images")
+        for before, after in zip(results[small], results[large], strict=True):
+            for stage, seconds in after["stages"].items():
+                exponent = math.log(seconds / before["stages"][stage], large / small)
+                print(f"  {stage:16} {exponent:5.2f}")
+
+
+if __name__ == "__main__":
+    main()
