@@ -273,6 +273,7 @@ def train_baseline(
     recipe: AnyPath | Recipe | None = None,
     *,
     out: AnyPath | None = None,
+    variant: str | None = None,
     epochs: int | None = None,
     seeds: Sequence[int] = (1,),
     evaluate_only: AnyPath | None = None,
@@ -289,6 +290,8 @@ def train_baseline(
         The recipe whose ``[baseline]`` is trained; default the shipped recipe of the build's name.
     out
         The folder of the results; default ``<build>/baseline``, or ``<build>/evaluation`` of a saved model.
+    variant
+        A variant of the recipe's baseline, such as ``text``; default the recipe's own settings.
     epochs
         Number of epochs; default the recipe's.
     seeds
@@ -312,6 +315,7 @@ def train_baseline(
         Path(build),
         _recipe_of(build, recipe),
         out=None if out is None else Path(out),
+        variant=variant,
         epochs=epochs,
         seeds=tuple(seeds),
         evaluate_only=None if evaluate_only is None else Path(evaluate_only),

@@ -353,7 +353,7 @@ def _parts(annotation: Any) -> list[Any]:
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, Declaration):
-        return list(annotation.variants())
+        return list(annotation.kinds())
     return [model for inner in typing.get_args(annotation) for model in _models_in(inner)]
 
 

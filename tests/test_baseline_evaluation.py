@@ -45,7 +45,7 @@ def test_a_saved_model_is_evaluated(
     assert document.runs[0].metrics["test"].model_dump() == pytest.approx(expected, rel=1e-6)
     assert document.runs[0].history == []
     assert not document.gate.passed
-    assert document.figures == ["samples", "network", "confusion", "reliability", "mistakes"]
+    assert document.figures == ["counts", "samples", "network", "confusion", "reliability", "mistakes"]
     assert {path.name for path in tmp_path.iterdir()} == {
         ".cxrbuild.lock", "figures", "metrics.json", "predictions.parquet", "report.md",
     }  # fmt: skip

@@ -58,6 +58,7 @@ def train_baseline(
     recipe: Recipe,
     *,
     out: Path | None = None,
+    variant: str | None = None,
     epochs: int | None = None,
     seeds: Sequence[int] = (1,),
     evaluate_only: Path | None = None,
@@ -80,7 +81,10 @@ def train_baseline(
         Folder of the results: ``metrics.json``, ``report.md``, ``predictions.parquet``, ``figures/``,
         ``model.keras`` (of the first seed) with ``trained_on.parquet``, its training images, and, for each
         seed, ``seed-N/`` with its model, the same list, its history, timing and TensorBoard logs. By default
-        ``baseline``, or ``evaluation`` with ``evaluate_only``, in the build.
+        ``baseline``, or ``evaluation`` with ``evaluate_only``, in the build, with ``-`` and the name of the
+        variant if it is not the recipe's default.
+    variant
+        A variant of the recipe's baseline.
     epochs
         Number of epochs; overrides the recipe's.
     seeds
@@ -96,14 +100,18 @@ def train_baseline(
     Raises
     ------
     CxrbuildError
-        The recipe has one class only, the dataset is incomplete or another recipe's, the saved model was
-        trained on patients of the test, ``out`` has another training, the training diverges, or the disk is
-        full.
+        The recipe has one class only or no such variant, the dataset is incomplete or another recipe's, the
+        saved model was trained on patients of the test, ``out`` has another training, the training diverges,
+        or the disk is full.
     """
     _require_valid(recipe, epochs, seeds)
-    out = out or build / (EVALUATION_FOLDER if evaluate_only else names.BASELINE_FOLDER)
+    default = recipe.baseline or Baseline.model_validate({})
+    baseline = default.with_variant(variant or default.variant)
+    name = EVALUATION_FOLDER if evaluate_only else names.BASELINE_FOLDER
+    if baseline.variant != default.variant:
+        name += f"-{baseline.variant}"
+    out = out or build / name
     _require_folders(build, out)
-    baseline = recipe.baseline or Baseline.model_validate({})
     if epochs is not None:
         baseline = Baseline.model_validate(baseline.model_dump() | {"epochs": epochs})
     # A wrong recipe is an error before TensorFlow is loaded or a folder is made.

@@ -1,4 +1,4 @@
-"""The drawings of a result: the paper's Figures 1 to 6, reliability and the worst mistakes."""
+"""The drawings of a result: the paper's Figures 1 to 6 and Table 1, reliability and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BY_EPOCH = ("accuracy", "loss")
 def figure_names(predictions: Sequence[ModelPredictions]) -> list[str]:
     """Return the names of the drawings; a saved model has none of its epochs."""
     by_epoch = _BY_EPOCH if predictions[0].history else ()
-    return ["samples", "network", *by_epoch, "confusion", "reliability", "mistakes"]
+    return ["counts", "samples", "network", "confusion", *by_epoch, "reliability", "mistakes"]
 
 
 def draw_figures(
@@ -48,6 +48,7 @@ def draw_figures(
     """
     classes, first = document.classes, document.runs[0]
     test = images.rows("test")
+    draw_counts(folder / "counts", document.dataset.counts, classes)
     draw_samples(folder / "samples", images, classes)
     draw_network(folder / "network", document.settings.network, len(classes), document.parameters)
     for name in _BY_EPOCH:
@@ -58,6 +59,27 @@ def draw_figures(
     probabilities = predictions[0].probabilities
     worst = test[find_mistakes(images.table.iloc[test], images.labels[test], probabilities[test])]
     draw_mistakes(folder / "mistakes", images, worst.tolist(), probabilities[worst], classes)
+
+
+def draw_counts(path: Path, counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> None:
+    """Draw the number of images of each class and split as bars (the paper's Table 1)."""
+    colours = dict(zip(SPLITS, (BLUE, GREEN, ORANGE), strict=True))
+    width = 0.8 / len(counts)
+    with drawing(path, 1.6 + 1.3 * len(classes), 3.2) as figure:
+        axes = figure.subplots()
+        for number, (split, of_split) in enumerate(counts.items()):
+            bars = axes.bar(
+                np.arange(len(classes)) + width * (number - (len(counts) - 1) / 2),
+                [of_split[name] for name in classes],
+                width,
+                color=colours[split],
+                label=split,
+            )
+            axes.bar_label(bars, fmt="{:,.0f}", fontsize=7.5)
+        axes.set_xticks(range(len(classes)), list(classes))
+        axes.set(ylabel="images")
+        axes.margins(y=0.1)
+        figure.legend(loc="outside upper center", ncols=len(counts), frameon=False)
 
 
 def draw_samples(path: Path, images: Images, classes: Sequence[str]) -> None:
@@ -152,7 +174,7 @@ def _shade_stages(axes: Axes, history: Sequence[Epoch]) -> None:
 
 
 def draw_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """Draw the confusion matrix of the test split (the paper's Figure 6)."""
+    """Draw the confusion matrix of the test split (the paper's Figure 4)."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with drawing(path, 0.7 + 1.1 * len(classes), 0.7 + 1.1 * len(classes)) as figure:
         axes = figure.subplots()

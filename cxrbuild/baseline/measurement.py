@@ -101,6 +101,7 @@ def mean_recall(runs: Sequence[Run], classes: list[str]) -> dict[str, float | No
 def _measure_splits(
     predictions: ModelPredictions, baseline: Baseline, images: Images, classes: list[str]
 ) -> dict[str, Metrics]:
+    smoothing = baseline.keras_label_smoothing(len(classes))
     rows = {split: images.rows(split) for split in images.splits if split != "train"}
     if baseline.focus is not None:
         test = images.rows("test")
@@ -108,8 +109,8 @@ def _measure_splits(
     metrics = {"train": predictions.history[-1].metrics["train"]} if predictions.history else {}
     for name, numbers in rows.items():
         truth, probabilities = images.labels[numbers], predictions.probabilities[numbers]
-        figures = keras_metrics(truth, probabilities, baseline.label_smoothing)
-        require_agreement(figures, sklearn_metrics(truth, probabilities, baseline.label_smoothing))
+        figures = keras_metrics(truth, probabilities, smoothing)
+        require_agreement(figures, sklearn_metrics(truth, probabilities, smoothing))
         metrics[name] = Metrics.model_validate(figures)
     return metrics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from cxrbuild.artifact.baseline import (
     BaselineDocument,
@@ -31,10 +32,11 @@ can learn the source instead. High figures show what can be learned from this da
 diagnoses anything. `cxrbuild audit` measures how well the source, size or margin of an
 image predict its class."""
 _CAPTIONS = {
+    "counts": ("Images of each class and split", "Table 1"),
     "samples": ("Two test images of each class, as the network sees them", "Figures 1 and 2"),
     "network": ("The network", "Figure 3"),
-    "accuracy": ("Accuracy by epoch, over the stages of the learning rate", "Figure 4"),
-    "loss": ("Loss by epoch", "Figure 5"),
+    "accuracy": ("Accuracy by epoch, over the stages of the learning rate", "Figure 5"),
+    "loss": ("Loss by epoch", "Figure 6"),
     "reliability": ("How often predictions of a given confidence are right", ""),
     "mistakes": ("The worst mistakes on test: the least probability of the true class first", ""),
 }
@@ -66,7 +68,9 @@ def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
         _probability(document, published),
         "## Confusion" + (" (Table 5)" if published else ""),
         _confusion(document, published),
+        _most_confused(document, published),
         "![Confusion matrix](figures/confusion.png)",
+        "Confusion matrix" + (" (Figure 4)." if published else "."),
         "## Each class",
         _classes(document),
         f"{'First model on test' if several else 'On test'}, with 95 % intervals from "
@@ -125,7 +129,8 @@ def _introduction(document: BaselineDocument) -> str:
         if len(seeds) > 1
         else ""
     )
-    return f"{trained}; {document.parameters:,} parameters; {counts}.\n\n{source}{several}"
+    variant = f"variant {escape_markdown(document.settings.variant)}; "
+    return f"{trained}; {variant}{document.parameters:,} parameters; {counts}.\n\n{source}{several}"
 
 
 def _models(document: BaselineDocument) -> str:
@@ -216,6 +221,34 @@ def _confusion(document: BaselineDocument, published: Published | None) -> str:
         rows.append([name, *cells])
     note = " (published in brackets)" if published else ""
     return _table([f"actual, predicted as{note}", *document.classes], rows)
+
+
+def _most_confused(document: BaselineDocument, published: Published | None) -> str:
+    """Return a sentence on the two classes of which most images are predicted as the other one."""
+    shares = _confused_shares(document.summary.confusion, document.classes)
+    if not shares:
+        return ""
+    one, other = max(shares, key=lambda pair: shares[pair])
+    sentence = (
+        f"Of the test images of {escape_markdown(one)} and {escape_markdown(other)}, "
+        f"{shares[one, other]:.1%} are predicted as the other of the two"
+    )
+    if published and published.confusion:
+        reported = _confused_shares(published.confusion, document.classes)[one, other]
+        sentence += f" (published: {reported:.1%})"
+    return sentence + ". No two classes are confused more often." * (len(document.classes) > 2)
+
+
+def _confused_shares(
+    confusion: Mapping[str, Sequence[float]], classes: Sequence[str]
+) -> dict[tuple[str, str], float]:
+    """Return for each two classes the share of their images that is predicted as the other one."""
+    shares = {}
+    for (i, one), (j, other) in combinations(enumerate(classes), 2):
+        images = sum(confusion[one]) + sum(confusion[other])
+        if images:
+            shares[one, other] = (confusion[one][j] + confusion[other][i]) / images
+    return shares
 
 
 def _classes(document: BaselineDocument) -> str:

@@ -163,7 +163,8 @@ class Trainer:
         self.model = build_model(
             identity.network, len(classes), seed=identity.seed, precision=identity.precision
         )
-        self._optimizer = keras.optimizers.Adam(identity.learning_rate[0].rate)
+        self._smoothing = identity.keras_label_smoothing(len(classes))
+        self._optimizer = _build_optimizer(identity)
         self._optimizer.build(self.model.trainable_variables)
         self._train = images.rows("train")
         self.steps_per_epoch = -(-len(self._train) // identity.batch)
@@ -195,7 +196,7 @@ class Trainer:
             with tf.GradientTape() as tape:
                 probabilities = model(x, training=True)
                 losses = keras.losses.categorical_crossentropy(
-                    truth, probabilities, label_smoothing=settings.label_smoothing
+                    truth, probabilities, label_smoothing=self._smoothing
                 )
                 # As in Keras, the mean is over images, not over weights.
                 losses *= tf.gather(weights, classes)
@@ -245,9 +246,7 @@ class Trainer:
     def _measure(self, split: str) -> Metrics:
         rows = self.images.rows(split)
         probabilities = self._predict(self.images.for_testing[rows])
-        return Metrics.model_validate(
-            keras_metrics(self.images.labels[rows], probabilities, self.settings.label_smoothing)
-        )
+        return Metrics.model_validate(keras_metrics(self.images.labels[rows], probabilities, self._smoothing))
 
     def _reseed_dropout(self, epoch: int) -> None:
         for number, layer in enumerate(self.model.layers):
@@ -264,6 +263,15 @@ class Trainer:
         """Set the weights and the optimizer's variables to the result of ``values``."""
         for variable, value in zip((*self.model.weights, *self._optimizer.variables), values, strict=True):
             variable.assign(value)
+
+
+def _build_optimizer(training: Training) -> Any:
+    import keras
+
+    rate = training.learning_rate[0].rate
+    if training.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=training.momentum)
+    return {"adam": keras.optimizers.Adam, "nadam": keras.optimizers.Nadam}[training.optimizer](rate)
 
 
 def _open_logs(folder: Path, splits: list[str]) -> Mapping[str, Any]:

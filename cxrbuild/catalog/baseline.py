@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.errors import DeclarationError
 from cxrbuild.records import SPLITS
 
 _Rate = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]
+# A part of the name of a folder.
+_Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
 
 # The generators of random numbers take 32-bit seeds; an epoch and a step share one.
 MAX_EPOCHS, MAX_SEED = 2000, 2**31 - 1
@@ -152,9 +155,21 @@ class Training(Declaration):
     learning_rate: list[Stage] = Field(
         [Stage(from_epoch=1, rate=4e-4), Stage(from_epoch=4, rate=2e-4), Stage(from_epoch=7, rate=1e-4)],
         min_length=1,
-        description="the stages of Adam's learning rate",
+        description="the stages of the learning rate; a first stage with a smaller rate is a warm-up",
     )
-    label_smoothing: _Share = Field(0.12, description="share of a label that is spread over all classes")
+    optimizer: Literal["adam", "nadam", "sgd"] = Field(
+        "adam", description="the optimizer, with the defaults of Keras; `sgd` takes `momentum`"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9, description="momentum of `sgd`; other optimizers ignore it"
+    )
+    label_smoothing: _Share = Field(0.12, description="share of a label that is spread over other classes")
+    label_smoothing_over: Literal["all", "others"] = Field(
+        "all",
+        description="`all` spreads the share e over all N classes, as Keras does: the true class gets "
+        "1 - e + e / N, each other class e / N. `others` spreads it over the other classes, as the paper "
+        "writes: 1 - e and e / (N - 1)",
+    )
     class_weights: dict[str, _Rate] = Field(
         default_factory=dict, description="weight of a class's images in the loss; 1 for other classes"
     )
@@ -165,6 +180,26 @@ class Training(Declaration):
         "float32",
         description="`mixed` computes convolutions in bfloat16 and keeps weights and the head in float32",
     )
+
+    def keras_label_smoothing(self, classes: int) -> float:
+        """Return the ``label_smoothing`` of Keras that gives the declared labels.
+
+        Keras gives the true class 1 - s + s / N and each other class s / N. The labels 1 - e and e / (N - 1)
+        are those of s = e N / (N - 1).
+
+        Parameters
+        ----------
+        classes
+            The number of classes, N.
+
+        Examples
+        --------
+        >>> Training(label_smoothing=0.12, label_smoothing_over="others").keras_label_smoothing(3)
+        0.18
+        """
+        if self.label_smoothing_over == "all":
+            return self.label_smoothing
+        return self.label_smoothing * classes / (classes - 1)
 
     @model_validator(mode="after")
     def _check_training(self) -> Self:
@@ -178,13 +213,84 @@ class Training(Declaration):
         return self
 
 
+def _partial(model: type[Declaration], base: type[Declaration], name: str) -> type[Any]:
+    """Return a model with the fields of another one, all of them optional, in nested tables too."""
+    fields: dict[str, Any] = {}
+    doc = model.__doc__ if base is Declaration else base.__doc__
+    for key, field in model.model_fields.items():
+        annotation: Any = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Declaration):
+            annotation = _partial(annotation, Declaration, f"{annotation.__name__}Change")
+        fields[key] = (annotation | None, Field(None, description=field.description))
+    return create_model(name, __base__=base, __doc__=doc, **fields)
+
+
+class Described(Declaration):
+    """A variant: the keys of `[baseline]` in which it differs."""
+
+    description: str = Field(description="what the variant is, in one sentence")
+
+
+if TYPE_CHECKING:
+    Variant = Described
+else:
+    Variant = _partial(Training, Described, "Variant")
+
+
 class Baseline(Training):
     """The `[baseline]` of a recipe: the model that shows what can be learned from the dataset."""
 
+    variant: _Name = Field("default", description="the name of these settings")
     resamples: int = Field(2000, gt=0, description="bootstrap resamples, by patient, for the intervals")
     focus: str | None = Field(None, description="the class whose test images have a row of metrics")
     gate: Gate = Field(Gate.model_validate({}), description="the figures that must be reached")
     published: Published | None = Field(None, description="the published figures, for comparison")
+    variants: dict[_Name, Variant] = Field(
+        default_factory=dict, description="other settings by name, each with the keys that differ"
+    )
+
+    def with_variant(self, name: str) -> Baseline:
+        """Return the settings of a variant.
+
+        Parameters
+        ----------
+        name
+            The name of a variant, or of these settings.
+
+        Raises
+        ------
+        DeclarationError
+            There is no such variant.
+        """
+        if name == self.variant:
+            return self.model_copy(update={"variants": {}})
+        if name not in self.variants:
+            raise DeclarationError(
+                f"no variant of the baseline is called {name!r}",
+                expected=f"one of {', '.join([self.variant, *self.variants])}",
+            )
+        return self._with_changes(name)
+
+    def _with_changes(self, name: str) -> Baseline:
+        changes = self.variants[name].model_dump(exclude_unset=True, exclude={"description"})
+        settings = self.model_dump(exclude={"variants"})
+        return Baseline.model_validate(_merge(settings, changes) | {"variant": name})
+
+    @model_validator(mode="after")
+    def _check_variants(self) -> Baseline:
+        problems = []
+        if self.variant in self.variants:
+            problems.append(f"variants.{self.variant}: `variant` has the same name")
+        for name in self.variants:
+            try:
+                self._with_changes(name)
+            except ValidationError as error:
+                problems += [
+                    f"variants.{name}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
+                ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _check_focus(self) -> Baseline:
@@ -205,3 +311,12 @@ class Baseline(Training):
             named["published.probability"] = set(self.published.probability)
             named["published.confusion"] = set(self.published.confusion)
         return named
+
+
+def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with changes, key by key in the tables that are declarations."""
+    merged = dict(settings)
+    for key, value in changes.items():
+        table = key in ("network", "augmentation")
+        merged[key] = _merge(settings[key], value) if table else value
+    return merged

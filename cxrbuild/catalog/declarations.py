@@ -24,7 +24,7 @@ class Declaration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
     @classmethod
-    def variants(cls, table: object = None) -> list[type[Declaration]]:  # noqa: ARG003
+    def kinds(cls, table: object = None) -> list[type[Declaration]]:  # noqa: ARG003
         """Return the models that a table can have: subclasses, where a key of the table decides which."""
         return [cls]
 
@@ -117,7 +117,7 @@ def _known_keys(model: type[BaseModel], table: Any, keys: Sequence[Any]) -> set[
 
 def _models_in(annotation: Any, table: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, Declaration):
-        return list(annotation.variants(table))
+        return list(annotation.kinds(table))
     if isinstance(annotation, types.GenericAlias | types.UnionType) or typing.get_args(annotation):
         return [model for inner in typing.get_args(annotation) for model in _models_in(inner, table)]
     return []

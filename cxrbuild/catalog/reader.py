@@ -146,7 +146,7 @@ class Reader(Declaration, ABC):
         """
 
     @classmethod
-    def variants(cls, table: object = None) -> list[type[Declaration]]:
+    def kinds(cls, table: object = None) -> list[type[Declaration]]:
         """Return the class of the kind that a table names, else the classes of this package."""
         kind = table.get("kind") if isinstance(table, dict) else None
         return [reader_class(kind)] if kind is not None else [reader_class(kind) for kind in _BUILT_IN]

@@ -40,6 +40,11 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
     help="Write results to DIR.  [default: <build>/baseline, or <build>/evaluation with --evaluate-only]",
 )
 @click.option(
+    "--variant",
+    metavar="NAME",
+    help="Train a variant that the recipe declares, such as `text`.  [default: the recipe's own settings]",
+)
+@click.option(
     "--epochs", type=click.IntRange(1, _MAX_EPOCHS), help="Number of epochs; overrides the recipe's."
 )
 @click.option(
@@ -65,6 +70,7 @@ def train_baseline(
     build: Path | None,
     recipe_name: str,
     out: Path | None,
+    variant: str | None,
     epochs: int | None,
     seeds: tuple[int, ...],
     gate: bool,
@@ -94,6 +100,7 @@ def train_baseline(
         build or Path("build") / recipe.name,
         recipe,
         out=out,
+        variant=variant,
         epochs=epochs,
         seeds=seeds or (1,),
         evaluate_only=evaluate_only,
