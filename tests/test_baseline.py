@@ -32,7 +32,7 @@ from cxrbuild.records import read_records
 # TensorFlow takes seconds to load: all its tests run in one worker.
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
-FIGURES = ("samples", "network", "accuracy", "loss", "confusion", "reliability", "mistakes")
+FIGURES = ("counts", "samples", "network", "accuracy", "loss", "confusion", "reliability", "mistakes")
 
 
 @contextmanager
