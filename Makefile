@@ -26,7 +26,7 @@ test: $(VENV)/.test
 	$(BIN)/pytest $(PYTEST_OPTIONS)
 
 # The slow tests too: differential tests, fault injection, kills.
-test-all: test
+test-all: test $(VENV)/.test-all
 	$(BIN)/pytest $(PYTEST_OPTIONS) -m slow
 
 mypy: $(VENV)/.test
@@ -78,6 +78,10 @@ $(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
 
 $(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[train,dicom,cluster,test]"
+	touch $@
+
+$(VENV)/.test-all: $(VENV)/.test pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[train,dicom,cluster,test,test-all]"
 	touch $@
 
 $(VENV)/.hooks: $(VENV)/pyvenv.cfg pyproject.toml

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from cxrbuild.catalog.column import Column
     from cxrbuild.catalog.reader import Inventory, Reader
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
-    from cxrbuild.dataset import Dataset, load
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
+    from cxrbuild.loading import Dataset, load
 
 # Where each public name is defined. A module is imported when one of its names is first used, so that
 # `import cxrbuild` and `cxrbuild --help` are instant.
@@ -53,8 +53,8 @@ _MODULES = {
     "catalog.column": ("Column",),
     "catalog.reader": ("Inventory", "Reader"),
     "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
-    "dataset": ("Dataset", "load"),
     "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
+    "loading": ("Dataset", "load"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -9,7 +9,8 @@ Every fenced block of README.md and docs/ is of one of these kinds, and any othe
 
 An HTML comment that begins with ``<!-- bash`` or ``<!-- python`` runs too: it prepares what a reader has
 already. The program that runs is this checkout's, but its catalogue declares the demo's small sources, served
-on the loopback, instead of the real ones, so that no block needs another network. Lines that begin as
+on the loopback, instead of the real ones, so that no block needs another network. A block for PyTorch is only
+compiled where it is not installed. Lines that begin as
 ``NOT_RUN`` says are checked as far as can be without running them; no other line is skipped or changed.
 """
 
@@ -113,7 +114,12 @@ def kaggle_of(upstream: Path) -> None:
                 kaggle.writestr(f"chest_xray/{name}", mendeley.read(name))
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    # The page of loaders starts each of the large libraries.
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name == "loading.md" else []) for page in RUN],
+    ids=lambda page: page.name,
+)
 def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     fences = re.findall(r"^\s*```", page.read_text(encoding="utf-8"), re.MULTILINE)
     fenced = [block for block in BLOCK.finditer(page.read_text(encoding="utf-8")) if block[3] is None]
@@ -126,6 +132,8 @@ def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> N
             )
             # A reader stays in one shell.
             exports += "".join(re.findall(r"^export .*\n", block.code, re.MULTILINE))
+        elif block.kind == "python" and not available(block.code):
+            compile(block.code, page.name, "exec")
         elif block.kind == "python":
             printed = ran([sys.executable, "-c", block.code], environment, tmp_path)
         elif block.kind == "toml":
@@ -138,6 +146,12 @@ def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> N
             assert printed.strip() == block.code.strip()
         else:
             assert block.kind == "text", f"{page.name}: a block of the unknown kind {block.kind!r}"
+
+
+def available(code: str) -> bool:
+    """Return whether the libraries of the extra `test-all` that some code names are installed."""
+    named = set(re.findall(r"\w+", code)) & {"torch", "torchvision", "torchxrayvision"}
+    return all(importlib.util.find_spec(name) for name in named)
 
 
 def runnable(code: str) -> str:
@@ -234,7 +248,9 @@ def test_every_page_is_linked_from_the_readme_or_another() -> None:
 def test_architecture_says_what_each_dependency_is_for() -> None:
     text = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "test"}
+    extras = {
+        name: lines for name, lines in project["optional-dependencies"].items() if not name.startswith("test")
+    }
     written = re.findall(r"^\| ([\w-]+) \| ([a-z0-9]*) ?\| \S.* \|$", text, re.MULTILINE)
     needed = {(library_of(line), "") for line in project["dependencies"]}
     needed |= {(library_of(line), extra) for extra, lines in extras.items() for line in lines}

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxrbuild.artifact import Artifact, Build, names, open_artifact
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.loading.resizing import Resampling, require_size
+from cxrbuild.loading.shard_images import ShardImages
 from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-    import pyarrow.parquet as pq
+    import tensorflow as tf
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
-# Rows of a Parquet shard in memory while a release is iterated over.
-_BATCH = 32
+    from cxrbuild.loading.torch_images import TorchImages
+    from cxrbuild.loading.xray_images import XrayImages
 
 
 class Example(NamedTuple):
@@ -37,20 +42,12 @@ class Example(NamedTuple):
     row: pd.Series
 
 
-class _Place(NamedTuple):
-    """Where a release has an image: shard, row group, and row within the group."""
-
-    shard: Path
-    group: int
-    row: int
-
-
 @dataclass(frozen=True)
 class Dataset:
     """The images of a build or release, or of one of its splits.
 
-    Rows are in the order of ``to_pandas``. Images are read when they are asked for: of a build the JPEG, of a
-    release one row group of a Parquet shard. Iterating reads each shard once.
+    Rows are in the order of ``to_pandas``. Images are read when they are asked for, from the JPEGs of a build
+    or the Parquet shards of a release. Iterating reads each shard once. A dataset can be pickled.
 
     Attributes
     ----------
@@ -62,7 +59,6 @@ class Dataset:
 
     artifact: Artifact
     split: str | None = None
-    _open_groups: dict[Path, tuple[int, list[bytes]]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -97,7 +93,12 @@ class Dataset:
         if isinstance(self.artifact, Build):
             return rows.reset_index(drop=True)
         # In the order of the shards, so that iterating reads each shard once.
-        return rows.set_index("image_id", drop=False).loc[list(self._places)].reset_index(drop=True)
+        return rows.set_index("image_id", drop=False).loc[list(self._shards.places)].reset_index(drop=True)
+
+    @cached_property
+    def targets(self) -> NDArray[np.int64]:
+        """The number of each row's class, shape (n,)."""
+        return self.rows["label"].map(self.classes.index).to_numpy("int64")
 
     def to_pandas(self, split: str | None = None) -> pd.DataFrame:
         """Return the rows of the dataset, or of one of its splits, as a copy.
@@ -141,15 +142,15 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Example]:
         """Yield each image with its row, one at a time."""
+        for number, (data, where) in enumerate(self.iterate_bytes()):
+            yield Example(_decode(data, where), self.rows.iloc[number])
+
+    def iterate_bytes(self) -> Iterator[tuple[bytes, Path]]:
+        """Yield the JPEG of each row and the file that it is from, one at a time."""
         if isinstance(self.artifact, Build):
-            yield from (self[i] for i in range(len(self)))
-            return
-        for path in self._shards:
-            with _open(path) as shard:
-                for batch in shard.iter_batches(_BATCH, columns=["image_id", "image"]):
-                    for entry in batch.to_pylist():
-                        row = self.rows.iloc[self._numbers[entry["image_id"]]]
-                        yield Example(_decode(entry["image"]["bytes"], path), row)
+            yield from map(self._build_bytes, self.rows["image_id"])
+        else:
+            yield from self._shards
 
     def read_image(self, image_id: str) -> Image:
         """Return the pixels of an image: 8-bit, one channel.
@@ -172,6 +173,105 @@ class Dataset:
         """
         return self._bytes(image_id)[0]
 
+    def torch(
+        self,
+        split: str | None = None,
+        *,
+        size: int | None = None,
+        resampling: Resampling = "bicubic",
+        transform: Callable[[Image], Any] | None = None,
+    ) -> TorchImages:
+        """Return the images as a map-style dataset of PyTorch.
+
+        An element is a pair of image and class number. The image is a float32 tensor of shape (1, height,
+        width) with values from 0 to 1. The dataset can be pickled, and read by any number of workers.
+
+        Parameters
+        ----------
+        split
+            The split; ``None`` for the rows of this dataset.
+        size
+            The side of the images in pixels: each is resized to a square. ``None`` keeps the images' sizes.
+        resampling
+            Pillow's filter.
+        transform
+            Takes the resized image of Pillow and returns what is used instead of the tensor.
+
+        Raises
+        ------
+        CxrbuildError
+            The dataset has no such split, the size is not valid, or PyTorch is not installed.
+        """
+        chosen = self._chosen(split, size)
+        _require("torch", "cxrbuild[torch]")
+        from cxrbuild.loading.torch_images import TorchImages
+
+        return TorchImages(chosen, size, resampling, transform)
+
+    def tensorflow(
+        self, split: str | None = None, *, size: int | None = None, resampling: Resampling = "bicubic"
+    ) -> tf.data.Dataset:
+        """Return the images as a ``tf.data.Dataset``.
+
+        An element is a pair of image and class number. The image is a uint8 tensor of shape (height, width,
+        1). Elements are in the order of the rows.
+
+        Parameters
+        ----------
+        split
+            The split; ``None`` for the rows of this dataset.
+        size
+            The side of the images in pixels: each is resized to a square. ``None`` keeps the images' sizes.
+        resampling
+            Pillow's filter.
+
+        Raises
+        ------
+        CxrbuildError
+            The dataset has no such split, the size is not valid, or TensorFlow is not installed.
+        """
+        chosen = self._chosen(split, size)
+        _require("tensorflow", "cxrbuild[train]")
+        from cxrbuild.loading.tensorflow_images import tensorflow_images
+
+        return tensorflow_images(chosen, size, resampling)
+
+    def torchxrayvision(
+        self,
+        split: str | None = None,
+        *,
+        size: int | None = None,
+        resampling: Resampling = "bicubic",
+        transform: Callable[[NDArray[np.float32]], Any] | None = None,
+    ) -> XrayImages:
+        """Return the images as a dataset of TorchXRayVision, to use with its models and tools.
+
+        An element has ``img``, a float32 array of shape (1, height, width) with values from -1024 to 1024,
+        ``lab`` with 1 for the image's class and 0 for the others, and ``idx``. ``pathologies`` are the
+        classes, ``csv`` the rows.
+
+        Parameters
+        ----------
+        split
+            The split; ``None`` for the rows of this dataset.
+        size
+            The side of the images in pixels: each is resized to a square. ``None`` keeps the images' sizes.
+        resampling
+            Pillow's filter.
+        transform
+            Takes and returns ``img``.
+
+        Raises
+        ------
+        CxrbuildError
+            The dataset has no such split, the size is not valid, or TorchXRayVision is not installed.
+        """
+        chosen = self._chosen(split, size)
+        _require("torchxrayvision", "torchxrayvision")
+        from cxrbuild.loading.xray_images import XrayImages
+
+        return XrayImages(chosen, size, resampling, transform)
+
     def to_dict(self) -> dict[str, object]:
         """Return name, version, folder, classes and the number of images by split."""
         sizes = self.rows["split"].value_counts()
@@ -186,41 +286,26 @@ class Dataset:
     def _repr_html_(self) -> str:
         return self.artifact._repr_html_()
 
-    @property
-    def _shards(self) -> list[Path]:
+    def _chosen(self, split: str | None, size: int | None) -> Dataset:
+        require_size(size)
+        return self if split is None else self.select(split)
+
+    @cached_property
+    def _shards(self) -> ShardImages:
         folder = self.artifact.folder / names.PARQUET
         splits = self.splits if self.split is None else [self.split]
-        return [path for split in splits for path in sorted(folder.glob(f"{split}-*.parquet"))]
+        return ShardImages([path for split in splits for path in sorted(folder.glob(f"{split}-*.parquet"))])
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.rows["image_id"])}
 
-    @cached_property
-    def _places(self) -> dict[str, _Place]:
-        places: dict[str, _Place] = {}
-        for path in self._shards:
-            with _open(path) as shard:
-                for group in range(shard.num_row_groups):
-                    found = shard.read_row_group(group, columns=["image_id"]).column("image_id").to_pylist()
-                    places |= {name: _Place(path, group, row) for row, name in enumerate(found)}
-        return places
-
     def _bytes(self, image_id: str) -> tuple[bytes, Path]:
         if isinstance(self.artifact, Build):
             return self._build_bytes(image_id)
-        place = self._places.get(image_id)
-        if place is None:
+        if image_id not in self._shards.places:
             raise self._absent(image_id)
-        opened = self._open_groups.get(place.shard)
-        if opened is None or opened[0] != place.group:
-            with _open(place.shard) as shard:
-                images = shard.read_row_group(place.group, columns=["image"]).column("image")
-            opened = place.group, [image["bytes"] for image in images.to_pylist()]
-            # One row group is kept, so that neighbours are read once and memory stays bounded.
-            self._open_groups.clear()
-            self._open_groups[place.shard] = opened
-        return opened[1][place.row], place.shard
+        return self._shards.read(image_id)
 
     def _build_bytes(self, image_id: str) -> tuple[bytes, Path]:
         if image_id not in self._numbers:
@@ -266,19 +351,9 @@ def load(path: str | Path) -> Dataset:
     return Dataset(open_artifact(Path(path)))
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path, memory_map=True)
-    except (pa.ArrowException, OSError) as error:
-        raise CxrbuildError(
-            "the shard cannot be read",
-            where=path,
-            found=error,
-            todo="Check the folder with `cxrbuild verify`",
-        ) from error
+def _require(library: str, requirement: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        raise CxrbuildError(f"{library} is not installed", todo=f"Run `pip install '{requirement}'`")
 
 
 def _decode(data: bytes, where: Path) -> Image:
