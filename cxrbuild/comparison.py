@@ -353,10 +353,11 @@ def _changes(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) 
     """Return the rows where one of some columns differs, with old and new value; two nulls are equal."""
     import pandas as pd
 
-    text = pd.Series("", index=after.index)
+    texts = []
     for column in columns:
-        old, new = before[column], after[column]
-        change = f"{column} " + old.astype("str").fillna("null") + " -> " + new.astype("str").fillna("null")
-        text = text.mask(differs(old, new), text + "; " + change)
-    text = text[text != ""].str.removeprefix("; ")
+        different = differs(before[column], after[column])
+        old, new = (side.loc[different, column].astype("str").fillna("null") for side in (before, after))
+        texts.append(f"{column} " + old + " -> " + new)
+    changes = pd.concat([pd.Series(dtype="str"), *texts])
+    text = changes.groupby(changes.index, sort=False).agg("; ".join)
     return _described(after.loc[text.index], text.tolist())

@@ -110,6 +110,8 @@ COLUMNS = (
 
 _DTYPES: dict[str, Any] = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 _DIGITS = 10
+# Rows of a row group: what a reader takes at once of a table with a million rows.
+_ROW_GROUP = 1 << 17
 
 
 def image_id(source: str, path: str, *, named: bool = True) -> str:
@@ -170,10 +172,12 @@ def write_records(path: Path, records: pd.DataFrame, columns: Sequence[str] | No
     arrow = schema()
     if columns is not None:
         arrow = pa.schema([arrow.field(name) for name in columns])
-    table = pa.Table.from_pandas(records[arrow.names], schema=arrow, preserve_index=False)
-    with replacing(path) as temporary:
-        # The schema metadata of pandas holds library versions, which would change the bytes.
-        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, arrow, compression="zstd") as writer:
+        for start in range(0, max(len(records), 1), _ROW_GROUP):
+            rows = records.iloc[start : start + _ROW_GROUP]
+            table = pa.Table.from_pandas(rows[arrow.names], schema=arrow, preserve_index=False)
+            # The schema metadata of pandas holds library versions, which would change the bytes.
+            writer.write_table(table.replace_schema_metadata(None), row_group_size=_ROW_GROUP)
 
 
 def read_records(path: Path) -> pd.DataFrame:

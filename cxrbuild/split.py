@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -47,10 +46,8 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
     CxrbuildError
         No choice of whole groups gives the exact count.
     """
-    records = records.copy()
-    records["group"] = _groups(records, links)
-    records["split"] = assign_splits(records, split)
-    return records
+    records = records.assign(group=_groups(records, links))
+    return records.assign(split=assign_splits(records, split))
 
 
 def assign_splits(records: pd.DataFrame, split: Split) -> pd.Series:
@@ -70,7 +67,8 @@ def assign_splits(records: pd.DataFrame, split: Split) -> pd.Series:
     CxrbuildError
         No choice of whole groups gives the exact count.
     """
-    kept = records.loc[records["exclusion"].isna()]
+    columns = ["source", "group", "label", "upstream_split"]
+    kept = records.loc[records["exclusion"].isna(), columns]
     splits = _declared_splits(kept, split)
     # A group with a declared image follows it, to the first of its splits by name.
     follow = splits.dropna().sort_values().groupby(kept["group"]).first()
@@ -152,9 +150,11 @@ def _draw_rows(rows: pd.DataFrame, drawn: DrawnSplit, declared: pd.Series, salt:
             # A group of two classes counts with each. Groups taken for an earlier class stay taken.
             free = of_class[~of_class["group"].isin(list(taken))]
             already = int(declared.get(label, 0)) + len(of_class) - len(free)
-            groups: dict[str, Counter[str]] = {}
-            for group, source in zip(free["group"], free["source"], strict=True):
-                groups.setdefault(group, Counter())[source] += 1
+            groups: dict[str, dict[str, int]] = {}
+            sizes = free.groupby(["group", "source"]).size()
+            of_group, of_source = (sizes.index.get_level_values(level) for level in ("group", "source"))
+            for group, source, images in zip(of_group, of_source, sizes, strict=True):
+                groups.setdefault(group, {})[source] = int(images)
             taken |= choose_groups(groups, count - already, salt, label)
     return rows.index[rows["group"].isin(list(taken))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,7 +65,8 @@ class Pin(Declaration):
         return self
 
 
-@dataclass(frozen=True)
+# A source can have a million files: `slots` halves the memory of their entries.
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A file that the pin's listing names."""
 
@@ -146,7 +148,7 @@ class Source(Declaration):
             raise DeclarationError(
                 "not a listing", where=self._listing_path, expected="tab-separated lines: mode, blob, path"
             )
-        return {path: Listed(mode, blob) for mode, blob, path in rows}
+        return {path: Listed(sys.intern(mode), blob) for mode, blob, path in rows}
 
 
 def source_names() -> list[str]:

@@ -240,7 +240,7 @@ def make_plan(
     import pandas as pd
 
     locked = read_lock(data)
-    tables, available, fetched = [], set(), {}
+    tables, available, fetched = [], {}, {}
     for source in declared.sources:
         lock, root = locked.get(source.name), source_folder(data, source.name)
         if lock is not None and not as_pinned and root.is_dir():
@@ -252,7 +252,7 @@ def make_plan(
             fetched=fetched.get(source.name, {}),
             as_pinned=as_pinned,
         )
-        available |= {(source.name, path) for path in inventory.available}
+        available[source.name] = inventory.available
         table = ingest(source, inventory, progress)
         if source.name in fetched:
             images = inventory.available & set(table["source_path"])
@@ -260,7 +260,9 @@ def make_plan(
         if lock is not None and _hashes(source, table):
             require_same_key({f"{lock_path(data)}, source {source.name}": lock.patient_key})
         tables.append(table)
-    records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
+    records = pd.concat(tables, ignore_index=True)
+    tables.clear()  # a million rows are a third of a gigabyte
+    records = records.sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)
     records = add_labels(records, declared.recipe, declared.sources)
     require_values(records, declared.recipe, declared.sources)
@@ -273,9 +275,11 @@ def make_plan(
         if not absent.empty:
             error.todo = f"First fetch the missing images: {name_some(absent)}"
         raise
-    paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
-    missing = records["exclusion"].isna() & ~paths.isin(list(available))
-    records.loc[missing, "exclusion"] = "missing_file"
+    kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
+    for name, paths in kept.groupby("source")["source_path"]:
+        missing = paths.index[~paths.isin(list(available[str(name)]))]
+        if len(missing):
+            records.loc[missing, "exclusion"] = "missing_file"
     for code, count in records["exclusion"].value_counts().items():
         _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},

@@ -34,7 +34,7 @@ def apply_rules(records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Li
     links
         Which images are duplicates, for rules of kind ``duplicate``.
     """
-    records = records.copy()
+    records = records.copy(deep=False)
     for rule in rules:
         if rule.enabled:
             excluded = _excluded(rule, records, links) & records["exclusion"].isna()
@@ -83,7 +83,8 @@ def _duplicates(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     for link in links:
         if link.kind == "duplicate":
             duplicates.union(link.a, link.b)
-    linked = pd.MultiIndex.from_frame(records[["source", "source_path"]]).isin(list(duplicates))
+    names = records["source"] + "/" + records["source_path"]
+    linked = names.isin(["/".join(image) for image in duplicates])
     images = records.loc[linked, ["source", "source_path"]]
     pairs = zip(images["source"], images["source_path"], strict=True)
     group = pd.Series([duplicates.find(image) for image in pairs], index=images.index, dtype="object")

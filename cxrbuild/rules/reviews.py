@@ -31,8 +31,9 @@ def add_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> pd.DataFram
         [(review.source, review.path, review.mark, review.marks_finding) for review in reviews],
         columns=["source", "source_path", "review", "marks_finding"],
     ).astype({"review": "str", "marks_finding": "boolean"})
-    paths = pd.MultiIndex.from_frame(records[["source", "source_path"]])
-    unknown = [review for review in reviews if (review.source, review.path) not in paths]
+    named = seen["source"] + "/" + seen["source_path"]
+    there = named.isin(records["source"] + "/" + records["source_path"])
+    unknown = [review for review, known in zip(reviews, there, strict=True) if not known]
     if unknown:
         known = {name: PathIndex(rows["source_path"]) for name, rows in records.groupby("source")}
         raise DeclarationError(
@@ -40,7 +41,6 @@ def add_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> pd.DataFram
             found=name_some(f"{one.source} {known[one.source].describe(one.path)}" for one in unknown),
             todo="A review file belongs to one version of a source: fetch that version, or remove the lines",
         )
-    kept = records.drop(columns=["review", "marks_finding"])
-    return kept.merge(seen, on=["source", "source_path"], how="left", validate="many_to_one")[
-        list(records.columns)
-    ]
+    images = records[["source", "source_path"]]
+    found = images.merge(seen, on=["source", "source_path"], how="left", validate="many_to_one")
+    return records.assign(review=found["review"].array, marks_finding=found["marks_finding"].array)
