@@ -7,11 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
-    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -19,8 +18,10 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import TypeVar
 
+from cxrbuild.cluster import ClusterExecutor, is_address, open_cluster
 from cxrbuild.errors import CxrbuildError
 
 Batch = TypeVar("Batch")
@@ -34,23 +35,43 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def require_executor(address: str) -> None:
+    """Require that a text names an executor, before anything is done.
+
+    Raises
+    ------
+    CxrbuildError
+        It is neither ``local`` nor the address of a scheduler.
+    """
+    if address != "local" and not is_address(address):
+        raise CxrbuildError(
+            "no such executor", expected="local, or dask://HOST:PORT without TLS", found=address or "nothing"
+        )
+
+
 @contextmanager
-def open_executor(address: str, workers: int) -> Iterator[Executor]:
+def open_executor(
+    address: str, workers: int, *, reads: Sequence[Path] = (), writes: Sequence[Path] = ()
+) -> Iterator[Executor]:
     """Open an executor.
 
     Parameters
     ----------
     address
         ``local`` for processes of this machine, or ``dask://HOST:PORT`` for a cluster's scheduler, whose
-        workers must see the same folders under the same paths.
+        workers must have the same versions and see the same folders under the same paths.
     workers
         The number of local processes.
+    reads, writes
+        Folders that the work reads or writes; the workers of a cluster must see them.
 
     Raises
     ------
     CxrbuildError
-        The address is of another kind, Dask is not installed, or the scheduler does not answer or stops.
+        The address is of another kind, Dask is not installed, the scheduler does not answer or stops, or a
+        worker differs from this program.
     """
+    require_executor(address)
     if address == "local":
         # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit locked.
         context = multiprocessing.get_context("spawn")
@@ -74,48 +95,45 @@ def open_executor(address: str, workers: int) -> Iterator[Executor]:
                 pool.shutdown(cancel_futures=True)
                 raise
         return
-    scheme, _, host = address.partition("://")
-    if scheme != "dask" or not host:
-        raise CxrbuildError("no such executor", expected="local or dask://HOST:PORT", found=address)
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise CxrbuildError(
-            "Dask is not installed", todo="Run `pip install 'cxrbuild[cluster]'`, here and on the workers"
-        ) from None
-    try:
-        client = Client(f"tcp://{host}", timeout=10)
-    except (OSError, ValueError) as error:
-        raise CxrbuildError("no Dask scheduler answers", where=address, found=error) from error
-    with client:
-        try:
-            yield client.get_executor()
-        except (CancelledError, KilledWorker) as error:
-            raise CxrbuildError(
-                "the cluster lost its scheduler or a worker", where=address, found=str(error) or None,
-                todo="See their logs and run again; completed work is kept",
-            ) from error  # fmt: skip
+    with open_cluster(address, reads=reads, writes=writes) as cluster:
+        yield cluster
 
 
 def run_batches(
     executor: Executor, work: Callable[[Batch], Result], batches: Iterable[Batch], *, ahead: int
 ) -> Iterator[tuple[Batch, Result]]:
-    """Yield each batch with its result when it is done, with at most ``ahead`` batches submitted at a time.
+    """Yield each batch with its result when it is done, a limited number of batches in flight.
+
+    Parameters
+    ----------
+    executor
+        Where the work is done.
+    work
+        What is done with a batch.
+    batches
+        The batches; the next one is taken when it is submitted.
+    ahead
+        The most batches that are submitted at a time to local processes. A cluster gets as many as it has
+        threads for, and more when it grows.
 
     Raises
     ------
     CxrbuildError
-        A worker process died.
+        A worker process died, or the cluster lost its scheduler or all workers.
     """
+    cluster = executor if isinstance(executor, ClusterExecutor) else None
     pending: dict[Future[Result], Batch] = {}
     waiting = iter(batches)
     try:
         while True:
+            if cluster is not None:
+                ahead = cluster.batches_in_flight()
             while len(pending) < ahead and (batch := next(waiting, None)) is not None:
                 pending[executor.submit(work, batch)] = batch
             if not pending:
                 return
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            # Work that no worker does never ends: the size of a cluster is looked at while it is awaited.
+            done, _ = wait(pending, None if cluster is None else 1.0, return_when=FIRST_COMPLETED)
             for future in done:
                 batch = pending.pop(future)
                 yield batch, future.result()

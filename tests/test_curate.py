@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,8 +18,6 @@ import pytest
 from command import run
 from PIL import Image
 
-from cxrbuild.errors import CxrbuildError
-from cxrbuild.executors import open_executor, run_batches
 from cxrbuild.records import COLUMNS, read_records
 
 
@@ -65,59 +62,11 @@ def times(folder: Path) -> dict[Path, int]:
     }
 
 
-def dask(part: str, *words: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", f"distributed.cli.dask_{part}", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def _killing(process: subprocess.Popen[bytes]) -> Iterator[float]:
-    """Yield pieces of work, killing a process when the second one is asked for."""
-    yield 20.0
-    process.kill()
-    yield 20.0
-
-
 def test_one_and_two_workers_make_the_same_bytes(demo: Path, tmp_path: Path) -> None:
     curate(demo, tmp_path / "one", "--workers", 1)
     curate(demo, tmp_path / "two", "--workers", 2)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     assert tree(tmp_path / "one") == tree(demo / "build")
-
-
-def test_a_cluster_makes_the_same_bytes_and_its_end_is_an_error(demo: Path, tmp_path: Path) -> None:
-    file, scratch = str(tmp_path / "scheduler.json"), str(tmp_path / "scratch")
-    scheduler = dask(
-        "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file
-    )
-    worker = dask("worker", "--scheduler-file", file, "--no-dashboard", "--local-directory", scratch)
-    try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "scheduler.json").exists():
-            assert time.monotonic() < deadline, "the scheduler did not start"
-            time.sleep(0.1)
-        address = json.loads((tmp_path / "scheduler.json").read_text())["address"].removeprefix("tcp://")
-        # The workers' current folder is another than the command's.
-        data = os.path.relpath(demo / "data", tmp_path)
-        curate(demo, "build", "--executor", f"dask://{address}", data=data, cwd=tmp_path)
-        with (
-            pytest.raises(CxrbuildError, match="the cluster lost its scheduler or a worker"),
-            open_executor(f"dask://{address}", 1) as pool,
-        ):
-            list(run_batches(pool, time.sleep, _killing(scheduler), ahead=2))
-    finally:
-        for process in (worker, scheduler):
-            process.terminate()
-            process.wait()
-    assert tree(tmp_path / "build") == tree(demo / "build")
-
-
-def test_a_cluster_that_is_not_there_is_an_error(demo: Path, tmp_path: Path) -> None:
-    words = curate(demo, tmp_path / "a", "--executor", "dask://127.0.0.1:1", status=1)
-    assert "no Dask scheduler answers" in words
-    assert "no such executor" in curate(demo, tmp_path / "b", "--executor", "slurm", status=1)
 
 
 def test_the_ledger_holds_every_upstream_image_and_the_manifest_its_jpegs(demo: Path) -> None:
@@ -428,13 +377,14 @@ def test_missing_images_are_listed_or_recorded(demo: Path, tmp_path: Path) -> No
 
 
 def test_a_decoder_that_came_since_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cxrbuild import versions
     from cxrbuild.curation import seal
 
-    monkeypatch.setattr(seal, "_CONVERTING", ("pillow", "no-such-decoder"))
-    without = seal.converting_libraries()
+    monkeypatch.setattr(versions, "_CONVERTING", ("pillow", "no-such-decoder"))
+    without = versions.converting_libraries()
     assert without == {"pillow": version("pillow")}
-    monkeypatch.setattr(seal, "_CONVERTING", ("pillow", "click"))
-    assert seal.converting_libraries() == without | {"click": version("click")}
+    monkeypatch.setattr(versions, "_CONVERTING", ("pillow", "click"))
+    assert versions.converting_libraries() == without | {"click": version("click")}
     assert seal.libraries(["parquet"])["click"] == version("click")
 
 

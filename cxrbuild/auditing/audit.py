@@ -26,7 +26,7 @@ from cxrbuild.auditing.registry import audit_checks
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Result, evaluate
 from cxrbuild.errors import CheckError, CxrbuildError, printable
-from cxrbuild.executors import open_executor
+from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of
 from cxrbuild.progress import Progress, silent
 
@@ -81,6 +81,7 @@ def audit(
         The folder holds no build, the build was made from another recipe, another command uses it, or a check
         of another package cannot be used.
     """
+    require_executor(executor)
     opened = _open_build(build, recipe)
     with locked(build):
         remove_temporary_files(build)
@@ -119,7 +120,7 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
 
 def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> Context:
     rows, folder = opened.manifest, opened.folder
-    with open_executor(executor, workers) as pool:
+    with open_executor(executor, workers, reads=[folder]) as pool:
         read = read_images(
             [folder / path for path in rows["jpeg_path"]], rows["jpeg_sha256"].tolist(), pool,
             workers=workers, progress=progress,

@@ -20,7 +20,6 @@ from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Declared, Plan, counts, funnel, funnel_steps, make_plan, unpinned_sources
 from cxrbuild.curation.seal import (
-    converting_libraries,
     inputs_hash,
     libraries,
     sealed_build,
@@ -28,7 +27,7 @@ from cxrbuild.curation.seal import (
     write_seal,
 )
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.executors import open_executor
+from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
 from cxrbuild.lockfile import read_lock
 from cxrbuild.patient_key import require_same_key
@@ -36,6 +35,7 @@ from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
 from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
 from cxrbuild.split import groups_in_several_splits
+from cxrbuild.versions import converting_libraries
 
 _logger = logging.getLogger(__name__)
 
@@ -103,6 +103,7 @@ def curate(
     CheckError
         The result is not what the recipe expects.
     """
+    require_executor(executor)
     if "tfrecord" in formats:
         require_tensorflow("TFRecord")
     require_build_folder(out, data, [source.name for source in declared.sources])
@@ -120,7 +121,7 @@ def curate(
                 _logger.info("unchanged: %s", out)
                 return CurationResult(Build(out, document), changed=False)
 
-        with open_executor(executor, workers) as pool:
+        with open_executor(executor, workers, reads=[data], writes=[out / names.STATE]) as pool:
             # The processes import their libraries while the plan is made.
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))

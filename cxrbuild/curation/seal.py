@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from cxrbuild import __version__
@@ -21,30 +21,15 @@ from cxrbuild.fetching.record import record_path
 from cxrbuild.files import json_bytes, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
 from cxrbuild.patient_key import key_fingerprint
+from cxrbuild.versions import converting_libraries
 
-# The libraries that a JPEG's bytes depend on. The last one is optional; it decodes more kinds of compressed
-# DICOM files.
-_CONVERTING = ("numpy", "pillow", "pydicom", "python-gdcm")
 _PACKING = ("pandas", "pyarrow")
-
-
-def converting_libraries() -> dict[str, str]:
-    """Return the versions of the libraries that a JPEG's bytes depend on."""
-    return {name: version(name) for name in _CONVERTING if _is_installed(name)}
 
 
 def libraries(formats: Sequence[str]) -> dict[str, str]:
     """Return the versions of the libraries that a build's bytes depend on."""
     packing = [*_PACKING, "tensorflow"] if "tfrecord" in formats else _PACKING
     return dict(sorted((converting_libraries() | {name: version(name) for name in packing}).items()))
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
