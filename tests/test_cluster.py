@@ -210,15 +210,15 @@ def test_a_server_that_is_no_scheduler_is_an_error(monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(scope="module")
 def large(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo with 1,500 more images, each of several milliseconds, and its build by local processes."""
+    """The demo with 1,200 more images, each of several milliseconds, and its build by local processes."""
     folder = tmp_path_factory.mktemp("large")
     shutil.copytree(demo / "declared", folder / "declared")
     shutil.copytree(demo / "data", folder / "data")
     stream = BytesIO()
-    Image.effect_noise((900, 1000), 40).convert("RGB").save(stream, "JPEG", quality=90)
+    Image.effect_noise((600, 600), 20).convert("RGB").save(stream, "JPEG", quality=80)
     start, rest = stream.getvalue()[:2], stream.getvalue()[2:]
     given = (folder / "data" / "sources" / "mooney").rename(folder / "given")
-    for n in range(1500):
+    for n in range(1200):
         path = given / "chest_xray" / "train" / "NORMAL" / f"IM-{n + 5000}-0001.jpeg"
         path.write_bytes(start + b"\xff\xfe\0\x06%04d" % n + rest)
     ran = run("fetch", folder / "declared" / "mooney.toml", "--from", f"mooney={given}", "--allow-unpinned",
