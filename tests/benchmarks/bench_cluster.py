@@ -2,11 +2,11 @@
 
     python tests/benchmarks/bench_cluster.py --data DATA [--processes 4] [--rounds 3] [--scratch FOLDER]
 
-DATA is a folder that `cxrbuild fetch` filled. Both run in turns, each into a new folder. The scheduler and its
-workers, of one thread each, are started once and have done one build before; the local processes start with
-each command. So the whole command favours the cluster, by the start of a process; the figure of converting
-does not: it is the time from the first to the last line of the journal, by its modification times, sampled
-every 20 ms. The ratio is the throughput of the cluster divided by that of the local processes.
+DATA is a folder that `cxrbuild fetch` filled. Both run in turns, each into a new folder. The scheduler and
+its workers, of one thread each, are started once and have done one build before; the local processes start
+with each command. So the whole command favours the cluster, by the start of a process. The figure of
+converting does not: it is the time from the first to the last growth of the journal, looked at every 20 ms.
+The ratio is the throughput of the cluster divided by that of the local processes.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def main() -> None:
                 f"{dask:.2f} s, ratio {whole[-1]:.2f}; converting local {local_converting:.2f} s, cluster "
                 f"{dask_converting:.2f} s, ratio {converting[-1]:.2f}"
             )
-    print(f"median ratio: command {statistics.median(whole):.2f}, converting {statistics.median(converting):.2f}")
+    print(f"median of the command {statistics.median(whole):.2f}, of converting", end=" ")
+    print(f"{statistics.median(converting):.2f}")
 
 
 if __name__ == "__main__":
