@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from cxrbuild.comparison import Diff
     from cxrbuild.curation import CurationResult, Plan
     from cxrbuild.demo import DemoResult
+    from cxrbuild.exporting import ExportResult
     from cxrbuild.fetching.sources import FetchResult
+    from cxrbuild.loading import Resampling
     from cxrbuild.publishing import PublicationResult
     from cxrbuild.releasing import ReleaseResult
     from cxrbuild.verification import VerificationResult
@@ -423,6 +425,51 @@ def diff(old: AnyPath, new: AnyPath) -> Diff:
     from cxrbuild.comparison import diff as compare_versions
 
     return compare_versions(old, new)
+
+
+def export(
+    folder: AnyPath,
+    to: str,
+    out: AnyPath | None = None,
+    *,
+    size: int | None = None,
+    resampling: Resampling = "bicubic",
+    progress: Progress = silent,
+) -> ExportResult:
+    """Export images and labels of a build or release in the format of another tool.
+
+    Parameters
+    ----------
+    folder
+        The folder of a build or release.
+    to
+        ``webdataset``, ``npz``, ``imagefolder``, ``csv``, ``coco`` or ``fiftyone``.
+    out
+        The folder of the export; default ``export/NAME-VERSION-FORMAT``, with the size at the end.
+    size
+        The side to which each image is resized, in pixels; default the images' own sizes, as JPEG.
+    resampling
+        Pillow's filter: ``box``, ``bilinear``, ``bicubic`` or ``lanczos``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The format needs a size, the size is not valid, the dataset has no pixels, ``out`` holds something
+        else, or the disk is full.
+    """
+    from cxrbuild.exporting import default_folder
+    from cxrbuild.exporting import export as export_images
+
+    return export_images(
+        Path(folder),
+        to,
+        default_folder(Path(folder), to, size) if out is None else Path(out),
+        size=size,
+        resampling=resampling,
+        progress=progress,
+    )
 
 
 def publish(

@@ -18,6 +18,7 @@ from cxrbuild.cli.audit import audit
 from cxrbuild.cli.curate import curate, plan
 from cxrbuild.cli.demo import demo
 from cxrbuild.cli.diff import diff
+from cxrbuild.cli.export import export
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.output import json_was_printed, print_json, wrapped
 from cxrbuild.cli.publish import publish
@@ -56,7 +57,20 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (fetch, plan, curate, audit, review, train_baseline, release, verify, diff, publish, demo):
+for _command in (
+    fetch,
+    plan,
+    curate,
+    audit,
+    review,
+    train_baseline,
+    release,
+    verify,
+    diff,
+    export,
+    publish,
+    demo,
+):
     cli.add_command(_command)
 
 

@@ -1,0 +1,78 @@
+"""The command `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
+from cxrbuild.cli.output import Output
+
+if TYPE_CHECKING:
+    from cxrbuild.exporting import ExportResult
+
+
+@click.command()
+@click.option(
+    "--to",
+    "to",
+    type=click.Choice(["webdataset", "npz", "imagefolder", "csv", "coco", "fiftyone"]),
+    required=True,
+    help="Format of the export.",
+)
+@click.option(
+    "--size",
+    type=int,
+    metavar="PIXELS",
+    help="Resize each image to a square of this side, such as 64, 128 or 224.  [default: no resizing]",
+)
+@click.option(
+    "--resampling",
+    type=click.Choice(["box", "bilinear", "bicubic", "lanczos"]),
+    default="bicubic",
+    show_default=True,
+    help="Pillow's filter for --size.",
+)
+@click.option(
+    "--build",
+    type=PATH,
+    metavar="DIR",
+    default=Path("build") / DEFAULT_RECIPE,
+    show_default=True,
+    help="Build or release to export.",
+)
+@click.option("--out", type=PATH, help="Folder of the export.  [default: export/NAME-VERSION-FORMAT[-SIZE]]")
+@output_options
+def export(
+    to: str, size: int | None, resampling: Any, build: Path, out: Path | None, quiet: bool, as_json: bool
+) -> None:
+    """Export images and labels in the format of another tool.
+
+    Without --size the images are the dataset's JPEGs, unchanged. With --size each is resized once and stored
+    as PNG, or in one array. The same build, format and size give the same bytes. README.md of the export
+    shows how to load it, and export.json has the hash of every file.
+    """
+    from cxrbuild.api import export as export_images
+
+    output = Output(quiet=quiet, as_json=as_json)
+    _report(
+        output,
+        export_images(build, to, out, size=size, resampling=resampling, progress=output.progress),
+    )
+
+
+def _report(output: Output, result: ExportResult) -> None:
+    """Report what was exported."""
+    document = result.document
+    images = sum(sum(counts.values()) for counts in document.counts.values())
+    if document.artifact != "public":
+        output.say("This export may include images that must not be redistributed.")
+    if document.withheld:
+        output.say(f"The release withholds the pixels of {document.withheld:,} images.")
+    done = "exported" if result.written else "unchanged"
+    output.say(
+        f"{document.dataset.name} {document.dataset.version} {done}: {images:,} images in {result.folder}"
+    )
+    output.result(result.to_dict())
