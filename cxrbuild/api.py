@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from cxrbuild.auditing import AuditResult
     from cxrbuild.baseline import BaselineResult
     from cxrbuild.catalog import Recipe, Source
+    from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
     from cxrbuild.comparison import Diff
     from cxrbuild.curation import CurationResult, Plan
     from cxrbuild.demo import DemoResult
+    from cxrbuild.environment import Environment
     from cxrbuild.exporting import ExportResult
     from cxrbuild.fetching.sources import FetchResult
     from cxrbuild.loading import Resampling
@@ -77,6 +79,71 @@ def read_source(source: AnyPath) -> Source:
     from cxrbuild.catalog import read_source as read
 
     return read(str(source))
+
+
+def list_sources(data: AnyPath = _DATA) -> list[ShippedSource]:
+    """List the shipped sources: pin, licence and size, and whether the data folder has them.
+
+    Parameters
+    ----------
+    data
+        The data folder, which need not exist.
+
+    Raises
+    ------
+    CxrbuildError
+        The lock of the data folder is damaged.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> [(source.name, source.images) for source in cxrbuild.list_sources()]
+    [('actualmed', 238), ('cohen', 743), ('figure1', 55), ('mooney', 5856)]
+    """
+    from cxrbuild.catalog.shipped import list_sources as list_
+
+    return list_(Path(data))
+
+
+def list_recipes(data: AnyPath = _DATA) -> list[ShippedRecipe]:
+    """List the shipped recipes: classes, sources and the images of a build.
+
+    Parameters
+    ----------
+    data
+        The data folder, which need not exist.
+
+    Raises
+    ------
+    CxrbuildError
+        The lock of the data folder is damaged.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> [(recipe.name, recipe.images) for recipe in cxrbuild.list_recipes()]
+    [('covid19-cxr', 6354), ('covid19-cxr-adult', 411)]
+    """
+    from cxrbuild.catalog.shipped import list_recipes as list_
+
+    return list_(Path(data))
+
+
+def check_environment(data: AnyPath = _DATA, out: AnyPath = "build", *, network: bool = True) -> Environment:
+    """Check versions, extras, image decoders, folders, locale and network.
+
+    Parameters
+    ----------
+    data
+        The data folder.
+    out
+        The folder of the builds.
+    network
+        Whether to connect to the hosts of the shipped sources.
+    """
+    from cxrbuild.environment import check_environment as check
+
+    return check(Path(data), Path(out), network=network)
 
 
 def fetch(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, data_option, output_options
+from cxrbuild.cli.options import DEFAULT_RECIPE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 from cxrbuild.lockfile import lock_path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[SOURCE]...")
+@click.argument("names", nargs=-1, metavar="[SOURCE]...", shell_complete=complete_shipped("sources"))
 @click.option(
     "--from",
     "origins",

@@ -15,15 +15,18 @@ import click
 
 from cxrbuild import __version__
 from cxrbuild.cli.audit import audit
+from cxrbuild.cli.completion import completion
 from cxrbuild.cli.curate import curate, plan
 from cxrbuild.cli.demo import demo
 from cxrbuild.cli.diff import diff
+from cxrbuild.cli.doctor import doctor
 from cxrbuild.cli.export import export
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.output import json_was_printed, print_json, wrapped
 from cxrbuild.cli.publish import publish
 from cxrbuild.cli.release import release
 from cxrbuild.cli.review import review
+from cxrbuild.cli.shipped import recipes, sources
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
 from cxrbuild.errors import CxrbuildError, is_of_memory, of_memory, of_system
@@ -70,6 +73,10 @@ for _command in (
     export,
     publish,
     demo,
+    sources,
+    recipes,
+    doctor,
+    completion,
 ):
     cli.add_command(_command)
 

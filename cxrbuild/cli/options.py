@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from cxrbuild.cli.logs import log_to_file, log_to_terminal
 
@@ -48,6 +49,25 @@ def refuse_address(value: Any, param: click.Parameter | None, ctx: click.Context
             f"{redact_address(str(value))!r} is an address; only files and folders of this machine work here",
             ctx, param,
         )  # fmt: skip
+
+
+def complete_shipped(folder: str) -> Callable[..., list[CompletionItem]]:
+    """Return a function that completes the names of shipped declarations, and paths.
+
+    Parameters
+    ----------
+    folder
+        ``sources`` or ``recipes``. The catalog reads them; importing it would slow down every completion.
+    """
+
+    def complete(
+        _context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        names = sorted(path.stem for path in (Path(__file__).parents[1] / "catalog" / folder).glob("*.toml"))
+        found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+    return complete
 
 
 PATH = _Path(path_type=Path)
@@ -125,6 +145,7 @@ def recipe_option(text: str) -> Callable[[F], F]:
         default=DEFAULT_RECIPE,
         show_default=True,
         metavar="NAME|FILE",
+        shell_complete=complete_shipped("recipes"),
         help=text,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, NAME_OR_PATH, PATH, output_options
+from cxrbuild.cli.options import DEFAULT_RECIPE, NAME_OR_PATH, PATH, complete_shipped, output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
     show_default=True,
     type=NAME_OR_PATH,
     metavar="NAME|FILE",
+    shell_complete=complete_shipped("recipes"),
     help="The recipe whose [baseline] is trained: a shipped one, or a .toml file.",
 )
 @click.option(

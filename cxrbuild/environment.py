@@ -1,0 +1,250 @@
+"""Checks of the environment: versions, extras, image decoders, folders, locale and network."""
+
+from __future__ import annotations
+
+import locale
+import os
+import platform
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from html import escape
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any, Literal
+
+from cxrbuild import __version__
+from cxrbuild.catalog import read_source, source_names
+from cxrbuild.http import host_of
+
+# Extras that only the project's own tests need.
+_INTERNAL_EXTRAS = {"test"}
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?([^;]*)(?:;\s*(.*))?")
+_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+_TIMEOUT_S = 5.0
+_SECRETS = ("CXRBUILD_PATIENT_KEY", "HF_TOKEN", "ZENODO_TOKEN", "AWS_ACCESS_KEY_ID", "KAGGLE_KEY")
+# The largest archive and its files: what `fetch` of the paper's sources needs at a time.
+_NEEDED_BYTES = 5_000_000_000
+Status = Literal["ok", "optional", "problem"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One thing that was checked.
+
+    Attributes
+    ----------
+    subject
+        What was checked.
+    status
+        ``ok``; ``optional``: something that some commands need is missing; ``problem``.
+    found
+        What was found.
+    todo
+        What to do, blank if nothing.
+    """
+
+    subject: str
+    status: Status
+    found: str
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The result of ``check_environment``."""
+
+    observations: list[Observation]
+
+    @property
+    def problems(self) -> list[Observation]:
+        """The observations that are problems."""
+        return [one for one in self.observations if one.status == "problem"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {"observations": [asdict(one) for one in self.observations], "problems": len(self.problems)}
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in asdict(one).values()) + "</tr>"
+            for one in self.observations
+        )
+        return f"<table><tr><th>checked</th><th></th><th>found</th><th>next step</th></tr>{rows}</table>"
+
+
+def check_environment(data: Path, out: Path, *, network: bool = True) -> Environment:
+    """Check what the commands need from this machine.
+
+    Nothing is changed, and no secret is part of the result.
+
+    Parameters
+    ----------
+    data
+        The data folder.
+    out
+        The folder of the builds.
+    network
+        Whether to connect to the hosts of the shipped sources.
+    """
+    observations = [
+        Observation("cxrbuild", "ok", __version__),
+        Observation("Python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}"),
+        Observation("processors", "ok", str(os.cpu_count() or 1)),
+        *_check_packages(),
+        *_check_decoders(),
+        *_check_folder("data folder", data),
+        *_check_folder("folder of builds", out),
+        *_check_locale(),
+        Observation(
+            "variables set", "ok", ", ".join(name for name in _SECRETS if name in os.environ) or "none"
+        ),
+    ]
+    if network:
+        observations += _check_network()
+    return Environment(observations)
+
+
+def _requirements() -> Iterator[tuple[str, str, str | None]]:
+    """Yield name, version specifier and extra of each package that cxrbuild declares."""
+    for text in requires("cxrbuild") or []:
+        if (found := _REQUIREMENT.fullmatch(text)) is not None:
+            extra = _EXTRA.search(found[3] or "")
+            yield found[1], found[2].strip(), extra[1] if extra else None
+
+
+def _check_packages() -> Iterator[Observation]:
+    try:
+        declared = list(_requirements())
+    except PackageNotFoundError:
+        yield Observation(
+            "packages", "problem", "cxrbuild is not installed, only its source is on the path",
+            "Run `pip install .` in the checkout",
+        )  # fmt: skip
+        return
+    by_extra: dict[str | None, list[tuple[str, str]]] = {}
+    for name, specifier, extra in declared:
+        if extra not in _INTERNAL_EXTRAS:
+            by_extra.setdefault(extra, []).append((name, specifier))
+    for extra, packages in by_extra.items():
+        missing = [name for name, _ in packages if _version_of(name) is None]
+        wrong = [
+            f"{name} {_version_of(name)} is not {specifier}"
+            for name, specifier in packages
+            if name not in missing and not _satisfies(_version_of(name) or "", specifier)
+        ]
+        subject = "packages" if extra is None else f"extra {extra}"
+        todo = f"Run `pip install 'cxrbuild{f'[{extra}]' if extra else ''}'`"
+        if wrong:
+            yield Observation(subject, "problem", "; ".join(wrong), todo)
+        elif missing:
+            status: Status = "problem" if extra is None else "optional"
+            yield Observation(subject, status, f"not installed: {', '.join(missing)}", todo)
+        else:
+            found = ", ".join(f"{name} {_version_of(name)}" for name, _ in packages)
+            yield Observation(subject, "ok", found)
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _satisfies(found: str, specifier: str) -> bool:
+    """Return whether a version is at least the one that a specifier such as ``>=1.2`` names."""
+    least = re.fullmatch(r">=\s*([\d.]+)", specifier)
+    return least is None or _numbers(found) >= _numbers(least[1])
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.match(r"[\d.]*", text)[0].strip(".").split(".") if number)  # type: ignore[index]
+
+
+def _check_decoders() -> Iterator[Observation]:
+    from PIL import features
+
+    names = {"libjpeg_turbo": "libjpeg-turbo", "jpg_2000": "OpenJPEG", "zlib": "zlib"}
+    found = [f"{name} {features.version(key)}" for key, name in names.items() if features.check(key)]
+    lacking = [name for key, name in names.items() if not features.check(key)]
+    todo = "Install Pillow from PyPI: its wheels have these libraries" if lacking else ""
+    yield Observation(
+        "image decoders",
+        "problem" if lacking else "ok",
+        ", ".join(found) + (f"; missing: {', '.join(lacking)}" if lacking else ""),
+        todo,
+    )
+    gdcm = _version_of("python-gdcm")
+    yield Observation(
+        "JPEG Lossless and JPEG-LS in DICOM",
+        "ok" if gdcm else "optional",
+        f"python-gdcm {gdcm}" if gdcm else "no decoder",
+        "" if gdcm else "Run `pip install 'cxrbuild[dicom]'`",
+    )
+
+
+def _check_folder(subject: str, folder: Path) -> Iterator[Observation]:
+    existing = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+    state = "exists" if existing == folder.absolute() else "not there yet"
+    if not existing.is_dir():
+        yield Observation(subject, "problem", f"{existing} is a file", "Name another folder")
+        return
+    if not os.access(existing, os.W_OK | os.X_OK):
+        yield Observation(subject, "problem", f"{existing} cannot be written", "Check its permissions")
+        return
+    free = shutil.disk_usage(existing).free
+    enough = free >= _NEEDED_BYTES
+    yield Observation(
+        subject,
+        "ok" if enough else "problem",
+        f"{folder}: {state}, {free / 1e9:,.1f} GB free",
+        ""
+        if enough
+        else f"The paper's sources need {_NEEDED_BYTES / 1e9:.0f} GB: free some, or name another",
+    )
+
+
+def _check_locale() -> Iterator[Observation]:
+    encoding = sys.getfilesystemencoding()
+    yield Observation(
+        "file names",
+        "ok" if encoding == "utf-8" else "problem",
+        encoding,
+        "" if encoding == "utf-8" else "Set PYTHONUTF8=1, or LC_ALL=C.UTF-8",
+    )
+    terminal = getattr(sys.stdout, "encoding", None) or locale.getpreferredencoding(do_setlocale=False)
+    plain = terminal.lower().replace("-", "") != "utf8"
+    yield Observation(
+        "terminal",
+        "optional" if plain else "ok",
+        terminal,
+        "Names in other alphabets are printed as escapes: set PYTHONUTF8=1" if plain else "",
+    )
+
+
+def _check_network() -> Sequence[Observation]:
+    urls = [read_source(name).download.url for name in source_names()]
+    hosts = sorted({host_of(url) for url in urls if url})
+    with ThreadPoolExecutor(len(hosts) or 1) as pool:
+        return list(pool.map(_check_host, hosts))
+
+
+def _check_host(host: tuple[str, str, int]) -> Observation:
+    _, name, port = host
+    if any(proxy in os.environ for proxy in ("https_proxy", "HTTPS_PROXY")):
+        return Observation(f"network to {name}", "ok", "not checked: a proxy is set")
+    try:
+        socket.create_connection((name, port), timeout=_TIMEOUT_S).close()
+    except OSError as error:
+        return Observation(
+            f"network to {name}",
+            "problem",
+            f"no connection: {error.strerror or error}",
+            "Check the network, or download the archive elsewhere: `cxrbuild fetch --from SOURCE=FILE`",
+        )
+    return Observation(f"network to {name}", "ok", f"port {port} is open")

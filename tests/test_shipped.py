@@ -1,0 +1,158 @@
+"""The commands `sources`, `recipes`, `doctor` and `completion`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import run
+
+from cxrbuild import check_environment, list_recipes, list_sources
+from cxrbuild.catalog import read_source
+from cxrbuild.environment import _check_host, _numbers, _satisfies
+from cxrbuild.lockfile import LockedSource, source_folder, write_lock
+
+
+def lock(data: Path, *, unpinned: bool = False, name: str = "figure1", pinned: str = "figure1") -> None:
+    pin = read_source(pinned).pin
+    source_folder(data, name).mkdir(parents=True)
+    write_lock(data, {name: LockedSource("here", pin.model_dump(exclude_none=True), "git tree", unpinned,
+                                         pin.tree or "", 56, 1)})  # fmt: skip
+
+
+def test_sources_are_listed_with_pin_and_state(tmp_path: Path) -> None:
+    ran = run("sources", "--json", "--data", tmp_path)
+    assert ran.status == 0
+    by_name = {source["name"]: source for source in json.loads(ran.out)["sources"]}
+    assert sorted(by_name) == ["actualmed", "cohen", "figure1", "mooney"]
+    assert by_name["mooney"]["archive_bytes"] == 1_235_512_464
+    assert by_name["cohen"]["pin"] == "git tree 1ce61c7a"
+    assert all(source["fetched"] is None for source in by_name.values())
+    assert by_name["mooney"]["recipes"] == ["covid19-cxr"]
+
+
+@pytest.mark.parametrize(
+    ("options", "state"),
+    [({}, "verified"), ({"unpinned": True}, "unpinned"), ({"pinned": "cohen"}, "another version")],
+)
+def test_the_state_of_a_source_is_that_of_the_lock(tmp_path: Path, options: dict, state: str) -> None:
+    lock(tmp_path, **options)
+    states = {source.name: source.fetched for source in list_sources(tmp_path)}
+    assert states == {"actualmed": None, "cohen": None, "figure1": state, "mooney": None}
+    shutil.rmtree(source_folder(tmp_path, "figure1"))
+    assert {source.fetched for source in list_sources(tmp_path)} == {None}
+
+
+def test_recipes_are_listed_with_the_sources_to_fetch(tmp_path: Path) -> None:
+    lock(tmp_path)
+    recipes = {recipe.name: recipe for recipe in list_recipes(tmp_path)}
+    assert recipes["covid19-cxr"].images == 6354
+    assert recipes["covid19-cxr"].missing == ["cohen", "actualmed", "mooney"]
+    ran = run("recipes", "--data", tmp_path)
+    assert ran.status == 0
+    assert "To fetch: cohen, actualmed." in ran.out.replace("\n", " ")
+
+
+def test_a_damaged_lock_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "sources.lock.json").write_text('{"format": 2}')
+    ran = run("sources", "--data", tmp_path)
+    assert ran.status == 1
+    assert "not a lock of sources" in ran.err
+
+
+def test_doctor_reports_this_environment(tmp_path: Path) -> None:
+    ran = run("doctor", "--offline", "--json", "--data", tmp_path / "data", "--out", tmp_path / "build")
+    assert ran.status == 0, ran.err
+    found = {one["subject"]: one for one in json.loads(ran.out)["observations"]}
+    assert found["packages"]["status"] == "ok"
+    assert "pydicom" in found["packages"]["found"]
+    assert "libjpeg-turbo" in found["image decoders"]["found"]
+    assert "extra test" not in found
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_never_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    environment = check_environment(tmp_path, tmp_path, network=False)
+    assert "HF_TOKEN" in json.dumps(environment.to_dict())
+    assert "hf_secret" not in json.dumps(environment.to_dict()) + environment._repr_html_()
+
+
+def test_a_folder_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    ran = run("doctor", "--offline", "--data", tmp_path / "data", "--out", tmp_path)
+    assert ran.status == 3
+    assert "data folder: PROBLEM" in ran.out
+    assert "Name another folder" in ran.out
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_host_is_reached_or_named(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert _check_host(("http", "127.0.0.1", port)).status == "ok"
+    closed = _check_host(("http", "127.0.0.1", 1))
+    assert closed.status == "problem"
+    assert "--from SOURCE=FILE" in closed.todo
+
+
+@pytest.mark.parametrize(
+    ("found", "specifier", "expected"),
+    [("3.0.1", ">=3.0", True), ("10.1", ">=9", True), ("2.9rc1", ">=3", False), ("1.0", "", True)],
+)
+def test_versions_are_compared_by_number(found: str, specifier: str, expected: bool) -> None:
+    assert _satisfies(found, specifier) is expected
+
+
+def test_a_version_without_numbers_is_the_least() -> None:
+    assert _numbers("dev") == ()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_where_the_shell_looks(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "ZDOTDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".zshrc").write_text("setopt nobeep")
+    for _ in range(2):
+        ran = run("completion", shell, "--json")
+        assert ran.status == 0, ran.err
+    script = Path(json.loads(ran.out)["written"][0])
+    assert "_CXRBUILD_COMPLETE" in script.read_text()
+    lines = (tmp_path / ".zshrc").read_text().splitlines()
+    assert lines[0] == "setopt nobeep"
+    assert len(lines) == (2 if shell == "zsh" else 1)
+
+
+def test_completion_of_an_unknown_shell_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/tcsh")
+    ran = run("completion")
+    assert ran.status == 1
+    assert "bash, zsh, fish" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("cxrbuild cur", ["curate"]), ("cxrbuild curate --recipe covid19-cxr-", ["covid19-cxr-adult"]),
+     ("cxrbuild fetch m", ["mooney"])],
+)  # fmt: skip
+def test_the_script_completes_commands_and_names(words: str, expected: list[str]) -> None:
+    environment = {
+        "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[1]),
+        "_CXRBUILD_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1),
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-m", "cxrbuild"], env=environment, capture_output=True, text=True)
+    assert [line.partition(",")[2] for line in done.stdout.split()] == expected, done.stderr
