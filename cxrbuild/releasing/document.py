@@ -1,0 +1,61 @@
+"""The ``build.json`` of a release, made from that of its build."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cxrbuild import __version__
+from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, names
+from cxrbuild.artifact.build import Packaging
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.policy import Policy, without_file_names
+from cxrbuild.split import groups_in_several_splits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def release_document(
+    build: BuildDocument, version: str, policy: Policy, records: pd.DataFrame
+) -> ReleaseDocument:
+    """Return the release's ``build.json``: the build's, without the hashes of its files."""
+    reasons = records["withheld"].value_counts()
+    shared = {name: getattr(build, name) for name in DatasetDocument.model_fields}
+    return ReleaseDocument(
+        **shared
+        | {
+            "dataset": build.dataset.model_copy(update={"version": version}),
+            # A public release does not name the files of sources that are not public.
+            "sources": without_file_names(build, policy),
+            "groups_in_several_splits": groups_in_several_splits(records).to_dict(),
+            "policy": policy,
+            "date": _date(build.recipe.date),
+            "withheld": {str(reason): int(n) for reason, n in reasons.items()},
+            # Of the build, whose `withheld` is null: audit and baseline results name it.
+            "packaging": Packaging(
+                cxrbuild=__version__, manifest_sha256=build.files[names.MANIFEST].sha256, files={}
+            ),
+        }
+    )
+
+
+def _date(declared: str | None) -> str:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch:
+        try:
+            return datetime.fromtimestamp(int(epoch), UTC).date().isoformat()
+        except (ValueError, OverflowError, OSError):
+            raise CxrbuildError(
+                "not a valid time", where="environment variable SOURCE_DATE_EPOCH",
+                expected="seconds since 1970: https://reproducible-builds.org/specs/source-date-epoch/",
+                found=epoch,
+            ) from None  # fmt: skip
+    if declared is None:
+        raise CxrbuildError(
+            "the release has no date", where="the recipe's `date`",
+            todo='Write `date = "YYYY-MM-DD"` into the recipe and curate again, or set SOURCE_DATE_EPOCH: '
+            "the current date is not used, so that the same build gives the same release on any day",
+        )  # fmt: skip
+    return declared

@@ -1,0 +1,74 @@
+"""Write the files of a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrbuild.artifact import ReleaseDocument, names, write_sums
+from cxrbuild.contents import Contents
+from cxrbuild.documents import croissant, texts
+from cxrbuild.files import files_under, sha256_of, write_bytes, write_json
+from cxrbuild.progress import Progress
+from cxrbuild.records import write_records
+from cxrbuild.releasing.results import Results
+from cxrbuild.report import write_report
+from cxrbuild.shards import lay_out, write_parquet, write_tfrecord
+
+
+def write_files(
+    build: Path, root: Path, contents: Contents, results: Results, changes: str, progress: Progress
+) -> ReleaseDocument:
+    """Write every file of the release, ``SHA256SUMS`` last; return its ``build.json``."""
+    write_records(root / names.LEDGER, contents.records)
+    write_records(root / names.MANIFEST, contents.kept)
+    shards = _write_shards(build, root, contents, progress)
+    write_bytes(root / names.CHANGELOG, changes.encode())
+    for name, path in results.files.items():
+        write_bytes(root / name, path.read_bytes())
+    write_report(root / names.REPORT, contents, build, results.audit, results.baseline)
+    # Files that do not follow from the data are recorded with their hashes; others can be generated again.
+    recorded = [names.CHANGELOG, names.REPORT, *results.files]
+    packaging = contents.document.packaging.model_copy(
+        update={"files": {name: sha256_of(root / name) for name in recorded}}
+    )
+    document = contents.document.model_copy(update={"packaging": packaging})
+    document.write(root / names.BUILD)
+    splits = _splits([path for path in shards if path.suffix == ".parquet"])
+    for name, text in texts(root, contents, splits, results.kinds).items():
+        write_bytes(root / name, text.encode())
+    hashes = _hashes(root)
+    write_json(root / names.CROISSANT, croissant(root, contents, hashes))
+    write_sums(root, hashes | {names.CROISSANT: sha256_of(root / names.CROISSANT)})
+    return document
+
+
+def _hashes(root: Path) -> dict[str, str]:
+    names = (Path(entry.path).relative_to(root).as_posix() for entry in files_under(root))
+    return {name: sha256_of(root / name) for name in names}
+
+
+def _write_shards(build: Path, root: Path, contents: Contents, progress: Progress) -> list[Path]:
+    recipe = contents.recipe
+    shards = lay_out(contents.embedded)
+    paths = write_parquet(shards, build, recipe.classes, progress, out=root)
+    if "tfrecord" in contents.document.formats:
+        paths += write_tfrecord(
+            shards, build, recipe.classes, name=recipe.name, version=contents.version, out=root,
+            description=contents.description, citation=recipe.citation or "", progress=progress,
+        )  # fmt: skip
+    return paths
+
+
+def _splits(parquet: list[Path]) -> dict[str, dict[str, int]]:
+    """Return the rows and uncompressed bytes of the Parquet shards by split."""
+    import pyarrow.parquet as pq
+
+    splits: dict[str, dict[str, int]] = {}
+    for path in parquet:
+        split = splits.setdefault(path.name.split("-")[0], {"num_bytes": 0, "num_examples": 0})
+        metadata = pq.read_metadata(path)
+        split["num_bytes"] += sum(
+            metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)
+        )
+        split["num_examples"] += metadata.num_rows
+    return splits

@@ -1,0 +1,74 @@
+"""The audit result and the baseline result of a build that is released."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxrbuild.artifact import AuditDocument, BaselineDocument, BuildDocument, names
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.verification.results import RESULTS, read_result, result_of
+
+
+@dataclass(frozen=True)
+class Results:
+    """The audit result and the baseline result of a build, where there are any.
+
+    Attributes
+    ----------
+    audit, baseline
+        Their content.
+    files
+        Where the build has each, by its name in a release.
+    """
+
+    audit: AuditDocument | None
+    baseline: BaselineDocument | None
+    files: dict[str, Path]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which of ``audit`` and ``baseline`` there are."""
+        return [name.removesuffix(".json") for name in self.files]
+
+
+def read_results(build: Path, document: BuildDocument) -> Results:
+    """Read the audit result and the baseline result of a build.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+
+    Raises
+    ------
+    CxrbuildError
+        A result is of another build or recipe, or does not fit.
+    """
+    manifest = document.files[names.MANIFEST].sha256
+    found: dict[str, Any] = {}
+    files = {}
+    for kind, place, released in RESULTS:
+        path = build / place
+        if not path.is_file():
+            continue
+        result = read_result(kind, path)
+        refers, datasets = result_of(result)
+        if refers != manifest:
+            raise CxrbuildError(
+                f"this {kind} result is of another build", where=path,
+                expected=f"one of the manifest with SHA-256 {manifest}", found=refers or "none",
+                todo="Run it again on this build, or move the file away",
+            )  # fmt: skip
+        if datasets != {document.dataset.name}:
+            raise CxrbuildError(
+                f"this {kind} result is of another recipe", where=path, expected=document.dataset.name,
+                found=", ".join(sorted(datasets)) or "no name of one",
+                todo="Run it again with the build's own recipe (--recipe), or move the file away",
+            )  # fmt: skip
+        found[kind] = result
+        files[released] = path
+    return Results(found.get("audit"), found.get("baseline"), files)
