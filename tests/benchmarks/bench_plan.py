@@ -5,7 +5,8 @@
 Each size is 50 CSV sources with patients of 1 to 12 images, dates, ages, several findings, links, and exact
 counts of the test and validation splits. The same seed gives the same files. Each size and command runs in a
 process of its own, which reports its peak memory. `plan` is `cxrbuild plan --as-pinned`. `diff` compares its
-manifest with one of which some rows changed. `release` is what a release makes of its ledger, without shards.
+manifest with one of which some rows changed. `release` is the command on a build whose licences withhold all
+pixels.
 
 The result is a table of seconds and peak memory by size, and the exponent of each stage: 1 is linear growth,
 and n log n between 100,000 and 1,000,000 images is 1.08.
@@ -36,7 +37,7 @@ SEED = 20260101
 _HEADER = ("file", "patient", "sex", "age", "view", "modality", "finding", "date", "license")
 _SOURCE = """name = "{name}"
 title = "Generated source {name}"
-license = "CC0-1.0"
+license = "unknown"
 public = true
 finding_separator = "|"
 [pin]
@@ -64,7 +65,7 @@ map = {{ "frontal" = "PA", "lateral" = "LATERAL" }}
 from = "modality"
 [columns.license]
 from = "license"
-map = {{ "CC BY 4.0" = "CC-BY-4.0" }}
+map = {{ "restricted" = "LicenseRef-restricted" }}
 """
 _RECIPE = """name = "generated"
 version = "1.0.0"
@@ -127,7 +128,7 @@ def generate(folder: Path, images: int) -> Path:
                 view = draw.choice(("frontal", "frontal", "frontal", "lateral", ""))
                 date = f"20{draw.randint(10, 25)}-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}"
                 image = f"{patients % 100:02d}/{patients:07d}_{len(rows):07d}.png"
-                modality, licence = draw.choice(("CR", "DX")), draw.choice(("", "CC BY 4.0"))
+                modality, licence = draw.choice(("CR", "DX")), draw.choice(("", "restricted"))
                 patient = f"P{patients:07d}"
                 rows.append((image, patient, sex, age, view, modality, finding, date, licence))
         if number:
@@ -208,38 +209,93 @@ def measure_plan(folder: Path) -> Stages:
     from cxrbuild.curation import plan
 
     stages = Stages()
-    for name in ("take_inventory", "ingest", "add_reviews", "add_labels", "require_values", "apply_rules",
-                 "split_records"):  # fmt: skip
+    for name in ("read_declared", "take_inventory", "ingest", "add_reviews", "add_labels", "require_values",
+                 "apply_rules", "split_records", "write_plan"):  # fmt: skip
         stages.wrap(plan, name)
-    with stages.timed("plan (all)"):
-        with stages.timed("read_declared"):
-            declared = plan.read_declared(str(folder / "recipe.toml"), {})
+    with stages.timed("plan"):
+        declared = plan.read_declared(str(folder / "recipe.toml"), {})
         planned = plan.make_plan(declared, folder / "data", as_pinned=True)
-    with stages.timed("write_plan"):
         plan.write_plan(planned, folder / "plan")
-    plan.counts(planned)
     return stages
 
 
 def measure_diff(folder: Path) -> Stages:
-    """Time a comparison with a version of which a hundredth of the rows changed."""
+    """Time a comparison with a version of which a tenth of the rows changed."""
     from cxrbuild.comparison import diff
-    from cxrbuild.records import read_records, write_records
 
-    changed = folder / "changed" / "manifest.parquet"
-    if not changed.exists():
-        rows = read_records(folder / "plan" / "manifest.parquet")
-        rows.loc[rows.index % 100 == 0, "split"] = "train"
-        write_records(
-            changed, rows[rows.index % 1000 != 1], ["image_id", "source", "source_path", "label", "split"]
-        )
     stages = Stages()
-    with stages.timed("diff (all)"):
-        diff(folder / "plan" / "manifest.parquet", changed)
+    with stages.timed("diff"):
+        diff(folder / "build", folder / "changed" / "manifest.parquet")
     return stages
 
 
-MEASURES: dict[str, Callable[[Path], Stages]] = {"plan": measure_plan, "diff": measure_diff}
+def measure_release(folder: Path) -> Stages:
+    """Time the stages of a release that withholds all pixels, by their licence."""
+    from cxrbuild.releasing import files, pack
+
+    stages = Stages()
+    for module, names in (
+        (
+            pack,
+            (
+                "read_records",
+                "without_identities",
+                "audited_contents",
+                "check_version",
+                "write_files",
+                "verify",
+            ),
+        ),
+        (files, ("write_records", "write_report", "texts", "croissant")),
+    ):
+        for name in names:
+            stages.wrap(module, name)
+    with stages.timed("release"):
+        pack.release(folder / "build", "1.0.0", folder / "release")
+    return stages
+
+
+def build(folder: Path) -> None:
+    """Write a build without images, as `curate` would, and a changed version of its manifest."""
+    from cxrbuild.artifact.build import FileEntry
+    from cxrbuild.curation import plan
+    from cxrbuild.curation.curate import _document, _write_tables
+    from cxrbuild.files import sha256_of
+    from cxrbuild.records import COLUMNS, write_records
+
+    out = folder / "build"
+    declared = plan.read_declared(str(folder / "recipe.toml"), {})
+    planned = plan.make_plan(declared, folder / "data", as_pinned=True)
+    records, kept = planned.records, planned.records["exclusion"].isna()
+    path = "images/" + records["split"] + "/" + records["label"] + "/" + records["image_id"] + ".jpg"
+    digest = (records["source_blob"] + records["source_blob"]).str[:64]
+    values = {
+        "source_sha256": digest,
+        "source_format": "PNG 8-bit grey",
+        "jpeg_path": path,
+        "jpeg_sha256": digest,
+        "jpeg_bytes": 100_000,
+        "width": 1024,
+        "height": 1024,
+        "conversion": "encoded",
+    }
+    for column, value in values.items():
+        records.loc[kept, column] = value
+    built = planned.with_records(records)
+    tables = _write_tables(built, out)
+    entries = {table.name: FileEntry(bytes=table.stat().st_size, sha256=sha256_of(table)) for table in tables}
+    _document(built, "0" * 64, ["parquet"], entries).write(out / "build.json")
+    rows = built.kept.reset_index(drop=True)
+    rows.loc[rows.index % 10 == 0, ["split", "patient_age"]] = ["train", 50]
+    columns = [column.name for column in COLUMNS]
+    write_records(folder / "changed" / "manifest.parquet", rows[rows.index % 100 != 1], columns)
+
+
+MEASURES: dict[str, Callable[[Path], Stages]] = {
+    "plan": measure_plan,
+    "diff": measure_diff,
+    "release": measure_release,
+}
 
 
 def main() -> None:
@@ -249,8 +305,11 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--folder", type=Path, help="where to write, and to leave, the generated files")
-    parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=["build", *MEASURES], help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.measure == "build":
+        build(args.folder)
+        return
     if args.measure:
         stages = MEASURES[args.measure](args.folder)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -263,15 +322,20 @@ def main() -> None:
             if not (folder / "recipe.toml").exists():
                 folder.mkdir(parents=True)
                 generate(folder, images)
+                subprocess.run(_command("build", folder), check=True)
             results[images] = [_run(name, folder) for name in MEASURES]
             _report(images, results[images])
     _report_exponents(results)
 
 
 def _run(name: str, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--measure", name, "--folder", str(folder)]
-    result: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    ran = subprocess.run(_command(name, folder), check=True, stdout=subprocess.PIPE)
+    result: dict[str, Any] = json.loads(ran.stdout)
     return result
+
+
+def _command(name: str, folder: Path) -> list[str]:
+    return [sys.executable, __file__, "--measure", name, "--folder", str(folder)]
 
 
 def _report(images: int, results: list[dict[str, Any]]) -> None:
