@@ -14,7 +14,7 @@ from file_server import Server, Serving
 import cxrbuild.http
 from cxrbuild.http import RetryPolicy
 
-pytest_plugins = ["baseline_training"]
+pytest_plugins = ["baseline_training", "figures"]
 
 
 @pytest.fixture(scope="session")

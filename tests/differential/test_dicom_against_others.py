@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
 import subprocess
 import typing
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_files import SYNTAXES, dicom, lut
+from figures import Figures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,7 +24,8 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 from cxrbuild.convert import NotConvertible, read_image
 
 pytestmark = pytest.mark.slow
-MANY = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("CXRBUILD_EXAMPLES", "1500"))
+MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 NATIVE = sorted(SYNTAXES)
 
 
@@ -77,8 +80,9 @@ def inverted(expected: np.ndarray, header: dict[str, typing.Any]) -> np.ndarray:
 @MANY
 @given(images(), WINDOWS)
 def test_windows_are_pydicom_s(
-    image: tuple[np.ndarray, dict[str, typing.Any]], window: tuple[int, int, str]
+    figures: Figures, image: tuple[np.ndarray, dict[str, typing.Any]], window: tuple[int, int, str]
 ) -> None:
+    figures.add("windows as pydicom")
     values, header = image
     centre, width, function = window
     data = dicom(values, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function, **header)
@@ -95,7 +99,8 @@ def test_windows_are_pydicom_s(
 
 @MANY
 @given(images())
-def test_full_range_is_the_values(image: tuple[np.ndarray, dict[str, typing.Any]]) -> None:
+def test_full_range_is_the_values(figures: Figures, image: tuple[np.ndarray, dict[str, typing.Any]]) -> None:
+    figures.add("images of full range")
     values, header = image
     data = dicom(values, **header)
     spread = int(values.max() - values.min())
@@ -116,8 +121,9 @@ def tables(draw: st.DrawFn) -> tuple[np.ndarray, int, int]:
 @MANY
 @given(images(), tables())
 def test_voi_luts_are_their_entries(
-    image: tuple[np.ndarray, dict[str, typing.Any]], table: tuple[np.ndarray, int, int]
+    figures: Figures, image: tuple[np.ndarray, dict[str, typing.Any]], table: tuple[np.ndarray, int, int]
 ) -> None:
+    figures.add("lookup tables")
     values, header = image
     # `lut` writes little-endian entries; pydicom's own look-up overflows beyond 8 bits.
     if header["syntax"] == ExplicitVRBigEndian:
@@ -130,10 +136,11 @@ def test_voi_luts_are_their_entries(
     assert np.abs(shown(data) - inverted(expected, header) * 255).max() <= 1
 
 
-@settings(MANY, max_examples=400)
+@MANY
 @given(images(), tables(), WINDOWS, st.booleans())
 def test_images_are_shown_as_by_dcmtk(
     tmp_path_factory: pytest.TempPathFactory,
+    figures: Figures,
     image: tuple[np.ndarray, dict[str, typing.Any]],
     table: tuple[np.ndarray, int, int],
     window: tuple[int, int, str],
@@ -150,6 +157,7 @@ def test_images_are_shown_as_by_dcmtk(
     expected = by_dcmtk(data, tmp_path_factory.getbasetemp(), *options)
     if expected is None:
         pytest.skip("needs DCMTK")
+    figures.add("images as DCMTK")
     # DCMTK rounds down, and computes with integers.
     assert np.abs(shown(data) - expected).max() <= 3
 
@@ -157,8 +165,9 @@ def test_images_are_shown_as_by_dcmtk(
 @MANY
 @given(images(), st.data())
 def test_mutated_images_are_shown_or_excluded(
-    image: tuple[np.ndarray, dict[str, typing.Any]], data: st.DataObject
+    figures: Figures, image: tuple[np.ndarray, dict[str, typing.Any]], data: st.DataObject
 ) -> None:
+    figures.add("mutated images read or refused")
     values, header = image
     mutated = bytearray(dicom(values, **header))
     for _ in range(data.draw(st.integers(1, 6))):

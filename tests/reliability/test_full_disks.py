@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command import run
 from faults import Case, cases, tree
+from figures import Figures
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +40,7 @@ def grow(at: Path, size_kb: int) -> None:
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", ["fetch", "curate", "release", "publish"])
 def test_a_command_on_a_full_disk_names_it_and_completes_when_there_is_room(
-    demo: Path, public_release: Path, tmp_path: Path, name: str, share: float
+    demo: Path, public_release: Path, tmp_path: Path, figures: Figures, name: str, share: float
 ) -> None:
     case = next(case for case in cases(demo, public_release) if case.name == name)
     expected, size_kb = undisturbed(case, tmp_path / "whole")
@@ -56,6 +57,7 @@ def test_a_command_on_a_full_disk_names_it_and_completes_when_there_is_room(
         again = run(*case.words(disk), cwd=tmp_path)
         assert again.status == 0, again.err
         assert tree(case.result(disk)) == expected
+    figures.add("full disks")
 
 
 def undisturbed(case: Case, at: Path) -> tuple[dict[str, str], int]:
@@ -67,7 +69,7 @@ def undisturbed(case: Case, at: Path) -> tuple[dict[str, str], int]:
 
 
 def test_a_read_only_disk_is_reported_by_the_name_that_was_given(
-    demo: Path, public_release: Path, tmp_path: Path
+    demo: Path, public_release: Path, tmp_path: Path, figures: Figures
 ) -> None:
     disk = tmp_path / "disk"
     with disk_of(10_000, disk):
@@ -81,3 +83,4 @@ def test_a_read_only_disk_is_reported_by_the_name_that_was_given(
             assert "Name a folder that can be written to" in ran.err
             assert ".part" not in ran.err
             assert "Traceback" not in ran.err
+            figures.add("commands on a read-only disk")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fetching import fetch_one, make_source, read_files
+from figures import Figures
 
 from cxrbuild.errors import CxrbuildError
 
@@ -68,23 +69,31 @@ def try_it(tmp_path: Path, content: bytes) -> bool:
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, None], ids=["pax", "gnu", "zip"])
-def test_a_hostile_name_writes_nothing_outside(tmp_path: Path, name: str, form: int | None) -> None:
+def test_a_hostile_name_writes_nothing_outside(
+    tmp_path: Path, figures: Figures, name: str, form: int | None
+) -> None:
     try:
         content = zip_of(["fine", name]) if form is None else tar_of(["fine", name], form=form)
     except (ValueError, UnicodeError):
         pytest.skip("the format cannot hold this name")
     refused = try_it(tmp_path, content)
+    figures.add("archives with a hostile name")
     if not refused:
         assert "fine" in read_files(tmp_path / "inner/data/sources/mine")
 
 
 @pytest.mark.parametrize("kind", [b"1", b"2", b"3", b"4", b"6", b"7", b"S", b"x", b"Z"], ids=ascii)
-def test_a_member_that_is_no_file_writes_nothing_outside(tmp_path: Path, kind: bytes) -> None:
+def test_a_member_that_is_no_file_writes_nothing_outside(
+    tmp_path: Path, figures: Figures, kind: bytes
+) -> None:
+    figures.add("with a link or device")
     try_it(tmp_path, tar_of(["a", "b", "c", "b/d"], kinds=b"0" + kind))
 
 
 @pytest.mark.parametrize("packing", ["zip", "tar", "gz", "bz2", "xz", "gzip of zip"])
-def test_mutated_archives_are_refused_or_unpacked_without_a_crash(tmp_path: Path, packing: str) -> None:
+def test_mutated_archives_are_refused_or_unpacked_without_a_crash(
+    tmp_path: Path, figures: Figures, packing: str
+) -> None:
     names = ["top/a.png", "top/images/b.png", "top/" + "n" * 120 + "/c.png"]
     plain = tar_of(names)
     content = {
@@ -109,6 +118,8 @@ def test_mutated_archives_are_refused_or_unpacked_without_a_crash(tmp_path: Path
                     at = random_.randrange(len(mutated))
                     mutated[at:at] = random_.randbytes(random_.randrange(1, 16))
         refused += try_it(tmp_path, bytes(mutated))
+    figures.add("mutated", MUTATIONS)
+    figures.add("of them refused", refused)
     assert refused > MUTATIONS // 4
     # In kilobytes: no header made it reserve memory for what it declares.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000

@@ -1,6 +1,6 @@
 """Commands that are killed or interrupted at random moments, and run again: the result is the same.
 
-CXRBUILD_KILLS is the number of moments for each command and signal.
+CXRBUILD_KILLS=FIRST:END are the moments for each command and signal, as those of `range`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from command import run
 from faults import Case, cases, in_session, signalled, start, tree
+from figures import Figures
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
-KILLS = int(os.environ.get("CXRBUILD_KILLS", "5"))
+MOMENTS = range(*map(int, os.environ.get("CXRBUILD_KILLS", "0:5").split(":")))
 NAMES = ["fetch", "curate", "audit", "release", "publish"]
 
 
@@ -41,16 +42,23 @@ def whole(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("moment", range(KILLS))
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_command_leaves_nothing_partial_and_its_rerun_the_same_result(
-    whole: dict[str, tuple[Case, dict[str, str], float]], tmp_path: Path, name: str, moment: int
+    whole: dict[str, tuple[Case, dict[str, str], float]],
+    tmp_path: Path,
+    figures: Figures,
+    name: str,
+    moment: int,
 ) -> None:
     case, expected, seconds = whole[name]
     case.prepare(tmp_path)
     process = start(case.words(tmp_path), tmp_path)
     time.sleep(random.Random(f"{name} {moment}").uniform(0.1, 1.0) * seconds)
+    ended = process.poll() is not None
     process.kill()
     process.communicate()
+    # A command that had ended before is no kill.
+    figures.add(f"kills of {name}", not ended)
     deadline = time.monotonic() + 20
     while (left := in_session(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -66,16 +74,21 @@ def test_a_killed_command_leaves_nothing_partial_and_its_rerun_the_same_result(
     assert ran.status in (0, 3), ran.err
     assert tree(case.result(tmp_path)) == expected
     assert not list(tmp_path.rglob("*.part"))
+    figures.add("files compared, all equal", len(expected))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_command_within_two_seconds_and_its_rerun_has_the_same_result(
-    whole: dict[str, tuple[Case, dict[str, str], float]], tmp_path: Path, name: str, number: signal.Signals
+    whole: dict[str, tuple[Case, dict[str, str], float]],
+    tmp_path: Path,
+    figures: Figures,
+    name: str,
+    number: signal.Signals,
 ) -> None:
     case, expected, seconds = whole[name]
-    random_ = random.Random(f"{name} {number}")
-    for moment in range(KILLS):
+    for moment in MOMENTS:
+        random_ = random.Random(f"{name} {number} {moment}")
         at = tmp_path / str(moment)
         at.mkdir()
         case.prepare(at)
@@ -86,6 +99,9 @@ def test_a_signal_ends_a_command_within_two_seconds_and_its_rerun_has_the_same_r
         # On a machine with more to do than processors a process waits for its turn.
         assert took < 2.5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         assert "Traceback" not in ran.err
+        if ran.status == 128 + number:
+            figures.add("signals")
+            figures.took("all ended", took)
         if ran.status == 128 + number and ran.err:
             assert "completed work is kept, run the same command to resume" in ran.err
         again = run(*case.words(at), cwd=at)
