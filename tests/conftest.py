@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from command import CHECKOUT, run
-from file_server import Server, Serving
+from file_server import Server
+from loopback import serving
 
 import cxrbuild.http
 from cxrbuild.http import RetryPolicy
@@ -58,7 +59,7 @@ def public_release(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server of files on the loopback."""
-    with Serving() as one:
+    with serving(Server()) as one:
         yield one
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from loopback import LoopbackHandler, LoopbackServer
+from loopback import LoopbackServer, ServiceHandler
 
 TOKEN = "zenodo-token-of-the-test-51c9"
 JSON = "application/vnd.inveniordm.v1+json"
@@ -62,7 +62,7 @@ class _Refused(Exception):  # noqa: N818
         self.status, self.message, self.headers = status, message, headers or {}
 
 
-class _Handler(LoopbackHandler):
+class _Handler(ServiceHandler):
     server: DepositServer
 
     def respond(self, body: bytes) -> tuple[int, Any, dict[str, str]]:

@@ -10,11 +10,11 @@ import struct
 import tarfile
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import LoopbackHandler, LoopbackServer
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
@@ -42,15 +42,19 @@ class Answer:
     part: dict[str, str | None] = field(default_factory=dict)
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
+class Server(LoopbackServer):
+    """The files, as one or more answers by path, and the requests for them."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.answers: dict[str, list[Answer]] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.over = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def shutdown(self) -> None:
+        """End the answers that stall, then the server."""
+        self.over.set()
+        super().shutdown()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass
@@ -59,11 +63,8 @@ class Server(ThreadingHTTPServer):
         return [headers for asked, headers in self.asked if asked == path]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(LoopbackHandler):
     server: Server
-
-    def log_message(self, *args: object) -> None:
-        pass
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -103,20 +104,6 @@ class Handler(BaseHTTPRequestHandler):
             # A linger of zero seconds makes the kernel send a reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-
-
-class Serving:
-    def __enter__(self) -> Server:
-        self.server = Server()
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-        return self.server
-
-    def __exit__(self, *args: object) -> None:
-        self.server.over.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 def archive(seed: int = 1, size: int = 300_000) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
-from loopback import LoopbackHandler, LoopbackServer
+from loopback import LoopbackServer, ServiceHandler
 
 TOKEN = "hf_token_of_the_test_9e2b"
 # Suffixes that a new dataset's .gitattributes names, and the size that is too large for git.
@@ -50,7 +50,7 @@ class HubServer(LoopbackServer):
         return {name: data for name, data in files.items() if name != ".gitattributes"}
 
 
-class _Handler(LoopbackHandler):
+class _Handler(ServiceHandler):
     server: HubServer
 
     def respond(self, body: bytes) -> tuple[int, Any, dict[str, str]]:

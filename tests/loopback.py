@@ -1,4 +1,4 @@
-"""The base of the HTTP services that publishing is tested with."""
+"""The base of the HTTP servers that fetching and publishing are tested with."""
 
 from __future__ import annotations
 
@@ -29,17 +29,22 @@ class LoopbackServer(ThreadingHTTPServer):
 
 
 class LoopbackHandler(BaseHTTPRequestHandler):
+    """Answers requests, and logs none."""
+
+    server: LoopbackServer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class ServiceHandler(LoopbackHandler):
     """Reads a request completely, and sends the response of ``respond``."""
 
     protocol_version = "HTTP/1.1"
-    server: LoopbackServer
 
     def respond(self, body: bytes) -> tuple[int, Any, dict[str, str]]:
         """Return status, bytes or a JSON document, and headers; one request at a time."""
         raise NotImplementedError
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def _run(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
@@ -67,7 +72,7 @@ Server = TypeVar("Server", bound=LoopbackServer)
 def serving(server: Server) -> Iterator[Server]:
     """Run a server until the block ends."""
     with server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield server

@@ -21,7 +21,9 @@ import pytest
 from fetching import entry, fetch_error, fetch_one, make_source, read_files, tarred, write_files
 
 import cxrbuild.fetching.extraction
+import cxrbuild.fetching.tar_archive
 import cxrbuild.fetching.unpack
+import cxrbuild.fetching.zip_archive
 from cxrbuild.fetching.extraction import Limits
 
 
@@ -171,8 +173,11 @@ def test_fetch_refuses_case_twins_on_a_file_system_without_case(
     tarred(origin, (entry("a/x.png"), b"x"), (entry("A/x.png"), b"y"))
     monkeypatch.setattr("cxrbuild.fetching.tree.ignores_case", lambda _: True)
     message = fetch_error(source, tmp_path / "data", origin)
-    assert "differ in case only" in message
+    assert "differ in case or Unicode normalization only" in message
     assert "a/x.png, A/x.png" in message
+    tarred(origin, (entry("\u00e9.png"), b"x"), (entry("e\u0301.png"), b"y"))
+    message = fetch_error(source, tmp_path / "data", origin)
+    assert "differ in case or Unicode normalization only" in message
 
 
 # Mooney: two layouts, one tree.
@@ -347,6 +352,59 @@ def test_unpack_limits_entries_and_size(tmp_path: Path, monkeypatch: pytest.Monk
     assert "expands to more than the limit. Expected: at most 79 bytes" in message
     monkeypatch.setattr(cxrbuild.fetching.unpack, "LIMITS", Limits(expansion=0, small=80))
     fetch_one(make_source(tmp_path), tmp_path / "data", origin)
+
+
+def test_unpack_limits_the_directory_of_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = tmp_path / "many.zip"
+    origin.write_bytes(raw_zip(*(b"%d.png" % n for n in range(20))))
+    monkeypatch.setattr(cxrbuild.fetching.zip_archive, "LIMITS", Limits(directory=1_000))
+    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
+    assert "the directory of the zip is larger than the limit. Expected: at most 1,000 bytes" in message
+    monkeypatch.setattr(cxrbuild.fetching.zip_archive, "LIMITS", Limits(directory=2_000))
+    fetch_one(make_source(tmp_path), tmp_path / "data", origin)
+
+
+@pytest.mark.parametrize("what", ["ignored", "folder", "after the end"])
+def test_unpack_limits_what_it_skips_in_a_tar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(cxrbuild.fetching.unpack, "LIMITS", Limits(expansion=0, small=LARGE // 2))
+    kind = tarfile.DIRTYPE if what == "folder" else tarfile.REGTYPE
+    skipped = b"" if what == "after the end" else tar_header(".git/x", kind, LARGE) + bytes(LARGE)
+    origin = tmp_path / "skipped.tar.gz"
+    with gzip.open(origin, "wb", compresslevel=1) as stream:
+        stream.write(skipped + tar_header("a.png", b"0", 0) + bytes(1024))
+        stream.write(bytes(LARGE if what == "after the end" else 0))
+    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
+    assert "the archive expands to more than the limit" in message
+
+
+def test_unpack_limits_the_memory_of_an_xz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = tmp_path / "a.tar.xz"
+    tarred(origin, (entry("a.png"), b"x"), mode="w:xz")
+    fetch_one(make_source(tmp_path), tmp_path / "data", origin)
+    monkeypatch.setattr(cxrbuild.fetching.tar_archive, "LIMITS", Limits(dictionary=1 << 20))
+    assert "Memory usage limit exceeded" in fetch_error(make_source(tmp_path), tmp_path / "other", origin)
+
+
+def test_unpack_refuses_a_sparse_file_larger_than_the_limit(tmp_path: Path) -> None:
+    header = pax(b"31 GNU.sparse.size=10000000000\n22 GNU.sparse.map=0,1\n")
+    origin = tmp_path / "sparse.tar"
+    origin.write_bytes(header + tar_header("a.png", b"0", 1) + b"x" + bytes(511 + 1024))
+    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
+    assert "the archive expands to more than the limit" in message
+
+
+def test_unpack_refuses_a_gzip_around_a_zip_that_expands_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cxrbuild.fetching.unpack, "LIMITS", Limits(expansion=0, small=LARGE - 1))
+    origin = tmp_path / "a.zip"
+    with gzip.open(origin, "wb", compresslevel=1) as stream:
+        stream.write(b"PK\x03\x04" + bytes(LARGE))
+    message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
+    assert "the gzip around the archive expands to more than the limit" in message
+    assert not list((tmp_path / "data/sources").iterdir())
 
 
 def test_unpack_refuses_a_zip_with_overlapping_entries(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from file_server import (
     ARCHIVE,
     Answer,
     Server,
-    Serving,
     fetch_error,
     fetch_one,
     make_source,
 )
+from loopback import serving
 
 from cxrbuild.http import Authorization, redact_address
 
@@ -32,7 +32,7 @@ def test_fetch_sends_kaggles_credentials_to_kaggles_host_alone(
     (tmp_path / "home").mkdir()
     (tmp_path / "home/.netrc").write_text(f"machine 127.0.0.1 login me password {SECRET}\n")
     (tmp_path / "home/.netrc").chmod(0o600)
-    with Serving() as storage:
+    with serving(Server()) as storage:
         storage.answers["/a.zip"] = [Answer(ARCHIVE)]
         server.answers["/kaggle"] = [
             Answer(status=302, headers={"Location": f"{storage.url}/a.zip?sig={SECRET}"})

@@ -259,11 +259,19 @@ def test_download_waits_as_long_as_the_server_asks(server: Server, tmp_path: Pat
     assert 0.9 < time.monotonic() - before < 4
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ["86400", "1000000000", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT",
+     "Fri, 31 Dec 99999 23:59:59 GMT", "-5", "1e9", "soon", ""],
+    ids=lambda asked: asked[:12],
+)  # fmt: skip
 def test_download_limits_the_wait_that_a_server_asks_for(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", RetryPolicy(tries=2, longest_asked=0.01))
-    server.answers["/a"] = [Answer(status=429, headers={"Retry-After": "86400"}), Answer(ARCHIVE)]
+    monkeypatch.setattr(
+        cxrbuild.http, "RETRY_POLICY", RetryPolicy(tries=2, first_wait=0.01, longest_asked=0.01)
+    )
+    server.answers["/a"] = [Answer(status=429, headers={"Retry-After": asked}), Answer(ARCHIVE)]
     before = time.monotonic()
     fetch_one(make_source(tmp_path, f"{server.url}/a"), tmp_path / "data")
     assert time.monotonic() - before < 3

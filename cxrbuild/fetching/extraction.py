@@ -19,7 +19,7 @@ from cxrbuild.files import is_desktop_file, naming
 STAGED = ".fetching"
 _BLOCK = 1 << 20
 _SHOWN = 200
-_BY_HAND = "If you trust it, unpack it with another program and give the folder with --from SOURCE=FOLDER"
+BY_HAND = "If you trust it, unpack it with another program and give the folder with --from SOURCE=FOLDER"
 _DRIVE = re.compile("[A-Za-z]:")
 _CONTROL = re.compile("[\0-\x1f\x7f]")
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
@@ -41,6 +41,10 @@ class Limits:
         The total size of the files is at most ``small`` bytes, or ``expansion`` times the archive's size.
     header
         Bytes of one header of a tar, long names included.
+    directory
+        Bytes of the directory of a zip, which is held in memory.
+    dictionary
+        Bytes of memory that the dictionary of an xz may take.
     """
 
     entries: int = 2_000_000
@@ -48,6 +52,8 @@ class Limits:
     expansion: int = 100
     small: int = 2 << 30
     header: int = 1 << 20
+    directory: int = 1 << 27
+    dictionary: int = 1 << 28
 
 
 LIMITS = Limits()
@@ -164,7 +170,7 @@ class Extraction:
                 "the archive expands to more than the limit", where=self.origin,
                 expected=f"at most {self.max_bytes:,} bytes: {LIMITS.expansion} times the archive's size, or "
                 f"{LIMITS.small:,} bytes",
-                found=f"at least {self._bytes:,} bytes", todo=_BY_HAND,
+                found=f"at least {self._bytes:,} bytes", todo=BY_HAND,
             )  # fmt: skip
 
     def safe_path(self, name: str) -> str:
@@ -181,7 +187,7 @@ class Extraction:
         if self._entries > LIMITS.entries:
             raise ArchiveError(
                 "the archive has more entries than the limit", where=self.origin,
-                expected=f"at most {LIMITS.entries:,} files and folders", todo=_BY_HAND,
+                expected=f"at most {LIMITS.entries:,} files and folders", todo=BY_HAND,
             )  # fmt: skip
         names = [one for one in name.split("/") if one not in ("", ".")]
         if reason := _unsafe(name, names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -83,7 +84,7 @@ def lay_out_tree(
 
 
 def require_distinct_case(paths: Iterable[str], origin: object) -> None:
-    """Refuse paths that differ in case only, for a file system that ignores case.
+    """Refuse paths that differ in case or Unicode normalization only, for a file system that ignores case.
 
     Raises
     ------
@@ -92,11 +93,11 @@ def require_distinct_case(paths: Iterable[str], origin: object) -> None:
     """
     folded: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        folded[path.casefold()].append(path)
+        folded[unicodedata.normalize("NFC", path).casefold()].append(path)
     twins = [path for group in folded.values() if len(group) > 1 for path in group]
     if twins:
         raise ArchiveError(
-            "paths differ in case only, and this file system ignores case",
+            "paths differ in case or Unicode normalization only, which this file system ignores",
             where=origin,
             found=name_some(twins),
             todo="Name a folder on a case-sensitive file system with --data",

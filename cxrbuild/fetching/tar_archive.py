@@ -37,6 +37,8 @@ def untar(stream: IO[bytes], extraction: Extraction, title: str, progress: Progr
         for entry in _entries(tar, reader):
             path = extraction.safe_path(entry.name)
             if entry.isdir() or extraction.ignored(path):
+                # What is skipped is decompressed too.
+                extraction.require_size(entry.size)
                 continue
             if not entry.isreg():
                 raise extraction.no_plain_file(path, is_link=entry.issym() or entry.islnk())
@@ -46,9 +48,10 @@ def untar(stream: IO[bytes], extraction: Extraction, title: str, progress: Progr
                 extraction.add(source, path, entry.size, bool(entry.mode & 0o100))
             bar.update(stream.tell() - read)
             read = stream.tell()
-        # The compression's checksum comes after the last file.
-        while content.read(_BLOCK):
-            pass
+        # The compression's checksum comes after the last file, and after the rest of the tar's last record.
+        content.read(_BLOCK)
+        while block := content.read(_BLOCK):
+            extraction.require_size(len(block))
         bar.update(size - read)
     # Compressed data have an end mark of their own; a plain tar that was cut between two files looks whole.
     if content is stream:
@@ -65,8 +68,22 @@ def _decompressed(stream: IO[bytes]) -> IO[bytes]:
     if start.startswith(b"BZh"):
         return bz2.BZ2File(stream)
     if start.startswith(b"\xfd7zXZ\0"):
+        _require_dictionary(stream)
         return lzma.LZMAFile(stream)
     return stream
+
+
+def _require_dictionary(stream: IO[bytes]) -> None:
+    """Refuse an xz that needs more memory than the limit, which `lzma.LZMAFile` cannot be given.
+
+    Raises
+    ------
+    lzma.LZMAError
+        It needs more, or is damaged.
+    """
+    start = stream.read(_BLOCK)
+    stream.seek(0)
+    lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LIMITS.dictionary).decompress(start, max_length=1)
 
 
 def _open_tar(reader: _HeaderLimit) -> tarfile.TarFile:

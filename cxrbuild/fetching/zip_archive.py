@@ -6,9 +6,9 @@ import stat
 import struct
 import zipfile
 import zlib
-from typing import IO
+from typing import IO, Any, cast
 
-from cxrbuild.fetching.extraction import ArchiveError, Extraction, require_room
+from cxrbuild.fetching.extraction import BY_HAND, LIMITS, ArchiveError, Extraction, require_room
 from cxrbuild.progress import Progress
 
 # "General purpose bit flag", bit 0 and bit 11 (APPNOTE.TXT 4.4.4).
@@ -34,7 +34,9 @@ def unzip(stream: IO[bytes], extraction: Extraction, title: str, progress: Progr
     NotImplementedError
         It is compressed in a way that Python does not read.
     """
-    with zipfile.ZipFile(stream) as packed:
+    directory = _DirectoryLimit(stream, extraction)
+    with zipfile.ZipFile(cast("IO[bytes]", directory)) as packed:
+        directory.is_read = True
         entries = []
         for entry in packed.infolist():
             name = name_of(entry)
@@ -55,6 +57,29 @@ def unzip(stream: IO[bytes], extraction: Extraction, title: str, progress: Progr
                 with packed.open(entry) as source:
                     extraction.add(source, path, entry.file_size, bool(mode & 0o100))
                 bar.update(entry.file_size)
+
+
+class _DirectoryLimit:
+    """A file whose reads are limited until the directory of the zip is read.
+
+    zipfile reads the directory at once, and keeps some 500 bytes of memory for each of its entries.
+    """
+
+    def __init__(self, stream: IO[bytes], extraction: Extraction) -> None:
+        self.stream, self.extraction = stream, extraction
+        self.is_read = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read bytes; refuse more than a directory may have."""
+        if not self.is_read and size > LIMITS.directory:
+            raise ArchiveError(
+                "the directory of the zip is larger than the limit", where=self.extraction.origin,
+                expected=f"at most {LIMITS.directory:,} bytes", found=f"{size:,}", todo=BY_HAND,
+            )  # fmt: skip
+        return self.stream.read(size)
 
 
 def name_of(entry: zipfile.ZipInfo) -> str:
