@@ -119,9 +119,14 @@ def is_of_memory(error: BaseException) -> bool:
     """Return whether an error means that memory ran out; libraries and threads report it in other ways."""
     if isinstance(error, MemoryError):
         return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
     text = str(error).lower()
-    return (isinstance(error, ImportError) and ("map segment" in text or "allocate memory" in text)) or (
-        isinstance(error, RuntimeError) and "can't start new thread" in text
+    return (
+        (isinstance(error, ImportError) and ("map segment" in text or "allocate memory" in text))
+        or (isinstance(error, RuntimeError) and "can't start new thread" in text)
+        # A compiled module that could not allocate while it was imported.
+        or (isinstance(error, SystemError) and "without exception set" in text)
     )
 
 

@@ -73,6 +73,21 @@ def cases(demo: Path, release: Path) -> list[Case]:
     ]  # fmt: skip
 
 
+def readers(demo: Path, release: Path) -> dict[str, Callable[[Path], list[object]]]:
+    """Return the arguments of the other commands, given a folder to work in."""
+    recipe, data = ["--recipe", demo / "declared" / "recipe.toml"], ["--data", demo / "data"]
+    return {
+        "plan": lambda _: ["plan", *recipe, *data],
+        "review": lambda at: ["review", *recipe, *data, "--out", at / "review.html"],
+        "verify": lambda _: ["verify", release],
+        "diff": lambda _: ["diff", release, demo / "build"],
+        "demo": lambda at: ["demo", at / "demo"],
+        "train-baseline": lambda at: [
+            "train-baseline", *recipe, "--build", demo / "build", "--out", at / "baseline", "--epochs", 1,
+        ],
+    }  # fmt: skip
+
+
 def copy(source: Path, target: Path) -> None:
     """Copy a folder without what an audit left in it."""
     import shutil
@@ -98,8 +113,8 @@ def start(words: list[object], cwd: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def signalled(words: list[object], cwd: Path, after: float, number: signal.Signals) -> tuple[Ran, float]:
-    """Run a command, send its process a signal, and return what it printed and how long it then ran."""
+def signalled(words: list[object], cwd: Path, after: float, number: signal.Signals) -> tuple[int, Ran, float]:
+    """Run a command, send its process a signal; return its id, what it printed and how long it then ran."""
     process = start(words, cwd)
     deadline = time.monotonic() + after
     while process.poll() is None and time.monotonic() < deadline:
@@ -107,7 +122,7 @@ def signalled(words: list[object], cwd: Path, after: float, number: signal.Signa
     process.send_signal(number)
     sent = time.monotonic()
     out, err = process.communicate(timeout=60)
-    return Ran(process.returncode, out, err), time.monotonic() - sent
+    return process.pid, Ran(process.returncode, out, err), time.monotonic() - sent
 
 
 def in_session(leader: int) -> list[int]:

@@ -12,7 +12,7 @@ from cxrbuild.artifact.audit import ImageFinding
 from cxrbuild.auditing.context import Context, record
 from cxrbuild.auditing.descriptors import ImageDescriptors, read_descriptors
 from cxrbuild.checks import Measurement
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, is_of_memory
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
 
@@ -71,6 +71,8 @@ def _read(path: Path, digest: str) -> ImageDescriptors | str:
     except FileNotFoundError:
         return "missing"
     except Exception as error:  # a damaged file can cause any error of a decoder
+        if is_of_memory(error):
+            raise
         return f"cannot be read: {str(error).rstrip('.') or type(error).__name__}"
 
 

@@ -152,7 +152,13 @@ def main() -> None:
     except Exception as error:
         if debug or not is_of_memory(error):
             raise
-        _fail(of_memory())
+        try:
+            _fail(of_memory())
+        finally:
+            if isinstance(error, (ImportError, SystemError)):
+                # A library that was imported in part may crash when it is unloaded.
+                sys.stdout.flush()
+                os._exit(1)
 
 
 def _fail(error: CxrbuildError) -> NoReturn:

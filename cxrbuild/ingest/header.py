@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.column import AgeColumn, Column
+from cxrbuild.errors import is_of_memory
 from cxrbuild.image_files import is_dicom, read_file_meta, read_head
 from cxrbuild.progress import Progress
 
@@ -97,7 +98,7 @@ def read_headers(root: Path, paths: Sequence[str], progress: Progress) -> Header
             try:
                 headers.elements[path] = _read_elements(root / path)
             except Exception as error:
-                if isinstance(error, OSError) and error.errno is not None:
+                if is_of_memory(error) or (isinstance(error, OSError) and error.errno is not None):
                     raise  # the system's: it says nothing about the header
                 # The message can quote the header, which can name a patient.
                 headers.unreadable[path] = f"a DICOM header that cannot be parsed ({type(error).__name__})"

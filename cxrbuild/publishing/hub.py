@@ -19,7 +19,7 @@ from cxrbuild import __version__
 from cxrbuild.artifact import names, open_release, read_sums
 from cxrbuild.artifact.names import SUMS
 from cxrbuild.comparison import parse_version
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, is_of_memory, name_some
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
@@ -226,6 +226,8 @@ class HubDataset:
             raise
         # huggingface_hub, httpx and hf_xet raise errors of their own kinds.
         except Exception as error:
+            if is_of_memory(error):
+                raise
             status = getattr(getattr(error, "response", None), "status_code", None)
             raise CxrbuildError(
                 what, where=self.shown, found=redacted_message(error),

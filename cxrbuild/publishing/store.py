@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from cxrbuild.artifact.names import SUMS
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, is_of_memory, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.http import RetryableError, redact_address
 from cxrbuild.progress import Progress
@@ -304,6 +304,8 @@ class Store:
             raise
         # Each protocol's library raises errors of its own kind.
         except Exception as error:
+            if is_of_memory(error):
+                raise
             message = redacted_message(error, self.address)
             if retryable and not isinstance(error, _FINAL) and getattr(error, "errno", None) not in _NO_SPACE:
                 # The connection may be closed; the next try opens another one.

@@ -22,6 +22,7 @@ from cxrbuild.artifact import (
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents
+from cxrbuild.errors import is_of_memory
 from cxrbuild.files import files_under, sha256_of
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, schema
@@ -329,6 +330,8 @@ def _read_table(folder: Path, name: str) -> Read[pd.DataFrame]:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
+        if is_of_memory(error):
+            raise
         return Read(name, None, (Finding(f"cannot be read: {error}", name),))
     findings = tuple(_column_findings(name, table.schema))
     return Read(name, None if findings else conform(table.to_pandas()), findings)

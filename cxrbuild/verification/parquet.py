@@ -7,6 +7,7 @@ from typing import Any
 
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding, NotApplicable
+from cxrbuild.errors import is_of_memory
 from cxrbuild.records import schema
 from cxrbuild.shards import shard_columns
 from cxrbuild.verification.context import Context, class_names
@@ -40,6 +41,8 @@ def check_parquet(context: Context) -> Iterator[Finding]:
                         yield from rows.check(name, split, batch.to_pylist())
                         bar.update(batch.num_rows)
             except (pa.ArrowException, OSError) as error:
+                if is_of_memory(error):
+                    raise
                 yield Finding(f"cannot be read: {error}", name)
     yield from rows.absent(names.PARQUET)
 

@@ -174,9 +174,8 @@ def test_no_page_runs_a_name(made: Made, driver: Any, figures: Figures, number: 
     for details in driver.find_elements("css selector", "summary"):
         details.click()
     assert driver.execute_script("return runs") == 0
-    # The words are shown as they are, so they did reach the page.
-    text = driver.execute_script("return document.body.textContent")
-    assert PAYLOADS[0] in text or PAYLOADS[0] in driver.title
+    if page.name != "audit.html":  # which shows ids alone
+        assert "ran()" in driver.execute_script("return document.body.textContent")
     addresses = driver.execute_script("return [...document.links].map((link) => link.protocol)")
     assert set(addresses) <= {"https:", "http:", "file:", "mailto:", "blob:"}
     inserted = driver.execute_script(
@@ -185,7 +184,6 @@ def test_no_page_runs_a_name(made: Made, driver: Any, figures: Figures, number: 
     assert inserted == 0
     assert [entry for entry in driver.get_log("browser") if "ran" in entry["message"]] == []
     figures.add("pages")
-    figures.add("hostile words on each, none ran", 0)
 
 
 def test_the_card_has_no_html_of_the_declarations(made: Made, figures: Figures) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from command import run
-from faults import Case, cases, in_session, signalled, start, tree
+from faults import Case, cases, in_session, readers, signalled, start, tree
 from figures import Figures
 
 pytestmark = [
@@ -93,11 +93,10 @@ def test_a_signal_ends_a_command_within_two_seconds_and_its_rerun_has_the_same_r
         at.mkdir()
         case.prepare(at)
         # Python itself needs a moment until it can handle signals.
-        ran, took = signalled(case.words(at), at, random_.uniform(0.3, 0.9) * max(seconds, 1.5), number)
+        _, ran, took = signalled(case.words(at), at, random_.uniform(0.3, 0.9) * max(seconds, 1.5), number)
         # Before the command handles signals, the signal itself ends it.
         assert ran.status in (0, 3, 128 + number, -number), ran.err
-        # On a machine with more to do than processors a process waits for its turn.
-        assert took < 2.5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        assert took < within()
         assert "Traceback" not in ran.err
         if ran.status == 128 + number:
             figures.add("signals")
@@ -107,3 +106,28 @@ def test_a_signal_ends_a_command_within_two_seconds_and_its_rerun_has_the_same_r
         again = run(*case.words(at), cwd=at)
         assert again.status in (0, 3), again.err
         assert tree(case.result(at)) == expected
+
+
+@pytest.mark.parametrize("name", ["plan", "review", "verify", "diff", "demo", "train-baseline"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_every_other_command_within_two_seconds(
+    demo: Path, public_release: Path, tmp_path: Path, figures: Figures, name: str, number: signal.Signals
+) -> None:
+    words = readers(demo, public_release)[name]
+    for moment in MOMENTS:
+        at = tmp_path / str(moment)
+        at.mkdir()
+        after = random.Random(f"{name} {number} {moment}").uniform(0.3, 4.0)
+        process, ran, took = signalled(words(at), at, after, number)
+        assert ran.status in (0, 3, 128 + number, -number), ran.err
+        assert took < within()
+        assert "Traceback" not in ran.err
+        assert in_session(process) == []
+        if ran.status == 128 + number:
+            figures.add("signals")
+            figures.took("all ended", took)
+
+
+def within() -> float:
+    """Return the seconds that a command has; with more to do than processors, a process waits for its turn."""
+    return 2.5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
