@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.parsing import parse_json
 
 _BLOCK = 1 << 20
 # Two changes within one tick of a file system's clock have the same time; FAT's tick is the longest.
@@ -137,7 +138,7 @@ def read_json(path: Path) -> Any:
         The file is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CxrbuildError(
             "not a JSON document", where=path, found=error,

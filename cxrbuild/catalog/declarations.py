@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 import types
 import typing
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cxrbuild.errors import DeclarationError, count_of
+from cxrbuild.parsing import parse_toml
 
 # The folder of the shipped declarations.
 CATALOG = Path(__file__).parent
@@ -51,10 +51,10 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
         unknown key with the nearest known one.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DeclarationError("no such file", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise DeclarationError("not valid TOML", where=path, found=error) from None
     try:
         return model.model_validate(table | defaults)

@@ -140,7 +140,11 @@ class Source(Declaration):
         """The files of the pin by path, ``None`` if the declaration lists none."""
         if not self.pin.listing:
             return None
-        lines = self._listing_path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        try:
+            text = self._listing_path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise DeclarationError("not a listing in UTF-8", where=self._listing_path, found=error) from None
+        lines = text.removesuffix("\n").split("\n")
         if self._listing_path.suffix != ".tsv":
             return {line: Listed(None, None) for line in lines if line}
         rows = [line.split("\t") for line in lines[1:]]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import remove_temporary_files
 from cxrbuild.lockfile import source_folder
+from cxrbuild.parsing import parse_json
 from cxrbuild.shards import is_of_shards
 
 # The folders of a build that contain nothing but its own files.
@@ -95,7 +95,7 @@ def clear_shards(out: Path, written: Collection[Path]) -> None:
 def _is_ours(folder: Path) -> bool:
     """Return whether a folder of TensorFlow Datasets was written by this program, or is incomplete."""
     try:
-        document = json.loads((folder / "dataset_info.json").read_bytes())
+        document = parse_json((folder / "dataset_info.json").read_bytes())
     except FileNotFoundError:
         return True
     except ValueError:

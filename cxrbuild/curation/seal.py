@@ -20,6 +20,7 @@ from cxrbuild.curation.plan import Declared
 from cxrbuild.fetching.record import record_path
 from cxrbuild.files import json_bytes, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
+from cxrbuild.parsing import parse_json
 from cxrbuild.patient_key import key_fingerprint
 from cxrbuild.versions import converting_libraries
 
@@ -79,7 +80,7 @@ def sealed_build(out: Path, inputs: str, sources: str | None) -> BuildDocument |
     if sources is None or not seal.is_file():
         return None
     try:
-        stamp = json.loads(_stamp(out).read_bytes())
+        stamp = parse_json(_stamp(out).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     if not isinstance(stamp, dict) or stamp.get("sources") != sources:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.http import Authorization, basic_auth, host_of
+from cxrbuild.parsing import parse_json
 
 
 def authorization(source: Source, url: str) -> Authorization | None:
@@ -47,7 +47,7 @@ def _kaggle() -> str | None:
     for path in (folder / "kaggle.json" for folder in folders):
         if path.is_file():
             try:
-                document = json.loads(path.read_text(encoding="utf-8"))
+                document = parse_json(path.read_text(encoding="utf-8"))
                 return basic_auth(document["username"].strip(), document["key"].strip())
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 # The parser's own message could quote the key.

@@ -10,6 +10,7 @@ from cxrbuild.artifact import names
 from cxrbuild.artifact.names import CARD
 from cxrbuild.checks import Finding
 from cxrbuild.contents import Contents
+from cxrbuild.parsing import parse_yaml
 from cxrbuild.shards import shard_columns
 
 _Table = dict[str, dict[str, str]]
@@ -28,17 +29,15 @@ def card_findings(folder: Path, contents: Contents, sizes: _Sizes) -> Iterator[F
     sizes
         The rows and bytes of each split in its Parquet shards.
     """
-    import yaml
-
     path = folder / CARD
     if not path.is_file():
         yield Finding("is missing", CARD)
         return
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        front = yaml.safe_load(text.split("---\n", 2)[1])
+        front = parse_yaml(text.split("---\n", 2)[1])
         yield from _front_findings(folder, contents, front, sizes)
-    except (yaml.YAMLError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         yield Finding(f"is not as Hugging Face reads it: {error!r}", CARD, "YAML")
     for title in contents.notices:
         if f"**{title}.**" not in text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from cxrbuild.contents import Contents
 from cxrbuild.documents import audited_contents
 from cxrbuild.errors import is_of_memory
 from cxrbuild.files import files_under, sha256_of
+from cxrbuild.parsing import parse_json
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, schema
 from cxrbuild.shards import lay_out
@@ -313,7 +313,7 @@ def document_findings(file: str, error: DocumentError) -> tuple[Finding, ...]:
 def class_names(arrow: Any) -> list[str] | None:
     """Return the classes that a Parquet shard's schema names for Hugging Face datasets."""
     try:
-        found: list[str] = json.loads(arrow.metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+        found: list[str] = parse_json(arrow.metadata[b"huggingface"])["info"]["features"]["label"]["names"]
     except (KeyError, TypeError, ValueError):
         return None
     return found

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
@@ -17,6 +16,7 @@ from cxrbuild.artifact.names import CROISSANT
 from cxrbuild.checks import Finding
 from cxrbuild.contents import Contents
 from cxrbuild.documents.croissant import CONFORMS_TO, licenses
+from cxrbuild.parsing import parse_json
 from cxrbuild.records import SPLITS
 
 # https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html#required
@@ -44,7 +44,7 @@ def croissant_findings(
         yield Finding("is missing", CROISSANT)
         return
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         if contents is not None:
             yield from _field_findings(document, contents)
             yield from _record_set_findings(folder, document, contents)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.contents import Contents
 from cxrbuild.documents import changelog_head, croissant, texts
 from cxrbuild.files import json_bytes
+from cxrbuild.parsing import parse_json
 from cxrbuild.verification.card import card_findings
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.croissant import croissant_findings
@@ -64,7 +64,7 @@ def check_changelog(context: Context) -> Iterator[Finding]:
 def _croissant_differences(context: Context, expected: Any) -> Iterator[Finding]:
     try:
         data = (context.folder / names.CROISSANT).read_bytes()
-        found = json.loads(data)
+        found = parse_json(data)
     except OSError:
         yield Finding("is missing", names.CROISSANT)
     except ValueError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
 from cxrbuild.contents import Contents
+from cxrbuild.parsing import parse_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,12 +51,10 @@ def _table_findings(folder: Path, name: str, expected: pd.DataFrame) -> Iterator
 
 def citation_findings(folder: Path, contents: Contents) -> Iterator[Finding]:
     """Find a version or a date of ``CITATION.cff`` that is not the release's."""
-    import yaml
-
     try:
-        cited = yaml.safe_load((folder / names.CITATION).read_text(encoding="utf-8"))
+        cited = parse_yaml((folder / names.CITATION).read_text(encoding="utf-8"))
         found = {"version": str(cited["version"]), "date-released": str(cited["date-released"])}
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         yield Finding(f"cannot be read: {error!r}", names.CITATION)
         return
     for key, expected in (("version", contents.version), ("date-released", contents.document.date)):

@@ -129,5 +129,5 @@ def test_a_signal_ends_every_other_command_within_two_seconds(
 
 
 def within() -> float:
-    """Return the seconds that a command has; with more to do than processors, a process waits for its turn."""
+    """Return the seconds that a command has: a process may have to wait for a processor."""
     return 2.5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
