@@ -125,6 +125,7 @@ def is_of_memory(error: BaseException) -> bool:
     return (
         (isinstance(error, ImportError) and ("map segment" in text or "allocate memory" in text))
         or (isinstance(error, RuntimeError) and "can't start new thread" in text)
+        or "launch worker thread" in text  # Arrow's
         # A compiled module that could not allocate while it was imported.
         or (isinstance(error, SystemError) and "without exception set" in text)
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+
+# The end of a link's text, or of a reference's name, before an address that is not of the web or mail.
+_OTHER_LINK = re.compile(r"\](?=[(:]\s*(?!https?:|mailto:)[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
 
 
 def html_environment(package: str) -> Environment:
@@ -58,14 +63,16 @@ def flat(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return text without raw HTML, which Markdown would pass on.
+    r"""Return text without raw HTML, which Markdown would pass on, and with links to the web and mail alone.
 
     Examples
     --------
     >>> escape_markdown("a <script> & b")
     'a &lt;script> &amp; b'
+    >>> print(escape_markdown("[a](javascript:b) [c](https://example.org)"))
+    [a\](javascript:b) [c](https://example.org)
     """
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    return _OTHER_LINK.sub(r"\\]", text.replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def escape_cell(text: str) -> str:

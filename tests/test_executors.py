@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 
 import pytest
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.executors import open_executor, run_batches
+from cxrbuild.executors import _without_interrupts, open_executor, run_batches
 
 
 def double(n: int) -> tuple[int, int]:
@@ -66,3 +68,22 @@ def test_workers_end_when_their_parent_is_killed() -> None:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(parent.pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked")
+def test_an_interrupt_waits_until_the_workers_are_started() -> None:
+    # A thread of a library, which does not block the signal: it is delivered there.
+    over, steps = threading.Event(), []
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            with _without_interrupts():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+                steps.append("started")
+            steps.append("went on")
+    finally:
+        over.set()
+        thread.join()
+    assert steps == ["started"]

@@ -13,8 +13,8 @@ from cxrbuild.files import read_json
 from cxrbuild.parsing import parse_json, parse_toml, parse_yaml
 
 ALIASES = "a: &a [x, x, x]\n" + "".join(
-    f"{new}: &{new} [{f'*{old}, ' * 9}]\n" for old, new in zip("abcdefgh", "bcdefghi")
-)  # noqa: B905
+    f"{new}: &{new} [{f'*{old}, ' * 9}]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)
+)
 
 
 @pytest.mark.parametrize(

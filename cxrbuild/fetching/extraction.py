@@ -18,6 +18,7 @@ from cxrbuild.files import is_desktop_file, naming
 
 STAGED = ".fetching"
 _BLOCK = 1 << 20
+_ROOM_BYTES = 1 << 26
 _SHOWN = 200
 BY_HAND = "If you trust it, unpack it with another program and give the folder with --from SOURCE=FOLDER"
 _DRIVE = re.compile("[A-Za-z]:")
@@ -111,8 +112,11 @@ class Extraction:
     ) -> None:
         self.origin, self.stage, self.ignored, self.max_bytes = origin, stage, ignored, max_bytes
         self.members: list[Member] = []
+        self._stage = os.fspath(stage)
         self._entries = 0
         self._bytes = 0
+        # Bytes that may be written until the room on the disk is looked up again.
+        self._room = 0
 
     def add(self, source: IO[bytes], path: str, size: int, executable: bool) -> None:
         """Extract one file.
@@ -136,14 +140,14 @@ class Extraction:
             The disk has too little room.
         """
         self.require_size(size)
-        require_room(size, self.stage)
-        file = self.stage / str(len(self.members))
+        self._require_room(size)
+        file = f"{self._stage}{os.sep}{len(self.members)}"
         digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         start = b""
         left = size
         # The user does not know the temporary folder; a full disk is that of the folder above.
         with naming(self.stage.parent, file):
-            target = file.open("xb", buffering=0)
+            target = open(file, "xb", buffering=0)  # noqa: SIM115
         with target:
             # One byte more than declared is read, so that a longer file is noticed.
             while block := source.read(min(_BLOCK, left + 1)):
@@ -160,7 +164,13 @@ class Extraction:
                 expected=f"{path} with {size:,} bytes", found="more" if left < 0 else f"{size - left:,}",
             )  # fmt: skip
         of_desktop = _is_of_desktop(path, start)
-        self.members.append(Member(path, file, size, digest.hexdigest(), executable, of_desktop))
+        self.members.append(Member(path, Path(file), size, digest.hexdigest(), executable, of_desktop))
+
+    def _require_room(self, size: int) -> None:
+        if size > self._room:
+            require_room(size, self.stage)
+            self._room = size + _ROOM_BYTES
+        self._room -= size
 
     def require_size(self, size: int) -> None:
         """Refuse files that are larger than the limit, ``size`` more bytes included."""

@@ -6,7 +6,6 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
 
 from cxrbuild.catalog.source import Download
 from cxrbuild.errors import name_some
@@ -76,10 +75,14 @@ def lay_out_tree(
                     "two different files have one path", where=origin,
                     expected=f"one {places[path]}", found=f"{other.path} and {path}",
                 )  # fmt: skip
+    folders: set[str] = set()
     for path in tree:
-        for folder in PurePosixPath(path).parents:
-            if folder.as_posix() in tree:
-                raise ArchiveError("a path is both a file and a folder", where=origin, found=folder)
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    if both := sorted(folders & tree.keys()):
+        raise ArchiveError("a path is both a file and a folder", where=origin, found=name_some(both))
     return tree
 
 

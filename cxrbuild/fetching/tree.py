@@ -284,11 +284,16 @@ def _put_in_place(
     origin: Origin,
 ) -> Path | None:
     tree = stage / "tree"
+    # Paths are text here: there may be a million files.
+    made: set[str] = set()
     for path, member in layout.items():
-        place = tree / path
+        place = f"{tree}{os.sep}{path}"
+        folder = os.path.dirname(place)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            member.file.rename(place)
+            if folder not in made:
+                os.makedirs(folder, exist_ok=True)
+                made.add(folder)
+            os.rename(member.file, place)
         except OSError as error:
             # The system names the temporary folder, which is removed when the user reads the message.
             too_long = error.errno == errno.ENAMETOOLONG
@@ -299,8 +304,8 @@ def _put_in_place(
                 "system that allows its name with --data" if too_long else None,
             ) from error  # fmt: skip
         if files[path].mode == "100755":
-            mode = place.stat().st_mode
-            place.chmod(mode | (mode & 0o444) >> 2)
+            mode = os.stat(place).st_mode
+            os.chmod(place, mode | (mode & 0o444) >> 2)
     aside: Path | None = None
     replaced = target.with_name(f".{target.name}{_REPLACED}")
     if os.path.lexists(target):

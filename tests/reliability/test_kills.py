@@ -59,10 +59,7 @@ def test_a_killed_command_leaves_nothing_partial_and_its_rerun_the_same_result(
     process.communicate()
     # A command that had ended before is no kill.
     figures.add(f"kills of {name}", not ended)
-    deadline = time.monotonic() + 20
-    while (left := in_session(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == [], "processes outlive their parent"
+    assert left_of(process.pid) == [], "processes outlive their parent"
     if case.result(tmp_path).is_dir():
         partial = {
             path: digest
@@ -122,10 +119,18 @@ def test_a_signal_ends_every_other_command_within_two_seconds(
         assert ran.status in (0, 3, 128 + number, -number), ran.err
         assert took < within()
         assert "Traceback" not in ran.err
-        assert in_session(process) == []
+        assert left_of(process) == []
         if ran.status == 128 + number:
             figures.add("signals")
             figures.took("all ended", took)
+
+
+def left_of(session: int) -> list[int]:
+    """Return the processes that outlive a command: workers need a moment to notice that it ended."""
+    deadline = time.monotonic() + 20
+    while (left := in_session(session)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
 
 
 def within() -> float:

@@ -18,7 +18,10 @@ pytestmark = [
 ]
 MEGABYTES = [150, 250, 350, 400, 450, 600, 800, 1000, 1300]
 # Libraries that end the process themselves, each with a message of its own.
-BY_LIBRARIES = ("OpenBLAS error: Memory allocation", "OpenBLAS blas_thread_init")
+BY_LIBRARIES = (
+    "OpenBLAS error: Memory allocation", "OpenBLAS blas_thread_init", "std::bad_alloc", "St9bad_alloc",
+    "cannot allocate memory for thread-local data",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["fetch", "curate", "audit", "release", "publish"])
