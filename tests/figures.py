@@ -54,8 +54,9 @@ class _Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         suite = report.nodeid.partition("::")[0]
-        if report.when == "call" or report.outcome != "passed":
-            self.results[suite][report.outcome] += 1
+        if report.when == "call" or not report.passed:
+            result = "passed" if report.passed else "skipped" if report.skipped else "failed"
+            self.results[suite][result] += 1
         if report.when == "teardown":
             for name, value in report.user_properties:
                 if name == "figures":
