@@ -25,6 +25,7 @@ from fetching import (
     write_files,
 )
 
+import cxrbuild.fetching.origin_state
 from cxrbuild.catalog.source import Source, read_source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.pin import files_on_disk
@@ -412,6 +413,39 @@ def test_fetch_runs_several_jobs_at_a_time(upstream: Path, tmp_path: Path) -> No
     found = fetch(sources, tmp_path / "data", origins=origins, progress=slow).sources
     assert time.monotonic() - before < 0.7
     assert list(found) == list(read_lock(tmp_path / "data")) == ["s0", "s1", "s2", "s3"]
+
+
+def test_fetch_copies_of_a_folder_only_what_changed(
+    upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cxrbuild.fetching.origin_state, "_TICK_NS", 0)
+    source, data = make_source(tmp_path), tmp_path / "data"
+    (upstream / "plain.sh").write_bytes((upstream / "run.sh").read_bytes())
+    (upstream / "run.sh").chmod(0o755)
+    fetch_one(source, data, upstream)
+    tree = data / "sources/mine"
+    inodes = {path.relative_to(tree).as_posix(): path.stat().st_ino for path in tree.rglob("*.*")}
+    # Same size and modification time; a new file of known content; another mode; one that is gone.
+    before = (upstream / "images/a.png").stat()
+    (upstream / "images/a.png").write_bytes(b"x")
+    os.utime(upstream / "images/a.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (upstream / "images/b.png").rename(upstream / "images/c.png")
+    (upstream / "plain.sh").chmod(0o755)
+    again = fetch_one(source, data, upstream)
+    fresh = fetch_one(source, tmp_path / "other", upstream)
+    assert again.downloaded
+    assert again.locked.tree == fresh.locked.tree
+    assert read_files(tree) == read_files(upstream)
+    assert (tree / "README.md").stat().st_ino == inodes["README.md"]
+    assert (tree / "images/a.png").stat().st_ino != inodes["images/a.png"]
+    assert not (tree / "run.sh").samefile(tree / "plain.sh")
+    assert {path.stat().st_nlink for path in tree.rglob("*.*")} == {1}
+    assert not fetch_one(source, data, upstream).downloaded
+    # What was edited in the data folder is not used.
+    (tree / "README.md").write_bytes(b"edited")
+    (upstream / "images/a.png").write_bytes(b"y")
+    assert fetch_one(source, data, upstream).downloaded
+    assert read_files(tree) == read_files(upstream)
 
 
 @pytest.mark.parametrize("kind", ["folder", "archive"])

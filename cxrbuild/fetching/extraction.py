@@ -166,6 +166,18 @@ class Extraction:
         of_desktop = _is_of_desktop(path, start)
         self.members.append(Member(path, Path(file), size, digest.hexdigest(), executable, of_desktop))
 
+    def link(self, file: Path, blob: str, path: str, size: int, executable: bool) -> bool:
+        """Take a file of this content by a hard link; return whether the file system allowed it."""
+        try:
+            with file.open("rb") as stream:
+                of_desktop = _is_of_desktop(path, stream.read(len(_APPLE_DOUBLE)))
+            linked = self.stage / str(len(self.members))
+            linked.hardlink_to(file)
+        except OSError:
+            return False
+        self.members.append(Member(path, linked, size, blob, executable, of_desktop))
+        return True
+
     def _require_room(self, size: int) -> None:
         if size > self._room:
             require_room(size, self.stage)

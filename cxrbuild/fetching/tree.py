@@ -17,7 +17,13 @@ from cxrbuild.fetching.download import download
 from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
 from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
 from cxrbuild.fetching.origin import Origin, origin_of
-from cxrbuild.fetching.origin_state import is_unchanged, write_origin_state
+from cxrbuild.fetching.origin_state import (
+    FormerCopy,
+    is_unchanged,
+    read_copied,
+    write_copied,
+    write_origin_state,
+)
 from cxrbuild.fetching.partial import PartialFile
 from cxrbuild.fetching.pin import (
     Comparison,
@@ -88,11 +94,10 @@ def fetch_tree(
     state = tree_state([origin.path]) if origin and origin.path else None
     target = source_folder(data, source.name)
     damage: str | None = None
+    files: dict[str, TreeFile] = {}
     if os.path.lexists(target):
         record = read_record(target)
-        if not target.is_dir():
-            files: dict[str, TreeFile] = {}
-        else:
+        if target.is_dir():
             files = files_on_disk(
                 target, known_modes(source, record), title=f"{source.name}: checking", progress=progress
             )
@@ -107,8 +112,12 @@ def fetch_tree(
         damage = _damage(source, files, entry, record)
     try:
         origin = origin or origin_of(source, None, data)
+        former = FormerCopy()
+        if damage is None and files and origin.path and origin.path.is_dir():
+            present = {file.blob: target / path for path, file in files.items() if file.mode == "100644"}
+            former = FormerCopy(read_copied(data, source.name, origin), present)
         locked, aside = _fetch(
-            source, data, origin, allow_unpinned, damage is not None, progress, cancellation
+            source, data, origin, former, allow_unpinned, damage is not None, progress, cancellation
         )
     except CxrbuildError as error:
         if damage:
@@ -194,6 +203,7 @@ def _fetch(
     source: Source,
     data: Path,
     origin: Origin,
+    former: FormerCopy,
     allow_unpinned: bool,
     keep_old: bool,
     progress: Progress,
@@ -212,7 +222,7 @@ def _fetch(
         )
     with staging_folder(target) as stage:
         try:
-            members, sha256 = _unpacked(source, origin.path or part, stage, progress)
+            members, sha256, copied = _unpacked(source, origin.path or part, stage, former, progress)
             # A tree hash without a listing may be of a tree with such files.
             keep = source.listing is None and source.pin.tree is not None
             layout = lay_out_tree(members, source.download, source.listing, origin, keep_desktop_files=keep)
@@ -231,6 +241,8 @@ def _fetch(
                 _set_aside(source, part, error)
             raise
         aside = _put_in_place(stage, layout, files, target, keep_old, origin)
+        if copied is not None:
+            write_copied(data, source.name, origin, copied)
     # A user may have given one of these files.
     if part != origin.path:
         PartialFile(part).remove()
@@ -239,17 +251,25 @@ def _fetch(
     return _locked(source, str(origin), comparison, files), aside
 
 
-def _unpacked(source: Source, path: Path, stage: Path, progress: Progress) -> tuple[list[Member], str | None]:
+def _unpacked(
+    source: Source, path: Path, stage: Path, former: FormerCopy, progress: Progress
+) -> tuple[list[Member], str | None, list[tuple[str, os.stat_result, str]] | None]:
+    """Return the files, the hash of their archive, and what was copied if they are those of a folder."""
+
     def ignored(name: str) -> bool:
         return is_ignored(name, source.download.ignore)
 
     if path.is_dir():
         title = f"{source.name}: copying"
-        return copy_folder(path, stage, ignored=ignored, title=title, progress=progress), None
+        members, states = copy_folder(
+            path, stage, ignored=ignored, former=former, title=title, progress=progress
+        )
+        copied = [(one.path, state, one.blob) for one, state in zip(members, states, strict=True)]
+        return members, None, copied
     path = decode_content(path, stage / "decoded")
     title = f"{source.name}: unpacking"
     members = unpack(path, stage, ignored=ignored, title=title, progress=progress)
-    return members, sha256_of(path) if source.pin.sha256 else None
+    return members, sha256_of(path) if source.pin.sha256 else None, None
 
 
 def _refused(source: Source, origin: Origin, comparison: Comparison) -> ArchiveError:
@@ -304,6 +324,10 @@ def _put_in_place(
                 "system that allows its name with --data" if too_long else None,
             ) from error  # fmt: skip
         if files[path].mode == "100755":
+            if os.stat(place).st_nlink > 1:
+                # Its other names keep their mode.
+                shutil.copyfile(place, stage / "copy")
+                os.replace(stage / "copy", place)
             mode = os.stat(place).st_mode
             os.chmod(place, mode | (mode & 0o444) >> 2)
     aside: Path | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cxrbuild.fetching.extraction import LIMITS, ArchiveError, Extraction, Member, require_room
+from cxrbuild.fetching.origin_state import FormerCopy
 from cxrbuild.fetching.tar_archive import untar
 from cxrbuild.fetching.zip_archive import unzip
 from cxrbuild.files import files_under, naming
@@ -145,11 +146,31 @@ def _damaged(archive: Path, error: Exception) -> ArchiveError:
 
 
 def copy_folder(
-    folder: Path, stage: Path, *, ignored: Callable[[str], bool], title: str, progress: Progress
-) -> list[Member]:
+    folder: Path,
+    stage: Path,
+    *,
+    ignored: Callable[[str], bool],
+    former: FormerCopy,
+    title: str,
+    progress: Progress,
+) -> tuple[list[Member], list[os.stat_result]]:
     """Copy a folder's files into ``stage``, where each is named by a number.
 
-    Parameters are those of `unpack`.
+    Parameters
+    ----------
+    folder
+        The folder.
+    stage, ignored, title, progress
+        As for `unpack`.
+    former
+        What was copied before: files that did not change since are linked instead.
+
+    Returns
+    -------
+    list of Member
+        The files.
+    list of os.stat_result
+        The state of each of the folder's files, before it was read.
 
     Raises
     ------
@@ -170,11 +191,14 @@ def copy_folder(
     for path, status in found:
         if not stat.S_ISREG(status.st_mode):
             raise extraction.no_plain_file(path, is_link=stat.S_ISLNK(status.st_mode))
-    total = sum(status.st_size for _, status in found)
-    require_room(total, stage)
-    with progress(title, total, "B") as bar:
+    known = {path: former.find(path, status) for path, status in found}
+    require_room(sum(status.st_size for path, status in found if not known[path]), stage)
+    with progress(title, sum(status.st_size for _, status in found), "B") as bar:
         for path, status in found:
-            with naming(folder / path), (folder / path).open("rb") as source:
-                extraction.add(source, path, status.st_size, bool(status.st_mode & 0o100))
+            executable = bool(status.st_mode & 0o100)
+            same = known[path]
+            if not (same and extraction.link(*same, path, status.st_size, executable)):
+                with naming(folder / path), (folder / path).open("rb") as source:
+                    extraction.add(source, path, status.st_size, executable)
             bar.update(status.st_size)
-    return extraction.members
+    return extraction.members, [status for _, status in found]
