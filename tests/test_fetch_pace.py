@@ -74,6 +74,17 @@ def stall(before: bytes) -> Answer:
     return answer
 
 
+def repeat(text: bytes, before: bytes) -> Answer:
+    """Write some bytes, then others again and again, as fast as they are read."""
+
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(before)
+        while not over.is_set():
+            connection.sendall(text)
+
+    return answer
+
+
 def continue_for_ever(connection: socket.socket, over: threading.Event) -> None:
     while not over.is_set():
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -83,6 +94,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 RATE = "in 0.4 seconds, less than 1,000 bytes a second"
 HEADERS = "did not complete its answer's headers in time"
+WITHOUT_END = "headers, chunk sizes or trailers without end"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +106,11 @@ HEADERS = "did not complete its answer's headers in time"
         (drip(b"X: y\r\n", b"HTTP/1.1 200 OK\r\n"), f"{RATE}|{HEADERS}"),
         (drip(b"HTTP/1.1 100 Continue\r\n\r\n"), f"{RATE}|{HEADERS}"),
         (drip(b"x"), f"{RATE}|{HEADERS}"),
-        (continue_for_ever, HEADERS),
+        (continue_for_ever, f"{HEADERS}|{WITHOUT_END}"),
+        (repeat(b"X: y\r\n", b"HTTP/1.1 200 OK\r\n"), f"{HEADERS}|{WITHOUT_END}|interrupted"),
+        (repeat(b"X" * 1000, b"HTTP/1.1 200 OK\r\n"), f"{HEADERS}|{WITHOUT_END}|interrupted"),
+        (repeat(b"X: y\r\n", CHUNKED + b"1\r\nx\r\n0\r\n"), WITHOUT_END),
+        (repeat(b"0" * 1000, CHUNKED + b"1\r\nx\r\n"), f"{WITHOUT_END}|interrupted"),
         (stall(OK), "the server did not answer in time"),
         (stall(b""), "the server did not answer in time"),
     ],
@@ -106,6 +122,10 @@ HEADERS = "did not complete its answer's headers in time"
         "slow 100s",
         "status",
         "fast 100s",
+        "fast headers",
+        "fast header",
+        "fast trailers",
+        "fast chunk size",
         "stall",
         "silence",
     ],
@@ -163,6 +183,20 @@ def test_download_keeps_its_pace_over_tls(tmp_path: Path, monkeypatch: pytest.Mo
     with serving(slow, reads=False) as url:
         message = fetch_error(make_source(tmp_path, url=url.replace("http:", "https:")), tmp_path / "other")
     assert RATE in message
+
+
+def test_download_ends_a_handshake_that_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = RetryPolicy(
+        tries=2, first_wait=0.001, longest_wait=0.002, connect=0.4, read=0.4, answer=0.6, window=0.4
+    )
+    monkeypatch.setattr(cxrbuild.http, "RETRY_POLICY", policy)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    # The beginning of a TLS record of 16 kB, then its bytes one at a time.
+    before = time.monotonic()
+    with serving(drip(b"\x02", b"\x16\x03\x03\x40\x00")) as url:
+        message = fetch_error(make_source(tmp_path, url=url.replace("http:", "https:")), tmp_path / "data")
+    assert "failed 2 times in a row" in message
+    assert time.monotonic() - before < 6
 
 
 def tar_of_one() -> bytes:

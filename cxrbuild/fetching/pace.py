@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
@@ -15,12 +19,10 @@ from cxrbuild import http
 from cxrbuild.threads import Cancellation
 
 if TYPE_CHECKING:
-    import socket
-
     from requests import Session
 
 _TICK_S = 0.2
-# What the headers of one answer, its interim answers included, may have.
+# What the headers of one answer, its interim answers included, may have; and what stands between its content.
 _MAX_HEADER_BYTES = 1 << 20
 
 
@@ -104,6 +106,25 @@ class Pace:
             self._begin_window()
 
 
+@contextmanager
+def _connecting(connection: HTTPConnection) -> Iterator[None]:
+    """End a connection whose set-up takes too long: each of its reads may be in time, their sum not."""
+
+    def end() -> None:
+        sock = connection.sock
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(http.RETRY_POLICY.answer, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def pace_session(session: Session, pace: Pace) -> None:
     """Let the connections of a session keep a pace."""
     for scheme in ("http://", "https://"):
@@ -128,12 +149,14 @@ class _PacedAdapter(HTTPAdapter):
 def _pool_classes(pace: Pace) -> dict[str, type[HTTPConnectionPool]]:
     class PacedConnection(HTTPConnection):
         def connect(self) -> None:
-            super().connect()
+            with _connecting(self):
+                super().connect()
             self.sock: Any = _PacedSocket(self.sock, pace)
 
     class PacedTLSConnection(HTTPSConnection):
         def connect(self) -> None:
-            super().connect()
+            with _connecting(self):
+                super().connect()
             self.sock: Any = _PacedSocket(self.sock, pace)
 
     class PacedPool(HTTPConnectionPool):
@@ -156,7 +179,25 @@ class _PacedSocket:
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
         # http.client asks for a file to read bytes from, and for no other.
-        return io.BufferedReader(_PacedFile(self._sock, self._sock.makefile("rb", buffering=0), self._pace))
+        return _PacedReader(_PacedFile(self._sock, self._sock.makefile("rb", buffering=0), self._pace))
+
+
+class _PacedReader(io.BufferedReader):
+    """Lines of limited length: headers, sizes of chunks and trailers, which libraries read to their end."""
+
+    _line_bytes = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        limited = size is not None and 0 <= size <= _MAX_HEADER_BYTES
+        line = super().readline(size if limited else _MAX_HEADER_BYTES)
+        self._line_bytes += len(line)
+        if self._line_bytes >= _MAX_HEADER_BYTES:
+            raise PaceError("the server sent headers, chunk sizes or trailers without end")
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._line_bytes = 0
+        return super().read(size)
 
 
 class _PacedFile(io.RawIOBase):
