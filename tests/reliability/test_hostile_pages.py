@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import tomli_w
+from browser import open_browser
 from command import run
 from deposit_server import TOKEN, DepositServer
 from figures import Figures
@@ -23,7 +24,6 @@ from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import format_record, git_tree_of
 from cxrbuild.progress import silent
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 # Each runs where one place of a page forgets to escape: text, attribute, script, JSON, address, Markdown.
 PAYLOADS = [
@@ -135,22 +135,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("Chromium or its driver is missing")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    # Before any script of a page: what a payload calls.
-    script = {"source": "window.runs = 0; window.ran = () => { window.runs += 1; }"}
-    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
-    yield browser
-    browser.quit()
+    with open_browser(tmp_path_factory.mktemp("profile")) as browser:
+        # Before any script of a page: what a payload calls.
+        script = {"source": "window.runs = 0; window.ran = () => { window.runs += 1; }"}
+        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
+        yield browser
 
 
 def test_the_browser_would_notice_a_script_that_runs(driver: Any, tmp_path: Path) -> None:
