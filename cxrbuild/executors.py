@@ -22,12 +22,36 @@ from pathlib import Path
 from typing import TypeVar
 
 from cxrbuild.cluster import ClusterExecutor, is_address, open_cluster
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, is_of_memory
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 _SIGNAL_S = 0.1
+
+
+class _ProcessPool(ProcessPoolExecutor):
+    """Local processes. ``failure`` is the error that ended the thread which gives them their tasks."""
+
+    failure: BaseException | None = None
+
+
+@contextmanager
+def _noticing_failure(pool: _ProcessPool) -> Iterator[None]:
+    """Record that a thread ended because memory ran out: the pool would wait for its tasks forever."""
+    before = threading.excepthook
+
+    def record(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None and is_of_memory(args.exc_value):
+            pool.failure = args.exc_value
+        else:
+            before(args)
+
+    threading.excepthook = record
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def default_workers() -> int:
@@ -75,7 +99,10 @@ def open_executor(
     if address == "local":
         # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit locked.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        with (
+            _ProcessPool(workers, mp_context=context, initializer=_start_worker) as pool,
+            _noticing_failure(pool),
+        ):
             others = set(multiprocessing.active_children())
             try:
                 # A process starts with its first task. It starts now, because Control-C would end a process
@@ -84,14 +111,12 @@ def open_executor(
                     for _ in range(workers):
                         pool.submit(os.getpid)  # starts one process each
                 yield pool
-            except Exception:
-                # Running tasks end first: a pool that still works may fail when the interpreter ends.
-                pool.shutdown(cancel_futures=True)
-                raise
-            except BaseException:
-                # An interrupt does not wait for batches: a batch that is not complete is done again.
-                for process in set(multiprocessing.active_children()) - others:
-                    process.kill()
+            except BaseException as error:
+                # After an error running tasks end first: a pool that still works may fail when the
+                # interpreter ends. An interrupt does not wait: a batch that is not complete is done again.
+                if not isinstance(error, Exception) or pool.failure is not None:
+                    for process in set(multiprocessing.active_children()) - others:
+                        process.kill()
                 pool.shutdown(cancel_futures=True)
                 raise
         return
@@ -132,8 +157,10 @@ def run_batches(
                 pending[executor.submit(work, batch)] = batch
             if not pending:
                 return
-            # Work that no worker does never ends: the size of a cluster is looked at while it is awaited.
-            done, _ = wait(pending, None if cluster is None else 1.0, return_when=FIRST_COMPLETED)
+            # Work that no worker does never ends: the cluster's size and the pool's failure are looked at.
+            done, _ = wait(pending, 1.0, return_when=FIRST_COMPLETED)
+            if isinstance(executor, _ProcessPool) and executor.failure is not None:
+                raise executor.failure
             for future in done:
                 batch = pending.pop(future)
                 yield batch, future.result()

@@ -192,7 +192,9 @@ def read_records(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        # Not `read_table`, which waits forever for threads that cannot be started.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
     except FileNotFoundError:
         raise CxrbuildError("no such table", where=path) from None
     except pa.ArrowInvalid as error:

@@ -87,3 +87,16 @@ def test_an_interrupt_waits_until_the_workers_are_started() -> None:
         over.set()
         thread.join()
     assert steps == ["started"]
+
+
+def fail_to_start(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_pool_that_cannot_start_its_thread_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The thread that serves the processes starts another one with the first task that it passes on.
+    with pytest.raises(RuntimeError, match="can't start"), open_executor("local", 1) as pool:  # noqa: PT012
+        pool.submit(os.getpid).result()
+        monkeypatch.setattr("multiprocessing.queues.Queue._start_thread", fail_to_start)
+        pool._call_queue._thread = None  # type: ignore[attr-defined]
+        list(run_batches(pool, double, range(6), ahead=2))

@@ -328,7 +328,8 @@ def _read_table(folder: Path, name: str) -> Read[pd.DataFrame]:
     if not path.is_file():
         return Read(name, None, (Finding("is missing", name),))
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
     except (pa.ArrowException, OSError) as error:
         if is_of_memory(error):
             raise

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space"),
 ]
-MEGABYTES = [150, 250, 350, 400, 450, 600, 800, 1000, 1300]
+MEGABYTES = [150, 250, 350, 380, 400, 450, 600, 900, 1300]
 # Libraries that end the process themselves, each with a message of its own.
 BY_LIBRARIES = (
     "OpenBLAS error: Memory allocation", "OpenBLAS blas_thread_init", "std::bad_alloc", "St9bad_alloc",
@@ -37,7 +37,7 @@ def test_a_command_without_memory_ends_with_one_message(
         done = subprocess.run(
             [sys.executable, "-m", "cxrbuild", *map(str, case.words(at)), "--quiet"],
             cwd=at, env={"PATH": "/usr/bin:/bin", "COLUMNS": "1000", "PYTHONPATH": str(CHECKOUT)},
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, timeout=120,
             preexec_fn=lambda limit=megabytes << 20: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
         )  # fmt: skip
         if done.returncode in (0, 3):
