@@ -114,8 +114,8 @@ def fetch_tree(
         origin = origin or origin_of(source, None, data)
         former = FormerCopy()
         if damage is None and files and origin.path and origin.path.is_dir():
-            present = {file.blob: target / path for path, file in files.items() if file.mode == "100644"}
-            former = FormerCopy(read_copied(data, source.name, origin), present)
+            by_blob = {file.blob: target / path for path, file in files.items() if file.mode == "100644"}
+            former = FormerCopy(read_copied(data, source.name, origin), by_blob)
         locked, aside = _fetch(
             source, data, origin, former, allow_unpinned, damage is not None, progress, cancellation
         )
