@@ -5,13 +5,16 @@ DEMO ?= demo
 ifeq ($(OS),Windows_NT)
 PYTHON ?= python
 BIN := $(VENV)/Scripts
+# Files are UTF-8, whatever the language of Windows.
+export PYTHONUTF8 := 1
 else
 PYTHON ?= python3
 BIN := $(VENV)/bin
 endif
 # One more than there are processors: many tests wait for servers, disks and processes.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
-PYTEST_OPTIONS = -n $(WORKERS) --dist loadgroup
+# tests/conftest.py says which tests one worker runs together, and which it begins with.
+PYTEST_OPTIONS = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test test-all mypy coverage docs bench hooks pre-commit check-version dist
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 _OTHER_LINK = re.compile(r"\](?=[(:]\s*(?!https?:|mailto:)[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
 
 
+@cache
 def html_environment(package: str) -> Environment:
-    """Return an environment for HTML templates next to a package's modules; values are escaped.
+    """Return the environment for HTML templates next to a package's modules; values are escaped.
+
+    An environment keeps its templates compiled.
 
     Parameters
     ----------
@@ -34,8 +38,9 @@ def html_environment(package: str) -> Environment:
     return environment
 
 
+@cache
 def markdown_environment(package: str) -> Environment:
-    """Return an environment for Markdown templates next to a package's modules.
+    """Return the environment for Markdown templates next to a package's modules.
 
     The filter ``md`` escapes HTML in declared text, ``cell`` escapes a table's cell too, and ``flat`` joins
     lines.

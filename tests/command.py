@@ -1,14 +1,24 @@
-"""The command line, run as a user runs it."""
+"""The command line, run as a user runs it: in this process, or in a process of its own."""
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
+import pytest
+
+from cxrbuild.cli import main, output
+
 CHECKOUT = Path(__file__).resolve().parent.parent
+TERMINAL = {"COLUMNS": "80"}
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,54 @@ class Ran:
 
 
 def run(*words: object, cwd: Path | None = None, **env: str) -> Ran:
+    """Run a command in this process, in a terminal of 80 columns.
+
+    Saves the second that a process needs to import libraries. What processes and libraries in C write to
+    standard error is not part of ``err``.
+    """
+    assert not [name for name in env if name.startswith("PYTHON")], "Python reads these when it starts"
+    out, err = (TextIOWrapper(BytesIO(), "utf-8", newline="\n", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, _restored():
+        for name, value in (TERMINAL | env).items():
+            patch.setenv(name, value)
+        if cwd is not None:
+            patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["cxrbuild", *map(str, words)])
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        patch.setattr(output, "_printed", [])
+        status = 0
+        try:
+            main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    return Ran(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _restored() -> Iterator[None]:
+    """Restore what a command sets for its process: handlers of signals and of the log."""
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    logger = logging.getLogger("cxrbuild")
+    handlers, level, propagate = [*logger.handlers], logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        for handler in {*logger.handlers}.difference(handlers):
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def run_process(*words: object, cwd: Path | None = None, **env: str) -> Ran:
     """Run a command in a process of its own, in a terminal of 80 columns, with warnings as errors."""
     done = subprocess.run(
         [sys.executable, "-m", "cxrbuild", *map(str, words)],
         cwd=cwd,
-        env=os.environ | {"COLUMNS": "80", "PYTHONWARNINGS": "error"} | env,
+        env=os.environ | TERMINAL | {"PYTHONWARNINGS": "error"} | env,
         capture_output=True,
         text=True,
         check=False,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import CHECKOUT, run
+from command import CHECKOUT, run_process
 from file_server import Server
 from loopback import serving
 
@@ -42,7 +42,7 @@ def metadata_only(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's folder, made once; a test that changes it works on a copy."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    ran = run("demo", folder)
+    ran = run_process("demo", folder)
     assert ran.status == 0, ran.err
     return folder
 
@@ -51,7 +51,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def public_release(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A public release of the demo's dataset; a test that changes it works on a copy."""
     out = tmp_path_factory.mktemp("public") / "demo-cxr-1.0.0"
-    ran = run("release", "1.0.0", "--build", demo / "build", "--out", out)
+    ran = run_process("release", "1.0.0", "--build", demo / "build", "--out", out)
     assert ran.status == 0, ran.err
     return out
 
@@ -74,7 +74,18 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 
+# What takes longest begins first, so that no worker waits for another one at the end.
+LONGEST = ("documents", "tensorflow", "test_curate", "test_verify", "test_release", "browser")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the groups that one worker runs alone, so that none is left over at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """Let one worker run all tests of a file, so that it builds the fixtures of the file once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: _rank(item.get_closest_marker("xdist_group").args[0]))
+
+
+def _rank(group: str) -> int:
+    return next((i for i, prefix in enumerate(LONGEST) if group.startswith(prefix)), len(LONGEST))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from baseline_training import have_equal_weights
-from command import run
+from command import run_process
+from systems import largest_file, needs_kills, needs_limits, needs_links
 
 from cxrbuild.artifact.baseline import BaselineDocument, HistoryDocument, TimingDocument
 from cxrbuild.baseline import BaselineResult, train_baseline
@@ -33,17 +31,6 @@ from cxrbuild.records import read_records
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
 FIGURES = ("counts", "samples", "network", "accuracy", "loss", "confusion", "reliability", "mistakes")
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let this process write files up to a size only, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def deterministic_files(folder: Path) -> dict[str, str]:
@@ -192,7 +179,7 @@ def test_equal_trainings_give_equal_bytes(
     demo: Path, small_recipe: Path, trained: BaselineResult, tmp_path: Path
 ) -> None:
     """The second training runs in a process of its own, seconds later."""
-    ran = run("train-baseline", "--build", demo / "build", "--recipe", small_recipe,
+    ran = run_process("train-baseline", "--build", demo / "build", "--recipe", small_recipe,
               "--out", tmp_path / "out", "--seed", 1, "--seed", 2)  # fmt: skip
     assert ran.status == 0, ran.err
     assert ran.err == ""
@@ -255,6 +242,8 @@ def test_a_damaged_history_is_an_error_that_names_file_and_key(
 
 
 @pytest.mark.slow
+@needs_kills
+@needs_limits
 def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     demo: Path, small_recipe: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path
 ) -> None:
@@ -294,20 +283,21 @@ def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
+@needs_limits
 def test_a_full_disk_is_one_message(
     demo: Path, small_recipe: Path, trained: BaselineResult, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "cxrbuild", "train-baseline", "--build", demo / "build", "--quiet"]
     command += ["--recipe", small_recipe, "--out", tmp_path, "--evaluate-only", trained.out / MODEL]
     # The smallest figure has about 8,000 bytes.
-    ran = subprocess.run(
-        [str(argument) for argument in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "1000"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
-    )
+    with largest_file(2000):
+        ran = subprocess.run(
+            [str(argument) for argument in command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"COLUMNS": "1000"},
+        )
     assert ran.returncode == 1
     # One paragraph, without a traceback or messages of TensorFlow.
     assert len(ran.stderr.splitlines()) == 1, ran.stderr
@@ -358,6 +348,7 @@ def test_a_missing_build_or_model_is_an_error_and_creates_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+@needs_links
 def test_results_are_not_written_among_the_files_of_the_dataset(
     demo: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -406,7 +397,7 @@ split = { salt = "one" }
 
 def test_without_tensorflow_the_error_names_the_extra(demo: Path, small_recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "keras.py").write_text("raise ImportError('No module named keras')")
-    ran = run("train-baseline", "--build", demo / "build", "--recipe", small_recipe,
+    ran = run_process("train-baseline", "--build", demo / "build", "--recipe", small_recipe,
               "--out", tmp_path / "out",
               PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))  # fmt: skip
     assert ran.status == 1

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import run
+from command import run, run_process
+from systems import needs_bytes_names, needs_locales
 
 from cxrbuild.cli.main import cli
 from cxrbuild.cli.output import table, wrapped
@@ -51,7 +52,7 @@ def test_an_error_ends_with_1_and_says_what_to_do(tmp_path: Path) -> None:
     assert "Run `cxrbuild fetch cohen`" in ran.err
     assert ran.out == ""
     assert "Traceback" not in ran.err
-    assert "Traceback" in run("--debug", "curate", "--data", tmp_path, "--format", "parquet", "--out",
+    assert "Traceback" in run_process("--debug", "curate", "--data", tmp_path, "--format", "parquet", "--out",
                               tmp_path / "b").err  # fmt: skip
 
 
@@ -64,11 +65,16 @@ def test_a_folder_that_cannot_be_written_is_an_error(demo: Path, tmp_path: Path)
     assert "Traceback" not in ran.err
 
 
+@needs_bytes_names
 def test_names_that_are_not_utf8_are_errors(tmp_path: Path) -> None:
     ran = run("curate", "--out", tmp_path / "o\udcff")
     assert ran.status == 2
     assert "o\\udcff' is not UTF-8" in " ".join(ran.err.split())
-    ran = run("plan", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+
+
+@needs_locales
+def test_a_locale_without_utf8_is_an_error() -> None:
+    ran = run_process("plan", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     assert ran.status == 1
     assert "Set PYTHONUTF8=1, or LC_ALL=C.UTF-8" in " ".join(ran.err.split())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from systems import needs_links
 
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, ImageTask, convert_batch
@@ -44,6 +45,7 @@ def test_unreadable_image_loses_its_previous_jpeg(image: Path, tmp_path: Path) -
     assert not (build / "a.jpg").exists()
 
 
+@needs_links
 def test_link_to_the_jpeg_is_replaced(image: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     previous = convert(image, build)

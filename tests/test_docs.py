@@ -34,6 +34,7 @@ import pandas as pd
 import pytest
 import tomli_w
 from command import CHECKOUT, run
+from systems import needs_shell
 
 from cxrbuild.catalog import DEFAULT_RECIPE, read_links, read_recipe, read_source
 from cxrbuild.cli.main import cli
@@ -114,10 +115,18 @@ def kaggle_of(upstream: Path) -> None:
                 kaggle.writestr(f"chest_xray/{name}", mendeley.read(name))
 
 
+@needs_shell
 @pytest.mark.parametrize(
     "page",
-    # The page of loaders starts each of the large libraries.
-    [pytest.param(page, marks=[pytest.mark.slow] if page.name == "loading.md" else []) for page in RUN],
+    # The longest pages run in parallel. The page of loaders starts each of the large libraries.
+    [
+        pytest.param(
+            page,
+            marks=[pytest.mark.xdist_group(f"documents {page.name}")]
+            + ([pytest.mark.slow] if page.name == "loading.md" else []),
+        )
+        for page in RUN
+    ],
     ids=lambda page: page.name,
 )
 def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from systems import needs_kills
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import _without_interrupts, open_executor, run_batches
@@ -48,6 +49,7 @@ def test_run_batches_reports_a_worker_that_dies() -> None:
         list(run_batches(pool, die, range(6), ahead=2))
 
 
+@needs_kills
 def test_workers_end_when_their_parent_is_killed() -> None:
     program = (
         "import os, time\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -110,6 +111,41 @@ def test_make_finds_the_programs_of_each_system(
     assert done.returncode == 0, done.stderr
     used = set(re.findall(rf"{re.escape(venv)}/(\w+)/", done.stdout))
     assert used == (set() if target == "check-version" else {programs})
+
+
+# -- pytest
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
+def test_one_worker_runs_a_group_of_tests(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist is silent where it cannot form groups; then each worker builds every fixture."""
+    assert request.node.nodeid.endswith("@test_project")
+
+
+# -- systems
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """Return the modules that a file imports when it is imported itself."""
+    found: set[str] = set()
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            pending += ast.iter_child_nodes(node)
+    return found
+
+
+def test_no_file_needs_a_module_that_windows_lacks() -> None:
+    files = [*CHECKOUT.glob("cxrbuild/**/*.py"), *CHECKOUT.glob("tests/**/*.py")]
+    lacking = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+    needed = {path.relative_to(CHECKOUT).as_posix(): imported_at_once(path) & lacking for path in files}
+    assert {name: modules for name, modules in needed.items() if modules} == {}
+    assert imported_at_once(Path(__file__)) >= {"ast", "pytest", "cxrbuild"}
 
 
 # -- workflows

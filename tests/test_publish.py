@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import run
+from command import run, run_process
 from publishing import (
     KEY,
     SECRET,
@@ -25,6 +25,7 @@ from publishing import (
     ssh_server,
 )
 from releasing import sum_again
+from systems import needs_mounts, needs_shell
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked_in_place
@@ -167,12 +168,13 @@ def test_publish_refuses_the_release_itself_as_target(copy: Path) -> None:
     assert contents(copy) == before
 
 
+@needs_mounts
 def test_full_disk_leaves_no_incomplete_file(release: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", out], capture_output=True)
     if mounted.returncode:
-        pytest.skip("cannot mount")
+        pytest.skip("no disk may be mounted here")
     try:
         ran = run("publish", release, out)
         left = contents(out)
@@ -187,7 +189,7 @@ def test_full_disk_leaves_no_incomplete_file(release: Path, tmp_path: Path) -> N
     }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits are those of POSIX")
+@needs_shell
 def test_message_about_a_file_size_limit_advises_on_the_limit(release: Path, tmp_path: Path) -> None:
     largest = max(map(len, contents(release).values()))
     command = [sys.executable, "-m", "cxrbuild", "publish", str(release), str(tmp_path / "out")]
@@ -259,7 +261,7 @@ def test_message_names_a_missing_package_with_its_extra(
 ) -> None:
     # A package that cannot be imported, found before the one that is installed.
     (tmp_path / f"{package}.py").write_text(f"raise ImportError('no {package}')")
-    ran = run("publish", release, address, PYTHONPATH=str(tmp_path))
+    ran = run_process("publish", release, address, PYTHONPATH=str(tmp_path))
     assert ran.status == 1
     assert f"{package} is not installed. Run `pip install 'cxrbuild[{extra}]'`." in " ".join(ran.err.split())
 
@@ -291,7 +293,7 @@ def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Pat
     log = tmp_path / "log.txt"
     with limited_proxy(port) as counted:
         words = ("publish", release, "s3://bucket/a/1.0.0", "--json", "--log-file", log)
-        ran = run(*words, **s3_env(counted.port))
+        ran = run_process(*words, **s3_env(counted.port))
         sent = counted.passed
     assert ran.status == 0, ran.err
     assert contents(out) == expected
@@ -301,19 +303,19 @@ def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Pat
     assert "s3://bucket/a/1.0.0 holds" in log.read_text()
     assert not any(secret in log.read_text() for secret in (KEY, SECRET))
 
-    ran = run("publish", release, "s3://bucket/a/1.0.0", **s3_env(port))
+    ran = run_process("publish", release, "s3://bucket/a/1.0.0", **s3_env(port))
     assert "is already complete at" in ran.err + ran.out
 
 
 def test_publish_replaces_objects_of_another_hash_in_s3(release: Path, s3: tuple[int, Path]) -> None:
     port, bucket = s3
-    ran = run("publish", release, "s3://bucket/c", **s3_env(port))
+    ran = run_process("publish", release, "s3://bucket/c", **s3_env(port))
     assert ran.status == 0, ran.err
     name, data = max(contents(release).items(), key=lambda item: len(item[1]))
     code = f"import fsspec; fsspec.filesystem('s3').pipe_file('bucket/c/{name}', bytes({len(data)}))"
     subprocess.run([sys.executable, "-c", code], env=os.environ | s3_env(port), check=True)
     assert contents(bucket / "c")[name] == bytes(len(data))
-    ran = run("publish", release, "s3://bucket/c", "--json", **s3_env(port))
+    ran = run_process("publish", release, "s3://bucket/c", "--json", **s3_env(port))
     assert [step["name"] for step in json.loads(ran.out)["steps"] if not step["held"]] == [name]
     assert contents(bucket / "c") == contents(release)
 
@@ -325,12 +327,12 @@ def test_s3_messages_contain_no_credentials(release: Path, s3: tuple[int, Path])
         (s3_env(1), "Could not connect"),
         (s3_env(port, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""), "credentials"),
     ):
-        ran = run("publish", release, "s3://bucket/b", **env)
+        ran = run_process("publish", release, "s3://bucket/b", **env)
         assert ran.status == 1
         assert message in ran.err
         assert not {KEY, SECRET, SECRET[::-1]} & set(ran.err.split())
         assert "Traceback" not in ran.err
-    ran = run("publish", release, "s3://elsewhere/b", **s3_env(port))
+    ran = run_process("publish", release, "s3://elsewhere/b", **s3_env(port))
     assert ran.status == 1
     assert "bucket does not exist" in " ".join(ran.err.split())
 
@@ -367,7 +369,7 @@ def test_publish_resumes_a_killed_upload_over_sftp(release: Path, sshd: Sshd, tm
     with limited_proxy(sshd.port) as counted:
         sshd.trust(counted.port)
         words = ("publish", release, sftp(counted.port, out), "--json", "--log-file", tmp_path / "log.txt")
-        ran = run(*words, **sshd.env)
+        ran = run_process(*words, **sshd.env)
         sent = counted.passed
     assert ran.status == 0, ran.err
     assert contents(out) == expected
@@ -382,18 +384,18 @@ def test_sftp_refuses_unknown_host_keys_and_wrong_credentials(
     release: Path, sshd: Sshd, tmp_path: Path
 ) -> None:
     sshd.trust()
-    ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
+    ran = run_process("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
     assert ran.status == 1
     assert "the server's host key is unknown" in " ".join(ran.err.split())
     sshd.trust(sshd.port, key=(sshd.home / ".ssh" / "id_ed25519.pub").read_text())
-    ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
+    ran = run_process("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
     assert ran.status == 1
     assert "the server's host key has changed" in " ".join(ran.err.split())
     sshd.trust(sshd.port)
     address = (
         sftp(sshd.port, tmp_path / "out").replace("@", ":hunter22@").replace(getpass.getuser(), "nobody")
     )
-    ran = run("publish", release, address, "-vv", **sshd.env)
+    ran = run_process("publish", release, address, "-vv", **sshd.env)
     assert ran.status == 1
     assert "SSH authentication failed" in " ".join(ran.err.split())
     assert "hunter22" not in ran.err

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import Ran, run
+from command import Ran, run, run_process
 from hub_server import TOKEN, HubServer
 from loopback import serving
 from publishing import kill_when_stalled, limited_proxy
@@ -43,7 +43,7 @@ def env(port: int, home: Path, **more: str) -> dict[str, str]:
 def push(hub: HubServer, release: Path, home: Path, *options: str, **more: str) -> Ran:
     log = home / "log.txt"
     given = env(hub.port, home, **more)
-    ran = run("publish", release, ADDRESS, "--json", "--log-file", log, *options, **given)
+    ran = run_process("publish", release, ADDRESS, "--json", "--log-file", log, *options, **given)
     for text in (ran.out, ran.err, log.read_text()):
         assert TOKEN not in text
         assert "signature-of-the-test" not in text

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,14 +13,18 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from command import run
+from command import run, run_process
 from PIL import Image
+from systems import largest_file, needs_limits, needs_links
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.records import read_records
 from cxrbuild.shards import layout
 from cxrbuild.shards.layout import lay_out
 from cxrbuild.shards.parquet import write_parquet
+
+# TensorFlow takes seconds to load: all its tests run in one worker.
+pytestmark = pytest.mark.xdist_group("tensorflow")
 
 CLASSES = ["COVID-19", "Normal", "Pneumonia"]
 
@@ -119,6 +119,7 @@ def test_tfds_writes_the_same_features_as_we_do(build: Path, tmp_path: Path) -> 
         assert mine["pythonClassName"].rsplit(".", 1)[1] == theirs["pythonClassName"].rsplit(".", 1)[1]
 
 
+@needs_links
 def test_a_part_of_several_shards_is_cut_by_size_and_misses_nothing(
     build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,31 +160,26 @@ def test_a_jpeg_of_another_size_than_the_table_says_is_not_packed(
     assert not [*tmp_path.rglob("*.parquet"), *tmp_path.rglob("*.part")]
 
 
+@needs_limits
 def test_a_full_disk_is_an_error_and_finished_work_is_kept(demo: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     out = tmp_path / "b"
     words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
              "--out", out, "--format", "tfrecord"]  # fmt: skip
     # The JPEGs and the tables have at the most some 24,000 bytes, a shard 100,000.
-    full = subprocess.run(
-        [sys.executable, "-m", "cxrbuild", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "1000"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
-    )
-    assert full.returncode == 1
+    with largest_file(60_000):
+        full = run_process(*words, COLUMNS="1000", PYTHONWARNINGS="default")
+    assert full.status == 1
     assert re.search(
         rf"cxrbuild: {out}/tfds/demo_cxr/1\.0\.0/demo_cxr-(test|train)\.tfrecord-00000-of-00001: "
         r"cannot write TFRecord\. Found: File too large\. Free space on the disk and run the command again",
-        full.stderr,
+        full.err,
     )
-    assert "Traceback" not in full.stderr
+    assert "Traceback" not in full.err
     assert not [*out.rglob("*.part"), *out.rglob("*tfrecord-*")]
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
     assert len(before) == 89
-    ran = run(*words, PYTHONWARNINGS="default")
+    ran = run_process(*words, PYTHONWARNINGS="default")
     assert ran.status == 0, ran.err
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == before
 
@@ -200,8 +196,9 @@ def test_without_tensorflow_tfrecord_is_refused_with_the_install_command(demo: P
         "u.find_spec = lambda name, package=None: None if name == 'tensorflow' else found(name, package)\n"
     )
     words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data"]
-    ran = run(*words, "--out", tmp_path / "b", PYTHONPATH=str(tmp_path))
+    ran = run_process(*words, "--out", tmp_path / "b", PYTHONPATH=str(tmp_path))
     assert ran.status == 1
     assert "pip install 'cxrbuild[train]'" in ran.err
     assert not (tmp_path / "b").exists()
-    assert run(*words, "--out", tmp_path / "b", "--format", "parquet", PYTHONPATH=str(tmp_path)).status == 0
+    ran = run_process(*words, "--out", tmp_path / "b", "--format", "parquet", PYTHONPATH=str(tmp_path))
+    assert ran.status == 0, ran.err

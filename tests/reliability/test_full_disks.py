@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from command import run
+from command import run_process
 from faults import Case, cases, tree
 from figures import Figures
+from systems import needs_mounts
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a tmpfs"),
+    needs_mounts,
 ]
 
 
@@ -46,7 +46,7 @@ def test_a_command_on_a_full_disk_names_it_and_completes_when_there_is_room(
     expected, size_kb = undisturbed(case, tmp_path / "whole")
     disk = tmp_path / "disk"
     with disk_of(max(16, int(size_kb * share)), disk):
-        ran = run(*case.words(disk), cwd=tmp_path, COLUMNS="1000")
+        ran = run_process(*case.words(disk), cwd=tmp_path, COLUMNS="1000")
         assert ran.status == 1, ran.err
         assert "No space left on device" in ran.err or "the disk has too little room" in ran.err
         assert str(disk) in ran.err
@@ -54,7 +54,7 @@ def test_a_command_on_a_full_disk_names_it_and_completes_when_there_is_room(
         assert ".part" not in ran.err
         assert ".fetching" not in ran.err
         grow(disk, 10 * size_kb + 10_000)
-        again = run(*case.words(disk), cwd=tmp_path)
+        again = run_process(*case.words(disk), cwd=tmp_path)
         assert again.status == 0, again.err
         assert tree(case.result(disk)) == expected
     figures.add("full disks")
@@ -62,7 +62,7 @@ def test_a_command_on_a_full_disk_names_it_and_completes_when_there_is_room(
 
 def undisturbed(case: Case, at: Path) -> tuple[dict[str, str], int]:
     at.mkdir()
-    ran = run(*case.words(at), cwd=at)
+    ran = run_process(*case.words(at), cwd=at)
     assert ran.status == 0, ran.err
     used = subprocess.run(["du", "-sk", at], capture_output=True, text=True, check=True).stdout
     return tree(case.result(at)), int(used.split()[0])
@@ -77,7 +77,7 @@ def test_a_read_only_disk_is_reported_by_the_name_that_was_given(
             case.prepare(disk)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         for case in cases(demo, public_release):
-            ran = run(*case.words(disk), cwd=tmp_path, COLUMNS="1000")
+            ran = run_process(*case.words(disk), cwd=tmp_path, COLUMNS="1000")
             assert ran.status == 1, ran.err
             assert "Read-only file system" in ran.err
             assert "Name a folder that can be written to" in ran.err

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import run
+from command import run_process
 from faults import Case, cases, in_session, readers, signalled, start, tree
 from figures import Figures
 
@@ -35,7 +35,7 @@ def whole(
         at = tmp_path_factory.mktemp(case.name)
         case.prepare(at)
         before = time.monotonic()
-        ran = run(*case.words(at), cwd=at)
+        ran = run_process(*case.words(at), cwd=at)
         assert ran.status in (0, 3), ran.err
         found[case.name] = (case, tree(case.result(at)), time.monotonic() - before)
     return found
@@ -67,7 +67,7 @@ def test_a_killed_command_leaves_nothing_partial_and_its_rerun_the_same_result(
             if expected.get(path, digest) != digest and not path.startswith(".cxrbuild/")
         }
         assert partial == {}, "a file under its final name has other bytes"
-    ran = run(*case.words(tmp_path), cwd=tmp_path)
+    ran = run_process(*case.words(tmp_path), cwd=tmp_path)
     assert ran.status in (0, 3), ran.err
     assert tree(case.result(tmp_path)) == expected
     assert not list(tmp_path.rglob("*.part"))
@@ -100,7 +100,7 @@ def test_a_signal_ends_a_command_within_two_seconds_and_its_rerun_has_the_same_r
             figures.took("all ended", took)
         if ran.status == 128 + number and ran.err:
             assert "completed work is kept, run the same command to resume" in ran.err
-        again = run(*case.words(at), cwd=at)
+        again = run_process(*case.words(at), cwd=at)
         assert again.status in (0, 3), again.err
         assert tree(case.result(at)) == expected
 
