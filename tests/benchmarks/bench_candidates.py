@@ -11,6 +11,7 @@ all pairs would take time per image in proportion to the number of images. One p
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +39,6 @@ def generate(images: list[Described], random: np.random.Generator) -> Iterator[D
 
 def main() -> None:
     """Print a line for each number of images."""
-    import resource
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
