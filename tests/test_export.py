@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,8 +15,9 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from command import run
+from command import run, run_process
 from PIL import Image
+from systems import largest_file, needs_limits
 
 import cxrbuild
 from cxrbuild.cli.main import cli
@@ -275,19 +274,17 @@ def test_wrong_input_is_a_clear_error(demo: Path, tmp_path: Path, words: list[st
     assert not (demo / "build" / "export").exists()
 
 
+@needs_limits
 @pytest.mark.parametrize(("to", "limit"), [("npz", 60_000), ("webdataset", 60_000), ("imagefolder", 500)])
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     demo: Path, tmp_path: Path, to: str, limit: int
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cxrbuild", "export", "--to", to, "--size", "64",
-         "--build", str(demo / "build"), "--out", str(tmp_path / "e")],
-        capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "1000"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert f"{tmp_path}/e: the export cannot be written. Found: File too large. Make room" in done.stderr
-    assert "Traceback" not in done.stderr
+    with largest_file(limit):
+        ran = run_process("export", "--to", to, "--size", 64, "--build", demo / "build",
+                          "--out", tmp_path / "e", COLUMNS="1000")  # fmt: skip
+    assert ran.status == 1, ran.err
+    assert f"{tmp_path}/e: the export cannot be written. Found: File too large. Make room" in ran.err
+    assert "Traceback" not in ran.err
     assert not list(tmp_path.iterdir())
 
 
