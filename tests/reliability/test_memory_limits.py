@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command import CHECKOUT, run
+from command import CHECKOUT, run_process
 from faults import Case, cases, tree
 from figures import Figures
 
@@ -28,6 +27,8 @@ BY_LIBRARIES = (
 def test_a_command_without_memory_ends_with_one_message(
     demo: Path, public_release: Path, tmp_path: Path, figures: Figures, name: str
 ) -> None:
+    import resource
+
     case = next(case for case in cases(demo, public_release) if case.name == name)
     expected = undisturbed(case, tmp_path / "whole")
     for megabytes in MEGABYTES:
@@ -51,7 +52,7 @@ def test_a_command_without_memory_ends_with_one_message(
             assert any(words in done.stderr for words in BY_LIBRARIES), (megabytes, done)
             figures.add("ended by a library's message")
         assert "Traceback" not in done.stderr
-        again = run(*case.words(at), cwd=at)
+        again = run_process(*case.words(at), cwd=at)
         assert again.status in (0, 3), again.err
         assert tree(case.result(at)) == expected
         assert not list(at.rglob("*.part"))
@@ -60,6 +61,6 @@ def test_a_command_without_memory_ends_with_one_message(
 def undisturbed(case: Case, at: Path) -> dict[str, str]:
     at.mkdir()
     case.prepare(at)
-    ran = run(*case.words(at), cwd=at)
+    ran = run_process(*case.words(at), cwd=at)
     assert ran.status in (0, 3), ran.err
     return tree(case.result(at))
