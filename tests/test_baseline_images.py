@@ -18,7 +18,7 @@ from cxrbuild.baseline.input import read_images
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.progress import silent
 from cxrbuild.records import read_records, write_records
-from cxrbuild.shards import lay_out, write_tfrecord
+from cxrbuild.shards import Description, lay_out, write_shards
 
 # TensorFlow takes seconds to load: all its tests run in one worker.
 pytestmark = pytest.mark.xdist_group("tensorflow")
@@ -39,9 +39,7 @@ def build(demo: Path, tmp_path: Path) -> Path:
 
 def test_build_shards_and_tfrecord_have_the_same_images(build: Path) -> None:
     manifest = read_records(build / "manifest.parquet")
-    write_tfrecord(
-        lay_out(manifest), build, CLASSES, name="demo", version="1.0.0", description="", citation=""
-    )
+    write_shards(lay_out(manifest), build, CLASSES, ["tfrecord"], Description("demo", "1.0.0", "", ""))
     (build / "shards").mkdir()
     (build / "data").rename(build / "shards" / "data")
     folders = [build, build / "shards", build / "tfds" / "demo" / "1.0.0"]

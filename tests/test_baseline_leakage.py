@@ -134,13 +134,11 @@ def recipe(demo: Path) -> Recipe:
 def test_a_dataset_of_another_recipe_is_an_error(
     demo: Path, public_release: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
-    from cxrbuild.shards import write_tfrecord
+    from cxrbuild.shards import Description, write_shards
 
     manifest = read_records(demo / "build" / "manifest.parquet").head(2)
-    write_tfrecord(
-        lay_out(manifest), demo / "build", recipe.classes, name=recipe.name, version="2.0.0", description="",
-        citation="", out=tmp_path,
-    )  # fmt: skip
+    dataset = Description(recipe.name, "2.0.0", "", "")
+    write_shards(lay_out(manifest), demo / "build", recipe.classes, ["tfrecord"], dataset, out=tmp_path)
     paper = read_recipe("covid19-cxr")
     tfds = tmp_path / "tfds" / "demo_cxr" / "2.0.0"
     for folder, named, version in (

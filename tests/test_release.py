@@ -300,7 +300,6 @@ def test_verify_holds_what_is_missing_against_the_ledger(build: Path, tmp_path: 
 
 
 def test_tfds_says_what_is_missing(build: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow")
     short, _ = incomplete(build, tmp_path)
     document = read_json(short / "build.json")
     (short / "build.json").write_text(json.dumps(document | {"formats": ["tfrecord"]}))

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from cxrbuild.files import read_json, sha256_of
 from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing import release
 from cxrbuild.verification import require_verified, verify
-from cxrbuild.verification.tfrecord_file import RecordError, read_examples
 
 
 @pytest.fixture(scope="module")
@@ -694,44 +692,3 @@ def test_verify_needs_memory_for_one_batch(whole: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6
-
-
-def test_read_examples_reads_what_tensorflow_wrote(whole: Path) -> None:
-    path = whole / "tfds/demo_cxr/1.0.0/demo_cxr-test.tfrecord-00000-of-00001"
-    shard = pq.read_table(whole / "data" / "test-00000-of-00001.parquet").to_pylist()
-    records = list(read_examples(path))
-    assert [record["image_id"].decode() for record in records] == [row["image_id"] for row in shard]
-    for record, row in zip(records, shard, strict=True):
-        assert record["image"] == row["image"]["bytes"]
-        assert record["label"] == row["label"]
-        assert (record["view_position"].decode() or None) == row["view_position"]
-        age = record["patient_age"]
-        assert np.isnan(age) if row["patient_age"] is None else age == pytest.approx(row["patient_age"])
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda data: data[:-1], "is cut off"),
-        (lambda data: data[:5], "is cut off"),
-        (lambda data: b"\x01" + data[1:], "no record at byte 0"),
-        (lambda data: data[:12] + bytes(len(data) - 12), None),
-        (lambda _: b"", ""),
-    ],
-)
-def test_read_examples_refuses_other_files(
-    whole: Path, tmp_path: Path, change: Callable[[bytes], bytes], words: str | None
-) -> None:
-    data = (whole / "tfds/demo_cxr/1.0.0/demo_cxr-test.tfrecord-00000-of-00001").read_bytes()
-    length = struct.unpack("<Q", data[:8])[0]
-    path = tmp_path / "x.tfrecord"
-    path.write_bytes(change(data[: length + 16]))
-    if words == "":
-        assert list(read_examples(path)) == []
-    elif words is None:
-        # Zeros are no fields of a message.
-        with pytest.raises(RecordError):
-            list(read_examples(path))
-    else:
-        with pytest.raises(RecordError, match=words):
-            list(read_examples(path))

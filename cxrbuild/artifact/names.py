@@ -57,3 +57,9 @@ def tfrecord_folder(name: str, version: str) -> str:
     TensorFlow Datasets takes names in snake_case only.
     """
     return f"{TFRECORD}/{name.replace('-', '_')}/{version}"
+
+
+def tfrecord_shard(name: str, version: str, split: str, number: int, count: int) -> str:
+    """Return the path of a TFRecord shard within a build or release."""
+    file = f"{name.replace('-', '_')}-{split}.tfrecord-{number:05d}-of-{count:05d}"
+    return f"{tfrecord_folder(name, version)}/{file}"

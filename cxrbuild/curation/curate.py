@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from cxrbuild.lockfile import read_lock
 from cxrbuild.patient_key import require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
-from cxrbuild.shards import lay_out, require_tensorflow, write_parquet, write_tfrecord
+from cxrbuild.shards import Description, lay_out, write_shards
 from cxrbuild.split import groups_in_several_splits
 from cxrbuild.versions import converting_libraries
 
@@ -99,13 +99,11 @@ def curate(
     Raises
     ------
     CxrbuildError
-        A source was not fetched, the folder is not a build, or TensorFlow is not installed for TFRecord.
+        A source was not fetched, or the folder is not a build.
     CheckError
         The result is not what the recipe expects.
     """
     require_executor(executor)
-    if "tfrecord" in formats:
-        require_tensorflow("TFRecord")
     require_build_folder(out, data, [source.name for source in declared.sources])
     with locked(out):
         for folder in (out, out / names.STATE):
@@ -172,18 +170,10 @@ def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, 
 
 def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress: Progress) -> BuildDocument:
     """Write tables and shards, and return the content of ``build.json``."""
-    with ThreadPoolExecutor() as threads:
-        # The shards are large: they are hashed while the tables are written.
-        shards = _write_shards(plan, out, formats, progress)
-        hashes = {path: threads.submit(sha256_of, path) for path in shards}
-        hashes |= {path: threads.submit(sha256_of, path) for path in _write_tables(plan, out)}
-        files = {
-            path.relative_to(out).as_posix(): FileEntry(
-                bytes=path.stat().st_size, sha256=hashes[path].result()
-            )
-            for path in sorted(hashes)
-        }
-    return _document(plan, inputs, formats, files)
+    files = _write_shards(plan, out, formats, progress)
+    for path in _write_tables(plan, out):
+        files[path.name] = FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))
+    return _document(plan, inputs, formats, {name: files[name] for name in sorted(files, key=Path)})
 
 
 def _write_tables(plan: Plan, out: Path) -> list[Path]:
@@ -194,19 +184,12 @@ def _write_tables(plan: Plan, out: Path) -> list[Path]:
     return paths
 
 
-def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progress) -> list[Path]:
+def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progress) -> dict[str, FileEntry]:
     recipe = plan.declared.recipe
-    shards = lay_out(plan.kept)
-    paths: list[Path] = []
-    if "parquet" in formats:
-        paths += write_parquet(shards, out, recipe.classes, progress)
-    if "tfrecord" in formats:
-        paths += write_tfrecord(
-            shards, out, recipe.classes, name=recipe.name, version=recipe.version,
-            description=recipe.description.strip(), citation=recipe.citation or "", progress=progress,
-        )  # fmt: skip
-    clear_shards(out, paths)
-    return paths
+    dataset = Description(recipe.name, recipe.version, recipe.description.strip(), recipe.citation or "")
+    files = write_shards(lay_out(plan.kept), out, recipe.classes, formats, dataset, progress=progress)
+    clear_shards(out, {out / name for name in files})
+    return files
 
 
 def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, FileEntry]) -> BuildDocument:
@@ -215,7 +198,7 @@ def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, 
         "dataset": DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
         "inputs": inputs,
         "cxrbuild": __version__,
-        "libraries": libraries(formats),
+        "libraries": libraries(),
         "recipe": recipe,
         "declared_sources": {
             source.name: SourceDescription(

@@ -27,17 +27,16 @@ from cxrbuild.versions import converting_libraries
 _PACKING = ("pandas", "pyarrow")
 
 
-def libraries(formats: Sequence[str]) -> dict[str, str]:
+def libraries() -> dict[str, str]:
     """Return the versions of the libraries that a build's bytes depend on."""
-    packing = [*_PACKING, "tensorflow"] if "tfrecord" in formats else _PACKING
-    return dict(sorted((converting_libraries() | {name: version(name) for name in packing}).items()))
+    return dict(sorted((converting_libraries() | {name: version(name) for name in _PACKING}).items()))
 
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
     """Return a hash of all inputs of a build: declarations, fetched files, formats, versions."""
     document = {
         "cxrbuild": __version__,
-        "libraries": libraries(formats),
+        "libraries": libraries(),
         "formats": sorted(formats),
         "recipe": declared.recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
         "sources": [source.model_dump(mode="json") for source in declared.sources],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxrbuild.artifact import ReleaseDocument, names, write_sums
+from cxrbuild.artifact.build import FileEntry
 from cxrbuild.contents import Contents
 from cxrbuild.documents import croissant, texts
 from cxrbuild.files import files_under, sha256_of, write_bytes, write_json
@@ -12,7 +13,7 @@ from cxrbuild.progress import Progress
 from cxrbuild.records import write_records
 from cxrbuild.releasing.results import Results
 from cxrbuild.report import write_report
-from cxrbuild.shards import lay_out, write_parquet, write_tfrecord
+from cxrbuild.shards import Description, lay_out, write_shards
 
 
 def write_files(
@@ -33,7 +34,7 @@ def write_files(
     )
     document = contents.document.model_copy(update={"packaging": packaging})
     document.write(root / names.BUILD)
-    splits = _splits([path for path in shards if path.suffix == ".parquet"])
+    splits = _splits([root / name for name in shards if name.endswith(".parquet")])
     for name, text in texts(root, contents, splits, results.kinds).items():
         write_bytes(root / name, text.encode())
     hashes = _hashes(root)
@@ -47,16 +48,13 @@ def _hashes(root: Path) -> dict[str, str]:
     return {name: sha256_of(root / name) for name in names}
 
 
-def _write_shards(build: Path, root: Path, contents: Contents, progress: Progress) -> list[Path]:
+def _write_shards(build: Path, root: Path, contents: Contents, progress: Progress) -> dict[str, FileEntry]:
     recipe = contents.recipe
+    # A release always has Parquet: its documents name it.
+    formats = {"parquet", *contents.document.formats}
+    dataset = Description(recipe.name, contents.version, contents.description, recipe.citation or "")
     shards = lay_out(contents.embedded)
-    paths = write_parquet(shards, build, recipe.classes, progress, out=root)
-    if "tfrecord" in contents.document.formats:
-        paths += write_tfrecord(
-            shards, build, recipe.classes, name=recipe.name, version=contents.version, out=root,
-            description=contents.description, citation=recipe.citation or "", progress=progress,
-        )  # fmt: skip
-    return paths
+    return write_shards(shards, build, recipe.classes, formats, dataset, progress=progress, out=root)
 
 
 def _splits(parquet: list[Path]) -> dict[str, dict[str, int]]:

@@ -26,7 +26,6 @@ from cxrbuild.releasing.requirements import (
     require_tables,
 )
 from cxrbuild.releasing.results import read_results
-from cxrbuild.shards import require_tensorflow
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.files import changed_files
 
@@ -104,8 +103,6 @@ def release(
     require_tables(build, document)
     require_classes(build, document)
     name = document.dataset.name
-    if "tfrecord" in document.formats:
-        require_tensorflow("packing TFRecord")
     records = without_identities(read_records(build / names.LEDGER), document, policy)
     records = _with_withheld(records, policy)
     results = read_results(build, document)

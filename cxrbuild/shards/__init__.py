@@ -1,18 +1,17 @@
 """Write the JPEGs of a build with their labels as Parquet and TFRecord, for training."""
 
 from cxrbuild.shards.layout import Shard, is_of_shards, lay_out, shard_columns
-from cxrbuild.shards.parquet import write_parquet
-from cxrbuild.shards.tfrecord import SplitInfo, dataset_info, features, require_tensorflow, write_tfrecord
+from cxrbuild.shards.tfrecord import Description, SplitInfo, dataset_info, features
+from cxrbuild.shards.write import write_shards
 
 __all__ = [
+    "Description",
     "Shard",
     "SplitInfo",
     "dataset_info",
     "features",
     "is_of_shards",
     "lay_out",
-    "require_tensorflow",
     "shard_columns",
-    "write_parquet",
-    "write_tfrecord",
+    "write_shards",
 ]

@@ -221,13 +221,11 @@ class Context:
     def shards(self) -> list[ShardFiles]:
         """The shards that this version writes for the manifest's rows, in order."""
         dataset = self.document.dataset
-        folder = names.tfrecord_folder(dataset.name, dataset.version)
-        name = folder.split("/")[1]
         return [
             ShardFiles(
                 shard.split,
                 names.parquet_shard(shard.split, shard.number, shard.of),
-                f"{folder}/{name}-{shard.split}.tfrecord-{shard.number:05d}-of-{shard.of:05d}",
+                names.tfrecord_shard(dataset.name, dataset.version, shard.split, shard.number, shard.of),
                 shard.rows["image_id"].tolist(),
             )
             for shard in lay_out(self.embedded)

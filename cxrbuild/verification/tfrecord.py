@@ -12,11 +12,12 @@ from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.records import COLUMNS
-from cxrbuild.shards import SplitInfo, dataset_info, features
+from cxrbuild.shards import Description, SplitInfo, dataset_info, features, shard_columns
+from cxrbuild.shards.example import ExampleError, read_example
+from cxrbuild.shards.record_file import FRAME_BYTES, RecordError, read_records
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.difference import json_differences
 from cxrbuild.verification.shards import BATCH, Row, RowCheck, expected_shards, split_of
-from cxrbuild.verification.tfrecord_file import FRAME_BYTES, RecordError, read_examples
 
 _NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
 
@@ -49,10 +50,12 @@ def check_tfrecord_metadata(context: Context) -> Iterator[Finding]:
         "features.json": features(len(context.classes)),
         "dataset_info.json": dataset_info(
             splits,
-            name=folder.split("/")[1],
-            version=dataset.version,
-            description=context.contents.description if released else recipe.description.strip(),
-            citation=recipe.citation or "",
+            Description(
+                dataset.name,
+                dataset.version,
+                context.contents.description if released else recipe.description.strip(),
+                recipe.citation or "",
+            ),
         ),
     }
     for name, expected in documents.items():
@@ -88,12 +91,13 @@ def _check_dataset(context: Context, info: Path) -> Iterator[Finding]:
                 yield Finding("its name has no split", file)
             count = 0
             try:
-                examples = read_examples(path)
-                while batch := [_row(example) for example in islice(examples, BATCH)]:
-                    yield from rows.check(file, split, batch)
+                examples = map(read_example, read_records(path))
+                while batch := list(islice(examples, BATCH)):
+                    yield from _feature_findings(file, batch, count)
+                    yield from rows.check(file, split, [_row(example) for example in batch])
                     count += len(batch)
                     bar.update(len(batch))
-            except (RecordError, OSError) as error:
+            except (RecordError, ExampleError, OSError) as error:
                 yield Finding(f"cannot be read: {error}", file)
             if lengths.pop(path.name, count) != count:
                 yield Finding(f"the file has {count} rows", f"{name}/dataset_info.json", path.name)
@@ -114,6 +118,16 @@ def _read_info(info: Path) -> tuple[tuple[str, str], dict[str, int]]:
     return (name, version), lengths
 
 
+def _feature_findings(file: str, examples: list[Row], start: int) -> Iterator[Finding]:
+    """Find records with other features than ``features.json`` declares."""
+    expected = {"image", "label", *shard_columns()}
+    for i, example in enumerate(examples, start):
+        if different := sorted(expected ^ set(example)):
+            yield Finding(
+                f"the features {', '.join(different)} are missing or not declared", file, f"record {i}"
+            )
+
+
 def _row(example: Row) -> Row:
     """Return an Example as a row of Parquet has it."""
     row: Row = {
@@ -123,4 +137,5 @@ def _row(example: Row) -> Row:
     }
     row |= {name: value for name, value in example.items() if not isinstance(value, bytes)}
     row |= {name: None for name in _NUMBERS if isinstance(row.get(name), float) and math.isnan(row[name])}
-    return row | {"image": {"bytes": example.get("image", b"")}}
+    image = example.get("image")
+    return row | {"image": {"bytes": image if isinstance(image, bytes) else b""}}

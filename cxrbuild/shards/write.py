@@ -1,0 +1,120 @@
+"""Write the shards of every format in one pass: a JPEG is read once, and a file hashed as it is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from cxrbuild.artifact import names
+from cxrbuild.artifact.build import FileEntry
+from cxrbuild.files import json_bytes, write_bytes
+from cxrbuild.progress import Progress, silent
+from cxrbuild.shards.hashed_file import HashedFile, hashing
+from cxrbuild.shards.images import ImageGroup, read_groups
+from cxrbuild.shards.layout import Shard
+from cxrbuild.shards.parquet import parquet_writer
+from cxrbuild.shards.record_file import FRAME_BYTES
+from cxrbuild.shards.tfrecord import Description, SplitInfo, dataset_info, features, write_records
+
+
+def write_shards(
+    shards: Sequence[Shard],
+    build: Path,
+    classes: Sequence[str],
+    formats: Collection[str],
+    dataset: Description,
+    *,
+    progress: Progress = silent,
+    out: Path | None = None,
+) -> dict[str, FileEntry]:
+    """Write ``data/`` and ``tfds/<name>/<version>/``; the JPEGs' bytes are unchanged.
+
+    Parameters
+    ----------
+    shards
+        The shards.
+    build
+        The build's folder; ``jpeg_path`` is relative to it.
+    classes
+        The classes in the order of their numbers.
+    formats
+        ``parquet``, ``tfrecord`` or both.
+    dataset
+        What ``dataset_info.json`` says about the dataset.
+    progress
+        Opens a progress bar, in images.
+    out
+        The folder to write to; default the build.
+
+    Returns
+    -------
+    dict of str to FileEntry
+        The size and hash of each file, by its path in the folder.
+
+    Raises
+    ------
+    CxrbuildError
+        A JPEG has another size than its row.
+    OSError
+        A file cannot be written.
+    """
+    root = out or build
+    entries: dict[str, FileEntry] = {}
+    with progress("writing shards", sum(len(shard.rows) for shard in shards), "image") as bar:
+        for shard in shards:
+            with ExitStack() as stack:
+                files: dict[str, HashedFile] = {}
+                writers: list[Callable[[ImageGroup], None]] = []
+                if "parquet" in formats:
+                    name = names.parquet_shard(shard.split, shard.number, shard.of)
+                    files[name] = stack.enter_context(hashing(root / name))
+                    writers.append(stack.enter_context(parquet_writer(files[name], classes)))
+                if "tfrecord" in formats:
+                    name = _tfrecord_path(shard, dataset)
+                    files[name] = stack.enter_context(hashing(root / name))
+                    writers.append(partial(write_records, file=files[name], classes=classes))
+                # Entered last: its exit waits for what is still written, and then the files are closed.
+                threads = stack.enter_context(ThreadPoolExecutor(len(writers)))
+                for group in read_groups(shard.rows, build):
+                    # The formats are written at the same time.
+                    for written in [threads.submit(writer, group) for writer in writers]:
+                        written.result()
+                    bar.update(len(group.rows))
+            entries |= {name: file.entry() for name, file in files.items()}
+    if "tfrecord" in formats:
+        entries |= _write_metadata(shards, entries, root, classes, dataset)
+    return entries
+
+
+def _tfrecord_path(shard: Shard, dataset: Description) -> str:
+    return names.tfrecord_shard(dataset.name, dataset.version, shard.split, shard.number, shard.of)
+
+
+def _write_metadata(
+    shards: Sequence[Shard],
+    entries: dict[str, FileEntry],
+    root: Path,
+    classes: Sequence[str],
+    dataset: Description,
+) -> dict[str, FileEntry]:
+    splits: dict[str, SplitInfo] = {}
+    for shard in shards:
+        split = splits.setdefault(shard.split, SplitInfo())
+        split.record_bytes += entries[_tfrecord_path(shard, dataset)].bytes - FRAME_BYTES * len(shard.rows)
+        split.lengths.append(len(shard.rows))
+    documents = {
+        "features.json": json_bytes(features(len(classes))),
+        "label.labels.txt": "".join(f"{label}\n" for label in classes).encode(),
+        "dataset_info.json": json_bytes(dataset_info(splits, dataset)),
+    }
+    folder = names.tfrecord_folder(dataset.name, dataset.version)
+    for name, content in documents.items():
+        write_bytes(root / folder / name, content)
+    return {
+        f"{folder}/{name}": FileEntry(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in documents.items()
+    }
