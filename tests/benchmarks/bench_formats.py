@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_formats.py --data DATA [--rounds 5] [--scratch FOLDER]
 
-DATA is a folder that `cxrbuild fetch` filled. The two run in turns, each into a new folder. CPU time is that of
-the command and all its processes.
+DATA is a folder that `cxrbuild fetch` filled. The two run in turns, each into a new folder. CPU time is that
+of the command and all its processes.
 """
 
 from __future__ import annotations
