@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space"),
 ]
-MEGABYTES = [150, 250, 350, 380, 400, 450, 600, 900, 1300]
+MEGABYTES = [150, 250, 380, 450, 700]
 # Libraries that end the process themselves, each with a message of its own.
 BY_LIBRARIES = (
     "OpenBLAS error: Memory allocation", "OpenBLAS blas_thread_init", "std::bad_alloc", "St9bad_alloc",
@@ -52,8 +52,9 @@ def test_a_command_without_memory_ends_with_one_message(
             assert any(words in done.stderr for words in BY_LIBRARIES), (megabytes, done)
             figures.add("ended by a library's message")
         assert "Traceback" not in done.stderr
-        again = run_process(*case.words(at), cwd=at)
-        assert again.status in (0, 3), again.err
+        if done.returncode not in (0, 3):
+            again = run_process(*case.words(at), cwd=at)
+            assert again.status in (0, 3), again.err
         assert tree(case.result(at)) == expected
         assert not list(at.rglob("*.part"))
 
