@@ -7,8 +7,9 @@ in another case.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
+
+from cxrbuild.words import compose
 
 
 def canonical_path(path: str) -> str:
@@ -20,7 +21,7 @@ def canonical_path(path: str) -> str:
     'images/a.png'
     """
     parts = (part.strip() for part in path.replace("\\", "/").split("/"))
-    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
+    return compose("/".join(part for part in parts if part not in ("", ".")))
 
 
 class PathIndex:
@@ -80,4 +81,4 @@ class PathIndex:
 
 
 def _fold(path: str) -> str:
-    return unicodedata.normalize("NFC", path.casefold())
+    return compose(path.casefold())

@@ -254,3 +254,49 @@ def test_a_withdrawal_in_another_spelling_is_refused(tmp_path: Path) -> None:
     source = read_source("s.toml", tmp_path)
     with pytest.raises(CxrbuildError, match=r"images/A\.png \(the file is images/a\.png\)"):
         ingest(source, take_inventory(source, root))
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "declared"), [(";", ";"), ("\t", "\\t"), ("|", "|"), (".", "."), (" ", " "), ("§", "§")]
+)
+def test_the_declared_character_separates_the_cells(tmp_path: Path, delimiter: str, declared: str) -> None:
+    rows = [["file", "finding"], ["a", '"sick, not well"'], ["b", f'"well{delimiter}known"']]
+    text = "".join(delimiter.join(row) + "\n" for row in rows)
+    source, root = write(tmp_path, text, reader=f'path = "images/{{file}}.png"\ndelimiter = "{declared}"')
+    records = ingest(source, take_inventory(source, root))
+    assert findings(records) == {
+        "images/a.png": "sick, not well",
+        "images/b.png": f"well{delimiter}known",
+    }
+
+
+@pytest.mark.parametrize("declared", ["", ";;", '\\"', "\\n", "\\r", "\\uFEFF"])
+def test_what_cannot_separate_cells_is_no_delimiter(tmp_path: Path, declared: str) -> None:
+    with pytest.raises(
+        DeclarationError, match=r"reader\.delimiter: .* is no delimiter; expected one character"
+    ):
+        write(tmp_path, ROWS, reader=f'path = "images/{{file}}"\ndelimiter = "{declared}"')
+
+
+@pytest.mark.parametrize(("delimiter", "declared"), [(";", '";"'), ("\t", '"\\t"')])
+@pytest.mark.parametrize("header", ["", 'header = ["file", "finding"]'])
+def test_another_delimiter_than_the_declared_one_is_named(
+    tmp_path: Path, delimiter: str, declared: str, header: str
+) -> None:
+    # A decimal comma makes a second cell of some lines.
+    text = ROWS.replace(",", delimiter).replace("well", "12,5")
+    source, root = write(tmp_path, text, reader='path = "images/{file}"\n' + header)
+    with pytest.raises(CxrbuildError, match="another delimiter") as caught:
+        ingest(source, take_inventory(source, root))
+    assert f"Declare `delimiter = {declared}` in the reader" in str(caught.value)
+
+
+def test_a_decimal_comma_is_no_age_whatever_separates_the_cells(tmp_path: Path) -> None:
+    reader = 'path = "images/{file}"\ndelimiter = ";"\n[columns.patient_age]\nfrom = "age"'
+    text = "file;finding;age\na.png;sick;12,5\nb.png;well;12.5\n"
+    source, root = write(tmp_path, text, reader=reader)
+    with pytest.raises(
+        CxrbuildError, match=r"line 2, column age: '12,5' is no age .*with a decimal point"
+    ) as caught:
+        ingest(source, take_inventory(source, root))
+    assert "line 3" not in str(caught.value)

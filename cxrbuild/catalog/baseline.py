@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.catalog.declarations import ByWord, Declaration, Word
 from cxrbuild.errors import DeclarationError
 from cxrbuild.records import SPLITS
 
@@ -109,7 +109,7 @@ class Gate(Declaration):
 
     accuracy: _Share | None = Field(None, description="the test accuracy to reach")
     tolerance: _Share = Field(0.0, description="how far below that accuracy still passes")
-    recall: dict[str, _Share] = Field(default_factory=dict, description="the least recall of a class")
+    recall: ByWord[_Share] = Field(default_factory=dict, description="the least recall of a class")
 
 
 class PublishedMetrics(Declaration):
@@ -125,15 +125,15 @@ class Published(Declaration):
     """The published figures of this network on this dataset, for comparison."""
 
     where: str = Field(description="where they were published")
-    metrics: dict[str, PublishedMetrics] = Field(
+    metrics: ByWord[PublishedMetrics] = Field(
         default_factory=dict,
         description="metrics of train, of test, or of a class (its images in test)",
     )
-    probability: dict[str, tuple[float, float, float]] = Field(
+    probability: ByWord[tuple[float, float, float]] = Field(
         default_factory=dict,
         description="for each class the mean predicted probability of the true class, and its 95 % interval",
     )
-    confusion: dict[str, list[int]] = Field(
+    confusion: ByWord[list[int]] = Field(
         default_factory=dict, description="for each actual class the count of each predicted class"
     )
 
@@ -170,7 +170,7 @@ class Training(Declaration):
         "1 - e + e / N, each other class e / N. `others` spreads it over the other classes, as the paper "
         "writes: 1 - e and e / (N - 1)",
     )
-    class_weights: dict[str, _Rate] = Field(
+    class_weights: ByWord[_Rate] = Field(
         default_factory=dict, description="weight of a class's images in the loss; 1 for other classes"
     )
     augmentation: Augmentation = Field(
@@ -242,7 +242,7 @@ class Baseline(Training):
 
     variant: _Name = Field("default", description="the name of these settings")
     resamples: int = Field(2000, gt=0, description="bootstrap resamples, by patient, for the intervals")
-    focus: str | None = Field(None, description="the class whose test images have a row of metrics")
+    focus: Word | None = Field(None, description="the class whose test images have a row of metrics")
     gate: Gate = Field(Gate.model_validate({}), description="the figures that must be reached")
     published: Published | None = Field(None, description="the published figures, for comparison")
     variants: dict[_Name, Variant] = Field(

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from pydantic import Field, field_validator, model_validator
 
-from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.catalog.declarations import ByWord, Declaration, Word
 
 
 class Column(Declaration):
     """How one of our columns comes from upstream's values."""
 
-    origin: str | list[str] | None = Field(
+    origin: Word | list[Word] | None = Field(
         None,
         alias="from",
         description="upstream's column, DICOM keyword or named group; of several the first that is not blank",
     )
-    value: str | None = Field(None, description="the same value for every row")
-    map: dict[str, str] | None = Field(
+    value: Word | None = Field(None, description="the same value for every row")
+    map: ByWord[Word] | None = Field(
         None, description="upstream's values to ours; a value that is not listed is an error"
     )
-    blank: list[str] = Field([""], description="upstream's values that mean: not known")
-    pattern: str | None = Field(
+    blank: list[Word] = Field([""], description="upstream's values that mean: not known")
+    pattern: Word | None = Field(
         None,
         description="regular expression whose first group is the value; one that does not fit is an error",
     )
@@ -32,14 +31,6 @@ class Column(Declaration):
     @classmethod
     def _one_group(cls, pattern: str | None) -> str | None:
         return None if pattern is None else check_pattern(pattern, groups=1)
-
-    @field_validator("map", "blank")
-    @classmethod
-    def _composed(cls, values: dict[str, str] | list[str] | None) -> dict[str, str] | list[str] | None:
-        # Upstream's values are compared in this form.
-        if isinstance(values, dict):
-            return {unicodedata.normalize("NFC", value): ours for value, ours in values.items()}
-        return None if values is None else [unicodedata.normalize("NFC", value) for value in values]
 
     @model_validator(mode="after")
     def _one_origin(self) -> Column:
@@ -52,8 +43,7 @@ class Column(Declaration):
         """The upstream columns to look in, in order."""
         if self.origin is None:
             return []
-        origins = [self.origin] if isinstance(self.origin, str) else self.origin
-        return [unicodedata.normalize("NFC", origin) for origin in origins]
+        return [self.origin] if isinstance(self.origin, str) else list(self.origin)
 
 
 class AgeColumn(Column):

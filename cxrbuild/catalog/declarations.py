@@ -7,12 +7,13 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from cxrbuild.errors import DeclarationError, count_of
 from cxrbuild.parsing import parse_toml
+from cxrbuild.words import compose
 
 # The folder of the shipped declarations.
 CATALOG = Path(__file__).parent
@@ -30,6 +31,22 @@ class Declaration(BaseModel):
 
 
 D = TypeVar("D", bound=Declaration)
+
+
+def _refuse_twins(table: Any) -> Any:
+    """Refuse a table in which two keys are one word: one would silently replace the other."""
+    if isinstance(table, dict):
+        first: dict[str, str] = {}
+        for key in table:
+            if first.setdefault(compose(str(key)), key) != key:
+                raise ValueError(f"{key!r} is there twice, with its accents composed and decomposed")
+    return table
+
+
+V = TypeVar("V")
+# Words that are compared with values of metadata or with each other, and tables by such words.
+Word = Annotated[str, AfterValidator(compose)]
+ByWord = Annotated[dict[Word, V], BeforeValidator(_refuse_twins)]
 
 
 def read_toml(path: Path, model: type[D], **defaults: Any) -> D:

@@ -23,6 +23,7 @@ from cxrbuild.catalog.column import Column
 from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
+from cxrbuild.words import compose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,8 @@ class Reader(Declaration, ABC):
 
     def matches(self, path: str, patterns: Sequence[str]) -> bool:
         """Return whether a path fits one of some glob patterns, in which ``*`` matches ``/`` too."""
-        return any(_compiled(pattern, self.match_case).fullmatch(path) for pattern in patterns)
+        name = compose(path)
+        return any(_compiled(pattern, self.match_case).fullmatch(name) for pattern in patterns)
 
     def changed_metadata(self, root: Path, blobs: Mapping[str, str | None]) -> list[ChangedFile]:
         """Return the metadata files of a source's folder that have another git blob hash than expected."""
@@ -154,7 +156,7 @@ class Reader(Declaration, ABC):
 
 @cache
 def _compiled(pattern: str, match_case: bool) -> re.Pattern[str]:
-    return re.compile(fnmatch.translate(pattern), 0 if match_case else re.IGNORECASE)
+    return re.compile(fnmatch.translate(compose(pattern)), 0 if match_case else re.IGNORECASE)
 
 
 def reader_class(kind: str) -> type[Reader]:

@@ -13,7 +13,7 @@ from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.class_name import class_name_problems
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.day import Day
-from cxrbuild.catalog.declarations import CATALOG, Declaration, read_toml
+from cxrbuild.catalog.declarations import CATALOG, ByWord, Declaration, Word, read_toml
 from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, Rule
 from cxrbuild.catalog.source import Name, Source
 from cxrbuild.catalog.split import Count, Split
@@ -52,18 +52,18 @@ class Recipe(Declaration):
     citation: str | None = Field(None, description="what to cite")
     sources: list[str] = Field(min_length=1, description="shipped sources by name, own ones by path (.toml)")
     reviews: list[str] = Field(default_factory=list, description="review files: shipped by name, own by path")
-    labels: dict[str, dict[str, list[str]]] = Field(
+    labels: ByWord[dict[str, list[Word]]] = Field(
         min_length=1,
         description="for each class, in the order of its number, each source's findings. A class's name is "
         "also a folder's name: letters of any script, digits, single spaces and - _ + . ( )",
     )
-    optional_findings: dict[str, list[str]] = Field(
+    optional_findings: dict[str, list[Word]] = Field(
         default_factory=dict, description="for each source, findings in `labels` that it may not have"
     )
     rules: list[Rule] = Field(default_factory=list, description="the rules in order: the first one wins")
     split: Split = Field(description="how the kept images are split")
     conversion: Conversion = Field(Conversion.model_validate({}), description="how images become JPEG")
-    expect: dict[str, dict[str, Count]] = Field(
+    expect: dict[str, ByWord[Count]] = Field(
         default_factory=dict, description="for each split, the images of each class; a build must have them"
     )
     manifest: str | None = Field(

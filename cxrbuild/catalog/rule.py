@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.records import COLUMNS, Column
+from cxrbuild.words import compose
 
 Value = str | int | float | bool
 
@@ -72,7 +73,8 @@ class _ValuesRule(_ColumnRule):
             return [_boolean(value, column) for value in values]
         for value in values:
             _check_text(value, column)
-        return values
+        # A path is a name of a file, and stays as the file has it.
+        return values if column.name == "source_path" else [compose(str(value)) for value in values]
 
 
 class InRule(_ValuesRule):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 
 from cxrbuild.catalog.column import Columns
-from cxrbuild.catalog.declarations import CATALOG, Declaration, read_toml
+from cxrbuild.catalog.declarations import CATALOG, Declaration, Word, read_toml
 from cxrbuild.catalog.reader import Reader, read_reader
 from cxrbuild.catalog.withdrawal import Withdrawal, read_withdrawals
 from cxrbuild.errors import DeclarationError
@@ -87,7 +87,7 @@ class Source(Declaration):
         False,
         description="whether its files are published, so that their names and patient numbers are public",
     )
-    finding_separator: str | None = Field(
+    finding_separator: Word | None = Field(
         None, min_length=1, description="the text between several findings of one row, such as `,`"
     )
     download: Download = Field(Download.model_validate({}), description="where it comes from")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.catalog.declarations import ByWord, Declaration, Word
 from cxrbuild.records import SPLITS
 
 Count = Annotated[int, Field(ge=0)]
@@ -17,7 +17,7 @@ class DeclaredSplit(Declaration):
     """A source that declares the split of its images, in folders or a column."""
 
     source: str = Field(description="the source")
-    map: dict[str, str] = Field(
+    map: ByWord[str] = Field(
         description="the source's values of `upstream_split`, each with our split: train, validation or test"
     )
 
@@ -31,7 +31,7 @@ class DeclaredSplit(Declaration):
 class DrawnSplit(Declaration):
     """A split that is drawn group by group: exact counts of each class, or a share."""
 
-    count: dict[str, Count] | None = Field(None, description="images of each class")
+    count: ByWord[Count] | None = Field(None, description="images of each class")
     share: _Share | None = Field(None, description="share of the groups, decided for each group alone")
 
     @model_validator(mode="after")
@@ -50,7 +50,7 @@ class Split(Declaration):
     )
     test: DrawnSplit | None = Field(None, description="the test split of all other sources")
     validation: DrawnSplit | None = Field(None, description="a validation split, drawn from train")
-    allow_empty: dict[str, list[str]] = Field(
+    allow_empty: dict[str, list[Word]] = Field(
         default_factory=dict, description="for a split, the classes that may have no image in it"
     )
     links: list[str] = Field(

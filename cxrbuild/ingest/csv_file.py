@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +17,7 @@ from cxrbuild.ingest.template import Template, parse_template
 from cxrbuild.paths import PathIndex
 from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.progress import Progress
+from cxrbuild.words import compose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,10 @@ _HEADER_KEYS = {
     "study_instance_uid": "StudyInstanceUID",
     "accession_number": "AccessionNumber",
 }
+
+
+# What is tried to explain a header of one cell.
+_DELIMITERS = (";", "\t", ",", "|")
 
 
 class CsvReader(Reader):
@@ -38,6 +43,7 @@ class CsvReader(Reader):
     kind: Literal["csv"]
     file: str = Field(description="the CSV file, from the source's root")
     encoding: str = Field("utf-8", description="its encoding")
+    delimiter: str = Field(",", description="the character between its cells, such as `;` or a tab (`\\t`)")
     header: list[str] | None = Field(
         None, description="its columns, all of them in order; another layout is an error"
     )
@@ -75,6 +81,15 @@ class CsvReader(Reader):
             ) from None
         return encoding
 
+    @field_validator("delimiter")
+    @classmethod
+    def _check_delimiter(cls, delimiter: str) -> str:
+        if len(delimiter) != 1 or delimiter in '"\r\n\0\ufeff':
+            raise ValueError(
+                f"{delimiter!r} is no delimiter; expected one character, no quote and no line break"
+            )
+        return delimiter
+
     @model_validator(mode="after")
     def _check_one_key(self) -> CsvReader:
         keys = ["path", *_HEADER_KEYS]
@@ -104,9 +119,13 @@ class CsvReader(Reader):
         import pandas as pd
 
         file = inventory.root / self.file
-        rows = _rows(file, self.encoding)
-        header = [_composed(name) for name in rows[0][1]] if rows else []
-        _check_header(file, header, self.header and [_composed(name) for name in self.header])
+        rows = _rows(file, self.encoding, self.delimiter)
+        header = [compose(name) for name in rows[0][1]] if rows else []
+        keyword, template = self._key()
+        missing = [column for column in template.columns if column not in header]
+        if missing:
+            self._check_cells(file, header)
+        _check_header(file, header, self.header and [compose(name) for name in self.header])
         problems = [
             f"line {line}: {len(row)} cells, not {len(header)}"
             for line, row in rows[1:]
@@ -114,8 +133,7 @@ class CsvReader(Reader):
         ]
         if problems:
             raise CxrbuildError("rows of another length\n  " + name_some(problems, 20), where=file)
-        keyword, template = self._key()
-        if missing := [column for column in template.columns if column not in header]:
+        if missing:
             raise CxrbuildError(
                 f"reader.{keyword} names a column that is not there", where=file,
                 expected=_quoted(missing), found=_quoted(header),
@@ -136,10 +154,20 @@ class CsvReader(Reader):
         )
         return values
 
+    def _check_cells(self, file: Path, header: Sequence[str]) -> None:
+        """Refuse a header of one cell that another delimiter would divide."""
+        others = [sign for sign in _DELIMITERS if len(header) == 1 and sign in header[0]]
+        if others and self.delimiter not in header[0]:
+            raise CxrbuildError(
+                "the cells have another delimiter than the declared one", where=file,
+                expected=repr(self.delimiter), found=_quoted(header),
+                todo=f"Declare `delimiter = {json.dumps(others[0])}` in the reader",
+            )  # fmt: skip
+
     def _key(self) -> tuple[str, Template]:
         """Return the key of the declaration that finds a row's images, and its template."""
         key = next(key for key in ("path", *_HEADER_KEYS) if getattr(self, key) is not None)
-        return key, parse_template(_composed(getattr(self, key)))
+        return key, parse_template(compose(getattr(self, key)))
 
     def _find_paths(
         self, spelled: Sequence[str], lines: Sequence[int], inventory: Inventory
@@ -183,15 +211,11 @@ class CsvReader(Reader):
         return identifier if self.patient_id == "keep" else hash_identifier(read_key(), identifier)
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
 def _quoted(names: Sequence[str]) -> str:
     return name_some([f'"{name}"' for name in names], 60)
 
 
-def _rows(path: Path, encoding: str) -> list[tuple[int, list[str]]]:
+def _rows(path: Path, encoding: str, delimiter: str) -> list[tuple[int, list[str]]]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -212,7 +236,7 @@ def _rows(path: Path, encoding: str) -> list[tuple[int, list[str]]]:
         raise CxrbuildError(
             "not in the declared encoding", where=path, expected=encoding, found=error
         ) from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, start = [], 1
     limit = csv.field_size_limit(max(len(text), 1))  # a note can be longer than csv's own limit
     try:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from cxrbuild.catalog.column import check_pattern
 from cxrbuild.catalog.reader import Inventory, Reader
 from cxrbuild.progress import Progress
+from cxrbuild.words import compose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,10 +59,11 @@ def read_groups(pattern: str, paths: Sequence[str]) -> pd.DataFrame:
     """Return a pattern's named groups for each path that fits, as text, indexed by (place, path)."""
     import pandas as pd
 
-    fits = [(path, match) for path in paths if (match := re.search(pattern, path))]
+    compiled = re.compile(compose(pattern))
+    fits = [(path, match) for path in paths if (match := compiled.search(compose(path)))]
     values = pd.DataFrame(
         [{name: value or "" for name, value in match.groupdict().items()} for _, match in fits],
-        columns=list(re.compile(pattern).groupindex),
+        columns=list(compiled.groupindex),
         dtype="str",
     )
     fitting = [path for path, _ in fits]

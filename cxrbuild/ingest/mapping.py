@@ -100,7 +100,7 @@ def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.Da
 
 
 def _normal(values: pd.Series) -> pd.Series:
-    # Letters with accents are one letter or two, as the writing program has it: the same value all the same.
+    # As `words.compose`: the declared words have the same form.
     return values.str.strip().str.normalize("NFC")
 
 

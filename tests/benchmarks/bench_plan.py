@@ -1,6 +1,6 @@
 """Time how planning, comparing and releasing a dataset grow with the number of images; no pixels are needed.
 
-    python tests/benchmarks/bench_plan.py [--images 10000 100000 1000000] [--folder DIR]
+    python tests/benchmarks/bench_plan.py [--images 10000 100000 1000000] [--commands plan] [--folder DIR]
 
 Each size is 50 CSV sources with patients of 1 to 12 images, dates, ages, several findings, links, and exact
 counts of the test and validation splits. The same seed gives the same files. Each size and command runs in a
@@ -304,6 +304,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--commands", choices=MEASURES, nargs="+", default=list(MEASURES))
     parser.add_argument("--folder", type=Path, help="where to write, and to leave, the generated files")
     parser.add_argument("--measure", choices=["build", *MEASURES], help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -323,7 +324,7 @@ def main() -> None:
                 folder.mkdir(parents=True)
                 generate(folder, images)
                 subprocess.run(_command("build", folder), check=True)
-            results[images] = [_run(name, folder) for name in MEASURES]
+            results[images] = [_run(name, folder) for name in args.commands]
             _report(images, results[images])
     _report_exponents(results)
 
