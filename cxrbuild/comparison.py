@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
-from cxrbuild.catalog.published import published_manifest
+from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.curation.plan import MEMBERSHIP
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.records import differs, read_records
 
 if TYPE_CHECKING:
@@ -196,6 +196,7 @@ def read_version(name: str | Path) -> DatasetVersion:
             "no such release, build or manifest", where=name,
             expected="the folder of a release or build, a manifest.parquet, or a published name",
             found=f"a folder without {file.name}" if path.is_dir() else None,
+            todo=_advise(path),
         )  # fmt: skip
     try:
         manifest = pq.read_table(file).to_pandas()
@@ -216,6 +217,19 @@ def read_version(name: str | Path) -> DatasetVersion:
         missing={} if document is None else document.missing,
         unpinned=() if document is None else document.unpinned,
         exclusions=None if document is None else _read_exclusions(file.with_name(names.LEDGER)),
+    )
+
+
+def _advise(path: Path) -> str:
+    """Return advice for a path that holds no version: the nearest one there or among the published names."""
+    beside = path.parent if path.parent.is_dir() else Path()
+    there = [other for other in sorted(beside.iterdir()) if kind_of(other) or other.suffix == ".parquet"]
+    near = nearest(str(path), [*published_names(), *map(str, there)])
+    if near is not None:
+        return f"Write {near}, the nearest name"
+    published = name_some(published_names())
+    return (
+        f"Make one with `cxrbuild curate` or `cxrbuild release VERSION`, or name a published one: {published}"
     )
 
 

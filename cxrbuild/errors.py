@@ -188,3 +188,32 @@ def name_some(names: Iterable[object], most: int = 10) -> str:
     if len(listed) <= most:
         return ", ".join(listed)
     return f"{', '.join(listed[:most])} and {len(listed) - most} more"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that begins like a name or is spelt most like it, in any case; or ``None``.
+
+    Examples
+    --------
+    >>> nearest("covid19-cxrr", ["covid19-cxr", "covid19-cxr-adult"]), nearest("view", ["view_position"])
+    ('covid19-cxr', 'view_position')
+    """
+    import difflib
+
+    folded = {other.casefold(): other for other in known}
+    near = [other for other in folded if len(name) > 2 and other.startswith(name.casefold())]
+    near = near or difflib.get_close_matches(name.casefold(), folded, 1, cutoff=0.5)
+    return folded[near[0]] if near else None
+
+
+def suggest(name: str, known: Iterable[str], noun: str = "name") -> str:
+    """Return a clause with the known name that is nearest to an unknown one, else with all known names.
+
+    Examples
+    --------
+    >>> suggest("trian", ["train", "test"], "split"), suggest("x", ["train", "test"], "split")
+    ("the nearest split is 'train'", 'expected one of train, test')
+    """
+    known = list(known)
+    near = nearest(name, known)
+    return f"the nearest {noun} is {near!r}" if near else f"expected one of {name_some(known, 30) or 'none'}"

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cxrbuild.catalog import read_source
-from cxrbuild.errors import DeclarationError
+from cxrbuild.errors import CxrbuildError, DeclarationError
+from cxrbuild.fetching.record import fetched_blobs
+from cxrbuild.fetching.sources import fetch
 from cxrbuild.ingest import ingest, take_inventory
 
 MODULE = '''
@@ -30,9 +32,13 @@ class SidecarReader(Reader):
 
     default_columns = {"finding": Column.model_validate({"from": "text"})}
 
+    def metadata_files(self, paths):
+        return [path for path in paths if path.endswith(self.suffix)]
+
     def read(self, inventory, images, progress):
-        texts = [(inventory.root / (path + self.suffix)).read_text() for path in images]
-        index = pd.MultiIndex.from_arrays([images, images], names=["place", "path"])
+        rows = [path for path in images if path + self.suffix in inventory.available]
+        texts = [(inventory.root / (path + self.suffix)).read_text(encoding="utf-8") for path in rows]
+        index = pd.MultiIndex.from_arrays([rows, rows], names=["place", "path"])
         return pd.DataFrame({"text": texts}, index=index, dtype="str")
 '''
 
@@ -87,6 +93,28 @@ def test_another_package_adds_a_reader(tmp_path: Path, site: Path) -> None:
     assert source.model_dump(mode="json")["reader"]["suffix"] == ".label"
 
 
+def test_the_files_of_an_own_reader_are_those_that_were_fetched(tmp_path: Path, site: Path) -> None:
+    install(site, sidecar="sidecar_reader:SidecarReader")
+    declare(tmp_path, "sidecar")
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / "origin" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "origin" / name).write_bytes(b"image")
+        (tmp_path / "origin" / f"{name}.txt").write_text("covid")
+    source, data = read_source("s.toml", tmp_path), tmp_path / "data"
+    lock = fetch([source], data, origins={"mine": str(tmp_path / "origin")}).sources["mine"].locked
+    root = data / "sources" / "mine"
+    (root / "b.png").unlink()
+    (root / "c.png").unlink()
+    (root / "c.png.txt").unlink()
+    inventory = take_inventory(source, root, fetched=fetched_blobs(source, data, lock))
+    records = ingest(source, inventory).set_index("source_path")
+    assert records["finding"].dropna().to_dict() == {"a.png": "covid", "b.png": "covid"}
+    assert records["exclusion"].dropna().to_dict() == {"c.png": "file_without_row"}
+    (root / "a.png.txt").write_text("normal")
+    with pytest.raises(CxrbuildError, match=r"a\.png\.txt: the metadata changed since it was fetched"):
+        fetched_blobs(source, data, lock)
+
+
 @pytest.mark.parametrize(
     ("kind", "more", "message"),
     [
@@ -95,7 +123,7 @@ def test_another_package_adds_a_reader(tmp_path: Path, site: Path) -> None:
         (
             "parquet",
             "",
-            "no reader has the kind 'parquet'; known kinds: csv, folders, dicom",
+            "no reader has the kind 'parquet'; expected one of csv, folders, dicom",
         ),
         ("broken", "", "cannot be imported: ModuleNotFoundError: No module named 'not_there'"),
         ("wrong", "", "is no subclass of Reader"),

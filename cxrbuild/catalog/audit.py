@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from pydantic import Field, model_validator
 
 from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.checks import known_ids
-from cxrbuild.errors import DeclarationError, name_some
+from cxrbuild.errors import DeclarationError, name_some, suggest
 
 
 class Audit(Declaration):
@@ -27,13 +26,11 @@ class Audit(Declaration):
         if self.limits or self.report:
             known = known_ids("audit")
             for key, names in (("limits", self.limits), ("report", self.report)):
-                for name in names:
-                    if name not in known:
-                        near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-                        hint = (
-                            f"the nearest known id is {near[0]!r}" if near else f"known: {', '.join(known)}"
-                        )
-                        problems.append(f"{key}: no check has the id {name!r}; {hint}")
+                problems += [
+                    f"{key}: no check has the id {name!r}; {suggest(name, known, 'id')}"
+                    for name in names
+                    if name not in known
+                ]
         if problems:
             raise ValueError("\n".join(problems))
         return self

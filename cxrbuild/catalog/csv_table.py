@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.declarations import CATALOG
-from cxrbuild.errors import DeclarationError, count_of
+from cxrbuild.errors import DeclarationError, count_of, nearest
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,12 @@ class CsvTable:
             for path in (CATALOG / "reviews").glob("*.csv")
             if path.read_text(encoding="utf-8").startswith(",".join(self.header) + "\n")
         )
+        near = nearest(path.name, [*shipped, *(other.name for other in beside.glob("*.csv"))])
         raise DeclarationError(
             f"no such file of {self.content}",
             where=path,
             expected=f"one of {', '.join(shipped)}, or the path of a .csv file",
+            todo=f"Write {near}, the nearest name" if near else "Correct the name, or write this file first",
         )
 
     def rows(self, path: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]]:

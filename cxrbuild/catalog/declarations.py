@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from cxrbuild.errors import DeclarationError, count_of
+from cxrbuild.errors import DeclarationError, count_of, nearest
 from cxrbuild.parsing import parse_toml
 from cxrbuild.words import compose
 
@@ -39,7 +38,7 @@ def _refuse_twins(table: Any) -> Any:
         first: dict[str, str] = {}
         for key in table:
             if first.setdefault(compose(str(key)), key) != key:
-                raise ValueError(f"{key!r} is there twice, with its accents composed and decomposed")
+                raise ValueError(f"{key!r} is there twice, in two Unicode forms that look the same")
     return table
 
 
@@ -70,7 +69,11 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
     try:
         table = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DeclarationError("no such file", where=path) from None
+        near = nearest(path.name, (other.name for other in path.parent.glob(f"*{path.suffix}")))
+        raise DeclarationError(
+            "no such file", where=path,
+            todo=f"Write {near}, the nearest name" if near else "Correct the path, or write the file",
+        ) from None  # fmt: skip
     except ValueError as error:
         raise DeclarationError("not valid TOML", where=path, found=error) from None
     try:
@@ -81,14 +84,35 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
     raise DeclarationError(f"{count} in this declaration\n  " + "\n  ".join(problems), where=path)
 
 
+def no_declaration(noun: str, name: str, shipped: Sequence[str]) -> DeclarationError:
+    """Return the error for a name that no shipped declaration has.
+
+    Parameters
+    ----------
+    noun
+        What is declared, such as ``recipe``.
+    name
+        The name.
+    shipped
+        The names of those that are shipped.
+    """
+    here = [path.name for path in Path().glob("*.toml")]
+    near = nearest(name, [*shipped, *here])
+    return DeclarationError(
+        f"no {noun} is called {name!r}",
+        expected=f"one of {', '.join(shipped)}, or the path of a .toml file",
+        todo=f"Write {near}, the nearest name" if near else "Name one of these, or a .toml file of your own",
+    )
+
+
 def _describe(model: type[BaseModel], table: Any, problem: Any) -> list[str]:
     """Return a message for each line of what pydantic reports about one key."""
     keys = [key for key in problem["loc"] if not str(key).startswith("function-")]
     key = _describe_place(table, keys, missing=problem["type"] == "missing")
     if problem["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, table, keys[:-1]))
-        near = difflib.get_close_matches(str(keys[-1]), known, 1, cutoff=0.5)
-        hint = f"; the nearest known key is `{near[0]}`" if near else f"; known keys: {', '.join(known)}"
+        near = nearest(str(keys[-1]), known)
+        hint = f"; the nearest known key is `{near}`" if near else f"; known keys: {', '.join(known)}"
         return [f"{key}: unknown key{hint}"]
     if problem["type"] == "missing":
         return [f"{key}: missing"]

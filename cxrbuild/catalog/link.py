@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
+from cxrbuild.errors import suggest
 from cxrbuild.grouping import UnionFind
 
 KINDS = ("duplicate", "same patient")
@@ -44,7 +45,7 @@ def read_links(name: str, beside: Path) -> list[Link]:
     pairs: dict[frozenset[tuple[str, str]], tuple[int, str]] = {}
     for line, (source_a, path_a, source_b, path_b, kind, note) in LINKS.rows(path, problems):
         if kind not in KINDS:
-            problems.append(f"line {line}: kind is {kind!r}, not {' or '.join(KINDS)}")
+            problems.append(f"line {line}: kind is {kind!r}; {suggest(kind, KINDS, 'kind')}")
         if (source_a, path_a) == (source_b, path_b):
             problems.append(f"line {line}: links {path_a} with itself")
         link = Link((source_a, path_a), (source_b, path_b), kind, note)

@@ -7,6 +7,15 @@ from pathlib import Path
 from cxrbuild.catalog.declarations import CATALOG
 
 
+def published_names() -> list[str]:
+    """Return the names of the published manifests, such as ``covid19-cxr/1.0.0``."""
+    folder = published_manifest("")
+    return sorted(
+        path.parent.relative_to(folder.parent).as_posix()
+        for path in folder.parent.glob("*/*/manifest.parquet")
+    )
+
+
 def published_manifest(name: str) -> Path:
     """Return the path of a published manifest; the file may not exist.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -21,6 +21,7 @@ from pydantic import Field
 
 from cxrbuild.catalog.column import Column
 from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.errors import suggest
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.words import compose
@@ -104,9 +105,16 @@ class Reader(Declaration, ABC):
         """Whether every image must be a DICOM file, so that one without a readable header is excluded."""
         return False
 
-    @property
-    def metadata_files(self) -> Sequence[str]:
-        """Paths of the files, other than images, that `read` reads."""
+    def metadata_files(self, paths: Collection[str]) -> Sequence[str]:  # noqa: ARG002
+        """Return the paths of the files, other than images, that `read` reads.
+
+        These files are compared with the pin, and with what was fetched, before they are read.
+
+        Parameters
+        ----------
+        paths
+            The paths of all files that the source has.
+        """
         return ()
 
     def matches(self, path: str, patterns: Sequence[str]) -> bool:
@@ -116,7 +124,7 @@ class Reader(Declaration, ABC):
 
     def changed_metadata(self, root: Path, blobs: Mapping[str, str | None]) -> list[ChangedFile]:
         """Return the metadata files of a source's folder that have another git blob hash than expected."""
-        available = [path for path in self.metadata_files if (root / path).is_file()]
+        available = [path for path in self.metadata_files(blobs) if (root / path).is_file()]
         found = [ChangedFile(path, blobs.get(path), git_blob_of(root / path)) for path in available]
         return [file for file in found if file.found != file.expected]
 
@@ -129,7 +137,7 @@ class Reader(Declaration, ABC):
         inventory
             The source's files.
         images
-            Those that fit ``images``, sorted.
+            Those that fit ``images``, sorted; of them only those in ``inventory.available`` can be read.
         progress
             Shows how many files are read.
 
@@ -172,8 +180,8 @@ def reader_class(kind: str) -> type[Reader]:
     others = entry_points(group=GROUP)
     found = set(others.select(name=kind))
     if not found:
-        known = ", ".join([*_BUILT_IN, *sorted(set(others.names) - set(_BUILT_IN))])
-        raise ValueError(f"no reader has the kind {kind!r}; known kinds: {known}")
+        known = [*_BUILT_IN, *sorted(set(others.names) - set(_BUILT_IN))]
+        raise ValueError(f"no reader has the kind {kind!r}; {suggest(kind, known, 'kind')}")
     if len(found) > 1:
         named = ", ".join(sorted(entry.value for entry in found))
         raise ValueError(f"several packages have a reader of the kind {kind!r}: {named}")

@@ -13,11 +13,11 @@ from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.class_name import class_name_problems
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.day import Day
-from cxrbuild.catalog.declarations import CATALOG, ByWord, Declaration, Word, read_toml
+from cxrbuild.catalog.declarations import CATALOG, ByWord, Declaration, Word, no_declaration, read_toml
 from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, Rule
 from cxrbuild.catalog.source import Name, Source
 from cxrbuild.catalog.split import Count, Split
-from cxrbuild.errors import DeclarationError, count_of
+from cxrbuild.errors import DeclarationError, count_of, suggest
 from cxrbuild.exclusions import EXCLUSIONS
 from cxrbuild.records import SPLITS
 
@@ -94,10 +94,13 @@ class Recipe(Declaration):
                 f"baseline.{key}": list(named) for key, named in self.baseline.classes_by_key().items()
             }
         for key, classes in counted.items():
-            problems += [f"{key}: {name!r} is no class" for name in sorted(set(classes) - set(self.labels))]
+            problems += [
+                f"{key}: {name!r} is no class; {suggest(name, self.labels, 'class')}"
+                for name in sorted(set(classes) - set(self.labels))
+            ]
         for key, splits in (("expect", self.expect), ("split.allow_empty", self.split.allow_empty)):
             problems += [
-                f"{key}: {name!r} is no split; known: {', '.join(SPLITS)}"
+                f"{key}: {name!r} is no split; {suggest(name, SPLITS, 'split')}"
                 for name in splits
                 if name not in SPLITS
             ]
@@ -157,7 +160,7 @@ class Recipe(Declaration):
         named |= {"split.declared": [declared.source for declared in self.split.declared]}
         for key, used in named.items():
             problems += [
-                f"{key}: {name!r} is no source of the recipe; its sources: {', '.join(names)}"
+                f"{key}: {name!r} is no source of the recipe; {suggest(name, names, 'source')}"
                 for name in used
                 if name not in names
             ]
@@ -189,7 +192,8 @@ def _label_problems(
                         "them and are not empty"
                     )
     problems += [
-        f"optional_findings.{source}: {finding!r} is not in `labels`"
+        f"optional_findings.{source}: {finding!r} is not in `labels`; "
+        + suggest(finding, [known for of, known in classes if of == source], "finding")
         for source, findings in optional.items()
         for finding in findings
         if (source, finding) not in classes
@@ -243,8 +247,5 @@ def read_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".toml") else CATALOG / "recipes" / f"{name}.toml"
     if not name.endswith(".toml") and not path.is_file():
-        raise DeclarationError(
-            f"no recipe is called {name!r}",
-            expected=f"one of {', '.join(recipe_names())}, or the path of a .toml file",
-        )
+        raise no_declaration("recipe", name, recipe_names())
     return read_toml(path, Recipe, folder=path.parent.resolve())

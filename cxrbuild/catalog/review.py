@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
+from cxrbuild.errors import suggest
 
 MARKS = {
     "arrow": "an arrow or arrowhead drawn on the image",
@@ -61,7 +62,7 @@ def read_reviews(name: str, beside: Path) -> list[Review]:
     lines: dict[tuple[str, str], int] = {}
     for line, (source, image, mark, marks_finding, note) in REVIEWS.rows(path, problems):
         if mark not in MARKS:
-            problems.append(f"line {line}: unknown mark {mark!r}; known: {', '.join(MARKS)}")
+            problems.append(f"line {line}: unknown mark {mark!r}; {suggest(mark, MARKS, 'mark')}")
         if marks_finding not in ("yes", "no", ""):
             problems.append(f"line {line}: marks_finding is {marks_finding!r}, not yes, no or blank")
         if (first := lines.setdefault((source, image), line)) != line:

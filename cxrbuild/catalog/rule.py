@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -11,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 
 from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.catalog.review import MARKS
+from cxrbuild.errors import suggest
 from cxrbuild.records import COLUMNS, Column
 from cxrbuild.words import compose
 
@@ -52,10 +52,7 @@ class _ColumnRule(_Rule):
             return name
         if name in {column.name for column in COLUMNS}:
             raise ValueError(f"{name!r} is filled after the rules; expected one of {', '.join(_COLUMNS)}")
-        near = [column for column in _COLUMNS if column.startswith(name)]
-        near = near or difflib.get_close_matches(name, _COLUMNS, 1, cutoff=0.5)
-        hint = f"the nearest column is {near[0]!r}" if near else f"expected one of {', '.join(_COLUMNS)}"
-        raise ValueError(f"no column is called {name!r}; {hint}")
+        raise ValueError(f"no column is called {name!r}; {suggest(name, _COLUMNS, 'column')}")
 
 
 class _ValuesRule(_ColumnRule):
@@ -228,9 +225,7 @@ def _check_text(value: Value, column: Column) -> None:
         raise ValueError(f"{value!r} is not text; {column.name!r} holds text")  # noqa: TRY004
     known = _VALUES.get(column.name)
     if known is not None and value not in known:
-        near = difflib.get_close_matches(value, known, 1, cutoff=0.5)
-        hint = f"the nearest value is {near[0]!r}" if near else f"expected one of {', '.join(known)}"
-        raise ValueError(f"{column.name!r} is never {value!r}; {hint}")
+        raise ValueError(f"{column.name!r} is never {value!r}; {suggest(value, known, 'value')}")
     if value != value.strip() or not value:
         raise ValueError(f"{value!r} is no value: values have no blanks around them and are not empty")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 
 from cxrbuild.catalog.column import Columns
-from cxrbuild.catalog.declarations import CATALOG, Declaration, Word, read_toml
+from cxrbuild.catalog.declarations import CATALOG, Declaration, Word, no_declaration, read_toml
 from cxrbuild.catalog.reader import Reader, read_reader
 from cxrbuild.catalog.withdrawal import Withdrawal, read_withdrawals
 from cxrbuild.errors import DeclarationError
@@ -180,8 +180,5 @@ def read_source(name: str, beside: Path | None = None) -> Source:
     else:
         path = CATALOG / "sources" / f"{name}.toml"
         if not path.is_file():
-            raise DeclarationError(
-                f"no source is called {name!r}",
-                expected=f"one of {', '.join(source_names())}, or the path of a .toml file",
-            )
+            raise no_declaration("source", name, source_names())
     return read_toml(path, Source, file=path)

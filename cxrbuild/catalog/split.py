@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from cxrbuild.catalog.declarations import ByWord, Declaration, Word
+from cxrbuild.errors import suggest
 from cxrbuild.records import SPLITS
 
 Count = Annotated[int, Field(ge=0)]
@@ -24,7 +25,9 @@ class DeclaredSplit(Declaration):
     @model_validator(mode="after")
     def _check_splits(self) -> DeclaredSplit:
         if unknown := sorted(set(self.map.values()) - set(SPLITS)):
-            raise ValueError(f"map: unknown split {', '.join(unknown)}; known: {', '.join(SPLITS)}")
+            raise ValueError(
+                "\n".join(f"map: {name!r} is no split; {suggest(name, SPLITS, 'split')}" for name in unknown)
+            )
         return self
 
 

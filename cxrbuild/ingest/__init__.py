@@ -124,7 +124,7 @@ def _unmatched(source: Source, inventory: Inventory, known: Collection[str]) -> 
     reader = source.reader
     return sorted(
         path
-        for path in inventory.blobs.keys() - set(known) - set(reader.metadata_files)
+        for path in inventory.blobs.keys() - set(known) - set(reader.metadata_files(inventory.blobs))
         if not is_desktop_file(path.rpartition("/")[2])
         and not reader.matches(path, reader.ignore)
         and (has_image_suffix(path) or image_format(read_head(f"{inventory.root}/{path}")) is not None)

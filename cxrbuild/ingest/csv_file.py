@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from cxrbuild.catalog.reader import Inventory, Reader
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, name_some, suggest
 from cxrbuild.ingest.template import Template, parse_template
 from cxrbuild.paths import PathIndex
 from cxrbuild.patient_key import hash_identifier, read_key
@@ -105,9 +105,8 @@ class CsvReader(Reader):
         """Whether rows are found by the images' headers."""
         return self.path is None
 
-    @property
-    def metadata_files(self) -> Sequence[str]:
-        """The CSV file."""
+    def metadata_files(self, paths: Collection[str]) -> Sequence[str]:  # noqa: ARG002
+        """Return the CSV file."""
         return (self.file,)
 
     def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:  # noqa: ARG002
@@ -134,9 +133,11 @@ class CsvReader(Reader):
         if problems:
             raise CxrbuildError("rows of another length\n  " + name_some(problems, 20), where=file)
         if missing:
+            hints = "; ".join(f'for "{name}" {suggest(name, header, "column")}' for name in missing)
             raise CxrbuildError(
                 f"reader.{keyword} names a column that is not there", where=file,
                 expected=_quoted(missing), found=_quoted(header),
+                todo=f"Correct the template: {hints}",
             )  # fmt: skip
         spelled = [template.fill(dict(zip(header, row, strict=True))) for _, row in rows[1:]]
         found = (

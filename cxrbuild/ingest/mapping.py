@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.column import AgeColumn, Column
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.ingest import header
 from cxrbuild.ingest.age import FORMS, parse_ages
 from cxrbuild.ingest.header import Headers
@@ -117,9 +117,18 @@ def _elements(headers: Headers, paths: pd.Index) -> pd.DataFrame:
 def _is_there(name: str, column: Column, upstream: _Upstream) -> bool:
     absent = [f'"{origin}"' for origin in column.origins if not upstream.known(origin)]
     if absent:
-        there = [f'"{known}"' for known in (*upstream.values, *upstream.elements)]
+        known = [*upstream.values, *upstream.elements]
+        there = [f'"{one}"' for one in known]
+        near = [
+            one
+            for origin in column.origins
+            if not upstream.known(origin)
+            for one in [nearest(origin, known)]
+            if one
+        ]
+        hint = f'; the nearest is "{near[0]}"' if near else ""
         upstream.problems.append(
-            f"columns.{name} comes from {name_some(absent)}; there is only {name_some(there, 60)}"
+            f"columns.{name} comes from {name_some(absent)}; there is only {name_some(there, 60)}{hint}"
         )
     return not absent
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Recipe, Source
-from cxrbuild.errors import DeclarationError
+from cxrbuild.errors import DeclarationError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +81,8 @@ def _absent_findings(findings: pd.Series, recipe: Recipe, source: str) -> list[s
     for label, by_source in recipe.labels.items():
         for finding in by_source.get(source, []):
             if finding not in found and finding not in optional:
-                near = difflib.get_close_matches(finding, found, 1, cutoff=0.6)
-                hint = f"; the nearest is {near[0]!r}" if near else ""
+                near = nearest(finding, found)
+                hint = f"; the nearest is {near!r}" if near else ""
                 problems.append(f"  labels.{label}.{source}: no image has the finding {finding!r}{hint}")
     if problems:
         shown = ", ".join(f"{finding!r} ({n:,})" for finding, n in list(found.items())[:_MOST_SHOWN])
