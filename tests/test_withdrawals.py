@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from command import run
 from PIL import Image
 
 from cxrbuild.catalog import read_source
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.sources import fetch
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.records import read_records
 
@@ -139,3 +142,32 @@ def test_a_withdrawn_image_is_excluded_whether_or_not_its_file_and_row_are_there
     assert len(records) == len(NAMES)
     assert records["exclusion"].dropna().to_dict() == {WITHDRAWN: "withdrawn"}
     assert records["image_id"].is_unique
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_a_pinned_source_stays_verified_without_its_withdrawn_file(tmp_path: Path, present: bool) -> None:
+    write_world(tmp_path, NAMES, "")
+    origin, data = str(tmp_path / "in"), tmp_path / "data"
+    locked = (
+        fetch([read_source("source.toml", tmp_path)], data, origins={"mine": origin}).sources["mine"].locked
+    )
+    (tmp_path / "mine.tsv").write_text((data / "sources" / "mine.tsv").read_text())
+    with (tmp_path / "source.toml").open("a") as stream:
+        stream.write(f'[pin]\ntree = "{locked.tree}"\nlisting = "mine.tsv"\n')
+    if not present:
+        shutil.rmtree(data)
+    for folder in (tmp_path / "in", data / "sources" / "mine"):
+        (folder / WITHDRAWN).unlink(missing_ok=True)
+    with pytest.raises(CxrbuildError, match=f"1 missing: {WITHDRAWN}"):
+        fetch([read_source("source.toml", tmp_path)], data, origins={"mine": origin})
+    (tmp_path / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,consent withdrawn\n")
+    source = read_source("source.toml", tmp_path)
+    verified = fetch([source], data, origins={"mine": origin}).sources["mine"].locked
+    assert (verified.proof, verified.unpinned, verified.missing) == ("git tree", False, [])
+    assert verified.tree != locked.tree
+    # Any other difference is found all the same.
+    other = data / "sources" / "mine" / "images" / NAMES[-1]
+    other.write_bytes(b"other")
+    (Path(origin) / "images" / NAMES[-1]).write_bytes(b"other")
+    with pytest.raises(CxrbuildError, match=f"1 different: images/{NAMES[-1]}"):
+        fetch([source], data, origins={"mine": origin})

@@ -88,6 +88,22 @@ def files_on_disk(
     return files
 
 
+def is_pinned_tree(source: Source, files: Mapping[str, TreeFile]) -> bool:
+    """Return whether files have the pin's git tree hash, with the withdrawn files that are gone.
+
+    The listing has the hashes of the files that the source declares to be withdrawn, so that all others are
+    still verified.
+    """
+    if source.pin.tree is None:
+        return False
+    gone = {
+        path: TreeFile(listed.mode, listed.blob)
+        for path in source.withdrawals.keys() - files.keys()
+        if (listed := (source.listing or {}).get(path)) and listed.mode and listed.blob
+    }
+    return source.pin.tree in (git_tree_of(files), git_tree_of({**files, **gone}) if gone else None)
+
+
 def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str | None = None) -> Comparison:
     """Compare files with a source's pin.
 
@@ -110,7 +126,7 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
         if listed.blob and path in files and files[path].blob != listed.blob
     }
     names: Proof = "none" if listing is None or missing or extra else "names"
-    if pin.tree == tree:
+    if is_pinned_tree(source, files):
         return Comparison("git tree", False, tree)
     if pin.sha256 and not pin.tree and archive_sha256 == pin.sha256 and names == "names" and not different:
         return Comparison("archive and names", False, tree)

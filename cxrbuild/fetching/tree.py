@@ -30,6 +30,7 @@ from cxrbuild.fetching.pin import (
     compare,
     describe_differences,
     files_on_disk,
+    is_pinned_tree,
     known_modes,
     mode_of,
 )
@@ -161,7 +162,7 @@ def _present(
     """Return the lock's entry for the present files, ``None`` where they have to be fetched again."""
     tree = git_tree_of(files)
     unchanged = entry is not None and entry.tree == tree and entry.pin == _pin(source)
-    if source.pin.tree == tree:
+    if is_pinned_tree(source, files):
         if entry and unchanged and not entry.unpinned:
             return entry
         where = entry.origin if entry and entry.tree == tree else str(target)
