@@ -228,6 +228,44 @@ def test_a_public_release_holds_no_number_and_no_file_name(world: Path) -> None:
     assert pd.read_parquet(world / "private" / "ledger.parquet")["source_path"].str.startswith("DOE").all()
 
 
+@pytest.mark.parametrize(
+    ("name", "columns", "column"),
+    [
+        ("{record}.dcm", "", "source_path"),
+        ("{record}/{n}.dcm", "", "source_path"),
+        ("scan_{record}_{n}.dcm", "", "source_path"),
+        ("scan{n}.dcm", "[columns.attribution]\nfrom = 'credit'", "attribution"),
+        ("scan{n}.dcm", "[columns.license]\nfrom = 'credit'\npattern = '(CC-BY-4.0)'", "license_text"),
+        ("scan{n}.dcm", "", None),
+    ],
+)
+def test_a_number_in_a_name_or_text_stops_a_public_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, columns: str, column: str | None
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    rows = ["file,record,finding,credit"]
+    for n in range(4):
+        file = name.format(record=f"70{n}1", n=n)
+        write_image(tmp_path / "in" / file, n, PatientID="")
+        rows.append(f"{file},70{n}1,{'sick' if n % 2 else 'well'},CC-BY-4.0 chart 0070{n}1")
+    (tmp_path / "in" / "labels.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("{LATERAL}", ""))
+    declare(tmp_path, columns=f"{RECORD}\n{columns}")
+    fetch(tmp_path)
+    assert curate(tmp_path).status == 0
+    ran = run("release", "0.1.0", "--build", "build", "--out", "release", cwd=tmp_path)
+    message = " ".join(ran.err.split())
+    if column is None:
+        assert ran.status == 0, ran.err
+        return
+    assert ran.status == 1
+    assert f"no number of a patient in `{column}` of a source that is not public" in message
+    assert "Found: 4 images with the patient's number there" in message
+    assert not (tmp_path / "release").exists()
+    ran = run("release", "0.1.0", "--build", "build", "--out", "own", "--policy", "private", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+
+
 @pytest.mark.parametrize("top", ["", "public = true"])
 def test_kept_numbers_are_released_only_where_the_source_is_public(world: Path, top: str) -> None:
     declare(world, 'path = "{file}"\npatient_id = "keep"', RECORD, top)
@@ -281,7 +319,12 @@ def test_a_build_refuses_another_key_where_the_lock_has_none(
     ran = curate(world)
     assert ran.status == 1
     assert "is not the key that the patient numbers were hashed with" in " ".join(ran.err.split())
+    ran = run("release", "0.1.0", "--build", "build", "--out", "mine-0.1.0", cwd=world)
+    assert ran.status == 1
+    assert "is not the key that the patient numbers were hashed with" in " ".join(ran.err.split())
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
     assert run("release", "0.1.0", "--build", "build", "--out", "mine-0.1.0", cwd=world).status == 0
+    monkeypatch.setenv(KEY_VARIABLE, "another secret of some length")
     ran = curate(world, "elsewhere")
     assert ran.status == 0, ran.err
     ran = run("release", "0.2.0", "--build", "elsewhere", "--out", "mine-0.2.0", cwd=world)

@@ -19,6 +19,7 @@ from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.releasing.document import release_document
 from cxrbuild.releasing.files import write_files
+from cxrbuild.releasing.identities import require_no_numbers
 from cxrbuild.releasing.requirements import (
     require_classes,
     require_images,
@@ -103,7 +104,9 @@ def release(
     require_tables(build, document)
     require_classes(build, document)
     name = document.dataset.name
-    records = without_identities(read_records(build / names.LEDGER), document, policy)
+    records = read_records(build / names.LEDGER)
+    require_no_numbers(build, document, records, policy)
+    records = without_identities(records, document, policy)
     records = _with_withheld(records, policy)
     results = read_results(build, document)
     contents = audited_contents(release_document(document, version, policy, records), records, results.audit)

@@ -1,0 +1,93 @@
+"""Refuse a public release in which the patient's number can be read or guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.artifact import BuildDocument
+from cxrbuild.errors import CxrbuildError, count_of, name_some
+from cxrbuild.patient_key import hash_identifier, read_key, require_same_key
+from cxrbuild.policy import Policy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Columns with upstream's text. The path is not released, but the image id is an unkeyed hash of it: whoever
+# can list all numbers and knows how files are named finds the number of an image.
+_COLUMNS = (
+    "source_path",
+    "finding",
+    "modality_text",
+    "view_position_text",
+    "patient_age_text",
+    "license_text",
+    "attribution",
+    "upstream_split",
+    "exclusion_detail",
+)
+# Runs of letters and digits, of digits alone, and with the signs that numbers are written with.
+_TOKENS = (re.compile(r"[^\W_]+"), re.compile(r"[0-9]+"), re.compile(r"[\w-]+"), re.compile(r"[^/]+"))
+# Shorter numbers occur in names by chance, and identify nobody outside of the source.
+_SHORTEST = 4
+
+
+def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFrame, policy: Policy) -> None:
+    """Refuse a public release where a name or text of a confidential source holds the number of its patient.
+
+    Numbers are known by their keyed hash alone, so every part of a name is hashed and compared.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+    records
+        Its ledger.
+    policy
+        ``public`` or ``private``; a private release is not checked.
+
+    Raises
+    ------
+    CxrbuildError
+        A text holds its patient's number, or the environment's key is not that of the build.
+    """
+    if policy == "private":
+        return
+    declared = document.declared_sources
+    hashed = [name for name, one in declared.items() if not one.public and one.patient_id == "hash"]
+    rows = records[records["source"].isin(hashed) & records["patient_id"].notna()]
+    if rows.empty:
+        return
+    require_same_key({str(build): document.patient_key})
+    key = read_key()
+    for column in _COLUMNS:
+        texts = rows.loc[rows[column].notna(), [column, "patient_id", "image_id"]]
+        texts = texts.drop_duplicates([column, "patient_id"])
+        found = [
+            image
+            for text, patient, image in texts.itertuples(index=False)
+            if any(hash_identifier(key, token) == patient for token in set(_tokens(text)))
+        ]
+        if found:
+            images = count_of(len(found), "image")
+            raise CxrbuildError(
+                "a public release would give patient numbers away", where=build,
+                expected=f"no number of a patient in `{column}` of a source that is not public",
+                found=f"{images} with the patient's number there: {name_some(found, 3)}",
+                todo="Name the files otherwise and fetch them again: an image id is made from its path"
+                if column == "source_path"
+                else "Take another column for it, or remove the number where it comes from",
+            )  # fmt: skip
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Yield the parts of a text that can be a number, also without leading zeros and a suffix."""
+    for pattern in _TOKENS:
+        for token in pattern.findall(text):
+            for part in (token, token.rpartition(".")[0], token.lstrip("0")):
+                if len(part) >= _SHORTEST:
+                    yield part
