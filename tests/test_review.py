@@ -436,7 +436,7 @@ def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_
     [
         (["cohen,images/gone.jpg,clean,no,"], "1 review of images that the source does not have"),
         (["kohen,images/arrow.jpg,clean,no,"], "no source 'kohen'; known: actualmed, cohen"),
-        (["cohen,images/arrow.jpg,pointer,no,"], "line 2: unknown mark 'pointer'; known: arrow, clean"),
+        (["cohen,images/arrow.jpg,pointer,no,"], "line 2: unknown mark 'pointer'; expected one of arrow, clean"),
         (["cohen,images/arrow.jpg,clean"], "line 2: 3 cells, not 5"),
     ],
 )

@@ -27,7 +27,7 @@ class Audit(Declaration):
             known = known_ids("audit")
             for key, names in (("limits", self.limits), ("report", self.report)):
                 problems += [
-                    f"{key}: no check has the id {name!r}; {suggest(name, known, 'id')}"
+                    f"{key}: no check has the id {name!r}; {suggest(name, known, 'known id')}"
                     for name in names
                     if name not in known
                 ]
