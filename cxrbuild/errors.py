@@ -202,7 +202,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
     folded = {other.casefold(): other for other in known}
     near = [other for other in folded if len(name) > 2 and other.startswith(name.casefold())]
-    near = near or difflib.get_close_matches(name.casefold(), folded, 1, cutoff=0.5)
+    near = near or difflib.get_close_matches(name.casefold(), folded, 1)
     return folded[near[0]] if near else None
 
 
