@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import ReleaseDocument
@@ -165,16 +166,14 @@ class Contents:
 
     def confounded(self) -> list[str]:
         """Return sentences about classes that share no source: a model can learn the source instead."""
+        pairs = self.kept[["label", "source"]].drop_duplicates()
+        sources = {
+            label: sorted(pairs.loc[pairs["label"] == label, "source"]) for label in self.recipe.classes
+        }
         return [
-            f"Every {label} image is from {sources[0]}."
-            for label in self.recipe.classes
-            if len(sources := sorted(set(self.kept.loc[self.kept["label"] == label, "source"]))) == 1
+            f"Every {label} image is from {found[0]}." for label, found in sources.items() if len(found) == 1
         ] + [
             f"No source has both {a} and {b}."
-            for i, a in enumerate(self.recipe.classes)
-            for b in self.recipe.classes[i + 1 :]
-            if not self._sources_of(a) & self._sources_of(b)
+            for a, b in combinations(sources, 2)
+            if not set(sources[a]) & set(sources[b])
         ]
-
-    def _sources_of(self, label: str) -> set[str]:
-        return set(self.kept.loc[self.kept["label"] == label, "source"])

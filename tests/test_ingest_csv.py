@@ -300,3 +300,15 @@ def test_a_decimal_comma_is_no_age_whatever_separates_the_cells(tmp_path: Path) 
     ) as caught:
         ingest(source, take_inventory(source, root))
     assert "line 3" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["META.csv", "./meta.csv"])
+def test_a_metadata_file_in_another_spelling_is_named(tmp_path: Path, name: str) -> None:
+    source, root = write(tmp_path, ROWS)
+    (tmp_path / "s.toml").write_text((tmp_path / "s.toml").read_text().replace('"meta.csv"', f'"{name}"'))
+    (root / "meta.csv").rename(root / "Meta.csv")
+    source = read_source("s.toml", tmp_path)
+    with pytest.raises(
+        CxrbuildError, match=r"metadata is not there\. Found: Meta\.csv\. Write `reader\.file` as"
+    ):
+        ingest(source, take_inventory(source, root))

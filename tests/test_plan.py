@@ -152,6 +152,25 @@ def test_link_files_that_contradict_each_other_are_refused(tmp_path: Path) -> No
         read_declared(str(recipe), {})
 
 
+@pytest.mark.parametrize(("key", "header"), [
+    ("reviews", "source,path,mark,marks_finding,note\nkohen,images/a.png,clean,no,\n"),
+    ("links", "source_a,path_a,source_b,path_b,kind,note\ncohen,a.png,kohen,b.png,duplicate,\n"),
+])  # fmt: skip
+def test_a_misspelt_source_of_reviews_or_links_is_refused(tmp_path: Path, key: str, header: str) -> None:
+    (tmp_path / "lines.csv").write_text(header)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "x"\nversion = "1.0.0"\ntitle = "x"\nsources = ["cohen"]\n'
+        + 'reviews = ["lines.csv"]\n' * (key == "reviews")
+        + '[labels.A]\ncohen = ["a"]\n[[rules]]\nname = "other"\nkind = "labelled"\nreason = "None."\n'
+        + '[split]\nsalt = "x"\n'
+        + 'links = ["lines.csv"]\n' * (key == "links")
+    )
+    message = rf"lines\.csv: {key} name unknown sources.*Found: 'kohen': the nearest source is 'cohen'"
+    with pytest.raises(DeclarationError, match=message):
+        read_declared(str(recipe), {})
+
+
 def test_missing_images_without_a_class_explain_lower_counts() -> None:
     from cxrbuild.curation.expectation import _count_problems
 

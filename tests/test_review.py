@@ -367,6 +367,7 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (HEADER.replace(",", ";").encode("utf-8-sig"), "the cells of this file are separated by semicolons"),
+        (HEADER.replace(",", "\t").encode(), "the cells of this file are separated by tabs"),
         (HEADER.replace(",", ";").encode(), "Save it again with commas"),
         ((HEADER + "cohen,1.jpg,clean,no,hémithorax\n").encode("cp1252"), "not UTF-8 text"),
     ],
@@ -435,8 +436,11 @@ def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_
     ("lines", "message"),
     [
         (["cohen,images/gone.jpg,clean,no,"], "1 review of images that the source does not have"),
-        (["kohen,images/arrow.jpg,clean,no,"], "no source 'kohen'; known: actualmed, cohen"),
-        (["cohen,images/arrow.jpg,pointer,no,"], "line 2: unknown mark 'pointer'; expected one of arrow, clean"),
+        (["kohen,images/arrow.jpg,clean,no,"], "no source 'kohen'; the nearest source is 'cohen'"),
+        (
+            ["cohen,images/arrow.jpg,pointer,no,"],
+            "line 2: unknown mark 'pointer'; expected one of arrow, clean",
+        ),
         (["cohen,images/arrow.jpg,clean"], "line 2: 3 cells, not 5"),
     ],
 )

@@ -99,9 +99,10 @@ class CsvTable:
         if found == list(self.header):
             require_none(path, problems)
             return [(line, row) for line, row in rows if row]
-        if found == [";".join(self.header)]:
+        signs = {";".join(self.header): "semicolons", "\t".join(self.header): "tabs"}
+        if len(found) == 1 and (sign := signs.get(found[0])):
             raise DeclarationError(
-                "the cells of this file are separated by semicolons", where=path, expected="commas",
+                f"the cells of this file are separated by {sign}", where=path, expected="commas",
                 todo="Save it again with commas: LibreOffice asks for the field separator; Excel takes the "
                 "list separator of the system's regional settings",
             )  # fmt: skip

@@ -23,7 +23,7 @@ from cxrbuild.catalog import (
     source_names,
 )
 from cxrbuild.catalog.override import Overrides, ReviewOverride
-from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
+from cxrbuild.errors import CxrbuildError, DeclarationError, name_some, suggest
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
@@ -155,7 +155,7 @@ def read_declared(
         recipe=recipe,
         overrides=Overrides(rules=tuple(overrides)),
         sources=sources,
-        reviews=[review for name in recipe.reviews for review in read_reviews(name, recipe.folder)],
+        reviews=_reviews(recipe, {source.name for source in sources}),
         links=_links(recipe, {source.name for source in sources}),
     )
     return _with_reviews(declared, reviews) if reviews else declared
@@ -169,7 +169,9 @@ def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
     for name in names:
         for review in read_reviews(name, Path()):
             if review.source not in known:
-                problems.append(f"{name}: no source {review.source!r}; known: {', '.join(sorted(known))}")
+                problems.append(
+                    f"{name}: no source {review.source!r}; {suggest(review.source, sorted(known), 'source')}"
+                )
             other, first = added.setdefault((review.source, review.path), (name, review))
             if (first.mark, first.marks_finding) != (review.mark, review.marks_finding):
                 problems.append(
@@ -193,6 +195,20 @@ def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
     )
 
 
+def _reviews(recipe: Recipe, sources: set[str]) -> list[Review]:
+    """Return the recipe's reviews; a file may have reviews of other sources."""
+    reviews = [review for name in recipe.reviews for review in read_reviews(name, recipe.folder)]
+    known = sources | set(source_names())
+    if unknown := sorted({review.source for review in reviews} - known):
+        raise DeclarationError(
+            "reviews name unknown sources", where=", ".join(recipe.reviews),
+            expected=name_some(sorted(sources)),
+            found="; ".join(f"{name!r}: {suggest(name, known, 'source')}" for name in unknown),
+            todo="Correct the column `source`: these reviews would have no effect",
+        )  # fmt: skip
+    return reviews
+
+
 def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
     """Return the links between images of the recipe's sources; a file may have links of other sources."""
     links = [link for name in recipe.split.links for link in read_links(name, recipe.folder)]
@@ -200,7 +216,9 @@ def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
     if unknown := sorted(named - sources - set(source_names())):
         raise DeclarationError(
             "links name unknown sources", where=", ".join(recipe.split.links),
-            expected=name_some(sorted(sources)), found=name_some(unknown),
+            expected=name_some(sorted(sources)),
+            found="; ".join(f"{name!r}: {suggest(name, sources, 'source')}" for name in unknown),
+            todo="Correct the columns `source_a` and `source_b`",
         )  # fmt: skip
     if problems := find_contradictions(links):
         raise DeclarationError(

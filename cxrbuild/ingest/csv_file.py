@@ -118,6 +118,12 @@ class CsvReader(Reader):
         import pandas as pd
 
         file = inventory.root / self.file
+        if not file.is_file():
+            near = PathIndex(inventory.blobs).find(self.file)
+            raise CxrbuildError(
+                "the source's metadata is not there", where=file, found=name_some(near) if near else None,
+                todo="Write `reader.file` as the file has it" if near else "Fetch the source again",
+            )  # fmt: skip
         rows = _rows(file, self.encoding, self.delimiter)
         header = [compose(name) for name in rows[0][1]] if rows else []
         keyword, template = self._key()
@@ -217,12 +223,7 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 def _rows(path: Path, encoding: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise CxrbuildError(
-            "the source's metadata is not there", where=path, todo="Fetch the source again"
-        ) from None
+    data = path.read_bytes()
     try:
         # A byte-order mark says how the file is encoded, and is no part of the first column's name.
         text = data.decode(encoding).removeprefix("\ufeff")
