@@ -69,6 +69,7 @@ def _signature(value: object) -> str:
 def _source(function: Any) -> str:
     """Return a function's signature as its source has it, without the quotes and defaults of objects."""
     text = inspect.getsource(function)
+    text = re.sub(r":  # noqa.*", ":", text)
     signature = text[text.index("(") : text.index(":\n")]
     return signature.replace("AnyPath", "str | Path").replace(" = silent", " = ...")
 

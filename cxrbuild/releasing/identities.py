@@ -15,8 +15,8 @@ from cxrbuild.policy import Policy
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns with upstream's text. The path is not released, but the image id is an unkeyed hash of it: whoever
-# can list all numbers and knows how files are named finds the number of an image.
+# Columns with upstream's text. The path is not released, but the image id is an unkeyed hash of it: a list of
+# all possible numbers and the way in which files are named are enough to find the number of an image.
 _COLUMNS = (
     "source_path",
     "finding",
