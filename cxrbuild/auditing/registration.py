@@ -12,11 +12,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, Floats, gaussian_filter
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # From coarse to fine: thumbnail pixels per pixel, iterations, and the correlation needed to continue.
 _LEVELS = ((4, 6, 0.6), (2, 6, 0.75))
@@ -80,17 +84,20 @@ def _optimize(
     a: Floats, b: Floats, affine: NDArray[np.float64], iterations: int
 ) -> tuple[NDArray[np.float64], float]:
     """Return the affine transform after some Gauss-Newton iterations, and the images' correlation there."""
+    from PIL.Image import fromarray
+
     side = len(a)
     x, y = _grid(side)
     target = a.ravel()
-    gradient_y, gradient_x = (np.gradient(b, axis=axis).astype(np.float32) * side for axis in (0, 1))
+    gradient_y, gradient_x = np.gradient(b)
+    moving = [fromarray(pixels) for pixels in (b, gradient_x * side, gradient_y * side)]
     for iteration in range(iterations + 1):
         u, v = _transform(affine, x, y)
         inside = _is_inside(u, v, side)
         if np.count_nonzero(inside) < _MIN_OVERLAP / 2 * len(inside):
             return affine, 0.0
-        u, v, px, py = u[inside], v[inside], x[inside], y[inside]
-        moved, expected = _sample(b, u, v), target[inside]
+        moved, *gradients = (_warp(image, affine)[inside] for image in moving)
+        px, py, expected = x[inside], y[inside], target[inside]
         moved, expected = moved - moved.mean(), expected - expected.mean()
         if not expected.any():
             # An image of one grey level matches nothing; the weights below would divide by zero.
@@ -100,7 +107,7 @@ def _optimize(
             break
         # A difference in contrast is ignored: the second image is scaled to the first.
         gain = max(match / max(power, 1e-6), 0.2)
-        gx, gy = gain * _sample(gradient_x, u, v), gain * _sample(gradient_y, u, v)
+        gx, gy = (gain * gradient for gradient in gradients)
         jacobian = np.stack([gx * px, gx * py, gx, gy * px, gy * py, gy])
         jacobian -= jacobian.mean(1, keepdims=True)
         residual = expected - gain * moved
@@ -120,6 +127,8 @@ def _optimize(
 
 
 def _compare(a: Floats, b: Floats, affine: NDArray[np.float64]) -> Registration:
+    from PIL.Image import fromarray
+
     x, y = _grid(THUMBNAIL_SIDE)
     u, v = _transform(affine, x, y)
     inside = _is_inside(u, v, THUMBNAIL_SIDE)
@@ -132,10 +141,10 @@ def _compare(a: Floats, b: Floats, affine: NDArray[np.float64]) -> Registration:
     zoom = area**0.5
     variance = 0.5 * max(zoom, 1 / zoom) ** 2 - 0.5
     if variance > 0.05:
-        sigma = variance**0.5
+        sigma = round(variance**0.5, 1)
         a, b = (a, gaussian_filter(b, sigma)) if zoom > 1 else (gaussian_filter(a, sigma), b)
     detail_a = np.where(inside, _fine_detail(a).ravel(), 0)
-    detail_b = np.where(inside, _sample(_fine_detail(b), np.clip(u, 0, 1), np.clip(v, 0, 1)), 0)
+    detail_b = np.where(inside, _warp(fromarray(_fine_detail(b)), affine), 0)
     products = inside * 1.0, detail_a, detail_b, detail_a**2, detail_b**2, detail_a * detail_b
     sums = np.stack([_sum_blocks(values) for values in products])
     n, p, q, pp, qq, pq = sums[:, sums[0] > 0.6 * _BLOCK * _BLOCK]
@@ -177,10 +186,12 @@ def _is_inside(u: Floats, v: Floats, side: int) -> NDArray[np.bool_]:
     return (u > edge) & (u < 1 - edge) & (v > edge) & (v < 1 - edge)
 
 
-def _sample(pixels: Floats, u: Floats, v: Floats) -> Floats:
-    """Return an image's values at shares of its frame, by linear interpolation."""
-    from scipy.ndimage import map_coordinates
+def _warp(image: Image, affine: NDArray[np.float64]) -> Floats:
+    """Return an image's values at the transformed pixels of the frame, by linear interpolation, as a row."""
+    from PIL.Image import Resampling, Transform
 
-    side = len(pixels)
-    values: Floats = map_coordinates(pixels, (v * side - 0.5, u * side - 0.5), order=1, mode="nearest")
+    # Pillow counts in pixels.
+    data = (affine * (1, 1, image.width)).ravel().tolist()
+    warped = image.transform(image.size, Transform.AFFINE, data, Resampling.BILINEAR)
+    values: Floats = np.asarray(warped).ravel()
     return values
