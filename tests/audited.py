@@ -12,6 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from cxrbuild.artifact import BuildDocument
+from cxrbuild.auditing.descriptors import read_descriptors
+from cxrbuild.auditing.store import DescriptorStore, DescriptorTable
 from cxrbuild.catalog import read_recipe
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.records import conform, write_records
@@ -51,6 +53,14 @@ def different_images(n: int) -> list[tuple[bytes, Row]]:
         )
         for i in range(n)
     ]
+
+
+def described(images: list[bytes], folder: Path) -> DescriptorTable:
+    """Return the descriptors of JPEGs, in a store below a folder."""
+    digests = [hashlib.sha256(data).hexdigest() for data in images]
+    store = DescriptorStore(folder / "store")
+    store.add(digests, [read_descriptors(data) for data in images])
+    return store.table(digests)
 
 
 def write_build(folder: Path, images: list[tuple[bytes, Row]]) -> Path:

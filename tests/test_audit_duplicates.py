@@ -9,8 +9,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from audited import crop, jpeg
+from audited import crop, described, jpeg
 from PIL import Image, ImageDraw, ImageOps
 
 from cxrbuild.auditing.candidates import find_candidates
@@ -18,6 +19,7 @@ from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, read_descriptors
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.images import read_images
 from cxrbuild.auditing.registration import NOT_REGISTERED, register
+from cxrbuild.auditing.store import DescriptorStore
 from cxrbuild.catalog import read_links
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.progress import silent
@@ -57,8 +59,7 @@ def matches_of(images: list[bytes], tmp_path: Path, executor: Executor) -> list[
     for i, data in enumerate(images):
         paths.append(tmp_path / f"{i}.jpg")
         paths[-1].write_bytes(data)
-    descriptors = [read_descriptors(data) for data in images]
-    return find_matches(descriptors, paths, executor, workers=1, progress=silent)[0]
+    return find_matches(described(images, tmp_path), paths, tmp_path, executor, workers=1, progress=silent)[0]
 
 
 def duplicates_of(images: list[bytes], tmp_path: Path, executor: Executor) -> list[Match]:
@@ -156,33 +157,34 @@ def test_images_of_one_grey_level_are_not_registered(flat: str) -> None:
 def test_images_that_cannot_be_read_are_reported(tmp_path: Path, executor: Executor) -> None:
     good = jpeg(phantom("one", "Normal"))
     contents = {"good": good, "half": good[: len(good) // 2], "text": b"no image", "empty": b""}
-    paths = [tmp_path / f"{name}.jpg" for name in contents]
-    for path, data in zip(paths, contents.values(), strict=True):
-        path.write_bytes(data)
-    digests = [hashlib.sha256(data).hexdigest() for data in contents.values()]
-    found = read_images(
-        [*paths, tmp_path / "gone.jpg"], [*digests, "0" * 64], executor, workers=1, progress=silent
-    )
-    assert not isinstance(found[0], str)
-    assert all(isinstance(problem, str) and problem.startswith("cannot be read: ") for problem in found[1:4])
-    assert found[4] == "missing"
+    for name, data in contents.items():
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+    rows = pd.DataFrame({"image_id": [*contents, "gone"]})
+    rows["jpeg_path"] = rows["image_id"] + ".jpg"
+    rows["jpeg_sha256"] = [hashlib.sha256(data).hexdigest() for data in [*contents.values(), b"gone"]]
+    store = DescriptorStore(tmp_path / "state")
+    problems = read_images(rows, tmp_path, store, executor, workers=1, progress=silent)
+    assert [one.image_id for one in problems] == ["half", "text", "empty", "gone"]
+    assert all(one.problem.startswith("cannot be read: ") for one in problems[:3])
+    assert problems[3].problem == "missing"
+    assert (store.find(rows["jpeg_sha256"].tolist()) >= 0).tolist() == [True, False, False, False, False]
 
 
-def test_candidates_of_an_image_are_limited_by_rank() -> None:
+def test_candidates_of_an_image_are_limited_by_rank(tmp_path: Path) -> None:
     # Images of one patient that differ by noise: every pair would be a candidate.
     image = np.asarray(phantom("one", "Normal").resize((96, 96)), np.int16)
     random = np.random.default_rng(0)
     images = []
     for _ in range(40):
         noisy = np.clip(image + random.integers(-12, 12, image.shape), 0, 255).astype(np.uint8)
-        described = read_descriptors(jpeg(Image.fromarray(noisy)))
-        images.append((described.keypoints, described.dct_coefficients))
+        images.append(jpeg(Image.fromarray(noisy)))
     images.append(images[7])
-    unlimited = find_candidates(images, most=100)
+    table = described(images, tmp_path)
+    unlimited = find_candidates(table, tmp_path, most=100)
     assert unlimited.skipped_pairs == unlimited.limited_images == 0
     pairs = set(zip(unlimited.a.tolist(), unlimited.b.tolist(), strict=True))
     assert len(pairs) > 600
-    limited = find_candidates(images, most=3)
+    limited = find_candidates(table, tmp_path, most=3)
     kept = set(zip(limited.a.tolist(), limited.b.tolist(), strict=True))
     assert kept < pairs
     assert len(kept) <= 3 * len(images)
@@ -202,8 +204,9 @@ def test_the_number_of_registrations_is_proportional_to_the_number_of_similar_im
     paths = [tmp_path / f"{i}.jpg" for i in range(len(images))]
     for path, data in zip(paths, images, strict=True):
         path.write_bytes(data)
-    descriptors = [read_descriptors(data) for data in images]
-    found, search = find_matches(descriptors, paths, executor, workers=1, progress=silent)
+    found, search = find_matches(
+        described(images, tmp_path), paths, tmp_path, executor, workers=1, progress=silent
+    )
     assert search.most_per_image * len(images) >= search.compared_pairs
     assert search.compared_pairs + search.skipped_pairs <= len(images) * (len(images) - 1) // 2
     # Every image has a duplicate among its best candidates.

@@ -18,11 +18,11 @@ from cxrbuild.artifact import (
 )
 from cxrbuild.auditing.biases import describe_biases
 from cxrbuild.auditing.context import Context, recorded
-from cxrbuild.auditing.descriptors import ImageDescriptors
-from cxrbuild.auditing.images import ImageProblem, read_images
+from cxrbuild.auditing.images import read_images
 from cxrbuild.auditing.page import write_page
 from cxrbuild.auditing.pairs import find_pairs
 from cxrbuild.auditing.registry import audit_checks
+from cxrbuild.auditing.store import DescriptorStore
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Result, evaluate
 from cxrbuild.errors import CheckError, CxrbuildError, printable
@@ -120,20 +120,16 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
 
 def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> Context:
     rows, folder = opened.manifest, opened.folder
+    state = folder / names.STATE / "audit"
+    store = DescriptorStore(state)
     with open_executor(executor, workers, reads=[folder]) as pool:
-        read = read_images(
-            [folder / path for path in rows["jpeg_path"]], rows["jpeg_sha256"].tolist(), pool,
-            workers=workers, progress=progress,
-        )  # fmt: skip
-        problems = [
-            ImageProblem(image_id, found)
-            for image_id, found in zip(rows["image_id"], read, strict=True)
-            if isinstance(found, str)
-        ]
-        descriptors = [found for found in read if isinstance(found, ImageDescriptors)]
+        problems = read_images(rows, folder, store, pool, workers=workers, progress=progress)
         _logger.info("read %d images, %d with a problem", len(rows), len(problems))
         usable = rows[~rows["image_id"].isin([one.image_id for one in problems])].reset_index(drop=True)
-        pairs, search = find_pairs(usable, descriptors, folder, pool, workers=workers, progress=progress)
+        descriptors = store.table(usable["jpeg_sha256"].tolist())
+        pairs, search = find_pairs(
+            usable, descriptors, folder, state, pool, workers=workers, progress=progress
+        )
     _logger.info(
         "compared %d candidate pairs, skipped %d beyond %d per image: found %d pairs",
         search.compared_pairs, search.skipped_pairs, search.most_per_image, len(pairs),

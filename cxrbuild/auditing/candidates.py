@@ -1,40 +1,38 @@
-"""Find candidate pairs of images by locality-sensitive hashing, without comparing all pairs.
+"""Find candidate pairs of images from collisions of their keypoints, without comparing all pairs.
 
-The DCT coefficients of all patches are whitened, so that what all chests have in common has little weight,
-and projected on random planes: the signs are the bits of a hash code. In each of several hash tables,
-keypoints with equal codes share a bucket, and collide. Two images are candidates where their whole frames
-collide, or where three keypoints of each collide at positions that one transform maps to each other. The
-number of bits grows with the logarithm of the number of keypoints, so that the number of random collisions is
-proportional to the number of images. Each image keeps its best candidates up to a limit, so that the number
-of registrations is too, even where all images resemble each other.
+Two images are candidates where their whole frames collide, or where three keypoints of each collide at
+positions that one transform maps to each other. Each image keeps its best candidates up to a limit, so that
+the number of registrations is proportional to the number of images, even where all images resemble each
+other.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.auditing.descriptors import COEFFICIENTS, MIRROR, Floats
-
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from cxrbuild.auditing.collisions import (
+    MOST_IMAGES,
+    Collisions,
+    Flags,
+    Integers,
+    Keypoints,
+    Whitening,
+    fit_whitening,
+    open_collisions,
+)
+from cxrbuild.auditing.descriptors import MOST_KEYPOINTS, Floats
+from cxrbuild.auditing.store import DescriptorTable
+from cxrbuild.errors import CxrbuildError
 
 MOST_PER_IMAGE = 20
 """The most candidates of an image, by rank. A pair remains that is among the best of either image."""
 
-_SEED = 20200609
-_WHITENING_SAMPLE = 40_000
-_TABLES = 12
-# Bits in addition to the logarithm of the number of keypoints: with fewer, more pairs collide, and more by
-# chance.
+# Bits of the hash codes in addition to the logarithm of the number of keypoints.
 _SPARE_BITS_FRAME, _SPARE_BITS = 6, 4
-_MIN_BITS = 6
-# A larger bucket is ignored: its code is that of black corners or of a viewer's frame.
-_LARGEST_BUCKET = 50
 # The cosine similarity that is needed of keypoints that collide, and of those that verify a transform.
 _COLLIDING, _VERIFYING = 0.8, 0.87
 # The number of collisions that must agree on a transform, and of keypoints that must verify it.
@@ -52,8 +50,8 @@ _VERIFYING_DISTANCE = 0.05
 _TRANSFORMS = 2
 # Transforms of this many times the limit are verified.
 _VERIFIED_PER_IMAGE = 4 * MOST_PER_IMAGE
-# So many pairs of keypoints are compared at once that their coefficients fit into the processor's cache.
-_BATCH = 4096
+# Coefficients of so many pairs of keypoints, and of so many images, are in memory at once.
+_KEYPOINTS_AT_ONCE, _IMAGES_AT_ONCE = 1 << 15, 256
 
 
 @dataclass(frozen=True)
@@ -83,174 +81,114 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class _Keypoints:
-    """Keypoints of all images: ``image`` is the number of each one's image, ascending."""
-
-    image: Integers
-    positions: Floats
-    plain: Floats
-    mirrored: Floats
-
-
-@dataclass(frozen=True)
 class _Matches:
     """Transforms between pairs of images: ``pair`` is ``(a * images + b) * 2 + mirrored``."""
 
     pair: Integers
-    score: NDArray[np.float64]
-    transforms: Floats
+    score: NDArray[np.float32]
+    transforms: NDArray[np.float32]
 
     def select(self, chosen: Flags | NDArray[np.intp]) -> _Matches:
         """Return some of the matches."""
         return _Matches(self.pair[chosen], self.score[chosen], self.transforms[chosen])
 
 
-def find_candidates(images: Sequence[tuple[Floats, Floats]], *, most: int = MOST_PER_IMAGE) -> Candidates:
+def find_candidates(images: DescriptorTable, folder: Path, *, most: int = MOST_PER_IMAGE) -> Candidates:
     """Find the pairs of images that may be duplicates.
 
     Parameters
     ----------
     images
-        For each image its keypoints and their DCT coefficients, see `descriptors.ImageDescriptors`.
+        The descriptors of the images.
+    folder
+        A folder for temporary files.
     most
         The most candidates of an image.
+
+    Raises
+    ------
+    CxrbuildError
+        There are more images than can be numbered.
     """
+    if len(images) > MOST_IMAGES:
+        raise CxrbuildError(
+            "too many images for a search for duplicates", expected=f"at most {MOST_IMAGES:,}",
+            found=f"{len(images):,}", todo="Audit parts of the dataset as builds of their own",
+        )  # fmt: skip
     if len(images) < 2:
         nothing = np.empty(0, np.int64)
         return Candidates(nothing, nothing, np.empty(0, bool), np.empty((0, 4), np.float32))
-    positions = np.concatenate([keypoints for keypoints, _ in images])
-    coefficients = np.concatenate([coefficients for _, coefficients in images])
-    image = np.repeat(np.arange(len(images)), [len(keypoints) for keypoints, _ in images])
-    is_frame = np.concatenate([[True], image[1:] != image[:-1]])
-    frames = _Keypoints(image[is_frame], positions[is_frame], *_whiten(coefficients[is_frame]))
-    points = _Keypoints(image[~is_frame], positions[~is_frame], *_whiten(coefficients[~is_frame]))
-
-    a, b, mirrored = _find_collisions(frames, _SPARE_BITS_FRAME)
-    by_frame = _agree(frames, a, b, mirrored, len(images), least=1)
-    # Every pair of frames has one collision: they are ranked by their similarity.
-    similarity = _cosine_similarity(frames, by_frame.pair, len(images))
-    by_frame = _Matches(by_frame.pair, similarity, by_frame.transforms)
-
-    a, b, mirrored = _find_collisions(points, _SPARE_BITS)
-    by_points = _agree(points, a, b, mirrored, len(images), least=_COLLISIONS)
+    frames, points = Keypoints(images, range(1)), Keypoints(images, range(1, MOST_KEYPOINTS))
+    by_frame = _search(frames, fit_whitening(frames), _SPARE_BITS_FRAME, folder, least=1)
+    whitening = fit_whitening(points)
+    by_points = _search(points, whitening, _SPARE_BITS, folder, least=_COLLISIONS)
     checked = _limit(by_points, len(images), _VERIFIED_PER_IMAGE)
-    verified = _verify(by_points.select(checked), points, len(images))
+    verified = _verify(by_points.select(checked), points, whitening)
 
     matches = _merge(by_frame, verified)
     kept = _limit(matches, len(images), most)
-    limited = _images_of(matches.pair[~kept], len(images)) | _images_of(by_points.pair[~checked], len(images))
-    skipped = len(np.unique(np.concatenate([matches.pair[~kept], by_points.pair[~checked]]) >> 1))
+    skipped = np.unique(np.concatenate([matches.pair[~kept], by_points.pair[~checked]]) >> 1)
+    limited = len(np.unique(np.concatenate(np.divmod(skipped, len(images)))))
     matches = matches.select(kept)
     matches = matches.select(np.argsort(matches.pair, kind="stable"))
-    pair = matches.pair
-    return Candidates(
-        (pair >> 1) // len(images), (pair >> 1) % len(images), (pair & 1).astype(bool), matches.transforms,
-        len(limited), skipped,
-    )  # fmt: skip
+    a, b = np.divmod(matches.pair >> 1, len(images))
+    mirrored = (matches.pair & 1).astype(bool)
+    return Candidates(a, b, mirrored, matches.transforms, limited, len(skipped))
 
 
-def _images_of(pairs: Integers, images: int) -> set[int]:
-    return {int(image) for image in np.unique(np.concatenate(np.divmod(pairs >> 1, images)))}
-
-
-def _whiten(coefficients: Floats) -> tuple[Floats, Floats]:
-    """Return coefficients whitened and of length 1, of the patches and of the mirrored patches."""
-    if not len(coefficients):
-        return coefficients, coefficients
-    sample = coefficients[:: -(-len(coefficients) // _WHITENING_SAMPLE)]
-    sample = np.concatenate([sample, sample * MIRROR])
-    mean = sample.mean(0)
-    variances, axes = np.linalg.eigh(np.cov((sample - mean).T))
-    # Part of the mean variance is added to each axis, so that no axis is only noise.
-    axes = (axes / np.sqrt(np.maximum(variances, 0) + 0.1 * variances.mean() + 1e-9)).astype(np.float32)
-    plain, mirrored = (coefficients - mean) @ axes, (coefficients * MIRROR - mean) @ axes
-    for whitened in (plain, mirrored):
-        whitened /= np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), 1e-6)
-    return plain, mirrored
-
-
-def _find_collisions(keypoints: _Keypoints, spare_bits: int) -> tuple[Integers, Integers, Flags]:
-    """Return pairs of keypoints of different images that share a bucket and are similar, and if mirrored."""
-    n = len(keypoints.image)
-    if n < 2:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool)
-    bits = max(_MIN_BITS, math.ceil(math.log2(n)) + spare_bits)
-    random = np.random.default_rng(_SEED)
-    found = []
-    for _ in range(_TABLES):
-        planes = random.standard_normal((COEFFICIENTS, bits)).astype(np.float32)
-        codes, order = _hash(keypoints.plain, planes)
-        low, high = (np.searchsorted(codes, codes, side) for side in ("left", "right"))
-        count = np.where(high - low > _LARGEST_BUCKET, 0, high - np.arange(n) - 1)
-        pairs = _expand(np.arange(n) + 1, count, order, order)
-        found.append(_similar_pairs(keypoints, *pairs, keypoints.plain) << 1)
-        mirrored_codes, mirrored_order = _hash(keypoints.mirrored, planes)
-        low, high = (np.searchsorted(codes, mirrored_codes, side) for side in ("left", "right"))
-        count = np.where(high - low > _LARGEST_BUCKET, 0, high - low)
-        pairs = _expand(low, count, mirrored_order, order)
-        found.append(_similar_pairs(keypoints, *pairs, keypoints.mirrored) << 1 | 1)
-    keys = np.unique(np.concatenate(found))
-    return (keys >> 1) // n, (keys >> 1) % n, (keys & 1).astype(bool)
-
-
-def _hash(coefficients: Floats, planes: Floats) -> tuple[Integers, Integers]:
-    """Return the hash codes, one bit for each plane, in ascending order; and the keypoints in that order."""
-    codes = np.zeros(len(coefficients), np.int64)
-    for column in np.packbits(coefficients @ planes > 0, axis=1).T:
-        codes = codes << 8 | column
-    order = np.argsort(codes, kind="stable")
-    return codes[order], order
-
-
-def _expand(low: Integers, count: Integers, query: Integers, bucketed: Integers) -> tuple[Integers, Integers]:
-    """Return each keypoint of ``query`` with each of ``count`` of ``bucketed`` from ``low`` on."""
-    a = np.repeat(query, count)
-    return a, bucketed[np.arange(len(a)) + np.repeat(low - np.cumsum(count) + count, count)]
-
-
-def _similar_pairs(keypoints: _Keypoints, a: Integers, b: Integers, of_a: Floats) -> Integers:
-    """Return the pairs of similar keypoints of different images, as ``earlier * n + later``."""
-    different = keypoints.image[a] != keypoints.image[b]
-    a, b = a[different], b[different]
-    similar = np.zeros(len(a), bool)
-    for start in range(0, len(a), _BATCH):
-        batch = slice(start, start + _BATCH)
-        similar[batch] = np.einsum("ij,ij->i", of_a[a[batch]], keypoints.plain[b[batch]]) > _COLLIDING
-    a, b = a[similar], b[similar]
-    # The inverse of mirroring is mirroring: it is the same pair whichever of the two is mirrored.
-    keys: Integers = np.minimum(a, b) * len(keypoints.image) + np.maximum(a, b)
-    return keys
-
-
-def _agree(
-    keypoints: _Keypoints, a: Integers, b: Integers, mirrored: Flags, images: int, *, least: int
+def _search(
+    keypoints: Keypoints, whitening: Whitening, spare_bits: int, folder: Path, *, least: int
 ) -> _Matches:
+    """Return the transforms between images that at least so many similar collisions agree on."""
+    found = [_Matches(np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 4), np.float32))]
+    with open_collisions(keypoints, whitening, spare_bits=spare_bits, least=least, folder=folder) as batches:
+        for batch in batches:
+            similarity = _similarities(batch, keypoints, whitening)
+            similar = similarity > _COLLIDING
+            found.append(_agree(batch.select(similar), similarity[similar], keypoints, least))
+    return _Matches(
+        np.concatenate([matches.pair for matches in found]),
+        np.concatenate([matches.score for matches in found]),
+        np.concatenate([matches.transforms for matches in found]),
+    )
+
+
+def _similarities(collisions: Collisions, keypoints: Keypoints, whitening: Whitening) -> Floats:
+    """Return the cosine similarity of the keypoints of each collision."""
+    similarity = np.zeros(len(collisions.a), np.float32)
+    for start in range(0, len(similarity), _KEYPOINTS_AT_ONCE):
+        batch = slice(start, start + _KEYPOINTS_AT_ONCE)
+        _, of_a = keypoints.read(collisions.a[batch], collisions.slot_a[batch])
+        _, of_b = keypoints.read(collisions.b[batch], collisions.slot_b[batch])
+        whitened = whitening.apply(of_a), whitening.apply(of_b, collisions.mirrored[batch])
+        similarity[batch] = np.einsum("ij,ij->i", *whitened)
+    return similarity
+
+
+def _agree(collisions: Collisions, similarity: Floats, keypoints: Keypoints, least: int) -> _Matches:
     """Return for pairs of images the transforms that at least so many collisions agree on.
 
-    The score is the number of these collisions.
+    The score is the sum of the similarities of these collisions.
     """
-    pair = ((keypoints.image[a] * images + keypoints.image[b]) << 1) | mirrored
-    if least > 1:
-        # Most images collide by chance, in a keypoint or two.
-        _, where, count = np.unique(pair, return_inverse=True, return_counts=True)
-        often = (count >= least)[where]
-        a, b, mirrored, pair = a[often], b[often], mirrored[often], pair[often]
-    there = keypoints.positions[b].copy()
-    there[mirrored, 0] = 1 - there[mirrored, 0]
-    here = keypoints.positions[a]
+    here, _ = keypoints.read(collisions.a, collisions.slot_a)
+    there, _ = keypoints.read(collisions.b, collisions.slot_b)
+    there[collisions.mirrored, 0] = 1 - there[collisions.mirrored, 0]
     scale = there[:, 2:] / here[:, 2:]
     shift = there[:, :2] - scale * here[:, :2]
     centre = np.floor((shift + scale / 2) / _CENTRE_BIN).astype(np.int64)
     size = np.floor(np.log2(scale) / _SIZE_BIN).astype(np.int64)
     plausible = (np.abs(centre) < 16).all(1) & (np.abs(size) < 8).all(1)
-    key = pair
+    pair = (collisions.a * len(keypoints.table) + collisions.b) << 1 | collisions.mirrored
+    # The rank of a pair in this batch is a small number, however many images there are.
+    key = np.cumsum(np.diff(pair, prepend=-1) > 0)
     for column in (centre[:, 0], centre[:, 1]):
         key = (key << 5) | (column + 16)
     for column in (size[:, 0], size[:, 1]):
         key = (key << 4) | (column + 8)
-    _, where, count = np.unique(key[plausible], return_inverse=True, return_counts=True)
-    pairs = np.zeros(len(count), np.int64)
-    pairs[where] = pair[plausible]
+    pair, here, there, scale = pair[plausible], here[plausible], there[plausible], scale[plausible]
+    _, first, where, count = np.unique(
+        key[plausible], return_index=True, return_inverse=True, return_counts=True
+    )
     enough = count >= least
 
     def mean(column: Floats) -> Floats:
@@ -260,47 +198,41 @@ def _agree(
     scales, shifts = [], []
     residual, spread = np.zeros(len(count)), np.zeros(len(count))
     for axis in (0, 1):
-        x, y = here[plausible, axis], there[plausible, axis]
+        x, y = here[:, axis], there[:, axis]
         dx, dy = x - mean(x)[where], y - mean(y)[where]
         # Patches have few sizes. Where keypoints are far from each other, their distances give the scale.
-        fit = (mean(dx * dy) + _SIZE_WEIGHT * mean(scale[plausible, axis])) / (mean(dx * dx) + _SIZE_WEIGHT)
+        fit = (mean(dx * dy) + _SIZE_WEIGHT * mean(scale[:, axis])) / (mean(dx * dx) + _SIZE_WEIGHT)
         scales.append(fit)
         shifts.append(mean(y) - fit * mean(x))
         residual += mean((dy - fit[where] * dx) ** 2)
         spread += mean(dx * dx)
     transforms = np.stack([*scales, *shifts], 1).astype(np.float32)
+    score = np.bincount(where, similarity[plausible], len(count)).astype(np.float32)
     if least > 1:
         enough &= (residual < _RESIDUAL**2) & (spread > _SPREAD**2)
-    return _Matches(pairs, count.astype(np.float64), transforms).select(enough)
+    return _Matches(pair[first], score, transforms).select(enough)
 
 
-def _cosine_similarity(keypoints: _Keypoints, pair: Integers, images: int) -> NDArray[np.float64]:
-    """Return the similarity of the frames of pairs; ``keypoints`` has one frame for each image."""
-    a, b = np.divmod(pair >> 1, images)
-    side = np.where((pair & 1).astype(bool)[:, None], keypoints.mirrored[b], keypoints.plain[b])
-    similarity: NDArray[np.float64] = np.einsum("ij,ij->i", keypoints.plain[a], side).astype(np.float64)
-    return similarity
-
-
-def _verify(matches: _Matches, keypoints: _Keypoints, images: int) -> _Matches:
+def _verify(matches: _Matches, keypoints: Keypoints, whitening: Whitening) -> _Matches:
     """Return the transforms that map enough keypoints of one image to similar ones of the other."""
-    start = np.searchsorted(keypoints.image, np.arange(images + 1))
     verified = np.zeros(len(matches.pair), bool)
-    for i, pair in enumerate(matches.pair.tolist()):
-        a, b = divmod(pair >> 1, images)
-        of_a, of_b = slice(start[a], start[a + 1]), slice(start[b], start[b + 1])
-        x, y, half = (keypoints.positions[of_b, column] for column in (0, 1, 2))
-        if pair & 1:
-            x = 1 - x
-        scale_x, scale_y, shift_x, shift_y = matches.transforms[i]
-        here = keypoints.positions[of_a, :, None]
-        size = np.abs(np.log2(here[:, 2] * scale_x / half))
-        hit = (np.abs(here[:, 0] * scale_x + shift_x - x) < _VERIFYING_DISTANCE) & (size < _SIZE_BIN)
-        hit &= np.abs(here[:, 1] * scale_y + shift_y - y) < _VERIFYING_DISTANCE
-        hit &= (
-            keypoints.plain[of_a] @ (keypoints.mirrored if pair & 1 else keypoints.plain)[of_b].T > _VERIFYING
-        )
-        verified[i] = hit.any(1).sum() >= _VERIFIED
+    for start in range(0, len(verified), _IMAGES_AT_ONCE):
+        batch = matches.select(np.arange(start, min(start + _IMAGES_AT_ONCE, len(verified))))
+        a, b = np.divmod(batch.pair >> 1, len(keypoints.table))
+        mirrored = (batch.pair & 1).astype(bool)
+        (here, of_a), (there, of_b) = keypoints.read(a), keypoints.read(b)
+        there[mirrored, :, 0] = 1 - there[mirrored, :, 0]
+        of_a, of_b = whitening.apply(of_a), whitening.apply(of_b, mirrored[:, None])
+        similar = of_a @ of_b.swapaxes(1, 2) > _VERIFYING
+        similar &= (here[:, :, None, 2] > 0) & (there[:, None, :, 2] > 0)
+        match, slot_a, slot_b = np.nonzero(similar)
+        here, there, transform = here[match, slot_a], there[match, slot_b], batch.transforms[match]
+        distance = np.abs(here[:, :2] * transform[:, :2] + transform[:, 2:] - there[:, :2])
+        size = np.abs(np.log2(here[:, 2] * transform[:, 0] / there[:, 2]))
+        hit = (distance < _VERIFYING_DISTANCE).all(1) & (size < _SIZE_BIN)
+        mapped = np.zeros(similar.shape[:2], bool)
+        mapped[match[hit], slot_a[hit]] = True
+        verified[start : start + len(a)] = mapped.sum(1) >= _VERIFIED
     return matches.select(verified)
 
 

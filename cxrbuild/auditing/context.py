@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact.audit import AuditFinding, DuplicateSearch, ImagePair, OtherFinding
+from cxrbuild.auditing.images import ImageProblem
+from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from cxrbuild.auditing.descriptors import ImageDescriptors
-    from cxrbuild.auditing.images import ImageProblem
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Context:
     recipe: Recipe
     rows: pd.DataFrame
     problems: Sequence[ImageProblem]
-    descriptors: Sequence[ImageDescriptors]
+    descriptors: DescriptorTable
     pairs: Sequence[ImagePair]
     search: DuplicateSearch
     workers: int

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 
+# Counts changes of what follows. Descriptors of another version are computed again.
+VERSION = 1
+
 THUMBNAIL_SIDE, THUMBNAIL_STEPS = 128, 32
 # The side of the frame that the probes see, and the bins of their histogram.
 FRAME_SIDE, HISTOGRAM_BINS = 32, 64
@@ -36,6 +39,8 @@ _FREQUENCIES = 6
 _MARGIN_RANGE = 16
 # Variance of three grey levels of noise: a patch with less has no contrast.
 _NOISE_VARIANCE = 9
+# The whole frame is one more.
+MOST_KEYPOINTS = 1 + len(_SCALES) * _KEYPOINTS
 COEFFICIENTS = _FREQUENCIES * _FREQUENCIES - 1
 # The sign of each coefficient of the mirrored patch: it changes where the horizontal frequency is odd.
 MIRROR = np.where(np.arange(1, COEFFICIENTS + 1) % _FREQUENCIES % 2, -1, 1).astype(np.float32)
@@ -65,8 +70,8 @@ class ImageDescriptors:
     """
 
     thumbnail: NDArray[np.int8]
-    keypoints: Floats
-    dct_coefficients: Floats
+    keypoints: NDArray[np.float16]
+    dct_coefficients: NDArray[np.float16]
     frame: NDArray[np.uint8]
     histogram: NDArray[np.float32]
     encoder: NDArray[np.float32]
@@ -150,8 +155,8 @@ def compute_descriptors(image: Image, encoder: NDArray[np.float32]) -> ImageDesc
     length = np.linalg.norm(coefficients, axis=1, keepdims=True)
     return ImageDescriptors(
         thumbnail,
-        np.concatenate(keypoints),
-        (coefficients / np.maximum(length, 1e-6)).astype(np.float32),
+        np.concatenate(keypoints).astype(np.float16),
+        (coefficients / np.maximum(length, 1e-6)).astype(np.float16),
         frame,
         counts / counts.sum(),
         encoder,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
 from cxrbuild.auditing.candidates import MOST_PER_IMAGE, Candidates, find_candidates
-from cxrbuild.auditing.descriptors import ImageDescriptors
 from cxrbuild.auditing.registration import Registration, register
+from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
@@ -55,8 +55,9 @@ class Match:
 
 
 def find_matches(
-    images: Sequence[ImageDescriptors],
+    images: DescriptorTable,
     paths: Sequence[Path],
+    state: Path,
     executor: Executor,
     *,
     workers: int,
@@ -70,6 +71,8 @@ def find_matches(
         The images' descriptors.
     paths
         The images. Pixels of pairs that may be equal are compared.
+    state
+        A folder for temporary files.
     executor, workers
         The executor, and the number of its workers.
     progress
@@ -82,12 +85,9 @@ def find_matches(
     DuplicateSearch
         How completely duplicates were searched.
     """
-    candidates = find_candidates([(image.keypoints, image.dct_coefficients) for image in images])
+    candidates = find_candidates(images, state)
     count = len(candidates.a)
-    jobs = (
-        tuple(_job(images, candidates, i) for i in range(start, min(start + _BATCH, count)))
-        for start in range(0, count, _BATCH)
-    )
+    jobs = (_make_jobs(images, candidates, slice(i, i + _BATCH)) for i in range(0, count, _BATCH))
     best: dict[tuple[int, int], tuple[Registration, bool]] = {}
     with progress("comparing images", count, "pair") as bar:
         for batch, registered in run_batches(executor, _register_batch, jobs, ahead=3 * workers):
@@ -100,7 +100,7 @@ def find_matches(
             bar.update(len(batch))
     pixels = _hash_pixels(best, paths, executor, workers)
     search = DuplicateSearch(
-        compared_pairs=len(set(zip(candidates.a.tolist(), candidates.b.tolist(), strict=True))),
+        compared_pairs=len(np.unique(candidates.a * len(images) + candidates.b)),
         most_per_image=MOST_PER_IMAGE,
         limited_images=candidates.limited_images,
         skipped_pairs=candidates.skipped_pairs,
@@ -116,11 +116,13 @@ class _Job:
     transform: NDArray[np.float32]
 
 
-def _job(images: Sequence[ImageDescriptors], candidates: Candidates, i: int) -> _Job:
-    a, b, mirrored = int(candidates.a[i]), int(candidates.b[i]), bool(candidates.mirrored[i])
-    other = images[b].thumbnail
-    thumbnails = images[a].thumbnail, other[:, ::-1] if mirrored else other
-    return _Job((a, b), mirrored, thumbnails, candidates.transforms[i].astype(np.float32))
+def _make_jobs(images: DescriptorTable, candidates: Candidates, batch: slice) -> tuple[_Job, ...]:
+    a, b, mirrored = (values[batch].tolist() for values in (candidates.a, candidates.b, candidates.mirrored))
+    of_a, of_b = (images.read("thumbnail", numbers[batch]) for numbers in (candidates.a, candidates.b))
+    return tuple(
+        _Job((a[i], b[i]), mirrored[i], (of_a[i], of_b[i, :, ::-1] if mirrored[i] else of_b[i]), transform)
+        for i, transform in enumerate(candidates.transforms[batch])
+    )
 
 
 def _register_batch(jobs: tuple[_Job, ...]) -> list[Registration]:

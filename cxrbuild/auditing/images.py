@@ -1,20 +1,21 @@
-"""Read the images of a build, and find those that are missing, changed or cannot be read."""
+"""Read the images of a build, compute their descriptors, and find those that cannot be used."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cxrbuild.artifact.audit import ImageFinding
-from cxrbuild.auditing.context import Context, record
 from cxrbuild.auditing.descriptors import ImageDescriptors, read_descriptors
-from cxrbuild.checks import Measurement
-from cxrbuild.errors import count_of, is_of_memory
+from cxrbuild.auditing.store import DescriptorStore
+from cxrbuild.errors import is_of_memory
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BATCH = 64
 
@@ -28,65 +29,76 @@ class ImageProblem:
 
 
 def read_images(
-    paths: Sequence[Path],
-    digests: Sequence[str],
+    rows: pd.DataFrame,
+    folder: Path,
+    store: DescriptorStore,
     executor: Executor,
     *,
     workers: int,
     progress: Progress,
-) -> list[ImageDescriptors | str]:
-    """Read images and compute their descriptors; of an image that cannot be used, return the problem.
+) -> list[ImageProblem]:
+    """Read images, add their descriptors to the store, and return the problems of those that cannot be used.
+
+    The bytes of every image are compared with its digest. Descriptors that the store has are not computed
+    again.
 
     Parameters
     ----------
-    paths
-        The images.
-    digests
-        The SHA-256 of each.
+    rows
+        The manifest.
+    folder
+        The build's folder.
+    store
+        The store.
     executor, workers
         The executor, and the number of its workers.
     progress
         Opens a progress bar.
     """
-    images = list(zip(paths, digests, strict=True))
-    batches = (tuple(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH))
-    found: dict[Path, ImageDescriptors | str] = {}
-    with progress("reading images", len(paths), "image") as bar:
+    digests = rows["jpeg_sha256"].tolist()
+    store.remove_others(digests)
+    known = (store.find(digests) >= 0).tolist()
+    images = list(zip(rows["image_id"], rows["jpeg_path"], digests, known, strict=True))
+    batches = (
+        tuple(_Image(image_id, folder / path, *rest) for image_id, path, *rest in images[i : i + _BATCH])
+        for i in range(0, len(images), _BATCH)
+    )
+    problems: dict[str, ImageProblem] = {}
+    with progress("reading images", len(images), "image") as bar:
         for batch, read in run_batches(executor, _read_batch, batches, ahead=3 * workers):
-            found.update(zip((path for path, _ in batch), read, strict=True))
+            described = {}
+            for image, found in zip(batch, read, strict=True):
+                if isinstance(found, str):
+                    problems[image.image_id] = ImageProblem(image.image_id, found)
+                elif found is not None:
+                    described[image.digest] = found
+            store.add(list(described), list(described.values()))
             bar.update(len(batch))
-    return [found[path] for path in paths]
+    return [problems[image_id] for image_id, *_ in images if image_id in problems]
 
 
-def _read_batch(images: tuple[tuple[Path, str], ...]) -> list[ImageDescriptors | str]:
-    return [_read(path, digest) for path, digest in images]
+@dataclass(frozen=True)
+class _Image:
+    image_id: str
+    path: Path
+    digest: str
+    is_known: bool
 
 
-def _read(path: Path, digest: str) -> ImageDescriptors | str:
+def _read_batch(images: tuple[_Image, ...]) -> list[ImageDescriptors | str | None]:
+    return [_read(image) for image in images]
+
+
+def _read(image: _Image) -> ImageDescriptors | str | None:
+    """Return the descriptors of an image, ``None`` where they are known, or the problem."""
     try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != digest:
+        data = image.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != image.digest:
             return "changed since the build"
-        return read_descriptors(data)
+        return None if image.is_known else read_descriptors(data)
     except FileNotFoundError:
         return "missing"
     except Exception as error:  # a damaged file can cause any error of a decoder
         if is_of_memory(error):
             raise
         return f"cannot be read: {str(error).rstrip('.') or type(error).__name__}"
-
-
-def check_image_integrity(context: Context) -> Measurement:
-    """Find images of the manifest that are missing, changed since the build or cannot be read."""
-    findings = [
-        record(
-            ImageFinding(message=f"{one.image_id}: {one.problem}", image_id=one.image_id, problem=one.problem)
-        )
-        for one in sorted(context.problems, key=lambda one: one.image_id)
-    ]
-    message = (
-        f"{count_of(len(findings), 'image')} missing, changed or unreadable"
-        if findings
-        else "all images available"
-    )
-    return Measurement(len(findings), message, findings)

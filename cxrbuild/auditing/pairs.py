@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cxrbuild.artifact.audit import Crossing, DuplicateSearch, ImagePair
-from cxrbuild.auditing.descriptors import ImageDescriptors
 from cxrbuild.auditing.duplicates import Match, find_matches
+from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ _COLUMNS: dict[Crossing, str] = {
 
 def find_pairs(
     rows: pd.DataFrame,
-    images: Sequence[ImageDescriptors],
+    images: DescriptorTable,
     folder: Path,
+    state: Path,
     executor: Executor,
     *,
     workers: int,
@@ -43,26 +46,30 @@ def find_pairs(
         The images' descriptors, in the order of the rows.
     folder
         The build's folder.
+    state
+        A folder for temporary files.
     executor, workers
         The executor, and the number of its workers.
     progress
         Opens progress bars.
     """
-    digests = rows["source_sha256"].fillna(rows["jpeg_sha256"]).tolist()
-    first: dict[str, int] = {}
-    matches, distinct = [], []
-    for number, digest in enumerate(digests):
-        if first.setdefault(digest, number) == number:
-            distinct.append(number)
-        else:
-            matches.append(Match(first[digest], number, "same bytes", 1.0))
-    paths = [folder / path for path in rows["jpeg_path"]]
+    import pandas as pd
+
+    codes, _ = pd.factorize(rows["source_sha256"].fillna(rows["jpeg_sha256"]))
+    _, distinct = np.unique(codes, return_index=True)
+    first = distinct[codes]
+    copies = np.flatnonzero(first != np.arange(len(rows))).tolist()
+    matches = [Match(int(first[copy]), copy, "same bytes", 1.0) for copy in copies]
+    paths = [folder / path for path in rows["jpeg_path"].iloc[distinct]]
     found, search = find_matches(
-        [images[number] for number in distinct], [paths[number] for number in distinct], executor,
+        images.select(distinct), paths, state, executor,
         workers=workers, progress=progress,
     )  # fmt: skip
-    matches += [replace(match, a=distinct[match.a], b=distinct[match.b]) for match in found]
-    pairs = [_describe(rows, match) for match in matches]
+    matches += [replace(match, a=int(distinct[match.a]), b=int(distinct[match.b])) for match in found]
+    numbers = sorted({number for match in matches for number in (match.a, match.b)})
+    columns = ["image_id", "group", *_COLUMNS.values()]
+    used = dict(zip(numbers, rows.iloc[numbers][columns].to_dict("records"), strict=True))
+    pairs = [_describe(used[match.a], used[match.b], match) for match in matches]
     return sorted(pairs, key=_importance), search
 
 
@@ -71,8 +78,7 @@ def _importance(pair: ImagePair) -> tuple[bool, bool, int, float, str, str]:
     return not pair.is_duplicate, "split" not in crosses, -len(crosses), -pair.similarity, pair.a, pair.b
 
 
-def _describe(rows: pd.DataFrame, match: Match) -> ImagePair:
-    a, b = rows.iloc[match.a], rows.iloc[match.b]
+def _describe(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], match: Match) -> ImagePair:
     unknown = a["patient_id"] != a["patient_id"] or b["patient_id"] != b["patient_id"]
     crosses: list[Crossing] = [
         name

@@ -33,12 +33,11 @@ def check_similar_patient_ids(context: Context) -> Measurement:
     Mooney's ``person1_bacteria`` and ``person1_virus`` may be one child or two: upstream does not say.
     """
     rows = context.rows.dropna(subset="patient_id")
-    stem = rows["patient_id"].str.extract(r"^(.*\d)\D*$")[0]
+    rows = rows.assign(stem=rows["patient_id"].str.extract(r"^(.*\d)\D*$")[0]).dropna(subset="stem")
+    rows = rows[rows.groupby(["source", "stem"])["patient_id"].transform("nunique") > 1]
     findings, in_several_splits = [], 0
-    for (source, name), of_stem in rows.assign(stem=stem).dropna(subset="stem").groupby(["source", "stem"]):
+    for (source, name), of_stem in rows.groupby(["source", "stem"]):
         patient_ids, splits = sorted(set(of_stem["patient_id"])), sorted(set(of_stem["split"]))
-        if len(patient_ids) < 2:
-            continue
         in_several_splits += len(splits) > 1
         message = f"{source}: {name_some(patient_ids, _LISTED)} in {' and '.join(splits)}"
         findings.append(

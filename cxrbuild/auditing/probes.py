@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.artifact.audit import ProbeFinding
 from cxrbuild.auditing.context import Context, record
-from cxrbuild.auditing.descriptors import FRAME_SIDE, ImageDescriptors
+from cxrbuild.auditing.descriptors import FRAME_SIDE
+from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.bootstrap import class_figures
 from cxrbuild.checks import Measurement, NotApplicable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_IMAGES = 50_000
+"""The most images that a probe is trained on and classifies."""
 
 _FOLDS, _TREES = 5, 200
 # With fewer patients in a class, the AUC depends on chance.
@@ -39,12 +46,12 @@ class Probe:
     description
         What the probe sees.
     features
-        Returns its features of an image, ``(n,)``.
+        Returns its features of images, ``(images, n)``.
     """
 
     sentence: str
     description: str
-    features: Callable[[ImageDescriptors], Features]
+    features: Callable[[DescriptorTable], Features]
 
     def check(self, context: Context) -> Measurement:
         """Train the probe, and measure how well it predicts the class.
@@ -54,7 +61,8 @@ class Probe:
         Each class's area has a 95 % interval by patient-level bootstrap. The trees are not trained again for
         it, so that it is a little narrow.
         """
-        rows = context.rows
+        chosen = _draw(context.rows)
+        rows = context.rows.iloc[chosen]
         patients = rows.groupby("label")["group"].nunique()
         classes = [label for label in context.recipe.classes if label in patients.index]
         if len(classes) < 2:
@@ -63,7 +71,7 @@ class Probe:
         if small:
             raise NotApplicable(f"fewer than {_MIN_PATIENTS} patients of {', '.join(small)}")
         truth = rows["label"].map(classes.index).to_numpy(np.int64)
-        features = np.stack([self.features(image) for image in context.descriptors])
+        features = self.features(context.descriptors.select(chosen))
         groups = rows["group"].tolist()
         probabilities = cross_validate(features, truth, groups, context.workers)
         figures = class_figures(truth, probabilities, groups, resamples=_RESAMPLES)
@@ -76,20 +84,34 @@ class Probe:
             sum(figure[name]["value"] for figure in figures) / len(classes) for name in ("auc", "recall")
         )
         message = f"AUC {auc:.3f}; mean recall {recall:.0%}, by guessing {1 / len(classes):.0%}"
+        if len(rows) < len(context.rows):
+            message += f"; {len(rows):,} images drawn at random"
         return Measurement(round(auc, 4), message, [record(finding) for finding in findings])
 
 
-def _border(image: ImageDescriptors) -> Features:
-    outside = np.ones(image.frame.shape, bool)
+def _draw(rows: pd.DataFrame) -> NDArray[np.intp]:
+    """Return the numbers of the images to train on: all, or those with the lowest hashes of their ids."""
+    import pandas as pd
+
+    if len(rows) <= MOST_IMAGES:
+        return np.arange(len(rows))
+    hashes = pd.util.hash_pandas_object(rows["image_id"], index=False)
+    return np.sort(np.argsort(hashes.to_numpy(), kind="stable")[:MOST_IMAGES])
+
+
+def _border(images: DescriptorTable) -> Features:
+    outside = np.ones((FRAME_SIDE, FRAME_SIDE), bool)
     eighth = FRAME_SIDE // 8
     outside[eighth:-eighth, eighth:-eighth] = False
-    return image.frame[outside].astype(np.float32)
+    border: Features = images.read("frame")[:, outside].astype(np.float32)
+    return border
 
 
-def _thumbnail(image: ImageDescriptors) -> Features:
+def _thumbnail(images: DescriptorTable) -> Features:
     half = FRAME_SIDE // 2
-    small: Features = image.frame.reshape(half, 2, half, 2).mean((1, 3), dtype=np.float32).ravel()
-    return small
+    frames = images.read("frame")
+    small = frames.reshape(len(frames), half, 2, half, 2).mean((2, 4), dtype=np.float32)
+    return small.reshape(len(frames), -1)
 
 
 PROBES = {
@@ -101,10 +123,12 @@ PROBES = {
     "probe_encoder": Probe(
         "Size and encoder settings of the file do not predict the class (AUC).",
         "size, aspect ratio and encoder settings",
-        lambda image: image.encoder,
+        lambda images: images.read("encoder"),
     ),
     "probe_histogram": Probe(
-        "The histogram does not predict the class (AUC).", "the histogram", lambda image: image.histogram
+        "The histogram does not predict the class (AUC).",
+        "the histogram",
+        lambda images: images.read("histogram"),
     ),
     "probe_thumbnail": Probe(
         "A thumbnail of 16 x 16 pixels does not predict the class (AUC).",

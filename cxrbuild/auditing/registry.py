@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from cxrbuild.auditing import confounding, images, leakage, patients
+from cxrbuild.auditing import confounding, integrity, leakage, patients
 from cxrbuild.auditing.context import Context
 from cxrbuild.auditing.probes import PROBES
 from cxrbuild.checks import Check, Finding, Measurement, registered_checks
@@ -24,7 +24,7 @@ def _check(
 CHECKS = (
     _check(
         "image_integrity", "Every image of the manifest is available, with the bytes of the build.",
-        images.check_image_integrity, 0,
+        integrity.check_image_integrity, 0,
     ),
     _check(
         "patient_leakage", "No patient, with all linked patients, has images in two splits.",

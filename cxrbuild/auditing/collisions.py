@@ -1,0 +1,355 @@
+"""Find keypoints of different images with equal hash codes: locality-sensitive hashing in bounded memory.
+
+The DCT coefficients of patches are whitened, so that what all chests have in common has little weight, and
+projected on random planes: the signs are the bits of a hash code. In each of several hash tables, keypoints
+with equal codes share a bucket, and collide. The number of bits grows with the logarithm of the number of
+keypoints, so that the number of random collisions is proportional to the number of images.
+
+Codes are in temporary files. One table at a time is in memory, sorted, with 16 bytes for each keypoint. A
+sketch of 64 more bits of each keypoint removes collisions that are hardly similar, without reading their
+coefficients. Collisions are written to temporary files too, one for each range of images, from which they are
+read in batches.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrbuild.auditing.descriptors import COEFFICIENTS, MIRROR, Floats
+from cxrbuild.auditing.store import DescriptorTable
+
+Integers = NDArray[np.int64]
+Words = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
+
+_SEED = 20200609
+_WHITENING_SAMPLE = 40_000
+_TABLES = 12
+_MIN_BITS, _WORD_BITS = 6, 32
+# In a larger bucket, of many equal images or of black corners, each keypoint collides with the next few only.
+_LARGEST_BUCKET, _WINDOW = 50, 10
+# Sketches have two words, one of the mirrored patch: mirroring exchanges them. Keypoints with a cosine
+# similarity of 0.8 differ in 13 bits on average, with a standard deviation of 3.2.
+_SKETCH_DIFFERENCE = 18
+_IMAGES_AT_ONCE, _CODES_AT_ONCE, _PAIRS_AT_ONCE, _COLLISIONS_AT_ONCE = 256, 1 << 19, 1 << 20, 1 << 22
+_MIN_IMAGES_PER_FILE, _MOST_FILES = 1 << 14, 256
+# A word of a sorted hash table has the code and the number of a keypoint.
+_CODE_SHIFT, _NUMBER = np.uint64(_WORD_BITS), np.uint64((1 << _WORD_BITS) - 1)
+# A collision is one number: the images, whether one is mirrored, the keypoints.
+_IMAGE_BITS, _SLOT_BITS = 25, 6
+_SLOTS = (1 << _SLOT_BITS) - 1
+_PAIR_SHIFT = _IMAGE_BITS + 1 + 2 * _SLOT_BITS
+MOST_IMAGES = 1 << _IMAGE_BITS
+"""The most images that can be compared."""
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Keypoints of all images: the whole frames, or all others.
+
+    Attributes
+    ----------
+    table
+        The images' descriptors.
+    slots
+        The numbers of the keypoints within an image.
+    """
+
+    table: DescriptorTable
+    slots: range
+
+    def read(self, images: Integers | slice, slots: Integers | None = None) -> tuple[Floats, Floats]:
+        """Return positions and DCT coefficients of all keypoints of images, or of one of each.
+
+        Parameters
+        ----------
+        images
+            The numbers of the images.
+        slots
+            The number of a keypoint of each image.
+        """
+        chosen = slice(self.slots.start, self.slots.stop) if slots is None else slots + self.slots.start
+        positions, coefficients = (
+            self.table.read(column, images, chosen).astype(np.float32)
+            for column in ("keypoints", "dct_coefficients")
+        )
+        return positions, coefficients
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """A linear map after which the DCT coefficients of keypoints are uncorrelated."""
+
+    mean: Floats
+    axes: Floats
+
+    def apply(self, coefficients: Floats, mirrored: Flags | None = None) -> Floats:
+        """Return coefficients whitened and of length 1.
+
+        Parameters
+        ----------
+        coefficients
+            ``(..., COEFFICIENTS)``.
+        mirrored
+            Which of them to mirror first; none if not given.
+        """
+        if mirrored is not None:
+            coefficients = np.where(mirrored[..., None], coefficients * MIRROR, coefficients)
+        whitened: Floats = (coefficients - self.mean) @ self.axes
+        whitened /= np.maximum(np.linalg.norm(whitened, axis=-1, keepdims=True), 1e-6)
+        return whitened
+
+
+@dataclass(frozen=True)
+class Collisions:
+    """Pairs of keypoints of different images that collide, sorted by pair of images.
+
+    Attributes
+    ----------
+    a, b
+        The numbers of the images, ``a < b``.
+    mirrored
+        Whether one of them is mirrored first.
+    slot_a, slot_b
+        The numbers of the keypoints.
+    """
+
+    a: Integers
+    b: Integers
+    mirrored: Flags
+    slot_a: Integers
+    slot_b: Integers
+
+    def select(self, chosen: Flags) -> Collisions:
+        """Return some of the collisions."""
+        return Collisions(
+            self.a[chosen], self.b[chosen], self.mirrored[chosen], self.slot_a[chosen], self.slot_b[chosen]
+        )
+
+
+def fit_whitening(keypoints: Keypoints) -> Whitening:
+    """Fit the whitening to a sample of keypoints and to the same keypoints mirrored.
+
+    Parameters
+    ----------
+    keypoints
+        All keypoints.
+    """
+    images = np.arange(0, len(keypoints.table), -(-len(keypoints.table) * 4 // _WHITENING_SAMPLE))
+    positions, coefficients = keypoints.read(images)
+    sample = coefficients[positions[..., 2] > 0]
+    sample = sample[:: max(1, -(-len(sample) // _WHITENING_SAMPLE))]
+    if len(sample) < 2:
+        return Whitening(np.zeros(COEFFICIENTS, np.float32), np.eye(COEFFICIENTS, dtype=np.float32))
+    sample = np.concatenate([sample, sample * MIRROR])
+    mean = sample.mean(0)
+    variances, axes = np.linalg.eigh(np.cov((sample - mean).T))
+    # Part of the mean variance is added to each axis, so that no axis is only noise.
+    axes = axes / np.sqrt(np.maximum(variances, 0) + 0.1 * variances.mean() + 1e-9)
+    return Whitening(mean, axes.astype(np.float32))
+
+
+@contextmanager
+def open_collisions(
+    keypoints: Keypoints, whitening: Whitening, *, spare_bits: int, least: int, folder: Path
+) -> Iterator[Iterator[Collisions]]:
+    """Find the collisions of keypoints, and give them in batches, each with all collisions of some images.
+
+    Most images collide by chance, in a keypoint or two.
+
+    Parameters
+    ----------
+    keypoints
+        The keypoints of at most ``MOST_IMAGES`` images.
+    whitening
+        The whitening of their coefficients.
+    spare_bits
+        Bits of the hash codes in addition to the logarithm of the number of keypoints: with fewer, more pairs
+        collide, and more by chance.
+    least
+        The number of collisions that a pair of images needs.
+    folder
+        The folder for temporary files.
+    """
+    images = len(keypoints.table)
+    per_file = max(_MIN_IMAGES_PER_FILE, -(-images // _MOST_FILES))
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        paths = [Path(temporary) / str(n) for n in range(-(-images // per_file))]
+        ends = (np.arange(len(paths)) + 1) * per_file << _PAIR_SHIFT
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("wb")) for path in paths]
+            for numbers in _find_collisions(keypoints, whitening, spare_bits, Path(temporary)):
+                numbers.sort()
+                parts = np.split(numbers, np.searchsorted(numbers, ends[:-1]))
+                for file, part in zip(files, parts, strict=True):
+                    file.write(part.tobytes())
+        yield (batch for path in paths for batch in _read(path, least))
+
+
+def _read(path: Path, least: int) -> Iterator[Collisions]:
+    """Yield the collisions of a temporary file in batches, without pairs of images with fewer."""
+    size = path.stat().st_size // 8
+    if not size:
+        return
+    numbers = np.memmap(path, np.int64, "r").view(np.ndarray)
+    parts = -(-size // _COLLISIONS_AT_ONCE)
+    first, last = int(numbers.min()) >> _PAIR_SHIFT, int(numbers.max()) >> _PAIR_SHIFT
+    for part in range(parts):
+        low, high = (first + (last + 1 - first) * n // parts << _PAIR_SHIFT for n in (part, part + 1))
+        chosen = [batch[(batch >= low) & (batch < high)] for batch in np.array_split(numbers, parts)]
+        collisions = np.sort(np.concatenate(chosen))
+        # `numpy.unique` would take ten times as long.
+        collisions = collisions[np.diff(collisions, prepend=-1) > 0]
+        starts = np.flatnonzero(np.diff(collisions >> 2 * _SLOT_BITS, prepend=-1))
+        counts = np.diff(starts, append=len(collisions))
+        yield _decode(collisions[np.repeat(counts >= least, counts)])
+
+
+def _encode(a: Integers, b: Integers, *, mirrored: bool) -> Integers:
+    """Return one number for each pair of keypoints."""
+    # The inverse of mirroring is mirroring: it is the same pair whichever of the two is mirrored.
+    earlier, later = np.minimum(a, b), np.maximum(a, b)
+    images = (earlier >> _SLOT_BITS) << _IMAGE_BITS | later >> _SLOT_BITS
+    slots = (earlier & _SLOTS) << _SLOT_BITS | later & _SLOTS
+    numbers: Integers = (images << 1 | mirrored) << 2 * _SLOT_BITS | slots
+    return numbers
+
+
+def _decode(numbers: Integers) -> Collisions:
+    pairs = numbers >> 2 * _SLOT_BITS
+    return Collisions(
+        pairs >> 1 + _IMAGE_BITS, pairs >> 1 & MOST_IMAGES - 1, (pairs & 1).astype(bool),
+        numbers >> _SLOT_BITS & _SLOTS, numbers & _SLOTS,
+    )  # fmt: skip
+
+
+def _find_collisions(
+    keypoints: Keypoints, whitening: Whitening, spare_bits: int, folder: Path
+) -> Iterator[Integers]:
+    """Yield the collisions of similar keypoints of different images, encoded; some more than once."""
+    numbers, sketches, tables = _hash(keypoints, whitening, spare_bits, folder)
+    for table in tables:
+        codes = np.fromfile(table, np.uint32).reshape(-1, 2)
+        plain, mirrored = (codes[:, side].astype(np.uint64) << _CODE_SHIFT | numbers for side in (0, 1))
+        del codes
+        plain.sort()
+        mirrored.sort()
+        start = begun = 0
+        while start < len(plain):
+            # Up to the end of a bucket.
+            last = plain[min(start + _CODES_AT_ONCE, len(plain)) - 1] | _NUMBER
+            stop, end = (int(np.searchsorted(words, last, "right")) for words in (plain, mirrored))
+            buckets = plain[start:stop]
+            for a, b in _pair_within(buckets):
+                near = _are_near(a, b, sketches[a], sketches[b])
+                yield _encode(a[near], b[near], mirrored=False)
+            for a, b in _pair_between(mirrored[begun:end], buckets):
+                sketch = sketches[a]
+                near = _are_near(a, b, sketch << _CODE_SHIFT | sketch >> _CODE_SHIFT, sketches[b])
+                yield _encode(a[near], b[near], mirrored=True)
+            start, begun = stop, end
+
+
+def _hash(
+    keypoints: Keypoints, whitening: Whitening, spare_bits: int, folder: Path
+) -> tuple[NDArray[np.uint32], Words, list[Path]]:
+    """Compute the sketches and the hash codes of all keypoints.
+
+    Returns
+    -------
+    numpy.ndarray
+        The number of each keypoint: that of its image and that within its image.
+    numpy.ndarray
+        The sketches, by number.
+    list of pathlib.Path
+        A file for each hash table, with the codes of each keypoint and of its mirrored patch.
+    """
+    images = len(keypoints.table)
+    bits = math.ceil(math.log2(images * len(keypoints.slots))) + spare_bits
+    bits = min(_WORD_BITS, max(_MIN_BITS, bits))
+    random = np.random.default_rng(_SEED)
+    # The first two words are the sketch, each two others the codes of a table. Unused bits are zero.
+    planes = np.zeros((COEFFICIENTS, 1 + _TABLES, 2, _WORD_BITS), np.float32)
+    for n, used in enumerate([_WORD_BITS] + [bits] * _TABLES):
+        drawn = whitening.axes @ random.standard_normal((COEFFICIENTS, used)).astype(np.float32)
+        planes[:, n, 0, :used], planes[:, n, 1, :used] = drawn, drawn * MIRROR[:, None]
+    planes = planes.reshape(COEFFICIENTS, -1)
+    # The mean does not change where it is mirrored.
+    offset = whitening.mean @ planes
+    numbers, sketches = [], np.zeros(images << _SLOT_BITS, np.uint64)
+    tables = [folder / f"table-{n}" for n in range(_TABLES)]
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("wb")) for path in tables]
+        for start in range(0, images, _IMAGES_AT_ONCE):
+            positions, coefficients = keypoints.read(slice(start, start + _IMAGES_AT_ONCE))
+            image, slot = np.nonzero(positions[..., 2] > 0)
+            signs = coefficients[image, slot] @ planes > offset
+            words = np.packbits(signs, axis=1).view(">u4").astype(np.uint32)
+            number = (image + start << _SLOT_BITS | slot).astype(np.uint32)
+            numbers.append(number)
+            sketches[number] = words[:, 0].astype(np.uint64) << _CODE_SHIFT | words[:, 1]
+            for n, file in enumerate(files):
+                file.write(words[:, 2 * n + 2 : 2 * n + 4].tobytes())
+    return np.concatenate(numbers), sketches, tables
+
+
+def _pair_within(buckets: Words) -> Iterator[tuple[Integers, Integers]]:
+    """Yield the pairs of keypoints that share a bucket."""
+    starts, sizes = _find_buckets(buckets)
+    bucket = np.repeat(np.arange(len(starts)), sizes)
+    low = np.arange(len(buckets)) + 1
+    count = (starts + sizes)[bucket] - low
+    count = np.where(sizes[bucket] > _LARGEST_BUCKET, np.minimum(count, _WINDOW), count)
+    return _expand(buckets, low, count, buckets)
+
+
+def _pair_between(query: Words, buckets: Words) -> Iterator[tuple[Integers, Integers]]:
+    """Yield each keypoint of ``query`` with those of its bucket."""
+    starts, sizes = _find_buckets(buckets)
+    codes = buckets[starts] >> _CODE_SHIFT
+    bucket = np.minimum(np.searchsorted(codes, query >> _CODE_SHIFT), len(codes) - 1)
+    exists = codes[bucket] == query >> _CODE_SHIFT
+    query, bucket = query[exists], bucket[exists]
+    size = sizes[bucket]
+    count = np.where(size > _LARGEST_BUCKET, _WINDOW, size)
+    # In a larger bucket each keypoint begins at its own rank, so that all keypoints of an image collide with
+    # those of the same images.
+    rank = np.arange(len(bucket)) - np.searchsorted(bucket, bucket)
+    return _expand(query, starts[bucket] + np.minimum(rank, size - count), count, buckets)
+
+
+def _find_buckets(sorted_codes: Words) -> tuple[Integers, Integers]:
+    """Return where each bucket begins, and its size."""
+    codes = sorted_codes >> _CODE_SHIFT
+    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    return starts, np.diff(starts, append=len(codes))
+
+
+def _expand(
+    query: Words, low: Integers, count: Integers, buckets: Words
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield each keypoint of ``query`` with ``count`` of ``buckets`` from ``low`` on, in batches."""
+    total = np.cumsum(count)
+    pairs = int(total[-1]) if len(total) else 0
+    cuts = np.searchsorted(total, np.arange(0, pairs, _PAIRS_AT_ONCE), "right").tolist()
+    for start, stop in pairwise([*cuts, len(query)]):
+        some = count[start:stop]
+        a = np.repeat(query[start:stop] & _NUMBER, some).astype(np.int64)
+        position = np.arange(len(a)) + np.repeat(low[start:stop] - np.cumsum(some) + some, some)
+        yield a, (buckets[position] & _NUMBER).astype(np.int64)
+
+
+def _are_near(a: Integers, b: Integers, sketch_a: Words, sketch_b: Words) -> Flags:
+    """Return which keypoints are of different images and have sketches that differ little."""
+    near: Flags = np.bitwise_count(sketch_a ^ sketch_b) <= _SKETCH_DIFFERENCE
+    near &= a >> _SLOT_BITS != b >> _SLOT_BITS
+    return near

@@ -1,0 +1,188 @@
+"""Keep the descriptors of a build's images in memory-mapped files, by the SHA-256 of the image.
+
+An audit needs memory for some images at a time only, and another audit of the same build computes the
+descriptors of new images only. Each column is a file of records of one size; records are appended, their
+digests last. Records that a killed run left incomplete are cut off.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrbuild.auditing.descriptors import (
+    COEFFICIENTS,
+    FRAME_SIDE,
+    HISTOGRAM_BINS,
+    MOST_KEYPOINTS,
+    THUMBNAIL_SIDE,
+    VERSION,
+    ImageDescriptors,
+)
+from cxrbuild.files import naming
+
+# The type and shape of each column's records, by the name of the attribute of `ImageDescriptors`. Records of
+# images with fewer keypoints are filled up with zeros: the half width of a keypoint is never zero.
+_COLUMNS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "keypoints": (np.float16, (MOST_KEYPOINTS, 4)),
+    "dct_coefficients": (np.float16, (MOST_KEYPOINTS, COEFFICIENTS)),
+    "thumbnail": (np.int8, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
+    "frame": (np.uint8, (FRAME_SIDE, FRAME_SIDE)),
+    "histogram": (np.float32, (HISTOGRAM_BINS,)),
+    "encoder": (np.float32, (8,)),
+}
+_DIGESTS, _DIGEST_CHARACTERS = "digests", 64
+_RECORD_BYTES = {
+    name: int(np.dtype(dtype).itemsize * np.prod(shape)) for name, (dtype, shape) in _COLUMNS.items()
+} | {_DIGESTS: _DIGEST_CHARACTERS}
+# Records of images that the build no longer has are removed when they are more than this and than its images.
+_MOST_UNUSED = 1000
+_BATCH = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class DescriptorTable:
+    """The descriptors of a sequence of images, read from their files when they are needed.
+
+    Attributes
+    ----------
+    folder
+        The folder of the columns.
+    records
+        The number of each image's record.
+    """
+
+    folder: Path
+    records: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def select(self, images: Sequence[int] | NDArray[Any]) -> DescriptorTable:
+        """Return the table of some of the images."""
+        return DescriptorTable(self.folder, self.records[np.asarray(images, np.int64)])
+
+    def read(
+        self,
+        column: str,
+        images: slice | NDArray[np.integer[Any]] = slice(None),
+        slots: slice | NDArray[np.integer[Any]] | None = None,
+    ) -> NDArray[Any]:
+        """Return a column's values of some images, as an array in memory.
+
+        Parameters
+        ----------
+        column
+            The name of an attribute of `ImageDescriptors`.
+        images
+            The numbers of the images.
+        slots
+            Where a column has values for each keypoint, the numbers of the keypoints: a slice, or one for
+            each image.
+        """
+        dtype, shape = _COLUMNS[column]
+        records = self.records[images]
+        if not len(records):
+            empty = np.empty((0, *shape), dtype)
+            return empty if slots is None else empty[np.empty(0, np.int64), slots]
+        # Mapped for this call only: pages that were read do not add up in this process.
+        mapped = np.memmap(self.folder / column, dtype, "r").view(np.ndarray).reshape(-1, *shape)
+        return mapped[records] if slots is None else mapped[records, slots]
+
+
+class DescriptorStore:
+    """The descriptors of a build's images, on disk.
+
+    Parameters
+    ----------
+    folder
+        The folder of the audit's state. Descriptors of another version are removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / f"descriptors-{VERSION}"
+        for other in folder.glob("descriptors-*"):
+            if other != self._folder:
+                shutil.rmtree(other)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        paths = {name: self._folder / name for name in _RECORD_BYTES}
+        for path in paths.values():
+            path.touch()
+        complete = min(path.stat().st_size // _RECORD_BYTES[name] for name, path in paths.items())
+        for name, path in paths.items():
+            if path.stat().st_size != complete * _RECORD_BYTES[name]:
+                os.truncate(path, complete * _RECORD_BYTES[name])
+
+    def find(self, digests: Sequence[str]) -> NDArray[np.int64]:
+        """Return the number of each image's record; -1 where there is none.
+
+        Parameters
+        ----------
+        digests
+            The SHA-256 of the images, in hex.
+        """
+        import pandas as pd
+
+        known = pd.Index(np.fromfile(self._folder / _DIGESTS, f"S{_DIGEST_CHARACTERS}").astype(str))
+        first = np.flatnonzero(~known.duplicated())
+        found = known[first].get_indexer(pd.Index(list(digests), dtype=known.dtype))
+        records: NDArray[np.int64] = np.append(first, -1)[found].astype(np.int64)  # -1 stays -1
+        return records
+
+    def add(self, digests: Sequence[str], images: Sequence[ImageDescriptors]) -> None:
+        """Append the descriptors of images.
+
+        Parameters
+        ----------
+        digests
+            The SHA-256 of the images, in hex.
+        images
+            Their descriptors.
+        """
+        for name, (dtype, shape) in _COLUMNS.items():
+            records = np.zeros((len(images), *shape), dtype)
+            for i, image in enumerate(images):
+                value = getattr(image, name)
+                records[i, : len(value)] = value
+            self._append(name, records)
+        self._append(_DIGESTS, np.array(list(digests), f"S{_DIGEST_CHARACTERS}"))
+
+    def _append(self, name: str, records: NDArray[Any]) -> None:
+        path = self._folder / name
+        with naming(path), path.open("ab") as stream:
+            stream.write(records.tobytes())
+
+    def remove_others(self, digests: Sequence[str]) -> None:
+        """Remove the records of other images than these if they are many."""
+        used = np.unique(self.find(digests))
+        used = used[used >= 0]
+        count = (self._folder / _DIGESTS).stat().st_size // _RECORD_BYTES[_DIGESTS]
+        if count - len(used) <= max(_MOST_UNUSED, len(used)):
+            return
+        # A killed run leaves a folder that the next run removes.
+        compact = self._folder.with_name(f"{self._folder.name}-compact")
+        compact.mkdir()
+        for name, size in _RECORD_BYTES.items():
+            with naming(self._folder / name), (compact / name).open("wb") as stream:
+                for start in range(0, len(used), _BATCH):
+                    records = np.memmap(self._folder / name, np.uint8, "r").reshape(-1, size)
+                    stream.write(records[used[start : start + _BATCH]].tobytes())
+        shutil.rmtree(self._folder)
+        compact.rename(self._folder)
+
+    def table(self, digests: Sequence[str]) -> DescriptorTable:
+        """Return the descriptors of images that the store has.
+
+        Parameters
+        ----------
+        digests
+            The SHA-256 of the images, in hex.
+        """
+        return DescriptorTable(self._folder, self.find(digests))
