@@ -127,15 +127,77 @@ def test_missing_changed_and_unreadable_images_are_findings(tmp_path: Path) -> N
     assert "cohen_image-01: changed since the build" in page
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_builds_of_few_images_are_audited(tmp_path: Path, count: int) -> None:
-    build = write_build(tmp_path, different_images(3))
-    rows = pd.read_parquet(build / "manifest.parquet")
-    write_records(build / "manifest.parquet", conform(rows[rows["label"] == "Normal"].head(count)))
-    document = audited(tmp_path).document
-    assert document.status == "passed"
-    assert document.images == min(count, 1)
+@pytest.mark.parametrize(
+    ("labels", "properties", "passed"),
+    [
+        ([], "not applicable", True),
+        (["Normal"], "not applicable", True),
+        (["Normal", "Normal"], "not applicable", True),
+        (["Normal", "COVID-19"], "passed", True),
+        (["Normal"] * 5, "not applicable", True),
+    ],
+)
+def test_builds_of_few_images_and_of_one_class_are_audited(
+    tmp_path: Path, labels: list[str], properties: str, passed: bool
+) -> None:
+    images = [(data, {"label": label}) for (data, _), label in zip(different_images(5), labels, strict=False)]
+    build = write_build(tmp_path, images or different_images(1))
+    if not labels:
+        rows = pd.read_parquet(build / "manifest.parquet")
+        write_records(build / "manifest.parquet", conform(rows.head(0)))
+    ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
+    assert ran.status == (0 if passed else 3), ran.err
+    assert "Warning" not in ran.err
+    document = AuditDocument.read(build / "audit.json")
+    assert document.images == len(labels)
     assert document.pairs == []
+    assert check_of(document, "confounding").status == properties
+    assert {check_of(document, name).status for name in PROBES} == {"not applicable"}
+
+
+def test_the_duplicate_in_a_build_of_two_images_is_found(tmp_path: Path) -> None:
+    image = phantom("twice", "Normal")
+    build = write_build(tmp_path, [(jpeg(image), {}), (jpeg(crop(image)), {"split": "test"})])
+    ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
+    assert ran.status == 3
+    assert "duplicate_leakage: 1 pair in two splits" in ran.err
+    assert "Warning" not in ran.err
+
+
+def test_images_without_any_detail_are_audited_without_warnings(tmp_path: Path) -> None:
+    images = [jpeg(Image.new("L", (64, 64), grey)) for grey in (0, 0, 128, 255)]
+    build = write_build(tmp_path, [(data, {}) for data in images])
+    ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
+    assert ran.status == 0, ran.err
+    assert "Warning" not in ran.err
+    (pair,) = AuditDocument.read(build / "audit.json").pairs
+    assert (pair.a, pair.b, pair.kind) == ("cohen_image-00", "cohen_image-01", "same bytes")
+
+
+def test_another_audit_computes_the_descriptors_of_new_images_only(tmp_path: Path) -> None:
+    images = different_images(8)
+    build = write_build(tmp_path, images)
+    first = audited(tmp_path).document
+    digests = next((build / ".cxrbuild" / "audit").glob("descriptors-*/digests"))
+    recorded = digests.read_bytes()
+    # An image that was read once is missing all the same.
+    missing = next((build / "images").rglob("cohen_image-03.jpg"))
+    content = missing.read_bytes()
+    missing.unlink()
+    check = check_of(audited(tmp_path).document, "image_integrity")
+    assert [finding.message for finding in check.findings] == ["cohen_image-03: missing"]
+    missing.write_bytes(content)
+    assert audited(tmp_path).document == first
+    assert digests.read_bytes() == recorded
+    # A killed run leaves a record without its digest, and half of one.
+    thumbnails = digests.with_name("thumbnail")
+    with thumbnails.open("ab") as stream:
+        stream.write(bytes(128 * 128 + 5))
+    write_build(tmp_path, [*images, (jpeg(phantom("new", "Normal")), {})])
+    assert audited(tmp_path).document.images == 9
+    assert digests.read_bytes()[: len(recorded)] == recorded
+    assert digests.stat().st_size == 9 * 64
+    assert thumbnails.stat().st_size == 9 * 128 * 128
 
 
 def test_a_recipe_sets_limits_of_known_checks(tmp_path: Path) -> None:
@@ -305,6 +367,15 @@ def test_probes_find_a_border_that_predicts_the_class(tmp_path: Path) -> None:
     assert "the border, an eighth of each side" in (build / "audit.html").read_text()
     # Another number of processes gives the same result.
     assert audited(tmp_path, workers=1).document == document
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_probes_of_many_images_draw_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "MOST_IMAGES", 60)
+    write_build(tmp_path, confounded(80, by="border"))
+    check = check_of(audited(tmp_path).document, "probe_border")
+    assert check.value > 0.99
+    assert check.message.endswith("; 60 images drawn at random")
 
 
 @pytest.mark.usefixtures("few_trees")

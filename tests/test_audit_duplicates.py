@@ -14,14 +14,16 @@ import pytest
 from audited import crop, described, jpeg
 from PIL import Image, ImageDraw, ImageOps
 
+from cxrbuild.auditing import candidates, collisions
 from cxrbuild.auditing.candidates import find_candidates
 from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, read_descriptors
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.images import read_images
 from cxrbuild.auditing.registration import NOT_REGISTERED, register
-from cxrbuild.auditing.store import DescriptorStore
+from cxrbuild.auditing.store import DescriptorStore, DescriptorTable
 from cxrbuild.catalog import read_links
 from cxrbuild.demo.phantom import phantom
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.progress import silent
 
 
@@ -212,3 +214,45 @@ def test_the_number_of_registrations_is_proportional_to_the_number_of_similar_im
     # Every image has a duplicate among its best candidates.
     assert {number for match in found for number in (match.a, match.b)} == set(range(len(images)))
     assert time.perf_counter() - start < 120
+
+
+def test_more_copies_than_a_bucket_holds_are_candidates(tmp_path: Path) -> None:
+    # More than the images of a bucket in which all collide with all.
+    image = phantom("one", "Normal").resize((96, 96))
+    copies = [jpeg(image, comment=f"{i}".encode()) for i in range(60)]
+    mirrored = [jpeg(ImageOps.mirror(image), comment=f"{i}".encode()) for i in range(60)]
+    found = find_candidates(described([*copies, *mirrored], tmp_path), tmp_path)
+    both = {*found.a[found.mirrored].tolist(), *found.b[found.mirrored].tolist()}
+    plain = {*found.a[~found.mirrored].tolist(), *found.b[~found.mirrored].tolist()}
+    assert plain == set(range(120))
+    # Mirrored copies are connected with the others.
+    assert len(both) >= 20
+    assert len(found.a) < 2 * 20 * 120
+
+
+def test_candidates_do_not_depend_on_the_size_of_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [jpeg(phantom(f"{i}", "Normal").resize((96, 96))) for i in range(30)]
+    images += [jpeg(crop(phantom(f"{i}", "Normal").resize((96, 96)))) for i in range(10)]
+    table = described(images, tmp_path)
+    whole = find_candidates(table, tmp_path)
+    assert len(whole.a) >= 10
+    for name, size in {
+        "_IMAGES_AT_ONCE": 7, "_CODES_AT_ONCE": 50, "_PAIRS_AT_ONCE": 30, "_COLLISIONS_AT_ONCE": 200,
+        "_MIN_IMAGES_PER_FILE": 8,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(collisions, name, size)
+    monkeypatch.setattr(candidates, "_KEYPOINTS_AT_ONCE", 10)
+    monkeypatch.setattr(candidates, "_IMAGES_AT_ONCE", 3)
+    parts = find_candidates(table, tmp_path)
+    for name in ("a", "b", "mirrored"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    np.testing.assert_allclose(parts.transforms, whole.transforms, rtol=1e-4, atol=1e-4)
+    assert not [path for path in tmp_path.iterdir() if path.name not in ("store",)]
+
+
+def test_more_images_than_can_be_numbered_are_refused(tmp_path: Path) -> None:
+    records = np.broadcast_to(np.int64(0), collisions.MOST_IMAGES + 1)
+    with pytest.raises(CxrbuildError, match="too many images for a search for duplicates"):
+        find_candidates(DescriptorTable(tmp_path, records), tmp_path)

@@ -180,7 +180,7 @@ def _agree(collisions: Collisions, similarity: Floats, keypoints: Keypoints, lea
     plausible = (np.abs(centre) < 16).all(1) & (np.abs(size) < 8).all(1)
     pair = (collisions.a * len(keypoints.table) + collisions.b) << 1 | collisions.mirrored
     # The rank of a pair in this batch is a small number, however many images there are.
-    key = np.cumsum(np.diff(pair, prepend=-1) > 0)
+    key: Integers = np.cumsum(np.diff(pair, prepend=-1) > 0, dtype=np.int64)
     for column in (centre[:, 0], centre[:, 1]):
         key = (key << 5) | (column + 16)
     for column in (size[:, 0], size[:, 1]):

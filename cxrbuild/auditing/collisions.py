@@ -278,11 +278,11 @@ def _hash(
     bits = min(_WORD_BITS, max(_MIN_BITS, bits))
     random = np.random.default_rng(_SEED)
     # The first two words are the sketch, each two others the codes of a table. Unused bits are zero.
-    planes = np.zeros((COEFFICIENTS, 1 + _TABLES, 2, _WORD_BITS), np.float32)
+    words_of_planes = np.zeros((COEFFICIENTS, 1 + _TABLES, 2, _WORD_BITS), np.float32)
     for n, used in enumerate([_WORD_BITS] + [bits] * _TABLES):
         drawn = whitening.axes @ random.standard_normal((COEFFICIENTS, used)).astype(np.float32)
-        planes[:, n, 0, :used], planes[:, n, 1, :used] = drawn, drawn * MIRROR[:, None]
-    planes = planes.reshape(COEFFICIENTS, -1)
+        words_of_planes[:, n, :, :used] = np.stack([drawn, drawn * MIRROR[:, None]], axis=1)
+    planes = words_of_planes.reshape(COEFFICIENTS, -1)
     # The mean does not change where it is mirrored.
     offset = whitening.mean @ planes
     numbers, sketches = [], np.zeros(images << _SLOT_BITS, np.uint64)

@@ -110,7 +110,7 @@ def _border(images: DescriptorTable) -> Features:
 def _thumbnail(images: DescriptorTable) -> Features:
     half = FRAME_SIDE // 2
     frames = images.read("frame")
-    small = frames.reshape(len(frames), half, 2, half, 2).mean((2, 4), dtype=np.float32)
+    small: Features = frames.reshape(len(frames), half, 2, half, 2).mean((2, 4), dtype=np.float32)
     return small.reshape(len(frames), -1)
 
 
