@@ -1,40 +1,53 @@
-"""Time how the search for candidate pairs grows with the number of images.
+"""Time how the search for candidate pairs grows with the number of images, and how much memory it needs.
 
-    python tests/benchmarks/bench_candidates.py --build BUILD [--images 100000]
+    python tests/benchmarks/bench_candidates.py --build BUILD [--images 100000 ...] [--folder FOLDER]
 
-Candidates are searched among a quarter of a build's images, among all of them, and among more images that are
-generated: each keypoint of a generated image is the mean of two keypoints of real images, so that generated
-images are as similar as chests are. The result is the time per image and the number of candidates. Comparing
-all pairs would take time per image in proportion to the number of images. One processor is used.
+Candidates are searched among a build's images and generated ones: each keypoint of a generated image is the
+mean of two keypoints of real images, so that generated images are as similar as chests are. The result is the
+time per image, the number of candidates, and the memory of this process. Comparing all pairs would take time
+per image in proportion to the number of images. One processor is used. A million images need 5 GB below the
+folder for descriptors, and some 20 GB for temporary files.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxrbuild.auditing.candidates import find_candidates
-from cxrbuild.auditing.descriptors import Floats, read_descriptors
+from cxrbuild.auditing.images import read_images
+from cxrbuild.auditing.store import DescriptorStore, DescriptorTable
+from cxrbuild.executors import open_executor
+from cxrbuild.progress import silent
 from cxrbuild.records import read_records
 
-Described = tuple[Floats, Floats]
+COLUMNS = ("keypoints", "dct_coefficients")
+AT_ONCE = 2000
+Columns = tuple[NDArray[np.float16], NDArray[np.float16]]
 
 
-def generate(images: list[Described], random: np.random.Generator) -> Iterator[Described]:
-    """Yield generated images without end."""
+def generate(keypoints: NDArray[np.float16], coefficients: NDArray[np.float16]) -> Iterator[Columns]:
+    """Yield columns of generated images without end."""
+    random = np.random.default_rng(0)
     while True:
-        one, other = (images[i] for i in random.integers(len(images), size=2))
-        n = min(len(one[0]), len(other[0]))
-        share = random.uniform(0.3, 0.7, (n, 1)).astype(np.float32)
-        keypoints, coefficients = (
-            share * a[:n] + (1 - share) * b[:n] for a, b in zip(one, other, strict=True)
+        one, other = random.integers(len(keypoints), size=(2, AT_ONCE))
+        share = random.uniform(0.3, 0.7, (AT_ONCE, keypoints.shape[1], 1)).astype(np.float32)
+        mixed = [share * column[one] + (1 - share) * column[other] for column in (keypoints, coefficients)]
+        # An image has as many keypoints as the one with fewer.
+        exists = ((keypoints[one] > 0) & (keypoints[other] > 0)).all(2, keepdims=True)
+        length = np.linalg.norm(mixed[1], axis=2, keepdims=True)
+        yield (
+            (mixed[0] * exists).astype(np.float16),
+            (mixed[1] / np.maximum(length, 1e-6) * exists).astype(np.float16),
         )
-        yield keypoints, coefficients / np.linalg.norm(coefficients, axis=1, keepdims=True)
 
 
 def main() -> None:
@@ -43,33 +56,49 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--build", type=Path, required=True)
-    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--images", type=int, nargs="+", default=[100_000])
+    parser.add_argument("--folder", type=Path, help="for descriptors and temporary files")
     args = parser.parse_args()
 
-    images = []
-    for path in read_records(args.build / "manifest.parquet")["jpeg_path"]:
-        image = read_descriptors((args.build / path).read_bytes())
-        images.append((image.keypoints, image.dct_coefficients))
-    random = np.random.default_rng(0)
-    real = len(images)
-    random.shuffle(images)
-    generated = generate(images[:real], random)
-    sizes = sorted(
-        {real // 4, real // 2, real, *(real * 2**i for i in range(1, 20) if real * 2**i <= args.images)}
+    rows = read_records(args.build / "manifest.parquet")
+    rows = rows.sample(frac=1, random_state=0)
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        folder = Path(name)
+        store = DescriptorStore(folder)
+        with open_executor("local", 1) as pool:
+            read_images(rows, args.build, store, pool, workers=1, progress=silent)
+        real = [store.table(rows["jpeg_sha256"].tolist()).read(column) for column in COLUMNS]
+        generated = generate(*real)
+        count = len(rows)
+        (folder / "columns").mkdir()
+        files = [(folder / "columns" / column).open("wb") for column in COLUMNS]
+        for file, values in zip(files, real, strict=True):
+            file.write(values.tobytes())
+        for size in sorted({count, *args.images}):
+            while count < size:
+                for file, values in zip(files, next(generated), strict=True):
+                    file.write(values[: size - count].tobytes())
+                count = min(size, count + AT_ONCE)
+            for file in files:
+                file.flush()
+            measure(DescriptorTable(folder / "columns", np.arange(size)), folder, len(rows))
+
+
+def measure(table: DescriptorTable, folder: Path, real: int) -> None:
+    """Print the time of one search, and the most memory that this process had until then."""
+    start, wall = time.process_time(), time.perf_counter()
+    found = find_candidates(table, folder)
+    seconds, wall = time.process_time() - start, time.perf_counter() - wall
+    size = len(table)
+    print(
+        f"{size:9,} images{' (most made)' if size > 2 * real else ''}: {seconds:.1f} s of processor time, "
+        f"{1000 * seconds / size:.2f} ms per image ({wall:.0f} s by the clock), "
+        f"{len(found.a):,} candidates of {size * (size - 1) // 2:,} pairs, {found.skipped_pairs:,} skipped, "
+        f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB at most",
+        flush=True,
     )
-    for size in sizes:
-        images += [next(generated) for _ in range(size - len(images))]
-        start = time.perf_counter()
-        found = find_candidates(images[:size])
-        seconds = time.perf_counter() - start
-        pairs = size * (size - 1) // 2
-        print(
-            f"{size:9,} images{' (most generated)' if size > real else ''}: {seconds:.1f} s, "
-            f"{1000 * seconds / size:.2f} ms per image, {len(found.a):,} candidates of {pairs:,} pairs, "
-            f"{found.skipped_pairs:,} skipped, "
-            f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB at most"
-        )
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     main()

@@ -12,6 +12,7 @@ itself: those are listed, so that a person can check them.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import tempfile
 import time
@@ -26,6 +27,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from cxrbuild.auditing.descriptors import ImageDescriptors, read_descriptors
 from cxrbuild.auditing.duplicates import find_matches
+from cxrbuild.auditing.images import read_images
+from cxrbuild.auditing.store import DescriptorStore
 from cxrbuild.cli.output import table
 from cxrbuild.executors import default_workers, open_executor, run_batches
 from cxrbuild.progress import silent
@@ -124,20 +127,16 @@ class Copy:
     seed: int
 
 
-def make(copies: tuple[Copy, ...]) -> list[ImageDescriptors]:
-    """Make copies, and compute their descriptors."""
-    images = []
+def make(copies: tuple[Copy, ...]) -> dict[str, ImageDescriptors]:
+    """Make copies, and compute their descriptors; return them by SHA-256."""
+    images = {}
     for copy in copies:
         with Image.open(copy.image) as image:
             changed = CHANGES[copy.change](image.convert("L"), np.random.default_rng(copy.seed))
         changed.save(copy.out, "JPEG", quality=95)
-        images.append(read_descriptors(copy.out.read_bytes()))
+        data = copy.out.read_bytes()
+        images[hashlib.sha256(data).hexdigest()] = read_descriptors(data)
     return images
-
-
-def read(paths: tuple[Path, ...]) -> list[ImageDescriptors]:
-    """Compute the descriptors of images."""
-    return [read_descriptors(path.read_bytes()) for path in paths]
 
 
 def chosen(rows: pd.DataFrame, images: int, draw: Draw) -> list[int]:
@@ -158,42 +157,50 @@ def main() -> None:
     rows = read_records(given.build / "manifest.parquet").reset_index(drop=True)
     paths = [given.build / path for path in rows["jpeg_path"]]
     picked = chosen(rows, given.images, np.random.default_rng(given.seed))
-    with tempfile.TemporaryDirectory() as folder, open_executor("local", given.workers) as pool:
+    with tempfile.TemporaryDirectory() as name, open_executor("local", given.workers) as pool:
+        folder = Path(name)
+        store = DescriptorStore(folder)
         begun = time.perf_counter()
-        batches_read = [tuple(paths[i : i + 64]) for i in range(0, len(paths), 64)]
-        read_of = dict(run_batches(pool, read, batches_read, ahead=3 * given.workers))
-        images = [image for batch in batches_read for image in read_of[batch]]
-        print(f"{len(images):,} images read in {time.perf_counter() - begun:.1f} s")
+        problems = read_images(rows, given.build, store, pool, workers=given.workers, progress=silent)
+        assert not problems, problems
+        print(f"{len(rows):,} images read in {time.perf_counter() - begun:.1f} s")
         begun = time.perf_counter()
-        real, _ = find_matches(images, paths, pool, workers=given.workers, progress=silent)
+        digests = rows["jpeg_sha256"].tolist()
+        real, _ = find_matches(
+            store.table(digests), paths, folder, pool, workers=given.workers, progress=silent
+        )
         print(f"and compared in {time.perf_counter() - begun:.1f} s, {given.workers} processes")
         copies = [
-            Copy(paths[i], change, Path(folder) / f"{i}-{n}.jpg", given.seed + 1000 * i + n)
+            Copy(paths[i], change, folder / f"{i}-{n}.jpg", given.seed + 1000 * i + n)
             for i in picked
             for n, change in enumerate(CHANGES)
         ]
         batches = [tuple(copies[i : i + 12]) for i in range(0, len(copies), 12)]
         made = dict(run_batches(pool, make, batches, ahead=3 * given.workers))
-        everything = images + [image for batch in batches for image in made[batch]]
-        found, _ = find_matches(
-            everything, paths + [copy.out for copy in copies], pool, workers=given.workers, progress=silent
-        )
+        for batch in batches:
+            store.add(list(made[batch]), list(made[batch].values()))
+            digests += made[batch]
+        found, search = find_matches(
+            store.table(digests), paths + [copy.out for copy in copies], folder, pool,
+            workers=given.workers, progress=silent,
+        )  # fmt: skip
+        print(f"{search.compared_pairs:,} pairs compared, {search.skipped_pairs:,} skipped")
     same = [match for match in real if match.kind != "similar"]
     print(f"{len(same)} pairs in the build itself, {len(real) - len(same)} similar:")
     names = rows["image_id"]
     for match in sorted(same, key=lambda match: match.similarity):
         print(f"  {match.similarity:.2f} {match.kind} {names[match.a]} {names[match.b]}", *match.changes)
-    known = {frozenset((match.a, match.b)) for match in same} | {frozenset((i,)) for i in range(len(images))}
-    made_of = [*range(len(images)), *(i for i in picked for _ in CHANGES)]
+    known = {frozenset((match.a, match.b)) for match in same} | {frozenset((i,)) for i in range(len(rows))}
+    made_of = [*range(len(rows)), *(i for i in picked for _ in CHANGES)]
     kinds = [copy.change for copy in copies]
     results = []
     for change in CHANGES:
         right = wrong = 0
         hit = set()
         for match in found:
-            if match.kind == "similar" or match.b < len(images):
+            if match.kind == "similar" or match.b < len(rows):
                 continue
-            if kinds[match.b - len(images)] != change:
+            if kinds[match.b - len(rows)] != change:
                 continue
             of = frozenset((made_of[match.a], made_of[match.b]))
             right, wrong = right + (of in known), wrong + (of not in known)
@@ -202,7 +209,7 @@ def main() -> None:
         results.append(
             [change, f"{len(hit) / len(picked):.3f}", f"{right / max(right + wrong, 1):.3f}", right + wrong]
         )
-    print(f"\n{len(picked)} images, each changed in {len(CHANGES)} ways, among {len(images):,}")
+    print(f"\n{len(picked)} images, each changed in {len(CHANGES)} ways, among {len(rows):,}")
     print(table(["change", "recall", "precision", "pairs"], results))
 
 
