@@ -1,6 +1,7 @@
-"""Time how the search for candidate pairs grows with the number of images, and how much memory it needs.
+r"""Time how the search for candidate pairs grows with the number of images, and how much memory it needs.
 
-    python tests/benchmarks/bench_candidates.py --build BUILD [--images 100000 ...] [--folder FOLDER]
+    OPENBLAS_NUM_THREADS=1 python tests/benchmarks/bench_candidates.py --build BUILD \
+        [--images 100000 ...] [--folder FOLDER]
 
 Candidates are searched among a build's images and generated ones: each keypoint of a generated image is the
 mean of two keypoints of real images, so that generated images are as similar as chests are. The result is the
@@ -12,7 +13,6 @@ folder for descriptors, and some 20 GB for temporary files.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import tempfile
 import time
@@ -100,5 +100,4 @@ def measure(table: DescriptorTable, folder: Path, real: int) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     main()
