@@ -14,7 +14,7 @@ import pytest
 from audited import crop, described, jpeg
 from PIL import Image, ImageDraw, ImageOps
 
-from cxrbuild.auditing import candidates, collisions
+from cxrbuild.auditing import candidates, collisions, store
 from cxrbuild.auditing.candidates import find_candidates
 from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, read_descriptors
 from cxrbuild.auditing.duplicates import Match, find_matches
@@ -256,3 +256,25 @@ def test_more_images_than_can_be_numbered_are_refused(tmp_path: Path) -> None:
     records = np.broadcast_to(np.int64(0), collisions.MOST_IMAGES + 1)
     with pytest.raises(CxrbuildError, match="too many images for a search for duplicates"):
         find_candidates(DescriptorTable(tmp_path, records), tmp_path)
+
+
+def test_the_store_removes_unused_records_when_they_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_MOST_UNUSED", 2)
+    monkeypatch.setattr(store, "_BATCH", 2)
+    images = [jpeg(phantom(f"{i}", "Normal").resize((96, 96))) for i in range(8)]
+    digests = [hashlib.sha256(data).hexdigest() for data in images]
+    before = described(images, tmp_path)
+    expected = {name: before.read(name, np.array([7, 1])) for name in ("thumbnail", "keypoints", "frame")}
+    kept = DescriptorStore(tmp_path / "store")
+    kept.remove_others(digests[2:])
+    assert kept.find(digests).min() >= 0
+    kept.remove_others([digests[7], digests[1], digests[4]])
+    assert (kept.find(digests) >= 0).tolist() == [False, True, False, False, True, False, False, True]
+    for name, values in expected.items():
+        np.testing.assert_array_equal(kept.table([digests[7], digests[1]]).read(name), values)
+    # A folder that a killed run left is removed.
+    (tmp_path / "store" / "descriptors-0-compact").mkdir()
+    DescriptorStore(tmp_path / "store")
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["descriptors-1"]

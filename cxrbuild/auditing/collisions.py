@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from cxrbuild.auditing.descriptors import COEFFICIENTS, MIRROR, Floats
 from cxrbuild.auditing.store import DescriptorTable
+from cxrbuild.files import naming
 
 Integers = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -182,7 +183,7 @@ def open_collisions(
     """
     images = len(keypoints.table)
     per_file = max(_MIN_IMAGES_PER_FILE, -(-images // _MOST_FILES))
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+    with naming(folder), tempfile.TemporaryDirectory(dir=folder) as temporary:
         paths = [Path(temporary) / str(n) for n in range(-(-images // per_file))]
         ends = (np.arange(len(paths)) + 1) * per_file << _PAIR_SHIFT
         with ExitStack() as stack:

@@ -174,6 +174,7 @@ class DescriptorStore:
                 for start in range(0, len(used), _BATCH):
                     records = np.memmap(self._folder / name, np.uint8, "r").reshape(-1, size)
                     stream.write(records[used[start : start + _BATCH]].tobytes())
+                    del records  # some systems do not remove a file that is mapped
         shutil.rmtree(self._folder)
         compact.rename(self._folder)
 
