@@ -203,6 +203,20 @@ def test_png_with_missing_rows_is_excluded(rows: int, last: int) -> None:
     assert found == f"a PNG with {41 * rows:,} of {41 * HEIGHT:,} bytes of pixels"
 
 
+@pytest.mark.parametrize(
+    ("kind", "depth"), [(0, 1), (3, 1), *((kind, 8) for kind in (0, 2, 3, 4, 6)), (0, 16), (2, 16), (6, 16)]
+)
+def test_png_of_any_mode_with_missing_rows_is_excluded(kind: int, depth: int) -> None:
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
+    # The level of pixels that Pillow did not decode is that of the last row as well.
+    for level in (0x5A, 0x00, 0xFF):
+        row = bytes([level]) * (-(-9 * samples * depth // 8))
+        palette = [chunk(b"PLTE", bytes(range(256)) * 3)] if kind == 3 else []
+        whole, half = (png(depth, kind, [row] * rows, *palette, width=9) for rows in (4, 2))
+        assert to_jpeg(whole, CONVERSION).conversion == "encoded"
+        excluded(whole[:33] + half[33:], "truncated")
+
+
 def test_png_with_a_black_lower_half_is_converted() -> None:
     rows = [b"\x80" * WIDTH] * 12 + [bytes(WIDTH)] * 12
     assert_close(encoded(png(8, 0, rows)), np.repeat([[128.0], [0.0]], 12, axis=0).repeat(WIDTH, axis=1), 12)

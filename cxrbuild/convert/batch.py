@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from cxrbuild.convert import NotConvertible, Settings, to_jpeg
+from cxrbuild.convert.conversion import Settings, to_jpeg
+from cxrbuild.convert.exclusion import NotConvertible
 from cxrbuild.files import git_blob, naming, sha256_of, temporary_name
 
 # Never in a finished ledger: an image with one of these stops the build.

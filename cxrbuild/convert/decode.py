@@ -35,13 +35,10 @@ class Decoded(NamedTuple):
         Mode L or RGB.
     source_format
         The file's format, bits of a sample and colour, for example ``PNG 16-bit grey``.
-    is_the_file
-        Whether the file is a one-channel JPEG of exactly these pixels.
     """
 
     image: Image
     source_format: str
-    is_the_file: bool = False
 
 
 def decode(data: bytes, max_pixels: int, *, color: bool = False, min_side: int | None = None) -> Decoded:
@@ -65,8 +62,8 @@ def decode(data: bytes, max_pixels: int, *, color: bool = False, min_side: int |
         The file cannot be decoded.
     """
     if data.startswith(jpeg.SIGNATURE):
-        image, samples, is_the_file = jpeg.read_jpeg(data, max_pixels, color=color, min_side=min_side)
-        return Decoded(image, f"JPEG {samples}", is_the_file)
+        image, samples = jpeg.read_jpeg(data, max_pixels, color=color, min_side=min_side)
+        return Decoded(image, f"JPEG {samples}")
     if data.startswith(png.SIGNATURE):
         image, samples = png.read_png(data, max_pixels, color=color)
         return Decoded(image, f"PNG {samples}")

@@ -232,7 +232,7 @@ def _decode_jpeg(dataset: Dataset, frame: bytes, channels: int, max_pixels: int)
 
     # The codestream may not declare that its colours are RGB; the header does.
     if channels == 1 or read_photometric(dataset) != "RGB":
-        image, *_ = read_jpeg(frame, max_pixels, color=channels > 1, orient=False)
+        image, _ = read_jpeg(frame, max_pixels, color=channels > 1, orient=False)
         return np.asarray(image)
     try:
         return pixel_array(dataset, index=0, decoding_plugin="pillow")

@@ -1,4 +1,4 @@
-"""Find the orientation that an image's metadata declares, as Pillow finds it, and turn the image upright."""
+"""Find the orientation that an image's metadata declares, as Pillow finds it; turn and convert images."""
 
 from __future__ import annotations
 
@@ -76,6 +76,11 @@ def _read_as_short(exif: bytes) -> int | None:
     except struct.error:
         pass
     return None
+
+
+def to_mode(image: Image, mode: str) -> Image:
+    """Convert an image to a mode; one that has it already is not copied, unlike by `Image.convert`."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def turn_upright(image: Image, orientation: int) -> Image:

@@ -8,9 +8,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from cxrbuild.convert.exclusion import NotConvertible, check_size
-from cxrbuild.convert.orientation import find_orientation, turn_upright
+from cxrbuild.convert.orientation import find_orientation, to_mode, turn_upright
 
 if TYPE_CHECKING:
+    from PIL._imaging import ImagingCore
     from PIL.Image import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -25,6 +26,11 @@ _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _GRAY, _RGB, _PALETTE = 0, 2, 3
 _COLOURS = {_GRAY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+# The level of pixels that are not decoded yet, by Pillow's mode: one that no margin of a radiograph has. A
+# pixel of two colours has as many bytes as one of four.
+_UNWRITTEN: dict[str, int | tuple[int, ...]] = {
+    "1": 255, "L": 90, "P": 90, "I;16": 0x5A5A, "LA": (90, 90), "RGB": (90, 90, 90), "RGBA": (90,) * 4,
+}  # fmt: skip
 
 
 class _Header(NamedTuple):
@@ -86,33 +92,44 @@ def read_png(data: bytes, max_pixels: int, *, color: bool = False) -> tuple[Imag
     NotConvertible
         The reason is animated, unreadable, truncated, too_large or unsupported.
     """
+    from PIL import Image as Images
     from PIL.PngImagePlugin import PngImageFile
 
     header = _read_chunks(data, max_pixels)
     try:
         # The plugin itself: Image.open would warn of large images, but the size is checked already.
         image = PngImageFile(BytesIO(header.stream))
+        canvas = Images.new(image.mode, image.size, _UNWRITTEN[image.mode]).im
+        image.im = canvas
         image.load()
     except MemoryError:
         raise
     except Exception as error:
         cut = str(error).startswith("image file is truncated")
         raise NotConvertible("truncated" if cut else "unreadable", f"a PNG; {error}") from error
-    _check_complete(image, header)
+    _check_complete(image, header, canvas)
     samples = f"{header.depth}-bit {_COLOURS[header.colour]}"
     pixels = _grey(image, header) if header.colour == _GRAY else _over_black(image, header, color)
     orientation = find_orientation(header.exif, header.xmp)
-    return turn_upright(pixels.convert("RGB" if color else "L"), orientation.value), samples
+    return turn_upright(to_mode(pixels, "RGB" if color else "L"), orientation.value), samples
 
 
-def _check_complete(image: Image, header: _Header) -> None:
-    """Exclude an image whose compressed data ends before its last row: Pillow leaves the rest black.
+def _check_complete(image: Image, header: _Header, canvas: ImagingCore) -> None:
+    """Exclude an image whose compressed data ends before its last row: Pillow leaves the rest as it was.
 
-    Only the rows count, and the last one is black then: the data is inflated again in this case alone.
+    The image was decoded onto a canvas of one level. Only if the last row is of that level, the data is
+    inflated again to count its rows.
     """
-    last = (image.getpixel((column, image.height - 1)) for column in range(image.width))
-    is_black = all(pixel in (0, (0,) * len(image.getbands())) for pixel in last)
-    if not is_black and not header.is_interlaced:
+    from PIL.Image import Resampling
+
+    # Not crop, which warns of large images.
+    bottom = (0, image.height - 1, image.width, image.height)
+    row = image.resize((image.width, 1), Resampling.NEAREST, bottom)
+    # Rows of single bits are padded with zeros.
+    last_row = set((row.convert("L") if row.mode == "1" else row).tobytes())
+    level = _UNWRITTEN[image.mode] if image.im is canvas else 0
+    is_unwritten = last_row <= ({level & 0xFF} if isinstance(level, int) else set(level))
+    if not is_unwritten and not header.is_interlaced:
         return
     inflate = zlib.decompressobj()
     rest, size = header.pixels, 0
@@ -136,7 +153,7 @@ def _grey(image: Image, header: _Header) -> Image:
         if transparent is not None:
             levels[samples == transparent] = 0
         return Images.fromarray(levels)
-    image = image.convert("L")
+    image = to_mode(image, "L")
     if transparent is not None:
         level = transparent * 255 // (2**header.depth - 1)
         image = image.point([0 if value == level else value for value in range(256)])
