@@ -54,6 +54,23 @@ def _noticing_failure(pool: _ProcessPool) -> Iterator[None]:
         threading.excepthook = before
 
 
+class WorkerDiedError(CxrbuildError):
+    """Report a local worker process that died.
+
+    Parameters
+    ----------
+    batches
+        The batches that were submitted and have no result, one of which the process died of.
+    """
+
+    def __init__(self, batches: Sequence[object]) -> None:
+        super().__init__(
+            "a worker process died, most often because memory ran out",
+            todo="Run again with fewer --workers; completed work is kept",
+        )
+        self.batches = batches
+
+
 def default_workers() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -143,8 +160,10 @@ def run_batches(
 
     Raises
     ------
+    WorkerDiedError
+        A worker process died.
     CxrbuildError
-        A worker process died, or the cluster lost its scheduler or all workers.
+        The cluster lost its scheduler or all workers.
     """
     cluster = executor if isinstance(executor, ClusterExecutor) else None
     pending: dict[Future[Result], Batch] = {}
@@ -162,15 +181,12 @@ def run_batches(
             if isinstance(executor, _ProcessPool) and executor.failure is not None:
                 raise executor.failure
             for future in done:
-                batch = pending.pop(future)
-                yield batch, future.result()
+                result = future.result()
+                yield pending.pop(future), result
     except BrokenExecutor as error:
         # A signal that ended the workers of a process group has reached this process too.
         time.sleep(_SIGNAL_S)
-        raise CxrbuildError(
-            "a worker process died, most often because memory ran out",
-            todo="Run again with fewer --workers; completed work is kept",
-        ) from error
+        raise WorkerDiedError(list(pending.values())) from error
     finally:
         for future in pending:
             future.cancel()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from fatal_conversion import convert_fatally, convert_once
 from PIL import Image
 from systems import needs_links
 
@@ -15,7 +16,9 @@ from cxrbuild.convert.batch import Batch, Converted, ImageTask, convert_batch
 from cxrbuild.curation import make_plan, read_declared
 from cxrbuild.curation.conversion import convert_images
 from cxrbuild.curation.journal import Journal
+from cxrbuild.curation.recovery import convert_batches
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.executors import open_executor
 from cxrbuild.progress import silent
 
 SETTINGS = Settings(95, 1_000_000)
@@ -86,6 +89,43 @@ def test_missing_image_stops_the_build(demo: Path, tmp_path: Path) -> None:
     assert journal.read().keys() == set(plan.kept["image_id"]) - {missing["image_id"]}, (
         "finished images stay recorded"
     )
+
+
+def batches_of(names: list[list[str]], image: Path, build: Path) -> list[Batch]:
+    build.mkdir()
+    return [
+        Batch(
+            SETTINGS,
+            str(build),
+            tuple(ImageTask(str(image), None, f"{name}.jpg", Converted(name)) for name in group),
+        )
+        for group in names
+    ]
+
+
+def test_an_image_that_ends_its_process_is_excluded_by_name(image: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    names = [["a", "b"], ["c", "fatal1", "d"], ["e"], ["fatal2"], ["f", "g"], ["h"]]
+    batches = batches_of(names, image, build)
+    (build / "fatal1.jpg").write_bytes(b"of a previous run")
+    with open_executor("local", 1) as pool:
+        found = list(convert_batches(pool, batches, workers=1, convert=convert_fatally))
+    results = {result.image_id: result for results, _ in found for result in results}
+    assert results.keys() == {name for group in names for name in group}
+    excluded = {name: result for name, result in results.items() if result.exclusion is not None}
+    assert excluded.keys() == {"fatal1", "fatal2"}
+    assert {result.exclusion for result in excluded.values()} == {"unreadable"}
+    assert "ends the process" in str(excluded["fatal1"].exclusion_detail)
+    assert {path.stem for path in build.iterdir()} == results.keys() - excluded.keys()
+    final = {result.image_id for results, is_final in found if is_final for result in results}
+    assert final == results.keys() - excluded.keys(), "a later run tries the others again"
+
+
+def test_images_are_converted_one_by_one_after_a_death(image: Path, tmp_path: Path) -> None:
+    batches = batches_of([["a", "b"], ["c", "d"]], image, tmp_path / "build")
+    with open_executor("local", 1) as pool:
+        found = list(convert_batches(pool, batches, workers=1, convert=convert_once))
+    assert [(len(results), is_final) for results, is_final in found] == [(1, True)] * 4
 
 
 ID = "mine_image_0123456789"

@@ -8,9 +8,10 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from cxrbuild.convert import Settings
-from cxrbuild.convert.batch import CHANGED, MISSING, Batch, Converted, ImageTask, convert_batch
+from cxrbuild.convert.batch import CHANGED, MISSING, Batch, Converted, ImageTask
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Plan
+from cxrbuild.curation.recovery import convert_batches
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_batches
 from cxrbuild.fetching.record import advise_fetch
@@ -62,7 +63,7 @@ def convert_images(
     Raises
     ------
     CxrbuildError
-        An image was changed since it was fetched, or is missing since it was planned, or a worker died.
+        An image was changed since it was fetched, or is missing since it was planned, or no worker is left.
     OSError
         A JPEG or the journal cannot be written.
     """
@@ -91,10 +92,11 @@ def convert_images(
     count = -(-len(tasks) // _BATCH_SIZE)
     batches = (Batch(settings, root, tuple(tasks[i::count])) for i in range(count))
     with progress("converting", len(tasks), "image") as bar:
-        for batch, results in run_batches(executor, convert_batch, batches, ahead=3 * workers):
-            journal.add([result for result in results if result.exclusion not in (CHANGED, MISSING)])
+        for results, is_final in convert_batches(executor, batches, workers=workers):
+            if is_final:
+                journal.add([result for result in results if result.exclusion not in (CHANGED, MISSING)])
             done |= {result.image_id: result for result in results}
-            bar.update(len(batch.tasks))
+            bar.update(len(results))
     _require_unchanged(plan, data, [name for name, result in done.items() if result.exclusion == CHANGED])
     _require_present(plan, data, [name for name, result in done.items() if result.exclusion == MISSING])
     _remove_others(build, set(targets.values()))
