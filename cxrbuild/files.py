@@ -163,7 +163,7 @@ def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
                     yield entry
 
 
-def tree_state(roots: Iterable[Path]) -> str | None:
+def tree_state(roots: Iterable[Path], states: dict[str, str] | None = None) -> str | None:
     """Return a hash of the names, modes, sizes and times of files and of everything below folders.
 
     No program can set a change time (ctime). Files of the same state therefore have the same content, however
@@ -174,6 +174,8 @@ def tree_state(roots: Iterable[Path]) -> str | None:
     ----------
     roots
         Files and folders.
+    states
+        Gets the state of each file below the folders, by path; stays empty where the result is ``None``.
 
     Returns
     -------
@@ -184,6 +186,7 @@ def tree_state(roots: Iterable[Path]) -> str | None:
     time.sleep(_TICK_S)
     digest = hashlib.sha256()
     newest, coarse = 0, True
+    found_states: dict[str, str] = {}
     pending = []
     for root in roots:
         try:
@@ -205,15 +208,23 @@ def tree_state(roots: Iterable[Path]) -> str | None:
                 digest.update(_state_line(entry.path, status))
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
+                elif states is not None:
+                    found_states[entry.path] = file_state(status)
     if coarse and newest > time.time_ns() - _COARSE_TICK_NS:
         return None
     time.sleep(_TICK_S)
+    if states is not None:
+        states |= found_states
     return digest.hexdigest()
 
 
+def file_state(status: os.stat_result) -> str:
+    """Return the mode, size and times of a file as text; see `tree_state`."""
+    return f"{status.st_mode} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
 def _state_line(name: str, status: os.stat_result) -> bytes:
-    numbers = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return b"%s\0%d %d %d %d\n" % (os.fsencode(name), *numbers)
+    return b"%s\0%s\n" % (os.fsencode(name), file_state(status).encode())
 
 
 def find_changed(files: Sequence[tuple[str, str]]) -> list[str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 
 import pytest
 from systems import needs_links, needs_modes
 
-from cxrbuild.curation import curate, read_declared
+from cxrbuild.convert.batch import Batch
+from cxrbuild.curation import conversion, curate, read_declared
+from cxrbuild.curation.recovery import Results
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import tree_state
+from cxrbuild.records import read_records
 
 
 def edit(path: Path) -> None:
@@ -93,3 +97,51 @@ def test_curate_leaves_a_sealed_build_alone(demo: Path, tmp_path: Path) -> None:
     declared = read_declared(demo / "declared/recipe.toml", {})
     assert curate(declared, demo / "data", tmp_path / "build", formats=["parquet"]).changed
     assert not curate(declared, demo / "data", tmp_path / "build", formats=["parquet"]).changed
+
+
+def test_unchanged_images_are_not_read_again(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, build = tmp_path / "data", tmp_path / "build"
+    shutil.copytree(demo / "data", data)
+    declared = read_declared(demo / "declared/recipe.toml", {})
+    read: list[str] = []
+    original = conversion.convert_batches
+
+    def listed(executor: Executor, batches: Iterable[Batch], *, workers: int) -> Iterator[Results]:
+        batches = list(batches)
+        read.extend(task.source_file for batch in batches for task in batch.tasks)
+        return original(executor, batches, workers=workers)
+
+    monkeypatch.setattr(conversion, "convert_batches", listed)
+
+    def rebuild(*formats: str) -> set[str]:
+        read.clear()
+        assert curate(declared, data, build, formats=formats).changed
+        return {Path(path).name for path in read}
+
+    images = rebuild("parquet")
+    hashes = {path: path.read_bytes() for path in build.rglob("*.jpg")}
+    assert len(images) == len(hashes) > 10
+    # Other formats are another build of the same images.
+    assert rebuild("parquet", "tfrecord") == set()
+    # A JPEG of the same size and time.
+    changed = next(iter(hashes))
+    edit(changed)
+    row = read_records(build / "manifest.parquet").set_index("jpeg_path")
+    path = row.loc[changed.relative_to(build).as_posix(), "source_path"]
+    assert rebuild("parquet") == {Path(path).name}
+    # A source with a new time.
+    source = next(path for path in data.rglob("*.jpeg") if path.name in images)
+    source.touch()
+    assert rebuild("tfrecord") == {source.name}
+    assert {path: path.read_bytes() for path in build.rglob("*.jpg")} == hashes
+    # States of another journal, or no states at all.
+    (build / ".cxrbuild/journal").unlink()
+    assert rebuild("parquet") == images
+    (build / ".cxrbuild/states").write_text("damaged")
+    assert rebuild("tfrecord") == images
+    # A source that changed, of the same size and modification time.
+    edit(source)
+    with pytest.raises(CxrbuildError, match="changed since they were fetched"):
+        rebuild("parquet")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cxrbuild.convert.conversion import Settings, to_jpeg
 from cxrbuild.convert.exclusion import NotConvertible
-from cxrbuild.files import git_blob, naming, sha256_of, temporary_name
+from cxrbuild.files import file_state, git_blob, naming, sha256_of, temporary_name
 
 # Never in a finished ledger: an image with one of these stops the build.
 CHANGED = "changed_since_fetch"
@@ -51,12 +51,18 @@ class ImageTask(NamedTuple):
         The path of the JPEG, relative to the build.
     previous
         The result of the previous run, or the image_id alone.
+    previous_blob
+        The git blob hash of the file that the previous result is of, where it is known.
+    jpeg_state
+        The digest of the state that the previous JPEG was left in, where it is known.
     """
 
     source_file: str
     blob: str | None
     jpeg_path: str
     previous: Converted
+    previous_blob: str | None = None
+    jpeg_state: str | None = None
 
 
 class Batch(NamedTuple):
@@ -97,8 +103,10 @@ def _convert(batch: Batch) -> Iterator[Converted]:
         if task.blob is not None and git_blob(data) != task.blob:
             yield Converted(name, exclusion=CHANGED)
             continue
-        digest = hashlib.sha256(data).hexdigest()
-        if task.previous.source_sha256 == digest and _is_unchanged(task.previous, target):
+        # The blob was compared: a file of the same blob needs no second hash.
+        is_known = task.blob is not None and task.blob == task.previous_blob
+        digest = (task.previous.source_sha256 if is_known else None) or hashlib.sha256(data).hexdigest()
+        if task.previous.source_sha256 == digest and _is_unchanged(task, target):
             yield task.previous
             continue
         try:
@@ -139,14 +147,42 @@ def _write(target: str, data: bytes) -> None:
         raise
 
 
-def _is_unchanged(previous: Converted, target: str) -> bool:
+def keeps_state(previous: Converted, target: str, state: str | None) -> bool:
+    """Return whether the JPEG of a previous run is in the state that it was left in, without reading it.
+
+    Parameters
+    ----------
+    previous
+        The result of that run. If it has no JPEG, there must be none.
+    target
+        The path of the JPEG.
+    state
+        The digest of the state; None if it is not known.
+    """
     if previous.jpeg_sha256 is None:
         return previous.exclusion is not None and not os.path.lexists(target)
-    # A link would break when the build is moved.
+    status = _status_of(previous, target)
+    return status is not None and state == state_digest(file_state(status))
+
+
+def _is_unchanged(task: ImageTask, target: str) -> bool:
+    """Return whether the JPEG of a previous run has its bytes."""
+    if keeps_state(task.previous, target, task.jpeg_state):
+        return True
+    if task.previous.jpeg_sha256 is None or _status_of(task.previous, target) is None:
+        return False
+    return sha256_of(Path(target)) == task.previous.jpeg_sha256
+
+
+def _status_of(previous: Converted, target: str) -> os.stat_result | None:
+    """Return the status of a JPEG of the previous size; a link would break when the build is moved."""
     try:
         status = os.lstat(target)
     except FileNotFoundError:
-        return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size != previous.jpeg_bytes:
-        return False
-    return sha256_of(Path(target)) == previous.jpeg_sha256
+        return None
+    return status if stat.S_ISREG(status.st_mode) and status.st_size == previous.jpeg_bytes else None
+
+
+def state_digest(state: str) -> str:
+    """Return a short digest of the state of a file."""
+    return hashlib.sha256(state.encode()).hexdigest()[:16]

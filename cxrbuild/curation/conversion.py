@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 
 from cxrbuild.convert import Settings
-from cxrbuild.convert.batch import CHANGED, MISSING, Batch, Converted, ImageTask
+from cxrbuild.convert.batch import (
+    CHANGED,
+    MISSING,
+    Batch,
+    Converted,
+    ImageTask,
+    keeps_state,
+    state_digest,
+)
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Plan
 from cxrbuild.curation.recovery import convert_batches
+from cxrbuild.curation.states import ImageState, read_states, result_digest
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_batches
 from cxrbuild.fetching.record import advise_fetch
@@ -34,11 +43,13 @@ def convert_images(
     *,
     workers: int,
     progress: Progress,
+    sources: Mapping[str, tuple[str, str]] | None = None,
 ) -> list[Converted]:
     """Convert the kept images to ``images/<split>/<label>/<image_id>.jpg``.
 
-    An image is not converted again if its bytes, settings and JPEG match the journal. A JPEG whose split or
-    label changed is moved. Other files with the name of an image are removed; no other file is.
+    An image is not converted again if its bytes, settings and JPEG match the journal. If its files are in the
+    states that the last build left them in, they are not read either. A JPEG whose split or label changed is
+    moved. Other files with the name of an image are removed; no other file is.
 
     Parameters
     ----------
@@ -52,6 +63,9 @@ def convert_images(
         The results of previous runs.
     executor, workers
         Where to convert, and the number of workers there.
+    sources
+        The state of each image's source from before any was read, with its git blob hash, by image id; see
+        `source_states`.
     progress
         Shows how many images are done.
 
@@ -73,6 +87,7 @@ def convert_images(
     previous = {name: _move(build, entry, targets.get(name)) for name, entry in journal.read().items()}
     journal.begin(previous)
     roots = _roots(plan, data)
+    states = read_states(build) if previous and sources else {}
     paths = zip(kept["image_id"], kept["source"], kept["source_path"], strict=True)
     tasks = [
         ImageTask(
@@ -80,6 +95,8 @@ def convert_images(
             blob=plan.fetched.get(source, {}).get(path),
             jpeg_path=targets[name],
             previous=previous.get(name, Converted(name)),
+            previous_blob=states[name].blob if name in states else None,
+            jpeg_state=states[name].jpeg if name in states else None,
         )
         for name, source, path in paths
     ]
@@ -88,10 +105,15 @@ def convert_images(
     done: dict[str, Converted] = {}
     settings = Settings(plan.declared.recipe.conversion.quality, plan.declared.recipe.conversion.max_pixels)
     root = str(build.absolute())
+    unchanged = [task for task in tasks if _is_unchanged(task, root, states, sources or {})]
+    done |= {task.previous.image_id: task.previous for task in unchanged}
+    journal.add(list(done.values()))
+    rest = [task for task in tasks if task.previous.image_id not in done]
     # Consecutive images share a folder, in which one process at a time can create a file: distribute them.
-    count = -(-len(tasks) // _BATCH_SIZE)
-    batches = (Batch(settings, root, tuple(tasks[i::count])) for i in range(count))
+    count = -(-len(rest) // _BATCH_SIZE)
+    batches = (Batch(settings, root, tuple(rest[i::count])) for i in range(count))
     with progress("converting", len(tasks), "image") as bar:
+        bar.update(len(done))
         for results, is_final in convert_batches(executor, batches, workers=workers):
             if is_final:
                 journal.add([result for result in results if result.exclusion not in (CHANGED, MISSING)])
@@ -102,6 +124,46 @@ def convert_images(
     _remove_others(build, set(targets.values()))
     journal.finish()
     return [done[task.previous.image_id] for task in tasks]
+
+
+def source_states(plan: Plan, data: Path, files: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the state and the git blob hash of the source of each image that ``fetch`` put in place, by id.
+
+    Parameters
+    ----------
+    plan
+        What to convert.
+    data
+        The folder that ``fetch`` filled.
+    files
+        The states of the sources' files by path, from before any of them was read.
+    """
+    kept, found = plan.kept, {}
+    folders = {source.name: str(source_folder(data, source.name)) for source in plan.declared.sources}
+    for name, source, path in zip(kept["image_id"], kept["source"], kept["source_path"], strict=True):
+        state = files.get(f"{folders[source]}/{path}")
+        blob = plan.fetched.get(source, {}).get(path)
+        if state is not None and blob is not None:
+            found[name] = state, blob
+    return found
+
+
+def _is_unchanged(
+    task: ImageTask,
+    build: str,
+    states: Mapping[str, ImageState],
+    sources: Mapping[str, tuple[str, str]],
+) -> bool:
+    """Return whether an image is as the last build left it, without reading its files."""
+    name = task.previous.image_id
+    if name not in states or name not in sources:
+        return False
+    (source, blob), before, previous = sources[name], states[name], task.previous
+    is_same = (state_digest(source), blob) == (before.source, before.blob)
+    # A file that could not be read has no hash: the folders above it decide too.
+    if not is_same or previous.source_sha256 is None or result_digest(previous) != before.result:
+        return False
+    return keeps_state(previous, f"{build}/{task.jpeg_path}", before.jpeg)
 
 
 def compare_unconverted(

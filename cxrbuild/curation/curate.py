@@ -14,7 +14,7 @@ from cxrbuild.artifact import Build, BuildDocument, names, open_build
 from cxrbuild.artifact.build import DESCRIBED, DatasetIdentity, FileEntry, SourceDescription, SourceState
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
-from cxrbuild.curation.conversion import compare_unconverted, convert_images
+from cxrbuild.curation.conversion import compare_unconverted, convert_images, source_states
 from cxrbuild.curation.expectation import check_expectation, missing_rows
 from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
@@ -26,6 +26,7 @@ from cxrbuild.curation.seal import (
     sources_state,
     write_seal,
 )
+from cxrbuild.curation.states import write_states
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
@@ -114,7 +115,7 @@ def curate(
         _logger.info("read %s %s: inputs %s", declared.recipe.name, declared.recipe.version, inputs)
         # A source without a lock is known by its bytes alone: its folder may have changed.
         if all(source.name in lock for source in declared.sources):
-            document = sealed_build(out, inputs, state)
+            document = sealed_build(out, inputs, state.digest)
             if document is not None and (allow_missing or not document.missing):
                 _logger.info("unchanged: %s", out)
                 return CurationResult(Build(out, document), changed=False)
@@ -129,14 +130,17 @@ def curate(
             _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))
             check_expectation(plan, allow_missing=allow_missing)
             (out / names.BUILD).unlink(missing_ok=True)
-            converted = _converted(plan, data, out, pool, workers, progress)
+            sources = source_states(plan, data, state.files)
+            results = _convert(plan, data, out, pool, sources, workers, progress)
+            converted = _with_results(plan, results)
             _logger.info("converted: %d of %d images", len(converted.kept), len(plan.kept))
             pool.shutdown(wait=False)  # the processes end while the shards are written
             # Conversion can only exclude images.
             if len(converted.kept) != len(plan.kept):
                 check_expectation(converted, allow_missing=allow_missing)
             document = _packed(converted, inputs, out, formats, progress)
-            write_seal(out, document, state)
+            if files := write_seal(out, document, state.digest):
+                write_states(out, results, sources, files)
             _logger.info("wrote %s: %s", out, document.counts)
         return CurationResult(Build(out, document), changed=True)
 
@@ -152,14 +156,24 @@ def _require_same_key(plan: Plan, out: Path) -> None:
     require_same_key({str(out): recorded})
 
 
-def _converted(plan: Plan, data: Path, out: Path, pool: Executor, workers: int, progress: Progress) -> Plan:
+def _convert(
+    plan: Plan,
+    data: Path,
+    out: Path,
+    pool: Executor,
+    sources: dict[str, tuple[str, str]],
+    workers: int,
+    progress: Progress,
+) -> list[Converted]:
+    # Other versions of these libraries may write other bytes.
+    settings = plan.declared.recipe.conversion.model_dump(mode="json") | converting_libraries()
+    journal = Journal(out, settings | {"cxrbuild": __version__})
+    return convert_images(plan, data, out, journal, pool, workers=workers, progress=progress, sources=sources)
+
+
+def _with_results(plan: Plan, results: list[Converted]) -> Plan:
     import pandas as pd
 
-    recipe = plan.declared.recipe
-    # Other versions of these libraries may write other bytes.
-    settings = recipe.conversion.model_dump(mode="json") | converting_libraries()
-    journal = Journal(out, settings | {"cxrbuild": __version__})
-    results = convert_images(plan, data, out, journal, pool, workers=workers, progress=progress)
     table = pd.DataFrame(results, columns=list(Converted._fields))
     records = plan.records.set_index("image_id")
     table = table.set_index("image_id").astype(records.dtypes[table.columns[1:]].to_dict())

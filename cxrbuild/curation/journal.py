@@ -48,11 +48,11 @@ class Journal:
 
     def begin(self, entries: Mapping[str, Converted]) -> None:
         """Replace the journal by the results of previous runs."""
-        self._write(map(_format_line, entries.values()))
+        self._write(map(format_line, entries.values()))
 
     def add(self, entries: list[Converted]) -> None:
         """Append results of this run."""
-        lines = {entry.image_id: _format_line(entry) for entry in entries}
+        lines = {entry.image_id: format_line(entry) for entry in entries}
         self._added |= lines
         with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
             stream.writelines(f"{line}\n" for line in lines.values())
@@ -65,7 +65,8 @@ class Journal:
         write_bytes(self.path, ("\n".join([self.header, *lines]) + "\n").encode())
 
 
-def _format_line(entry: Converted) -> str:
+def format_line(entry: Converted) -> str:
+    """Return the line of a result: a JSON document after its digest."""
     document = json.dumps(entry._asdict())
     return f"{_digest(document)} {document}"
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument, names
@@ -57,10 +58,27 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def sources_state(data: Path, sources: Iterable[str]) -> str | None:
+class SourcesState(NamedTuple):
+    """Hold the state of sources and of their records.
+
+    Parameters
+    ----------
+    digest
+        Their state; None if it is not known, see `cxrbuild.files.tree_state`.
+    files
+        The state of each of their files, by path.
+    """
+
+    digest: str | None
+    files: dict[str, str]
+
+
+def sources_state(data: Path, sources: Iterable[str]) -> SourcesState:
     """Return the state of sources and of their records; take it before any of their files is read."""
     folders = [source_folder(data, name) for name in sources]
-    return tree_state(path for folder in folders for path in (folder, record_path(folder)))
+    files: dict[str, str] = {}
+    roots = (path for folder in folders for path in (folder, record_path(folder)))
+    return SourcesState(tree_state(roots, files), files)
 
 
 def sealed_build(out: Path, inputs: str, sources: str | None) -> BuildDocument | None:
@@ -91,7 +109,7 @@ def sealed_build(out: Path, inputs: str, sources: str | None) -> BuildDocument |
     return document if state is not None and state == stamp.get("files") else None
 
 
-def write_seal(out: Path, document: BuildDocument, sources: str | None) -> None:
+def write_seal(out: Path, document: BuildDocument, sources: str | None) -> dict[str, str]:
     """Write ``build.json`` and the seal.
 
     Parameters
@@ -102,22 +120,29 @@ def write_seal(out: Path, document: BuildDocument, sources: str | None) -> None:
         The content of ``build.json``.
     sources
         The state of its sources before the first of them was read.
+
+    Returns
+    -------
+    dict of str to str
+        The state of each file of the build, by path; empty where it is not known.
     """
     content = document.to_bytes()
     write_bytes(out / names.BUILD, content)
+    files: dict[str, str] = {}
     stamp = {
         "build": hashlib.sha256(content).hexdigest(),
         "sources": sources,
-        "files": _build_state(out, document),
+        "files": _build_state(out, document, files),
     }
     write_bytes(_stamp(out), json_bytes(stamp))
+    return files
 
 
-def _build_state(out: Path, document: BuildDocument) -> str | None:
+def _build_state(out: Path, document: BuildDocument, files: dict[str, str] | None = None) -> str | None:
     made = {name.partition("/")[0] for name in document.files}
     if any(count for split in document.counts.values() for count in split.values()):
         made.add(names.IMAGES)
-    return tree_state(out / name for name in sorted(made))
+    return tree_state((out / name for name in sorted(made)), files)
 
 
 def _stamp(out: Path) -> Path:
