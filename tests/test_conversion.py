@@ -12,13 +12,14 @@ from PIL import Image
 from systems import needs_links
 
 from cxrbuild.convert import Settings
-from cxrbuild.convert.batch import Batch, Converted, ImageTask, convert_batch
-from cxrbuild.curation import make_plan, read_declared
+from cxrbuild.convert.batch import Batch, Converted, ImageTask, convert_batch, state_digest
+from cxrbuild.curation import curate, make_plan, read_declared
 from cxrbuild.curation.conversion import convert_images
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.recovery import convert_batches
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor
+from cxrbuild.files import file_state, git_blob_of, sha256_of
 from cxrbuild.progress import silent
 
 SETTINGS = Settings(95, 1_000_000)
@@ -126,6 +127,48 @@ def test_images_are_converted_one_by_one_after_a_death(image: Path, tmp_path: Pa
     with open_executor("local", 1) as pool:
         found = list(convert_batches(pool, batches, workers=1, convert=convert_once))
     assert [(len(results), is_final) for results, is_final in found] == [(1, True)] * 4
+
+
+def test_known_blob_needs_no_second_hash(image: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    blob = git_blob_of(image)
+    previous = convert(image, build)
+    state = state_digest(file_state((build / "a.jpg").lstat()))
+
+    def again(previous_blob: str | None, jpeg_state: str | None) -> Converted:
+        task = ImageTask(str(image), blob, "a.jpg", previous, previous_blob, jpeg_state)
+        return convert_batch(Batch(SETTINGS, str(build), (task,)))[0]
+
+    for previous_blob in (blob, None, "0" * 40):
+        for jpeg_state in (state, None, "0" * 16):
+            assert again(previous_blob, jpeg_state) == previous
+    (build / "a.jpg").write_bytes(b"x" * int(previous.jpeg_bytes or 0))
+    assert again(blob, state) == previous._replace(jpeg_path="a.jpg")
+    assert sha256_of(build / "a.jpg") == previous.jpeg_sha256
+
+
+def test_states_of_a_result_that_was_replaced_are_not_used(demo: Path, tmp_path: Path) -> None:
+    data, build = tmp_path / "data", tmp_path / "build"
+    shutil.copytree(demo / "data", data)
+    declared = read_declared(str(demo / "declared" / "recipe.toml"), {})
+    curate(declared, data, build, formats=["parquet"])
+    # A run that was killed left another result in the journal, and its JPEG.
+    journal = Journal(build, {})
+    header = journal.path.read_text().partition("\n")[0]
+    name, entry = next(iter(_read(journal, header).items()))
+    jpeg = build / str(entry.jpeg_path)
+    before = jpeg.read_bytes()
+    jpeg.write_bytes(before + b"later")
+    later = entry._replace(source_sha256="0" * 64, jpeg_sha256=sha256_of(jpeg), jpeg_bytes=len(before) + 5)
+    journal.add([later])
+    assert curate(declared, data, build, formats=["parquet", "tfrecord"]).changed
+    assert jpeg.read_bytes() == before
+    assert _read(journal, header)[name] == entry
+
+
+def _read(journal: Journal, header: str) -> dict[str, Converted]:
+    journal.header = header
+    return journal.read()
 
 
 ID = "mine_image_0123456789"

@@ -20,7 +20,7 @@ from cxrbuild.convert.batch import (
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Plan
 from cxrbuild.curation.recovery import convert_batches
-from cxrbuild.curation.states import ImageState, read_states, result_digest
+from cxrbuild.curation.states import ImageState, read_states
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import run_batches
 from cxrbuild.fetching.record import advise_fetch
@@ -87,7 +87,12 @@ def convert_images(
     previous = {name: _move(build, entry, targets.get(name)) for name, entry in journal.read().items()}
     journal.begin(previous)
     roots = _roots(plan, data)
-    states = read_states(build) if previous and sources else {}
+    # A state is of the result that it was written with, which a later run may have replaced.
+    states = {
+        name: state
+        for name, state in read_states(build).items()
+        if name in previous and journal.digest_of(previous[name]) == state.result
+    }
     paths = zip(kept["image_id"], kept["source"], kept["source_path"], strict=True)
     tasks = [
         ImageTask(
@@ -161,7 +166,7 @@ def _is_unchanged(
     (source, blob), before, previous = sources[name], states[name], task.previous
     is_same = (state_digest(source), blob) == (before.source, before.blob)
     # A file that could not be read has no hash: the folders above it decide too.
-    if not is_same or previous.source_sha256 is None or result_digest(previous) != before.result:
+    if not is_same or previous.source_sha256 is None:
         return False
     return keeps_state(previous, f"{build}/{task.jpeg_path}", before.jpeg)
 

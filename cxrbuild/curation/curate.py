@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +130,10 @@ def curate(
             check_expectation(plan, allow_missing=allow_missing)
             (out / names.BUILD).unlink(missing_ok=True)
             sources = source_states(plan, data, state.files)
-            results = _convert(plan, data, out, pool, sources, workers, progress)
+            journal = _open_journal(plan, out)
+            results = convert_images(
+                plan, data, out, journal, pool, workers=workers, progress=progress, sources=sources
+            )
             converted = _with_results(plan, results)
             _logger.info("converted: %d of %d images", len(converted.kept), len(plan.kept))
             pool.shutdown(wait=False)  # the processes end while the shards are written
@@ -140,7 +142,7 @@ def curate(
                 check_expectation(converted, allow_missing=allow_missing)
             document = _packed(converted, inputs, out, formats, progress)
             if files := write_seal(out, document, state.digest):
-                write_states(out, results, sources, files)
+                write_states(out, journal, results, sources, files)
             _logger.info("wrote %s: %s", out, document.counts)
         return CurationResult(Build(out, document), changed=True)
 
@@ -156,19 +158,10 @@ def _require_same_key(plan: Plan, out: Path) -> None:
     require_same_key({str(out): recorded})
 
 
-def _convert(
-    plan: Plan,
-    data: Path,
-    out: Path,
-    pool: Executor,
-    sources: dict[str, tuple[str, str]],
-    workers: int,
-    progress: Progress,
-) -> list[Converted]:
+def _open_journal(plan: Plan, out: Path) -> Journal:
     # Other versions of these libraries may write other bytes.
     settings = plan.declared.recipe.conversion.model_dump(mode="json") | converting_libraries()
-    journal = Journal(out, settings | {"cxrbuild": __version__})
-    return convert_images(plan, data, out, journal, pool, workers=workers, progress=progress, sources=sources)
+    return Journal(out, settings | {"cxrbuild": __version__})
 
 
 def _with_results(plan: Plan, results: list[Converted]) -> Plan:

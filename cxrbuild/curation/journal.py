@@ -30,6 +30,8 @@ class Journal:
         self.path = build / ".cxrbuild" / "journal"
         self.header = json.dumps(settings, sort_keys=True)
         self._added: dict[str, str] = {}
+        # The lines of entries that were read, which are written again as they are.
+        self._read: dict[str, tuple[Converted, str]] = {}
 
     def read(self) -> dict[str, Converted]:
         """Return the recorded results by image id; none if the settings differ."""
@@ -44,15 +46,16 @@ class Journal:
             if digest == _digest(document):
                 entry = Converted(**json.loads(document))
                 entries[entry.image_id] = entry
+                self._read[entry.image_id] = entry, line
         return entries
 
     def begin(self, entries: Mapping[str, Converted]) -> None:
         """Replace the journal by the results of previous runs."""
-        self._write(map(format_line, entries.values()))
+        self._write(map(self._line_of, entries.values()))
 
     def add(self, entries: list[Converted]) -> None:
         """Append results of this run."""
-        lines = {entry.image_id: format_line(entry) for entry in entries}
+        lines = {entry.image_id: self._line_of(entry) for entry in entries}
         self._added |= lines
         with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
             stream.writelines(f"{line}\n" for line in lines.values())
@@ -61,12 +64,19 @@ class Journal:
         """Replace the journal by the results of this run, in order."""
         self._write(self._added[name] for name in sorted(self._added))
 
+    def digest_of(self, entry: Converted) -> str:
+        """Return the digest with which the line of a result begins."""
+        return self._line_of(entry).partition(" ")[0]
+
+    def _line_of(self, entry: Converted) -> str:
+        known, line = self._read.get(entry.image_id, (None, ""))
+        return line if known is entry else _format_line(entry)
+
     def _write(self, lines: Iterable[str]) -> None:
         write_bytes(self.path, ("\n".join([self.header, *lines]) + "\n").encode())
 
 
-def format_line(entry: Converted) -> str:
-    """Return the line of a result: a JSON document after its digest."""
+def _format_line(entry: Converted) -> str:
     document = json.dumps(entry._asdict())
     return f"{_digest(document)} {document}"
 

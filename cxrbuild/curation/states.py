@@ -8,13 +8,12 @@ file is no part of what a build promises: without it every image is read.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from cxrbuild.convert.batch import Converted, state_digest
-from cxrbuild.curation.journal import format_line
+from cxrbuild.curation.journal import Journal
 from cxrbuild.files import write_bytes
 
 
@@ -28,18 +27,13 @@ class ImageState(NamedTuple):
     blob
         The git blob hash of the source.
     result
-        A digest of the result of the conversion.
+        The digest of the journal's line.
     """
 
     source: str
     jpeg: str
     blob: str
     result: str
-
-
-def result_digest(entry: Converted) -> str:
-    """Return a digest of the result of a conversion."""
-    return hashlib.sha256(format_line(entry).encode(errors="replace")).hexdigest()[:16]
 
 
 def read_states(build: Path) -> dict[str, ImageState]:
@@ -53,6 +47,7 @@ def read_states(build: Path) -> dict[str, ImageState]:
 
 def write_states(
     build: Path,
+    journal: Journal,
     results: Iterable[Converted],
     sources: Mapping[str, tuple[str, str]],
     jpegs: Mapping[str, str],
@@ -63,8 +58,8 @@ def write_states(
     ----------
     build
         The build's folder.
-    results
-        The result of each image.
+    journal, results
+        The journal, and the result of each image.
     sources
         The state and the git blob hash of each image's source by image id, where they are known.
     jpegs
@@ -76,7 +71,7 @@ def write_states(
             source, blob = sources[result.image_id]
             path = None if result.jpeg_path is None else str(build / result.jpeg_path)
             jpeg = "" if path is None else jpegs.get(path, "")
-            fields = state_digest(source), state_digest(jpeg), blob, result_digest(result)
+            fields = state_digest(source), state_digest(jpeg), blob, journal.digest_of(result)
             lines.append(" ".join([result.image_id, *fields]) + "\n")
     write_bytes(_path(build), "".join(lines).encode())
 
