@@ -14,8 +14,8 @@ from pathlib import Path
 
 from command import Ran
 
-# Files that belong to one folder on one disk: locks, and the times that seals and origins have.
-_LOCAL = (".cxrbuild.lock", "seal")
+# Files that belong to one folder on one disk: locks, and the times that seals, states and origins have.
+_LOCAL = (".cxrbuild.lock", "seal", "states")
 
 
 @dataclass(frozen=True)

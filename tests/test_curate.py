@@ -47,11 +47,11 @@ def fetch_again(demo: Path, data: Path) -> None:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return the hashes of a build's files; the seal has the times of one folder's files."""
+    """Return the hashes of a build's files; the seal and states have the times of one folder."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "seal"
+        if path.is_file() and path.name not in ("seal", "states")
     }
 
 

@@ -1,128 +1,275 @@
-"""Compare the time of `cxrbuild curate --format parquet` with a bare decode-and-encode of the same images.
+"""Compare `cxrbuild curate` with bare Pillow, Hugging Face datasets and tfds on the same images.
 
-    python tests/benchmarks/bench_curate.py --data DATA [--rounds 5] [--scratch FOLDER]
+    python tests/benchmarks/bench_curate.py --data DATA [--images 800] [--rounds 3] [--peers] [--scratch FOLDER]
 
-DATA is a folder that `cxrbuild fetch` filled. Both run in turns, with the same number of processes. The ratio
-divides the command's time by the mean of the bare times before and after it. The bare work writes nothing.
-The command writes a quarter of a gigabyte to FOLDER, by default the folder of temporary files, so the ratio
-depends on the speed of that disk; a disk in memory (/dev/shm) removes this effect. On an ext4 without a
-journal, creating 6,354 files took 1.2 to 1.6 s instead of 0.2 to 0.3 s for five to six minutes after 30,000
-files had been removed: wait six minutes after removing the files of a former run. Peak memory is the sum of
-the resident set sizes of the command and all its processes, sampled every 100 ms (shared pages count for
-each process). Then the command curates the finished build a second time.
+DATA is a folder that `cxrbuild fetch` filled. Two sets of images are measured: *small*, the images of the
+shipped recipe as they are; and *full*, images of Mooney's source enlarged to about 1,300 pixels, the size of
+that source, as grey JPEG. All programs run in turns, as processes of their own with the same number of
+workers. Bare Pillow decodes and encodes, and writes nothing; `curate` writes JPEGs, Parquet and TFRecord; the
+peers write Parquet or TFRecord of grey images. Then `curate` runs again on the finished build, and once more
+after one of a hundred sources changed and was fetched.
+
+A figure is a ratio of processor time (user and system, of all processes); the ratio of elapsed time is next to
+it. Elapsed time depends on what else runs and on the disk: a disk in memory (/dev/shm) removes the latter.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import multiprocessing
 import os
+import random
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
-_EVERY_S = 0.1
+_SIDE = 1300
+_RECIPE = """
+name = "bench"
+version = "1.0.0"
+date = "2026-11-26"
+title = "Images to measure"
+sources = ["bench-source.toml"]
+
+[labels]
+"A" = { bench-source = ["a"] }
+"B" = { bench-source = ["b"] }
+
+[[rules]]
+name = "unlabelled"
+kind = "labelled"
+reason = "The folder is no class."
+
+[split]
+salt = "bench"
+
+[split.test]
+share = 0.2
+"""
+_SOURCE = """
+name = "bench-source"
+title = "Images to measure"
+license = "CC0-1.0"
+
+[reader]
+kind = "folders"
+images = ["*.jpg"]
+pattern = "^(?P<folder>[^/]+)/"
+
+[columns.finding]
+from = "folder"
+"""
 
 
-def bare(path: Path) -> int:
-    """Decode an image to grey and encode it, in memory; return the JPEG's size in bytes."""
+class Cost(NamedTuple):
+    """Hold the seconds that a command took: elapsed, and of all its processes together."""
+
+    elapsed: float
+    processor: float
+
+    def over(self, *others: Cost) -> str:
+        """Return the ratios to the mean of others as text."""
+        elapsed, processor = (statistics.mean(column) for column in zip(*others, strict=True))
+        return f"{self.processor / processor:.3f} ({self.elapsed / elapsed:.3f} elapsed)"
+
+
+def measure(arguments: Sequence[object]) -> Cost:
+    """Run a Python command and return its cost; exit if it fails."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run([sys.executable, *map(str, arguments)], check=False)
+    after, elapsed = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"{arguments} ended with {done.returncode}")
+    return Cost(elapsed, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+
+
+def _bare(path: str) -> int:
     out = io.BytesIO()
     with Image.open(path) as image:
         image.convert("L").save(out, "JPEG", quality=95)
     return out.tell()
 
 
-def time_bare(images: list[Path], processes: int) -> float:
-    """Return the seconds of the bare work, including the start of the processes."""
-    start = time.perf_counter()
+def _as_grey(row: dict[str, Image.Image]) -> dict[str, Image.Image]:
+    return {"image": row["image"].convert("L")}
+
+
+def run_bare(images: list[str], _out: Path, processes: int) -> None:
+    """Decode and encode in memory."""
+    import multiprocessing
+
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(bare, images, chunksize=24)
-    return time.perf_counter() - start
+        pool.map(_bare, images, chunksize=24)
 
 
-def time_curate(data: Path, out: Path, processes: int) -> tuple[float, int]:
-    """Return the seconds of the command, and the peak memory of all its processes in bytes."""
-    arguments = ["curate", "--drop-lateral", "--data", data, "--out", out, "--format", "parquet", "--quiet"]
-    arguments += ["--workers", processes, "--allow-missing"]
-    start = time.perf_counter()
-    command = subprocess.Popen([sys.executable, "-m", "cxrbuild", *map(str, arguments)])
-    peak = 0
+def run_datasets(images: list[str], out: Path, processes: int) -> None:
+    """Write Parquet of grey images with Hugging Face datasets."""
+    os.environ["HF_DATASETS_CACHE"] = str(out / "cache")
+    import datasets
 
-    def watch() -> None:
-        nonlocal peak
-        while command.poll() is None:
-            peak = max(peak, _memory(command.pid))
-            time.sleep(_EVERY_S)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    status = command.wait()
-    seconds = time.perf_counter() - start
-    watcher.join()
-    if status:
-        sys.exit(f"curate ended with {status}")
-    return seconds, peak
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    rows = datasets.Dataset.from_dict({"image": images, "label": [0] * len(images)}, features)
+    grey = rows.map(_as_grey, num_proc=processes)
+    grey.to_parquet(out / "images.parquet")
 
 
-def _memory(pid: int) -> int:
-    """Return the resident set sizes of a process and its descendants, in bytes (Linux's /proc)."""
-    try:
-        own = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (OSError, IndexError):
-        return 0
-    return own + sum(_memory(int(child)) for child in children)
+def run_tfds(images: list[str], out: Path, _processes: int) -> None:
+    """Write TFRecord of grey JPEGs with TensorFlow Datasets, which generates in one process."""
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    def examples() -> object:
+        for number, path in enumerate(images):
+            with Image.open(path) as image:
+                yield number, {"image": np.asarray(image.convert("L"))[..., None], "label": 0}
+
+    class Bench(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        # The builder looks for its description next to this file otherwise.
+        pkg_dir_path = out
+
+        def _info(self) -> tfds.core.DatasetInfo:
+            image = tfds.features.Image(shape=(None, None, 1), encoding_format="jpeg")
+            features = tfds.features.FeaturesDict({"image": image, "label": np.int64})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, _manager: object) -> dict[str, object]:
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self) -> object:
+            return examples()
+
+    Bench(data_dir=out).download_and_prepare()
+
+
+CONTENDERS = {"bare": run_bare, "datasets": run_datasets, "tfds": run_tfds}
+
+
+def enlarge(job: tuple[str, str, int]) -> None:
+    """Write an image enlarged to about the size of Mooney's as grey JPEG."""
+    source, target, seed = job
+    with Image.open(source) as image:
+        scale = _SIDE / max(image.size) * random.Random(seed).uniform(0.8, 1.2)
+        size = round(image.width * scale), round(image.height * scale)
+        # Noise, as a sensor's, so that the files are as large as those of the source.
+        large = image.convert("L").resize(size, Image.Resampling.BICUBIC)
+        noise = Image.effect_noise(size, 6)
+        Image.blend(large, noise, 0.1).save(target, "JPEG", quality=90)
+
+
+def make_full_size(data: Path, folder: Path, count: int, processes: int) -> list[Path]:
+    """Write enlarged images in two classes, with a source and a recipe next to them; return their paths."""
+    import multiprocessing
+
+    found = sorted(str(path) for path in (data / "sources" / "mooney").rglob("*.jp*g"))
+    chosen = random.Random(1).sample(found, min(count, len(found)))
+    jobs = []
+    for number, source in enumerate(chosen):
+        target = folder / "images" / "ab"[number % 2] / f"{number:05d}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        jobs.append((source, str(target), number))
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.map(enlarge, jobs, chunksize=16)
+    (folder / "bench-source.toml").write_text(_SOURCE)
+    (folder / "recipe.toml").write_text(_RECIPE)
+    return [Path(target) for _, target, _ in jobs]
+
+
+def fetch(folder: Path) -> None:
+    """Fetch the enlarged images, as a source that has no pin."""
+    images = folder / "images"
+    measure(["-m", "cxrbuild", "fetch", folder / "bench-source.toml", "--from", f"bench-source={images}",
+             "--allow-unpinned", "--data", folder / "data", "--quiet"])  # fmt: skip
+
+
+def bench(
+    title: str, recipe: list[object], data: Path, images: list[Path], args: argparse.Namespace, scratch: Path
+) -> None:
+    """Measure one set of images, and print a line for each round."""
+    listed = scratch / f"{title}.txt"
+    listed.write_text("\n".join(map(str, images)))
+    size = sum(image.stat().st_size for image in images)
+    print(f"{title}: {len(images):,} images, {size / 1e6:,.0f} MB, {args.processes} processes", flush=True)
+
+    def contend(name: str, out: Path) -> Cost:
+        out.mkdir(exist_ok=True)
+        return measure(
+            [__file__, "--run", name, "--list", listed, "--out", out, "--processes", args.processes]
+        )
+
+    curate = ["-m", "cxrbuild", "curate", *recipe, "--data", data, "--allow-missing", "--quiet",
+              "--workers", args.processes]  # fmt: skip
+    bare = contend("bare", scratch / "bare")
+    for number in range(args.rounds):
+        out = scratch / f"{title}-{number}"
+        first = measure([*curate, "--out", out])
+        before, bare = bare, contend("bare", scratch / "bare")
+        parquet = measure([*curate, "--out", scratch / f"{title}-{number}-parquet", "--format", "parquet"])
+        unchanged = measure([*curate, "--out", out])
+        print(
+            f"  round {number + 1}: bare {bare.processor:.1f} s; both formats {first.over(before, bare)} of "
+            f"bare, {first.over(parquet)} of Parquet alone; unchanged {unchanged.over(first)} of the first",
+            flush=True,
+        )
+        if title == "full":
+            for image in images[::100]:
+                with image.open("ab") as stream:
+                    stream.write(b"changed")
+            fetch(scratch)
+            changed = measure([*curate, "--out", out])
+            print(f"    one of a hundred changed: {changed.over(first)} of the first build", flush=True)
+        if args.peers and number == 0:
+            for name in ("datasets", "tfds"):
+                peer = contend(name, scratch / f"{title}-{name}")
+                print(f"    {name}: {peer.over(first)} of curate", flush=True)
 
 
 def main() -> None:
-    """Print a line for each round, and the medians."""
+    """Measure both sets of images."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data", type=Path, help="a folder that `cxrbuild fetch` filled")
+    parser.add_argument("--images", type=int, default=800, help="how many images are enlarged")
+    parser.add_argument("--only", choices=["small", "full"])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--peers", action="store_true", help="measure datasets and tfds as well")
+    parser.add_argument("--run", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--list", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.run:
+        CONTENDERS[args.run](args.list.read_text().split("\n"), args.out, args.processes)
+        return
 
     from cxrbuild.records import read_records
 
-    ratios, peaks = [], []
-    with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-        out = Path(scratch) / "build"
-        time_curate(args.data, out, args.processes)  # so that every file is in the cache
-        manifest = read_records(out / "manifest.parquet")
-        images = [
-            args.data / "sources" / source / path
-            for source, path in zip(manifest["source"], manifest["source_path"], strict=True)
-        ]
-        size = sum(image.stat().st_size for image in images)
-        print(f"{len(images):,} images, {size / 1e6:,.0f} MB, {args.processes} processes, built in {scratch}")
-        os.sync()
-        bares = [time_bare(images, args.processes)]
-        for n in range(args.rounds):
-            os.sync()  # writes of the former round must not count in this round
-            # A new folder: nothing is removed between the rounds.
-            out = Path(scratch) / f"build-{n}"
-            first, peak = time_curate(args.data, out, args.processes)
-            again, _ = time_curate(args.data, out, args.processes)
-            os.sync()
-            bares.append(time_bare(images, args.processes))
-            plain = statistics.mean(bares[-2:])
-            ratios.append(first / plain)
-            peaks.append(peak)
-            print(
-                f"round {n + 1}: bare {plain:.2f} s, curate {first:.2f} s, ratio {first / plain:.2f}, "
-                f"peak {peak / 1e6:,.0f} MB; second curate {again:.2f} s, {again / first:.3f} of the first"
+    with tempfile.TemporaryDirectory(dir=args.scratch) as name:
+        scratch = Path(name)
+        if args.only != "small":
+            images = make_full_size(args.data, scratch, args.images, args.processes)
+            fetch(scratch)
+            bench("full", ["--recipe", scratch / "recipe.toml"], scratch / "data", images, args, scratch)
+        if args.only != "full":
+            plan = scratch / "plan"
+            measure(
+                ["-m", "cxrbuild", "plan", "--drop-lateral", "--data", args.data, "--out", plan, "--quiet"]
             )
-    print(f"median ratio {statistics.median(ratios):.2f}, greatest peak {max(peaks) / 1e6:,.0f} MB")
+            rows = read_records(plan / "manifest.parquet")
+            paths = zip(rows["source"], rows["source_path"], strict=True)
+            images = [args.data / "sources" / source / path for source, path in paths]
+            images = [image for image in images if image.exists()]
+            bench("small", ["--drop-lateral"], args.data, images, args, scratch)
 
 
 if __name__ == "__main__":
