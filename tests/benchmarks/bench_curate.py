@@ -1,6 +1,6 @@
 """Compare `cxrbuild curate` with bare Pillow, Hugging Face datasets and tfds on the same images.
 
-    python tests/benchmarks/bench_curate.py --data DATA [--images 800] [--rounds 3] [--peers] [--scratch FOLDER]
+    python tests/benchmarks/bench_curate.py --data DATA [--images 800] [--rounds 3] [--peers]
 
 DATA is a folder that `cxrbuild fetch` filled. Two sets of images are measured: *small*, the images of the
 shipped recipe as they are; and *full*, images of Mooney's source enlarged to about 1,300 pixels, the size of
@@ -9,8 +9,8 @@ workers. Bare Pillow decodes and encodes, and writes nothing; `curate` writes JP
 peers write Parquet or TFRecord of grey images. Then `curate` runs again on the finished build, and once more
 after one of a hundred sources changed and was fetched.
 
-A figure is a ratio of processor time (user and system, of all processes); the ratio of elapsed time is next to
-it. Elapsed time depends on what else runs and on the disk: a disk in memory (/dev/shm) removes the latter.
+A figure is a ratio of processor time (user and system, of all processes); the ratio of elapsed time is next
+to it. Elapsed time depends on what else runs and on the disk: a disk in memory (/dev/shm) removes the latter.
 """
 
 from __future__ import annotations
