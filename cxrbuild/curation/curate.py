@@ -33,7 +33,7 @@ from cxrbuild.lockfile import read_lock
 from cxrbuild.patient_key import require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
-from cxrbuild.shards import Description, lay_out, write_shards
+from cxrbuild.shards import Description, ShardRecord, lay_out, write_shards
 from cxrbuild.split import groups_in_several_splits
 from cxrbuild.versions import converting_libraries
 
@@ -194,7 +194,10 @@ def _write_tables(plan: Plan, out: Path) -> list[Path]:
 def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progress) -> dict[str, FileEntry]:
     recipe = plan.declared.recipe
     dataset = Description(recipe.name, recipe.version, recipe.description.strip(), recipe.citation or "")
-    files = write_shards(lay_out(plan.kept), out, recipe.classes, formats, dataset, progress=progress)
+    record = ShardRecord(out / names.STATE / "shards", out)
+    files = write_shards(
+        lay_out(plan.kept), out, recipe.classes, formats, dataset, progress=progress, record=record
+    )
     clear_shards(out, {out / name for name in files})
     return files
 

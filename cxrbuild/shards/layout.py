@@ -12,7 +12,7 @@ from cxrbuild.records import SPLITS
 if TYPE_CHECKING:
     import pandas as pd
 
-# Large enough to stream, small enough to distribute over workers.
+# The most that a shard has on average: large enough to stream, small enough to distribute over workers.
 SHARD_BYTES = 256 * 1024 * 1024
 # The columns of a shard in addition to pixels and label.
 _COLUMNS = (
@@ -56,7 +56,9 @@ def lay_out(manifest: pd.DataFrame) -> list[Shard]:
     """Assign the kept images to shards.
 
     Within a split the images are ordered by the SHA-256 of their ids, so that the first images, or one
-    shard of several, are a mixture of all classes and sources.
+    shard of several, are a mixture of all classes and sources. The number of shards is a power of two, and
+    an image is in the shard of the first bits of its hash. So another image, or other bytes of an image,
+    changes one shard, unless the size of the split passes a power of two.
 
     Parameters
     ----------
@@ -68,9 +70,16 @@ def lay_out(manifest: pd.DataFrame) -> list[Shard]:
         rows = manifest[manifest["split"] == split]
         if rows.empty:
             continue
-        digest = rows["image_id"].map(lambda name: hashlib.sha256(name.encode()).hexdigest())
-        rows = rows.loc[digest.sort_values().index]
-        number = (rows["jpeg_bytes"].cumsum() - rows["jpeg_bytes"]) // SHARD_BYTES
+        digest = rows["image_id"].map(lambda name: hashlib.sha256(name.encode()).hexdigest()).sort_values()
+        rows = rows.loc[digest.index]
+        bits = _shard_bits(int(rows["jpeg_bytes"].sum()))
+        number = digest.str[:8].apply(int, base=16) // (1 << 32 - bits)
+        # No shard is empty: a split of few large images has fewer.
         groups = [group for _, group in rows.groupby(number)]
         shards += [Shard(split, i, len(groups), group) for i, group in enumerate(groups)]
     return shards
+
+
+def _shard_bits(size: int) -> int:
+    """Return the logarithm of the number of shards for a split of a size in bytes."""
+    return max(-(-size // SHARD_BYTES) - 1, 0).bit_length()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -13,10 +13,11 @@ from cxrbuild.artifact import names
 from cxrbuild.artifact.build import FileEntry
 from cxrbuild.files import json_bytes, write_bytes
 from cxrbuild.progress import Progress, silent
-from cxrbuild.shards.hashed_file import HashedFile, hashing
+from cxrbuild.shards.hashed_file import hashing
 from cxrbuild.shards.images import ImageGroup, read_groups
 from cxrbuild.shards.layout import Shard
 from cxrbuild.shards.parquet import parquet_writer
+from cxrbuild.shards.record import ShardRecord, content_of
 from cxrbuild.shards.record_file import FRAME_BYTES
 from cxrbuild.shards.tfrecord import Description, SplitInfo, dataset_info, features, write_records
 
@@ -30,6 +31,7 @@ def write_shards(
     *,
     progress: Progress = silent,
     out: Path | None = None,
+    record: ShardRecord | None = None,
 ) -> dict[str, FileEntry]:
     """Write ``data/`` and ``tfds/<name>/<version>/``; the JPEGs' bytes are unchanged.
 
@@ -49,6 +51,8 @@ def write_shards(
         Opens a progress bar, in images.
     out
         The folder to write to; default the build.
+    record
+        The finished shards of a former run: those with the same content are kept, no image of them is read.
 
     Returns
     -------
@@ -66,31 +70,43 @@ def write_shards(
     entries: dict[str, FileEntry] = {}
     with progress("writing shards", sum(len(shard.rows) for shard in shards), "image") as bar:
         for shard in shards:
-            with ExitStack() as stack:
-                files: dict[str, HashedFile] = {}
-                writers: list[Callable[[ImageGroup], None]] = []
-                if "parquet" in formats:
-                    name = names.parquet_shard(shard.split, shard.number, shard.of)
-                    files[name] = stack.enter_context(hashing(root / name))
-                    writers.append(stack.enter_context(parquet_writer(files[name], classes)))
-                if "tfrecord" in formats:
-                    name = _tfrecord_path(shard, dataset)
-                    files[name] = stack.enter_context(hashing(root / name))
-                    writers.append(partial(write_records, file=files[name], classes=classes))
-                # Entered last: its exit waits for what is still written, and then the files are closed.
-                threads = stack.enter_context(ThreadPoolExecutor(len(writers)))
-                for group in read_groups(shard.rows, build):
-                    # The formats are written at the same time.
-                    for written in [threads.submit(writer, group) for writer in writers]:
-                        written.result()
-                    bar.update(len(group.rows))
-            entries |= {name: file.entry() for name, file in files.items()}
+            content = "" if record is None else content_of(shard, classes)
+            paths = {form: _path(form, shard, dataset) for form in sorted(formats)}
+            kept = {} if record is None else record.find(content, paths.values())
+            todo = {form: path for form, path in paths.items() if path not in kept}
+            written = _write_shard(shard, build, root, classes, todo) if todo else {}
+            if record is not None and written:
+                record.add(content, written)
+            entries |= kept | written
+            bar.update(len(shard.rows))
     if "tfrecord" in formats:
         entries |= _write_metadata(shards, entries, root, classes, dataset)
     return entries
 
 
-def _tfrecord_path(shard: Shard, dataset: Description) -> str:
+def _write_shard(
+    shard: Shard, build: Path, root: Path, classes: Sequence[str], paths: Mapping[str, str]
+) -> dict[str, FileEntry]:
+    """Write a shard in the formats that are the keys of ``paths``."""
+    with ExitStack() as stack:
+        files = {form: stack.enter_context(hashing(root / path)) for form, path in paths.items()}
+        writers: list[Callable[[ImageGroup], None]] = []
+        if "parquet" in files:
+            writers.append(stack.enter_context(parquet_writer(files["parquet"], classes)))
+        if "tfrecord" in files:
+            writers.append(partial(write_records, file=files["tfrecord"], classes=classes))
+        # Entered last: its exit waits for what is still written, and then the files are closed.
+        threads = stack.enter_context(ThreadPoolExecutor(len(writers)))
+        for group in read_groups(shard.rows, build):
+            # The formats are written at the same time.
+            for written in [threads.submit(writer, group) for writer in writers]:
+                written.result()
+    return {paths[form]: file.entry() for form, file in files.items()}
+
+
+def _path(form: str, shard: Shard, dataset: Description) -> str:
+    if form == "parquet":
+        return names.parquet_shard(shard.split, shard.number, shard.of)
     return names.tfrecord_shard(dataset.name, dataset.version, shard.split, shard.number, shard.of)
 
 
@@ -104,7 +120,7 @@ def _write_metadata(
     splits: dict[str, SplitInfo] = {}
     for shard in shards:
         split = splits.setdefault(shard.split, SplitInfo())
-        split.record_bytes += entries[_tfrecord_path(shard, dataset)].bytes - FRAME_BYTES * len(shard.rows)
+        split.record_bytes += entries[_path("tfrecord", shard, dataset)].bytes - FRAME_BYTES * len(shard.rows)
         split.lengths.append(len(shard.rows))
     documents = {
         "features.json": json_bytes(features(len(classes))),
