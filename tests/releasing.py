@@ -92,7 +92,7 @@ def baseline_result(build: Path) -> dict[str, Any]:
             "excluded_as_seen": {},
             "images_sha256": "0" * 64,
         },
-        "settings": {"resamples": 50},
+        "settings": {"resamples": 50, "gate": {"accuracy": 0.875}},
         "gate": {
             "passed": False,
             "checks": [{"figure": "test accuracy", "limit": 0.875, "value": 0.25, "passed": False}],

@@ -12,6 +12,7 @@ import pytest
 from releasing import baseline_result
 
 from cxrbuild.artifact.baseline import BaselineDocument
+from cxrbuild.artifact.baseline_summary import check_gate
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.evaluation import (
     count_confusion,
@@ -23,7 +24,7 @@ from cxrbuild.baseline.evaluation import (
     true_class_probability,
 )
 from cxrbuild.baseline.figures import draw_confusion
-from cxrbuild.baseline.gate import check_gate, describe_checks, require_gate
+from cxrbuild.baseline.gate import describe_checks, require_gate
 from cxrbuild.baseline.report import write_report
 from cxrbuild.bootstrap import class_figures
 from cxrbuild.catalog import read_recipe

@@ -21,6 +21,7 @@ from cxrbuild.documents import croissant, texts
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing import release
+from cxrbuild.shards import example, record_file
 from cxrbuild.verification import verify
 from cxrbuild.verification.context import Context
 
@@ -28,6 +29,7 @@ Change = Callable[[Path], object]
 TABLES = (names.LEDGER, names.MANIFEST)
 TRAIN = "data/train-00000-of-00001.parquet"
 TFDS = "tfds/demo_cxr/1.0.0"
+RECORDS = "demo_cxr-train.tfrecord-00000-of-00001"
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +235,31 @@ def drop_excluded_row(folder: Path) -> None:
     write_records(folder / names.LEDGER, ledger.drop(index=gone))
 
 
+def change_record(edit: Callable[[dict[str, Any]], object]) -> Change:
+    """Change the features of the first record of train, with its checksums."""
+
+    def change(folder: Path) -> None:
+        path = folder / TFDS / RECORDS
+        first, *others = record_file.read_records(path)
+        features = example.read_example(first)
+        image = features.pop("image")
+        edit(features)
+        records = [example.write_example(features, memoryview(image)), *others]
+        path.write_bytes(b"".join(part for record in records for part in record_file.frame(record)))
+
+    return change
+
+
+def flip_checksum(folder: Path) -> None:
+    path = folder / TFDS / RECORDS
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def pass_gate(result: dict[str, Any]) -> None:
+    result["gate"]["passed"] = result["gate"]["checks"][0]["passed"] = True
+
+
 BUILD = names.BUILD
 CHANGES: dict[str, tuple[Change, str, str]] = {
     # build.json
@@ -318,6 +345,22 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
         TRAIN,
     ),
     "a lost record": (drop_last_record, "tfrecord", f"{TFDS}/dataset_info.json"),
+    "a feature of a record": (
+        change_record(lambda features: features.pop("license")),
+        "tfrecord",
+        f"{TFDS}/{RECORDS}",
+    ),
+    "a new feature of a record": (
+        change_record(lambda features: features.update(diagnosis=b"fine")),
+        "tfrecord",
+        f"{TFDS}/{RECORDS}",
+    ),
+    "a cell of a record": (
+        change_record(lambda features: features.update(patient_age=7.5)),
+        "tfrecord",
+        f"{TFDS}/{RECORDS}",
+    ),
+    "a checksum of a record": (flip_checksum, "tfrecord", f"{TFDS}/{RECORDS}"),
     "names of classes": (
         text(f"{TFDS}/label.labels.txt", "Normal", "Healthy"),
         "tfrecord",
@@ -398,6 +441,33 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
         "report",
         names.REPORT,
     ),
+    "a baseline's summary": (
+        document(
+            names.RELEASED_BASELINE, lambda d: d["summary"]["metrics"]["test"]["accuracy"].update(mean=0.9)
+        ),
+        "baseline_result",
+        names.RELEASED_BASELINE,
+    ),
+    "a baseline's confusion": (
+        document(names.RELEASED_BASELINE, lambda d: d["runs"][0]["confusion"].update(Normal=[0, 4, 1])),
+        "baseline_result",
+        names.RELEASED_BASELINE,
+    ),
+    "a baseline's limit": (
+        document(names.RELEASED_BASELINE, lambda d: d["settings"]["gate"].update(accuracy=0.2)),
+        "baseline_result",
+        names.RELEASED_BASELINE,
+    ),
+    "a baseline's gate": (
+        document(names.RELEASED_BASELINE, pass_gate),
+        "baseline_result",
+        names.RELEASED_BASELINE,
+    ),
+    "a baseline's mistake": (
+        document(names.RELEASED_BASELINE, lambda d: d["runs"][0]["mistakes"].append("mooney_x_0123456789")),
+        "baseline_result",
+        names.RELEASED_BASELINE,
+    ),
     # Files
     "an extra file": (write_extra("notes.txt"), "known_files", "notes.txt"),
     "an extra shard": (
@@ -425,7 +495,9 @@ def test_a_change_is_named_although_all_sums_were_made_again(folder: Path, name:
     sum_all(folder)
     found = verify(folder).findings
     assert "file_hashes" not in {finding.check for finding in found}
-    assert (check, file) in {(finding.check, finding.file) for finding in found}, [str(f) for f in found][:12]
+    texts = [str(finding) for finding in found]
+    assert (check, file) in {(finding.check, finding.file) for finding in found}, texts[:12]
+    assert sorted(texts) == sorted(set(texts))
 
 
 def test_a_pair_of_an_audit_is_compared_with_the_manifest(folder: Path) -> None:

@@ -23,15 +23,15 @@ from cxrbuild.artifact.baseline import (
     RecipeVersion,
     TrainingIdentity,
 )
+from cxrbuild.artifact.baseline_summary import check_gate, mean_recall, summarize
 from cxrbuild.baseline.backend import describe_device, load_tensorflow
 from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.figures import draw_figures, figure_names
-from cxrbuild.baseline.gate import check_gate
 from cxrbuild.baseline.input import Images, read_images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
-from cxrbuild.baseline.measurement import mean_recall, measure_run, summarize
+from cxrbuild.baseline.measurement import measure_run
 from cxrbuild.baseline.model import load_model
 from cxrbuild.baseline.predictions import ModelPredictions, write_predictions
 from cxrbuild.baseline.report import write_report

@@ -2,34 +2,10 @@
 
 from __future__ import annotations
 
-from cxrbuild.artifact.baseline import GateCheck, GateResult
+from cxrbuild.artifact.baseline import GateResult
 from cxrbuild.catalog.baseline import Gate
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.errors import CheckError, CxrbuildError
-
-
-def check_gate(gate: Gate, accuracy: float | None, recall: dict[str, float | None]) -> GateResult:
-    """Compare the figures with the gate's limits.
-
-    Parameters
-    ----------
-    gate
-        The limits.
-    accuracy
-        On the test split; the mean over the runs.
-    recall
-        Of each class, a class being predicted where its probability is the greatest. ``None`` is undefined
-        and never passes.
-    """
-    limits = []
-    if gate.accuracy is not None:
-        limits.append(("test accuracy", round(gate.accuracy - gate.tolerance, 10), accuracy))
-    limits += [(f"recall of {name}", least, recall[name]) for name, least in gate.recall.items()]
-    checks = [
-        GateCheck(figure=figure, limit=limit, value=value, passed=value is not None and value >= limit)
-        for figure, limit, value in limits
-    ]
-    return GateResult(passed=all(check.passed for check in checks), checks=checks)
 
 
 def require_declared_gate(recipe: Recipe) -> None:

@@ -1,19 +1,8 @@
-"""The figures of each model and of all models together, as ``metrics.json`` has them."""
+"""The figures of each model, as ``metrics.json`` has them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from cxrbuild.artifact.baseline import (
-    ClassFigures,
-    Metrics,
-    MetricSpreads,
-    Run,
-    Spread,
-    Summary,
-)
+from cxrbuild.artifact.baseline import ClassFigures, Metrics, Run
 from cxrbuild.baseline.evaluation import (
     count_confusion,
     find_mistakes,
@@ -25,7 +14,6 @@ from cxrbuild.baseline.evaluation import (
 )
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.predictions import ModelPredictions
-from cxrbuild.baseline.result import METRICS
 from cxrbuild.bootstrap import class_figures
 from cxrbuild.catalog.baseline import Baseline
 
@@ -74,30 +62,6 @@ def measure_run(predictions: ModelPredictions, baseline: Baseline, images: Image
     )
 
 
-def summarize(runs: Sequence[Run], classes: list[str]) -> Summary:
-    """Return the figures over all runs, as mean and standard deviation."""
-    confusion = {name: np.array([run.confusion[name] for run in runs]) for name in classes}
-    several = len(runs) > 1
-    return Summary(
-        metrics={
-            row: MetricSpreads(
-                **{name: _spread([getattr(run.metrics[row], name) for run in runs]) for name in METRICS}
-            )
-            for row in runs[0].metrics
-        },
-        probability={name: _spread([run.probability[name].value for run in runs]) for name in classes},
-        confusion={name: counts.mean(axis=0).tolist() for name, counts in confusion.items()},
-        confusion_sd={name: counts.std(axis=0, ddof=1).tolist() for name, counts in confusion.items()}
-        if several
-        else None,
-    )
-
-
-def mean_recall(runs: Sequence[Run], classes: list[str]) -> dict[str, float | None]:
-    """Return the mean recall of each class over all runs, by the greatest probability."""
-    return {name: _spread([run.classes[name].recall.value for run in runs]).mean for name in classes}
-
-
 def _measure_splits(
     predictions: ModelPredictions, baseline: Baseline, images: Images, classes: list[str]
 ) -> dict[str, Metrics]:
@@ -113,12 +77,3 @@ def _measure_splits(
         require_agreement(figures, sklearn_metrics(truth, probabilities, smoothing))
         metrics[name] = Metrics.model_validate(figures)
     return metrics
-
-
-def _spread(values: Sequence[float | None]) -> Spread:
-    defined = [value for value in values if value is not None]
-    if len(defined) < len(values):
-        return Spread(mean=None, sd=None)
-    return Spread(
-        mean=float(np.mean(defined)), sd=float(np.std(defined, ddof=1)) if len(defined) > 1 else None
-    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from cxrbuild.artifact import AuditDocument, BaselineDocument, BuildDocument, names
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.verification.results import RESULTS, read_result, result_of
+from cxrbuild.verification.result_files import RESULTS, read_result, result_of
 
 
 @dataclass(frozen=True)

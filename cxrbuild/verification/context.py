@@ -27,7 +27,7 @@ from cxrbuild.parsing import parse_json
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, schema
 from cxrbuild.shards import lay_out
-from cxrbuild.verification.results import RESULTS, read_result
+from cxrbuild.verification.result_files import RESULTS, read_result
 
 if TYPE_CHECKING:
     import pandas as pd

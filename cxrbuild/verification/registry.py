@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from cxrbuild.checks import Check, Finding, registered_checks
 from cxrbuild.verification import (
     audit_result,
+    baseline_result,
     counts,
     decisions,
     documents,
@@ -76,6 +77,12 @@ CHECKS = (
         "audit_result",
         "The audit follows from findings and manifest.",
         audit_result.check_audit_result,
+        _RELEASE,
+    ),
+    _check(
+        "baseline_result",
+        "The baseline's summary follows from its runs.",
+        baseline_result.check_baseline_result,
         _RELEASE,
     ),
     _check("generated", "The documents follow from the data.", documents.check_generated, _RELEASE),

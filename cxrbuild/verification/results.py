@@ -9,44 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
-from cxrbuild.artifact import AuditDocument, BaselineDocument, names
+from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
 from cxrbuild.files import sha256_of
 from cxrbuild.policy import renames_files
 from cxrbuild.records import write_records
+from cxrbuild.verification.context import Context
+from cxrbuild.verification.result_files import RESULTS, result_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from cxrbuild.verification.context import Context
-
-# Each kind of result, where a build has it, and its name in a release.
-RESULTS = (
-    ("audit", names.AUDIT, names.AUDIT),
-    ("baseline", names.BASELINE, names.RELEASED_BASELINE),
-)
-
-
-Result = AuditDocument | BaselineDocument
-
-
-def read_result(kind: str, path: Path) -> Result:
-    """Read an audit result or a baseline result.
-
-    Raises
-    ------
-    DocumentError
-        The file is not such a result.
-    """
-    return AuditDocument.read(path) if kind == "audit" else BaselineDocument.read(path)
-
-
-def result_of(result: Result) -> tuple[str | None, set[str]]:
-    """Return the SHA-256 of the manifest that a result refers to, and the names of its dataset and recipe."""
-    if isinstance(result, AuditDocument):
-        return result.dataset.manifest_sha256, {result.dataset.name}
-    named = {result.dataset.name, result.recipe.name}
-    return result.dataset.manifest_sha256, {name for name in named if name is not None}
 
 
 def check_results(context: Context) -> Iterator[Finding]:

@@ -42,9 +42,10 @@ def check_rows(context: Context) -> Iterator[Finding]:
         wrong = manifest[~manifest[column].isin(known)]
         for image, value in zip(wrong["image_id"], wrong[column], strict=True):
             yield Finding(f"{column} is {text_of(value)}, not {' or '.join(known)}", names.MANIFEST, image)
-    columns = (manifest[column] for column in ("split", "label", "image_id", "jpeg_path"))
-    for split, label, image, path in zip(*columns, strict=True):
-        if path != names.jpeg_path(split, label, image):
+    for (split, label), rows in manifest.groupby(["split", "label"], dropna=False):
+        before, after = names.jpeg_path(str(split), str(label), "\0").split("\0")
+        differ = rows["jpeg_path"].isna() | differs(rows["jpeg_path"], before + rows["image_id"] + after)
+        for image, path in zip(rows.loc[differ, "image_id"], rows.loc[differ, "jpeg_path"], strict=True):
             message = f"jpeg_path is {text_of(path)}, which is not of its split, class and image_id"
             yield Finding(message, names.MANIFEST, image)
     for column in _FILLED:
@@ -74,9 +75,9 @@ def check_patient_leakage(context: Context) -> Iterator[Finding]:
     """Find groups of patients in several splits, except where upstream assigns them so."""
     manifest = context.manifest
     known = context.document.groups_in_several_splits
-    splits = manifest.groupby("group")["split"].agg(lambda found: sorted(set(found.fillna("none"))))
-    for group, found in splits[splits.map(len) > 1].items():
-        if group not in known:
-            images = manifest.loc[manifest["group"] == group, "image_id"]
-            message = f"is in {' and '.join(found)}: {', '.join(images)}"
-            yield Finding(message, names.MANIFEST, str(group))
+    pairs = manifest[["group", "split"]].fillna({"split": "none"}).drop_duplicates()
+    groups = set(pairs.loc[pairs["group"].duplicated(), "group"].dropna()) - set(known)
+    for group, rows in manifest[manifest["group"].isin(groups)].groupby("group"):
+        found = sorted(set(rows["split"].fillna("none")))
+        message = f"is in {' and '.join(found)}: {', '.join(rows['image_id'])}"
+        yield Finding(message, names.MANIFEST, str(group))
