@@ -44,6 +44,17 @@ def build(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_another_run_keeps_the_shards(demo: Path, build: Path) -> None:
+    before = {path: path.stat().st_ctime_ns for path in build.rglob("*-of-*")}
+    document = (build / "build.json").read_bytes()
+    (build / "build.json").unlink()  # as a run leaves it that is killed at its end
+    ran = run("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
+              "--out", build)  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert {path: path.stat().st_ctime_ns for path in build.rglob("*-of-*")} == before
+    assert (build / "build.json").read_bytes() == document
+
+
 def expected(build: Path) -> Iterator[tuple[dict, np.ndarray]]:
     for row in read_records(build / "manifest.parquet").to_dict("records"):
         with Image.open(build / row["jpeg_path"]) as image:
