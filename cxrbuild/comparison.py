@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -14,11 +13,13 @@ from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.curation.plan import MEMBERSHIP
 from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.records import differs, read_records
+from cxrbuild.version_numbers import Bump
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
-Bump = Literal["major", "minor", "patch"]
 Kind = Literal[
     "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "missing", "unverified"
 ]
@@ -245,7 +246,8 @@ def _document(folder: Path) -> DatasetDocument | None:
 
 
 def _read_exclusions(ledger: Path) -> dict[str, str] | None:
-    return exclusions_of(read_records(ledger)) if ledger.is_file() else None
+    columns = ["image_id", "exclusion", "exclusion_detail"]
+    return exclusions_of(read_records(ledger, columns)) if ledger.is_file() else None
 
 
 def exclusions_of(ledger: pd.DataFrame) -> dict[str, str]:
@@ -268,8 +270,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     a, b = old.manifest.set_index("image_id"), new.manifest.set_index("image_id")
     if not (old.released and new.released):
         a, b = (side.drop(columns="withheld", errors="ignore") for side in (a, b))
-    both = a.index.intersection(b.index).sort_values()
-    before, after = a.loc[both], b.loc[both]
+    common = _CommonRows.of(a, b)
     shared = [column for column in a.columns if column in b.columns]
     metadata = [column for column in shared if column not in _NOT_METADATA]
     pixels = [column for column in shared if column == "jpeg_sha256"]
@@ -277,20 +278,20 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     added, restored = _separate_missing(b.loc[b.index.difference(a.index)], old, "old")
     of_bytes = [column for column in shared if column in _BYTES]
     of_file = [column for column in of_bytes if column.startswith("source_")]
-    pinned_once = before["source"].isin(set(old.unpinned) ^ set(new.unpinned))
-    unverified = _changes(before[pinned_once], after[pinned_once], of_file)["image_id"]
+    source, _ = common.pair("source")
+    unpinned_once = source.isin(set(old.unpinned) ^ set(new.unpinned))
+    unverified = unpinned_once & common.ids.isin(common.changes(of_file, unpinned_once)["image_id"])
     # What follows from another file of an unverified source is no change of the dataset.
-    comparable = before.copy()
-    comparable.loc[unverified, of_bytes] = after.loc[unverified, of_bytes]
+    masks = dict.fromkeys(of_bytes, ~unverified)
     rows: dict[Kind, pd.DataFrame] = {
         "removed": removed,
-        "relabelled": _changes(before, after, ["label"]),
-        "moved": _changes(before, after, ["split"]),
+        "relabelled": common.changes(["label"]),
+        "moved": common.changes(["split"]),
         "added": added,
-        "pixels_changed": _changes(comparable, after, pixels),
-        "metadata_changed": _changes(comparable, after, metadata),
+        "pixels_changed": common.changes(pixels, masks),
+        "metadata_changed": common.changes(metadata, masks),
         "missing": pd.concat([missing, restored], ignore_index=True),
-        "unverified": _changes(before.loc[unverified], after.loc[unverified], of_bytes),
+        "unverified": common.changes(of_bytes, unverified),
     }
     membership = any(set(side.columns) < set(MEMBERSHIP) for side in (a, b))
     return Diff(
@@ -303,42 +304,62 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     )
 
 
-def needed_version(old: str, bump: Bump | None) -> str:
-    """Return the lowest version that may follow.
+@dataclass(frozen=True)
+class _CommonRows:
+    """The rows that two versions have in common, one column at a time: copies of large tables take memory.
 
-    Before 1.0.0 anything may change at any step: https://semver.org/#spec-item-4
-
-    Examples
-    --------
-    >>> needed_version("1.4.2", "minor")
-    '1.5.0'
-    >>> needed_version("0.1.0", "major")
-    '0.1.1'
+    Attributes
+    ----------
+    old, new
+        The tables of the versions, indexed by ``image_id``.
+    ids
+        The ids that both have, sorted.
+    places
+        The places of these rows in each table.
     """
-    major, minor, patch = parse_version(old)
-    if major == 0 and bump:
-        return f"0.{minor}.{patch + 1}"
-    following = {
-        "major": (major + 1, 0, 0),
-        "minor": (major, minor + 1, 0),
-        "patch": (major, minor, patch + 1),
-    }
-    return ".".join(str(n) for n in (following[bump] if bump else (major, minor, patch)))
 
+    old: pd.DataFrame
+    new: pd.DataFrame
+    ids: pd.Index
+    places: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
-def parse_version(version: str) -> tuple[int, int, int]:
-    """Return the three numbers of a version.
+    @classmethod
+    def of(cls, old: pd.DataFrame, new: pd.DataFrame) -> _CommonRows:
+        """Find the rows that two tables have in common."""
+        ids = old.index.intersection(new.index).sort_values()
+        return cls(old, new, ids, (old.index.get_indexer(ids), new.index.get_indexer(ids)))
 
-    Raises
-    ------
-    CxrbuildError
-        The text is not MAJOR.MINOR.PATCH.
-    """
-    match = re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version)
-    if match is None:
-        raise CxrbuildError("not a version", expected="MAJOR.MINOR.PATCH, such as 1.0.0", found=version)
-    major, minor, patch = match.groups()
-    return int(major), int(minor), int(patch)
+    def pair(self, column: str) -> tuple[pd.Series, pd.Series]:
+        """Return the old and the new values of a column, by id."""
+        old, new = self.places
+        return self.old[column].iloc[old], self.new[column].iloc[new]
+
+    def changes(
+        self, columns: Sequence[str], masks: pd.Series | Mapping[str, pd.Series] | None = None
+    ) -> pd.DataFrame:
+        """Return the rows where one of some columns differs, with old and new value; two nulls are equal.
+
+        Parameters
+        ----------
+        columns
+            The columns.
+        masks
+            The rows to look at: for all columns, or by column where not all rows.
+        """
+        import pandas as pd
+
+        texts = []
+        for column in columns:
+            before, after = self.pair(column)
+            different = differs(before, after)
+            mask = masks.get(column) if isinstance(masks, Mapping) else masks
+            if mask is not None:
+                different &= mask
+            was, now = (side[different].astype("str").fillna("null") for side in (before, after))
+            texts.append(f"{column} " + was + " -> " + now)
+        found = pd.concat([pd.Series(dtype="str"), *texts])
+        text = found.groupby(found.index, sort=False).agg("; ".join)
+        return _described(self.new.loc[text.index, ["source", "label", "split"]], text.tolist())
 
 
 def _described(rows: pd.DataFrame, change: Sequence[str] | pd.Series | str = "") -> pd.DataFrame:
@@ -361,17 +382,3 @@ def _separate_missing(
 
 def _with_reason(rows: pd.DataFrame, side: str, reasons: pd.Series) -> pd.Series:
     return rows["split"] + " " + rows["label"] + f"; {side}: " + reasons
-
-
-def _changes(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows where one of some columns differs, with old and new value; two nulls are equal."""
-    import pandas as pd
-
-    texts = []
-    for column in columns:
-        different = differs(before[column], after[column])
-        old, new = (side.loc[different, column].astype("str").fillna("null") for side in (before, after))
-        texts.append(f"{column} " + old + " -> " + new)
-    changes = pd.concat([pd.Series(dtype="str"), *texts])
-    text = changes.groupby(changes.index, sort=False).agg("; ".join)
-    return _described(after.loc[text.index], text.tolist())

@@ -180,8 +180,15 @@ def write_records(path: Path, records: pd.DataFrame, columns: Sequence[str] | No
             writer.write_table(table.replace_schema_metadata(None), row_group_size=_ROW_GROUP)
 
 
-def read_records(path: Path) -> pd.DataFrame:
+def read_records(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a table that ``write_records`` wrote; missing columns become null.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        The columns to read; default all.
 
     Raises
     ------
@@ -206,4 +213,5 @@ def read_records(path: Path) -> pd.DataFrame:
             expected="a column image_id",
             found=", ".join(table.column_names),
         )
-    return conform(table.to_pandas())
+    records = conform(table.to_pandas())
+    return records if columns is None else records[list(columns)]

@@ -18,12 +18,11 @@ from cxrbuild.comparison import (
     Diff,
     compare,
     exclusions_of,
-    needed_version,
-    parse_version,
     read_version,
 )
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
+from cxrbuild.version_numbers import needed_version, parse_version
 
 ROWS = pd.DataFrame({
     "image_id": ["a", "b", "c"],

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from cxrbuild import __version__
 from cxrbuild.artifact import names, open_release, read_sums
 from cxrbuild.artifact.names import SUMS
-from cxrbuild.comparison import parse_version
 from cxrbuild.errors import CxrbuildError, is_of_memory, name_some
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
 from cxrbuild.publishing.secrets import advice_on, redacted_message
 from cxrbuild.publishing.sending import Location, Step
+from cxrbuild.version_numbers import parse_version
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -12,14 +12,13 @@ from cxrbuild.comparison import (
     DatasetVersion,
     Diff,
     compare,
-    needed_version,
-    parse_version,
     read_version,
 )
 from cxrbuild.contents import Contents
 from cxrbuild.documents import CHANGELOG_TITLE, changelog_head
 from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
+from cxrbuild.version_numbers import needed_version, parse_version
 
 # A changelog lists every row that was removed or moved to another class or split, and this many others.
 _MOST = 20

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Release, names, open_build
-from cxrbuild.comparison import DatasetVersion, Diff, exclusions_of, parse_version
+from cxrbuild.comparison import DatasetVersion, Diff, exclusions_of
 from cxrbuild.documents import audited_contents
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import locked, naming
@@ -29,6 +29,7 @@ from cxrbuild.releasing.requirements import (
 from cxrbuild.releasing.results import read_results
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.files import changed_files
+from cxrbuild.version_numbers import parse_version
 
 if TYPE_CHECKING:
     import pandas as pd
