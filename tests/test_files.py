@@ -19,8 +19,10 @@ from cxrbuild.files import (
     locked_in_place,
     naming,
     read_json,
+    remove_temporary_files,
     replacing,
     sha256_of,
+    temporary_name,
     write_json,
 )
 
@@ -40,6 +42,16 @@ def test_hashes_are_those_of_git_and_sha256sum(
     path.write_bytes(data)
     theirs = subprocess.run([program, *options, path], capture_output=True, text=True, check=True)
     assert ours(path) == theirs.stdout.split()[0]
+
+
+def test_of_temporary_files_only_those_of_killed_runs_are_removed(tmp_path: Path) -> None:
+    names = {"a.jpg", ".a.jpg", "a.part", ".a.jpg.part", ".a.jpg.0123456.part", ".a.jpg.0123456g.part"}
+    for name in names | {temporary_name("a.jpg"), temporary_name("n" * 200)}:
+        (tmp_path / name).write_text("1")
+    folder = tmp_path / temporary_name("folder")
+    folder.mkdir()
+    remove_temporary_files(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == names | {folder.name}
 
 
 def test_replacing_writes_a_file_completely_or_not_at_all(tmp_path: Path) -> None:

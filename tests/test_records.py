@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from cxrbuild.records import differs
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.records import conform, differs, read_records, write_records
 
 
 @pytest.mark.parametrize(
@@ -13,3 +16,31 @@ def test_two_nulls_are_equal_and_a_null_differs_from_a_value(dtype, one, other):
     b = pd.Series([one, other, None, one, None], dtype=dtype)
     assert differs(a, b).tolist() == [False, True, True, True, False]
     assert differs(a, b).dtype == "bool"
+
+
+def test_a_table_is_read_as_written(tmp_path: Path):
+    rows = conform(pd.DataFrame({"image_id": ["a", "b"], "label": ["Normal", None], "width": [3, None]}))
+    write_records(tmp_path / "table.parquet", rows)
+    pd.testing.assert_frame_equal(read_records(tmp_path / "table.parquet"), rows)
+
+
+def test_what_is_no_table_of_images_is_an_error(tmp_path: Path):
+    path = tmp_path / "table.parquet"
+    with pytest.raises(CxrbuildError, match="no such table"):
+        read_records(path)
+    path.write_text("image_id\na\n")
+    with pytest.raises(CxrbuildError, match=r"table\.parquet: not a Parquet file"):
+        read_records(path)
+    pd.DataFrame({"name": ["a"], "label": ["Normal"]}).to_parquet(path)
+    with pytest.raises(CxrbuildError, match=r"Expected: a column image_id\. Found: name, label"):
+        read_records(path)
+
+
+def test_a_write_that_fails_keeps_the_former_table(tmp_path: Path):
+    path = tmp_path / "table.parquet"
+    write_records(path, conform(pd.DataFrame({"image_id": ["a"]})))
+    before = path.read_bytes()
+    with pytest.raises(KeyError, match="label"):
+        write_records(path, pd.DataFrame({"image_id": ["b"]}))
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["table.parquet"]

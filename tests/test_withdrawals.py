@@ -12,6 +12,7 @@ from command import run
 from PIL import Image
 
 from cxrbuild.catalog import read_source
+from cxrbuild.catalog.withdrawal import read_withdrawals
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.ingest import ingest, take_inventory
@@ -171,3 +172,16 @@ def test_a_pinned_source_stays_verified_without_its_withdrawn_file(tmp_path: Pat
     (Path(origin) / "images" / NAMES[-1]).write_bytes(b"other")
     with pytest.raises(CxrbuildError, match=f"1 different: images/{NAMES[-1]}"):
         fetch([source], data, origins={"mine": origin})
+
+
+def test_all_problems_of_withdrawals_are_listed(tmp_path: Path) -> None:
+    file = tmp_path / "withdrawn.csv"
+    lines = ["a.png,2026-02-28,error", ",2026-02-28,error", "b.png,28.2.2026,error", "c.png,2026-02-28,",
+             "a.png,2026-02-28,error", "d.png"]  # fmt: skip
+    file.write_text("path,date,reason\n" + "".join(f"{line}\n" for line in lines))
+    with pytest.raises(CxrbuildError) as error:
+        read_withdrawals(file)
+    message = str(error.value)
+    for problem in ("line 3: no path", "line 4: ", "line 5: no reason", "line 6: a.png is in line 2 already",
+                    "line 7: 1 cell, not 3"):  # fmt: skip
+        assert problem in message
