@@ -22,7 +22,7 @@ from dicom_files import (
 )
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 
 @pytest.mark.parametrize(
@@ -270,3 +270,37 @@ def test_sign_of_a_voi_lut_s_first_value(
     data = dicom(values, syntax, signed=signed, RescaleIntercept=str(intercept), RescaleSlope="1",
                  VOILUTSequence=[item])  # fmt: skip
     assert_shows(data, values, lambda x: min(max(x + intercept - first, 0), 4095) / 4095)
+
+
+def swapped(item: Dataset) -> Dataset:
+    """Return a LUT whose words are big-endian."""
+    item["LUTData"].value = np.frombuffer(item.LUTData, "<u2").astype(">u2").tobytes()
+    return item
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_lut_of_65_536_entries_declares_none(syntax: UID, sequence: str) -> None:
+    table = lut(np.linspace(65_535, 0, 65_536), 0, 16)
+    assert table.LUTDescriptor[0] == 0
+    if syntax == ExplicitVRBigEndian:
+        table = swapped(table)
+    values = ramp(0, 65_535)
+    data = dicom(values, syntax, bits=16, **{sequence: [table]})
+    assert_shows(data, values, lambda value: 1 - value / 65_535)
+
+
+@pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_big_endian_lut_with_a_negative_first_value(sequence: str) -> None:
+    values = ramp(-2048, 2047)
+    table = swapped(lut(np.linspace(0, 4095, 4096), -2048, 12))
+    data = dicom(values, ExplicitVRBigEndian, signed=True, **{sequence: [table]})
+    assert_shows(data, values, lambda value: (value + 2048) / 4095)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_big_endian_lut_of_8_bits(is_packed: bool) -> None:
+    values = ramp(0, 255)
+    table = swapped(lut(np.linspace(255, 0, 256), 0, 8, packed=is_packed))
+    data = dicom(values, ExplicitVRBigEndian, bits=8, allocated=8, VOILUTSequence=[table])
+    assert_shows(data, values, lambda value: 1 - value / 255)
