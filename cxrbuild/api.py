@@ -7,10 +7,13 @@ object; each returns a frozen result with ``to_dict()``. A library is imported w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.progress import Progress, silent
+from cxrbuild.remote import adding, copy_neighbours, is_address, reading, writing
 
 if TYPE_CHECKING:
     from cxrbuild.auditing import AuditResult
@@ -228,7 +231,8 @@ def plan(
     from cxrbuild.curation import make_plan, read_declared
 
     declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
-    return make_plan(declared, Path(data), as_pinned=as_pinned, progress=progress)
+    with reading(data, progress, wanted=_is_of_sources) as folder:
+        return make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
 
 
 def curate(
@@ -278,21 +282,27 @@ def curate(
     CheckError
         The result is not what the recipe expects.
     """
+    from cxrbuild.artifact import names
     from cxrbuild.curation import curate as curate_dataset
     from cxrbuild.curation import read_declared
     from cxrbuild.executors import default_workers
 
     declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
-    return curate_dataset(
-        declared,
-        Path(data),
-        Path("build") / declared.recipe.name if out is None else Path(out),
-        formats=formats,
-        allow_missing=allow_missing,
-        workers=workers or default_workers(),
-        executor=executor,
-        progress=progress,
-    )
+    place = Path("build") / declared.recipe.name if out is None else out
+    with (
+        reading(data, progress, wanted=_is_of_sources) as sources,
+        writing(place, [names.BUILD], progress) as folder,
+    ):
+        return curate_dataset(
+            declared,
+            sources,
+            folder,
+            formats=formats,
+            allow_missing=allow_missing,
+            workers=workers or default_workers(),
+            executor=executor,
+            progress=progress,
+        )
 
 
 def audit(
@@ -325,16 +335,18 @@ def audit(
     CxrbuildError
         The folder holds no build, or the build was made from another recipe.
     """
+    from cxrbuild.artifact import names
     from cxrbuild.auditing import audit as audit_build
     from cxrbuild.executors import default_workers
 
-    return audit_build(
-        Path(build),
-        _recipe_of(build, recipe),
-        workers=workers or default_workers(),
-        executor=executor,
-        progress=progress,
-    )
+    with adding(build, [names.AUDIT, names.AUDIT_PAGE], progress) as folder:
+        return audit_build(
+            folder,
+            _recipe_of(folder, recipe),
+            workers=workers or default_workers(),
+            executor=executor,
+            progress=progress,
+        )
 
 
 def train_baseline(
@@ -426,21 +438,29 @@ def release(
     CheckError
         The version is too small, or the build's files have changed.
     """
+    from cxrbuild.artifact import names
     from cxrbuild.releasing import default_folder
     from cxrbuild.releasing import release as make_release
 
-    return make_release(
-        Path(build),
-        version,
-        default_folder(Path(build), version, policy) if out is None else Path(out),
-        policy=policy,
-        previous=None if previous is None else Path(previous),
-        progress=progress,
-    )
+    with ExitStack() as stack:
+        source = stack.enter_context(reading(build, progress))
+        before = None
+        if previous is not None:
+            before = stack.enter_context(reading(previous, progress, wanted=_is_table))
+        place = default_folder(source, version, policy) if out is None else out
+        target = stack.enter_context(writing(place, [names.SUMS], progress))
+        if is_address(place):
+            # The releases next to it decide which version is too small.
+            copy_neighbours(str(place), _is_table, names.SUMS, progress)
+        return make_release(source, version, target, policy=policy, previous=before, progress=progress)
 
 
 def verify(
-    folder: AnyPath, *, manifest: AnyPath | None = None, progress: Progress = silent
+    folder: AnyPath,
+    *,
+    manifest: AnyPath | None = None,
+    executor: str = "local",
+    progress: Progress = silent,
 ) -> VerificationResult:
     """Check every file, row and hash of a release, a build or a folder of images.
 
@@ -450,6 +470,8 @@ def verify(
         A release, a build, or images named IMAGE_ID.jpg.
     manifest
         What to check images against: a ``manifest.parquet`` or the name of a published manifest.
+    executor
+        Where image files are checked: ``local``, or ``dask://HOST:PORT``.
     progress
         Opens progress bars.
 
@@ -465,9 +487,13 @@ def verify(
     """
     from cxrbuild.verification import verify as verify_folder
 
-    return verify_folder(
-        Path(folder), manifest=None if manifest is None else str(manifest), progress=progress
-    )
+    with reading(folder, progress) as place:
+        return verify_folder(
+            place,
+            manifest=None if manifest is None else str(manifest),
+            executor=executor,
+            progress=progress,
+        )
 
 
 def diff(old: AnyPath, new: AnyPath) -> Diff:
@@ -491,7 +517,15 @@ def diff(old: AnyPath, new: AnyPath) -> Diff:
     """
     from cxrbuild.comparison import diff as compare_versions
 
-    return compare_versions(old, new)
+    with (
+        reading(old, wanted=_is_table) as before,
+        reading(new, wanted=_is_table) as after,
+    ):
+        found = compare_versions(
+            before if is_address(old) else old,
+            after if is_address(new) else new,
+        )
+    return replace(found, old=str(old), new=str(new))
 
 
 def export(
@@ -601,6 +635,18 @@ def run_demo(
     from cxrbuild.executors import default_workers
 
     return run(Path(folder), workers=workers or default_workers(), progress=progress)
+
+
+def _is_table(name: str) -> bool:
+    """Return whether versions are compared by a file; the address of one object has no name."""
+    from cxrbuild.artifact import names
+
+    return name in ("", names.SUMS, names.BUILD, names.MANIFEST, names.LEDGER)
+
+
+def _is_of_sources(name: str) -> bool:
+    """Return whether a build needs a file of a data folder; it does not need the archives."""
+    return name.startswith("sources")
 
 
 def _recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None) -> Recipe:

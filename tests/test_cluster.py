@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from command import CHECKOUT, run
+from command import CHECKOUT, run_process
 from dask_cluster import DaskCluster
 from PIL import Image
 
@@ -37,7 +37,7 @@ def tree(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("seal", "states")
+        if path.is_file() and path.name not in ("seal", "states", "shards")
     }
 
 
@@ -45,7 +45,7 @@ def curate(
     demo: Path, out: Path | str, executor: str, *more: object, data: object = None, cwd: object = None
 ):
     recipe = demo / "declared" / "recipe.toml"
-    return run(
+    return run_process(
         "curate", "--recipe", recipe, "--data", data or demo / "data", "--out", out, "--format", "parquet",
         "--executor", executor, "--quiet", *more, cwd=cwd,
     )  # fmt: skip
@@ -221,8 +221,8 @@ def large(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for n in range(1200):
         path = given / "chest_xray" / "train" / "NORMAL" / f"IM-{n + 5000}-0001.jpeg"
         path.write_bytes(start + b"\xff\xfe\0\x06%04d" % n + rest)
-    ran = run("fetch", folder / "declared" / "mooney.toml", "--from", f"mooney={given}", "--allow-unpinned",
-              "--data", folder / "data", "--quiet")  # fmt: skip
+    words = ("--from", f"mooney={given}", "--allow-unpinned", "--data", folder / "data", "--quiet")
+    ran = run_process("fetch", folder / "declared" / "mooney.toml", *words)
     assert ran.status == 0, ran.err
     ran = curate(folder, folder / "build", "local", "--workers", 4)
     assert ran.status == 0, ran.err

@@ -30,7 +30,7 @@ from systems import needs_mounts, needs_shell
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked_in_place
 from cxrbuild.publishing import publish
-from cxrbuild.publishing.secrets import advice_on
+from cxrbuild.redaction import advice_on
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -24,7 +24,7 @@ _WIDTH = 42
 @worker_options
 @output_options
 def audit(
-    build: Path | None,
+    build: Path | str | None,
     recipe: str,
     workers: int | None,
     executor: str,
@@ -42,15 +42,15 @@ def audit(
 
     output = Output(quiet=quiet, as_json=as_json)
     read = read_recipe(recipe)
-    result = audit_build(
-        build or Path("build") / read.name, read, workers=workers, executor=executor, progress=output.progress
-    )
-    report_audit(output, result)
+    place = build or Path("build") / read.name
+    result = audit_build(place, read, workers=workers, executor=executor, progress=output.progress)
+    report_audit(output, result, place)
     require_passed(result)
 
 
-def report_audit(output: Output, result: AuditResult) -> None:
-    """Report what each check of an audit found."""
+def report_audit(output: Output, result: AuditResult, build: Path | str | None = None) -> None:
+    """Report what each check of an audit found, and where the page is."""
+    place = build if isinstance(build, str) else str(result.build.folder)
     from cxrbuild.artifact import names
     from cxrbuild.report.page import describe_statuses
 
@@ -70,5 +70,5 @@ def report_audit(output: Output, result: AuditResult) -> None:
             f"{search.limited_images:,} images resemble more than {search.most_per_image} others: only their "
             f"best candidates were compared, {search.skipped_pairs:,} pairs were not."
         )
-    output.say(f"\nThe images are shown in {result.build.folder / names.AUDIT_PAGE}.")
-    output.result(result.to_dict())
+    output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}.")
+    output.result(result.to_dict() | {"build": place})

@@ -10,8 +10,9 @@ import click
 
 from cxrbuild.cli.options import (
     PATH,
+    PLACE,
     allow_missing_option,
-    data_option,
+    data_place_option,
     given_switches,
     output_options,
     recipe_options,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     "--as-pinned", is_flag=True, help="Assume that every pinned file is present; read metadata only."
 )
 @click.option("--out", type=PATH, help="Folder to write ledger, manifest and funnel to.")
-@data_option
+@data_place_option
 @output_options
 def plan(
     recipe: str,
@@ -46,7 +47,7 @@ def plan(
     allow_missing: bool,
     as_pinned: bool,
     out: Path | None,
-    data: Path,
+    data: Path | str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -68,7 +69,7 @@ def plan(
 @click.command()
 @recipe_options
 @reviews_option
-@click.option("--out", type=PATH, help="Folder of the build.  [default: build/<recipe>]")
+@click.option("--out", type=PLACE, help="Folder of the build.  [default: build/<recipe>]")
 @allow_missing_option
 @click.option(
     "--format",
@@ -78,7 +79,7 @@ def plan(
     help="Format of the shards. Repeatable.  [default: both]",
 )
 @worker_options
-@data_option
+@data_place_option
 @output_options
 def curate(
     recipe: str,
@@ -86,12 +87,12 @@ def curate(
     ct: bool | None,
     annotated: bool | None,
     reviews: tuple[str, ...],
-    out: Path | None,
+    out: Path | str | None,
     allow_missing: bool,
     formats: tuple[str, ...],
     workers: int | None,
     executor: str,
-    data: Path,
+    data: Path | str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -114,7 +115,7 @@ def curate(
         executor=executor,
         progress=output.progress,
     )
-    report_build(output, result)
+    report_build(output, result, out)
 
 
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
@@ -129,8 +130,9 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     output.result(plan.to_dict() | {"out": None if out is None else str(out)})
 
 
-def report_build(output: Output, result: CurationResult) -> None:
-    """Report what was built."""
+def report_build(output: Output, result: CurationResult, out: Path | str | None = None) -> None:
+    """Report what was built, and where: the build's folder, or the address that it was written to."""
+    place = out if isinstance(out, str) else str(result.build.folder)
     document = result.build.document
     if result.changed:
         _report_funnel(output, document.funnel)
@@ -145,8 +147,8 @@ def report_build(output: Output, result: CurationResult) -> None:
         )
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"
-    output.say(f"{dataset.name} {dataset.version} {state}: {result.build.folder}")
-    output.result(result.to_dict())
+    output.say(f"{dataset.name} {dataset.version} {state}: {place}")
+    output.result(result.to_dict() | {"build": place})
 
 
 def _report_funnel(output: Output, steps: list[FunnelStep]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import NAME_OR_PATH, output_options
+from cxrbuild.cli.options import NAME_OR_PLACE, output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ _MOST = 20
 
 
 @click.command()
-@click.argument("old", type=NAME_OR_PATH)
-@click.argument("new", type=NAME_OR_PATH)
+@click.argument("old", type=NAME_OR_PLACE)
+@click.argument("new", type=NAME_OR_PLACE)
 @output_options
 def diff(old: str, new: str, quiet: bool, as_json: bool) -> None:
     """Show the changes between two versions of a dataset.
@@ -26,7 +26,7 @@ def diff(old: str, new: str, quiet: bool, as_json: bool) -> None:
     OLD and NEW are folders of releases or builds, manifest.parquet files, or published names such as
     covid19-cxr/1.0.0. The last line names the part of the version that must increase.
     """
-    from cxrbuild.comparison import diff as compare_versions
+    from cxrbuild.api import diff as compare_versions
 
     output = Output(quiet=quiet, as_json=as_json)
     found = compare_versions(old, new)

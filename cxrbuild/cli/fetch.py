@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     "origins",
     multiple=True,
     metavar="SOURCE=ORIGIN",
-    help="Fetch a source from a folder, an archive, a URL or a declared mirror (mooney=kaggle).",
+    help="Fetch a source from a folder, an archive, a URL, s3://BUCKET/PREFIX or a declared mirror "
+    "(mooney=kaggle).",
 )
 @click.option(
     "--allow-unpinned", is_flag=True, help="Accept files that do not match their pin, and record it."

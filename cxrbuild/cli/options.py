@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -43,12 +43,40 @@ class _NameOrPath(click.ParamType):  # type: ignore[type-arg]
 def refuse_address(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> None:
     """Refuse an address such as ``s3://BUCKET/PREFIX``: as a path it would be ``s3:/BUCKET/PREFIX``."""
     if "://" in str(value):
-        from cxrbuild.http import redact_address
+        _refuse(value, "files and folders of this machine", param, ctx)
 
-        raise click.BadParameter(
-            f"{redact_address(str(value))!r} is an address; only files and folders of this machine work here",
-            ctx, param,
-        )  # fmt: skip
+
+def _refuse(value: Any, works: str, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+    from cxrbuild.http import redact_address
+
+    raise click.BadParameter(
+        f"{redact_address(str(value))!r} is an address; only {works} work here", ctx, param
+    )
+
+
+class _Place(_Path):
+    """A folder of this machine, or an address of one in object storage."""
+
+    name = "folder or address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from cxrbuild.remote import is_address, is_supported
+
+        if is_address(value):
+            if not is_supported(value):
+                _refuse(value, "folders of this machine and s3://BUCKET/PREFIX", param, ctx)
+            return str(value)
+        return super().convert(value, param, ctx)
+
+
+class _NameOrPlace(_Place):
+    """A name, or a folder or file of this machine or of object storage."""
+
+    name = "name, path or address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        super().convert(value, param, ctx)
+        return value
 
 
 def complete_shipped(folder: str) -> Callable[..., list[CompletionItem]]:
@@ -71,6 +99,8 @@ def complete_shipped(folder: str) -> Callable[..., list[CompletionItem]]:
 
 
 PATH = _Path(path_type=Path)
+PLACE = _Place(path_type=Path)
+NAME_OR_PLACE = _NameOrPlace(path_type=Path)
 FOLDER = _Path(path_type=Path, exists=True, file_okay=False)
 NAME_OR_PATH = _NameOrPath()
 
@@ -111,14 +141,23 @@ def output_options(command: F) -> F:
 
 
 def data_option(command: F) -> F:
-    """Add `--data`."""
+    """Add `--data` for a folder of this machine."""
+    return _data_option(PATH)(command)
+
+
+def data_place_option(command: F) -> F:
+    """Add `--data` for a folder or an address."""
+    return _data_option(PLACE)(command)
+
+
+def _data_option(kind: _Path) -> Callable[[F], F]:
     return click.option(
         "--data",
-        type=PATH,
+        type=kind,
         default=lambda: os.environ.get("CXRBUILD_DATA", "data"),
         show_default="$CXRBUILD_DATA, else data",
         help="Folder of the fetched sources.",
-    )(command)
+    )
 
 
 def recipe_options(command: F) -> F:
@@ -152,21 +191,24 @@ def recipe_option(text: str) -> Callable[[F], F]:
 
 def build_option(text: str) -> Callable[[F], F]:
     """Return `--build` with a help text; the parameter is ``build``."""
-    return click.option("--build", type=PATH, metavar="DIR", help=f"{text}  [default: build/<recipe>]")
+    return click.option(
+        "--build", type=PLACE, metavar="DIR|s3://...", help=f"{text}  [default: build/<recipe>]"
+    )
 
 
 def worker_options(command: F) -> F:
     """Add `--workers` and `--executor`."""
-    command = click.option(
-        "--executor",
-        default="local",
-        show_default=True,
-        metavar="local|dask://HOST:PORT",
-        help="Where to run the work.",
-    )(command)
+    command = executor_option("Where to run the work.")(command)
     return click.option(
         "--workers", type=click.IntRange(1), help="Number of processes.  [default: one for each processor]"
     )(command)
+
+
+def executor_option(text: str) -> Callable[[F], F]:
+    """Return `--executor` with a help text."""
+    return click.option(
+        "--executor", default="local", show_default=True, metavar="local|dask://HOST:PORT", help=text
+    )
 
 
 def given_switches(**switches: bool | None) -> dict[str, bool]:

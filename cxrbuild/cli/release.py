@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
+from cxrbuild.cli.options import DEFAULT_RECIPE, PLACE, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 @click.argument("version")
 @click.option(
     "--build",
-    type=PATH,
+    type=PLACE,
     metavar="DIR",
     default=Path("build") / DEFAULT_RECIPE,
     show_default=True,
     help="Build to release.",
 )
-@click.option("--out", type=PATH, help="Folder of the release.  [default: release/NAME-VERSION]")
+@click.option("--out", type=PLACE, help="Folder of the release.  [default: release/NAME-VERSION]")
 @click.option(
     "--policy",
     type=click.Choice(["public", "private"]),
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     help="public includes pixels whose licence allows it; private includes all.",
 )
 @click.option(
-    "--previous", type=PATH, help="The previous release.  [default: the newest older one next to --out]"
+    "--previous", type=PLACE, help="The previous release.  [default: the newest older one next to --out]"
 )
 @output_options
 def release(
     version: str,
-    build: Path,
-    out: Path | None,
+    build: Path | str,
+    out: Path | str | None,
     policy: Literal["public", "private"],
-    previous: Path | None,
+    previous: Path | str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -56,12 +56,12 @@ def release(
 
     output = Output(quiet=quiet, as_json=as_json)
     result = make_release(build, version, out, policy=policy, previous=previous, progress=output.progress)
-    _report(output, result)
+    _report(output, result, out if isinstance(out, str) else str(result.release.folder))
 
 
-def _report(output: Output, result: ReleaseResult) -> None:
-    """Report what was released."""
-    document, out = result.release.document, result.release.folder
+def _report(output: Output, result: ReleaseResult, out: str) -> None:
+    """Report what was released, and where."""
+    document = result.release.document
     images = sum(sum(part.values()) for part in document.counts.values())
     hidden = sum(document.withheld.values())
     if hidden:
@@ -89,4 +89,4 @@ def _report(output: Output, result: ReleaseResult) -> None:
         f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "
         f"{images - hidden:,} with pixels, in {out}"
     )
-    output.result(result.to_dict())
+    output.result(result.to_dict() | {"release": out})

@@ -6,33 +6,34 @@ from pathlib import Path
 
 import click
 
-from cxrbuild.cli.options import NAME_OR_PATH, PATH, output_options
+from cxrbuild.cli.options import NAME_OR_PATH, PLACE, executor_option, output_options
 from cxrbuild.cli.output import Output
 
 
 @click.command()
-@click.argument("folder", type=PATH, metavar="DIR")
+@click.argument("folder", type=PLACE, metavar="DIR")
 @click.option(
     "--manifest",
     type=NAME_OR_PATH,
     metavar="FILE|NAME",
     help="Compare images with this manifest; default covid19-cxr/1.0.0.",
 )
+@executor_option("Where to check the image files of a build or a folder.")
 @output_options
-def verify(folder: Path, manifest: str | None, quiet: bool, as_json: bool) -> None:
+def verify(folder: Path | str, manifest: str | None, executor: str, quiet: bool, as_json: bool) -> None:
     """Check a release, a build or a folder of images.
 
     Checks that hashes, tables, shards, images, card and Croissant agree, and that no patient is in two
     splits. Lists every finding.
     Exit status 3 on any finding.
     """
+    from cxrbuild.api import verify as verify_folder
     from cxrbuild.errors import count_of, printable
     from cxrbuild.verification import require_verified
-    from cxrbuild.verification import verify as verify_folder
 
     output = Output(quiet=quiet, as_json=as_json)
-    result = verify_folder(folder, manifest=manifest, progress=output.progress)
-    output.result(result.to_dict())
+    result = verify_folder(folder, manifest=manifest, executor=executor, progress=output.progress)
+    output.result(result.to_dict() | {"folder": str(folder)})
     require_verified(result, folder)
     output.say(
         f"{printable(folder)} is verified: {result.kind} {printable(result.name)}, "

@@ -17,6 +17,7 @@ from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
 from cxrbuild.patient_key import key_fingerprint
 from cxrbuild.progress import Progress, silent
+from cxrbuild.remote import is_supported, reading
 from cxrbuild.threads import Cancellation, open_threads
 
 _logger = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ def fetch(
         The data folder.
     origins
         By source name the origin to use instead of the declared address: a folder, an archive, an http or
-        https address, or the name of a mirror that the source declares.
+        https address, ``s3://BUCKET/PREFIX`` of a folder or an archive, or the name of a mirror that the
+        source declares.
     allow_unpinned
         Whether to accept files that are not the pinned version; the lock then lists the differences.
     jobs
@@ -116,7 +118,7 @@ def fetch(
         with open_threads(jobs, cancellation) as pool:
             running = {
                 pool.submit(
-                    fetch_tree, source, data, given=origins.get(source.name),
+                    _fetch_from_place, source, data, given=origins.get(source.name),
                     entry=lock.get(source.name), allow_unpinned=allow_unpinned,
                     progress=cancellation.checked(progress), cancellation=cancellation,
                 ): source
@@ -144,6 +146,27 @@ def fetch(
     if errors:
         raise _together(errors, names)
     return FetchResult(data, {name: done[name] for name in names})
+
+
+def _fetch_from_place(
+    source: Source,
+    data: Path,
+    *,
+    given: str | None,
+    entry: LockedSource | None,
+    progress: Progress,
+    **more: Any,
+) -> Fetched:
+    """Fetch a source, through a copy on this machine where it is in object storage."""
+    if given is None or not is_supported(given):
+        return fetch_tree(source, data, given=given, entry=entry, progress=progress, **more)
+    with reading(given, progress) as copy:
+        if entry is not None and entry.origin == given:
+            entry = replace(entry, origin=str(copy))
+        fetched = fetch_tree(source, data, given=str(copy), entry=entry, progress=progress, **more)
+    if fetched.locked.origin != str(copy):
+        return fetched
+    return replace(fetched, locked=replace(fetched.locked, origin=given))
 
 
 def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> Fetched:

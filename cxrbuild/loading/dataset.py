@@ -15,6 +15,7 @@ from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.loading.resizing import Resampling, require_size
 from cxrbuild.loading.shard_images import ShardImages
 from cxrbuild.records import SPLITS
+from cxrbuild.remote import reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -341,14 +342,15 @@ def load(path: str | Path) -> Dataset:
     Parameters
     ----------
     path
-        The folder of a build or release.
+        The folder of a build or release, or its address ``s3://BUCKET/PREFIX``, which is copied first.
 
     Raises
     ------
     CxrbuildError
         The folder holds neither a build nor a release.
     """
-    return Dataset(open_artifact(Path(path)))
+    with reading(path) as folder:
+        return Dataset(open_artifact(folder))
 
 
 def _require(library: str, requirement: str) -> None:

@@ -22,8 +22,8 @@ from cxrbuild.errors import CxrbuildError, is_of_memory, name_some
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
-from cxrbuild.publishing.secrets import advice_on, redacted_message
 from cxrbuild.publishing.sending import Location, Step
+from cxrbuild.redaction import advice_on, redacted_message
 from cxrbuild.version_numbers import parse_version
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from cxrbuild.http import (
     retry_after,
 )
 from cxrbuild.publishing.record import RecordMetadata
-from cxrbuild.publishing.secrets import redacted_message
 from cxrbuild.publishing.sending import send_with_retries
+from cxrbuild.redaction import redacted_message
 
 if TYPE_CHECKING:
     import requests

@@ -24,8 +24,8 @@ from cxrbuild.files import sha256_of
 from cxrbuild.http import RetryableError, redact_address
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
-from cxrbuild.publishing.secrets import advice_on, redacted_message
 from cxrbuild.publishing.sending import Location, Report, Step, send_all, send_with_retries
+from cxrbuild.redaction import advice_on, redacted_message
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -81,14 +81,23 @@ class Context:
         For a folder of images, the manifest's rows to compare it with.
     progress
         Shows how far the reading of large files is.
+    executor
+        Where image files are checked: ``local``, or the address of a cluster.
     """
 
     def __init__(
-        self, folder: Path, kind: Kind, *, images_of: pd.DataFrame | None = None, progress: Progress = silent
+        self,
+        folder: Path,
+        kind: Kind,
+        *,
+        images_of: pd.DataFrame | None = None,
+        progress: Progress = silent,
+        executor: str = "local",
     ) -> None:
         self.folder = folder
         self.kind = kind
         self.progress = progress
+        self.executor = executor
         self._images_of = images_of
 
     def read_text(self, name: str) -> str | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
+from cxrbuild.executors import default_workers, open_executor, run_batches
 from cxrbuild.files import files_under
 from cxrbuild.records import SPLITS
 from cxrbuild.verification.context import Context
-from cxrbuild.verification.jpeg import jpeg_problems
+from cxrbuild.verification.jpeg import COLUMNS, jpeg_problems
 
 _BATCH = 64
+# The path of an image, and what its row has of the JPEG.
+_Image = tuple[str, dict[str, Any]]
 
 
 def check_images(context: Context) -> Iterator[Finding]:
@@ -28,37 +31,55 @@ def check_images(context: Context) -> Iterator[Finding]:
     folder = _image_folder(context)
     classes = set(context.classes)
     seen: dict[str, str] = {}
-    paths = find_jpegs(folder)
-    with (
-        context.progress("checking images", len(rows), "image") as bar,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        while batch := sorted(islice(paths, _BATCH)):
-            known = []
-            for path in batch:
-                name, image = path.relative_to(root).as_posix(), path.stem
-                if image not in rows.index:
-                    yield Finding("is no image of the manifest", name)
-                elif image in seen:
-                    yield Finding(f"occurs twice, also as {seen[image]}", name, image)
-                else:
-                    seen[image] = name
-                    known.append(path)
-                    here = path.parts[-3:-1]
-                    expected = (str(rows.at[image, "split"]), str(rows.at[image, "label"]))
-                    if len(here) == 2 and here[0] in SPLITS and here[1] in classes and here != expected:
-                        yield Finding(f"is of {' '.join(expected)}, but in {' '.join(here)}", name, image)
-            described = rows.loc[[path.stem for path in known]].to_dict("records")
-            checked = pool.map(
-                lambda path, row: list(jpeg_problems(path.read_bytes(), row)), known, described
-            )
-            for path, problems in zip(known, checked, strict=True):
-                for problem in problems:
-                    yield Finding(problem, path.relative_to(root).as_posix(), path.stem)
+    known: list[str] = []
+    for path in sorted(find_jpegs(folder)):
+        name, image = path.relative_to(root).as_posix(), path.stem
+        if image not in rows.index:
+            yield Finding("is no image of the manifest", name)
+        elif image in seen:
+            yield Finding(f"occurs twice, also as {seen[image]}", name, image)
+        else:
+            seen[image] = name
+            known.append(image)
+            here = path.parts[-3:-1]
+            expected = (str(rows.at[image, "split"]), str(rows.at[image, "label"]))
+            if len(here) == 2 and here[0] in SPLITS and here[1] in classes and here != expected:
+                yield Finding(f"is of {' '.join(expected)}, but in {' '.join(here)}", name, image)
+    columns = [name for name in COLUMNS if name in rows]
+    # The workers of a cluster have another current folder.
+    at = str(root.absolute())
+    described = rows.loc[known, columns].to_dict("records")
+    images: list[_Image] = [
+        (f"{at}/{seen[image]}", {str(name): value for name, value in row.items()})
+        for image, row in zip(known, described, strict=True)
+    ]
+    batches = (tuple(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH))
+    problems: dict[str, list[str]] = {}
+    with context.progress("checking images", len(rows), "image") as bar, _executor(context) as pool:
+        for batch, found in run_batches(pool, _check_batch, batches, ahead=2 * default_workers()):
+            problems.update(zip((path for path, _ in batch), found, strict=True))
             bar.update(len(batch))
+    for image in known:
+        for problem in problems[f"{at}/{seen[image]}"]:
+            yield Finding(problem, seen[image], image)
     for image, split, label in zip(rows["image_id"], rows["split"], rows["label"], strict=True):
         if image not in seen:
             yield Finding(f"is missing ({split} {label})", folder.relative_to(root).as_posix(), image)
+
+
+@contextmanager
+def _executor(context: Context) -> Iterator[Executor]:
+    if context.executor == "local":
+        # Decoding leaves the interpreter to other threads: processes would start for nothing.
+        with ThreadPoolExecutor(default_workers()) as pool:
+            yield pool
+    else:
+        with open_executor(context.executor, 1, reads=[context.folder]) as pool:
+            yield pool
+
+
+def _check_batch(batch: tuple[_Image, ...]) -> list[list[str]]:
+    return [list(jpeg_problems(Path(path).read_bytes(), row)) for path, row in batch]
 
 
 def count_images(context: Context) -> int:

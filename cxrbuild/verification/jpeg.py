@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_COLUMNS = ("jpeg_sha256", "jpeg_bytes", "width", "height")
+COLUMNS = ("jpeg_sha256", "jpeg_bytes", "width", "height")
+"""The columns of a row that a JPEG is compared with."""
 
 
 def jpeg_problems(data: bytes, row: Mapping[str, Any]) -> Iterator[str]:
@@ -24,7 +25,7 @@ def jpeg_problems(data: bytes, row: Mapping[str, Any]) -> Iterator[str]:
     import pandas as pd
     from PIL import Image
 
-    row = {name: row[name] for name in _COLUMNS if name in row and not pd.isna(row[name])}
+    row = {name: row[name] for name in COLUMNS if name in row and not pd.isna(row[name])}
     if "jpeg_sha256" in row and (digest := hashlib.sha256(data).hexdigest()) != row["jpeg_sha256"]:
         yield f"its pixels are not the manifest's: jpeg_sha256 is {row['jpeg_sha256']}, found {digest}"
     if "jpeg_bytes" in row and len(data) != row["jpeg_bytes"]:

@@ -90,7 +90,7 @@ class VerificationResult:
         )
 
 
-def require_verified(result: VerificationResult, where: Path) -> None:
+def require_verified(result: VerificationResult, where: Path | str) -> None:
     """Refuse what failed a check.
 
     Raises

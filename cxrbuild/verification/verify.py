@@ -8,6 +8,7 @@ from cxrbuild.artifact import ReleaseDocument, kind_of
 from cxrbuild.checks import NotApplicable, evaluate
 from cxrbuild.comparison import read_version
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.executors import require_executor
 from cxrbuild.progress import Progress, silent
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.images import count_images
@@ -18,7 +19,9 @@ from cxrbuild.verification.result import VerificationResult
 DEFAULT_MANIFEST = "covid19-cxr/1.0.0"
 
 
-def verify(folder: Path, *, manifest: str | None = None, progress: Progress = silent) -> VerificationResult:
+def verify(
+    folder: Path, *, manifest: str | None = None, executor: str = "local", progress: Progress = silent
+) -> VerificationResult:
     """Verify a release, a build, or a folder of images.
 
     All findings are listed at once. Pixels stream: 64 images are in memory at a time, and the tables.
@@ -30,6 +33,8 @@ def verify(folder: Path, *, manifest: str | None = None, progress: Progress = si
     manifest
         What to compare images with: a ``manifest.parquet``, or a published name; default
         ``covid19-cxr/1.0.0``. A published manifest has no hashes of pixels.
+    executor
+        Where the image files of a build or a folder are checked: ``local``, or the address of a cluster.
     progress
         Shows how far each check is.
 
@@ -38,13 +43,16 @@ def verify(folder: Path, *, manifest: str | None = None, progress: Progress = si
     CxrbuildError
         There is nothing to verify, no such manifest, or a check of another package cannot be used.
     """
+    require_executor(executor)
     if not folder.is_dir():
         raise CxrbuildError("no such folder", where=folder)
     kind = None if manifest is not None else kind_of(folder)
     if kind is not None:
-        return _verify(Context(folder, kind, progress=progress))
+        return _verify(Context(folder, kind, progress=progress, executor=executor))
     name = manifest or DEFAULT_MANIFEST
-    context = Context(folder, "images", images_of=read_version(name).manifest, progress=progress)
+    context = Context(
+        folder, "images", images_of=read_version(name).manifest, progress=progress, executor=executor
+    )
     if not count_images(context):
         raise CxrbuildError(
             "nothing to verify in this folder", where=folder,
