@@ -68,7 +68,7 @@ def _level(chance: random.Random) -> bytes:
 
 def _edit_segment(data: bytes, segments: list[tuple[int, int]], chance: random.Random) -> bytes:
     start, end = chance.choice(segments)
-    return _put(data, chance.randrange(start + 3, end), _level(chance), 1)
+    return _put(data, chance.randrange(start + 3, max(start + 4, end)), _level(chance), 1)
 
 
 def _lengthen(data: bytes, segments: list[tuple[int, int]], chance: random.Random) -> bytes:
