@@ -83,6 +83,7 @@ COLUMNS = (
     Column("label", "text", "rules", "the recipe's class"),
     Column("group", "text", "split", "the patient with all images linked to it: always in one split"),
     Column("split", "text", "split", "train, validation or test"),
+    Column("fold", "integer", "split", "the fold for cross-validation, from 0; null: the recipe has none"),
     Column(
         "exclusion", "text", "all", "null if the image is kept, else the name of the rule that excluded it"
     ),

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run
 from PIL import Image
+from publishing import s3_env, s3_server
 
 import cxrbuild
 
@@ -290,6 +291,51 @@ def test_torchxrayvision(folder: Path, pixels: dict[str, np.ndarray]) -> None:
     assert "num_samples" in repr(merged)
     cropped = cxrbuild.load(folder).torchxrayvision("test", transform=xrv.datasets.XRayCenterCrop())
     assert cropped[0]["img"].shape[1] == cropped[0]["img"].shape[2]
+
+
+def test_a_published_release_is_downloaded_once_and_checked(
+    public_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXRBUILD_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(public_release, tmp_path / "published")
+    address = f"file://{tmp_path}/published"
+    dataset = cxrbuild.load(address)
+    assert dataset.rows.equals(cxrbuild.load(public_release).rows)
+    assert dataset[3].image.tobytes() == cxrbuild.load(public_release)[3].image.tobytes()
+    assert not list((tmp_path / "cache").rglob("*.tfrecord*"))
+    before = {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.parquet")}
+    (tmp_path / "published").rename(tmp_path / "moved")
+    again = cxrbuild.load(address)  # without a connection the copy is used
+    assert again.rows.equals(dataset.rows)
+    assert {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.parquet")} == before
+
+    monkeypatch.setenv("CXRBUILD_CACHE", str(tmp_path / "other"))
+    with pytest.raises(cxrbuild.CxrbuildError, match="no release at this address"):
+        cxrbuild.load(address)
+    (tmp_path / "moved").rename(tmp_path / "published")
+    (tmp_path / "published" / "CHANGELOG.md").write_text("changed")
+    with pytest.raises(cxrbuild.CxrbuildError, match="differs from the release's SHA256SUMS") as caught:
+        cxrbuild.load(address)
+    assert "CHANGELOG.md" in str(caught.value)
+    assert not list((tmp_path / "other").rglob("*.part"))
+
+
+def test_a_release_in_a_bucket_loads(public_release: Path, tmp_path: Path) -> None:
+    pytest.importorskip("s3fs")
+    code = "import sys, cxrbuild; print(len(cxrbuild.load(sys.argv[1])))"
+    with s3_server(tmp_path / "s3") as port:
+        shutil.copytree(public_release, tmp_path / "s3" / "bucket" / "demo")
+        for address, status, expected in (
+            ("s3://bucket/demo", 0, f"{len(cxrbuild.load(public_release))}\n"),
+            ("s3://bucket/other", 1, "s3://bucket/other: no release at this address"),
+            ("nonsense://there", 1, "nonsense://there: "),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-c", code, address], capture_output=True, text=True, check=False,
+                env=os.environ | s3_env(port) | {"CXRBUILD_CACHE": str(tmp_path / "cache")},
+            )  # fmt: skip
+            assert done.returncode == status, done.stderr
+            assert expected in (done.stdout if status == 0 else done.stderr)
 
 
 def test_to_dict_is_json(folder: Path) -> None:

@@ -44,6 +44,12 @@ class DrawnSplit(Declaration):
         return self
 
 
+class Folds(Declaration):
+    """Folds for cross-validation. A group stays whole; each fold has its share of split, class and source."""
+
+    count: Annotated[int, Field(ge=2)] = Field(description="the number of folds")
+
+
 class Split(Declaration):
     """How the kept images are split. A group (a patient, with all images linked to it) stays whole."""
 
@@ -53,6 +59,7 @@ class Split(Declaration):
     )
     test: DrawnSplit | None = Field(None, description="the test split of all other sources")
     validation: DrawnSplit | None = Field(None, description="a validation split, drawn from train")
+    folds: Folds | None = Field(None, description="folds for cross-validation, next to the splits")
     allow_empty: dict[str, list[Word]] = Field(
         default_factory=dict, description="for a split, the classes that may have no image in it"
     )

@@ -27,6 +27,7 @@ from cxrbuild.errors import CxrbuildError, DeclarationError, name_some, suggest
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
+from cxrbuild.folds import add_folds
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint, require_same_key
@@ -287,6 +288,7 @@ def make_plan(
     records = apply_rules(records, declared.recipe.rules, declared.links)
     try:
         records = split_records(records, declared.recipe.split, declared.links)
+        records = add_folds(records, declared.recipe.split)
     except CxrbuildError as error:
         # A DICOM file has its class in its header: missing files explain why a class has too few images.
         absent = records.loc[records["exclusion"] == "missing_file", "source_path"]

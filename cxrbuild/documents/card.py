@@ -14,6 +14,10 @@ from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 from cxrbuild.templates import markdown_environment
 
+# Hugging Face's types.
+_DTYPES = {"text": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
+# Hugging Face's types.
+_DTYPES = {"text": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -79,16 +83,13 @@ def card(
 def _front_matter(
     contents: Contents, splits: Mapping[str, Mapping[str, int]], download_size: int
 ) -> dict[str, Any]:
-    kinds = {column.name: column.kind for column in COLUMNS}
+    kinds = {column.name: _DTYPES[column.kind] for column in COLUMNS}
     names = {str(i): label for i, label in enumerate(contents.recipe.classes)}
     features: list[dict[str, Any]] = [
         {"name": "image", "dtype": "image"},
         {"name": "label", "dtype": {"class_label": {"names": names}}},
     ]
-    features += [
-        {"name": name, "dtype": "float64" if kinds[name] == "number" else "string"}
-        for name in shard_columns()
-    ]
+    features += [{"name": name, "dtype": kinds[name]} for name in shard_columns()]
     images = sum(split["num_examples"] for split in splits.values())
     return {
         "pretty_name": contents.recipe.title,

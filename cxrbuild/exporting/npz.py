@@ -16,7 +16,7 @@ _SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def write_npz(images: ExportImages, folder: Path) -> list[str]:
-    """Write ``<name>_<size>.npz`` with images, labels and ids of each split.
+    """Write ``<name>_<size>.npz`` with images, labels, ids and folds of each split.
 
     Images are written one after another, so that memory does not grow with their number. Times are those of
     the oldest ZIP file, so that the same images give the same bytes.
@@ -38,6 +38,9 @@ def write_npz(images: ExportImages, folder: Path) -> list[str]:
             targets = np.array([[images.classes.index(row["label"])] for row in rows], np.uint8)
             _write(archive, f"{short}_labels", targets)
             _write(archive, f"{short}_ids", np.array([row["image_id"] for row in rows]))
+            folds = [row["fold"] for row in rows]
+            if None not in folds:
+                _write(archive, f"{short}_folds", np.array([[fold] for fold in folds], np.int64))
     return [name] * len(images.rows)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxrbuild.artifact import Artifact, Build, names, open_artifact
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.loading.published import download_release, is_address
 from cxrbuild.loading.resizing import Resampling, require_size
 from cxrbuild.loading.shard_images import ShardImages
 from cxrbuild.records import SPLITS
@@ -56,10 +57,13 @@ class Dataset:
         The build or release.
     split
         The split, ``None`` for all.
+    folds
+        The folds, ``None`` for all.
     """
 
     artifact: Artifact
     split: str | None = None
+    folds: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -91,10 +95,13 @@ class Dataset:
         rows = self.artifact.manifest
         if self.split is not None:
             rows = rows[rows["split"] == self.split]
+        if self.folds is not None:
+            rows = rows[rows["fold"].isin(list(self.folds))]
         if isinstance(self.artifact, Build):
             return rows.reset_index(drop=True)
         # In the order of the shards, so that iterating reads each shard once.
-        return rows.set_index("image_id", drop=False).loc[list(self._shards.places)].reset_index(drop=True)
+        rows = rows.set_index("image_id", drop=False)
+        return rows.loc[[name for name in self._shards.places if name in rows.index]].reset_index(drop=True)
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
@@ -126,6 +133,30 @@ class Dataset:
             )  # fmt: skip
         return replace(self, split=split)
 
+    def fold(self, number: int) -> tuple[Dataset, Dataset]:
+        """Return the images outside a fold, to train on, and those in it, to validate with.
+
+        Select a split first: without one the images of all splits are in the folds.
+
+        Parameters
+        ----------
+        number
+            The fold, from 0.
+
+        Raises
+        ------
+        CxrbuildError
+            The dataset has no such fold.
+        """
+        found = tuple(sorted(int(fold) for fold in self.artifact.manifest["fold"].dropna().unique()))
+        if number not in found:
+            raise CxrbuildError(
+                f"the dataset has no fold {number!r}", where=self.artifact.folder,
+                expected=f"one of {', '.join(map(str, found))}" if found else "a recipe with `[split.folds]`",
+            )  # fmt: skip
+        others = tuple(fold for fold in found if fold != number)
+        return replace(self, folds=others), replace(self, folds=(number,))
+
     def __len__(self) -> int:
         """Return the number of images whose pixels are available."""
         return len(self.rows)
@@ -151,7 +182,9 @@ class Dataset:
         if isinstance(self.artifact, Build):
             yield from map(self._build_bytes, self.rows["image_id"])
         else:
-            yield from self._shards
+            for image_id, data, shard in self._shards:
+                if image_id in self._numbers:
+                    yield data, shard
 
     def read_image(self, image_id: str) -> Image:
         """Return the pixels of an image: 8-bit, one channel.
@@ -302,15 +335,13 @@ class Dataset:
         return {name: number for number, name in enumerate(self.rows["image_id"])}
 
     def _bytes(self, image_id: str) -> tuple[bytes, Path]:
-        if isinstance(self.artifact, Build):
-            return self._build_bytes(image_id)
-        if image_id not in self._shards.places:
-            raise self._absent(image_id)
-        return self._shards.read(image_id)
-
-    def _build_bytes(self, image_id: str) -> tuple[bytes, Path]:
         if image_id not in self._numbers:
             raise self._absent(image_id)
+        return (
+            self._build_bytes(image_id) if isinstance(self.artifact, Build) else self._shards.read(image_id)
+        )
+
+    def _build_bytes(self, image_id: str) -> tuple[bytes, Path]:
         path = self.artifact.folder / self.rows["jpeg_path"].iloc[self._numbers[image_id]]
         try:
             return path.read_bytes(), path
@@ -328,6 +359,8 @@ class Dataset:
             return CxrbuildError(f"the dataset has no image {image_id!r}", expected=f"one of {known}")
         if self.split is not None and row["split"].iloc[0] != self.split:
             return CxrbuildError(f"the image {image_id} is in the split {row['split'].iloc[0]}")
+        if self.folds is not None and row["fold"].iloc[0] not in self.folds:
+            return CxrbuildError(f"the image {image_id} is in the fold {row['fold'].iloc[0]}")
         return CxrbuildError(
             f"the release withholds the pixels of {image_id}", where=self.artifact.folder,
             found=row["withheld"].iloc[0], todo="Build the dataset with `cxrbuild curate` to have them",
@@ -337,18 +370,22 @@ class Dataset:
 def load(path: str | Path) -> Dataset:
     """Open a build or a release as a dataset.
 
-    Nothing but ``build.json`` is read until rows or images are asked for.
+    Nothing but ``build.json`` is read until rows or images are asked for. A published release is downloaded
+    once, into ``$CXRBUILD_CACHE`` or ``~/.cache/cxrbuild``, and its hashes are checked.
 
     Parameters
     ----------
     path
-        The folder of a build or release, or its address ``s3://BUCKET/PREFIX``, which is copied first.
+        The folder of a build or release; the address ``s3://BUCKET/PREFIX`` of either, which is copied first;
+        or another address of a published release, such as ``hf://datasets/OWNER/NAME``.
 
     Raises
     ------
     CxrbuildError
-        The folder holds neither a build nor a release.
+        The folder holds neither a build nor a release, or the address cannot be read.
     """
+    if is_address(str(path)) and not str(path).startswith("s3://"):
+        return Dataset(open_artifact(download_release(str(path))))
     with reading(path) as folder:
         return Dataset(open_artifact(folder))
 

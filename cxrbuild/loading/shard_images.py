@@ -75,13 +75,13 @@ class ShardImages:
         start, length = self._extents[key][place.row]
         return self._map(place.shard)[start : start + length], place.shard
 
-    def __iter__(self) -> Iterator[tuple[bytes, Path]]:
-        """Yield each JPEG and its shard, reading each shard once."""
+    def __iter__(self) -> Iterator[tuple[str, bytes, Path]]:
+        """Yield the id of each image, its JPEG and its shard, reading each shard once."""
         for path in self.shards:
             with _open(path) as shard:
-                for batch in shard.iter_batches(_BATCH, columns=["image.bytes"]):
+                for batch in shard.iter_batches(_BATCH, columns=["image_id", "image.bytes"]):
                     for entry in batch.to_pylist():
-                        yield entry["image"]["bytes"], path
+                        yield entry["image_id"], entry["image"]["bytes"], path
 
     def _map(self, path: Path) -> mmap.mmap:
         if path not in self._maps:

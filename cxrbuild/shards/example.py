@@ -30,7 +30,7 @@ def write_example(features: Mapping[str, Value], image: memoryview) -> bytes:
     Parameters
     ----------
     features
-        The features by name. An ``int`` is not negative; a ``float`` is stored with 32 bits.
+        The features by name. An ``int`` is stored with 64 bits, a ``float`` with 32.
     image
         The feature ``image``.
     """
@@ -73,7 +73,8 @@ def _map_order(name: str) -> bytes:
 
 def _encode(value: Value) -> tuple[int, bytes]:
     if isinstance(value, int):
-        return _INTEGERS, _varint(value)
+        # A number below 0 as its two's complement.
+        return _INTEGERS, _varint(value % (1 << 64))
     if isinstance(value, float):
         return _FLOATS, struct.pack("<f", value)
     return _TEXTS, value
@@ -107,7 +108,8 @@ def _value(feature: bytes) -> Value:
     ((kind, values),) = _fields(feature)
     ((_, value),) = _fields(values)
     if kind == _INTEGERS:
-        return _read_varint(value, 0)[0]
+        integer = _read_varint(value, 0)[0]
+        return integer - (integer >> 63 << 64)
     if kind == _FLOATS:
         number: float = struct.unpack("<f", value)[0]
         return number

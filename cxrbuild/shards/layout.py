@@ -25,6 +25,7 @@ _COLUMNS = (
     "patient_age",
     "license",
     "attribution",
+    "fold",
 )
 _NAMES = re.compile(
     rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet|.+\.tfrecord-\d{{5}}-of-\d{{5}}"

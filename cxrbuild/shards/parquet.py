@@ -60,7 +60,7 @@ def _schema(classes: Sequence[str]) -> pa.Schema:
         "image": {"_type": "Image"},
         "label": {"names": list(classes), "_type": "ClassLabel"},
     }
-    dtypes = {pa.string(): "string", pa.float64(): "float64"}
+    dtypes = {pa.string(): "string", pa.float64(): "float64", pa.int64(): "int64"}
     features |= {field.name: {"dtype": dtypes[field.type], "_type": "Value"} for field in fields}
     return pa.schema(
         [pa.field("image", image), pa.field("label", pa.int64()), *fields],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards.example import Value, write_example
@@ -13,8 +13,14 @@ from cxrbuild.shards.images import ImageGroup
 from cxrbuild.shards.layout import shard_columns
 from cxrbuild.shards.record_file import frame
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _FEATURES = "tensorflow_datasets.core.features"
 _NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
+_INTEGERS = {column.name for column in COLUMNS if column.kind == "integer"}
+# An integer that is null; all of ours are 0 or more.
+NO_INTEGER = -1
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,7 @@ def write_records(group: ImageGroup, file: HashedFile, classes: Sequence[str]) -
         The classes in the order of their numbers.
     """
     rows = group.rows
-    columns: dict[str, Sequence[Value]] = {
-        name: rows[name].astype(float).tolist()
-        if name in _NUMBERS
-        else [text.encode() for text in rows[name].fillna("")]
-        for name in shard_columns()
-    }
+    columns: dict[str, Sequence[Value]] = {name: _values(rows[name]) for name in shard_columns()}
     columns["label"] = rows["label"].map(list(classes).index).tolist()
     for image, *values in zip(group.views(), *columns.values(), strict=True):
         example = write_example(dict(zip(columns, values, strict=True)), image)
@@ -87,6 +88,15 @@ def dataset_info(splits: Mapping[str, SplitInfo], dataset: Description) -> dict[
     }
 
 
+def _values(column: pd.Series) -> list[Value]:
+    """Return the values of a column as a record has them: null is NaN, -1 or an empty text."""
+    if column.name in _NUMBERS:
+        return list(column.astype(float).tolist())
+    if column.name in _INTEGERS:
+        return [int(value) for value in column.fillna(NO_INTEGER)]
+    return [text.encode() for text in column.fillna("")]
+
+
 def features(classes: int) -> dict[str, Any]:
     """Return ``features.json``, from which TensorFlow Datasets knows how to read a record."""
     found: dict[str, Any] = {
@@ -104,10 +114,11 @@ def features(classes: int) -> dict[str, Any]:
         },
     }
     for name in shard_columns():
-        if name in _NUMBERS:
+        if name in _NUMBERS | _INTEGERS:
+            dtype = "float32" if name in _NUMBERS else "int64"
             found[name] = {
                 "pythonClassName": f"{_FEATURES}.scalar.Scalar",
-                "tensor": {"shape": {}, "dtype": "float32", "encoding": "none"},
+                "tensor": {"shape": {}, "dtype": dtype, "encoding": "none"},
             }
         else:
             found[name] = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}

@@ -14,6 +14,7 @@ from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, ReviewedRule, Rul
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.exclusions import MISSING, exclusion_reasons
+from cxrbuild.folds import assign_folds
 from cxrbuild.grouping import connected_groups
 from cxrbuild.policy import renames_files
 from cxrbuild.records import COLUMNS, differs, image_id
@@ -131,6 +132,27 @@ def check_splits(context: Context) -> Iterator[Finding]:
     columns = (ledger.loc[wrong, column] for column in ("image_id", "split"))
     for image, found, wanted in zip(*columns, expected[wrong], strict=True):
         message = f"split is {text_of(found)}, by the recipe it is {text_of(wanted)}"
+        yield Finding(message, names.LEDGER, image)
+
+
+def check_folds(context: Context) -> Iterator[Finding]:
+    """Find rows whose fold does not follow from their group, split, class and source."""
+    _require_same_version(context)
+    split, ledger = context.document.recipe.split, context.ledger
+    if split.folds is None and ledger["fold"].isna().all():
+        raise NotApplicable("the recipe has no folds")
+    _require_original_paths(context)
+    # An image that is missing has its fold all the same.
+    at_split = ledger.assign(exclusion=ledger["exclusion"].where(~ledger["exclusion"].isin(MISSING)))
+    try:
+        expected = assign_folds(at_split, split)
+    except CxrbuildError as error:
+        yield Finding(f"the folds cannot be derived: {error.what}", names.LEDGER)
+        return
+    wrong = differs(ledger["fold"], expected)
+    columns = (ledger.loc[wrong, column] for column in ("image_id", "fold"))
+    for image, found, wanted in zip(*columns, expected[wrong], strict=True):
+        message = f"fold is {text_of(found)}, by the recipe it is {text_of(wanted)}"
         yield Finding(message, names.LEDGER, image)
 
 

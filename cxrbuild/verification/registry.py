@@ -53,6 +53,7 @@ CHECKS = (
     _check("exclusions", "Every exclusion follows from the recipe's rules.", decisions.check_exclusions),
     _check("groups", "A group is named after its least patient.", decisions.check_groups),
     _check("splits", "Every split follows from the recipe.", decisions.check_splits),
+    _check("folds", "Every fold follows from the recipe.", decisions.check_folds),
     _check("counts", "build.json counts the manifest's images by split and class.", counts.check_counts),
     _check("empty_classes", "Train and test have images of every class.", counts.check_empty_classes),
     _check("funnel", "build.json counts the ledger's exclusions by source.", counts.check_funnel),

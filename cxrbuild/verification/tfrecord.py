@@ -12,7 +12,7 @@ from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.records import COLUMNS
-from cxrbuild.shards import Description, SplitInfo, dataset_info, features, shard_columns
+from cxrbuild.shards import NO_INTEGER, Description, SplitInfo, dataset_info, features, shard_columns
 from cxrbuild.shards.example import ExampleError, read_example
 from cxrbuild.shards.record_file import FRAME_BYTES, RecordError, read_records
 from cxrbuild.verification.context import Context
@@ -20,6 +20,7 @@ from cxrbuild.verification.difference import json_differences
 from cxrbuild.verification.shards import BATCH, Row, RowCheck, expected_shards, split_of
 
 _NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
+_INTEGERS = {column.name for column in COLUMNS if column.kind == "integer"}
 
 
 def check_tfrecord(context: Context) -> Iterator[Finding]:
@@ -137,5 +138,6 @@ def _row(example: Row) -> Row:
     }
     row |= {name: value for name, value in example.items() if not isinstance(value, bytes)}
     row |= {name: None for name in _NUMBERS if isinstance(row.get(name), float) and math.isnan(row[name])}
+    row |= {name: None for name in _INTEGERS if row.get(name) == NO_INTEGER}
     image = example.get("image")
     return row | {"image": {"bytes": image if isinstance(image, bytes) else b""}}
