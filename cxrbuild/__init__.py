@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cxrbuild.api import (
         audit,
+        audit_lists,
         check_environment,
         curate,
         diff,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "api": (
         "audit",
+        "audit_lists",
         "check_environment",
         "curate",
         "diff",
@@ -81,6 +83,7 @@ __all__ = [
     "Reader",
     "Release",
     "audit",
+    "audit_lists",
     "check_environment",
     "curate",
     "diff",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cxrbuild.environment import Environment
     from cxrbuild.exporting import ExportResult
     from cxrbuild.fetching.sources import FetchResult
+    from cxrbuild.lists import ListAuditResult
     from cxrbuild.loading import Resampling
     from cxrbuild.publishing import PublicationResult
     from cxrbuild.releasing import ReleaseResult
@@ -347,6 +348,42 @@ def audit(
             executor=executor,
             progress=progress,
         )
+
+
+def audit_lists(
+    lists: Sequence[AnyPath],
+    data: AnyPath | None = None,
+    recipe: AnyPath | Recipe = "covid19-cxr",
+    *,
+    columns: Mapping[str, str] | None = None,
+    progress: Progress = silent,
+) -> ListAuditResult:
+    """Check lists of files with a split and a class that somebody published.
+
+    Parameters
+    ----------
+    lists
+        Text, CSV or JSON files, each as a path or as text ``SPLIT=PATH``.
+    data
+        The data folder of the sources to compare with; their metadata suffices. Default: no sources.
+    recipe
+        The recipe whose sources and links are used.
+    columns
+        The name of a column, or its position from 1, for some of ``file``, ``patient``, ``label``, ``source``
+        and ``split``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        A list cannot be read, has no column of files or no split; or a source was not fetched.
+    """
+    from cxrbuild.lists import audit_lists as audit_files
+    from cxrbuild.lists import parse_list_file
+
+    records = None if data is None else plan(recipe, data, as_pinned=True, progress=progress).records
+    return audit_files([parse_list_file(str(one)) for one in lists], records, columns)
 
 
 def train_baseline(

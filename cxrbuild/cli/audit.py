@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import build_option, output_options, recipe_option, worker_options
+from cxrbuild.cli.lists import audit_given_lists
+from cxrbuild.cli.options import build_option, data_option, output_options, recipe_option, worker_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -21,11 +22,27 @@ _WIDTH = 42
 @click.command()
 @build_option("The build to audit.")
 @recipe_option("The recipe whose [audit] has the limits.")
+@click.option(
+    "--list",
+    "lists",
+    multiple=True,
+    metavar="[SPLIT=]FILE",
+    help="Audit a published list of files instead of a build; repeatable.",
+)
+@click.option(
+    "--columns",
+    metavar="NAME=COLUMN,...",
+    help="With --list: columns by name, or by position from 1: file, patient, label, source, split.",
+)
+@data_option
 @worker_options
 @output_options
 def audit(
     build: Path | str | None,
     recipe: str,
+    lists: tuple[str, ...],
+    columns: str | None,
+    data: Path,
     workers: int | None,
     executor: str,
     quiet: bool,
@@ -35,12 +52,18 @@ def audit(
 
     Writes `audit.json` and `audit.html` into the build; a release includes the result. Exit status 3 if a
     check finds more than its limit.
+
+    With --list it checks lists of files with split and class that somebody published, against the metadata of
+    the sources in --data if there are any. It reads no image and writes nothing.
     """
     from cxrbuild.api import audit as audit_build
     from cxrbuild.api import read_recipe
     from cxrbuild.auditing import require_passed
 
     output = Output(quiet=quiet, as_json=as_json)
+    if lists:
+        audit_given_lists(output, lists, columns, recipe, data)
+        return
     read = read_recipe(recipe)
     place = build or Path("build") / read.name
     result = audit_build(place, read, workers=workers, executor=executor, progress=output.progress)

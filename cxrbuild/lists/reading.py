@@ -1,0 +1,240 @@
+"""Read published lists: text, CSV or JSON, with columns by name or by position."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.paths import canonical_path
+from cxrbuild.records import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("file", "patient", "label", "source", "split")
+# Names of columns in published lists, in lower case without separators.
+_NAMES = {
+    "file": {"file", "filename", "image", "imagename", "imagepath", "imageindex", "imagefile", "path", "img"},
+    "patient": {"patient", "patientid", "subject", "subjectid", "case", "caseid", "pid"},
+    "label": {"label", "class", "classname", "finding", "findinglabels", "category", "target", "diagnosis"},
+    "source": {"source", "dataset", "origin", "datasource"},
+    "split": {"split", "subset", "set", "partition", "fold"},
+}
+# The columns of a list without a header, as COVID-Net writes it.
+_POSITIONS = ("patient", "file", "label", "source")
+_SPLIT_WORDS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "dev": "validation",
+    "validation": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
+_IMAGE = r"\S.*?\.(?:png|jpe?g|dcm|dicom|bmp|gif|tiff?|webp|nii(?:\.gz)?)"
+# A name can have spaces: what ends like an image's is one cell.
+_LINE = re.compile(rf"(?:(?P<before>\S+)\s+)?(?P<file>{_IMAGE})(?:\s+(?P<after>.*))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ListFile:
+    """A list.
+
+    Attributes
+    ----------
+    path
+        The file.
+    split
+        The split of its images; ``None`` where a column has it, or the file's name.
+    """
+
+    path: Path
+    split: str | None = None
+
+
+def read_lists(files: Sequence[ListFile], columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return the rows of some lists.
+
+    Parameters
+    ----------
+    files
+        The lists.
+    columns
+        For some of ``file``, ``patient``, ``label``, ``source`` and ``split`` the name of the column, or its
+        position from 1; others are found by usual names, or by COVID-Net's positions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns ``file`` (as the list has it), ``path`` (without what says nothing in a spelling),
+        ``patient``, ``label``, ``source``, ``split``, and ``list`` and ``line``, where the row is.
+
+    Raises
+    ------
+    CxrbuildError
+        A list cannot be read, has no column of files, or no split.
+    """
+    import pandas as pd
+
+    if unknown := sorted(set(columns or {}) - set(COLUMNS)):
+        raise CxrbuildError(
+            f"no column of a list is called {', '.join(unknown)}", expected=f"some of {', '.join(COLUMNS)}"
+        )
+    rows = [row for file in files for row in _read(file, dict(columns or {}))]
+    table = pd.DataFrame(rows, columns=["list", "line", *COLUMNS]).astype(
+        dict.fromkeys(("list", *COLUMNS), "str")
+    )
+    return table.assign(path=table["file"].map(canonical_path))
+
+
+def _read(file: ListFile, columns: dict[str, str]) -> Iterator[dict[str, Any]]:
+    text = _text(file.path)
+    suffix = file.path.suffix.lower()
+    rows = _json_rows(text, file.path) if suffix == ".json" else _text_rows(text, file.path, columns)
+    split = file.split or _split_of_name(file.path)
+    problems, found = [], 0
+    for line, cells in rows:
+        found += 1
+        row = {"list": str(file.path), "line": line} | {name: cells.get(name) or None for name in COLUMNS}
+        row["split"] = _split(cells.get("split")) or split
+        if row["file"] is None or row["split"] is None:
+            missing = "no file" if row["file"] is None else f"no split, or the unknown {cells.get('split')!r}"
+            problems.append(f"line {line}: {missing}")
+        else:
+            yield row
+    if not found:
+        raise CxrbuildError("the list has no rows", where=file.path)
+    if problems:
+        raise CxrbuildError(
+            "rows of the list have no file or no split", where=file.path, found=name_some(problems, 5),
+            todo="Write SPLIT=FILE for --list, or name the columns with --columns",
+        )  # fmt: skip
+
+
+def _text(path: Path) -> str:
+    try:
+        # Spreadsheets write a byte order mark.
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise CxrbuildError("no such list", where=path) from None
+    except UnicodeDecodeError as error:
+        raise CxrbuildError("not UTF-8 text", where=path, found=error, todo="Save it in UTF-8") from error
+
+
+def _split(text: str | None) -> str | None:
+    return None if text is None else _SPLIT_WORDS.get(text.strip().lower())
+
+
+def _split_of_name(path: Path) -> str | None:
+    words = re.findall(r"[a-z]+", path.stem.lower())
+    found = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
+    return found.pop() if len(found) == 1 else None
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a JSON list, or of the lists of an object whose keys are splits."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise CxrbuildError("not a JSON document", where=path, found=error) from error
+    lists = content if isinstance(content, dict) else {"": content}
+    number = 0
+    for split, objects in lists.items():
+        if not isinstance(objects, list) or not all(isinstance(one, dict | str) for one in objects):
+            raise CxrbuildError(
+                "not a list of files", where=path,
+                expected="a list of objects or file names, or one for each split", found=f"the key {split!r}",
+            )  # fmt: skip
+        for one in objects:
+            number += 1
+            cells = {"file": one} if isinstance(one, str) else _named(one)
+            yield number, ({"split": split} if split else {}) | cells
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cells of a row by our names of columns."""
+    found = {}
+    for name, value in row.items():
+        plain = re.sub(r"[^a-z]", "", str(name).lower())
+        for ours, names in _NAMES.items():
+            if plain in names and ours not in found and value not in (None, ""):
+                found[ours] = str(value)
+    return found
+
+
+def _text_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple[int, dict[str, str]]]:
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        return
+    separator = next((one for one in "\t,;" if one in lines[0][1]), None)
+    if separator is None:
+        for number, line in lines:
+            yield number, _positioned(_spaced(number, line, path), columns, path)
+        return
+    header = next(csv.reader([lines[0][1]], delimiter=separator))
+    named = _named({name: name for name in header})
+    for ours, name in columns.items():
+        if not name.isdigit() and name not in header:
+            raise CxrbuildError(
+                f"the list has no column {name!r}", where=path, expected=f"one of {', '.join(header)}"
+            )
+        named[ours] = name
+    has_header = "file" in named and not named["file"].isdigit()
+    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    try:
+        for i, cells in enumerate(reader):
+            if not any(cell.strip() for cell in cells) or (has_header and i == 0):
+                continue
+            if len(cells) != len(header):
+                raise CxrbuildError(
+                    "a row of the list has another length", where=f"{path}, line {reader.line_num}",
+                    expected=f"{len(header)} cells", found=len(cells),
+                )  # fmt: skip
+            if has_header:
+                row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+                yield reader.line_num, {ours: row[name] for ours, name in named.items() if name in row}
+            else:
+                yield reader.line_num, _positioned([cell.strip() for cell in cells], columns, path)
+    except csv.Error as error:
+        raise CxrbuildError("not CSV", where=f"{path}, line {reader.line_num}", found=error) from error
+
+
+def _spaced(number: int, line: str, path: Path) -> list[str]:
+    """Return the cells of a line whose separators are spaces."""
+    match = _LINE.fullmatch(line.strip())
+    if match is None:
+        raise CxrbuildError(
+            "a line of the list names no image", where=f"{path}, line {number}",
+            expected="patient, file name with its suffix, class, source", found=line.strip()[:80],
+        )  # fmt: skip
+    before = [match["before"]] if match["before"] else []
+    return [*before, match["file"], *(match["after"] or "").split()]
+
+
+def _positioned(cells: Sequence[str], columns: dict[str, str], path: Path) -> dict[str, str]:
+    """Return the cells of a row by their positions; a single cell is the file."""
+    positions = dict(zip(_POSITIONS, range(1, 5), strict=True)) if len(cells) > 1 else {"file": 1}
+    for ours, name in columns.items():
+        if not name.isdigit():
+            raise CxrbuildError(
+                f"the list has no column {name!r}", where=path, found="a list without a header",
+                todo="Give the column's position, from 1",
+            )  # fmt: skip
+        positions[ours] = int(name)
+    return {ours: cells[at - 1] for ours, at in positions.items() if 1 <= at <= len(cells)}
+
+
+def parse_list_file(text: str) -> ListFile:
+    """Return the list that ``[SPLIT=]FILE`` names.
+
+    Examples
+    --------
+    >>> parse_list_file("test=images.csv").split
+    'test'
+    """
+    split, separator, path = text.partition("=")
+    if separator and split in SPLITS:
+        return ListFile(Path(path), split)
+    return ListFile(Path(text))

@@ -1,0 +1,162 @@
+"""Published lists are read as people write them, and what is wrong with them is found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command import run
+
+import cxrbuild
+from cxrbuild.lists import ListAuditResult, ListFile, read_lists
+
+ROWS = [("p1", "a b.png", "A"), ("p2", "c.png", "B")]
+
+
+def written(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("train.txt", "p1 a b.png A\np2 c.png B\n"),
+        ("train.txt", b"\xef\xbb\xbfp1 a b.png A\r\np2 c.png B\r\n"),
+        ("train.txt", "p1\ta b.png\tA\np2\tc.png\tB\n"),
+        ("train.csv", "Patient ID,Image Index,Finding Labels\np1,a b.png,A\np2,c.png,B\n"),
+        ("train.csv", b"\xef\xbb\xbffilename;label;patient_id\r\na b.png;A;p1\r\nc.png;B;p2\r\n"),
+        ("train.csv", 'note,"image path",class,subject\n"x, y",a b.png,A,p1\n,c.png,B,p2\n'),
+        ("all.csv", "patient,file,label,split\np1,a b.png,A,training\np2,c.png,B,Train\n"),
+        ("train.json", '[{"patient": "p1", "image": "a b.png", "label": "A"},'
+         ' {"patient": "p2", "image": "c.png", "label": "B"}]'),
+        ("all.json", '{"train": [{"patient": "p1", "image": "a b.png", "label": "A"},'
+         ' {"patient": "p2", "image": "c.png", "label": "B"}]}'),
+    ],
+)  # fmt: skip
+def test_a_list_is_read_in_every_layout(tmp_path: Path, name: str, text: str | bytes) -> None:
+    rows = read_lists([ListFile(written(tmp_path, name, text))])
+    assert list(rows[["patient", "file", "label"]].itertuples(index=False, name=None)) == ROWS
+    assert set(rows["split"]) == {"train"}
+
+
+def test_columns_by_position_and_by_name(tmp_path: Path) -> None:
+    one = written(tmp_path, "test.txt", "x.png B p7\n")
+    rows = read_lists([ListFile(one)], {"file": "1", "label": "2", "patient": "3"})
+    assert rows[["file", "label", "patient"]].iloc[0].tolist() == ["x.png", "B", "p7"]
+    two = written(tmp_path, "test.csv", "scan,kind\n.\\images\\x.png,B\n")
+    rows = read_lists([ListFile(two)], {"file": "scan", "label": "kind"})
+    assert rows[["file", "path", "label"]].iloc[0].tolist() == [".\\images\\x.png", "images/x.png", "B"]
+    assert read_lists([ListFile(one, "validation")], {"file": "1"})["split"].tolist() == ["validation"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns", "message"),
+    [
+        ("train.txt", "p1 nothing A\n", "", "line 1: a line of the list names no image"),
+        ("train.txt", "", "", "the list has no rows"),
+        ("some.txt", "p1 a.png A\n", "", "have no file or no split. Found: line 1: no split"),
+        ("train.csv", "file,label\na.png,A,B\n", "", "line 2: a row of the list has another length"),
+        ("train.csv", "file,label\na.png,A\n", "label=kind", "the list has no column 'kind'"),
+        ("train.txt", "p1 a.png A\n", "file=name", "Give the column's position, from 1"),
+        ("train.txt", "p1 a.png A\n", "colour=3", "no column of a list is called colour"),
+        ("train.json", "{", "", "not a JSON document"),
+        ("train.json", '{"train": 3}', "", "not a list of files"),
+        ("train.txt", b"p1 \xff.png A\n", "", "not UTF-8 text"),
+        ("train.csv", 'file,label\n"a.png,A\n', "", "train.csv"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_a_clear_error(
+    tmp_path: Path, name: str, text: str | bytes, columns: str, message: str
+) -> None:
+    path = written(tmp_path, name, text)
+    words = ["--columns", columns] if columns else []
+    ran = run("audit", "--list", path, *words, "--data", tmp_path / "none", COLUMNS="1000")
+    assert ran.status == 1, ran.err
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+
+
+def findings(result: ListAuditResult, check: str) -> list[tuple[str, list[str]]]:
+    found = next(one.findings for one in result.checks if one.id == check)
+    assert found is not None
+    return [(finding.message, finding.rows) for finding in found]
+
+
+def test_every_problem_of_a_list_is_found_without_sources(tmp_path: Path) -> None:
+    train = written(
+        tmp_path, "train.txt",
+        "p1 a.png A rsna\np2 b.png A rsna\np2 b.png A rsna\np3 c.png A rsna\n"
+        "P-03 d.png B rsna\nANON e.png B rsna\nANON f.png B rsna\n7a h.png A rnsa\n7b i.png A rnsa\n",
+    )  # fmt: skip
+    test = written(tmp_path, "test.txt", "p1 g.png A\np9 c.png B\np8 ./j.png A rsna\n")
+    result = cxrbuild.audit_lists([train, test])
+    assert findings(result, "patients") == [
+        ("patient p1 is in test and train", ["train.txt:1", "test.txt:1"])
+    ]
+    assert findings(result, "files") == [
+        ("b.png is listed 2 times", ["train.txt:2", "train.txt:3"]),
+        ("c.png is listed 2 times in test and train", ["train.txt:4", "test.txt:2"]),
+    ]
+    assert findings(result, "classes") == [("c.png has the classes A and B", ["train.txt:4", "test.txt:2"])]
+    assert findings(result, "spellings") == [
+        ("7a and 7b of rnsa can be one patient, in train", ["train.txt:8", "train.txt:9"]),
+        ("P-03 and p3 of rsna can be one patient, in train", ["train.txt:4", "train.txt:5"]),
+    ]
+    assert findings(result, "ids") == [
+        ("'ANON' is no id; it has 2 images in train", ["train.txt:6", "train.txt:7"])
+    ]
+    assert [message for message, _ in findings(result, "source_names")] == [
+        "the sources rnsa (2 rows) and rsna (8 rows) can be one"
+    ]
+    assert {one.id for one in result.checks if one.findings is None} == {
+        "known_files", "linked_images", "equal_files", "source_patients",
+    }  # fmt: skip
+    assert not result.passed
+
+
+def test_a_list_is_compared_with_the_sources(demo: Path, tmp_path: Path) -> None:
+    recipe, data = demo / "declared" / "recipe.toml", demo / "data"
+    records = cxrbuild.plan(recipe, data, as_pinned=True).records
+    sizes = records[records["source"] == "cohen"].groupby("group").size()
+    group = records[records["group"] == sizes[sizes > 1].index[0]]
+    first, second = group["source_path"].iloc[:2]
+    single = records[records["group"] == sizes[sizes == 1].index[0]]["source_path"].iloc[0]
+    written(tmp_path, "train.txt", f"p1 {first.rsplit('/')[-1]} A c\np5 {single.rsplit('/')[-1]} A c\n")
+    written(tmp_path, "test.txt", f"p2 {second.rsplit('/')[-1]} A c\np4 absent.png A c\np6 far.png A other\n")
+    words = ["audit", "--list", tmp_path / "train.txt", "--list", f"test={tmp_path / 'test.txt'}"]
+    ran = run(*words, "--recipe", recipe, "--data", data, "--json")
+    assert ran.status == 3, ran.err
+    result = json.loads(ran.out)
+    assert result["sources"] == {"c": {"rows": 4, "found": 3}, "other": {"rows": 1, "found": 0}}
+    found = {check["id"]: check["findings"] for check in result["checks"]}
+    assert [(one["message"], one["rows"]) for one in found["known_files"]] == [
+        ("no source has absent.png", ["test.txt:2"])
+    ]
+    (linked,) = found["linked_images"]
+    assert linked["rows"] == ["train.txt:1", "test.txt:1"]
+    assert "p1, p2" in linked["message"]
+    (patient,) = found["source_patients"]
+    assert "is listed as p1, p2 in test and train" in patient["message"]
+
+
+def test_a_list_without_findings_passes(tmp_path: Path) -> None:
+    written(tmp_path, "train.txt", "1 a.png A\n2 b.png B\n")
+    ran = run("audit", "--list", tmp_path / "train.txt", "--data", tmp_path / "none")
+    assert ran.status == 0, ran.err
+    assert "No patient is in two splits. 0 findings" in ran.out
+    assert "not checked" in ran.out
+
+
+def test_covidx4_has_patients_of_linked_images_in_two_splits(shared: Path, metadata_only: Path) -> None:
+    lists = [shared / "lists" / f"{split}_COVIDx4.txt" for split in ("train", "test")]
+    result = cxrbuild.audit_lists(lists, metadata_only)
+    found = {name: count for name, (_, count) in result.sources.items()}
+    assert {name: found[name] for name in ("cohen", "fig1", "actmed", "rsna")} == {
+        "cohen": 473, "fig1": 35, "actmed": 58, "rsna": 0,
+    }  # fmt: skip
+    assert not findings(result, "known_files")
+    assert not findings(result, "patients")
+    assert len(findings(result, "linked_images")) == 4
