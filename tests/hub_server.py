@@ -80,12 +80,16 @@ class _Handler(ServiceHandler):
         rest = path.partition(hub.repo)[2]
         if rest == ".git/info/lfs/objects/batch":
             return 200, self._batch(document), {"Content-Type": "application/vnd.git-lfs+json"}
-        _, verb, *arguments = rest.split("/")
+        _, verb, *arguments = rest.split("/") if rest else ("", "revision", "main")
+        if verb == "revision":
+            return 200, {"id": hub.repo, "sha": hub.commits[-1][0], "siblings": [], "tags": []}, {}
         if verb == "refs":
             return 200, self._refs(), {}
         if verb == "tree":
-            assert parse_qs(url.query)["recursive"][0].lower() == "true"
-            return 200, [_shown(name, data) for name, data in self._at(arguments[0]).items()], {}
+            files = self._at(arguments[0])
+            if parse_qs(url.query)["recursive"][0].lower() == "true":
+                return 200, [_shown(name, data) for name, data in files.items()], {}
+            return 200, _listed(files, "/".join(arguments[1:])), {}
         if verb == "preupload":
             return 200, {"files": [self._mode(file) for file in document["files"]]}, {}
         if verb == "commit":
@@ -118,6 +122,8 @@ class _Handler(ServiceHandler):
         return {"branches": [head], "converts": [], "tags": tags}
 
     def _at(self, revision: str) -> dict[str, bytes]:
+        if revision == "main":
+            return self.server.commits[-1][2]
         return next(files for oid, _, files in self.server.commits if oid == revision)
 
     def _mode(self, file: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +182,15 @@ def _is_lfs(path: str, size: int) -> bool:
 
 def _blob(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _listed(files: dict[str, bytes], folder: str) -> list[dict[str, Any]]:
+    """Return the files and folders directly in a folder."""
+    start = f"{folder}/" if folder else ""
+    inside = {name for name in files if name.startswith(start)}
+    folders = {name.removeprefix(start).split("/")[0] for name in inside if "/" in name.removeprefix(start)}
+    shown = [_shown(name, files[name]) for name in sorted(inside) if "/" not in name.removeprefix(start)]
+    return shown + [{"type": "directory", "path": start + name, "oid": "0" * 40} for name in sorted(folders)]
 
 
 def _shown(name: str, data: bytes) -> dict[str, Any]:

@@ -19,6 +19,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from command import run
+from hub_server import TOKEN, HubServer
+from loopback import serving
 from PIL import Image
 from publishing import s3_env, s3_server
 
@@ -336,6 +338,29 @@ def test_a_release_in_a_bucket_loads(public_release: Path, tmp_path: Path) -> No
             )  # fmt: skip
             assert done.returncode == status, done.stderr
             assert expected in (done.stdout if status == 0 else done.stderr)
+
+
+def test_a_release_on_the_hub_loads(public_release: Path, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    code = "import sys, cxrbuild; print(len(cxrbuild.load(sys.argv[1])))"
+    files = {p.relative_to(public_release).as_posix(): p for p in public_release.rglob("*") if p.is_file()}
+    with serving(HubServer()) as hub:
+        hub.create("owner/demo", {name: path.read_bytes() for name, path in files.items()})
+        env = {
+            "HF_ENDPOINT": f"http://127.0.0.1:{hub.port}", "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path),
+            "HF_HUB_DISABLE_XET": "1", "CXRBUILD_CACHE": str(tmp_path / "cache"),
+        }  # fmt: skip
+        for address, status in (("hf://datasets/owner/demo", 0), ("hf://datasets/owner/other", 1)):
+            done = subprocess.run(
+                [sys.executable, "-c", code, address], capture_output=True, text=True, check=False,
+                env=os.environ | env,
+            )  # fmt: skip
+            assert done.returncode == status, done.stderr
+            assert TOKEN not in done.stderr
+            if status == 0:
+                assert done.stdout == f"{len(cxrbuild.load(public_release))}\n"
+            else:
+                assert "hf://datasets/owner/other: " in done.stderr
 
 
 def test_to_dict_is_json(folder: Path) -> None:
