@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import get_args
@@ -286,6 +288,26 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     assert f"{tmp_path}/e: the export cannot be written. Found: File too large. Make room" in ran.err
     assert "Traceback" not in ran.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_killed_export_leaves_nothing_under_its_name(demo: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "cxrbuild", "export", "--to", "imagefolder", "--size", "1024",
+             "--build", str(demo / "build"), "--out", str(tmp_path / "e")]  # fmt: skip
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.rglob("*.png")):
+            assert running.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        running.kill()
+    assert running.returncode == -signal.SIGKILL
+    assert not (tmp_path / "e").exists()
+    assert subprocess.run(words, check=False, capture_output=True).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+    result = cxrbuild.export(demo / "build", "imagefolder", tmp_path / "e", size=1024)
+    assert not result.written
+    assert len(list(tmp_path.rglob("*.png"))) == 89
 
 
 def test_a_release_without_pixels_is_refused(public_release: Path, tmp_path: Path) -> None:

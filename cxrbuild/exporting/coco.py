@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.exporting.folders import write_files
-from cxrbuild.exporting.images import ExportImages
+from cxrbuild.exporting.images import ExportImages, Row
 
 
 def write_coco(images: ExportImages, folder: Path) -> list[str]:
@@ -18,20 +18,24 @@ def write_coco(images: ExportImages, folder: Path) -> list[str]:
     """
     places = write_files(images, folder, lambda row: f"images/{row['split']}")
     (folder / "annotations").mkdir()
+    licenses = sorted(set(images.rows["license"]))
     number = 1
     for split in images.splits:
-        rows = images.of(split)
         with (folder / "annotations" / f"{split}.json").open("x", encoding="utf-8") as stream:
             # One object at a time: the text of all would be several times as large as the table.
             stream.write('{"info": ' + json.dumps(_info(images, split)))
-            stream.write(', "licenses": ' + json.dumps(_numbered(_licenses(images))))
+            stream.write(', "licenses": ' + json.dumps(_numbered(licenses)))
             stream.write(', "categories": ' + json.dumps(_numbered(images.classes)))
             stream.write(', "images": [')
-            stream.writelines(_listed(_image(images, i, row) for i, row in enumerate(rows, number)))
+            stream.writelines(
+                _listed(_image(images, licenses, i, row) for i, row in enumerate(images.of(split), number))
+            )
             stream.write('], "annotations": [')
-            stream.writelines(_listed(_annotation(images, i, row) for i, row in enumerate(rows, number)))
+            stream.writelines(
+                _listed(_annotation(images, i, row) for i, row in enumerate(images.of(split), number))
+            )
             stream.write("\n]}\n")
-        number += len(rows)
+        number += images.count(split)
     return places
 
 
@@ -54,17 +58,13 @@ def _numbered(names: list[str]) -> list[dict[str, Any]]:
     return [{"id": number, "name": name} for number, name in enumerate(names, 1)]
 
 
-def _image(images: ExportImages, number: int, row: dict[str, Any]) -> dict[str, Any]:
+def _image(images: ExportImages, licenses: list[str], number: int, row: Row) -> dict[str, Any]:
     width, height = images.side(row)
-    changed = {"width": width, "height": height, "license": _licenses(images).index(row["license"]) + 1}
+    changed = {"width": width, "height": height, "license": licenses.index(row["license"]) + 1}
     return {"id": number, "file_name": f"{row['image_id']}{images.suffix}"} | row | changed
 
 
-def _licenses(images: ExportImages) -> list[str]:
-    return sorted(set(images.rows["license"]))
-
-
-def _annotation(images: ExportImages, number: int, row: dict[str, Any]) -> dict[str, Any]:
+def _annotation(images: ExportImages, number: int, row: Row) -> dict[str, Any]:
     width, height = images.side(row)
     return {
         "id": number, "image_id": number, "category_id": images.classes.index(row["label"]) + 1,

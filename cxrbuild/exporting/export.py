@@ -188,7 +188,7 @@ def _write(
     places = export_format.write(images, staging)
     rows = images.rows.drop(columns=["width", "height"])
     rows.insert(0, "file", places)
-    write_bytes(staging / _TABLE, rows.to_csv(index=False, lineterminator="\n").encode())
+    rows.to_csv(staging / _TABLE, index=False, lineterminator="\n", encoding="utf-8")
     write_bytes(staging / _CARD, card(export_format, wanted, images).encode())
     document = wanted.model_copy(update={"files": _hash_files(staging)})
     document.write(staging / EXPORT)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+# Rows in memory as dictionaries.
+_ROWS = 1000
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 # The row of an image, null as None.
@@ -74,11 +76,17 @@ class ExportImages:
         columns = ["image_id", "label", "split", *(name for name in shard_columns() if name != "image_id")]
         return rows.loc[order.sort_values(["split", "digest"]).index, [*columns, "width", "height"]]
 
-    def of(self, split: str) -> list[Row]:
-        """Return the rows of a split."""
-        rows = self.rows[self.rows["split"] == split].astype(object)
-        return [{str(key): value for key, value in row.items()} for row in
-                rows.where(rows.notna(), None).to_dict("records")]  # fmt: skip
+    def count(self, split: str) -> int:
+        """Return the number of images of a split."""
+        return int((self.rows["split"] == split).sum())
+
+    def of(self, split: str) -> Iterator[Row]:
+        """Yield the rows of a split; some are in memory at a time."""
+        rows = self.rows[self.rows["split"] == split]
+        for start in range(0, len(rows), _ROWS):
+            some = rows.iloc[start : start + _ROWS].astype(object)
+            for row in some.where(some.notna(), None).to_dict("records"):
+                yield {str(key): value for key, value in row.items()}
 
     def side(self, row: Row) -> tuple[int, int]:
         """Return the width and height of an exported image."""
@@ -93,9 +101,9 @@ class ExportImages:
         return self._each(split, self._pixels)
 
     def _each(self, split: str, read: Callable[[str], Result]) -> Iterator[tuple[Row, Result]]:
-        rows = self.of(split)
-        with self.progress(f"exporting {split}", len(rows), "image") as bar:
-            for row, result in zip(rows, _in_order(read, (row["image_id"] for row in rows)), strict=True):
+        ids = self.rows.loc[self.rows["split"] == split, "image_id"]
+        with self.progress(f"exporting {split}", len(ids), "image") as bar:
+            for row, result in zip(self.of(split), _in_order(read, ids), strict=True):
                 yield row, result
                 bar.update()
 

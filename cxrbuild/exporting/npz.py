@@ -25,7 +25,7 @@ def write_npz(images: ExportImages, folder: Path) -> list[str]:
     assert images.size is not None
     with ZipFile(folder / name, "x", ZIP_STORED) as archive:
         for split in images.splits:
-            short, rows = _SPLITS[split], images.of(split)
+            short, rows = _SPLITS[split], images.rows[images.rows["split"] == split]
             with _entry(archive, f"{short}_images") as stream:
                 header = {
                     "descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)),
@@ -35,12 +35,11 @@ def write_npz(images: ExportImages, folder: Path) -> list[str]:
                 np.lib.format.write_array_header_1_0(stream, header)
                 for _, pixels in images.pixels(split):
                     stream.write(pixels.tobytes())
-            targets = np.array([[images.classes.index(row["label"])] for row in rows], np.uint8)
-            _write(archive, f"{short}_labels", targets)
-            _write(archive, f"{short}_ids", np.array([row["image_id"] for row in rows]))
-            folds = [row["fold"] for row in rows]
-            if None not in folds:
-                _write(archive, f"{short}_folds", np.array([[fold] for fold in folds], np.int64))
+            targets = rows["label"].map(images.classes.index).to_numpy(np.uint8)
+            _write(archive, f"{short}_labels", targets[:, None])
+            _write(archive, f"{short}_ids", rows["image_id"].to_numpy(np.str_))
+            if rows["fold"].notna().all():
+                _write(archive, f"{short}_folds", rows["fold"].to_numpy(np.int64)[:, None])
     return [name] * len(images.rows)
 
 

@@ -53,7 +53,7 @@ def webdataset_usage(images: ExportImages) -> str:
 
 
 def _count_shards(images: ExportImages, split: str) -> int:
-    return -(-int((images.rows["split"] == split).sum()) // SHARD_IMAGES)
+    return -(-images.count(split) // SHARD_IMAGES)
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
