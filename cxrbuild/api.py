@@ -102,7 +102,7 @@ def list_sources(data: AnyPath = _DATA) -> list[ShippedSource]:
     --------
     >>> import cxrbuild
     >>> [(source.name, source.images) for source in cxrbuild.list_sources()]
-    [('actualmed', 238), ('cohen', 743), ('figure1', 55), ('mooney', 5856)]
+    [('actualmed', 238), ('cohen', 738), ('figure1', 55), ('mooney', 5856)]
     """
     from cxrbuild.catalog.shipped import list_sources as list_
 

@@ -185,7 +185,7 @@ def _filled_sources(rows: pd.DataFrame, key: pd.Series) -> pd.Series:
     """Return the source of each row; a row without one gets that of the other rows of its key."""
     first = rows["source"].groupby(key).first()
     single = rows["source"].groupby(key).nunique() == 1
-    return rows["source"].fillna(key.map(first[single])).fillna("")
+    return rows["source"].fillna(key.map(first[single]).astype("str")).fillna("")
 
 
 def _by_file(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
