@@ -87,17 +87,17 @@ def audit_lists(
     rows = read_lists(files, columns)
     if records is not None:
         rows = match_images(rows, records)
-    checks = [
-        ListCheckResult(
-            check.id,
-            check.sentence,
-            None if check.needs_sources and records is None else list(check.run(rows, records)),
-        )
-        for check in CHECKS
-    ]
+    checks = []
+    for check in CHECKS:
+        if records is None:
+            # Of the other checks none looks at the records.
+            found = None if check.needs_sources else list(check.run(rows, rows))
+        else:
+            found = list(check.run(rows, records))
+        checks.append(ListCheckResult(check.id, check.sentence, found))
     sizes = rows.groupby(["split", rows["label"].fillna("")]).size()
     counts: dict[str, dict[str, int]] = {}
-    for (split, label), n in sizes.items():
+    for split, label, n in sizes.reset_index().itertuples(index=False):
         counts.setdefault(split, {})[label] = int(n)
     sources = {
         str(name): (len(group), None if records is None else int(group["image"].notna().sum()))
