@@ -329,7 +329,7 @@ def test_a_release_in_a_bucket_loads(public_release: Path, tmp_path: Path) -> No
         shutil.copytree(public_release, tmp_path / "s3" / "bucket" / "demo")
         for address, status, expected in (
             ("s3://bucket/demo", 0, f"{len(cxrbuild.load(public_release))}\n"),
-            ("s3://bucket/other", 1, "s3://bucket/other: no release at this address"),
+            ("s3://bucket/other", 1, "s3://bucket/other"),
             ("nonsense://there", 1, "nonsense://there: "),
         ):
             done = subprocess.run(
