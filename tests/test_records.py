@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from cxrbuild.errors import CxrbuildError
@@ -44,3 +47,15 @@ def test_a_write_that_fails_keeps_the_former_table(tmp_path: Path):
         write_records(path, pd.DataFrame({"image_id": ["b"]}))
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["table.parquet"]
+
+
+def test_a_large_table_is_written_in_row_groups_and_read_whole_or_by_column(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"image_id": [f"a_{n:010x}" for n in range((1 << 17) + 1)], "source": "a"})
+    path = tmp_path / "ledger.parquet"
+    write_records(path, conform(rows))
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [1 << 17, 1]
+    assert read_records(path)["image_id"].equals(conform(rows)["image_id"])
+    assert list(read_records(path, ["image_id", "source"]).columns) == ["image_id", "source"]
+    write_records(path, conform(rows[:0]))
+    assert len(read_records(path)) == 0
