@@ -8,8 +8,8 @@ process of its own, which reports its peak memory. `plan` is `cxrbuild plan --as
 manifest with one of which some rows changed. `release` is the command on a build whose licences withhold all
 pixels.
 
-The result is a table of CPU seconds and peak memory by size, and the exponent of each stage: 1 is linear growth,
-and n log n between 100,000 and 1,000,000 images is 1.08.
+The result is a table of CPU seconds and peak memory by size, and the exponent of each stage: 1 is linear
+growth, and n log n between 100,000 and 1,000,000 images is 1.08.
 """
 
 from __future__ import annotations
