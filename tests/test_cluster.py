@@ -62,7 +62,7 @@ def one_paragraph(err: str) -> str:
 def with_quality(folder: Path, quality: int) -> Path:
     """Return a copy of the package that encodes with another quality, under the same version."""
     shutil.copytree(CHECKOUT / "cxrbuild", folder / "cxrbuild", ignore=shutil.ignore_patterns("__pycache__"))
-    module = folder / "cxrbuild" / "convert" / "__init__.py"
+    module = folder / "cxrbuild" / "convert" / "conversion.py"
     text = module.read_text()
     assert "quality=settings.quality" in text
     module.write_text(text.replace("quality=settings.quality", f"quality={quality}"))
