@@ -31,6 +31,8 @@ _ADDRESS = re.compile(r"dask://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]@]+):([0-9]{1,5})/?
 # is started again within a few.
 _ANSWER_S = 10.0
 _EMPTY_S = 20.0
+# Seconds that workers may take to import the libraries whose versions they report.
+_EXAMINED_S = 120.0
 # Seconds between two looks at the size of the cluster.
 _LOOK_S = 1.0
 # Enough that no thread waits for the client, few enough that a large cluster does not fill its scheduler.
@@ -142,7 +144,7 @@ class ClusterExecutor(Executor):
             A worker differs.
         """
         paths = list(self._terms.probes)
-        found = self._ask(lambda: self._client.run(examine, paths, on_error="return"))
+        found = self._ask(lambda: self._client.run(examine, paths, on_error="return"), _EXAMINED_S)
         problems: dict[str, list[str]] = {}
         for worker, answer in sorted(found.items()):
             for problem in _problems_of(self._terms, answer):
@@ -182,10 +184,10 @@ class ClusterExecutor(Executor):
             return _refusal(self._address, [f"a worker that joined cannot run a task: {error}"])
         return error
 
-    def _ask(self, question: Callable[[], T]) -> T:
+    def _ask(self, question: Callable[[], T], seconds: float = _EMPTY_S) -> T:
         """Return the scheduler's answer; Dask itself waits for a silent scheduler without end."""
         try:
-            return _within(_EMPTY_S, question)
+            return _within(seconds, question)
         except Exception as error:  # Dask raises errors of many kinds
             raise self._lost(str(error) or type(error).__name__) from error
 
