@@ -25,7 +25,8 @@ def write_build(folder: Path) -> Path:
     """Write the tables and the ``build.json`` of a plan, with made hashes of JPEGs; return the build."""
     from cxrbuild.artifact import names
     from cxrbuild.artifact.build import FileEntry
-    from cxrbuild.curation import curate, plan
+    from cxrbuild.curation import plan
+    from cxrbuild.curation.curate import _document, _write_tables
     from cxrbuild.files import sha256_of, write_bytes
 
     declared = plan.read_declared(str(folder / "recipe.toml"), {})
@@ -46,9 +47,9 @@ def write_build(folder: Path) -> Path:
         records.loc[kept, column] = value
     planned = planned.with_records(records)
     build = folder / "build"
-    paths = curate._write_tables(planned, build)
+    paths = _write_tables(planned, build)
     files = {path.name: FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path)) for path in paths}
-    document = curate._document(planned, "0" * 64, ["parquet"], files)
+    document = _document(planned, "0" * 64, ["parquet"], files)
     write_bytes(build / names.BUILD, document.to_bytes())
     return build
 
