@@ -522,7 +522,11 @@ def test_verify_finds_missing_and_unlisted_files(folder: Path) -> None:
     (folder / ".gitattributes").write_text("*.parquet filter=lfs")
     found = findings(folder)
     assert "CITATION.cff: is missing" in found
+    assert found.count("CITATION.cff: is missing") == 1
     assert "data/test-00000-of-00001.parquet: is missing" in found
+    assert not [words for words in found if "is in no shard" in words]
+    lost = "data/test-00000-of-00001.parquet: is missing or cannot be used; 13 images should be in it"
+    assert found.count(lost) == 1
     assert "notes.txt: is not in SHA256SUMS" in found
     assert any(re.match(r"README.md: line \d+: should not be here: '    num_examples: 13'", w) for w in found)
     assert not any("gitattributes" in words for words in found)

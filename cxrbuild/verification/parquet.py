@@ -43,6 +43,7 @@ def check_parquet(context: Context) -> Iterator[Finding]:
             except (pa.ArrowException, OSError) as error:
                 if is_of_memory(error):
                     raise
+                rows.unreadable.add(name)
                 yield Finding(f"cannot be read: {error}", name)
     yield from rows.absent(names.PARQUET)
 

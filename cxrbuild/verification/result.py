@@ -52,8 +52,12 @@ class VerificationResult:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All that is wrong: the findings of the checks that failed."""
-        return tuple(f for check in self.checks if check.status == "failed" for f in check.findings)
+        """All that is wrong: the findings of the checks that failed, each once.
+
+        Several checks find that a file is missing.
+        """
+        failed = (f for check in self.checks if check.status == "failed" for f in check.findings)
+        return tuple({(finding.file, finding.row, finding.message): finding for finding in failed}.values())
 
     @property
     def passed(self) -> bool:

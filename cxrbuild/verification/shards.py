@@ -37,11 +37,14 @@ class RowCheck:
         The classes in the order of their numbers.
     order
         For each shard the ids of its images in order, where they are known.
+    unreadable
+        Shards that could not be read to their end.
     """
 
     embedded: pd.DataFrame
     classes: list[str]
     order: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
     _seen: set[str] = field(default_factory=set)
     _rows: Counter[str] = field(default_factory=Counter)
     _misordered: set[str] = field(default_factory=set)
@@ -95,9 +98,16 @@ class RowCheck:
                 return
 
     def absent(self, folder: str) -> Iterator[Finding]:
-        """Find rows of the manifest that no shard has."""
+        """Find rows of the manifest that no shard has; those of an unreadable shard are one finding."""
+        lost: set[str] = set()
+        for file, images in self.order.items():
+            if file in self.unreadable or file not in self._rows:
+                unseen = set(images) - self._seen
+                message = f"is missing or cannot be used; {len(unseen):,} images should be in it"
+                yield Finding(message, file)
+                lost |= unseen
         for image in self.embedded.index:
-            if image not in self._seen:
+            if image not in self._seen and image not in lost:
                 yield Finding("is in no shard; by the manifest its pixels are here", folder, str(image))
 
     def _cell_problems(self, split: str | None, row: Row, expected: Row) -> Iterator[str]:

@@ -99,8 +99,9 @@ def _check_dataset(context: Context, info: Path) -> Iterator[Finding]:
                     count += len(batch)
                     bar.update(len(batch))
             except (RecordError, ExampleError, OSError) as error:
+                rows.unreadable.add(file)
                 yield Finding(f"cannot be read: {error}", file)
-            if lengths.pop(path.name, count) != count:
+            if lengths.pop(path.name, count) != count and file not in rows.unreadable:
                 yield Finding(f"the file has {count} rows", f"{name}/dataset_info.json", path.name)
     for file in sorted(lengths):
         yield Finding("is missing", f"{name}/{file}")
