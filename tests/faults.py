@@ -15,7 +15,7 @@ from pathlib import Path
 from command import Ran
 
 # Files that belong to one folder on one disk: locks, and the times that seals, states and origins have.
-_LOCAL = (".cxrbuild.lock", "seal", "states")
+_LOCAL = (".cxrbuild.lock", "seal", "states", "shards")
 
 
 @dataclass(frozen=True)

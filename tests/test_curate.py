@@ -51,7 +51,7 @@ def tree(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("seal", "states")
+        if path.is_file() and path.name not in ("seal", "states", "shards")
     }
 
 
