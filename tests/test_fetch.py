@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fetching import (
@@ -27,8 +28,10 @@ from fetching import (
 from systems import is_root, needs_kills, needs_links, needs_modes, needs_pipes
 
 import cxrbuild.fetching.origin_state
-from cxrbuild.catalog.source import Source, read_source
+import cxrbuild.fetching.tree
+from cxrbuild.catalog.source import Download, Source, read_source
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.extraction import Member
 from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import TreeFile, git_tree_of
 from cxrbuild.fetching.sources import fetch
@@ -460,6 +463,29 @@ def test_fetch_copies_of_a_folder_only_what_changed(
     (upstream / "images/a.png").write_bytes(b"y")
     assert fetch_one(source, data, upstream).downloaded
     assert read_files(tree) == read_files(upstream)
+
+
+def test_fetch_locks_the_others_when_memory_runs_out_for_one(
+    upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out = cxrbuild.fetching.tree.lay_out_tree
+
+    def run_out(members: list[Member], download: Download, *rest: Any, **options: Any) -> dict[str, Member]:
+        if download.ignore == ["x"]:
+            raise MemoryError
+        return lay_out(members, download, *rest, **options)
+
+    monkeypatch.setattr(cxrbuild.fetching.tree, "lay_out_tree", run_out)
+    one, other = make_source(tmp_path, name="one", ignore=["x"]), make_source(tmp_path, name="other")
+    origins = {"one": str(upstream), "other": str(upstream)}
+    with pytest.raises(CxrbuildError, match="one: memory ran out"):
+        fetch([one, other], tmp_path / "data", origins=origins, jobs=1)
+    assert list(read_lock(tmp_path / "data")) == ["other"]
+    monkeypatch.undo()
+    fetch([one, other], tmp_path / "data", origins=origins)
+    assert sorted(path.name for path in (tmp_path / "data/sources").iterdir()) == [
+        "one", "one.tsv", "other", "other.tsv",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["folder", "archive"])

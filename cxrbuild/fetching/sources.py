@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import CxrbuildError, name_some, of_system
+from cxrbuild.errors import CxrbuildError, is_of_memory, name_some, of_memory, of_system
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
@@ -133,6 +133,11 @@ def fetch(
                     errors[name] = error
                 except OSError as error:
                     errors[name] = of_system(error)
+                except Exception as error:
+                    # The others are locked: a tree without an entry in the lock would be kept aside.
+                    if not is_of_memory(error):
+                        raise
+                    errors[name] = of_memory()
                 else:
                     lock[name] = done[name].locked
                     write_lock(data, lock)
