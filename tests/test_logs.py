@@ -17,6 +17,8 @@ def log(tmp_path: Path) -> Iterator[Path]:
     logger = logging.getLogger("cxrbuild")
     before = (list(logger.handlers), logger.level, logger.propagate)
     log_to_file(tmp_path / "log.txt")
+    # pytest would record the lines too, and pytest-xdist cannot send a lone surrogate to its main process.
+    logger.propagate = False
     yield tmp_path / "log.txt"
     for handler in set(logger.handlers) - set(before[0]):
         handler.close()
