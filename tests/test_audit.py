@@ -217,7 +217,7 @@ def test_a_recipe_sets_limits_of_known_checks(tmp_path: Path) -> None:
         read_recipe(str(recipe))
     message = str(refused.value)
     assert "no check has the id 'patients_leakage'; the nearest known id is 'patient_leakage'" in message
-    assert "no check has the id 'zzz'; known: image_integrity, patient_leakage" in message
+    assert "no check has the id 'zzz'; expected one of image_integrity, patient_leakage" in message
 
 
 def test_another_package_adds_a_check_with_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
