@@ -18,6 +18,9 @@ from publishing import kill_when_stalled, limited_proxy, s3_env, s3_server
 
 from cxrbuild import remote
 
+# Each test starts an S3 server and many commands. `test_loading.py` reads a bucket in `make test`.
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Storage:
