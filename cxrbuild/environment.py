@@ -5,7 +5,6 @@ from __future__ import annotations
 import locale
 import os
 import platform
-import re
 import shutil
 import socket
 import sys
@@ -13,22 +12,20 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from html import escape
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Any, Literal
+
+from packaging.requirements import Requirement
 
 from cxrbuild import __version__
 from cxrbuild.catalog import read_source, source_names
 from cxrbuild.http import host_of
 
-# Extras that only the project's own tests need.
-_INTERNAL_EXTRAS = {"test"}
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?([^;]*)(?:;\s*(.*))?")
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+# What only the project's own tests need.
+_INTERNAL_EXTRAS = {"test", "test-all"}
 _TIMEOUT_S = 5.0
 _SECRETS = ("CXRBUILD_PATIENT_KEY", "HF_TOKEN", "ZENODO_TOKEN", "AWS_ACCESS_KEY_ID", "KAGGLE_KEY")
-# The largest archive and its files: what `fetch` of the paper's sources needs at a time.
-_NEEDED_BYTES = 5_000_000_000
 Status = Literal["ok", "optional", "problem"]
 
 
@@ -109,33 +106,39 @@ def check_environment(data: Path, out: Path, *, network: bool = True) -> Environ
     return Environment(observations)
 
 
-def _requirements() -> Iterator[tuple[str, str, str | None]]:
-    """Yield name, version specifier and extra of each package that cxrbuild declares."""
-    for text in requires("cxrbuild") or []:
-        if (found := _REQUIREMENT.fullmatch(text)) is not None:
-            extra = _EXTRA.search(found[3] or "")
-            yield found[1], found[2].strip(), extra[1] if extra else None
+def _requirements() -> dict[str | None, list[Requirement]]:
+    """Return what cxrbuild declares to need, by extra; ``None`` is for what it always needs."""
+    distribution = metadata("cxrbuild")
+    declared = [Requirement(text) for text in requires("cxrbuild") or []]
+    extras = sorted(set(distribution.get_all("Provides-Extra") or []) - _INTERNAL_EXTRAS)
+    always = [one for one in declared if one.marker is None or one.marker.evaluate({"extra": ""})]
+    by_extra: dict[str | None, list[Requirement]] = {None: always}
+    for extra in extras:
+        by_extra[extra] = [
+            one
+            for one in declared
+            if one not in always and one.marker is not None and one.marker.evaluate({"extra": extra})
+        ]
+    return by_extra
 
 
 def _check_packages() -> Iterator[Observation]:
     try:
-        declared = list(_requirements())
+        by_extra = _requirements()
     except PackageNotFoundError:
         yield Observation(
             "packages", "problem", "cxrbuild is not installed, only its source is on the path",
             "Run `pip install .` in the checkout",
         )  # fmt: skip
         return
-    by_extra: dict[str | None, list[tuple[str, str]]] = {}
-    for name, specifier, extra in declared:
-        if extra not in _INTERNAL_EXTRAS:
-            by_extra.setdefault(extra, []).append((name, specifier))
-    for extra, packages in by_extra.items():
-        missing = [name for name, _ in packages if _version_of(name) is None]
+    for extra, requirements in by_extra.items():
+        installed = {one.name: _version_of(one.name) for one in requirements}
+        missing = [name for name, found in installed.items() if found is None]
         wrong = [
-            f"{name} {_version_of(name)} is not {specifier}"
-            for name, specifier in packages
-            if name not in missing and not _satisfies(_version_of(name) or "", specifier)
+            f"{one.name} {found} is not {one.specifier}"
+            for one in requirements
+            if (found := installed[one.name]) is not None
+            and not one.specifier.contains(found, prereleases=True)
         ]
         subject = "packages" if extra is None else f"extra {extra}"
         todo = f"Run `pip install 'cxrbuild{f'[{extra}]' if extra else ''}'`"
@@ -145,8 +148,9 @@ def _check_packages() -> Iterator[Observation]:
             status: Status = "problem" if extra is None else "optional"
             yield Observation(subject, status, f"not installed: {', '.join(missing)}", todo)
         else:
-            found = ", ".join(f"{name} {_version_of(name)}" for name, _ in packages)
-            yield Observation(subject, "ok", found)
+            yield Observation(
+                subject, "ok", ", ".join(f"{name} {found}" for name, found in installed.items())
+            )
 
 
 def _version_of(name: str) -> str | None:
@@ -154,16 +158,6 @@ def _version_of(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _satisfies(found: str, specifier: str) -> bool:
-    """Return whether a version is at least the one that a specifier such as ``>=1.2`` names."""
-    least = re.fullmatch(r">=\s*([\d.]+)", specifier)
-    return least is None or _numbers(found) >= _numbers(least[1])
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.match(r"[\d.]*", text)[0].strip(".").split(".") if number)  # type: ignore[index]
 
 
 def _check_decoders() -> Iterator[Observation]:
@@ -197,16 +191,19 @@ def _check_folder(subject: str, folder: Path) -> Iterator[Observation]:
     if not os.access(existing, os.W_OK | os.X_OK):
         yield Observation(subject, "problem", f"{existing} cannot be written", "Check its permissions")
         return
-    free = shutil.disk_usage(existing).free
-    enough = free >= _NEEDED_BYTES
+    free, needed = shutil.disk_usage(existing).free, _needed_bytes()
+    enough = free >= needed
     yield Observation(
         subject,
         "ok" if enough else "problem",
         f"{folder}: {state}, {free / 1e9:,.1f} GB free",
-        ""
-        if enough
-        else f"The paper's sources need {_NEEDED_BYTES / 1e9:.0f} GB: free some, or name another",
+        "" if enough else f"The largest archive and its files need {needed / 1e9:.1f} GB: make room",
     )
+
+
+def _needed_bytes() -> int:
+    """Return the size of the largest archive twice: its images are compressed already."""
+    return 2 * max(read_source(name).pin.bytes or 0 for name in source_names())
 
 
 def _check_locale() -> Iterator[Observation]:

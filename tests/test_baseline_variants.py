@@ -40,9 +40,12 @@ def test_the_default_variant_is_the_recipes_own_settings() -> None:
     assert code.with_variant("code") == code.model_copy(update={"variants": {}})
 
 
-def test_an_unknown_variant_lists_the_known_ones() -> None:
-    with pytest.raises(CxrbuildError, match=r"called 'txt'.*code, text"):
-        read_recipe("covid19-cxr").baseline.with_variant("txt")
+def test_an_unknown_variant_gives_the_nearest_or_all() -> None:
+    baseline = read_recipe("covid19-cxr").baseline
+    with pytest.raises(CxrbuildError, match=r"called 'txt'; the nearest variant is 'text'"):
+        baseline.with_variant("txt")
+    with pytest.raises(CxrbuildError, match=r"called 'zzz'; expected one of code, text"):
+        baseline.with_variant("zzz")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from cxrbuild.catalog.declarations import ByWord, Declaration, Word
-from cxrbuild.errors import DeclarationError
+from cxrbuild.errors import DeclarationError, suggest
 from cxrbuild.records import SPLITS
 
 _Rate = Annotated[float, Field(gt=0)]
@@ -266,8 +266,8 @@ class Baseline(Training):
             return self.model_copy(update={"variants": {}})
         if name not in self.variants:
             raise DeclarationError(
-                f"no variant of the baseline is called {name!r}",
-                expected=f"one of {', '.join([self.variant, *self.variants])}",
+                f"no variant of the baseline is called {name!r}; "
+                + suggest(name, [self.variant, *self.variants], "variant")
             )
         return self._with_changes(name)
 

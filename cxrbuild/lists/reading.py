@@ -118,7 +118,9 @@ def _text(path: Path) -> str:
         # Spreadsheets write a byte order mark.
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise CxrbuildError("no such list", where=path) from None
+        raise CxrbuildError(
+            "no such list", where=path, todo="Name a text, CSV or JSON file as --list [SPLIT=]FILE"
+        ) from None
     except UnicodeDecodeError as error:
         raise CxrbuildError("not UTF-8 text", where=path, found=error, todo="Save it in UTF-8") from error
 

@@ -45,7 +45,7 @@ def verify(
     """
     require_executor(executor)
     if not folder.is_dir():
-        raise CxrbuildError("no such folder", where=folder)
+        raise CxrbuildError("no such folder", where=folder, todo="Name the folder of a release or a build")
     kind = None if manifest is not None else kind_of(folder)
     if kind is not None:
         return _verify(Context(folder, kind, progress=progress, executor=executor))
