@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,13 @@ from loopback import serving
 
 import cxrbuild.http
 from cxrbuild.http import RetryPolicy
+
+# A shell lets programs in the background ignore Control-C, and the commands that tests start inherit that.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["baseline_training", "figures"]
 
