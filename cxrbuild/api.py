@@ -392,6 +392,8 @@ def train_baseline(
     *,
     out: AnyPath | None = None,
     variant: str | None = None,
+    network: str | None = None,
+    optimizer: str | None = None,
     epochs: int | None = None,
     seeds: Sequence[int] = (1,),
     evaluate_only: AnyPath | None = None,
@@ -410,6 +412,10 @@ def train_baseline(
         The folder of the results; default ``<build>/baseline``, or ``<build>/evaluation`` of a saved model.
     variant
         A variant of the recipe's baseline, such as ``text``; default the recipe's own settings.
+    network
+        Another network: ``zhong``, ``covidnet-like`` or one of ``keras.applications``.
+    optimizer
+        Another optimizer: ``adam``, ``nadam`` or ``sgd``.
     epochs
         Number of epochs; default the recipe's.
     seeds
@@ -434,6 +440,8 @@ def train_baseline(
         _recipe_of(build, recipe),
         out=None if out is None else Path(out),
         variant=variant,
+        network=network,
+        optimizer=optimizer,
         epochs=epochs,
         seeds=tuple(seeds),
         evaluate_only=None if evaluate_only is None else Path(evaluate_only),

@@ -1,4 +1,4 @@
-"""Confidence intervals per class, by patient-level bootstrap."""
+"""Confidence intervals: of the figures of each class by patient-level bootstrap, of a share exactly."""
 
 from __future__ import annotations
 
@@ -69,6 +69,27 @@ def class_figures(
         }
         for k in range(probabilities.shape[1])
     ]
+
+
+def exact_interval(hits: int, count: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a share, after Clopper and Pearson.
+
+    A bootstrap of few observations that are all equal gives an interval without width; this one does not.
+
+    Parameters
+    ----------
+    hits, count
+        The share's numerator and denominator, of independent observations.
+
+    Examples
+    --------
+    >>> [round(limit, 3) for limit in exact_interval(10, 10)]
+    [0.692, 1.0]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, count).proportion_ci(method="exact")
+    return float(interval.low), float(interval.high)
 
 
 def _interval(samples: NDArray[np.float64]) -> tuple[float, float]:

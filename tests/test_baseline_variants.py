@@ -14,7 +14,8 @@ from cxrbuild.baseline.evaluation import keras_metrics
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.training import Trainer
 from cxrbuild.catalog import read_recipe
-from cxrbuild.catalog.baseline import Baseline, Block, Dense, Network, Training
+from cxrbuild.catalog.baseline import Baseline, Training
+from cxrbuild.catalog.network import Block, Dense, Network
 from cxrbuild.errors import CxrbuildError
 
 CLASSES = ["COVID-19", "Normal", "Pneumonia"]

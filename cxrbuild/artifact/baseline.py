@@ -299,11 +299,15 @@ class BaselineDocument(Document):
 
 
 class TrainingIdentity(Training):
-    """The settings and inputs that decide a training's weights."""
+    """The settings and inputs that decide a training's weights.
+
+    ``weights_sha256`` is of the file of weights that the network starts from, null for random weights.
+    """
 
     seed: int
     classes: list[str]
     images_sha256: str
+    weights_sha256: str | None = None
     tensorflow: str
     keras: str
 

@@ -36,11 +36,20 @@ from cxrbuild.baseline.model import load_model
 from cxrbuild.baseline.predictions import ModelPredictions, write_predictions
 from cxrbuild.baseline.report import write_report
 from cxrbuild.baseline.result import BaselineResult
+from cxrbuild.baseline.settings import (
+    choose_settings,
+    find_weights,
+    make_identity,
+    name_folder,
+    require_trainable,
+    trained_classes,
+    without_folder,
+)
 from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, record_training_images
 from cxrbuild.baseline.training import MODEL, train
 from cxrbuild.catalog import Recipe
-from cxrbuild.catalog.baseline import MAX_EPOCHS, MAX_SEED, Baseline, Training
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.catalog.baseline import Baseline
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked, remove_temporary_files, replacing, write_bytes
 from cxrbuild.progress import Progress, silent
 
@@ -59,6 +68,8 @@ def train_baseline(
     *,
     out: Path | None = None,
     variant: str | None = None,
+    network: str | None = None,
+    optimizer: str | None = None,
     epochs: int | None = None,
     seeds: Sequence[int] = (1,),
     evaluate_only: Path | None = None,
@@ -82,9 +93,13 @@ def train_baseline(
         ``model.keras`` (of the first seed) with ``trained_on.parquet``, its training images, and, for each
         seed, ``seed-N/`` with its model, the same list, its history, timing and TensorBoard logs. By default
         ``baseline``, or ``evaluation`` with ``evaluate_only``, in the build, with ``-`` and the name of the
-        variant if it is not the recipe's default.
+        variant, network and optimizer if it is not the recipe's default.
     variant
         A variant of the recipe's baseline.
+    network
+        The name of another network.
+    optimizer
+        The name of another optimizer.
     epochs
         Number of epochs; overrides the recipe's.
     seeds
@@ -100,45 +115,42 @@ def train_baseline(
     Raises
     ------
     CxrbuildError
-        The recipe has one class only or no such variant, the dataset is incomplete or another recipe's, the
-        saved model was trained on patients of the test, ``out`` has another training, the training diverges,
-        or the disk is full.
+        The recipe has one class only or no such variant, there is no such network, the dataset is incomplete
+        or another recipe's, the saved model was trained on patients of the test, ``out`` has another
+        training, the training diverges, or the disk is full.
     """
-    _require_valid(recipe, epochs, seeds)
-    default = recipe.baseline or Baseline.model_validate({})
-    baseline = default.with_variant(variant or default.variant)
+    require_trainable(recipe, seeds)
+    baseline = choose_settings(recipe, variant=variant, network=network, optimizer=optimizer, epochs=epochs)
+    classes = trained_classes(recipe, baseline)
     name = EVALUATION_FOLDER if evaluate_only else names.BASELINE_FOLDER
-    if baseline.variant != default.variant:
-        name += f"-{baseline.variant}"
-    out = out or build / name
-    _require_folders(build, out)
-    if epochs is not None:
-        baseline = Baseline.model_validate(baseline.model_dump() | {"epochs": epochs})
+    out = out or build / name_folder(recipe, baseline, name)
+    require_folders(build, out)
+    weights = find_weights(recipe, baseline) if evaluate_only is None else None
     # A wrong recipe is an error before TensorFlow is loaded or a folder is made.
     read_dataset(build, recipe)
     load_tensorflow()
     # Loaded before the images, which take longer to read.
-    model = load_model(evaluate_only, baseline.network, len(recipe.classes)) if evaluate_only else None
+    model = load_model(evaluate_only, baseline.network, len(classes)) if evaluate_only else None
     with locked(out):
         for folder in (out, out / FIGURES):
             remove_temporary_files(folder)
-        with _locked_for_reading(build):
+        with locked_for_reading(build):
             dataset = read_dataset(build, recipe)
-            sides = (baseline.augmentation.side, baseline.network.side)
-            images = read_images(build, recipe.classes, *sides, progress)
+            sides = (baseline.training_side, baseline.network.side)
+            images = read_images(build, recipe.classes, *sides, progress, sample=baseline.sample)
         _logger.info("read %d images: %s", len(images.table), build)
         excluded: Counts = {}
         if evaluate_only is None:
-            identity = _identity(baseline, recipe.classes, images)
-            trained = _train_all(images, identity, seeds, dataset, out, progress)
+            identity = make_identity(baseline, classes, images, weights)
+            trained = _train_all(images, identity, seeds, dataset, out, weights, progress)
         else:
             images, excluded, trained = _evaluate(
-                model, evaluate_only, images, baseline, recipe.classes, exclude=exclude_seen_patients
+                model, evaluate_only, images, baseline, classes, exclude=exclude_seen_patients
             )
-        document = _describe(recipe, baseline, images, trained, dataset, excluded)
+        document = _describe(recipe, without_folder(baseline), classes, images, trained, dataset, excluded)
         with explaining_write_errors(out, kept="every model trained so far"):
             draw_figures(out / FIGURES, images, trained.predictions, document)
-            write_predictions(out / PREDICTIONS, images, trained.predictions, recipe.classes)
+            write_predictions(out / PREDICTIONS, images, trained.predictions, classes)
             write_bytes(out / REPORT, write_report(document, recipe.datasheet.biases).encode())
             document.write(out / METRICS_FILE)
         _logger.info("wrote %s", out)
@@ -154,7 +166,14 @@ class _Models:
     seconds: list[float]
 
 
-def _require_folders(build: Path, out: Path) -> None:
+def require_folders(build: Path, out: Path) -> None:
+    """Check that a build exists, and that results are not written among its files.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such folder, or both are one.
+    """
     if not build.is_dir():
         raise CxrbuildError(
             "no such build",
@@ -170,7 +189,7 @@ def _require_folders(build: Path, out: Path) -> None:
 
 
 @contextmanager
-def _locked_for_reading(build: Path) -> Iterator[None]:
+def locked_for_reading(build: Path) -> Iterator[None]:
     """Lock a build against `cxrbuild curate`. A release never changes, and a read-only build cannot."""
     if kind_of(build) != "build" or not os.access(build, os.W_OK):
         yield
@@ -179,46 +198,13 @@ def _locked_for_reading(build: Path) -> Iterator[None]:
         yield
 
 
-def _require_valid(recipe: Recipe, epochs: int | None, seeds: Sequence[int]) -> None:
-    if len(recipe.classes) < 2:
-        raise CxrbuildError(
-            "a model needs two classes to distinguish",
-            where=recipe.name,
-            expected="two classes or more in the recipe's [labels]",
-            found=recipe.classes[0],
-        )
-    if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
-        raise CxrbuildError("invalid number of epochs", expected=f"from 1 to {MAX_EPOCHS:,}", found=epochs)
-    invalid = [seed for seed in seeds if not 0 <= seed <= MAX_SEED]
-    if invalid or not seeds:
-        raise CxrbuildError(
-            "invalid seeds",
-            expected=f"one or more numbers from 0 to {MAX_SEED:,}",
-            found=name_some(invalid) or "none",
-        )
-
-
-def _identity(baseline: Baseline, classes: list[str], images: Images) -> TrainingIdentity:
-    """Return everything but the seed that decides the weights."""
-    import keras
-    import tensorflow as tf
-
-    return TrainingIdentity(
-        **{name: getattr(baseline, name) for name in Training.model_fields},
-        seed=0,
-        classes=classes,
-        images_sha256=images.fingerprint(),
-        tensorflow=tf.__version__,
-        keras=keras.__version__,
-    )
-
-
 def _train_all(
     images: Images,
     identity: TrainingIdentity,
     seeds: Sequence[int],
     dataset: Dataset,
     out: Path,
+    weights: Path | None,
     progress: Progress,
 ) -> _Models:
     """Train a model for each seed."""
@@ -229,7 +215,7 @@ def _train_all(
     parameters = 0
     for seed in dict.fromkeys(seeds):
         folder = out / f"seed-{seed}"
-        trained = train(images, identity.model_copy(update={"seed": seed}), folder, progress)
+        trained = train(images, identity.model_copy(update={"seed": seed}), folder, progress, weights=weights)
         seconds += [timing.train for timing in trained.timing]
         record_training_images(folder / MODEL, images, identity.classes, dataset)
         described, _ = describe_model(folder / MODEL, f"seed-{seed}/{MODEL}", identity.classes)
@@ -270,6 +256,7 @@ def _evaluate(
 def _describe(
     recipe: Recipe,
     baseline: Baseline,
+    classes: list[str],
     images: Images,
     models: _Models,
     dataset: Dataset,
@@ -279,22 +266,22 @@ def _describe(
     import keras
     import tensorflow as tf
 
-    runs = [measure_run(one, baseline, images, recipe.classes) for one in models.predictions]
-    summary = summarize(runs, recipe.classes)
+    runs = [measure_run(one, baseline, images, classes) for one in models.predictions]
+    summary = summarize(runs, classes)
     accuracy = summary.metrics["test"].accuracy.mean
     return BaselineDocument(
         recipe=RecipeVersion(name=recipe.name, version=recipe.version),
-        classes=recipe.classes,
+        classes=classes,
         dataset=BaselineDataset(
             name=dataset.reference.name,
             version=dataset.reference.version,
             manifest_sha256=dataset.manifest_sha256,
-            counts=_count(images, recipe.classes),
+            counts=_count(images, classes),
             excluded_as_seen=excluded,
             images_sha256=images.fingerprint(),
         ),
         settings=baseline,
-        gate=check_gate(baseline.gate, accuracy, mean_recall(runs, recipe.classes)),
+        gate=check_gate(baseline.gate, accuracy, mean_recall(runs, classes)),
         summary=summary,
         runs=runs,
         parameters=models.parameters,

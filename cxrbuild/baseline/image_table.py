@@ -41,6 +41,18 @@ class ImageTable:
     read: Callable[[int], bytes]
     name: Callable[[int], str]
 
+    def select(self, splits: pd.Series) -> ImageTable:
+        """Return some rows, with other splits.
+
+        Parameters
+        ----------
+        splits
+            The split of each row that is kept, by the row's number.
+        """
+        numbers = splits.index.to_numpy()
+        rows = self.rows.iloc[numbers].assign(split=splits.to_numpy()).reset_index(drop=True)
+        return ImageTable(rows, lambda row: self.read(numbers[row]), lambda row: self.name(numbers[row]))
+
 
 def find_images(folder: Path, classes: list[str]) -> ImageTable:
     """Find the images of a dataset, and check that train and test have some of each class.

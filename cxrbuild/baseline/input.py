@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.baseline.image_table import ImageTable, find_images
+from cxrbuild.baseline.sampling import draw_sample
+from cxrbuild.catalog.baseline import Sample
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.progress import Progress
@@ -75,7 +77,13 @@ class Images:
 
 
 def read_images(
-    folder: Path, classes: list[str], training_side: int, testing_side: int, progress: Progress
+    folder: Path,
+    classes: list[str],
+    training_side: int,
+    testing_side: int,
+    progress: Progress,
+    *,
+    sample: Sample | None = None,
 ) -> Images:
     """Decode each image of a dataset once, and resize it once for training and once for testing.
 
@@ -89,11 +97,13 @@ def read_images(
     folder
         A build, a release or a TensorFlow Datasets folder, as for ``find_images``.
     classes
-        The classes in the order of their numbers.
+        The classes of the dataset, in the order of their numbers.
     training_side, testing_side
         Sides in pixels.
     progress
         Advanced for each image.
+    sample
+        The images to read, if they are a sample; only its classes have numbers.
 
     Raises
     ------
@@ -102,6 +112,9 @@ def read_images(
         manifest: each is named with its problem.
     """
     found = find_images(folder, classes)
+    if sample is not None:
+        found = found.select(draw_sample(found.rows, sample, folder))
+        classes = [name for name in classes if name in sample.count]
     count = len(found.rows)
     images = Images(
         table=found.rows,

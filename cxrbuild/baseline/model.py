@@ -1,8 +1,9 @@
-"""The network: built from its declaration, saved, and checked when it is loaded from a file."""
+"""A model of a network: built from its declaration, saved, and checked when it is loaded from a file."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 import zipfile
@@ -10,20 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.baseline.disk import explaining_write_errors
-from cxrbuild.catalog.baseline import Network
+from cxrbuild.baseline.network_covidnet import build_covidnet_like
+from cxrbuild.baseline.network_keras import build_application
+from cxrbuild.baseline.network_zhong import build_zhong
+from cxrbuild.catalog.network import COVIDNET_LIKE, ZHONG, Network
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import replacing
 
-_METADATA = "metadata.json"
+_METADATA, _CONFIG = "metadata.json", "config.json"
+_SHARED = re.compile(r'("shared_object_id": )(\d+)')
 # The earliest date that a zip archive can hold, for archives and as Keras writes it.
 _EPOCH, _DATE_SAVED = (1980, 1, 1, 0, 0, 0), "1980-01-01@00:00:00"
 _BLOCK = 1 << 20
 
 
-def build_model(network: Network, classes: int, *, seed: int = 0, precision: str = "float32") -> Any:
-    """Build the network, untrained.
+def build_model(
+    network: Network, classes: int, *, seed: int = 0, precision: str = "float32", weights: Path | None = None
+) -> Any:
+    """Build a network, untrained.
 
-    With the paper's declaration and three classes it has the 63,148,835 parameters of arXiv 2007.09695.
+    With the paper's declaration and three classes it has the 63,148,835 parameters of arXiv 2007.09695. A
+    network of ``keras.applications`` has the parameters that Keras gives it, and its preprocessing as its
+    first layer.
 
     Parameters
     ----------
@@ -32,57 +41,30 @@ def build_model(network: Network, classes: int, *, seed: int = 0, precision: str
     classes
         Number of outputs.
     seed
-        Seed of the initial weights and of the dropout.
+        Seed of the initial weights and of the dropout. Those of networks of ``keras.applications`` follow
+        ``keras.utils.set_random_seed``.
     precision
-        ``float32``, or ``mixed``: convolutions compute in bfloat16, everything else in float32.
+        ``float32``, or ``mixed``: convolutions compute in bfloat16, weights and probabilities are float32.
+    weights
+        A file of weights without the head, for a network of ``keras.applications``.
 
     Returns
     -------
     keras.Model
         From float32 images of shape (n, side, side, 3), black 0 and white 1, to float32 probabilities of
-        shape (n, classes).
+        shape (n, classes). All layers are the model's own: there is no model in the model.
+
+    Raises
+    ------
+    CxrbuildError
+        The weights cannot be read, or are of another network.
     """
-    from keras import Model, initializers, layers
-
-    seeds = iter(range(1000 * seed, 1000 * seed + 1000))
-
-    def kernel() -> Any:
-        # The default of Keras, with a separate seed for each layer.
-        return initializers.GlorotUniform(next(seeds))
-
     policy = "mixed_bfloat16" if precision == "mixed" else "float32"
-    pool_globally = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
-    inputs = layers.Input((network.side, network.side, 3), name="image")
-    x = last = inputs
-    pooled = []
-    for number, block in enumerate(network.blocks, 1):
-        for position in range(1, block.convolutions + 1):
-            x = last = layers.Conv2D(
-                block.filters,
-                3,
-                padding="same",
-                activation="elu",
-                kernel_initializer=kernel(),
-                dtype=policy,
-                name=f"block{number}_conv{position}",
-            )(x)
-        x = layers.MaxPooling2D(2, dtype=policy, name=f"block{number}_pool")(x)
-        pooled.append(pool_globally[network.pooling](dtype="float32", name=f"block{number}_global")(x))
-    concatenated = (
-        layers.Concatenate(name="concatenate1", dtype="float32")(pooled) if pooled[1:] else pooled[0]
-    )
-    # The paper joins the last convolution's output before its pool.
-    flat = layers.Flatten(name="flatten", dtype="float32")(last)
-    x = layers.Concatenate(name="concatenate2", dtype="float32")([concatenated, flat])
-    for number, dense in enumerate(network.dense, 1):
-        x = layers.Dense(
-            dense.units, activation="elu", kernel_initializer=kernel(), dtype="float32", name=f"dense{number}"
-        )(x)
-        x = layers.Dropout(dense.dropout, seed=next(seeds), dtype="float32", name=f"dropout{number}")(x)
-    outputs = layers.Dense(
-        classes, activation="softmax", kernel_initializer=kernel(), dtype="float32", name="probability"
-    )(x)
-    return Model(inputs, outputs, name="baseline")
+    if network.name == ZHONG:
+        return build_zhong(network, classes, seed=seed, policy=policy)
+    if network.name == COVIDNET_LIKE:
+        return build_covidnet_like(network, classes, seed=seed, policy=policy)
+    return build_application(network, classes, policy=policy, weights=weights)
 
 
 def load_model(path: Path, network: Network, classes: int) -> Any:
@@ -143,15 +125,17 @@ def save_model(model: Any, path: Path, kept: str) -> None:
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             model.save(saved)
             with replacing(path) as temporary:
-                copy_without_dates(saved, temporary)
+                copy_reproducibly(saved, temporary)
     finally:
         saved.unlink(missing_ok=True)
 
 
-def copy_without_dates(saved: Path, path: Path) -> None:
-    """Copy a ``.keras`` archive with a fixed date instead of the time at which it was saved.
+def copy_reproducibly(saved: Path, path: Path) -> None:
+    """Copy a ``.keras`` archive so that equal models give equal bytes.
 
-    Keras records that time in ``metadata.json`` and in the headers of the archive's entries.
+    Keras records the time of saving in ``metadata.json`` and in the headers of the archive's entries: it is
+    replaced by a fixed date. In ``config.json`` it names objects that layers share by their address in
+    memory: they are numbered in their order.
     """
     with zipfile.ZipFile(saved) as source, zipfile.ZipFile(path, "w") as target:
         for name in sorted(source.namelist()):
@@ -161,10 +145,17 @@ def copy_without_dates(saved: Path, path: Path) -> None:
             if name == _METADATA:
                 metadata = json.loads(source.read(name)) | {"date_saved": _DATE_SAVED}
                 target.writestr(entry, json.dumps(metadata))
+            elif name == _CONFIG:
+                target.writestr(entry, _number_shared_objects(source.read(name).decode()))
             else:
                 entry.file_size = source.getinfo(name).file_size
                 with source.open(name) as content, target.open(entry, "w") as copy:
                     shutil.copyfileobj(content, copy, _BLOCK)
+
+
+def _number_shared_objects(config: str) -> str:
+    numbers: dict[str, int] = {}
+    return _SHARED.sub(lambda found: found[1] + str(numbers.setdefault(found[2], len(numbers) + 1)), config)
 
 
 def describe_layers(model: Any) -> list[str]:

@@ -15,6 +15,7 @@ from cxrbuild.artifact.baseline import (
 from cxrbuild.baseline.figures import describe_seeds
 from cxrbuild.baseline.result import METRICS, format_figure
 from cxrbuild.baseline.trained_on import TRAINED_ON
+from cxrbuild.bootstrap import exact_interval
 from cxrbuild.catalog.baseline import Published
 from cxrbuild.records import SPLITS
 from cxrbuild.templates import escape_cell, escape_markdown
@@ -25,6 +26,8 @@ weighted by class. """
 _METRICS_NOTE = """\
 Precision and recall count a class as predicted if its probability is over 0.5, and average all decisions.
 scikit-learn computes the same figures from the same predictions."""
+# With fewer test images the report states how little they show.
+_FEW = 100
 _UNPUBLISHED = "The recipe declares no published figures."
 _CAVEAT = """\
 This does not show that the model recognises a disease: if each class comes from sources of its own, a model
@@ -64,6 +67,7 @@ def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
         "## Loss, accuracy, precision, recall" + (" (Table 3)" if published else ""),
         _metrics(document, published),
         ("" if saved else _TRAIN) + _METRICS_NOTE,
+        _few_images(document),
         "## Probability of the true class" + (" (Table 4)" if published else ""),
         _probability(document, published),
         "## Confusion" + (" (Table 5)" if published else ""),
@@ -129,7 +133,11 @@ def _introduction(document: BaselineDocument) -> str:
         if len(seeds) > 1
         else ""
     )
-    variant = f"variant {escape_markdown(document.settings.variant)}; "
+    network = document.settings.network
+    variant = f"variant {escape_markdown(document.settings.variant)}; network {network.name}, "
+    variant += f"{network.side} x {network.side} pixels; "
+    if network.weights is not None:
+        variant += f"weights of {escape_markdown(network.weights)}; "
     return f"{trained}; {variant}{document.parameters:,} parameters; {counts}.\n\n{source}{several}"
 
 
@@ -188,6 +196,24 @@ def _metrics(document: BaselineDocument, published: Published | None) -> str:
             for name in METRICS
         ]
     return _table(["", "", "published", "here", "difference"], rows)
+
+
+def _few_images(document: BaselineDocument) -> str:
+    """State how little a small test shows, with an interval that is not too narrow for it."""
+    images = sum(document.dataset.counts["test"].values())
+    if images >= _FEW:
+        return ""
+    lines = []
+    for run in document.runs:
+        right = sum(run.confusion[name][number] for number, name in enumerate(document.classes))
+        low, high = exact_interval(right, images)
+        seed = f"seed {run.seed}: " if len(document.runs) > 1 else ""
+        lines.append(f"- {seed}{right} of {images} right: {right / images:.3f} ({low:.3f}, {high:.3f})")
+    return (
+        f"**{images} test images show little**: one image more or less is {100 / images:.1f} points of "
+        "accuracy. The exact 95 % interval (Clopper and Pearson) of the accuracy, if every image is of "
+        "another patient:\n\n" + "\n".join(lines)
+    )
 
 
 def _probability(document: BaselineDocument, published: Published | None) -> str:

@@ -53,7 +53,14 @@ class Trained:
     timing: list[EpochTiming]
 
 
-def train(images: Images, identity: TrainingIdentity, folder: Path, progress: Progress) -> Trained:
+def train(
+    images: Images,
+    identity: TrainingIdentity,
+    folder: Path,
+    progress: Progress,
+    *,
+    weights: Path | None = None,
+) -> Trained:
     """Train a model with one seed, or return the one that the folder already has.
 
     Everything random in an epoch is drawn from the seed and the epoch's number, so a training that was
@@ -71,11 +78,14 @@ def train(images: Images, identity: TrainingIdentity, folder: Path, progress: Pr
         ``tensorboard/``. Of these only the last two depend on anything but identity and device.
     progress
         Advanced for each step.
+    weights
+        The file of weights that the network starts from.
 
     Raises
     ------
     CxrbuildError
-        The folder has another training or too little space, or the training diverges.
+        The folder has another training or too little space, the weights are of another network, or the
+        training diverges.
     """
     finished = _read_finished(folder, identity)
     if finished:
@@ -83,7 +93,7 @@ def train(images: Images, identity: TrainingIdentity, folder: Path, progress: Pr
         return finished
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporary_files(folder)
-    trainer = Trainer(images, identity)
+    trainer = Trainer(images, identity, weights)
     checkpoint = read_checkpoint(folder / CHECKPOINT, identity)
     history = checkpoint.history if checkpoint else []
     timing = checkpoint.timing if checkpoint else []
@@ -151,9 +161,11 @@ class Trainer:
         The dataset.
     identity
         Settings, classes and seed.
+    weights
+        The file of weights that the network starts from.
     """
 
-    def __init__(self, images: Images, identity: TrainingIdentity) -> None:
+    def __init__(self, images: Images, identity: TrainingIdentity, weights: Path | None = None) -> None:
         tf = load_tensorflow()
         import keras
 
@@ -161,7 +173,11 @@ class Trainer:
         self.images, self.settings, self.seed = images, identity, identity.seed
         classes = identity.classes
         self.model = build_model(
-            identity.network, len(classes), seed=identity.seed, precision=identity.precision
+            identity.network,
+            len(classes),
+            seed=identity.seed,
+            precision=identity.precision,
+            weights=weights,
         )
         self._smoothing = identity.keras_label_smoothing(len(classes))
         self._optimizer = _build_optimizer(identity)
@@ -169,8 +185,8 @@ class Trainer:
         self._train = images.rows("train")
         self.steps_per_epoch = -(-len(self._train) // identity.batch)
         self._predict = make_predictor(self.model, identity.network.side, identity.batch)
-        weights = np.array([identity.class_weights.get(name, 1.0) for name in classes], np.float32)
-        self._step = self._compile(tf, keras, np.eye(len(classes), dtype=np.float32), weights)
+        class_weights = np.array([identity.class_weights.get(name, 1.0) for name in classes], np.float32)
+        self._step = self._compile(tf, keras, np.eye(len(classes), dtype=np.float32), class_weights)
 
     def _compile(self, tf: Any, keras: Any, one_hot: NDArray[Any], weights: NDArray[Any]) -> Any:
         pixels = tf.constant(self.images.for_training[self._train])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, create_model, model_validator
 
 from cxrbuild.catalog.declarations import ByWord, Declaration, Word
+from cxrbuild.catalog.network import NETWORKS, NamedNetwork, Network, network_problem
 from cxrbuild.errors import DeclarationError, suggest
 from cxrbuild.records import SPLITS
 
@@ -18,51 +19,6 @@ _Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
 # The generators of random numbers take 32-bit seeds; an epoch and a step share one.
 MAX_EPOCHS, MAX_SEED = 2000, 2**31 - 1
 CONTRASTS = {"mild": (0.8, 1.2), "published": (0.1, 0.2)}
-
-
-class Block(Declaration):
-    """Convolutions of 3 x 3 pixels with equal width, then a pool that halves the side."""
-
-    filters: int = Field(gt=0, description="channels of each convolution")
-    convolutions: int = Field(gt=0, description="number of convolutions before the pool")
-
-
-class Dense(Declaration):
-    """A dense layer of the head, with the dropout after it."""
-
-    units: int = Field(gt=0, description="number of outputs")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="share of the outputs dropped during training"
-    )
-
-
-class Network(Declaration):
-    """The network: blocks, whose pools are pooled globally and joined to the last block, and a head."""
-
-    side: int = Field(80, gt=0, description="side of the square input in pixels")
-    blocks: list[Block] = Field(
-        [
-            Block(filters=32, convolutions=2),
-            Block(filters=64, convolutions=2),
-            Block(filters=128, convolutions=3),
-            Block(filters=128, convolutions=3),
-        ],
-        min_length=1,
-        description="the blocks in order",
-    )
-    pooling: Literal["average", "max"] = Field(
-        "max", description="global pooling; the paper writes average, its published code takes the maximum"
-    )
-    dense: list[Dense] = Field(
-        [Dense(units=4096, dropout=0.5), Dense(units=2048, dropout=0.4)],
-        description="the head's layers before the softmax",
-    )
-
-    @model_validator(mode="after")
-    def _check_side(self) -> Network:
-        if self.side < 2 ** len(self.blocks):
-            raise ValueError(f"side: {self.side} pixels cannot be halved {len(self.blocks)} times")
-        return self
 
 
 class Stage(Declaration):
@@ -89,7 +45,11 @@ class Augmentation(Declaration):
     contrast: Literal["mild", "published"] | tuple[float, float] = Field(
         "mild", description="range of the factor about the mean: `mild` is 0.8 to 1.2, `published` 0.1 to 0.2"
     )
-    side: int = Field(96, gt=0, description="side that images are resized to before a random crop is taken")
+    side: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="side that images are resized to before a random crop is taken; the default is a fifth "
+        "more than the network's, 96 for 80",
+    )
 
     @model_validator(mode="after")
     def _check_range(self) -> Augmentation:
@@ -110,6 +70,27 @@ class Gate(Declaration):
     accuracy: _Share | None = Field(None, description="the test accuracy to reach")
     tolerance: _Share = Field(0.0, description="how far below that accuracy still passes")
     recall: ByWord[_Share] = Field(default_factory=dict, description="the least recall of a class")
+
+
+class Sample(Declaration):
+    """A small sample of the images, drawn by patient, for the protocols of papers that had few images.
+
+    The sample ignores the build's splits: it takes one image of each of so many groups of patients, in the
+    order of a hash, and the first ones of each class are its test split. Classes without a count are not
+    trained.
+    """
+
+    count: ByWord[Annotated[int, Field(gt=0)]] = Field(min_length=2, description="images of each class")
+    test: int = Field(gt=0, description="images of each class that are test; all others are train")
+    sources: list[str] = Field(default_factory=list, description="the sources to draw from; default all")
+    salt: str = Field("sample", description="part of the hash that decides; another salt draws other images")
+
+    @model_validator(mode="after")
+    def _check_test(self) -> Sample:
+        few = [name for name, count in self.count.items() if count <= self.test]
+        if few:
+            raise ValueError(f"test: {self.test} images of {', '.join(few)} leave none for train")
+        return self
 
 
 class PublishedMetrics(Declaration):
@@ -136,6 +117,9 @@ class Published(Declaration):
     confusion: ByWord[list[int]] = Field(
         default_factory=dict, description="for each actual class the count of each predicted class"
     )
+    accuracy: dict[str, _Share] = Field(
+        default_factory=dict, description="the test accuracy of each network, for a comparison"
+    )
 
     @model_validator(mode="after")
     def _check_square(self) -> Published:
@@ -149,7 +133,7 @@ class Published(Declaration):
 class Training(Declaration):
     """The settings that decide the weights of a trained model, together with images and seed."""
 
-    network: Network = Field(Network.model_validate({}), description="the network")
+    network: NamedNetwork = Field(Network.model_validate({}), description="the network, or its name")
     epochs: int = Field(10, gt=0, le=MAX_EPOCHS, description="number of passes through the training images")
     batch: int = Field(64, gt=0, description="images of a training step")
     learning_rate: list[Stage] = Field(
@@ -178,7 +162,7 @@ class Training(Declaration):
     )
     precision: Literal["float32", "mixed"] = Field(
         "float32",
-        description="`mixed` computes convolutions in bfloat16 and keeps weights and the head in float32",
+        description="`mixed` computes convolutions in bfloat16; weights and probabilities are float32",
     )
 
     def keras_label_smoothing(self, classes: int) -> float:
@@ -206,11 +190,20 @@ class Training(Declaration):
         firsts = [stage.from_epoch for stage in self.learning_rate]
         if firsts[0] != 1 or firsts != sorted(set(firsts)):
             raise ValueError("learning_rate: the stages must start at epoch 1 and go up")
-        if self.augmentation.side < self.network.side:
+        if self.training_side < self.network.side:
             raise ValueError(
-                f"augmentation.side: {self.augmentation.side} is less than network.side, {self.network.side}"
+                f"augmentation.side: {self.training_side} is less than network.side, {self.network.side}"
             )
         return self
+
+    @property
+    def training_side(self) -> int:
+        """Side in pixels that training images are resized to, before a random crop is taken."""
+        return self.augmentation.side or _margin(self.network.side)
+
+
+def _margin(side: int) -> int:
+    return side + -(-side // 5)
 
 
 def _partial(model: type[Declaration], base: type[Declaration], name: str) -> type[Any]:
@@ -221,7 +214,11 @@ def _partial(model: type[Declaration], base: type[Declaration], name: str) -> ty
         annotation: Any = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, Declaration):
             annotation = _partial(annotation, Declaration, f"{annotation.__name__}Change")
-        fields[key] = (annotation | None, Field(None, description=field.description))
+        optional = annotation | None
+        for validator in field.metadata:
+            if isinstance(validator, BeforeValidator):
+                optional = Annotated[optional, validator]
+        fields[key] = (optional, Field(None, description=field.description))
     return create_model(name, __base__=base, __doc__=doc, **fields)
 
 
@@ -229,6 +226,12 @@ class Described(Declaration):
     """A variant: the keys of `[baseline]` in which it differs."""
 
     description: str = Field(description="what the variant is, in one sentence")
+    networks: list[NamedNetwork] | None = Field(None, description="settings of networks by name")
+    sample: Sample | None = Field(None, description="the images, if they are a small sample")
+    gate: Gate | None = Field(None, description="the figures that must be reached; default none for a sample")
+    published: Published | None = Field(
+        None, description="the published figures; default those of the recipe, none for a sample"
+    )
 
 
 if TYPE_CHECKING:
@@ -241,6 +244,12 @@ class Baseline(Training):
     """The `[baseline]` of a recipe: the model that shows what can be learned from the dataset."""
 
     variant: _Name = Field("default", description="the name of these settings")
+    networks: list[NamedNetwork] = Field(
+        default_factory=list,
+        description="settings of networks that `--network` can name, such as a side or weights that are not "
+        "the default",
+    )
+    sample: Sample | None = Field(None, description="the images, if they are a small sample of the build's")
     resamples: int = Field(2000, gt=0, description="bootstrap resamples, by patient, for the intervals")
     focus: Word | None = Field(None, description="the class whose test images have a row of metrics")
     gate: Gate = Field(Gate.model_validate({}), description="the figures that must be reached")
@@ -274,7 +283,46 @@ class Baseline(Training):
     def _with_changes(self, name: str) -> Baseline:
         changes = self.variants[name].model_dump(exclude_unset=True, exclude={"description"})
         settings = self.model_dump(exclude={"variants"})
+        if changes.get("sample"):
+            # The recipe's figures are of all images.
+            settings |= {"gate": {}, "published": None}
         return Baseline.model_validate(_merge(settings, changes) | {"variant": name})
+
+    def with_network(self, name: str) -> Baseline:
+        """Return the settings with another network, as `networks` declares it or with its own defaults.
+
+        Training images keep their share of a margin around the crop. The published figures are of the
+        declared network and are removed, except those by network.
+
+        Parameters
+        ----------
+        name
+            The name of a network.
+
+        Raises
+        ------
+        DeclarationError
+            There is no such network.
+        """
+        if name not in NETWORKS:
+            raise DeclarationError(network_problem(name))
+        if name == self.network.name:
+            return self
+        declared = {network.name: network for network in self.networks}
+        network = declared.get(name) or Network.model_validate({"name": name})
+        side = -(-network.side * self.training_side // self.network.side)
+        settings = self.model_dump(exclude={"variants"})
+        settings |= {"network": network, "augmentation": settings["augmentation"] | {"side": side}}
+        published = self.published
+        if published is not None:
+            settings["published"] = (
+                {"where": published.where, "accuracy": published.accuracy} if published.accuracy else None
+            )
+        return Baseline.model_validate(settings)
+
+    def with_changes(self, **changes: Any) -> Baseline:
+        """Return the settings with other values of some keys, without variants."""
+        return Baseline.model_validate(self.model_dump(exclude={"variants"}) | changes)
 
     @model_validator(mode="after")
     def _check_variants(self) -> Baseline:
@@ -303,6 +351,7 @@ class Baseline(Training):
         """Return the classes that it names, by key, for the recipe to check."""
         named = {
             "class_weights": set(self.class_weights),
+            "sample.count": set(self.sample.count) if self.sample else set(),
             "focus": {self.focus} if self.focus else set(),
             "gate.recall": set(self.gate.recall),
         }
@@ -318,5 +367,8 @@ def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(settings)
     for key, value in changes.items():
         table = key in ("network", "augmentation")
+        if key == "network" and value.get("name", settings[key]["name"]) != settings[key]["name"]:
+            # Another network has other keys and defaults.
+            table = False
         merged[key] = _merge(settings[key], value) if table else value
     return merged

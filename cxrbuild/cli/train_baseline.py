@@ -46,6 +46,17 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
     help="Train a variant that the recipe declares, such as `text`.  [default: the recipe's own settings]",
 )
 @click.option(
+    "--network",
+    metavar="NAME",
+    help="Train another network: `zhong` (the paper's), `covidnet-like`, or one of keras.applications, such "
+    "as `DenseNet201`.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adam", "nadam", "sgd"]),
+    help="Train with another optimizer.",
+)
+@click.option(
     "--epochs", type=click.IntRange(1, _MAX_EPOCHS), help="Number of epochs; overrides the recipe's."
 )
 @click.option(
@@ -72,6 +83,8 @@ def train_baseline(
     recipe_name: str,
     out: Path | None,
     variant: str | None,
+    network: str | None,
+    optimizer: str | None,
     epochs: int | None,
     seeds: tuple[int, ...],
     gate: bool,
@@ -102,6 +115,8 @@ def train_baseline(
         recipe,
         out=out,
         variant=variant,
+        network=network,
+        optimizer=optimizer,
         epochs=epochs,
         seeds=seeds or (1,),
         evaluate_only=evaluate_only,
