@@ -101,8 +101,8 @@ def list_sources(data: AnyPath = _DATA) -> list[ShippedSource]:
     Examples
     --------
     >>> import cxrbuild
-    >>> [(source.name, source.images) for source in cxrbuild.list_sources()]
-    [('actualmed', 238), ('cohen', 738), ('figure1', 55), ('mooney', 5856)]
+    >>> {source.name: source.images for source in cxrbuild.list_sources()}["mooney"]
+    5856
     """
     from cxrbuild.catalog.shipped import list_sources as list_
 
@@ -126,7 +126,7 @@ def list_recipes(data: AnyPath = _DATA) -> list[ShippedRecipe]:
     --------
     >>> import cxrbuild
     >>> [(recipe.name, recipe.images) for recipe in cxrbuild.list_recipes()]
-    [('covid19-cxr', 6354), ('covid19-cxr-adult', 411)]
+    [('covid19-cxr', 6354), ('covid19-cxr-adult', 411), ('covidx4', 14197)]
     """
     from cxrbuild.catalog.shipped import list_recipes as list_
 
@@ -155,22 +155,26 @@ def fetch(
     data: AnyPath = _DATA,
     *,
     origins: Mapping[str, str] | None = None,
+    recipe: AnyPath | None = None,
     allow_unpinned: bool = False,
     jobs: int = 4,
     progress: Progress = silent,
 ) -> FetchResult:
-    """Download sources, verify them against their pins, and put them into the data folder.
+    """Download sources and published lists, verify them, and put them into the data folder.
 
     A source that is already there and verified is not downloaded again. An interrupted download is resumed.
 
     Parameters
     ----------
     sources
-        Names of shipped sources or paths of TOML files; default are the sources of the paper's dataset.
+        Names of shipped sources and lists, or paths of TOML files; default are the sources of the paper's
+        dataset.
     data
         The data folder.
     origins
         By source name: a folder, an archive, a URL or a declared mirror to use instead of the declared URL.
+    recipe
+        A recipe whose sources and list are fetched; the user brings a source that declares no address.
     allow_unpinned
         Accept files that do not match their pin, and record the differences.
     jobs
@@ -183,18 +187,21 @@ def fetch(
     CxrbuildError
         A source cannot be fetched or does not match its pin.
     """
-    from cxrbuild.catalog import Source
-    from cxrbuild.fetching.sources import fetch as fetch_sources
+    from cxrbuild.catalog import DEFAULT_RECIPE, Source
+    from cxrbuild.fetching.named import fetch_named, read_named
 
-    named = read_recipe().sources if sources is None else sources
-    declared = [one if isinstance(one, Source) else read_source(one) for one in named]
-    return fetch_sources(
-        declared,
+    if sources is None and recipe is None:
+        recipe = DEFAULT_RECIPE
+    objects = [one for one in sources or () if isinstance(one, Source)]
+    names = [str(one) for one in sources or () if not isinstance(one, Source)]
+    return fetch_named(
+        [*objects, *read_named(names, None if recipe is None else str(recipe), {})],
         Path(data),
         origins=origins or {},
         allow_unpinned=allow_unpinned,
         jobs=jobs,
         progress=progress,
+        skip_unknown=recipe is not None,
     )
 
 
@@ -691,7 +698,7 @@ def _is_table(name: str) -> bool:
 
 def _is_of_sources(name: str) -> bool:
     """Return whether a build needs a file of a data folder; it does not need the archives."""
-    return name.startswith("sources")
+    return name.startswith(("sources", "lists"))
 
 
 def _recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None) -> Recipe:

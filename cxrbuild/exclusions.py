@@ -32,13 +32,23 @@ EXCLUSIONS = (
         "ingest",
         "The file looks like an image, but no pattern of `reader.images` matches its name.",
     ),
-    Exclusion("listed_twice", "ingest", "The metadata names the file a second time; the first row is used."),
+    Exclusion(
+        "listed_twice",
+        "ingest",
+        "The metadata, or the published list, names the file a second time; the first row is used.",
+    ),
     Exclusion("unreadable_header", "ingest", "The file has no DICOM header that can be read."),
     Exclusion(
         "burned_in_annotation", "ingest", "The DICOM header says that the pixels identify the patient."
     ),
     Exclusion("ambiguous_finding", "labels", "The findings belong to several of the recipe's classes."),
-    Exclusion("missing_file", "plan", "The source holds the file at the pin, but the file is missing."),
+    Exclusion("not_listed", "labels", "The published list does not name the image."),
+    Exclusion("not_in_source", "plan", "The published list names a file that its source does not hold."),
+    Exclusion(
+        "missing_file",
+        "plan",
+        "The source holds the file at the pin, or the published list names it, but the file is missing.",
+    ),
     Exclusion(
         "animated",
         "convert",
@@ -65,7 +75,7 @@ EXCLUSIONS = (
 )
 
 # The image belongs to the dataset and is missing: not a decision of the recipe.
-MISSING = ("missing_file", *(one.code for one in EXCLUSIONS if one.stage == "convert"))
+MISSING = ("not_in_source", "missing_file", *(one.code for one in EXCLUSIONS if one.stage == "convert"))
 
 
 class _Rule(Protocol):

@@ -80,6 +80,12 @@ COLUMNS = (
         "rules",
         "whether a mark is drawn at a finding; null: nobody has seen the image",
     ),
+    Column(
+        "listed",
+        "text",
+        "rules",
+        "the row of the published list, `file:line`; null: no list names the image",
+    ),
     Column("label", "text", "rules", "the recipe's class"),
     Column("group", "text", "split", "the patient with all images linked to it: always in one split"),
     Column("split", "text", "split", "train, validation or test"),

@@ -28,7 +28,7 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
     patients connect to it. A group with an image of a declared split goes to that split whole, unless its own
     images are declared in several splits: see ``groups_in_several_splits``. A hash of the group's name and
     the salt decides for all other groups. A new image then moves as few others as an exact count allows, and
-    none where a share is asked for.
+    none where a share is asked for. Splits that a published list gives stay as they are, whatever the groups.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ def assign_splits(records: pd.DataFrame, split: Split) -> pd.Series:
     CxrbuildError
         No choice of whole groups gives the exact count.
     """
+    if split.published is not None:
+        return records["split"].where(records["exclusion"].isna())
     columns = ["source", "group", "label", "upstream_split"]
     kept = records.loc[records["exclusion"].isna(), columns]
     splits = _declared_splits(kept, split)

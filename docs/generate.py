@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cxrbuild.catalog import Recipe, Source, read_recipe, recipe_names, review
+from cxrbuild.catalog import ImageList, Recipe, Source, read_recipe, recipe_names, review
 from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.catalog.rule import RULE_KINDS
 from cxrbuild.cli.main import cli
@@ -208,6 +208,19 @@ def _rules() -> Iterator[str]:
 
 def _shipped(recipe: Recipe) -> Iterator[str]:
     yield f"## The rules of `{recipe.name}`"
+    if recipe.split.published is not None and not recipe.rules:
+        yield "None: its published list decides which images are kept."
+    else:
+        yield from _rules_of(recipe)
+    yield f"## All exclusions in a build of `{recipe.name}`"
+    yield "In the order of the flow chart."
+    yield _table(
+        ["exclusion", "written by", "meaning"],
+        [[f"`{word}`", _writer(word), meaning] for word, meaning in exclusion_reasons(recipe.rules).items()],
+    )
+
+
+def _rules_of(recipe: Recipe) -> Iterator[str]:
     yield "In this order. `switch` names the options `--drop-X` and `--keep-X` that switch a rule on and off."
     yield _table(
         ["rule", "switch", "what it does", "reason"],
@@ -221,12 +234,6 @@ def _shipped(recipe: Recipe) -> Iterator[str]:
             for rule in recipe.rules
         ],
     )
-    yield f"## All exclusions in a build of `{recipe.name}`"
-    yield "In the order of the flow chart."
-    yield _table(
-        ["exclusion", "written by", "meaning"],
-        [[f"`{word}`", _writer(word), meaning] for word, meaning in exclusion_reasons(recipe.rules).items()],
-    )
 
 
 def _writer(word: str) -> str:
@@ -236,11 +243,12 @@ def _writer(word: str) -> str:
 
 def _declarations() -> Iterator[str]:
     yield (
-        "A source and a recipe are TOML files. These are all their keys. Any other key is an error that "
-        "names the nearest known one; all problems of a file are listed at once. The shipped files are in "
-        "[`cxrbuild/catalog/`](../cxrbuild/catalog). [own-data.md](own-data.md) shows how to write your own."
+        "Sources, recipes and published lists are TOML files. These are all their keys. Any other key is an "
+        "error that names the nearest known one; all problems of a file are listed at once. The shipped "
+        "files are in [`cxrbuild/catalog/`](../cxrbuild/catalog). [own-data.md](own-data.md) shows how to "
+        "write your own."
     )
-    for model, word in ((Source, "source"), (Recipe, "recipe")):
+    for model, word in ((Source, "source"), (Recipe, "recipe"), (ImageList, "published list")):
         yield f"## A {word}"
         yield _summary(model)
         yield from _keys(model, "", set())

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from cxrbuild.catalog import read_source
+from cxrbuild.catalog.template import parse_template
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.ingest import ingest, take_inventory
-from cxrbuild.ingest.template import parse_template
 from cxrbuild.paths import PathIndex, canonical_path
 
 SOURCE = """

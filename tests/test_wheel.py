@@ -41,7 +41,7 @@ def test_catalogue_and_manifest_travel_in_the_wheel(installed: Path, tmp_path: P
         "from cxrbuild.catalog.published import published_manifest\n"
         "from cxrbuild.records import read_records\n"
         "print(cxrbuild.__file__)\n"
-        "print(sum(len(read_source(name).listing) for name in source_names()))\n"
+        "print(sum(len(read_source(name).listing or ()) for name in source_names()))\n"
         "print(len(read_records(published_manifest(read_recipe('covid19-cxr').manifest))))"
     )
     done = python(installed, "-c", program, cwd=tmp_path)

@@ -1,6 +1,13 @@
 """Sources, recipes, reviews and links: declared in files, read strictly."""
 
 from cxrbuild.catalog.declarations import CATALOG
+from cxrbuild.catalog.image_list import (
+    ImageList,
+    check_list,
+    list_names,
+    read_image_list,
+    read_source_or_list,
+)
 from cxrbuild.catalog.link import Link, find_contradictions, read_links
 from cxrbuild.catalog.recipe import DEFAULT_RECIPE, Recipe, read_recipe, recipe_names
 from cxrbuild.catalog.review import Review, read_reviews
@@ -9,15 +16,20 @@ from cxrbuild.catalog.source import Source, read_source, source_names
 __all__ = [
     "CATALOG",
     "DEFAULT_RECIPE",
+    "ImageList",
     "Link",
     "Recipe",
     "Review",
     "Source",
+    "check_list",
     "find_contradictions",
+    "list_names",
+    "read_image_list",
     "read_links",
     "read_recipe",
     "read_reviews",
     "read_source",
+    "read_source_or_list",
     "recipe_names",
     "source_names",
 ]

@@ -84,6 +84,37 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
     raise DeclarationError(f"{count} in this declaration\n  " + "\n  ".join(problems), where=path)
 
 
+def shipped_names(folder: str) -> list[str]:
+    """Return the names of the shipped declarations in a folder of the catalogue."""
+    return sorted(path.stem for path in (CATALOG / folder).glob("*.toml"))
+
+
+def find_declaration(noun: str, folder: str, name: str, beside: Path | None) -> Path:
+    """Return the path of a declaration: the shipped one of a name, or a TOML file.
+
+    Parameters
+    ----------
+    noun
+        What is declared, such as ``source``.
+    folder
+        The catalogue's folder of the shipped ones.
+    name
+        The name of a shipped one, or the path of a TOML file.
+    beside
+        The folder that a relative path starts from; default the current one.
+
+    Raises
+    ------
+    DeclarationError
+        No shipped one has the name.
+    """
+    if name.endswith(".toml"):
+        return (beside or Path()) / name
+    if name not in shipped_names(folder):
+        raise no_declaration(noun, name, shipped_names(folder))
+    return CATALOG / folder / f"{name}.toml"
+
+
 def no_declaration(noun: str, name: str, shipped: Sequence[str]) -> DeclarationError:
     """Return the error for a name that no shipped declaration has.
 

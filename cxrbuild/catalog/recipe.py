@@ -13,7 +13,14 @@ from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.class_name import class_name_problems
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.day import Day
-from cxrbuild.catalog.declarations import CATALOG, ByWord, Declaration, Word, no_declaration, read_toml
+from cxrbuild.catalog.declarations import (
+    ByWord,
+    Declaration,
+    Word,
+    find_declaration,
+    read_toml,
+    shipped_names,
+)
 from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, Rule
 from cxrbuild.catalog.source import Name, Source
 from cxrbuild.catalog.split import Count, Split
@@ -54,7 +61,8 @@ class Recipe(Declaration):
     reviews: list[str] = Field(default_factory=list, description="review files: shipped by name, own by path")
     labels: ByWord[dict[str, list[Word]]] = Field(
         min_length=1,
-        description="for each class, in the order of its number, each source's findings. A class's name is "
+        description="for each class, in the order of its number, each source's findings; with a published "
+        "split, the list's name and its words for the class. A class's name is "
         "also a folder's name: letters of any script, digits, single spaces and - _ + . ( )",
     )
     optional_findings: dict[str, list[Word]] = Field(
@@ -116,8 +124,8 @@ class Recipe(Declaration):
     def find_empty(self, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
         """Return a message for each class without an image in train or test, unless the recipe allows it.
 
-        The test split counts if the recipe draws one or a source declares one. A class may be empty by
-        ``split.allow_empty``, or by a count of 0 under ``expect`` or ``split.test.count``.
+        The test split counts if the recipe draws one, or a source or a published list declares one. A class
+        may be empty by ``split.allow_empty``, or by a count of 0 under ``expect`` or ``split.test.count``.
 
         Parameters
         ----------
@@ -128,6 +136,8 @@ class Recipe(Declaration):
             return ["no image is kept"]
         drawn = self.split.test
         declared = any("test" in declared.map.values() for declared in self.split.declared)
+        if self.split.published is not None:
+            declared = "test" in counts or "test" in self.expect
         zero = {"train": {}, "test": (drawn.count if drawn is not None else None) or {}}
         return [
             f"no image of the class {label} is in {split}"
@@ -154,7 +164,9 @@ class Recipe(Declaration):
         """
         names = [source.name for source in sources]
         problems = [f"sources: two are called {name}" for name in sorted(set(names)) if names.count(name) > 1]
-        named = {f"labels.{label}": list(findings) for label, findings in self.labels.items()}
+        named: dict[str, list[str]] = {}
+        if self.split.published is None:
+            named |= {f"labels.{label}": list(findings) for label, findings in self.labels.items()}
         named |= {"optional_findings": list(self.optional_findings)}
         named |= {f"rules.{rule.name}.sources": rule.sources or [] for rule in self.rules}
         named |= {"split.declared": [declared.source for declared in self.split.declared]}
@@ -210,7 +222,8 @@ def _rule_problems(rules: Sequence[Rule], split: Split) -> list[str]:
         for name in names
         if name in reserved
     ]
-    if not any(isinstance(rule, LabelledRule) for rule in rules):
+    # A published list gives every image of it a class, and excludes all others.
+    if split.published is None and not any(isinstance(rule, LabelledRule) for rule in rules):
         problems.append("rules: none of kind `labelled`, so images without a class would be kept")
     if not split.links:
         problems += [
@@ -229,7 +242,7 @@ def _rule_problems(rules: Sequence[Rule], split: Split) -> list[str]:
 
 def recipe_names() -> list[str]:
     """Return the names of the shipped recipes."""
-    return sorted(path.stem for path in (CATALOG / "recipes").glob("*.toml"))
+    return shipped_names("recipes")
 
 
 def read_recipe(name: str) -> Recipe:
@@ -245,7 +258,5 @@ def read_recipe(name: str) -> Recipe:
     DeclarationError
         There is no such recipe, or its declaration has problems.
     """
-    path = Path(name) if name.endswith(".toml") else CATALOG / "recipes" / f"{name}.toml"
-    if not name.endswith(".toml") and not path.is_file():
-        raise no_declaration("recipe", name, recipe_names())
+    path = find_declaration("recipe", "recipes", name, None)
     return read_toml(path, Recipe, folder=path.parent.resolve())

@@ -11,7 +11,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 
 from cxrbuild.catalog.column import Columns
-from cxrbuild.catalog.declarations import CATALOG, Declaration, Word, no_declaration, read_toml
+from cxrbuild.catalog.declarations import (
+    CATALOG,
+    Declaration,
+    Word,
+    find_declaration,
+    read_toml,
+    shipped_names,
+)
 from cxrbuild.catalog.reader import Reader, read_reader
 from cxrbuild.catalog.withdrawal import Withdrawal, read_withdrawals
 from cxrbuild.errors import DeclarationError
@@ -157,7 +164,7 @@ class Source(Declaration):
 
 def source_names() -> list[str]:
     """Return the names of the shipped sources."""
-    return sorted(path.stem for path in (CATALOG / "sources").glob("*.toml"))
+    return shipped_names("sources")
 
 
 def read_source(name: str, beside: Path | None = None) -> Source:
@@ -175,10 +182,5 @@ def read_source(name: str, beside: Path | None = None) -> Source:
     DeclarationError
         There is no such source, or its declaration has problems.
     """
-    if name.endswith(".toml"):
-        path = (beside or Path()) / name
-    else:
-        path = CATALOG / "sources" / f"{name}.toml"
-        if not path.is_file():
-            raise no_declaration("source", name, source_names())
+    path = find_declaration("source", "sources", name, beside)
     return read_toml(path, Source, file=path)

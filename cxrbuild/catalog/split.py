@@ -44,6 +44,12 @@ class DrawnSplit(Declaration):
         return self
 
 
+class PublishedSplit(Declaration):
+    """A split that somebody published as a list: it decides which images are kept, their class and split."""
+
+    list: str = Field(description="the list: a shipped one by name, an own one by path (.toml)")
+
+
 class Folds(Declaration):
     """Folds for cross-validation. A group stays whole; each fold has its share of split, class and source."""
 
@@ -59,6 +65,9 @@ class Split(Declaration):
     )
     test: DrawnSplit | None = Field(None, description="the test split of all other sources")
     validation: DrawnSplit | None = Field(None, description="a validation split, drawn from train")
+    published: PublishedSplit | None = Field(
+        None, description="a published list that gives each image's class and split; then nothing is drawn"
+    )
     folds: Folds | None = Field(None, description="folds for cross-validation, next to the splits")
     allow_empty: dict[str, list[Word]] = Field(
         default_factory=dict, description="for a split, the classes that may have no image in it"
@@ -67,3 +76,13 @@ class Split(Declaration):
         default_factory=list,
         description="link files (duplicates, images of one patient): shipped by name, own by path",
     )
+
+    @model_validator(mode="after")
+    def _check_published(self) -> Split:
+        if self.published is not None:
+            both = [key for key in ("declared", "test", "validation") if getattr(self, key)]
+            if both:
+                raise ValueError(
+                    "\n".join(f"{key}: the list under `published` gives every split" for key in both)
+                )
+        return self

@@ -142,8 +142,9 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
         output.say(f"{count_of(len(document.missing), 'image')} missing; the ledger lists them.")
     if document.groups_in_several_splits:
         output.say(
-            f"The sources assign {count_of(len(document.groups_in_several_splits), 'patient')} to more than "
-            f"one split: {name_some(document.groups_in_several_splits, 3)}."
+            f"{'The list assigns' if document.recipe.split.published else 'The sources assign'} "
+            f"{count_of(len(document.groups_in_several_splits), 'patient')} to "
+            f"more than one split: {name_some(document.groups_in_several_splits, 3)}."
         )
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"

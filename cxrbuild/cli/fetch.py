@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[SOURCE]...", shell_complete=complete_shipped("sources"))
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_shipped("sources", "lists"))
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    shell_complete=complete_shipped("recipes"),
+    help="Fetch the sources of a recipe, and its published list.",
+)
 @click.option(
     "--from",
     "origins",
     multiple=True,
-    metavar="SOURCE=ORIGIN",
+    metavar="NAME=ORIGIN",
     help="Fetch a source from a folder, an archive, a URL, s3://BUCKET/PREFIX or a declared mirror "
-    "(mooney=kaggle).",
+    "(mooney=kaggle); a list from a folder or the URL of one.",
 )
 @click.option(
     "--allow-unpinned", is_flag=True, help="Accept files that do not match their pin, and record it."
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 @output_options
 def fetch(
     names: tuple[str, ...],
+    recipe: str | None,
     origins: tuple[str, ...],
     allow_unpinned: bool,
     jobs: int,
@@ -43,31 +50,31 @@ def fetch(
 ) -> None:
     """Download the sources and verify their pins.
 
-    SOURCE is the name of a shipped source or a .toml file; default: the sources of the paper's dataset. A
-    source that is present and verified is not downloaded again. An interrupted download is resumed.
+    NAME is a shipped source or published list, or a .toml file of one; default: the sources of the paper's
+    dataset. What is present and verified is not downloaded again. An interrupted download is resumed.
     """
-    from cxrbuild.catalog import read_recipe, read_source
-    from cxrbuild.fetching.sources import fetch as fetch_sources
+    from cxrbuild.fetching.named import fetch_named, read_named
     from cxrbuild.http import redact_address
 
     for name in names:
         if _may_be_address(name):
             raise click.BadParameter(
                 f"{redact_address(name)!r} is not a source; give an address with --from SOURCE=ADDRESS",
-                param_hint="SOURCE",
+                param_hint="NAME",
             )
     given = dict(_origin(origin) for origin in origins)
-    named = names or (() if given else tuple(read_recipe(DEFAULT_RECIPE).sources))
-    sources = [read_source(name) for name in named]
+    if recipe is None and not names and not given:
+        recipe = DEFAULT_RECIPE
     # A user's own source is given by its file, and its origin by the name in the file.
-    sources += [read_source(name) for name in given if name not in {source.name for source in sources}]
-    known = {source.name for source in sources}
+    named = read_named(names, recipe, given)
+    known = {one.name for one in named}
     if stray := sorted(set(given) - known):
         raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched")
     output = Output(quiet=quiet, as_json=as_json)
-    fetched = fetch_sources(
-        sources, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
-    )
+    fetched = fetch_named(
+        named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress,
+        skip_unknown=recipe is not None,
+    )  # fmt: skip
     report_fetch(output, fetched)
 
 
@@ -77,7 +84,7 @@ def _origin(text: str) -> tuple[str, str]:
     name, equals, origin = text.partition("=")
     # An address without a source may have an = of its own.
     if not (name and equals and origin) or _may_be_address(name):
-        raise click.BadParameter(f"{redact_address(text)!r} is not SOURCE=ORIGIN", param_hint="--from")
+        raise click.BadParameter(f"{redact_address(text)!r} is not NAME=ORIGIN", param_hint="--from")
     return name, origin
 
 
@@ -93,7 +100,12 @@ def report_fetch(output: Output, result: FetchResult) -> None:
         proof = f"unpinned (verified: {lock.proof})" if lock.unpinned else lock.proof
         what = "fetched" if source.downloaded else "present"
         rows.append([name, what, proof, lock.files, f"{lock.bytes / 1e6:,.1f} MB"])
+    for name, one in result.lists.items():
+        what = "fetched" if one.downloaded else "present"
+        rows.append([f"{name} (list)", what, "SHA-256", one.files, f"{one.bytes / 1e6:,.1f} MB"])
     output.table(["source", "", "proof", "files", "size"], rows)
+    for name in result.to_bring:
+        output.say(f"{name} has no address. Bring it: cxrbuild fetch {name} --from {name}=FOLDER|ARCHIVE")
     for name, source in result.sources.items():
         lock = source.locked
         for note in source.notes:

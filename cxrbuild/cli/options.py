@@ -79,19 +79,21 @@ class _NameOrPlace(_Place):
         return value
 
 
-def complete_shipped(folder: str) -> Callable[..., list[CompletionItem]]:
+def complete_shipped(*folders: str) -> Callable[..., list[CompletionItem]]:
     """Return a function that completes the names of shipped declarations, and paths.
 
     Parameters
     ----------
-    folder
-        ``sources`` or ``recipes``. The catalog reads them; importing it would slow down every completion.
+    folders
+        Some of ``sources``, ``lists`` and ``recipes``. The catalog reads them; importing it would slow down
+        every completion.
     """
 
     def complete(
         _context: click.Context, _parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        names = sorted(path.stem for path in (Path(__file__).parents[1] / "catalog" / folder).glob("*.toml"))
+        catalog = Path(__file__).parents[1] / "catalog"
+        names = sorted({path.stem for folder in folders for path in (catalog / folder).glob("*.toml")})
         found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]
 

@@ -1,15 +1,14 @@
 """The stages in order: plan what a dataset holds, and curate it."""
 
 from cxrbuild.curation.curate import CurationResult, curate
+from cxrbuild.curation.declared import Declared, read_declared
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.plan import (
-    Declared,
     Plan,
     counts,
     funnel,
     funnel_steps,
     make_plan,
-    read_declared,
     write_plan,
 )
 

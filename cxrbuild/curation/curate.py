@@ -14,10 +14,19 @@ from cxrbuild.artifact.build import DESCRIBED, DatasetIdentity, FileEntry, Sourc
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import compare_unconverted, convert_images, source_states
+from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.expectation import check_expectation, missing_rows
 from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
-from cxrbuild.curation.plan import Declared, Plan, counts, funnel, funnel_steps, make_plan, unpinned_sources
+from cxrbuild.curation.plan import (
+    Plan,
+    counts,
+    funnel,
+    funnel_steps,
+    make_plan,
+    sources_to_bring,
+    unpinned_sources,
+)
 from cxrbuild.curation.seal import (
     inputs_hash,
     libraries,
@@ -108,12 +117,14 @@ def curate(
     with locked(out):
         for folder in (out, out / names.STATE):
             remove_temporary_files(folder)
-        state = sources_state(data, [source.name for source in declared.sources])
+        absent = sources_to_bring(declared, data)
+        present = [source.name for source in declared.sources if source.name not in absent]
+        state = sources_state(data, present)
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
         _logger.info("read %s %s: inputs %s", declared.recipe.name, declared.recipe.version, inputs)
         # A source without a lock is known by its bytes alone: its folder may have changed.
-        if all(source.name in lock for source in declared.sources):
+        if all(name in lock for name in present):
             document = sealed_build(out, inputs, state.digest)
             if document is not None and (allow_missing or not document.missing):
                 _logger.info("unchanged: %s", out)

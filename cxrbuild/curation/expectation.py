@@ -35,9 +35,7 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     missing = missing_rows(plan)
     problems = []
     if not missing.empty and not allow_missing:
-        detail = ": " + missing["exclusion_detail"]
-        rows = missing.assign(why=missing["exclusion"] + detail.fillna(""))
-        problems.append(_listed(f"{count_of(len(rows), 'image')} of the dataset missing", rows, "why"))
+        problems += _missing_problems(plan, missing)
     records = plan.records.copy()
     records.loc[missing.index, "exclusion"] = None
     whole = plan.with_records(records)
@@ -57,6 +55,21 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
             if not empty
             else "Correct labels, rules or split, or list the classes under `split.allow_empty`",
         )
+
+
+def _missing_problems(plan: Plan, missing: pd.DataFrame) -> list[str]:
+    """Return a message for the missing images; one of each source that is not there at all."""
+    absent = missing["source"].isin(plan.to_bring)
+    problems = [
+        f"  {count_of(count, 'image')} of {name}, which is not there: cxrbuild fetch {name} --from {name}=..."
+        for name, count in missing.loc[absent, "source"].value_counts().sort_index().items()
+    ]
+    rows = missing[~absent]
+    if not rows.empty:
+        detail = ": " + rows["exclusion_detail"]
+        rows = rows.assign(why=rows["exclusion"] + detail.fillna(""))
+        problems.append(_listed(f"{count_of(len(rows), 'image')} of the dataset missing", rows, "why"))
+    return problems
 
 
 def _count_problems(

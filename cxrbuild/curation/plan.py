@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import FunnelStep, names
-from cxrbuild.catalog import (
-    Link,
-    Recipe,
-    Review,
-    Source,
-    find_contradictions,
-    read_links,
-    read_recipe,
-    read_reviews,
-    read_source,
-    source_names,
-)
-from cxrbuild.catalog.override import Overrides, ReviewOverride
-from cxrbuild.errors import CxrbuildError, DeclarationError, name_some, suggest
+from cxrbuild.catalog import Source
+from cxrbuild.curation.declared import Declared
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
 from cxrbuild.folds import add_folds
 from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.lists import add_membership, read_declared_list
 from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint, require_same_key
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import SPLITS, write_records
-from cxrbuild.rules import add_labels, add_reviews, apply_rules, require_values, switch_rules
+from cxrbuild.records import SPLITS, conform, write_records
+from cxrbuild.rules import add_labels, add_reviews, apply_rules, require_values
 from cxrbuild.split import split_records
 
 if TYPE_CHECKING:
@@ -42,27 +32,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 # The columns of a published manifest: membership alone, which does not depend on the program's version.
 MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A recipe with everything that it names, read from its files.
-
-    Attributes
-    ----------
-    recipe
-        The recipe, its rules switched.
-    overrides
-        How the switches and added reviews differ from what the recipe declares.
-    sources, reviews, links
-        What the recipe names.
-    """
-
-    recipe: Recipe
-    overrides: Overrides
-    sources: list[Source]
-    reviews: list[Review]
-    links: list[Link]
 
 
 @dataclass(frozen=True)
@@ -82,6 +51,8 @@ class Plan:
     records
         A row for every upstream image, with its label, exclusion and split. A missing image has its split
         too, so that the splits of other images do not depend on it.
+    to_bring
+        The sources that are not there, and that a user has to bring.
     """
 
     declared: Declared
@@ -89,6 +60,7 @@ class Plan:
     as_pinned: bool
     fetched: dict[str, dict[str, str]]
     records: pd.DataFrame
+    to_bring: tuple[str, ...] = ()
 
     @property
     def unpinned(self) -> list[str]:
@@ -129,105 +101,6 @@ class Plan:
         return replace(self, records=records)
 
 
-def read_declared(
-    recipe: str | Path | Recipe, switches: Mapping[str, bool], reviews: Sequence[str] = ()
-) -> Declared:
-    """Read a recipe with everything that it names.
-
-    Parameters
-    ----------
-    recipe
-        A recipe, the name of a shipped one, or the path of a TOML file.
-    switches
-        For each switch whether such images are dropped.
-    reviews
-        Additional review files, by name or path; they override the recipe's reviews of the same images.
-
-    Raises
-    ------
-    DeclarationError
-        A file has problems, or two of ``reviews`` contradict each other.
-    """
-    read = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe))
-    recipe, overrides = switch_rules(read, switches)
-    sources = [read_source(name, recipe.folder) for name in recipe.sources]
-    recipe.check_sources(sources)
-    declared = Declared(
-        recipe=recipe,
-        overrides=Overrides(rules=tuple(overrides)),
-        sources=sources,
-        reviews=_reviews(recipe, {source.name for source in sources}),
-        links=_links(recipe, {source.name for source in sources}),
-    )
-    return _with_reviews(declared, reviews) if reviews else declared
-
-
-def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
-    """Add review files, which override the recipe's reviews."""
-    added: dict[tuple[str, str], tuple[str, Review]] = {}
-    problems = []
-    known = {source.name for source in declared.sources} | set(source_names())
-    for name in names:
-        for review in read_reviews(name, Path()):
-            if review.source not in known:
-                problems.append(
-                    f"{name}: no source {review.source!r}; {suggest(review.source, sorted(known), 'source')}"
-                )
-            other, first = added.setdefault((review.source, review.path), (name, review))
-            if (first.mark, first.marks_finding) != (review.mark, review.marks_finding):
-                problems.append(
-                    f"{review.source} {review.path}: {first.mark} in {other}, {review.mark} in {name}"
-                )
-    if problems:
-        raise DeclarationError(
-            "these reviews cannot be added\n  " + "\n  ".join(dict.fromkeys(problems)),
-            todo="Resolve conflicts between reviewers; `cxrbuild review --compare` lists them",
-        )
-    reviews = {(review.source, review.path): review for review in declared.reviews}
-    of_file = {name: [image for image, (file, _) in added.items() if file == name] for name in names}
-    overrides = tuple(
-        ReviewOverride(file=name, reviews=len(images), replaced=sum(image in reviews for image in images))
-        for name, images in of_file.items()
-    )
-    return replace(
-        declared,
-        reviews=list((reviews | {image: review for image, (_, review) in added.items()}).values()),
-        overrides=declared.overrides.model_copy(update={"reviews": overrides}),
-    )
-
-
-def _reviews(recipe: Recipe, sources: set[str]) -> list[Review]:
-    """Return the recipe's reviews; a file may have reviews of other sources."""
-    reviews = [review for name in recipe.reviews for review in read_reviews(name, recipe.folder)]
-    known = sources | set(source_names())
-    if unknown := sorted({review.source for review in reviews} - known):
-        raise DeclarationError(
-            "reviews name unknown sources", where=", ".join(recipe.reviews),
-            expected=name_some(sorted(sources)),
-            found="; ".join(f"{name!r}: {suggest(name, known, 'source')}" for name in unknown),
-            todo="Correct the column `source`: these reviews would have no effect",
-        )  # fmt: skip
-    return reviews
-
-
-def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
-    """Return the links between images of the recipe's sources; a file may have links of other sources."""
-    links = [link for name in recipe.split.links for link in read_links(name, recipe.folder)]
-    named = {source for link in links for source, _ in (link.a, link.b)}
-    if unknown := sorted(named - sources - set(source_names())):
-        raise DeclarationError(
-            "links name unknown sources", where=", ".join(recipe.split.links),
-            expected=name_some(sorted(sources)),
-            found="; ".join(f"{name!r}: {suggest(name, sources, 'source')}" for name in unknown),
-            todo="Correct the columns `source_a` and `source_b`",
-        )  # fmt: skip
-    if problems := find_contradictions(links):
-        raise DeclarationError(
-            "links contradict each other\n  " + "\n  ".join(problems), where=", ".join(recipe.split.links)
-        )
-    return [link for link in links if {link.a[0], link.b[0]} <= sources]
-
-
 def unpinned_sources(declared: Declared, locked: Mapping[str, LockedSource]) -> list[str]:
     """Return the sources that are not verified to be the pinned version."""
     names = [source.name for source in declared.sources]
@@ -259,8 +132,12 @@ def make_plan(
     import pandas as pd
 
     locked = read_lock(data)
-    tables, available, fetched = [], {}, {}
+    absent = sources_to_bring(declared, data)
+    tables, available, fetched = [], dict.fromkeys(absent, frozenset[str]()), {}
+    listed = None if declared.image_list is None else read_declared_list(declared.image_list, data)
     for source in declared.sources:
+        if source.name in absent:
+            continue
         lock, root = locked.get(source.name), source_folder(data, source.name)
         if lock is not None and not as_pinned and root.is_dir():
             fetched[source.name] = fetched_blobs(source, data, lock)
@@ -279,11 +156,14 @@ def make_plan(
         if lock is not None and _hashes(source, table):
             require_same_key({f"{lock_path(data)}, source {source.name}": lock.patient_key})
         tables.append(table)
-    records = pd.concat(tables, ignore_index=True)
+    records = pd.concat(tables, ignore_index=True) if tables else conform(pd.DataFrame())
     tables.clear()  # a million rows are a third of a gigabyte
     records = records.sort_values("image_id", ignore_index=True)
     records = add_reviews(records, declared.reviews)
-    records = add_labels(records, declared.recipe, declared.sources)
+    if declared.image_list is not None and listed is not None:
+        records = add_membership(records, listed, declared.image_list, declared.recipe, declared.sources)
+    else:
+        records = add_labels(records, declared.recipe, declared.sources)
     require_values(records, declared.recipe, declared.sources)
     records = apply_rules(records, declared.recipe.rules, declared.links)
     try:
@@ -291,9 +171,9 @@ def make_plan(
         records = add_folds(records, declared.recipe.split)
     except CxrbuildError as error:
         # A DICOM file has its class in its header: missing files explain why a class has too few images.
-        absent = records.loc[records["exclusion"] == "missing_file", "source_path"]
-        if not absent.empty:
-            error.todo = f"First fetch the missing images: {name_some(absent)}"
+        unread = records.loc[records["exclusion"] == "missing_file", "source_path"]
+        if not unread.empty:
+            error.todo = f"First fetch the missing images: {name_some(unread)}"
         raise
     kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
     for name, paths in kept.groupby("source")["source_path"]:
@@ -303,7 +183,18 @@ def make_plan(
     for code, count in records["exclusion"].value_counts().items():
         _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
-                as_pinned, fetched, records)  # fmt: skip
+                as_pinned, fetched, records, tuple(absent))  # fmt: skip
+
+
+def sources_to_bring(declared: Declared, data: Path) -> list[str]:
+    """Return the sources that are not there and that no address is known of: a user has to bring them.
+
+    A published list says which images they have, so that a plan is complete without them.
+    """
+    if declared.image_list is None:
+        return []
+    unknown = [source.name for source in declared.sources if source.download.url is None]
+    return [name for name in unknown if not source_folder(data, name).is_dir()]
 
 
 def _hashes(source: Source, records: pd.DataFrame) -> bool:

@@ -13,11 +13,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument, names
-from cxrbuild.curation.plan import Declared
+from cxrbuild.curation.declared import Declared
 from cxrbuild.fetching.record import record_path
 from cxrbuild.files import json_bytes, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
@@ -45,6 +45,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "withdrawals": [repr(source.withdrawals) for source in declared.sources],
         "reviews": [repr(review) for review in declared.reviews],
         "links": [repr(link) for link in declared.links],
+        "image_list": _hash_list(declared),
         # Another key gives the patients other names, and so changes groups and splits.
         "patient_key": (
             key_fingerprint()
@@ -56,6 +57,19 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         },
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _hash_list(declared: Declared) -> dict[str, Any] | None:
+    """Return the declaration of the published list, with the hash of each file."""
+    image_list = declared.image_list
+    if image_list is None:
+        return None
+    hashes = {file.file: file.sha256 for file in image_list.files}
+    for file in image_list.files:
+        place = image_list.place(file, None)
+        if place is not None and place.is_file():
+            hashes[file.file] = sha256_of(place)
+    return image_list.model_dump(mode="json") | {"hashes": hashes}
 
 
 class SourcesState(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.class_name import READ_AS_MISSING
@@ -151,6 +152,8 @@ def _unviewed(contents: Contents) -> str:
 
 def _split_text(contents: Contents) -> str:
     split = contents.recipe.split
+    if split.published is not None:
+        return f"The published list {Path(split.published.list).stem} gives each image's class and split."
     sentences = [
         f"{declared.source} declares its splits ("
         + ", ".join(f"{theirs} is {ours}" for theirs, ours in declared.map.items())

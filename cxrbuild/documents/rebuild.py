@@ -25,8 +25,11 @@ def rebuild_commands(contents: Contents) -> list[str]:
     )
     for override in contents.overrides.reviews:
         options += ["--reviews", override.file]
-    sources = [] if recipe.sources == read_recipe(DEFAULT_RECIPE).sources else recipe.sources
-    return [shlex.join(["cxrbuild", "fetch", *sources]), shlex.join(["cxrbuild", "curate", *options])]
+    if recipe.split.published is not None:
+        named = options[:2]  # the list belongs to the recipe
+    else:
+        named = [] if recipe.sources == read_recipe(DEFAULT_RECIPE).sources else recipe.sources
+    return [shlex.join(["cxrbuild", "fetch", *named]), shlex.join(["cxrbuild", "curate", *options])]
 
 
 def added_reviews(contents: Contents) -> list[str]:

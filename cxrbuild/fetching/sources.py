@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, is_of_memory, name_some, of_memory, of_system
+from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
@@ -35,10 +36,16 @@ class FetchResult:
         The data folder.
     sources
         For each source what the lock records, and whether it was downloaded.
+    lists
+        For each published list its files.
+    to_bring
+        Sources that no address is known of, and that are not there.
     """
 
     data: Path
     sources: dict[str, Fetched]
+    lists: dict[str, FetchedList] = field(default_factory=dict)
+    to_bring: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
@@ -46,7 +53,12 @@ class FetchResult:
             name: asdict(source.locked) | {"downloaded": source.downloaded, "notes": source.notes}
             for name, source in self.sources.items()
         }
-        return {"data": str(self.data), "sources": fetched}
+        return {
+            "data": str(self.data),
+            "sources": fetched,
+            "lists": {name: one.to_dict() for name, one in self.lists.items()},
+            "to_bring": list(self.to_bring),
+        }
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cxrbuild.catalog.reader import Inventory, Reader
+from cxrbuild.catalog.template import Template, parse_template
 from cxrbuild.errors import CxrbuildError, name_some, suggest
-from cxrbuild.ingest.template import Template, parse_template
 from cxrbuild.paths import PathIndex
 from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.progress import Progress

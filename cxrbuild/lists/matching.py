@@ -5,8 +5,58 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from cxrbuild.paths import canonical_path
+
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class ImageIndex:
+    """The images of sources, to find those that a name in a list can mean.
+
+    Parameters
+    ----------
+    records
+        A row for each image of the sources, with ``image_id``, ``source`` and ``source_path``.
+    """
+
+    def __init__(self, records: pd.DataFrame) -> None:
+        first = records[~records["image_id"].str.contains(r"-row\d+$")]
+        self.source_of: dict[int, str] = dict(zip(first.index, first["source"], strict=True))
+        self._by_path: dict[str, list[int]] = {}
+        self._by_name: dict[str, list[int]] = {}
+        self._by_stem: dict[str, list[int]] = {}
+        for number, path in zip(first.index, first["source_path"], strict=True):
+            folded = _fold(path)
+            name = folded.rsplit("/", 1)[-1]
+            self._by_path.setdefault(folded, []).append(number)
+            self._by_name.setdefault(name, []).append(number)
+            self._by_stem.setdefault(_stem(name), []).append(number)
+
+    def find(self, path: str, source: str | None = None, *, other_suffix: bool) -> list[int]:
+        """Return the images that a path can mean: with its folder, else by name, else with another suffix.
+
+        Case, and blanks in a name, say nothing: ``COVID-19(1).png`` is also ``COVID-19 (1).png``.
+
+        Parameters
+        ----------
+        path
+            The path, or the name alone.
+        source
+            The source to look in; default all.
+        other_suffix
+            Whether a file with another suffix can be meant.
+        """
+        folded = _fold(path)
+        name = folded.rsplit("/", 1)[-1]
+        tried = [self._by_path.get(folded), self._by_name.get(name)]
+        if other_suffix:
+            tried.append(self._by_stem.get(_stem(name)))
+        for found in tried:
+            of_source = [one for one in found or () if source is None or self.source_of[one] == source]
+            if of_source:
+                return of_source
+        return []
 
 
 def match_images(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
@@ -25,39 +75,34 @@ def match_images(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    by_name: dict[str, list[int]] = {}
-    by_stem: dict[str, list[int]] = {}
-    first = records[~records["image_id"].str.endswith("-row2")]
-    for number, path in zip(first.index, first["source_path"], strict=True):
-        name = _name(path)
-        by_name.setdefault(name, []).append(number)
-        by_stem.setdefault(_stem(name), []).append(number)
+    index = ImageIndex(records)
     named = rows["source"].fillna("")
     # Without its source, a name with another suffix may be another file.
     found = [
-        by_name.get(_name(path)) or (by_stem.get(_stem(_name(path)), []) if source else [])
-        for path, source in zip(rows["path"], named, strict=True)
+        index.find(path, other_suffix=bool(source)) for path, source in zip(rows["path"], named, strict=True)
     ]
-    source_of = records["source"].to_dict()
     counts: dict[str, Counter[str]] = {}
     for source, images in zip(named, found, strict=True):
-        counts.setdefault(source, Counter()).update({source_of[image] for image in images})
+        counts.setdefault(source, Counter()).update({index.source_of[image] for image in images})
     ours = {source: count.most_common(1)[0][0] for source, count in counts.items() if count and source}
 
-    def choose(source: str, images: list[int]) -> int | None:
-        fitting = [image for image in images if source not in ours or source_of[image] == ours[source]]
-        return fitting[0] if len(fitting) == 1 else None
+    def choose(path: str, source: str, images: list[int]) -> int | None:
+        if source in ours:
+            images = index.find(path, ours[source], other_suffix=True)
+        return images[0] if len(images) == 1 else None
 
-    image = [choose(source, images) for source, images in zip(named, found, strict=True)]
+    image = [
+        choose(path, source, images) for path, source, images in zip(rows["path"], named, found, strict=True)
+    ]
     of_source = [
-        ours.get(source) or (source_of[one] if one is not None else None)
+        ours.get(source) or (index.source_of[one] if one is not None else None)
         for source, one in zip(named, image, strict=True)
     ]
     return rows.assign(image=pd.array(image, "Int64"), of_source=pd.array(of_source, "str"))
 
 
-def _name(path: str) -> str:
-    return path.rsplit("/", 1)[-1].casefold()
+def _fold(path: str) -> str:
+    return "".join(canonical_path(path).casefold().split())
 
 
 def _stem(name: str) -> str:

@@ -29,13 +29,17 @@ _NAMES = {
 }
 # The columns of a list without a header, as COVID-Net writes it.
 _POSITIONS = ("patient", "file", "label", "source")
+_SEPARATORS = "\t,;|"
+# Lines that decide which separator a list has.
+_SAMPLE = 50
 _SPLIT_WORDS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "dev": "validation",
     "validation": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
-_IMAGE = r"\S.*?\.(?:png|jpe?g|dcm|dicom|bmp|gif|tiff?|webp|nii(?:\.gz)?)"
+_SUFFIX = r"\.(?:png|jpe?g|dcm|dicom|bmp|gif|tiff?|webp|nii(?:\.gz)?)"
 # A name can have spaces: what ends like an image's is one cell.
-_LINE = re.compile(rf"(?:(?P<before>\S+)\s+)?(?P<file>{_IMAGE})(?:\s+(?P<after>.*))?", re.IGNORECASE)
+_IMAGE = re.compile(rf".*{_SUFFIX}", re.IGNORECASE)
+_LINE = re.compile(rf"(?:(?P<before>\S+)\s+)?(?P<file>\S.*?{_SUFFIX})(?:\s+(?P<after>.*))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,11 @@ class ListFile:
     split: str | None = None
 
 
-def read_lists(files: Sequence[ListFile], columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_lists(
+    files: Sequence[ListFile],
+    columns: Mapping[str, str] | None = None,
+    splits: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Return the rows of some lists.
 
     Parameters
@@ -64,6 +72,8 @@ def read_lists(files: Sequence[ListFile], columns: Mapping[str, str] | None = No
     columns
         For some of ``file``, ``patient``, ``label``, ``source`` and ``split`` the name of the column, or its
         position from 1; others are found by usual names, or by COVID-Net's positions.
+    splits
+        Words for splits, in addition to the usual ones.
 
     Returns
     -------
@@ -82,23 +92,27 @@ def read_lists(files: Sequence[ListFile], columns: Mapping[str, str] | None = No
         raise CxrbuildError(
             f"no column of a list is called {', '.join(unknown)}", expected=f"some of {', '.join(COLUMNS)}"
         )
-    rows = [row for file in files for row in _read(file, dict(columns or {}))]
+    words = _SPLIT_WORDS | {word.strip().lower(): split for word, split in (splits or {}).items()}
+    rows = [row for file in files for row in _read(file, dict(columns or {}), words)]
     table = pd.DataFrame(rows, columns=["list", "line", *COLUMNS]).astype(
         dict.fromkeys(("list", *COLUMNS), "str")
     )
     return table.assign(path=table["file"].map(canonical_path))
 
 
-def _read(file: ListFile, columns: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _read(file: ListFile, columns: dict[str, str], words: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     text = _text(file.path)
     suffix = file.path.suffix.lower()
     rows = _json_rows(text, file.path) if suffix == ".json" else _text_rows(text, file.path, columns)
     split = file.split or _split_of_name(file.path)
-    problems, found = [], 0
+    problems: list[str] = []
+    filled: set[str] = set()
+    found = 0
     for line, cells in rows:
         found += 1
+        filled |= cells.keys()
         row = {"list": str(file.path), "line": line} | {name: cells.get(name) or None for name in COLUMNS}
-        row["split"] = _split(cells.get("split")) or split
+        row["split"] = _split(cells.get("split"), words) or split
         if row["file"] is None or row["split"] is None:
             missing = "no file" if row["file"] is None else f"no split, or the unknown {cells.get('split')!r}"
             problems.append(f"line {line}: {missing}")
@@ -106,6 +120,12 @@ def _read(file: ListFile, columns: dict[str, str]) -> Iterator[dict[str, Any]]:
             yield row
     if not found:
         raise CxrbuildError("the list has no rows", where=file.path)
+    if absent := sorted(columns.keys() - filled):
+        raise CxrbuildError(
+            "no row of the list has that many cells", where=file.path,
+            expected=", ".join(f"{name} in cell {columns[name]}" for name in absent),
+            todo="Correct the positions of the columns; the first cell is 1",
+        )  # fmt: skip
     if problems:
         raise CxrbuildError(
             "rows of the list have no file or no split", where=file.path, found=name_some(problems, 5),
@@ -125,8 +145,8 @@ def _text(path: Path) -> str:
         raise CxrbuildError("not UTF-8 text", where=path, found=error, todo="Save it in UTF-8") from error
 
 
-def _split(text: str | None) -> str | None:
-    return None if text is None else _SPLIT_WORDS.get(text.strip().lower())
+def _split(text: str | None, words: Mapping[str, str]) -> str | None:
+    return None if text is None else words.get(text.strip().lower())
 
 
 def _split_of_name(path: Path) -> str | None:
@@ -167,10 +187,10 @@ def _named(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple[int, dict[str, str]]]:
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         return
-    separator = next((one for one in "\t,;" if one in lines[0][1]), None)
+    separator = _separator([line for _, line in lines[:_SAMPLE]], path)
     if separator is None:
         for number, line in lines:
             yield number, _positioned(_spaced(number, line, path), columns, path)
@@ -184,6 +204,15 @@ def _text_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple
             )
         named[ours] = name
     has_header = "file" in named and not named["file"].isdigit()
+    if not has_header and "file" not in columns:
+        first = _positioned(header, columns, path).get("file", "")
+        if not _IMAGE.fullmatch(first.strip()):
+            raise CxrbuildError(
+                "the list has no column of files", where=path,
+                expected="a header with a column such as file, filename, image or path; or in each row "
+                "patient, file name with its suffix, class, source",
+                found=name_some(header, 8), todo="Name the columns, such as file=2,label=3",
+            )  # fmt: skip
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     try:
         for i, cells in enumerate(reader):
@@ -201,6 +230,18 @@ def _text_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple
                 yield reader.line_num, _positioned([cell.strip() for cell in cells], columns, path)
     except csv.Error as error:
         raise CxrbuildError("not CSV", where=f"{path}, line {reader.line_num}", found=error) from error
+
+
+def _separator(lines: Sequence[str], path: Path) -> str | None:
+    """Return the character between the cells; ``None`` for spaces, which may also be in a name."""
+    for sign in _SEPARATORS:
+        try:
+            lengths = {len(row) for row in csv.reader(lines, delimiter=sign)}
+        except csv.Error:
+            continue
+        if min(lengths) > 1 and (len(lengths) == 1 or path.suffix.lower() in (".csv", ".tsv")):
+            return sign
+    return "," if path.suffix.lower() == ".csv" else None
 
 
 def _spaced(number: int, line: str, path: Path) -> list[str]:

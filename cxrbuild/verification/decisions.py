@@ -6,7 +6,8 @@ part of a release: a decision that needs one is not checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
 from cxrbuild.artifact import names
@@ -22,6 +23,9 @@ from cxrbuild.rules import apply_rules
 from cxrbuild.split import assign_splits, patient_names
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Columns that are filled before the rules are applied.
 _BEFORE_RULES = {column.name for column in COLUMNS if column.stage in ("ingest", "rules")}
@@ -46,6 +50,9 @@ def check_labels(context: Context) -> Iterator[Finding]:
     A source can list several findings in one value, so that a label needs only one of its findings in it.
     """
     labels = context.document.recipe.labels
+    if context.document.recipe.split.published is not None:
+        yield from _find_unlisted(context.ledger, labels)
+        return
     columns = ["source", "finding", "label", "exclusion"]
     # Each combination of values is checked once: many rows share one.
     combination = context.ledger.groupby(columns, dropna=False, sort=False).ngroup()
@@ -59,6 +66,16 @@ def check_labels(context: Context) -> Iterator[Finding]:
     for image, found, label in zip(rows["image_id"], rows["finding"], rows["label"], strict=True):
         message = f"label is {text_of(label)}, but finding is {text_of(found)}"
         yield Finding(message, names.LEDGER, image)
+
+
+def _find_unlisted(ledger: pd.DataFrame, labels: Collection[str]) -> Iterator[Finding]:
+    """Find rows that have a class although no list names them, the reverse, and unknown classes."""
+    wrong = (ledger["label"].isna() != ledger["listed"].isna()) | (
+        ledger["label"].notna() & ~ledger["label"].isin(list(labels))
+    )
+    columns = (ledger.loc[wrong, column] for column in ("image_id", "label", "listed"))
+    for image, label, listed in zip(*columns, strict=True):
+        yield Finding(f"label is {text_of(label)}, but listed is {text_of(listed)}", names.LEDGER, image)
 
 
 def _label_fits(

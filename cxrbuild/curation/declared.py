@@ -1,0 +1,154 @@
+"""A recipe with everything that it names, read from its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cxrbuild.catalog import (
+    ImageList,
+    Link,
+    Recipe,
+    Review,
+    Source,
+    check_list,
+    find_contradictions,
+    read_image_list,
+    read_links,
+    read_recipe,
+    read_reviews,
+    read_source,
+    source_names,
+)
+from cxrbuild.catalog.override import Overrides, ReviewOverride
+from cxrbuild.errors import DeclarationError, name_some, suggest
+from cxrbuild.rules import switch_rules
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A recipe with everything that it names, read from its files.
+
+    Attributes
+    ----------
+    recipe
+        The recipe, its rules switched.
+    overrides
+        How the switches and added reviews differ from what the recipe declares.
+    sources, reviews, links
+        What the recipe names.
+    image_list
+        The list under ``split.published``; ``None`` where there is none.
+    """
+
+    recipe: Recipe
+    overrides: Overrides
+    sources: list[Source]
+    reviews: list[Review]
+    links: list[Link]
+    image_list: ImageList | None = None
+
+
+def read_declared(
+    recipe: str | Path | Recipe, switches: Mapping[str, bool], reviews: Sequence[str] = ()
+) -> Declared:
+    """Read a recipe with everything that it names.
+
+    Parameters
+    ----------
+    recipe
+        A recipe, the name of a shipped one, or the path of a TOML file.
+    switches
+        For each switch whether such images are dropped.
+    reviews
+        Additional review files, by name or path; they override the recipe's reviews of the same images.
+
+    Raises
+    ------
+    DeclarationError
+        A file has problems, or two of ``reviews`` contradict each other.
+    """
+    read = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe))
+    recipe, overrides = switch_rules(read, switches)
+    sources = [read_source(name, recipe.folder) for name in recipe.sources]
+    recipe.check_sources(sources)
+    image_list = None
+    if recipe.split.published is not None:
+        image_list = read_image_list(recipe.split.published.list, recipe.folder)
+        check_list(recipe, image_list, sources)
+    declared = Declared(
+        recipe=recipe,
+        overrides=Overrides(rules=tuple(overrides)),
+        sources=sources,
+        reviews=_reviews(recipe, {source.name for source in sources}),
+        links=_links(recipe, {source.name for source in sources}),
+        image_list=image_list,
+    )
+    return _with_reviews(declared, reviews) if reviews else declared
+
+
+def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
+    """Add review files, which override the recipe's reviews."""
+    added: dict[tuple[str, str], tuple[str, Review]] = {}
+    problems = []
+    known = {source.name for source in declared.sources} | set(source_names())
+    for name in names:
+        for review in read_reviews(name, Path()):
+            if review.source not in known:
+                problems.append(
+                    f"{name}: no source {review.source!r}; {suggest(review.source, sorted(known), 'source')}"
+                )
+            other, first = added.setdefault((review.source, review.path), (name, review))
+            if (first.mark, first.marks_finding) != (review.mark, review.marks_finding):
+                problems.append(
+                    f"{review.source} {review.path}: {first.mark} in {other}, {review.mark} in {name}"
+                )
+    if problems:
+        raise DeclarationError(
+            "these reviews cannot be added\n  " + "\n  ".join(dict.fromkeys(problems)),
+            todo="Resolve conflicts between reviewers; `cxrbuild review --compare` lists them",
+        )
+    reviews = {(review.source, review.path): review for review in declared.reviews}
+    of_file = {name: [image for image, (file, _) in added.items() if file == name] for name in names}
+    overrides = tuple(
+        ReviewOverride(file=name, reviews=len(images), replaced=sum(image in reviews for image in images))
+        for name, images in of_file.items()
+    )
+    return replace(
+        declared,
+        reviews=list((reviews | {image: review for image, (_, review) in added.items()}).values()),
+        overrides=declared.overrides.model_copy(update={"reviews": overrides}),
+    )
+
+
+def _reviews(recipe: Recipe, sources: set[str]) -> list[Review]:
+    """Return the recipe's reviews; a file may have reviews of other sources."""
+    reviews = [review for name in recipe.reviews for review in read_reviews(name, recipe.folder)]
+    known = sources | set(source_names())
+    if unknown := sorted({review.source for review in reviews} - known):
+        raise DeclarationError(
+            "reviews name unknown sources", where=", ".join(recipe.reviews),
+            expected=name_some(sorted(sources)),
+            found="; ".join(f"{name!r}: {suggest(name, known, 'source')}" for name in unknown),
+            todo="Correct the column `source`: these reviews would have no effect",
+        )  # fmt: skip
+    return reviews
+
+
+def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
+    """Return the links between images of the recipe's sources; a file may have links of other sources."""
+    links = [link for name in recipe.split.links for link in read_links(name, recipe.folder)]
+    named = {source for link in links for source, _ in (link.a, link.b)}
+    if unknown := sorted(named - sources - set(source_names())):
+        raise DeclarationError(
+            "links name unknown sources", where=", ".join(recipe.split.links),
+            expected=name_some(sorted(sources)),
+            found="; ".join(f"{name!r}: {suggest(name, sources, 'source')}" for name in unknown),
+            todo="Correct the columns `source_a` and `source_b`",
+        )  # fmt: skip
+    if problems := find_contradictions(links):
+        raise DeclarationError(
+            "links contradict each other\n  " + "\n  ".join(problems), where=", ".join(recipe.split.links)
+        )
+    return [link for link in links if {link.a[0], link.b[0]} <= sources]

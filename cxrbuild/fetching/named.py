@@ -1,0 +1,112 @@
+"""Fetch what a user names: sources, published lists, or all that a recipe needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cxrbuild.catalog import (
+    ImageList,
+    Source,
+    read_image_list,
+    read_recipe,
+    read_source,
+    read_source_or_list,
+)
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.lists import FetchedList, fetch_lists
+from cxrbuild.fetching.sources import FetchResult, fetch
+from cxrbuild.lockfile import source_folder
+from cxrbuild.progress import Progress
+
+
+def read_named(names: Iterable[str], recipe: str | None, origins: Iterable[str]) -> list[Source | ImageList]:
+    """Read the sources and lists to fetch.
+
+    Parameters
+    ----------
+    names
+        Shipped sources and lists by name, own ones by path.
+    recipe
+        A recipe whose sources and list are fetched too.
+    origins
+        Names that an origin is given for; those that are not named otherwise are shipped sources or lists.
+
+    Raises
+    ------
+    DeclarationError
+        There is no such source, list or recipe, or its declaration has problems.
+    """
+    named: list[Source | ImageList] = [read_source_or_list(name) for name in names]
+    if recipe is not None:
+        read = read_recipe(recipe)
+        named += [read_source(name, read.folder) for name in read.sources]
+        if read.split.published is not None:
+            named.append(read_image_list(read.split.published.list, read.folder))
+    known = {one.name for one in named}
+    return named + [read_source_or_list(name) for name in origins if name not in known]
+
+
+def fetch_named(
+    named: Sequence[Source | ImageList],
+    data: Path,
+    *,
+    origins: Mapping[str, str],
+    allow_unpinned: bool,
+    jobs: int,
+    progress: Progress,
+    skip_unknown: bool = False,
+) -> FetchResult:
+    """Fetch sources and lists. If one of them fails, the others are still fetched.
+
+    Parameters
+    ----------
+    named
+        The sources and lists.
+    data, allow_unpinned, jobs, progress
+        As for `cxrbuild.fetching.sources.fetch`.
+    origins
+        By name the origin to use instead of the declared address.
+    skip_unknown
+        Whether to report a source that declares no address, instead of failing.
+
+    Raises
+    ------
+    CxrbuildError
+        Some of them could not be fetched; the error has every reason.
+    """
+    sources = [one for one in named if isinstance(one, Source)]
+    lists = [one for one in named if isinstance(one, ImageList)]
+    to_bring = [
+        source.name
+        for source in sources
+        if source.download.url is None
+        and source.name not in origins
+        and not source_folder(data, source.name).is_dir()
+    ]
+    if not skip_unknown:
+        to_bring = []
+    sources = [source for source in sources if source.name not in to_bring]
+    fetched: dict[str, FetchedList] = {}
+    errors = []
+    try:
+        fetched = fetch_lists(lists, data, origins=origins, progress=progress) if lists else {}
+    except CxrbuildError as error:
+        errors.append(error)
+    result = FetchResult(data, {})
+    try:
+        if sources:
+            # A list's origin is not a source's; any other name that no source has is refused there.
+            of_lists = {one.name for one in lists} - {source.name for source in sources}
+            given = {name: origin for name, origin in origins.items() if name not in of_lists}
+            result = fetch(
+                sources, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=progress
+            )
+    except CxrbuildError as error:
+        errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise CxrbuildError("neither lists nor sources were fetched\n" + "\n".join(map(str, errors)))
+    return replace(result, lists=fetched, to_bring=tuple(to_bring))
