@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cxrbuild.curation import CurationResult, Plan
     from cxrbuild.demo import DemoResult
     from cxrbuild.environment import Environment
+    from cxrbuild.explanation import ExplanationResult
     from cxrbuild.exporting import ExportResult
     from cxrbuild.fetching.sources import FetchResult
     from cxrbuild.lists import ListAuditResult
@@ -453,6 +454,66 @@ def train_baseline(
         seeds=tuple(seeds),
         evaluate_only=None if evaluate_only is None else Path(evaluate_only),
         exclude_seen_patients=exclude_seen,
+        progress=progress,
+    )
+
+
+def explain(
+    build: AnyPath,
+    recipe: AnyPath | Recipe | None = None,
+    data: AnyPath = _DATA,
+    *,
+    model: AnyPath | None = None,
+    out: AnyPath | None = None,
+    exclude_seen: bool = False,
+    without_masks: bool = False,
+    allow_missing: bool = False,
+    occlude_all: bool = False,
+    progress: Progress = silent,
+) -> ExplanationResult:
+    """Show which pixels a trained model uses, and what it predicts without the lungs.
+
+    Parameters
+    ----------
+    build
+        The folder of a build, a release or a TensorFlow Datasets version.
+    recipe
+        The recipe whose sources declare lung masks; default the shipped recipe of the build's name.
+    data
+        The folder that `fetch` filled, which has the masks.
+    model
+        A saved model; default ``baseline/model.keras`` in the build.
+    out
+        The folder of the results; default ``<build>/explanation``.
+    exclude_seen
+        Exclude the images of patients that the model was trained on.
+    without_masks
+        Do not read lung masks.
+    allow_missing
+        Continue without lung masks that are missing or cannot be used.
+    occlude_all
+        Make the occlusion map of every image, not only of those on the page.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The build has no pixels, the model has another input or other classes, TensorFlow is not installed,
+        the model was trained on images of the test split, or lung masks cannot be used.
+    """
+    from cxrbuild.explanation import explain as explain_model
+
+    return explain_model(
+        Path(build),
+        _recipe_of(build, recipe),
+        data=Path(data),
+        model=None if model is None else Path(model),
+        out=None if out is None else Path(out),
+        exclude_seen_patients=exclude_seen,
+        without_masks=without_masks,
+        allow_missing=allow_missing,
+        occlude_all=occlude_all,
         progress=progress,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,29 +46,61 @@ def class_figures(
     list of dict
         For each class and figure, ``value``, ``low`` and ``high``; ``nan`` where a figure is undefined.
     """
+    measured = _figures(labels, probabilities, np.ones((1, len(labels))))[0]
+    samples = np.concatenate(
+        [_figures(labels, probabilities, weights) for weights in _resample(groups, resamples, seed)]
+    )
+    return [
+        {name: _with_interval(measured[k, i], samples[:, k, i]) for i, name in enumerate(NAMES)}
+        for k in range(probabilities.shape[1])
+    ]
+
+
+def overall_figures(
+    labels: NDArray[Any],
+    probabilities: NDArray[Any],
+    groups: Sequence[str],
+    *,
+    resamples: int,
+    seed: int = 0,
+) -> dict[str, dict[str, float]]:
+    """Return accuracy and AUC over all classes, each with a 95 % bootstrap interval.
+
+    The AUC is the mean of the classes' AUC, each against all other classes, over the classes that the images
+    have. It is undefined for images of one class. Parameters and intervals are those of `class_figures`.
+
+    Returns
+    -------
+    dict
+        For ``accuracy`` and ``auc``, ``value``, ``low`` and ``high``; ``nan`` where a figure is undefined.
+    """
+    classes = np.unique(labels)
+    right = probabilities.argmax(axis=1) == labels
+
+    def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore"):
+            auc = [_auc(labels == k, probabilities[:, k], weights) for k in classes]
+        return np.stack([weights @ right / weights.sum(axis=1), np.mean(auc, axis=0)], axis=1)
+
+    measured = figures(np.ones((1, len(labels))))[0]
+    samples = np.concatenate([figures(weights) for weights in _resample(groups, resamples, seed)])
+    return {name: _with_interval(measured[i], samples[:, i]) for i, name in enumerate(("accuracy", "auc"))}
+
+
+def _resample(groups: Sequence[str], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each image is drawn in some of the resamples, shape (resamples, images)."""
     _, numbers = np.unique(np.asarray(groups), return_inverse=True)
     count = int(numbers.max()) + 1
     random = np.random.default_rng(seed)
-    measured = _figures(labels, probabilities, np.ones((1, len(labels))))[0]
-    drawn = []
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
         times = random.multinomial(count, np.full(count, 1 / count), size=size)
-        drawn.append(_figures(labels, probabilities, times[:, numbers].astype(np.float64)))
-    samples = np.concatenate(drawn)
-    return [
-        {
-            name: dict(
-                zip(
-                    ("value", "low", "high"),
-                    (float(measured[k, i]), *_interval(samples[:, k, i])),
-                    strict=True,
-                )
-            )
-            for i, name in enumerate(NAMES)
-        }
-        for k in range(probabilities.shape[1])
-    ]
+        yield times[:, numbers].astype(np.float64)
+
+
+def _with_interval(measured: float, samples: NDArray[np.float64]) -> dict[str, float]:
+    low, high = _interval(samples)
+    return {"value": float(measured), "low": low, "high": high}
 
 
 def exact_interval(hits: int, count: int) -> tuple[float, float]:

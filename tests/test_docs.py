@@ -52,7 +52,7 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^(?:```(\w*)\n(.*?)^```|<!-- (bash|python)\n(.*?)^-->)$", re.MULTILINE | re.DOTALL)
 # These install or check the program itself, or are run by tests of their own, and would take long here.
-NOT_RUN = ("pip install ", "make ", "cxrbuild train-baseline")
+NOT_RUN = ("pip install ", "make ", "cxrbuild train-baseline", "cxrbuild explain")
 
 
 @dataclass(frozen=True)

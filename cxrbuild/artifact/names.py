@@ -17,10 +17,13 @@ AUDIT = "audit.json"
 AUDIT_PAGE = "audit.html"
 BASELINE_FOLDER = "baseline"
 BASELINE = f"{BASELINE_FOLDER}/metrics.json"
+EXPLANATION_FOLDER = "explanation"
+EXPLANATION = f"{EXPLANATION_FOLDER}/explanation.json"
 
 # Of releases alone. A release has the audit result under its name in the build.
 SUMS = "SHA256SUMS"
 RELEASED_BASELINE = "baseline.json"
+RELEASED_EXPLANATION = "explanation.json"
 CARD = "README.md"
 CHANGELOG = "CHANGELOG.md"
 REPORT = "report.html"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def read_images(
     )
 
     def read(row: int) -> str | None:
-        return _read_into(found, row, images)
+        return read_pixels(found, row, images.for_training[row], images.for_testing[row])
 
     # Pillow and hashlib release the interpreter lock, so threads suffice.
     with progress("reading images", count, "image") as bar, ThreadPoolExecutor() as pool:
@@ -133,6 +134,25 @@ def read_images(
             if problem:
                 problems.append(f"{found.name(row)} ({problem})")
             bar.update()
+    require_readable(folder, problems)
+    return images
+
+
+def require_readable(folder: Path, problems: Sequence[str]) -> None:
+    """Check that every image could be read.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+    problems
+        The images that could not, with the reason.
+
+    Raises
+    ------
+    CxrbuildError
+        There are such images.
+    """
     if problems:
         raise CxrbuildError(
             f"{count_of(len(problems), 'image')} cannot be read",
@@ -140,11 +160,20 @@ def read_images(
             found=name_some(problems, _LISTED_PROBLEMS),
             todo="Remove the damaged images and run `cxrbuild curate` again: it makes the missing ones",
         )
-    return images
 
 
-def _read_into(found: ImageTable, row: int, images: Images) -> str | None:
-    """Fill in the pixels of an image; return what is wrong with it."""
+def read_pixels(found: ImageTable, row: int, *targets: NDArray[np.uint8]) -> str | None:
+    """Fill in the pixels of an image, resized to each target's side; return what is wrong with it.
+
+    Parameters
+    ----------
+    found
+        The images.
+    row
+        The number of the image's row.
+    targets
+        Arrays of shape (side, side) to fill.
+    """
     try:
         jpeg = found.read(row)
         expected = found.rows["sha256"].iat[row]
@@ -157,8 +186,8 @@ def _read_into(found: ImageTable, row: int, images: Images) -> str | None:
         return error.strerror or str(error)
     except NotConvertible as error:
         return f"{error.reason}: {error.found}"
-    for target in (images.for_training, images.for_testing):
-        target[row] = np.asarray(_resize(grey, target.shape[1]))
+    for target in targets:
+        target[:] = np.asarray(_resize(grey, len(target)))
     return None
 
 

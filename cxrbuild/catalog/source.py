@@ -19,6 +19,7 @@ from cxrbuild.catalog.declarations import (
     read_toml,
     shipped_names,
 )
+from cxrbuild.catalog.lung_masks import LungMasks
 from cxrbuild.catalog.reader import Reader, read_reader
 from cxrbuild.catalog.withdrawal import Withdrawal, read_withdrawals
 from cxrbuild.errors import DeclarationError
@@ -106,6 +107,7 @@ class Source(Declaration):
     withdrawn: str | None = Field(
         None, description="file next to the declaration: images that were withdrawn (`path,date,reason`)"
     )
+    lung_masks: LungMasks | None = Field(None, description="masks of the lungs, which `explain` reads")
     file: Path = Field(exclude=True, description="the declaration's file; not a key of it")
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from cxrbuild.cli.curate import curate, plan
 from cxrbuild.cli.demo import demo
 from cxrbuild.cli.diff import diff
 from cxrbuild.cli.doctor import doctor
+from cxrbuild.cli.explain import explain
 from cxrbuild.cli.export import export
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.output import json_was_printed, print_json, wrapped
@@ -67,6 +68,7 @@ for _command in (
     audit,
     review,
     train_baseline,
+    explain,
     release,
     verify,
     diff,

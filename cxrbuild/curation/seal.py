@@ -40,7 +40,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "libraries": libraries(),
         "formats": sorted(formats),
         "recipe": declared.recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
-        "sources": [source.model_dump(mode="json") for source in declared.sources],
+        "sources": [source.model_dump(mode="json", exclude={"lung_masks"}) for source in declared.sources],
         "listings": [repr(source.listing) for source in declared.sources],
         "withdrawals": [repr(source.withdrawals) for source in declared.sources],
         "reviews": [repr(review) for review in declared.reviews],

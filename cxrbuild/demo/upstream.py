@@ -196,6 +196,7 @@ def _declare(name: str, tree: Path, served: Path, declared: Path) -> None:
     document["description"] = "Made by `cxrbuild demo`."
     document.pop("citation", None)
     document.pop("homepage", None)
+    document.pop("lung_masks", None)
     document["license"] = "CC0-1.0"
     if name == "mooney":
         archive = served / "mooney.zip"

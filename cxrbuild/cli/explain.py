@@ -1,0 +1,107 @@
+"""The command `explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cxrbuild.cli.options import (
+    DEFAULT_RECIPE,
+    NAME_OR_PATH,
+    PATH,
+    complete_shipped,
+    data_option,
+    output_options,
+)
+from cxrbuild.cli.output import Output
+
+
+@click.command(short_help="Show where a trained model looks, and what it predicts without the lungs.")
+@click.option(
+    "--build",
+    type=PATH,
+    metavar="DIR",
+    help="A build, a release or a TensorFlow Datasets folder.  [default: build/<recipe>]",
+)
+@click.option(
+    "--recipe",
+    "recipe_name",
+    default=DEFAULT_RECIPE,
+    show_default=True,
+    type=NAME_OR_PATH,
+    metavar="NAME|FILE",
+    shell_complete=complete_shipped("recipes"),
+    help="The recipe of the dataset, whose sources declare lung masks.",
+)
+@click.option(
+    "--model", type=PATH, metavar="FILE", help="A saved model.  [default: <build>/baseline/model.keras]"
+)
+@click.option("--out", type=PATH, metavar="DIR", help="Write results to DIR.  [default: <build>/explanation]")
+@click.option(
+    "--exclude-seen", is_flag=True, help="Exclude test images of patients that the model was trained on."
+)
+@click.option("--without-masks", is_flag=True, help="Do not read lung masks.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Continue without lung masks that are missing or cannot be used, and record them.",
+)
+@click.option(
+    "--occlude-all", is_flag=True, help="Make occlusion maps of all images, not only of those on the page."
+)
+@click.option(
+    "--gate",
+    is_flag=True,
+    help="Exit with status 3 if more than half of the model's success survives without the lungs.",
+)
+@data_option
+@output_options
+def explain(
+    build: Path | None,
+    recipe_name: str,
+    model: Path | None,
+    out: Path | None,
+    exclude_seen: bool,
+    without_masks: bool,
+    allow_missing: bool,
+    occlude_all: bool,
+    gate: bool,
+    data: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Show where a trained model looks, and what it predicts without the lungs.
+
+    Writes `explain.html`, `explain.parquet` and `explanation.json`: attribution maps of the test images,
+    blackout tests, figures by source, age, sex and view, and calibration.
+    """
+    from cxrbuild.catalog import read_recipe
+    from cxrbuild.errors import count_of
+    from cxrbuild.explanation import explain as explain_model
+    from cxrbuild.explanation import require_passed
+
+    output = Output(quiet=quiet, as_json=as_json)
+    recipe = read_recipe(recipe_name)
+    result = explain_model(
+        build or Path("build") / recipe.name,
+        recipe,
+        data=data,
+        model=model,
+        out=out,
+        exclude_seen_patients=exclude_seen,
+        without_masks=without_masks,
+        allow_missing=allow_missing,
+        occlude_all=occlude_all,
+        progress=output.progress,
+    )
+    output.table(result.header(), result.rows())
+    output.say("")
+    if result.unusable_masks:
+        count = count_of(len(result.unusable_masks), "lung mask")
+        output.say(f"{count} cannot be used: {', '.join(result.unusable_masks)}.")
+    output.say(result.document.sentence)
+    output.say(f"The maps are shown in {result.out / 'explain.html'}.")
+    output.result(result.to_dict())
+    if gate:
+        require_passed(result)

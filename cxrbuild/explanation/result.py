@@ -1,0 +1,84 @@
+"""The result of ``explain``: where its files are, and the content of ``explanation.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from cxrbuild.artifact.baseline import Interval
+from cxrbuild.artifact.explanation import TESTS, ExplanationDocument
+
+
+@dataclass(frozen=True)
+class ExplanationResult:
+    """An explained model.
+
+    Attributes
+    ----------
+    out
+        The folder of its files.
+    document
+        The content of ``explanation.json``.
+    unusable_masks
+        Lung masks that were not used: the reason by path within the source.
+    """
+
+    out: Path
+    document: ExplanationDocument
+    unusable_masks: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            "out": str(self.out),
+            "sentence": self.document.sentence,
+            "surviving": self.document.surviving,
+            "unusable_masks": self.unusable_masks,
+        } | self.document.to_dict()
+
+    def rows(self) -> list[list[str]]:
+        """Return the table of the blackout tests: title, accuracy, AUC, and the recall of each class."""
+        return [
+            [
+                TESTS[one.test],
+                *(
+                    format_interval(figure)
+                    for figure in (
+                        one.scores.accuracy,
+                        one.scores.auc,
+                        *(one.scores.recall[name] for name in self.document.classes),
+                    )
+                ),
+            ]
+            for one in self.document.blackout
+        ]
+
+    def header(self) -> list[str]:
+        """Return the titles of the columns of ``rows``."""
+        return ["", "accuracy", "AUC", *(f"recall of {name}" for name in self.document.classes)]
+
+    def _repr_html_(self) -> str:
+        header = "".join(f"<th>{escape(cell)}</th>" for cell in self.header())
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows()
+        )
+        return f"<p>{escape(self.document.sentence)}</p><table><tr>{header}</tr>{body}</table>"
+
+
+def format_interval(figure: Interval) -> str:
+    """Return a figure with its interval.
+
+    Examples
+    --------
+    >>> format_interval(Interval(value=0.5, low=0.25, high=0.75))
+    '0.500 (0.250 to 0.750)'
+    >>> format_interval(Interval(value=None, low=None, high=None))
+    'n/a'
+    """
+    if figure.value is None:
+        return "n/a"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"

@@ -1,0 +1,222 @@
+"""`explain` on planted truth: a mark in a corner fails the blackout test, a patch in the lungs passes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command import run
+from planted import CLASSES, COUNTS, Planted, make_planted
+
+from cxrbuild.artifact.explanation import TESTS, ExplanationDocument
+from cxrbuild.errors import CheckError
+from cxrbuild.explanation import ExplanationResult, explain, require_passed
+from cxrbuild.explanation.attribution import Attribution
+from cxrbuild.explanation.images import Selection, find_dataset, select
+from cxrbuild.explanation.model import open_model
+from cxrbuild.files import read_json, sha256_of
+
+# TensorFlow takes seconds to load: all its tests run in one worker.
+pytestmark = pytest.mark.xdist_group("tensorflow")
+SHARES = [f"{what}_{part}" for what in ("area", "grad_cam", "integrated_gradients", "occlusion")
+          for part in ("lungs", "border", "elsewhere")]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mark(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return make_planted(tmp_path_factory.mktemp("mark"), "mark")
+
+
+@pytest.fixture(scope="module")
+def patch(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return make_planted(tmp_path_factory.mktemp("patch"), "patch")
+
+
+@pytest.fixture(scope="module")
+def of_mark(mark: Planted) -> ExplanationResult:
+    return explain(mark.build, mark.recipe, data=mark.data)
+
+
+@pytest.fixture(scope="module")
+def of_patch(patch: Planted) -> ExplanationResult:
+    return explain(patch.build, patch.recipe, data=patch.data)
+
+
+def open_test(planted: Planted) -> tuple[Attribution, Selection]:
+    model = open_model(planted.build / "baseline" / "model.keras", planted.recipe.classes)
+    found = find_dataset(planted.build, planted.recipe.classes)
+    excluded = np.zeros(len(found.rows), bool)
+    return Attribution(model), select(planted.build, found, planted.recipe.classes, "test", excluded)
+
+
+# Planted truth
+
+
+def test_a_mark_in_a_corner_fails_the_blackout_test(of_mark: ExplanationResult) -> None:
+    document = of_mark.document
+    assert document.scores("whole").auc.value > 0.95
+    assert document.scores("grey_lungs").auc.value > 0.95
+    assert document.scores("only_border").auc.value > 0.95
+    assert document.scores("only_lungs").auc.value < 0.75
+    assert document.surviving > 0.9
+    assert document.passed is False
+    with pytest.raises(CheckError, match="survives without the lungs"):
+        require_passed(of_mark)
+
+
+def test_a_patch_in_the_lungs_passes_the_blackout_test(of_patch: ExplanationResult) -> None:
+    document = of_patch.document
+    assert document.scores("whole").auc.value > 0.95
+    assert document.scores("only_lungs").auc.value > 0.9
+    assert document.scores("without_lungs").auc.value < 0.7
+    assert document.scores("grey_lungs").auc.value < 0.7
+    assert document.surviving < 0.4
+    assert document.passed is True
+    require_passed(of_patch)
+
+
+@pytest.mark.parametrize("method", ["grad_cam", "integrated_gradients", "occlusion"])
+def test_attribution_is_where_the_sign_is(
+    of_mark: ExplanationResult, of_patch: ExplanationResult, method: str
+) -> None:
+    mark, patch = (one.document.shares["COVID-19"] for one in (of_mark, of_patch))
+    assert mark.attribution[method].border > mark.area.border + 0.1
+    assert mark.attribution[method].border > mark.attribution[method].lungs
+    assert patch.attribution[method].lungs > 2 * patch.area.lungs
+    assert patch.attribution[method].border < patch.area.border
+
+
+def test_the_maps_of_a_mark_are_greatest_in_its_corner(mark: Planted) -> None:
+    attribution, selection = open_test(mark)
+    place, grey = next(selection.batches(attribution.side))
+    sick = grey[selection.labels[place] == 0]
+    _, cam = attribution.grad_cam(sick)
+    gradients = attribution.integrated_gradients(sick, np.zeros(len(sick), np.int64))
+    corner = (slice(None), slice(0, 4), slice(0, 4))
+    for maps in (cam, gradients):
+        assert maps[corner].mean() > 10 * maps.mean()
+    for image in sick[:3]:
+        occlusion = attribution.occlusion(image, 0)
+        assert np.unravel_index(occlusion.argmax(), occlusion.shape) == (0, 0)
+
+
+def test_integrated_gradients_add_up_to_the_difference_of_the_scores(patch: Planted) -> None:
+    attribution, selection = open_test(patch)
+    _, grey = next(selection.batches(attribution.side))
+    flat = np.broadcast_to(grey.mean(axis=(1, 2), keepdims=True), grey.shape)
+    # The mean grey is no whole number, so it is not given as pixels of 8 bits.
+    logits = [attribution.predict(grey), np.asarray(attribution._predict(flat.astype(np.float32)))]
+    scores = [one[:, 0] - one.mean(axis=1) for one in logits]
+    found = attribution.signed_gradients(grey, np.zeros(len(grey), np.int64)).sum(axis=(1, 2))
+    np.testing.assert_allclose(found, scores[0] - scores[1], atol=0.05)
+
+
+# The files
+
+
+def test_the_table_has_a_row_for_each_test_image(mark: Planted, of_mark: ExplanationResult) -> None:
+    table = pd.read_parquet(of_mark.out / "explain.parquet")
+    predictions = pd.read_parquet(mark.build / "baseline" / "predictions.parquet")
+    expected = predictions[predictions["split"] == "test"].sort_values("image_id")
+    assert table["image_id"].tolist() == expected["image_id"].tolist()
+    assert table["predicted"].tolist() == expected["predicted"].tolist()
+    np.testing.assert_allclose(
+        table["probability"], expected.filter(like="probability_").max(axis=1), atol=1e-5
+    )
+    assert [name for name in table if name.startswith("true_class_")] == [
+        f"true_class_{test}" for test in TESTS
+    ]
+    assert set(table["lungs_from"]) == {"mask"}
+    assert [name for name in table if name in SHARES] == SHARES
+    for what in ("area", "integrated_gradients"):
+        sums = table[[name for name in SHARES if name.startswith(what)]].sum(axis=1)
+        np.testing.assert_allclose(sums, 1, atol=1e-5)
+    shown = table["occlusion_border"].notna().sum()
+    assert 0 < shown <= of_mark.document.occluded < len(table)
+
+
+def test_the_figures_follow_from_the_table(of_patch: ExplanationResult) -> None:
+    document = ExplanationDocument.read(of_patch.out / "explanation.json")
+    assert document == of_patch.document
+    table = pd.read_parquet(of_patch.out / "explain.parquet")
+    right = (table["label"] == table["predicted"]).mean()
+    assert document.scores("whole").accuracy.value == pytest.approx(right)
+    covid = table[table["label"] == "COVID-19"]
+    assert document.scores("grey_lungs").recall["COVID-19"].value == pytest.approx(
+        (covid["true_class_grey_lungs"] > 0.5).mean()
+    )
+    share = document.shares["COVID-19"].attribution["integrated_gradients"].lungs
+    assert share == pytest.approx(covid["integrated_gradients_lungs"].mean(), abs=1e-6)
+    # One image for all: the classes cannot be distinguished.
+    assert document.scores("mean_image").auc.value == 0.5
+
+
+def test_the_page_shows_images_of_each_class_and_loads_nothing(of_mark: ExplanationResult) -> None:
+    page = (of_mark.out / "explain.html").read_text()
+    assert of_mark.document.sentence in unescape(page)
+    assert "The blackout test is failed" in page
+    for name in CLASSES:
+        for kind in ("most confident", "worst", "most driven by the border"):
+            assert f"<h3>{name}: {kind}</h3>" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert page.count('alt="image of ') == page.count('alt="occlusion of ') >= 4
+
+
+def test_the_same_input_gives_the_same_bytes(
+    mark: Planted, of_mark: ExplanationResult, tmp_path: Path
+) -> None:
+    ran = run("explain", "--build", mark.build, "--recipe", mark.recipe_file, "--data", mark.data,
+              "--out", tmp_path / "again", "--json", "--gate")  # fmt: skip
+    assert ran.status == 3
+    assert "the model's success survives without the lungs" in " ".join(ran.err.split())
+    names = ("explanation.json", "explain.parquet", "explain.html")
+    for name in names:
+        assert sha256_of(tmp_path / "again" / name) == sha256_of(of_mark.out / name)
+    assert json.loads(ran.out) == of_mark.to_dict() | {"out": str(tmp_path / "again")}
+    assert read_json(of_mark.out / "explanation.json").items() <= json.loads(ran.out).items()
+
+
+# Masks of some images
+
+
+def test_blackout_tests_use_one_region_if_only_one_class_has_masks(patch: Planted, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(patch.data, tmp_path / "data"))
+    sick = {path.stem for path in (data / "sources" / "planted" / "images").glob("*/sick/*")}
+    for path in (data / "sources" / "planted" / "masks").iterdir():
+        if path.stem not in sick:
+            path.unlink()
+    found = explain(patch.build, patch.recipe, data=data, out=tmp_path / "out", occlude_all=True)
+    lungs, tested = found.document.lungs, COUNTS["test"] // 2
+    assert (lungs.blacked_out, lungs.masks) == ("region", sum(COUNTS.values()) // 2)
+    assert lungs.masked == {"COVID-19": tested, "Normal": 0}
+    assert 0.9 <= lungs.region_coverage <= 1
+    # All of these images are of one class, so there is no AUC.
+    assert [one.test for one in found.document.masked] == [
+        "whole", "without_lungs", "grey_lungs", "only_lungs",
+    ]  # fmt: skip
+    assert all(one.images == tested and one.scores.auc.value is None for one in found.document.masked)
+    assert found.document.surviving < 0.5
+    table = pd.read_parquet(found.out / "explain.parquet")
+    assert table["lungs_from"].value_counts().to_dict() == {"mask": tested, "region": tested}
+    assert table["occlusion_border"].notna().sum() > 0.9 * len(table)
+    assert found.document.occluded == len(table)
+
+
+def test_without_masks_the_lungs_are_unknown(mark: Planted, tmp_path: Path) -> None:
+    ran = run("explain", "--build", mark.build, "--recipe", mark.recipe_file, "--data", tmp_path / "none",
+              "--out", tmp_path / "out", "--without-masks", "--gate")  # fmt: skip
+    assert ran.status == 1
+    assert "the blackout test has no result" in " ".join(ran.err.split())
+    document = ExplanationDocument.read(tmp_path / "out" / "explanation.json")
+    assert (document.lungs, document.passed) == (None, None)
+    assert [one.test for one in document.blackout] == ["whole", "only_border", "mean_grey", "mean_image"]
+    assert document.sentence.endswith("because no lung masks of the dataset were read.")
+    shares = document.shares["COVID-19"].attribution["integrated_gradients"]
+    assert shares.lungs is None
+    assert shares.border + shares.elsewhere == pytest.approx(1)
