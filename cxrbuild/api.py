@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cxrbuild.fetching.sources import FetchResult
     from cxrbuild.lists import ListAuditResult
     from cxrbuild.loading import Resampling
+    from cxrbuild.proposing import Proposal
     from cxrbuild.publishing import PublicationResult
     from cxrbuild.releasing import ReleaseResult
     from cxrbuild.verification import VerificationResult
@@ -149,6 +150,57 @@ def check_environment(data: AnyPath = _DATA, out: AnyPath = "build", *, network:
     from cxrbuild.environment import check_environment as check
 
     return check(Path(data), Path(out), network=network)
+
+
+def propose(
+    path: AnyPath,
+    *,
+    images: AnyPath | None = None,
+    columns: Mapping[str, str] | None = None,
+    name: str | None = None,
+    license: str = "unknown",  # noqa: A002 - the name of the declaration's key
+    public: bool = False,
+    progress: Progress = silent,
+) -> Proposal:
+    """Look at your own images and propose a source and a recipe for them. Nothing is written.
+
+    Parameters
+    ----------
+    path
+        A CSV file, a folder of images with or without CSV files, or a folder of DICOM files.
+    images
+        The folder of the images, where it is not the CSV file's.
+    columns
+        For our column, such as ``finding``, the column of the metadata to take, or ``none``.
+    name
+        The name of the source; default the folder's.
+    license
+        The SPDX identifier of the images' licence.
+    public
+        Whether the files are published, so that names and patient numbers may be kept.
+    progress
+        Opens a progress bar for reading DICOM headers.
+
+    Returns
+    -------
+    Proposal
+        What was decided, how certainly and why; the words that were found; both files as text. The method
+        ``write`` writes them.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no image, a table cannot be read, no row names an image, or ``columns`` names no column.
+    """
+    from cxrbuild.proposing import Answers
+    from cxrbuild.proposing import propose as propose_files
+
+    return propose_files(
+        Path(path),
+        images=None if images is None else Path(images),
+        answers=Answers(columns or {}, public, name, license),
+        progress=progress,
+    )
 
 
 def fetch(

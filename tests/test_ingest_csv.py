@@ -312,3 +312,103 @@ def test_a_metadata_file_in_another_spelling_is_named(tmp_path: Path, name: str)
         CxrbuildError, match=r"metadata is not there\. Found: Meta\.csv\. Write `reader\.file` as"
     ):
         ingest(source, take_inventory(source, root))
+
+
+def test_a_file_name_finds_its_image_in_any_folder(tmp_path: Path) -> None:
+    files = ("images/one/a.png", "images/two/b.png")
+    source, root = write(tmp_path, ROWS, files, reader='file_name = "{file}"')
+    assert findings(ingest(source, take_inventory(source, root))) == {
+        "images/one/a.png": "sick",
+        "images/two/b.png": "well",
+    }
+
+
+def test_a_file_name_in_two_folders_is_an_error(tmp_path: Path) -> None:
+    files = ("images/one/a.png", "images/two/a.png", "images/b.png")
+    source, root = write(tmp_path, ROWS, files, reader='file_name = "{file}"')
+    with pytest.raises(
+        CxrbuildError, match=r"line 2: 'a.png' can be \"images/one/a.png\", \"images/two/a.png\""
+    ):
+        ingest(source, take_inventory(source, root))
+
+
+def test_leading_folders_of_the_paths_are_removed(tmp_path: Path) -> None:
+    rows = "file,finding\nSet-1.0/images/a.png,sick\n./Set-1.0//images/b.png,well\n"
+    source, root = write(tmp_path, rows, reader='path = "{file}"\nstrip = 1')
+    assert findings(ingest(source, take_inventory(source, root))) == BOTH
+
+
+@pytest.mark.parametrize(
+    ("reader", "problem"),
+    [
+        ('path = "{file}"\nfile_name = "{file}"', "has path and file_name"),
+        ('file_name = "{file}"\nstrip = 1', "`strip` belongs to `path`"),
+        ('accession_number = "{file}"\nsuffixes = [".png"]', "`suffixes` belong to `path` or `file_name`"),
+    ],
+)
+def test_keys_that_do_not_go_together(tmp_path: Path, reader: str, problem: str) -> None:
+    with pytest.raises(DeclarationError, match=problem):
+        write(tmp_path, ROWS, reader=reader)
+
+
+FLAGS = """
+name = "mine"
+title = "Mine"
+finding_separator = "|"
+
+[reader]
+kind = "csv"
+file = "meta.csv"
+images = ["images/*.png"]
+path = "images/{{file}}"
+patient_id = "keep"
+
+[columns.finding]
+columns = ["Edema", "Pleural Effusion"]
+{keys}
+"""
+
+
+def flagged(folder: Path, rows: str, keys: str = "") -> pd.DataFrame:
+    """Return the rows of a table with a column for each finding."""
+    _, root = write(folder, f"file,Edema,Pleural Effusion\n{rows}")
+    (folder / "s.toml").write_text(FLAGS.format(keys=keys))
+    source = read_source("s.toml", folder)
+    return ingest(source, take_inventory(source, root))
+
+
+def test_a_column_for_each_finding(tmp_path: Path) -> None:
+    records = flagged(tmp_path, "a.png,1.0,1\nb.png,0,\n").set_index("source_path")
+    assert records.loc["images/a.png", "finding"] == "Edema|Pleural Effusion"
+    assert pd.isna(records.loc["images/b.png", "finding"])
+
+
+def test_a_value_that_is_neither_present_nor_absent_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        CxrbuildError, match=r"meta.csv, line 2: '-1.0' in 'Edema' is in neither `present` nor"
+    ):
+        flagged(tmp_path, "a.png,-1.0,1\nb.png,0,\n")
+    records = flagged(tmp_path, "a.png,-1.0,1\nb.png,0,\n", 'absent = ["0", "", "-1.0"]')
+    assert findings(records)["images/a.png"] == "Pleural Effusion"
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ('from = "Edema"', "give one of `from`, `value` and `columns`"),
+        ('present = ["1", ""]', "'' is in `present` and in `absent`"),
+        ('pattern = "(.)"', "`pattern` and `map` belong to `from`"),
+    ],
+)
+def test_columns_of_findings_are_declared_strictly(tmp_path: Path, keys: str, problem: str) -> None:
+    with pytest.raises(DeclarationError, match=problem):
+        flagged(tmp_path, "a.png,1,1\nb.png,0,\n", keys)
+
+
+def test_several_columns_of_findings_need_a_separator(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(FLAGS.format(keys="").replace('finding_separator = "|"', ""))
+    with pytest.raises(DeclarationError, match="several `columns` need the source's `finding_separator`"):
+        read_source("s.toml", tmp_path)
+    (tmp_path / "s.toml").write_text(FLAGS.format(keys="").replace('"|"', '" "'))
+    with pytest.raises(DeclarationError, match="'Pleural Effusion' contains the `finding_separator`"):
+        read_source("s.toml", tmp_path)

@@ -53,11 +53,48 @@ class AgeColumn(Column):
     most: float = Field(130, description="the highest age in years; a higher one is an error")
 
 
+class FindingColumn(Column):
+    """How the finding comes from upstream's values: from one column, or from one column for each finding."""
+
+    columns: list[Word] | None = Field(
+        None,
+        min_length=1,
+        description="upstream's columns that each say whether the finding of their name is there, instead of "
+        "`from`; the source's `finding_separator` stands between several findings of one row",
+    )
+    present: list[Word] = Field(
+        ["1", "1.0"], description="the values of `columns` that mean: this finding is there"
+    )
+    absent: list[Word] = Field(
+        ["0", "0.0", ""],
+        description="the values of `columns` that mean: it is not there, or not known; another is an error",
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> FindingColumn:
+        if sum(given is not None for given in (self.origin, self.value, self.columns)) != 1:
+            raise ValueError("give one of `from`, `value` and `columns`")
+        if both := sorted(set(self.present) & set(self.absent)):
+            raise ValueError(f"{both[0]!r} is in `present` and in `absent`")
+        if self.columns is None:
+            return self
+        if self.pattern or self.map:
+            raise ValueError("`pattern` and `map` belong to `from`")
+        if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+            raise ValueError(f"`columns` names {twice[0]!r} twice")
+        return self
+
+    @property
+    def origins(self) -> list[str]:
+        """The upstream columns to look in, in order."""
+        return self.columns if self.columns is not None else super().origins
+
+
 class Columns(Declaration):
     """Which of our columns upstream can fill."""
 
     patient_id: Column | None = None
-    finding: Column | None = None
+    finding: FindingColumn | None = None
     modality: Column | None = None
     view_position: Column | None = None
     patient_sex: Column | None = None

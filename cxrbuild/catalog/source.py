@@ -111,6 +111,19 @@ class Source(Declaration):
     file: Path = Field(exclude=True, description="the declaration's file; not a key of it")
 
     @model_validator(mode="after")
+    def _check_separator(self) -> Source:
+        names = self.columns.finding.columns if self.columns.finding is not None else None
+        if names is not None and len(names) > 1:
+            if self.finding_separator is None:
+                raise ValueError("columns.finding: several `columns` need the source's `finding_separator`")
+            if both := [name for name in names if self.finding_separator in name]:
+                raise ValueError(
+                    f"columns.finding.columns: {both[0]!r} contains the `finding_separator` "
+                    f"{self.finding_separator!r}; declare another one"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_files(self) -> Source:
         if self.pin.listing and not self._listing_path.is_file():
             raise ValueError(f"pin.listing: no file {self.pin.listing} in {self._listing_path.parent}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-unpinned", is_flag=True, help="Accept files that do not match their pin, and record it."
 )
+@click.option(
+    "--pin",
+    is_flag=True,
+    help="Pin your own source to the files that were fetched: write their hashes into its declaration.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads at a time.")
 @data_option
 @output_options
@@ -43,6 +49,7 @@ def fetch(
     recipe: str | None,
     origins: tuple[str, ...],
     allow_unpinned: bool,
+    pin: bool,
     jobs: int,
     data: Path,
     quiet: bool,
@@ -51,9 +58,12 @@ def fetch(
     """Download the sources and verify their pins.
 
     NAME is a shipped source or published list, or a .toml file of one; default: the sources of the paper's
-    dataset. What is present and verified is not downloaded again. An interrupted download is resumed.
+    dataset. What is present and verified is not downloaded again. An interrupted download is resumed. With
+    `--pin`, a source of your own is verified against the present files from then on, here and elsewhere.
     """
+    from cxrbuild.catalog import Source, read_source
     from cxrbuild.fetching.named import fetch_named, read_named
+    from cxrbuild.fetching.pinning import require_own, write_pin
     from cxrbuild.http import redact_address
 
     for name in names:
@@ -71,10 +81,23 @@ def fetch(
     if stray := sorted(set(given) - known):
         raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched")
     output = Output(quiet=quiet, as_json=as_json)
+    own = [one for one in named if isinstance(one, Source)] if pin else []
+    for source in own:
+        require_own(source)
     fetched = fetch_named(
         named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress,
         skip_unknown=recipe is not None,
     )  # fmt: skip
+    if own:
+        for source in own:
+            for path in write_pin(source, data, fetched.sources[source.name].locked):
+                output.say(f"Written: {path}")
+        # Fetched again: the files are there, and the lock records that they were compared with the pin.
+        pinned = [read_source(str(source.file)) for source in own]
+        again = fetch_named(
+            pinned, data, origins={}, allow_unpinned=False, jobs=jobs, progress=output.progress
+        )
+        fetched = replace(fetched, sources=fetched.sources | again.sources)
     report_fetch(output, fetched)
 
 

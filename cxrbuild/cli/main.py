@@ -23,6 +23,7 @@ from cxrbuild.cli.doctor import doctor
 from cxrbuild.cli.explain import explain
 from cxrbuild.cli.export import export
 from cxrbuild.cli.fetch import fetch
+from cxrbuild.cli.init import init
 from cxrbuild.cli.output import json_was_printed, print_json, wrapped
 from cxrbuild.cli.publish import publish
 from cxrbuild.cli.release import release
@@ -75,6 +76,7 @@ for _command in (
     export,
     publish,
     demo,
+    init,
     sources,
     recipes,
     doctor,

@@ -6,6 +6,7 @@ from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.plan import (
     Plan,
     counts,
+    decide,
     funnel,
     funnel_steps,
     make_plan,
@@ -19,6 +20,7 @@ __all__ = [
     "check_expectation",
     "counts",
     "curate",
+    "decide",
     "funnel",
     "funnel_steps",
     "make_plan",

@@ -159,22 +159,7 @@ def make_plan(
     records = pd.concat(tables, ignore_index=True) if tables else conform(pd.DataFrame())
     tables.clear()  # a million rows are a third of a gigabyte
     records = records.sort_values("image_id", ignore_index=True)
-    records = add_reviews(records, declared.reviews)
-    if declared.image_list is not None and listed is not None:
-        records = add_membership(records, listed, declared.image_list, declared.recipe, declared.sources)
-    else:
-        records = add_labels(records, declared.recipe, declared.sources)
-    require_values(records, declared.recipe, declared.sources)
-    records = apply_rules(records, declared.recipe.rules, declared.links)
-    try:
-        records = split_records(records, declared.recipe.split, declared.links)
-        records = add_folds(records, declared.recipe.split)
-    except CxrbuildError as error:
-        # A DICOM file has its class in its header: missing files explain why a class has too few images.
-        unread = records.loc[records["exclusion"] == "missing_file", "source_path"]
-        if not unread.empty:
-            error.todo = f"First fetch the missing images: {name_some(unread)}"
-        raise
+    records = decide(declared, records, listed)
     kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
     for name, paths in kept.groupby("source")["source_path"]:
         missing = paths.index[~paths.isin(list(available[str(name)]))]
@@ -195,6 +180,41 @@ def sources_to_bring(declared: Declared, data: Path) -> list[str]:
         return []
     unknown = [source.name for source in declared.sources if source.download.url is None]
     return [name for name in unknown if not source_folder(data, name).is_dir()]
+
+
+def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Fill label, exclusion, group and split of ingested rows.
+
+    Parameters
+    ----------
+    declared
+        The recipe with everything that it names.
+    records
+        The rows of all its sources, as ingested, in the order of ``image_id``.
+    listed
+        The rows of its published list, where it has one.
+
+    Raises
+    ------
+    CxrbuildError
+        A finding, rule or split of the recipe does not fit the rows.
+    """
+    records = add_reviews(records, declared.reviews)
+    if declared.image_list is not None and listed is not None:
+        records = add_membership(records, listed, declared.image_list, declared.recipe, declared.sources)
+    else:
+        records = add_labels(records, declared.recipe, declared.sources)
+    require_values(records, declared.recipe, declared.sources)
+    records = apply_rules(records, declared.recipe.rules, declared.links)
+    try:
+        records = split_records(records, declared.recipe.split, declared.links)
+        return add_folds(records, declared.recipe.split)
+    except CxrbuildError as error:
+        # A DICOM file has its class in its header: missing files explain why a class has too few images.
+        unread = records.loc[records["exclusion"] == "missing_file", "source_path"]
+        if not unread.empty:
+            error.todo = f"First fetch the missing images: {name_some(unread)}"
+        raise
 
 
 def _hashes(source: Source, records: pd.DataFrame) -> bool:

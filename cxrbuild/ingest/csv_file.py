@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from cxrbuild.catalog.reader import Inventory, Reader
 from cxrbuild.catalog.template import Template, parse_template
 from cxrbuild.errors import CxrbuildError, name_some, suggest
-from cxrbuild.paths import PathIndex
+from cxrbuild.paths import PathIndex, canonical_path
 from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.progress import Progress
 from cxrbuild.words import compose
@@ -27,7 +27,8 @@ _HEADER_KEYS = {
     "study_instance_uid": "StudyInstanceUID",
     "accession_number": "AccessionNumber",
 }
-
+# What finds the images of a row: one of them.
+_KEYS = ("path", "file_name", *_HEADER_KEYS)
 
 # What is tried to explain a header of one cell.
 _DELIMITERS = (";", "\t", ",", "|")
@@ -36,8 +37,9 @@ _DELIMITERS = (";", "\t", ",", "|")
 class CsvReader(Reader):
     """Metadata in a CSV file next to the images.
 
-    A row belongs to the image at ``path``, or to the DICOM images whose header has the identifier that one of
-    ``sop_instance_uid``, ``study_instance_uid`` and ``accession_number`` gives: one of the four is needed.
+    A row belongs to the image at ``path``, to the one called ``file_name``, or to the DICOM images whose
+    header has the identifier that one of ``sop_instance_uid``, ``study_instance_uid`` and
+    ``accession_number`` gives: one of the five is needed.
     """
 
     kind: Literal["csv"]
@@ -50,8 +52,16 @@ class CsvReader(Reader):
     path: str | None = Field(
         None, description="an image's path from the source's root; `{column}` is the column's value"
     )
+    strip: int = Field(
+        0, ge=0, description="how many leading folders of `path` to remove, which the source does not have"
+    )
+    file_name: str | None = Field(
+        None,
+        description="an image's file name, such as `{file}`, whichever folder it is in, instead of `path`",
+    )
     suffixes: list[str] = Field(
-        default_factory=list, description="suffixes to try after `path` where upstream omits them"
+        default_factory=list,
+        description="suffixes to try after `path` or `file_name` where upstream omits them",
     )
     sop_instance_uid: str | None = Field(
         None, description="a DICOM image's SOPInstanceUID, such as `{uid}`, instead of `path`"
@@ -63,7 +73,7 @@ class CsvReader(Reader):
         None, description="the AccessionNumber of one or more DICOM images, instead of `path`"
     )
 
-    @field_validator("path", *_HEADER_KEYS)
+    @field_validator("path", "file_name", *_HEADER_KEYS)
     @classmethod
     def _check_template(cls, template: str | None) -> str | None:
         if template is not None:
@@ -92,18 +102,19 @@ class CsvReader(Reader):
 
     @model_validator(mode="after")
     def _check_one_key(self) -> CsvReader:
-        keys = ["path", *_HEADER_KEYS]
-        given = [key for key in keys if getattr(self, key) is not None]
+        given = [key for key in _KEYS if getattr(self, key) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs one of {', '.join(keys)}; has {' and '.join(given) or 'none'}")
-        if self.suffixes and self.path is None:
-            raise ValueError("`suffixes` belong to `path`")
+            raise ValueError(f"needs one of {', '.join(_KEYS)}; has {' and '.join(given) or 'none'}")
+        if self.suffixes and given[0] in _HEADER_KEYS:
+            raise ValueError("`suffixes` belong to `path` or `file_name`")
+        if self.strip and self.path is None:
+            raise ValueError("`strip` belongs to `path`")
         return self
 
     @property
     def reads_images(self) -> bool:
         """Whether rows are found by the images' headers."""
-        return self.path is None
+        return self.path is None and self.file_name is None
 
     def metadata_files(self, paths: Collection[str]) -> Sequence[str]:  # noqa: ARG002
         """Return the CSV file."""
@@ -147,9 +158,9 @@ class CsvReader(Reader):
             )  # fmt: skip
         spelled = [template.fill(dict(zip(header, row, strict=True))) for _, row in rows[1:]]
         found = (
-            self._find_paths(spelled, [line for line, _ in rows[1:]], inventory)
-            if self.path is not None
-            else self._find_images(spelled, inventory.headers, _HEADER_KEYS[keyword])
+            self._find_images(spelled, inventory.headers, _HEADER_KEYS[keyword])
+            if keyword in _HEADER_KEYS
+            else self._find_paths(spelled, [line for line, _ in rows[1:]], inventory)
         )
         repeated = [
             (row, line, path) for (line, row), paths in zip(rows[1:], found, strict=True) for path in paths
@@ -173,24 +184,23 @@ class CsvReader(Reader):
 
     def _key(self) -> tuple[str, Template]:
         """Return the key of the declaration that finds a row's images, and its template."""
-        key = next(key for key in ("path", *_HEADER_KEYS) if getattr(self, key) is not None)
+        key = next(key for key in _KEYS if getattr(self, key) is not None)
         return key, parse_template(compose(getattr(self, key)))
 
     def _find_paths(
         self, spelled: Sequence[str], lines: Sequence[int], inventory: Inventory
     ) -> Iterator[list[str]]:
         """Yield the path of each row, as the file has it if there is one."""
-        index = PathIndex(inventory.blobs)
+        find = _NameIndex(inventory.blobs).find if self.path is None else PathIndex(inventory.blobs).find
         found, problems = [], []
-        for line, spelling in zip(lines, spelled, strict=True):
+        for line, given in zip(lines, spelled, strict=True):
+            spelling = _without_folders(given, self.strip) if self.strip else given
             tried = [spelling + suffix for suffix in self.suffixes] or [spelling]
-            paths = next(
-                (paths for name in tried if (paths := index.find(name, match_case=self.match_case))), []
-            )
+            paths = next((paths for name in tried if (paths := find(name, match_case=self.match_case))), [])
             found.append(paths[:1] or tried[:1])
             if len(paths) > 1:
                 problems.append(f"{self.file}, line {line}: {tried[0]!r} can be {_quoted(paths)}")
-            elif not paths and (other := [path for name in tried for path in index.find(name)]):
+            elif not paths and (other := [path for name in tried for path in find(name)]):
                 problems.append(
                     f"{self.file}, line {line}: {tried[0]!r} and the file {other[0]!r} differ in case alone"
                 )
@@ -216,6 +226,26 @@ class CsvReader(Reader):
 
     def _shown(self, identifier: str) -> str:
         return identifier if self.patient_id == "keep" else hash_identifier(read_key(), identifier)
+
+
+class _NameIndex:
+    """The paths of files by file name."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths: dict[str, list[str]] = {}
+        for path in sorted(paths):
+            self._paths.setdefault(path.rpartition("/")[2], []).append(path)
+        self._names = PathIndex(self._paths)
+
+    def find(self, name: str, *, match_case: bool = False) -> list[str]:
+        """Return the paths whose file name a name can mean."""
+        return [path for one in self._names.find(name, match_case=match_case) for path in self._paths[one]]
+
+
+def _without_folders(path: str, count: int) -> str:
+    """Return a path without its leading folders; the file's name stays."""
+    parts = canonical_path(path).split("/")
+    return "/".join(parts[min(count, len(parts) - 1) :])
 
 
 def _quoted(names: Sequence[str]) -> str:

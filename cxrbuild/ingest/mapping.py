@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cxrbuild.catalog.column import AgeColumn, Column
+from cxrbuild.catalog.column import AgeColumn, Column, FindingColumn
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.ingest import header
@@ -83,7 +83,7 @@ def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.Da
             _refuse_identity(source, name, declared)
             if not _is_there(name, declared, upstream):
                 continue
-            ours, text = _map_column(name, declared, upstream)
+            ours, text = _map_column(name, declared, upstream, separator=source.finding_separator)
         implied = header.COLUMNS.get(name)
         if implied is not None and not (declared and set(implied.origins) & set(declared.origins)):
             unknown = ours.isna()
@@ -148,7 +148,11 @@ def _refuse_identity(source: Source, name: str, column: Column) -> None:
 
 
 def _map_column(
-    name: str, column: Column, upstream: _Upstream, only: pd.Series | None = None
+    name: str,
+    column: Column,
+    upstream: _Upstream,
+    only: pd.Series | None = None,
+    separator: str | None = None,
 ) -> tuple[pd.Series, pd.Series]:
     """Return our values and upstream's text, null where not known; note the problems.
 
@@ -162,6 +166,8 @@ def _map_column(
         Upstream's values.
     only
         The rows to look at; absent: all.
+    separator
+        What stands between several findings of a row.
     """
     import pandas as pd
 
@@ -173,6 +179,9 @@ def _map_column(
     if not all(map(upstream.known, column.origins)):
         nothing = pd.Series(index=upstream.values.index, dtype="str")
         return nothing, nothing
+    if isinstance(column, FindingColumn) and column.columns is not None:
+        findings = _join_findings(column, upstream, separator)
+        return findings, findings
     values = upstream.get(column.origins[0])
     for origin in column.origins[1:]:
         values = values.where(~values.isin(column.blank), upstream.get(origin))
@@ -189,6 +198,22 @@ def _map_column(
     ours = ours.where(ours != "")  # what is mapped to nothing is not known
     _note_values(name, column, upstream, values, ours)
     return ours, values.where(values != "")
+
+
+def _join_findings(column: FindingColumn, upstream: _Upstream, separator: str | None) -> pd.Series:
+    """Return the names of the columns that say that their finding is there, null where none does."""
+    import pandas as pd
+
+    joined = pd.Series("", index=upstream.values.index, dtype="str")
+    for origin in column.origins:
+        values = upstream.get(origin)
+        here = values.isin(column.present)
+        unknown = ~here & ~values.isin(column.absent)
+        problem = f"in {origin!r} is in neither `present` nor `absent` of columns.finding"
+        upstream.problems += [f"{upstream.places[i]}: {values[i]!r} {problem}" for i in values.index[unknown]]
+        added = joined.where(joined == "", joined + (separator or "")) + origin
+        joined = joined.where(~here, added)
+    return joined.where(joined != "")
 
 
 def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Series, ours: pd.Series) -> None:

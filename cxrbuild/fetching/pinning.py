@@ -1,0 +1,114 @@
+"""Write the pin of a user's own source into its declaration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from cxrbuild.catalog import Source, read_source
+from cxrbuild.catalog.declarations import CATALOG
+from cxrbuild.errors import CxrbuildError, DeclarationError
+from cxrbuild.fetching.record import record_path
+from cxrbuild.files import write_bytes
+from cxrbuild.lockfile import LockedSource, source_folder
+
+# The keys of a pin that describe the version before.
+_KEYS = re.compile(r"^(tree|listing|sha256|bytes|commit|date)\s*=")
+_TABLE = re.compile(r"^\s*\[pin\]\s*(#.*)?$")
+_NEXT_TABLE = re.compile(r"^\s*\[")
+
+
+def require_own(source: Source) -> None:
+    """Refuse to pin a shipped source.
+
+    Raises
+    ------
+    CxrbuildError
+        The source is shipped, and so has its pin.
+    """
+    if source.file.parent == CATALOG / "sources":
+        raise CxrbuildError(
+            f"the shipped source {source.name} has its pin already",
+            expected="the .toml file of your own source",
+            todo="Omit --pin",
+        )  # fmt: skip
+
+
+def write_pin(source: Source, data: Path, lock: LockedSource) -> list[Path]:
+    """Pin a source to the files that were fetched: their git tree hash, and a listing of their hashes.
+
+    The listing is written next to the declaration, and the table ``[pin]`` into it. Every other line of the
+    declaration, comments too, stays as it is.
+
+    Parameters
+    ----------
+    source
+        The source.
+    data
+        The folder that ``fetch`` filled.
+    lock
+        The source's entry in the lock.
+
+    Returns
+    -------
+    list of Path
+        The files that were written; none where the source has this pin already.
+
+    Raises
+    ------
+    CxrbuildError
+        The source is shipped, another file has the listing's name, or the pin is written in another form.
+    OSError
+        A file cannot be read or written.
+    """
+    require_own(source)
+    if source.pin.tree == lock.tree and source.pin.listing:
+        return []
+    listing = source.file.parent / f"{source.name}.tsv"
+    if listing.exists() and listing.name != source.pin.listing:
+        raise CxrbuildError(
+            "a file has the name of the pin's listing, and it is not overwritten", where=listing,
+            todo="Move it away and run the command again",
+        )  # fmt: skip
+    before = source.file.read_text(encoding="utf-8")
+    pin = {"tree": lock.tree, "listing": listing.name}
+    text = _with_pin(before, pin)
+    previous = listing.read_bytes() if listing.exists() else None
+    write_bytes(listing, record_path(source_folder(data, source.name)).read_bytes())
+    write_bytes(source.file, text.encode())
+    problem = _problem(source, lock.tree)
+    if problem is not None:
+        write_bytes(source.file, before.encode())
+        if previous is None:
+            listing.unlink()
+        else:
+            write_bytes(listing, previous)
+        raise CxrbuildError(
+            "the pin cannot be written into this declaration, which stays as it was", where=source.file,
+            found=problem, todo="Remove its keys of `pin`, and run the command again",
+        )  # fmt: skip
+    return [source.file, listing]
+
+
+def _problem(source: Source, tree: str) -> object:
+    """Return why a written declaration is not the source with another pin, ``None`` where it is."""
+    try:
+        found = read_source(str(source.file))
+    except DeclarationError as error:
+        return error
+    same = found.model_copy(update={"pin": source.pin}) == source
+    return None if same and found.pin.tree == tree else "`pin` is not a table of its own"
+
+
+def _with_pin(text: str, pin: Mapping[str, str]) -> str:
+    """Return a declaration with other keys in its table ``[pin]``, which is added where there is none."""
+    lines = text.splitlines()
+    keys = [f'{key} = "{value}"' for key, value in pin.items()]
+    start = next((i for i, line in enumerate(lines) if _TABLE.match(line)), None)
+    if start is None:
+        return "\n".join([*lines, "", "[pin]", *keys, ""])
+    rest = lines[start + 1 :]
+    end = next((i for i, line in enumerate(rest) if _NEXT_TABLE.match(line)), len(rest))
+    kept = [line for line in rest[:end] if not _KEYS.match(line.strip())]
+    return "\n".join([*lines[: start + 1], *keys, *kept, *rest[end:], ""])

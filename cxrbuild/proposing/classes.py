@@ -1,0 +1,119 @@
+"""The classes that findings become, and the split that has each class in train and in test."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cxrbuild.catalog.class_name import class_name_problems
+
+# More classes than this are an ontology, which a person has to group.
+MOST_CLASSES = 20
+# A class with this many groups has both splits with a share of 0.2: 0.8 to the 60th is one in a million.
+_MANY_GROUPS = 60
+_SHARE = 0.2
+# Groups of one size may add up to one of these and not to another.
+_EXACT_SHARES = (0.2, 0.25, 0.15, 0.33, 0.5)
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The images of a class that a trial keeps, and in how many groups they are."""
+
+    images: int
+    groups: int
+
+
+def class_name(word: str) -> str:
+    """Return a word as the name of a class, which is also a folder's name.
+
+    Examples
+    --------
+    >>> class_name("Nodule/Mass"), class_name("COVID-19"), class_name("aux")
+    ('Nodule-Mass', 'COVID-19', 'aux_')
+    """
+    kinds = ((sign, unicodedata.category(sign)[0]) for sign in word)
+    name = "".join(sign if kind in "LMN" or sign in " -_+.()" else "-" for sign, kind in kinds)
+    name = re.sub(r" {2,}", " ", name).strip(" -_+.()")[:_LONGEST_NAME].rstrip(" .")
+    if not name:
+        return "class"
+    return name if not class_name_problems([name]) else f"{name[: _LONGEST_NAME - 1]}_"
+
+
+def first_classes(findings: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Return classes with their words, the most frequent first: a class for each word.
+
+    Words that differ only in case, or that become one folder, are one class.
+    """
+    counts = Counter(word for row in findings for word in row)
+    classes: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for word in sorted(counts, key=lambda word: (-counts[word], word)):
+        name = class_name(word)
+        name = names.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if name in classes or len(classes) < MOST_CLASSES:
+            classes.setdefault(name, []).append(word)
+    return classes
+
+
+def drop_small(
+    classes: dict[str, list[str]], count: Callable[[dict[str, list[str]]], Mapping[str, Kept]]
+) -> tuple[dict[str, list[str]], Mapping[str, Kept]]:
+    """Drop classes that cannot be in two splits, the smallest first.
+
+    An image with findings of two classes is excluded, so that other classes grow when one is dropped.
+
+    Parameters
+    ----------
+    classes
+        Classes with their words.
+    count
+        Returns what a trial keeps of each class.
+    """
+    kept = count(classes)
+    while len(classes) > 1:
+        small = [name for name in classes if kept.get(name, Kept(0, 0)).groups < 2]
+        if not small:
+            break
+        least = min(small, key=lambda name: (kept.get(name, Kept(0, 0)).images, -list(classes).index(name)))
+        same = kept.get(least, Kept(0, 0)).images
+        dropped = {name for name in small if kept.get(name, Kept(0, 0)).images == same}
+        if len(dropped) == len(classes):
+            dropped.discard(next(iter(classes)))
+        classes = {name: words for name, words in classes.items() if name not in dropped}
+        kept = count(classes)
+    return classes, kept
+
+
+def splits_to_try(kept: Mapping[str, Kept], *, mixed: bool) -> list[dict[str, object]]:
+    """Return the keys of ``[split]`` to try in turn: the first is the best one that can be certain.
+
+    The draw of a share depends on the names of the groups, and so on the secret that hashes patient numbers:
+    it is certain only with many groups. Whether exact counts can be drawn depends on the groups' sizes alone,
+    where no group has images of two classes.
+
+    Parameters
+    ----------
+    kept
+        What a trial keeps of each class.
+    mixed
+        Whether a group has images of two classes.
+    """
+    share: dict[str, object] = {"test": {"share": _SHARE}}
+    few = [name for name, one in kept.items() if one.groups < _MANY_GROUPS]
+    if not few:
+        return [share]
+    tries: list[dict[str, object]] = []
+    for part in () if mixed else _EXACT_SHARES:
+        counts = {
+            name: min(max(1, round(part * one.images)), max(one.images - 1, 0)) for name, one in kept.items()
+        }
+        exact: dict[str, object] = {"test": {"count": counts}}
+        if none := [name for name, count in counts.items() if not count]:
+            exact["allow_empty"] = {"test": none}
+        tries.append(exact)
+    return [*tries, share | {"allow_empty": {"train": few, "test": few}}]

@@ -1,0 +1,303 @@
+"""Which column of some metadata is the patient, the view, the sex or the age, and what its words mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cxrbuild.errors import count_of, name_some
+from cxrbuild.ingest.age import parse_ages
+from cxrbuild.proposing.proposal import NONE, Certainty, Decision, WordCount
+from cxrbuild.proposing.table import column_names
+from cxrbuild.proposing.vocabulary import (
+    FRONTAL,
+    MODALITIES,
+    PATIENT_PART,
+    SEXES,
+    SPLITS,
+    VIEWS,
+    is_blank,
+    name_rank,
+    plain,
+    spaced,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORDS: dict[str, Mapping[str, str]] = {
+    "modality": MODALITIES,
+    "view_position": VIEWS,
+    "patient_sex": SEXES,
+    "upstream_split": SPLITS,
+}
+_OLDEST = 130
+# Of the known values of a column, the share that must have a meaning.
+_FIT, _HALF = 0.95, 0.5
+# A column with more words than this is no column of categories.
+_MOST_WORDS = 60
+_SHOWN = 5
+# Columns to choose from.
+_ASKED = 12
+
+
+@dataclass(frozen=True)
+class ColumnProposal:
+    """How one of our columns comes from the metadata.
+
+    Attributes
+    ----------
+    decision
+        What was decided, and why.
+    origins
+        The columns of the metadata, none where the column is not filled.
+    map, blank, pattern
+        The keys of its declaration; ``map`` and ``pattern`` are empty where there is none.
+    words
+        The words that were found.
+    """
+
+    decision: Decision
+    origins: tuple[str, ...] = ()
+    map: Mapping[str, str] = field(default_factory=dict)
+    blank: tuple[str, ...] = ("",)
+    pattern: str = ""
+    words: tuple[WordCount, ...] = ()
+
+
+def propose_column(column: str, values: pd.DataFrame, answer: str | None) -> ColumnProposal:
+    """Propose where one of our columns comes from: by the names of upstream's columns, and by their values.
+
+    Parameters
+    ----------
+    column
+        Our column, one of `WORDS`, ``patient_age``, ``license`` or ``attribution``.
+    values
+        Upstream's values as text.
+    answer
+        The column that a person chose, or ``none``; ``None`` where nobody was asked.
+    """
+    fit: Callable[[pd.Series], float] = (
+        _age_fit if column == "patient_age" else _word_fit(column) if column in WORDS else _always
+    )
+    if answer is not None:
+        return _fill(column, values, [] if answer == NONE else [answer], "sure", "it was named", ())
+    named = sorted(
+        (name for name in column_names(values) if name_rank(column, name) is not None),
+        key=lambda name: name_rank(column, name) or 0,
+    )
+    fits = {name: fit(values[name]) for name in named}
+    # The better name decides: PadChest's `Projection` is read by people, its `ViewPosition_DICOM` is not.
+    some = [name for name in named if fits[name] >= _HALF]
+    if some and fits[some[0]] < _FIT:
+        others = tuple(name for name in named if name != some[0])
+        share = f"{fits[some[0]]:.0%} of its known values fit"
+        return _fill(column, values, some[:1], "likely", f"its name fits, and {share}", others)
+    if some:
+        origins = some[:1]
+        # CheXpert has the side of frontal images in one column, and whether they are frontal in another.
+        if column == "view_position" and values[some[0]].map(is_blank).any():
+            origins = [name for name in some if fits[name] >= _FIT]
+        others = tuple(name for name in named if name not in origins)
+        return _fill(column, values, origins, "sure", "its name and its values fit", others)
+    if column in WORDS and column != "modality":
+        unnamed = [
+            name
+            for name in column_names(values)
+            if name not in named and fit(values[name]) >= _FIT and _known(values[name]).nunique() > 1
+        ]
+        if unnamed:
+            certainty: Certainty = "likely" if len(unnamed) == 1 else "not sure"
+            return _fill(column, values, unnamed[:1], certainty, "its values fit", tuple(unnamed[1:]))
+    filled = [name for name in named if _known(values[name]).size]
+    if named and not filled:
+        return _fill(column, values, [], "sure", f"{name_some(map(repr, named))} has no value in any row", ())
+    if named:
+        reason = f"{name_some(map(repr, filled))} has the name, but its values do not fit"
+        return _fill(column, values, [], "not sure", reason, tuple(named))
+    if column == "patient_age" and (births := [name for name in column_names(values) if _is_birth(name)]):
+        reason = f"{name_some(map(repr, births))} has dates of birth: add a column with the age at the image"
+        return _fill(column, values, [], "not sure", reason, ())
+    return _fill(column, values, [], "sure", "no column has such a name or such values", ())
+
+
+def _fill(
+    column: str,
+    values: pd.DataFrame,
+    origins: Sequence[str],
+    certainty: Certainty,
+    reason: str,
+    alternatives: tuple[str, ...],
+) -> ColumnProposal:
+    """Return the proposal to take some columns, with the meaning of every word in them."""
+    choice = " or ".join(origins) if origins else None
+    if not origins:
+        return ColumnProposal(Decision(column, None, certainty, reason, alternatives))
+    first = values[origins[0]]
+    for origin in origins[1:]:
+        first = first.where(~first.map(is_blank), values[origin])
+    counts = {str(word): int(n) for word, n in first.value_counts(sort=False).items()}
+    ordered = sorted(counts, key=lambda word: (-counts[word], word))
+    if column in WORDS:
+        meanings = {word: _meaning(column, word) for word in ordered}
+    elif column == "patient_age":
+        meanings = dict(zip(ordered, _ages(ordered), strict=True))
+    else:
+        meanings = {word: None if is_blank(word) else word for word in ordered}
+    unknown = [word for word in ordered if meanings[word] is None]
+    strange = [word for word in unknown if not is_blank(word) and spaced(word) not in FRONTAL]
+    if strange:
+        shown = name_some([f"{word!r} ({counts[word]:,})" for word in strange], _SHOWN)
+        reason += f"; without a meaning, and so taken as not known: {shown}"
+        certainty = "likely" if certainty == "sure" else certainty
+    listed = ordered if len(ordered) <= _MOST_WORDS and column in WORDS else unknown
+    words = tuple(WordCount(column, word, counts[word], meanings[word]) for word in listed)
+    map_ = {word: meaning for word, meaning in meanings.items() if meaning is not None}
+    blank = tuple(sorted({"", *unknown}))
+    decision = Decision(column, choice, certainty, reason, alternatives)
+    return ColumnProposal(decision, tuple(origins), map_ if column in WORDS else {}, blank, words=words)
+
+
+def _meaning(column: str, word: str) -> str | None:
+    if is_blank(word):
+        return None
+    return WORDS[column].get(spaced(word))
+
+
+def _ages(words: Sequence[str]) -> list[str | None]:
+    import pandas as pd
+
+    years = parse_ages(pd.Series(words, dtype="str"))
+    good = years.between(0, _OLDEST).fillna(value=False)
+    return [word if fits else None for word, fits in zip(words, good, strict=True)]
+
+
+def _known(values: pd.Series) -> pd.Series:
+    return values[~values.map(is_blank)]
+
+
+def _word_fit(column: str) -> Callable[[pd.Series], float]:
+    known_words = {*WORDS[column], *(FRONTAL if column == "view_position" else ())}
+
+    def fit(values: pd.Series) -> float:
+        known = _known(values)
+        if not known.size or known.nunique() > _MOST_WORDS:
+            return 0.0
+        return float(known.map(lambda word: spaced(word) in known_words).mean())
+
+    return fit
+
+
+def _age_fit(values: pd.Series) -> float:
+    known = _known(values)
+    return float(parse_ages(known).between(0, _OLDEST).fillna(value=False).mean()) if known.size else 0.0
+
+
+def _is_birth(name: str) -> bool:
+    return "birth" in plain(name) or plain(name) in ("dob", "yob")
+
+
+def _always(_: pd.Series) -> float:
+    return 1.0
+
+
+def propose_patient(values: pd.DataFrame, key: str | None, answer: str | None) -> ColumnProposal:
+    """Propose where the patient comes from: a column, or a part of the paths in the table.
+
+    Parameters
+    ----------
+    values
+        Upstream's values as text.
+    key
+        The column that names the images.
+    answer
+        The column that a person chose, or ``none``.
+    """
+    named = sorted(
+        (name for name in column_names(values) if name_rank("patient_id", name) is not None),
+        key=lambda name: name_rank("patient_id", name) or 0,
+    )
+    if answer is not None:
+        named = [] if answer == NONE else [answer]
+    for name in named:
+        known = _known(values[name])
+        if not known.size:
+            continue
+        others = tuple(other for other in named if other != name)
+        blank = tuple(sorted({"", *(word for word in values[name].unique() if is_blank(word))}))
+        pattern, lettered = _without_letter(known)
+        if pattern:
+            reason = (
+                f"its name fits; a letter after the number, as in {count_of(lettered, 'value')}, is taken as "
+                "the number of the image, not of the patient"
+            )
+            decision = Decision("patient_id", name, "likely", reason, others)
+        elif known.nunique() < len(known):
+            reason = f"its name fits, and {count_of(known.nunique(), 'patient')} have {len(known):,} rows"
+            decision = Decision("patient_id", name, "sure", reason, others)
+        else:
+            reason = "its name fits, but no two rows have one value: is it the patient, or the image?"
+            decision = Decision("patient_id", name, "not sure", reason, others)
+        if answer is not None:
+            decision = Decision("patient_id", name, "sure", "it was named")
+        return ColumnProposal(decision, (name,), blank=blank, pattern=pattern)
+    if answer == NONE:
+        return ColumnProposal(Decision("patient_id", None, "sure", "it was named"))
+    if key is not None:
+        pattern = rf"(?:^|/)({PATIENT_PART})(?:/|$)"
+        cells = values[key]
+        found = cells.str.extract(f"(?i){pattern}", expand=False)
+        if len(cells) and found.notna().all() and found.nunique() > 1:
+            reason = f"a folder of each path is a patient's: {count_of(found.nunique(), 'patient')}"
+            decision = Decision("patient_id", key, "likely", reason)
+            return ColumnProposal(decision, (key,), pattern=f"(?i){pattern}")
+    reason = "no column names the patient: images of one patient can come into two splits"
+    likely = [name for name in column_names(values) if 1 < values[name].nunique() < len(values)]
+    return ColumnProposal(Decision("patient_id", None, "not sure", reason, tuple(likely[:_ASKED])))
+
+
+def _without_letter(known: pd.Series) -> tuple[str, int]:
+    """Return a pattern for numbers of which some end in a letter that numbers images, and how many do."""
+    whole = known.str.fullmatch(r".*\d[a-z]?").all()
+    lettered = known[known.str.fullmatch(r".*\d[a-z]")]
+    stems = lettered.str[:-1]
+    if not whole or lettered.empty or not (stems.duplicated().any() or stems.isin(known).any()):
+        return "", 0
+    return r"^(.*\d)[a-z]?$", len(lettered)
+
+
+def propose_license(values: pd.DataFrame, answer: str | None) -> ColumnProposal:
+    """Propose where the licence comes from; Creative Commons licences become SPDX identifiers."""
+    found = propose_column("license", values, answer)
+    if not found.origins:
+        return found
+    cells = values[found.origins[0]]
+    counts = {str(word): int(n) for word, n in cells.value_counts(sort=False).items()}
+    ordered = sorted((word for word in counts if not is_blank(word)), key=lambda word: (-counts[word], word))
+    if len(ordered) > _MOST_WORDS:
+        reason = f"{len(ordered):,} different texts: too many to be licences"
+        return ColumnProposal(Decision("license", None, "not sure", reason, found.origins))
+    map_ = {word: _spdx(word) for word in ordered}
+    references = [word for word in ordered if map_[word].startswith("LicenseRef-")]
+    decision = found.decision
+    if references and answer is None:
+        shown = name_some([f"{word!r} ({counts[word]:,})" for word in references], _SHOWN)
+        decision = Decision(
+            "license", found.origins[0], "likely", f"its name fits; no SPDX identifier is known for {shown}"
+        )
+    words = tuple(WordCount("license", word, counts[word], map_[word]) for word in ordered)
+    blank = tuple(sorted({"", *(word for word in counts if is_blank(word))}))
+    return ColumnProposal(decision, found.origins, map_, blank, words=words)
+
+
+def _spdx(text: str) -> str:
+    """Return the SPDX identifier of a Creative Commons or Apache licence with a version, else a reference."""
+    plain = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+    version = re.fullmatch(r"(cc-by(?:-nc)?(?:-sa|-nd)?|cc0|apache)-(\d\.\d)", plain)
+    if version is not None:
+        name = "Apache" if version[1] == "apache" else version[1].upper()
+        return f"{name}-{version[2]}"
+    own = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "other"
+    return f"LicenseRef-{own[:60]}"

@@ -1,0 +1,112 @@
+"""The files that a proposal is made from: the images, and the table whose rows name most of them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrbuild.errors import CxrbuildError, count_of, name_some, suggest
+from cxrbuild.progress import Progress
+from cxrbuild.proposing.keys import Key, find_keys
+from cxrbuild.proposing.layout import Layout, look
+from cxrbuild.proposing.proposal import NONE, Certainty, Decision
+from cxrbuild.proposing.table import Table, read_table
+
+# Of a folder with many CSV files, how many are tried.
+_TRIED_TABLES = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files, and the table whose rows name them, if there is one."""
+
+    layout: Layout
+    table: Table | None = None
+    key: Key | None = None
+    others: tuple[str, ...] = ()
+
+
+def find_files(path: Path, images: Path | None, column: str | None, progress: Progress) -> Found:
+    """Return the files and the table whose rows name most images."""
+    if path.is_file():
+        root = path.parent if images is None else _common(path.parent, images)
+        layout, tables = look(root), [Path(os.path.relpath(path, root)).as_posix()]
+    elif path.is_dir():
+        if images is not None:
+            raise CxrbuildError("--images is for a CSV file", where=path, found="a folder",
+                                todo="Name the folder alone, or the CSV file")  # fmt: skip
+        layout = look(path)
+        tables = list(layout.tables[:_TRIED_TABLES])
+    else:
+        raise CxrbuildError("there is no such file or folder", where=path,
+                            todo="Name a CSV file, or the folder of the images")  # fmt: skip
+    read: list[tuple[Table, Key]] = []
+    for name in tables:
+        try:
+            table = read_table(layout.root / name)
+        except CxrbuildError:
+            if path.is_file():
+                raise
+            continue
+        if column not in (None, NONE) and path.is_file() and column not in table.header:
+            raise CxrbuildError(
+                f"no column is called {column!r}",
+                where=table.path,
+                expected=suggest(column or "", table.header, "column"),
+            )
+        if keys := find_keys(table.values, layout, progress, None if column == NONE else column):
+            read.append((table, keys[0]))
+        elif path.is_file():
+            raise CxrbuildError(
+                "no row names an image that is there", where=table.path,
+                expected=f"a column with paths or names of images below {layout.root}",
+                found=f"the columns {name_some(map(repr, table.header), 30)}; {layout.images[0]}",
+                todo="Name the folder of the images with --images DIR",
+            )  # fmt: skip
+    if not read:
+        return Found(layout)
+    # Of two tables with as many images, the one with more columns says more.
+    read.sort(key=lambda one: (-len(one[1].images), -len(one[0].header)))
+    table, key = read[0]
+    others = [str(other.path.relative_to(layout.root)) for other, _ in read[1:]]
+    others += [name for name in tables if name not in others and layout.root / name != table.path]
+    return Found(layout, table, key, (*others, *layout.compressed))
+
+
+def _common(first: Path, second: Path) -> Path:
+    if not second.is_dir():
+        raise CxrbuildError("there is no such folder", where=second, todo="Name the folder of the images")
+    common = os.path.commonpath([os.path.abspath(first), os.path.abspath(second)])  # noqa: PTH100
+    near = os.path.relpath(common)
+    return Path(common if near.startswith(os.pardir) else near)
+
+
+def describe_files(found: Found) -> list[Decision]:
+    """Return the decisions on the table and on how its rows find their images."""
+    table, key, layout = found.table, found.key, found.layout
+    assert table is not None
+    assert key is not None
+    relative = str(table.path.relative_to(layout.root))
+    decisions = [
+        Decision(
+            "table", relative, "likely" if found.others else "sure",
+            f"its rows name {len(key.images):,} of {len(layout.images):,} images", found.others,
+        )
+    ]  # fmt: skip
+    rows = len(key.paths)
+    certainty: Certainty = "sure"
+    reason = f"{key.found:,} of {count_of(rows, 'row')} find an image"
+    repeated = Counter(path for paths in key.paths for path in paths)
+    if several := sum(n > 1 for n in repeated.values()):
+        certainty = "not sure"
+        reason += (
+            f"; {count_of(several, 'image')} have several rows, of which only the first counts: join the "
+            "rows of an image first if they differ"
+        )
+    if key.found < rows:
+        certainty = "not sure" if key.found < rows / 2 else certainty
+        reason += f"; the other {count_of(rows - key.found, 'row')} become `row_without_file`"
+    decisions.append(Decision("images", key.column, certainty, f"{key.keyword} = {key.template!r}: {reason}"))
+    return decisions

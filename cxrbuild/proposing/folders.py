@@ -1,0 +1,113 @@
+"""What the names of folders and files say, where no table does: a regular expression with named groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cxrbuild.errors import count_of, name_some
+from cxrbuild.proposing.proposal import Certainty, Decision
+from cxrbuild.proposing.vocabulary import NORMAL, PATIENT_PART, SPLITS, spaced
+
+# A folder for each finding: there are few, and each has several images.
+_MOST_FINDINGS = 50
+# One group of file names with fewer patients for each image than this is a series of exports, no patient.
+_LEAST_PATIENTS = 20
+# A lazy group takes as little as possible: the file name without its last number.
+_STEM = r"(?P<patient>[^/]+?)(?:[-_ ]\d+)?\.[^./]+$"
+
+
+@dataclass(frozen=True)
+class FolderProposal:
+    """How paths become columns.
+
+    Attributes
+    ----------
+    pattern
+        A regular expression that every path fits, ``None`` where the names say nothing.
+    groups
+        Its named groups.
+    decisions
+        What was decided, by our column.
+    """
+
+    pattern: str | None
+    groups: tuple[str, ...]
+    decisions: dict[str, Decision]
+
+
+def propose_folders(paths: Sequence[str], *, with_patient: bool) -> FolderProposal:
+    """Propose what each level of folders is: the split, the finding, the patient.
+
+    Parameters
+    ----------
+    paths
+        The paths of the images.
+    with_patient
+        Whether to look for the patient; a DICOM header has it already.
+    """
+    depth = min(path.count("/") for path in paths)
+    levels = [sorted({path.split("/")[level] for path in paths}) for level in range(depth)]
+    taken: dict[int, str] = {}
+    decisions: dict[str, Decision] = {}
+
+    splits = [i for i, names in enumerate(levels) if all(spaced(name) in SPLITS for name in names)]
+    if splits and len(levels[splits[0]]) > 1:
+        taken[splits[0]] = "split"
+        words = name_some(levels[splits[0]])
+        decisions["upstream_split"] = Decision(
+            "upstream_split", f"folder {splits[0] + 1}", "sure", f"its folders are {words}"
+        )
+    patients = [
+        i for i, names in enumerate(levels) if all(re.fullmatch(f"(?i){PATIENT_PART}", n) for n in names)
+    ]
+    if with_patient and patients:
+        taken[patients[0]] = "patient"
+        decisions["patient_id"] = Decision(
+            "patient_id", f"folder {patients[0] + 1}", "sure",
+            f"each of its {len(levels[patients[0]]):,} names is a patient's",
+        )  # fmt: skip
+    findings = [
+        i
+        for i, names in enumerate(levels)
+        if i not in taken and i not in patients
+        and 1 < len(names) <= min(_MOST_FINDINGS, max(2, len(paths) // 3))
+        and not all(re.fullmatch(r"[\W\d_]*", name) for name in names)
+    ]  # fmt: skip
+    if findings:
+        normal = [i for i in findings if any(spaced(name) in NORMAL for name in levels[i])]
+        level = (normal or findings)[0]
+        taken[level] = "finding"
+        others = tuple(f"folder {i + 1}" for i in findings if i != level)
+        reason = f"its folders are {name_some(levels[level], 6)}"
+        certainty: Certainty = "sure" if normal or len(findings) == 1 else "not sure"
+        decisions["finding"] = Decision("finding", f"folder {level + 1}", certainty, reason, others)
+    head = "^" + "".join(
+        (f"(?P<{taken[i]}>[^/]+)/" if i in taken else "[^/]+/") for i in range(max(taken, default=-1) + 1)
+    )
+    tail = ""
+    if with_patient and "patient_id" not in decisions:
+        tail, decisions["patient_id"] = _patient_in_names(paths)
+    groups = (*(taken[i] for i in sorted(taken)), *(("patient",) if tail else ()))
+    pattern = head + (f"(?:.*/)?{tail}" if tail else "") if groups else None
+    return FolderProposal(pattern, groups, decisions)
+
+
+def _patient_in_names(paths: Sequence[str]) -> tuple[str, Decision]:
+    """Return the end of a pattern that finds the patient in a file's name, blank where none is there."""
+    names = [path.rpartition("/")[2] for path in paths]
+    if all(re.search(rf"(?i)(?:^|[-_]){PATIENT_PART}(?=[-_.])", name) for name in names):
+        tail = rf"(?:[^/]*[-_])?(?P<patient>(?i:{PATIENT_PART}))[-_.][^/]*$"
+        reason = "the name of each file has the number of a patient"
+        return tail, Decision("patient_id", "file name", "likely", reason)
+    found = [re.search(_STEM, name) for name in names]
+    patients = {match["patient"] for match in found if match}
+    if all(found) and max(2, len(names) // _LEAST_PATIENTS) <= len(patients) < len(names):
+        reason = (
+            "the file name without its last number, a guess: "
+            f"{count_of(len(patients), 'patient')} have {count_of(len(names), 'image')}. Look at the names"
+        )
+        return _STEM, Decision("patient_id", "file name", "not sure", reason)
+    reason = "no name of a folder or file is a patient's: images of one patient can come into two splits"
+    return "", Decision("patient_id", None, "not sure", reason)

@@ -1,0 +1,182 @@
+"""How the rows of a table name their images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cxrbuild.ingest.header import KEYS
+from cxrbuild.paths import canonical_path
+from cxrbuild.progress import Progress
+from cxrbuild.proposing.layout import Layout
+from cxrbuild.proposing.table import column_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A rule that finds nearly every image that any rule can find is the rule.
+_MOST = 0.98
+_Paths = tuple[tuple[str, ...], ...]
+_READER_KEYS = {
+    "SOPInstanceUID": "sop_instance_uid",
+    "StudyInstanceUID": "study_instance_uid",
+    "AccessionNumber": "accession_number",
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """How a row finds its image.
+
+    Attributes
+    ----------
+    column
+        The column of the table that names it.
+    keyword, template
+        The key of the reader, and its value.
+    suffixes, strip
+        Keys of the reader next to it.
+    paths
+        For each row the paths of its images; none where no file has the name.
+    """
+
+    column: str
+    keyword: str
+    template: str
+    paths: _Paths
+    suffixes: tuple[str, ...] = ()
+    strip: int = 0
+
+    @property
+    def found(self) -> int:
+        """The number of rows that find an image."""
+        return sum(bool(paths) for paths in self.paths)
+
+    @property
+    def images(self) -> set[str]:
+        """The images that rows find."""
+        return {path for paths in self.paths for path in paths}
+
+
+def find_keys(values: pd.DataFrame, layout: Layout, progress: Progress, only: str | None = None) -> list[Key]:
+    """Return how the rows can find their images, the way that finds most first.
+
+    Parameters
+    ----------
+    values
+        The table.
+    layout
+        The files.
+    progress
+        Shows how many DICOM headers are read, if they are.
+    only
+        The column to take, ``None`` for any.
+    """
+    columns = [column for column in column_names(values) if only in (None, column)]
+    keys = [key for column in columns for key in _by_name(column, values, layout)]
+    if layout.dicom and not any(key.found for key in keys):
+        keys += [key for column in columns for key in _by_header(column, values, layout, progress)]
+    kept = [key for key in keys if key.found]
+    # A column that finds as many as another and is in the file first is the one for people, mostly.
+    return sorted(kept, key=lambda key: (-key.found, len(key.template)))
+
+
+def _by_name(column: str, values: pd.DataFrame, layout: Layout) -> Iterator[Key]:
+    """Yield how the values of a column name files: as paths, as names, or as names without a suffix."""
+    cells = [canonical_path(cell) for cell in values[column]]
+    names = [cell.rpartition("/")[2].lower() for cell in cells]
+    for index, bare in ((layout.by_name, False), (layout.by_stem, True)):
+        candidates = [index.get(name, []) if name else [] for name in names]
+        if sum(map(bool, candidates)) >= max(1, len(cells) // 20):
+            key = _rule(column, cells, candidates, values, bare=bare)
+            if key is not None:
+                yield key
+                return
+
+
+def _rule(
+    column: str, cells: Sequence[str], candidates: Sequence[list[str]], values: pd.DataFrame, *, bare: bool
+) -> Key | None:
+    """Return the simplest rule that turns the cells of a column into the paths of files."""
+    suffixes = tuple(sorted({_suffix(path) for paths in candidates for path in paths})) if bare else ()
+    own = _quote(column)
+    total = sum(map(bool, candidates))
+
+    def key(template: str, found: _Paths, strip: int = 0) -> Key | None:
+        if sum(map(bool, found)) < _MOST * total:
+            return None
+        if len(suffixes) == 1:
+            return Key(column, "path", template + _braces(suffixes[0]), found, strip=strip)
+        return Key(column, "path", template, found, suffixes, strip)
+
+    deepest = max((cell.count("/") for cell in cells), default=0)
+    for strip in range(deepest + 1):
+        ends = ["/".join(cell.split("/")[min(strip, cell.count("/")) :]) for cell in cells]
+        prefix, found = _common_prefix(ends, candidates, bare)
+        # Leading folders are removed after the template is filled: no prefix can stand before them.
+        if not (strip and prefix) and (one := key(_braces(prefix) + own, found, strip)):
+            return one
+    for other in column_names(values):
+        if other != column and values[other].nunique() < len(values) / 2:
+            folders = map(canonical_path, values[other])
+            ends = [f"{folder}/{cell}" for folder, cell in zip(folders, cells, strict=True)]
+            prefix, found = _common_prefix(ends, candidates, bare)
+            if one := key(f"{_braces(prefix)}{_quote(other)}/{own}", found):
+                return one
+    if all(len(paths) <= 1 for paths in candidates):
+        found = tuple(map(tuple, candidates))
+        if len(suffixes) == 1:
+            return Key(column, "file_name", own + _braces(suffixes[0]), found)
+        return Key(column, "file_name", own, found, suffixes)
+    return None
+
+
+def _common_prefix(ends: Sequence[str], candidates: Sequence[list[str]], bare: bool) -> tuple[str, _Paths]:
+    """Return what stands before most ends in the paths, and for each end the path that has it there."""
+    before = [
+        {path: _before(path, end, bare) for path in paths}
+        for end, paths in zip(ends, candidates, strict=True)
+    ]
+    counts = Counter(prefix for paths in before for prefix in set(paths.values()) if prefix is not None)
+    most = min(counts, key=lambda prefix: (-counts[prefix], prefix), default=None)
+    if most is None:
+        return "", tuple(() for _ in ends)
+    return most, tuple(
+        tuple(path for path, prefix in paths.items() if prefix == most)[:1] for paths in before
+    )
+
+
+def _by_header(column: str, values: pd.DataFrame, layout: Layout, progress: Progress) -> Iterator[Key]:
+    """Yield how the values of a column name DICOM images by an identifier of their headers."""
+    elements = layout.headers(progress).elements
+    for keyword in KEYS:
+        paths: dict[str, list[str]] = {}
+        for path, header in sorted(elements.items()):
+            if header[keyword]:
+                paths.setdefault(header[keyword], []).append(path)
+        found = tuple(tuple(paths.get(cell, ())) for cell in values[column])
+        if any(found):
+            yield Key(column, _READER_KEYS[keyword], _quote(column), found)
+
+
+def _before(path: str, end: str, bare: bool) -> str | None:
+    """Return what stands before the end of a path, ``None`` where it has another end."""
+    low = (path[: len(path) - len(_suffix(path))] if bare else path).lower()
+    if low == end.lower():
+        return ""
+    return path[: len(low) - len(end)] if end and low.endswith(f"/{end.lower()}") else None
+
+
+def _suffix(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name[name.rindex(".") :] if "." in name else ""
+
+
+def _braces(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _quote(column: str) -> str:
+    return "{" + column + "}"

@@ -1,0 +1,208 @@
+"""A proposal: what was decided, how certainly and why, and the two files that follow from it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.files import write_bytes
+
+Certainty = Literal["sure", "likely", "not sure"]
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision of a proposal.
+
+    Attributes
+    ----------
+    subject
+        What was decided: ``images``, ``finding``, ``patient_id`` and so on.
+    choice
+        What was chosen, such as a column of the metadata; ``None`` where nothing was.
+    certainty
+        ``sure`` where the name and the values agree, ``likely`` where one of them speaks for the choice,
+        ``not sure`` where a person has to look.
+    reason
+        Why, as a clause.
+    alternatives
+        What else could be chosen.
+    """
+
+    subject: str
+    choice: str | None
+    certainty: Certainty
+    reason: str
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WordCount:
+    """A word of the metadata, how many rows have it, and what the proposal makes of it.
+
+    Attributes
+    ----------
+    column
+        Our column: ``finding``, ``view_position`` and so on.
+    word
+        Upstream's word.
+    rows
+        The number of rows that have it.
+    meaning
+        Our value or class, ``None`` where the word means that the value is not known, or has no class.
+    """
+
+    column: str
+    word: str
+    rows: int
+    meaning: str | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a person decided before or after looking at a proposal.
+
+    Attributes
+    ----------
+    columns
+        For our column the column of the metadata to take, or ``none``.
+    public
+        Whether the files are published, with their names and patient numbers.
+    name
+        The name of the source; ``None`` takes the folder's.
+    license
+        The SPDX identifier of the images' licence.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    public: bool = False
+    name: str | None = None
+    license: str = "unknown"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A source and a recipe for some files.
+
+    Attributes
+    ----------
+    name
+        The source's name.
+    root
+        The folder that the source's paths start from.
+    images, rows
+        The number of image files found, and of rows of metadata, ``None`` where there is no table.
+    decisions
+        What was decided, in the order in which the files are read.
+    words
+        The words that were found, most frequent first.
+    classes
+        The images that each class has in the train and test split of a trial plan.
+    source, recipe
+        The two files as text.
+    """
+
+    name: str
+    root: Path
+    images: int
+    rows: int | None
+    decisions: tuple[Decision, ...]
+    words: tuple[WordCount, ...]
+    classes: Mapping[str, Mapping[str, int]]
+    source: str
+    recipe: str
+
+    @property
+    def undecided(self) -> list[Decision]:
+        """The decisions that a person has to look at."""
+        return [decision for decision in self.decisions if decision.certainty == "not sure"]
+
+    @property
+    def hashes_patients(self) -> bool:
+        """Whether the source has patient numbers, and replaces them by a hash."""
+        named = any(one.subject == "patient_id" and one.choice is not None for one in self.decisions)
+        return named and 'patient_id = "hash"' in self.source
+
+    def commands(self, out: Path) -> list[str]:
+        """Return the commands that build a dataset from the two files in a folder."""
+        source, recipe = (shlex.quote(str(path)) for path in self.paths(out))
+        lines = [
+            f"cxrbuild fetch {source} --from {self.name}={shlex.quote(str(self.root))} --pin",
+            f"cxrbuild plan --recipe {recipe}",
+            f"cxrbuild curate --recipe {recipe}",
+        ]
+        key = "export CXRBUILD_PATIENT_KEY=$(python -c 'import secrets; print(secrets.token_hex())')"
+        return [key, *lines] if self.hashes_patients else lines
+
+    def paths(self, out: Path) -> tuple[Path, Path]:
+        """Return the paths of the source and of the recipe in a folder."""
+        return out / f"{self.name}.toml", out / f"{self.name}-recipe.toml"
+
+    def require_free(self, out: Path) -> None:
+        """Refuse to overwrite a file.
+
+        Raises
+        ------
+        CxrbuildError
+            A file of the proposal is in the folder already.
+        """
+        if there := [path for path in self.paths(out) if path.exists()]:
+            raise CxrbuildError(
+                "there is a file already, and it is not overwritten", where=name_some(there),
+                todo="Move it away, choose another folder with --out DIR, or another name with --name NAME",
+            )  # fmt: skip
+
+    def write(self, out: Path | str = ".") -> list[Path]:
+        """Write the source and the recipe.
+
+        Parameters
+        ----------
+        out
+            The folder, which is made if it does not exist.
+
+        Returns
+        -------
+        list of Path
+            The source's file and the recipe's.
+
+        Raises
+        ------
+        CxrbuildError
+            One of the files is there already; nothing is written.
+        OSError
+            A file cannot be written.
+        """
+        self.require_free(Path(out))
+        paths = list(self.paths(Path(out)))
+        for path, text in zip(paths, (self.source, self.recipe), strict=True):
+            write_bytes(path, text.encode())
+        return paths
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the proposal as JSON has it."""
+        return {
+            "name": self.name,
+            "root": str(self.root),
+            "images": self.images,
+            "rows": self.rows,
+            "decisions": [asdict(decision) for decision in self.decisions],
+            "undecided": [decision.subject for decision in self.undecided],
+            "words": [asdict(word) for word in self.words],
+            "classes": {label: dict(counts) for label, counts in self.classes.items()},
+            "source": self.source,
+            "recipe": self.recipe,
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(one.subject)}</td><td>{escape(one.choice or 'none')}</td>"
+            f"<td>{escape(one.certainty)}</td><td>{escape(one.reason)}</td></tr>"
+            for one in self.decisions
+        )
+        return f"<table><tr><th>subject</th><th>from</th><th></th><th>because</th></tr>{rows}</table>"

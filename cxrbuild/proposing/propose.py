@@ -1,0 +1,234 @@
+"""Look at a CSV file, a folder of images or a folder of DICOM files, and propose a source and a recipe."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.errors import CxrbuildError, count_of, name_some, suggest
+from cxrbuild.ingest.header import KEYWORDS
+from cxrbuild.progress import Progress, silent
+from cxrbuild.proposing.columns import ColumnProposal, propose_column, propose_license, propose_patient
+from cxrbuild.proposing.files import Found, describe_files, find_files
+from cxrbuild.proposing.findings import propose_finding
+from cxrbuild.proposing.folders import propose_folders
+from cxrbuild.proposing.keys import Key
+from cxrbuild.proposing.layout import Layout, image_patterns
+from cxrbuild.proposing.proposal import NONE, Answers, Certainty, Decision, Proposal
+from cxrbuild.proposing.recipe import add_recipe
+from cxrbuild.proposing.render import SourceText, reader_of_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What a person can answer for, in the order of the questions.
+ASKED = (
+    "images", "finding", "patient_id", "view_position", "patient_sex", "patient_age", "modality", "license",
+    "attribution", "upstream_split",
+)  # fmt: skip
+_COLUMNS = ("modality", "view_position", "patient_sex", "patient_age", "attribution", "upstream_split")
+_HEADER_COLUMNS = {
+    "patient_sex": "PatientSex", "patient_age": "PatientAge", "modality": "Modality",
+    "view_position": "ViewPosition",
+}  # fmt: skip
+
+
+def propose(
+    path: Path,
+    *,
+    images: Path | None = None,
+    answers: Answers | None = None,
+    today: date | None = None,
+    progress: Progress = silent,
+) -> Proposal:
+    """Propose a source and a recipe for some files. Nothing is written.
+
+    Parameters
+    ----------
+    path
+        A CSV file, or a folder of images with or without CSV files.
+    images
+        The folder of the images, where it is not the one of the CSV file.
+    answers
+        What a person decided.
+    today
+        The day of the recipe's version; default the day of the clock.
+    progress
+        Shows how many DICOM headers are read.
+
+    Returns
+    -------
+    Proposal
+        Both files as text, with what was decided and why. A trial plan has run on them.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no image, the table cannot be read, no row names an image, or an answer names no column.
+    OSError
+        A file cannot be read.
+    """
+    answers = answers or Answers()
+    if unknown := sorted(set(answers.columns) - set(ASKED)):
+        raise CxrbuildError(
+            f"no column is called {unknown[0]!r}", where="--column", expected=f"one of {', '.join(ASKED)}"
+        )
+    found = find_files(path, images, answers.columns.get("images"), progress)
+    name = answers.name or _slug(found.layout.label)
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise CxrbuildError(
+            "not a name for a source", where="--name", found=name,
+            expected="a letter, then letters, digits and hyphens, in lower case",
+        )  # fmt: skip
+    day = (today or date.today()).isoformat()
+    proposed = (
+        _from_table(found, name, answers, progress)
+        if found.table
+        else _from_names(found, name, answers, progress)
+    )
+    return add_recipe(found, proposed, day, progress)
+
+
+def _slug(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    return slug if slug[:1].isalpha() else f"source-{slug}".rstrip("-")
+
+
+def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -> SourceText:
+    """Return a source whose metadata is a table."""
+    table, key, layout = found.table, found.key, found.layout
+    assert table is not None
+    assert key is not None
+    values, asked = table.values, answers.columns
+    for column, answer in asked.items():
+        if answer != NONE and answer not in table.header and answer not in KEYWORDS:
+            raise CxrbuildError(
+                f"no column is called {answer!r}", where=table.path,
+                expected=suggest(answer, table.header, "column"), todo=f"Correct --column {column}=...",
+            )  # fmt: skip
+    values = _with_headers(values, key, layout, progress)
+    finding = propose_finding(table.values, asked.get("finding"), found.others)
+    columns = {"patient_id": propose_patient(table.values, key.column, asked.get("patient_id"))}
+    if columns["patient_id"].decision.choice is None and "PatientID" in values:
+        columns["patient_id"] = propose_patient(values[["PatientID"]], None, None)
+    columns |= {column: propose_column(column, values, asked.get(column)) for column in _COLUMNS}
+    columns["license"] = propose_license(table.values, asked.get("license"))
+    relative = str(table.path.relative_to(layout.root).as_posix())
+    reader = {
+        "kind": "csv", "file": relative, "encoding": table.encoding,
+        **({"delimiter": table.delimiter} if table.delimiter != "," else {}),
+        "header": list(table.header), **reader_of_key(key), "images": image_patterns(sorted(key.images)),
+        "patient_id": "keep" if answers.public else "hash",
+    }  # fmt: skip
+    decisions = [
+        *describe_files(found),
+        finding.decision,
+        *(column.decision for column in _ordered(columns)),
+    ]
+    return SourceText(
+        name=name, title=f"Chest radiographs of {layout.label}",
+        origin=f"{relative} ({count_of(len(values), 'row')}) and {count_of(len(layout.images), 'image')}",
+        public=answers.public, license=answers.license, reader=reader,
+        finding=finding if finding.decision.choice else None,
+        columns={one.decision.subject: one for one in _ordered(columns) if one.origins}, decisions=decisions,
+        words=[word for one in _ordered(columns) for word in one.words],
+    )  # fmt: skip
+
+
+def _with_headers(values: pd.DataFrame, key: Key, layout: Layout, progress: Progress) -> pd.DataFrame:
+    """Add the elements of the rows' DICOM headers that the table has no column for."""
+    import pandas as pd
+
+    if not layout.dicom:
+        return values
+    elements = layout.headers(progress).elements
+    rows = [elements.get(paths[0], {}) if paths else {} for paths in key.paths]
+    added = pd.DataFrame(rows, columns=list(KEYWORDS), dtype="str").fillna("")
+    added = added.loc[:, [name for name in added if name not in values and (added[name] != "").any()]]
+    return pd.concat([values, added.set_axis(values.index)], axis=1)
+
+
+def _ordered(columns: Mapping[str, ColumnProposal]) -> Iterator[ColumnProposal]:
+    return (columns[name] for name in ASKED if name in columns)
+
+
+def _from_names(found: Found, name: str, answers: Answers, progress: Progress) -> SourceText:
+    """Return a source whose metadata are names of folders and files, and DICOM headers."""
+    layout = found.layout
+    if wrong := [f"{column}={answer}" for column, answer in answers.columns.items() if answer != NONE]:
+        raise CxrbuildError(
+            "--column names columns of a table, and no table names these images", where=layout.root,
+            found=name_some(wrong), todo="Name the CSV file, or omit --column",
+        )  # fmt: skip
+    is_dicom = len(layout.dicom) == len(layout.images)
+    paths = layout.images
+    proposed = propose_folders(paths, with_patient=not is_dicom)
+    refused = {column for column, answer in answers.columns.items() if answer == NONE}
+    decisions = [Decision("table", None, "sure", "no CSV file names these images", found.others)]
+    if layout.tables or layout.compressed:
+        tables = name_some([*layout.tables, *layout.compressed], 3)
+        decisions = [
+            Decision("table", None, "not sure", f"{tables}: no row names an image by its path or name")
+        ]
+    headers = _header_columns(layout, progress) if layout.dicom else {}
+    of_folders = {column: one for column, one in proposed.decisions.items() if column not in refused}
+    if "finding" not in of_folders:
+        reason = "no level of folders looks like findings"
+        of_folders["finding"] = Decision("finding", None, "not sure", reason)
+    decisions += [of_folders[column] for column in ASKED if column in of_folders]
+    decisions += [
+        column.decision for column in _ordered(headers) if column.decision.subject not in of_folders
+    ]
+    groups = {"split": "upstream_split", "patient": "patient_id", "finding": "finding"}
+    folder_columns = {groups[group]: group for group in proposed.groups if groups[group] not in refused}
+    reader: dict[str, object] = {"kind": "dicom" if is_dicom else "folders"}
+    if folder_columns or not is_dicom:
+        reader["pattern"] = proposed.pattern or "^"
+    reader |= {"images": image_patterns(list(paths)), "patient_id": "keep" if answers.public else "hash"}
+    return SourceText(
+        name=name, title=f"Chest radiographs of {layout.label}",
+        origin=f"{count_of(len(paths), 'image')}" + (" with DICOM headers" if is_dicom else ""),
+        public=answers.public, license=answers.license, reader=reader, finding=None,
+        columns={
+            name: one for name, one in headers.items() if name not in folder_columns and _declares(one)
+        },
+        decisions=decisions, folder_columns=folder_columns,
+        words=[word for one in _ordered(headers) for word in one.words],
+    )  # fmt: skip
+
+
+def _declares(column: ColumnProposal) -> bool:
+    """Return whether a header's column needs a declaration: one whose values DICOM defines needs none."""
+    strange = set(column.blank) - {""}
+    return bool(column.origins) and (
+        bool(strange) or any(word != meaning for word, meaning in column.map.items())
+    )
+
+
+def _header_columns(layout: Layout, progress: Progress) -> dict[str, ColumnProposal]:
+    """Return the columns that DICOM headers fill."""
+    import pandas as pd
+
+    rows = list(layout.headers(progress).elements.values())
+    elements = pd.DataFrame(rows, columns=list(KEYWORDS), dtype="str").fillna("")
+    columns = {
+        column: propose_column(column, elements[[keyword]], None)
+        for column, keyword in _HEADER_COLUMNS.items()
+        if (elements[keyword] != "").any()
+    }
+    known = elements["PatientID"][elements["PatientID"] != ""]
+    if known.empty:
+        reason = "no header has a PatientID: images of one patient can come into two splits"
+        patient = ColumnProposal(Decision("patient_id", None, "not sure", reason))
+    else:
+        reason = f"{count_of(known.nunique(), 'patient')} have {count_of(len(known), 'image')}"
+        certainty: Certainty = "sure" if len(known) == len(elements) and known.nunique() > 1 else "not sure"
+        if len(known) < len(elements):
+            reason += f"; {count_of(len(elements) - len(known), 'image')} have no PatientID"
+        patient = ColumnProposal(Decision("patient_id", "PatientID", certainty, reason))
+    return {"patient_id": patient} | columns

@@ -1,0 +1,80 @@
+"""Try a proposal on the files that it was made from, without a data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.catalog import Recipe, Source
+from cxrbuild.catalog.override import Overrides
+from cxrbuild.curation import Declared, decide
+from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.parsing import parse_toml
+from cxrbuild.progress import Progress
+from cxrbuild.proposing.classes import Kept
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The rows of a source, as its declaration reads them; recipes are tried on them."""
+
+    source: Source
+    records: pd.DataFrame
+
+    def run(self, recipe: str) -> pd.DataFrame:
+        """Return the rows with class, exclusion, group and split, as a recipe decides them.
+
+        Raises
+        ------
+        CxrbuildError
+            The recipe does not fit the rows.
+        """
+        declared = Declared(
+            recipe=Recipe.model_validate(parse_toml(recipe) | {"folder": Path()}),
+            overrides=Overrides(rules=()), sources=[self.source], reviews=[], links=[],
+        )  # fmt: skip
+        return decide(declared, self.records)
+
+
+def start_trial(source: str, root: Path, progress: Progress) -> Trial:
+    """Ingest the files below a folder as a source's text declares them.
+
+    Patient numbers are kept, so that no secret is needed; the rows are not written anywhere.
+
+    Raises
+    ------
+    CxrbuildError
+        The declaration does not fit the files.
+    """
+    table: dict[str, Any] = parse_toml(source)
+    table["reader"] = table["reader"] | {"patient_id": "keep"}
+    declared = Source.model_validate(table | {"file": root / "proposal.toml"})
+    records = ingest(declared, take_inventory(declared, root), progress)
+    return Trial(declared, records.sort_values("image_id", ignore_index=True))
+
+
+def kept_by_class(records: pd.DataFrame, classes: Sequence[str]) -> dict[str, Kept]:
+    """Return the kept images and groups of each class."""
+    kept = records[records["exclusion"].isna()]
+    groups = kept.groupby("label")["group"].nunique()
+    images = kept["label"].value_counts()
+    return {name: Kept(int(images.get(name, 0)), int(groups.get(name, 0))) for name in classes}
+
+
+def has_mixed_groups(records: pd.DataFrame) -> bool:
+    """Return whether a group has kept images of two classes."""
+    kept = records[records["exclusion"].isna()]
+    return bool((kept.groupby("group")["label"].nunique() > 1).any())
+
+
+def split_counts(records: pd.DataFrame, classes: Sequence[str]) -> dict[str, Mapping[str, int]]:
+    """Return for each class the kept images of each split."""
+    kept = records[records["exclusion"].isna()]
+    found = kept.groupby(["label", "split"]).size().to_dict()
+    splits = [name for name in ("train", "validation", "test") if (kept["split"] == name).any()]
+    return {name: {split: int(found.get((name, split), 0)) for split in splits} for name in classes}

@@ -1,0 +1,384 @@
+"""`init` proposes a source and a recipe: right, or not sure, and both pass `plan` and `curate`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import layouts
+import pandas as pd
+import pytest
+from command import run
+from dicom_files import dicom, ramp
+from layouts import write_image, write_table
+from systems import needs_shell
+
+import cxrbuild
+from cxrbuild.catalog import read_recipe, read_source
+from cxrbuild.proposing import Answers, propose
+
+KEY = {"CXRBUILD_PATIENT_KEY": "sixteen-characters-and-more"}
+Decided = dict[str, tuple[str | None, str]]
+
+
+def proposed(path: Path, out: Path, *words: object) -> dict[str, Any]:
+    """Run `init` and return its JSON document."""
+    done = run("init", path, "--out", out, "--name", "mine", "--json", *words)
+    assert done.status == 0, done.err
+    document: dict[str, Any] = json.loads(done.out)
+    return document
+
+
+def decided(document: dict[str, Any]) -> Decided:
+    """Return the choice and the certainty of each decision."""
+    return {one["subject"]: (one["choice"], one["certainty"]) for one in document["decisions"]}
+
+
+def built(document: dict[str, Any], out: Path, *, curate: bool = False) -> dict[str, Any]:
+    """Fetch, pin, plan and curate what `init` wrote, by the commands that it names, and return the plan."""
+    data = out / "data"
+    done = run("fetch", out / "mine.toml", f"--from=mine={document['root']}", "--pin", "--data", data, **KEY)
+    assert done.status == 0, done.err
+    assert "git tree" in done.out
+    recipe = out / "mine-recipe.toml"
+    done = run("plan", "--recipe", recipe, "--data", data, "--json", **KEY)
+    assert done.status == 0, done.err
+    plan: dict[str, Any] = json.loads(done.out)
+    if curate:
+        words = ["--data", data, "--out", out / "build", "--format", "parquet", "--workers", 1, "--json"]
+        done = run("curate", "--recipe", recipe, *words, **KEY)
+        assert done.status == 0, done.err
+        kept = pd.read_parquet(out / "build" / "manifest.parquet")
+        assert len(kept) == plan["funnel"][-1]["images"]
+    return plan
+
+
+# Of each layout: how it is made, what is decided, and the images that the plan keeps.
+LAYOUTS: list[tuple[Callable[[Path], Path], Decided, int]] = [
+    (
+        layouts.chestxray14,
+        {
+            "images": ("Image Index", "sure"), "finding": ("Finding Labels", "sure"),
+            "patient_id": ("Patient ID", "sure"), "view_position": ("View Position", "sure"),
+            "patient_sex": ("Patient Gender", "sure"), "patient_age": ("Patient Age", "likely"),
+            "classes": ("4 classes", "not sure"),
+        },
+        24,
+    ),
+    (
+        layouts.chexpert,
+        {
+            "images": ("Path", "sure"), "finding": ("No Finding ... Fracture", "likely"),
+            "patient_id": ("Path", "likely"), "view_position": ("AP/PA or Frontal/Lateral", "sure"),
+            "patient_sex": ("Sex", "sure"), "patient_age": ("Age", "sure"),
+            "classes": ("3 classes", "likely"),
+        },
+        12,
+    ),
+    (
+        layouts.padchest,
+        {
+            "images": ("ImageID", "sure"), "finding": ("Labels", "sure"), "patient_id": ("PatientID", "sure"),
+            "view_position": ("Projection", "likely"), "patient_sex": ("PatientSex_DICOM", "sure"),
+            "patient_age": (None, "not sure"), "modality": ("Modality_DICOM", "sure"),
+            "classes": ("3 classes", "not sure"),
+        },
+        18,
+    ),
+    (
+        layouts.vindr,
+        {
+            "images": ("image_id", "not sure"), "finding": ("Aortic enlargement ... No finding", "likely"),
+            "patient_id": (None, "not sure"), "patient_sex": ("PatientSex", "sure"),
+            "patient_age": ("PatientAge", "likely"),
+        },
+        12,
+    ),
+    (
+        layouts.mimic,
+        {
+            "images": ("dicom_id", "sure"), "finding": (None, "not sure"),
+            "patient_id": ("subject_id", "sure"),
+            "view_position": ("ViewPosition", "likely"), "patient_sex": (None, "sure"),
+            "classes": ("unlabelled", "not sure"),
+        },
+        11,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected", "kept"), LAYOUTS, ids=[layout.__name__ for layout, *_ in LAYOUTS]
+)
+def test_published_layouts(
+    layout: Callable[[Path], Path], expected: Decided, kept: int, tmp_path: Path
+) -> None:
+    root = layout(tmp_path / "files")
+    document = proposed(root, tmp_path)
+    assert {name: one for name, one in decided(document).items() if name in expected} == expected
+    plan = built(document, tmp_path, curate=layout is layouts.vindr)
+    assert plan["funnel"][-1]["images"] == kept
+    assert plan["unpinned"] == []
+
+
+def test_the_words_are_counted(tmp_path: Path) -> None:
+    document = proposed(layouts.chestxray14(tmp_path / "files"), tmp_path)
+    words = {(one["column"], one["word"]): (one["rows"], one["meaning"]) for one in document["words"]}
+    assert words["finding", "Effusion"] == (12, "Effusion")
+    assert words["view_position", "PA"] == (15, "PA")
+    assert words["patient_age", "148"] == (1, None)
+    assert 'blank = ["", "148"]' in document["source"]
+
+
+def test_a_table_that_may_have_the_findings_is_named(tmp_path: Path) -> None:
+    document = proposed(layouts.mimic(tmp_path / "files"), tmp_path)
+    (finding,) = [one for one in document["decisions"] if one["subject"] == "finding"]
+    assert "if mimic-cxr-2.0.0-chexpert.csv has it, join the two tables" in finding["reason"]
+
+
+REAL: list[tuple[str, Decided, dict[str, dict[str, int]]]] = [
+    (
+        "figure1",
+        {
+            "images": ("patientid", "sure"), "finding": ("finding", "sure"),
+            "patient_id": ("patientid", "likely"),
+            "view_position": ("view", "sure"), "patient_age": ("age", "likely"),
+            "modality": ("modality", "sure"),
+        },
+        {"COVID-19": {"train": 28, "test": 7}, "No finding": {"train": 2, "test": 1},
+         "Pneumonia": {"train": 1, "test": 1}},
+    ),
+    (
+        "actualmed",
+        {
+            "images": ("imagename", "sure"), "finding": ("finding", "sure"),
+            "patient_id": ("patientid", "sure"),
+            "view_position": ("view", "sure"), "patient_age": (None, "sure"), "patient_sex": (None, "sure"),
+        },
+        {},
+    ),
+    (
+        "cohen",
+        {
+            "images": ("filename", "not sure"), "finding": ("finding", "sure"),
+            "patient_sex": ("sex", "sure"),
+            "patient_age": ("age", "sure"), "view_position": ("view", "likely"),
+            "license": ("license", "likely"),
+            "modality": ("modality", "sure"), "classes": ("10 classes", "not sure"),
+        },
+        {},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "expected", "classes"), REAL, ids=[name for name, *_ in REAL])
+def test_real_metadata(
+    name: str, expected: Decided, classes: dict[str, dict[str, int]], shared: Path, tmp_path: Path
+) -> None:
+    root = shared / "originals" / name
+    if name != "figure1":
+        # The image files that are not available: `init` looks at their names alone.
+        root = tmp_path / name
+        (root / "images").mkdir(parents=True)
+        (root / "metadata.csv").write_bytes((shared / "originals" / name / "metadata.csv").read_bytes())
+        for line in (shared / "registry" / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+            if (path := line.split("\t")[2]).startswith("images/"):
+                (root / path).touch()
+    document = proposed(root, tmp_path, "--public")
+    found = decided(document)
+    if name == "cohen":  # the listing does not have every file of the metadata
+        assert found.pop("classes")[1] == expected.pop("classes")[1]
+    assert {subject: one for subject, one in found.items() if subject in expected} == expected
+    if classes:
+        assert document["classes"] == classes
+
+
+def test_real_folders(shared: Path, tmp_path: Path) -> None:
+    root = tmp_path / "mooney"
+    for path in (shared / "registry" / "mooney.txt").read_text(encoding="utf-8").splitlines():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    document = proposed(root, tmp_path, "--public", "--license", "CC-BY-4.0")
+    assert decided(document) == {
+        "table": (None, "sure"),
+        "finding": ("folder 3", "sure"),
+        "patient_id": ("file name", "not sure"),
+        "upstream_split": ("folder 2", "sure"),
+        "classes": ("2 classes", "likely"),
+        "split": ("declared", "sure"),
+    }
+    assert document["classes"] == {
+        "PNEUMONIA": {"train": 3875, "validation": 8, "test": 390},
+        "NORMAL": {"train": 1341, "validation": 8, "test": 234},
+    }
+
+
+def hospital(root: Path) -> Path:
+    """Write DICOM files in folders by finding, with a sex and an age that our columns do not hold."""
+    for number in range(12):
+        path = root / ("covid", "normal")[number % 2] / f"{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(
+            dicom(
+                ramp(0, 4000 + number), PatientID=f"MRN-{number // 3}-77",
+                PatientSex=("M", "FEMALE")[number % 2], PatientAge=("045Y", "999Y")[number == 5],
+                Modality="DX", SOPInstanceUID=f"1.2.{number}",
+                ViewPosition=("PA", "LL", "AP")[number % 3],
+            )
+        )  # fmt: skip
+    return root
+
+
+def test_dicom_folder(tmp_path: Path) -> None:
+    document = proposed(hospital(tmp_path / "scans"), tmp_path)
+    found = decided(document)
+    assert found["finding"] == ("folder 1", "sure")
+    assert found["patient_id"] == ("PatientID", "sure")
+    assert 'blank = ["", "999Y"]' in document["source"]
+    assert '"FEMALE" = "F"' in document["source"]
+    assert "MRN" not in document["source"] + document["recipe"]
+    assert 'values = ["LL"]' in document["recipe"]
+    plan = built(document, tmp_path, curate=True)
+    assert plan["funnel"][-1]["images"] == 8
+
+
+def test_table_next_to_dicom_files_finds_them_by_their_identifier(tmp_path: Path) -> None:
+    root = hospital(tmp_path / "scans")
+    rows = [[f"1.2.{number}", ("sick", "well")[number % 2]] for number in range(12)]
+    write_table(root / "labels.csv", ["uid", "diagnosis"], rows, delimiter=";", encoding="utf-8-sig")
+    document = proposed(root, tmp_path)
+    assert decided(document)["images"] == ("uid", "sure")
+    assert 'sop_instance_uid = "{uid}"' in document["source"]
+    assert decided(document)["patient_id"] == ("PatientID", "sure")
+    assert built(document, tmp_path)["funnel"][-1]["images"] == 8
+
+
+def simple(root: Path, rows: list[list[object]] | None = None) -> Path:
+    """Write a table of eight images."""
+    for number in range(8):
+        write_image(root / "pngs" / f"{number}.png", number)
+    default = [[f"{n}.png", f"P{n // 2}", ("sick", "well")[n // 2 % 2], "M", n % 4] for n in range(8)]
+    write_table(root / "table.csv", ["file", "patient", "status", "letter", "code"], rows or default)
+    return root
+
+
+def test_the_finding_is_named_by_an_option(tmp_path: Path) -> None:
+    root = simple(tmp_path / "files")
+    assert decided(proposed(root, tmp_path / "a"))["finding"] == (None, "not sure")
+    document = proposed(root / "table.csv", tmp_path, "--column", "finding=status")
+    assert decided(document)["finding"] == ("status", "sure")
+    assert decided(document)["patient_id"] == ("patient", "sure")
+    plan = built(document, tmp_path)
+    assert set(plan["counts"]["train"]) == {"sick", "well"}
+    assert min(plan["counts"]["test"].values()) > 0
+
+
+def test_images_elsewhere(tmp_path: Path) -> None:
+    root = simple(tmp_path / "files")
+    (tmp_path / "files" / "lists").mkdir()
+    (root / "table.csv").rename(root / "lists" / "table.csv")
+    document = proposed(root / "lists" / "table.csv", tmp_path, "--images", root / "pngs")
+    assert 'file = "lists/table.csv"' in document["source"]
+    assert 'path = "pngs/{file}"' in document["source"]
+
+
+def test_the_same_files_give_the_same_bytes_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    root = simple(tmp_path / "files")
+    first = proposed(root, tmp_path / "a")
+    assert proposed(root, tmp_path / "b")["source"] == first["source"]
+    written = (tmp_path / "a" / "mine.toml").read_bytes()
+    again = run("init", root, "--out", tmp_path / "a", "--name", "mine", "--yes")
+    assert again.status == 1
+    assert "it is not overwritten" in again.err
+    assert (tmp_path / "a" / "mine.toml").read_bytes() == written
+
+
+def test_names_that_toml_or_folders_do_not_take(tmp_path: Path) -> None:
+    words = ['say "x" \\ #', "a\tb", "Nodule/Mass", "aux", "Ödem", "ödem"]
+    rows = [[f"{n}.png", f"P{n}", words[n % 6], "M", 1] for n in range(8)]
+    root = simple(tmp_path / "Röntgen 1.0", rows)
+    document = proposed(root, tmp_path, "--column", "finding=status")
+    recipe = read_recipe(str(tmp_path / "mine-recipe.toml"))
+    assert set(recipe.labels) <= {"say -x- - #".replace("#", "-").strip(" -"), "Ödem", *recipe.labels}
+    assert sorted(recipe.labels["Ödem"]["mine"]) == ["Ödem", "ödem"]
+    assert built(document, tmp_path)["funnel"][-1]["images"] > 0
+
+
+def test_the_name_of_the_source_comes_from_the_folder(tmp_path: Path) -> None:
+    assert propose(simple(tmp_path / "Röntgen 2020")).name == "rontgen-2020"
+    assert propose(simple(tmp_path / "2020")).name == "source-2020"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "there is no such file or folder"),
+        (["empty"], "no image is there"),
+        (["text"], "no image is there"),
+        (["files/table.csv", "--images", "nothing"], "there is no such folder"),
+        (["files", "--images", "files"], "--images is for a CSV file"),
+        (["files", "--column", "finding=stat"], "the nearest column is 'status'"),
+        (["files", "--column", "view=letter"], "Expected: one of images, finding, patient_id"),
+        (["files", "--column", "finding"], "'finding' is not OURS=THEIRS"),
+        (["files", "--name", "My Source"], "not a name for a source"),
+        (["odd/bare.csv"], "the CSV file has no rows"),
+        (["odd/short.csv"], "rows of another length than the header"),
+        (["odd/twice.csv"], "two columns have one name"),
+        (["odd/quote.csv"], "not a CSV file"),
+        (["odd/other.csv"], "no row names an image that is there"),
+        (["odd/zipped.csv"], "the file is compressed"),
+        (["s3://bucket/files"], "only files and folders of this machine work here"),
+    ],
+)
+def test_wrong_uses(words: list[str], message: str, tmp_path: Path) -> None:
+    simple(tmp_path / "files")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("text")
+    odd = {
+        "bare": b"a,b\n", "short": b"a,b\n1,2\n3\n", "twice": b"a,a\n1,2\n", "quote": b'a,b\n"1,2\n',
+        "other": b"a,b\nx.png,2\n", "zipped": b"\x1f\x8b\x08\x00",
+    }  # fmt: skip
+    write_image(tmp_path / "odd" / "0.png", 0)
+    for name, data in odd.items():
+        (tmp_path / "odd" / f"{name}.csv").write_bytes(data)
+    done = run("init", *words, "--yes", "--out", "out", cwd=tmp_path)
+    assert done.status in (1, 2)
+    assert message in " ".join(done.err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_terminal_it_asks_nothing(tmp_path: Path) -> None:
+    done = run("init", simple(tmp_path / "files"), cwd=tmp_path)
+    assert done.status == 2
+    assert "add --yes or --json" in done.err
+
+
+@needs_shell
+def test_on_a_terminal_it_asks_what_it_is_not_sure_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = simple(tmp_path / "files")
+    master, slave = os.openpty()
+    with os.fdopen(slave, encoding="utf-8") as terminal, os.fdopen(master, "w", encoding="utf-8") as person:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        # The second of the columns to choose from, then yes.
+        person.write("2\ny\n")
+        person.flush()
+        done = run("init", root, "--out", tmp_path, "--name", "mine")
+    assert done.status == 0, done.err
+    assert "Which column is finding?" in done.out
+    source = read_source("mine.toml", tmp_path)
+    assert source.columns.finding is not None
+    assert source.columns.finding.origin == "status"
+
+
+def test_python(tmp_path: Path) -> None:
+    assert cxrbuild.propose(simple(tmp_path / "other"), columns={"finding": "code"}).write(tmp_path / "new")
+    proposal = propose(simple(tmp_path / "files"), answers=Answers({"finding": "status"}, name="mine"))
+    assert proposal.classes["sick"] == {"train": 2, "test": 2}
+    assert "<td>status</td>" in proposal._repr_html_()
