@@ -242,7 +242,7 @@ def toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # JSON and TOML escape alike, but for the control character 7F.
+        # JSON and TOML have the same escapes; TOML also wants one for the control character 7F.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{_bare(str(key))} = {toml(one)}" for key, one in value.items()) + " }"
