@@ -30,6 +30,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_reading_a_recipe_and_the_checks_imports_nothing_heavy() -> None:
+    """`curate` of an unchanged dataset does no more than this."""
+    program = (
+        "import sys\n"
+        "from cxrbuild.catalog import read_recipe\n"
+        "from cxrbuild.auditing.registry import audit_checks\n"
+        "read_recipe('covid19-cxr').audit.require_known({check.id for check in audit_checks()})\n"
+        f"print([name for name in {HEAVY} if name in sys.modules and name != 'pydantic'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help_json_and_quiet(name: str) -> None:
     ran = run(name, "--help")

@@ -18,11 +18,7 @@ from cxrbuild.artifact import (
 )
 from cxrbuild.auditing.biases import describe_biases
 from cxrbuild.auditing.context import Context, recorded
-from cxrbuild.auditing.images import read_images
-from cxrbuild.auditing.page import write_page
-from cxrbuild.auditing.pairs import find_pairs
 from cxrbuild.auditing.registry import audit_checks
-from cxrbuild.auditing.store import DescriptorStore
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Result, evaluate
 from cxrbuild.errors import CheckError, CxrbuildError, printable
@@ -89,6 +85,8 @@ def audit(
 
 
 def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> AuditResult:
+    from cxrbuild.auditing.page import write_page
+
     checks = audit_checks()
     recipe.audit.require_known({check.id for check in checks})
     context = _read(opened, recipe, workers, executor, progress)
@@ -119,6 +117,10 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
 
 
 def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> Context:
+    from cxrbuild.auditing.images import read_images
+    from cxrbuild.auditing.pairs import find_pairs
+    from cxrbuild.auditing.store import DescriptorStore
+
     rows, folder = opened.manifest, opened.folder
     state = folder / names.STATE / "audit"
     store = DescriptorStore(state)

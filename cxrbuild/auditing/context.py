@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact.audit import AuditFinding, DuplicateSearch, ImagePair, OtherFinding
-from cxrbuild.auditing.images import ImageProblem
-from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cxrbuild.auditing.images import ImageProblem
+    from cxrbuild.auditing.store import DescriptorTable
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cxrbuild.artifact.audit import ProbeFinding
 from cxrbuild.auditing.context import Context, record
-from cxrbuild.auditing.descriptors import FRAME_SIDE
-from cxrbuild.auditing.store import DescriptorTable
-from cxrbuild.bootstrap import class_figures
 from cxrbuild.checks import Measurement, NotApplicable
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
+
+    from cxrbuild.auditing.store import DescriptorTable
+
+    Features = NDArray[np.float32]
 
 MOST_IMAGES = 50_000
 """The most images that a probe is trained on and classifies."""
@@ -31,8 +31,6 @@ _FOLDS, _TREES = 5, 200
 _MIN_PATIENTS = 20
 _MOST_CONFIDENT = 4
 _RESAMPLES = 500
-
-Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,10 @@ class Probe:
         Each class's area has a 95 % interval by patient-level bootstrap. The trees are not trained again for
         it, so that it is a little narrow.
         """
+        import numpy as np
+
+        from cxrbuild.bootstrap import class_figures
+
         chosen = _draw(context.rows)
         rows = context.rows.iloc[chosen]
         patients = rows.groupby("label")["group"].nunique()
@@ -91,6 +93,7 @@ class Probe:
 
 def _draw(rows: pd.DataFrame) -> NDArray[np.intp]:
     """Return the numbers of the images to train on: all, or those with the lowest hashes of their ids."""
+    import numpy as np
     import pandas as pd
 
     if len(rows) <= MOST_IMAGES:
@@ -100,6 +103,10 @@ def _draw(rows: pd.DataFrame) -> NDArray[np.intp]:
 
 
 def _border(images: DescriptorTable) -> Features:
+    import numpy as np
+
+    from cxrbuild.auditing.descriptors import FRAME_SIDE
+
     outside = np.ones((FRAME_SIDE, FRAME_SIDE), bool)
     eighth = FRAME_SIDE // 8
     outside[eighth:-eighth, eighth:-eighth] = False
@@ -108,6 +115,10 @@ def _border(images: DescriptorTable) -> Features:
 
 
 def _thumbnail(images: DescriptorTable) -> Features:
+    import numpy as np
+
+    from cxrbuild.auditing.descriptors import FRAME_SIDE
+
     half = FRAME_SIDE // 2
     frames = images.read("frame")
     small: Features = frames.reshape(len(frames), half, 2, half, 2).mean((2, 4), dtype=np.float32)
@@ -168,6 +179,7 @@ def cross_validate(
     numpy.ndarray
         ``(images, classes)``.
     """
+    import numpy as np
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -185,5 +197,7 @@ def cross_validate(
 
 
 def _most_confident(image_ids: NDArray[Any], probabilities: NDArray[np.float64]) -> list[str]:
+    import numpy as np
+
     order = np.lexsort((image_ids, -probabilities))
     return [str(image_id) for image_id in image_ids[order[:_MOST_CONFIDENT]]]
