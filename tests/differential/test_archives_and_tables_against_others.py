@@ -106,6 +106,9 @@ def test_tables_give_their_cells(
     figures: Figures, cells: list[tuple[str, str]], encoding: str, end: str, quoting: int
 ) -> None:
     text = io.StringIO(newline="")
+    if any("\r" in cell for row in cells for cell in row):
+        # Before Python 3.13, the writer does not quote a lone CR unless the lines end with one.
+        quoting = csv.QUOTE_ALL
     writer = csv.writer(text, lineterminator=end, quoting=quoting)  # type: ignore[arg-type]
     writer.writerow(["file", "one", "two"])
     writer.writerows([f"{number}.png", *row] for number, row in enumerate(cells))
