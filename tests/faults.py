@@ -16,6 +16,8 @@ from command import Ran
 
 # Files that belong to one folder on one disk: locks, and the times that seals, states and origins have.
 _LOCAL = (".cxrbuild.lock", "seal", "states", "shards")
+# The folder of the audit's descriptors, whose records are in the order in which processes finished.
+_DESCRIPTORS = "descriptors-"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def tree(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in _LOCAL
+        if path.is_file() and path.name not in _LOCAL and not path.parent.name.startswith(_DESCRIPTORS)
     }
 
 

@@ -58,14 +58,24 @@ def peak_memory_kb() -> int:
     return peak // 1024 if sys.platform == "darwin" else peak
 
 
+# The variable by which coverage measures started processes.
+COVERAGE = "COVERAGE_PROCESS_CONFIG"
+
+
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Let this process and those that it starts write files up to a size only, as on a full disk."""
+    """Let this process and those that it starts write files up to a size only, as on a full disk.
+
+    Coverage of the started processes is not measured: its file would be larger.
+    """
     import resource
 
+    measured = os.environ.pop(COVERAGE, None)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        if measured is not None:
+            os.environ[COVERAGE] = measured

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import run, run_process
+from libraries import library
 from PIL import Image
 from systems import largest_file, needs_limits
 
@@ -146,13 +147,10 @@ def test_image_folder(demo: Path, rows: pd.DataFrame, pixels: dict[str, np.ndarr
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_image_folder_in_torchvision(demo: Path, rows: pd.DataFrame, tmp_path: Path) -> None:
-    try:
-        from torchvision.datasets import ImageFolder
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision cannot be imported: {error}")
+    datasets = library("torchvision.datasets")
     out = exported(demo, tmp_path, "imagefolder")
     for split in ("train", "test"):
-        samples = ImageFolder(out / split).samples
+        samples = datasets.ImageFolder(out / split).samples
         names = [Path(path).stem for path, _ in samples]
         assert set(names) == names_of(rows, split)
         assert [target for _, target in samples] == numbered(rows, names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
@@ -12,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -20,20 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 from command import run
 from hub_server import TOKEN, HubServer
+from libraries import library
 from loopback import serving
 from PIL import Image
 from publishing import s3_env, s3_server
 
 import cxrbuild
-
-
-def library(name: str) -> ModuleType:
-    """Import a library of the extra `test-all`, or skip the test with the reason."""
-    try:
-        return importlib.import_module(name)
-    except (ImportError, RuntimeError) as error:
-        # torchvision raises RuntimeError where it does not fit the installed torch.
-        pytest.skip(f"{name} cannot be imported: {error}")
 
 
 @pytest.fixture(params=["build", "release"])

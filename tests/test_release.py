@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from command import run
+from libraries import library
 from PIL import Image
 from releasing import WITHHELD, baseline_result, change_rows, drop_rows, images_of, varied_build
 
@@ -557,7 +558,7 @@ def test_pandas_and_duckdb_read_the_tables(public: Path) -> None:
 
 
 def test_torchxrayvision_reads_the_list(build: Path, public: Path) -> None:
-    xrv = pytest.importorskip("torchxrayvision")
+    xrv = library("torchxrayvision")
     found = xrv.datasets.COVID19_Dataset(imgpath=str(build), csvpath=str(public / "images.csv"), views=["*"])
     assert len(found) == 89
     assert found[0]["img"].shape[0] == 1

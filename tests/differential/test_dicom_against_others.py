@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import shutil
 import subprocess
 import typing
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +89,8 @@ def test_windows_are_pydicom_s(
     centre, width, function = window
     data = dicom(values, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function, **header)
     dataset = dcmread(io.BytesIO(data))
-    with np.errstate(over="ignore"):
+    # pydicom warns of compressed pixels that are as many bytes as the image has.
+    with np.errstate(over="ignore"), warnings.catch_warnings(action="ignore"):
         expected = apply_windowing(apply_modality_lut(dataset.pixel_array, dataset), dataset)
     ends = np.array([-(2 ** (header["bits"] - 1)), 2 ** (header["bits"] - 1) - 1])
     low, high = (ends if header["signed"] else ends - ends[0]) * float(header.get("RescaleSlope", 1)) + float(
@@ -147,6 +150,10 @@ def test_images_are_shown_as_by_dcmtk(
     has_table: bool,
 ) -> None:
     values, header = image
+    # DCMTK 3.6.7 rounds rescaled values, and shows equal ones differently in images of two and of 14 pixels;
+    # the comparison with pydicom has fractions.
+    if "RescaleSlope" in header:
+        header["RescaleSlope"] = str(math.ceil(float(header["RescaleSlope"])))
     centre, width, _ = window
     entries, first, bits = table
     extra: dict[str, typing.Any] = {"WindowCenter": centre, "WindowWidth": width}

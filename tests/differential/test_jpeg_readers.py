@@ -34,7 +34,8 @@ def readers() -> dict[str, Reader]:
             import tensorflow as tf
 
         found["TensorFlow"] = lambda data: tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE").numpy()
-    if importlib.util.find_spec("torchvision") is not None:
+    # The last two are raised where torchvision is built for another torch, or for CUDA, which is missing.
+    with contextlib.suppress(ImportError, OSError, RuntimeError):
         import torch
         from torchvision.io import ImageReadMode, decode_image
 
