@@ -416,6 +416,9 @@ def audit_lists(
     recipe: AnyPath | Recipe = "covid19-cxr",
     *,
     columns: Mapping[str, str] | None = None,
+    pixels: bool = True,
+    workers: int | None = None,
+    executor: str = "local",
     progress: Progress = silent,
 ) -> ListAuditResult:
     """Check lists of files with a split and a class that somebody published.
@@ -423,27 +426,43 @@ def audit_lists(
     Parameters
     ----------
     lists
-        Text, CSV or JSON files, each as a path or as text ``SPLIT=PATH``.
+        Text, CSV or JSON files, each as a path or as text ``SPLIT=PATH``; shipped lists by name; or .toml
+        files of declared ones.
     data
         The data folder of the sources to compare with; their metadata suffices. Default: no sources.
     recipe
-        The recipe whose sources and links are used.
+        The recipe whose sources and links are used. Sources that are not there are ignored.
     columns
         The name of a column, or its position from 1, for some of ``file``, ``patient``, ``label``, ``source``
         and ``split``.
+    pixels
+        Whether to find near-duplicates among the listed images that are in the data folder.
+    workers
+        Number of processes; default one for each processor.
+    executor
+        ``local``, or ``dask://HOST:PORT``.
     progress
         Opens progress bars.
 
     Raises
     ------
     CxrbuildError
-        A list cannot be read, has no column of files or no split; or a source was not fetched.
+        A list cannot be read, has no column of files or no split; or a source's metadata is not as declared.
     """
-    from cxrbuild.lists import audit_lists as audit_files
-    from cxrbuild.lists import parse_list_file
+    from cxrbuild.auditing import audit_lists as audit_files
+    from cxrbuild.curation import read_declared
+    from cxrbuild.executors import default_workers
 
-    records = None if data is None else plan(recipe, data, as_pinned=True, progress=progress).records
-    return audit_files([parse_list_file(str(one)) for one in lists], records, columns)
+    return audit_files(
+        list(map(str, lists)),
+        None if data is None else Path(data),
+        read_declared(recipe, {}),
+        columns=columns,
+        pixels=pixels,
+        workers=workers or default_workers(),
+        executor=executor,
+        progress=progress,
+    )
 
 
 def train_baseline(

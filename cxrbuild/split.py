@@ -50,6 +50,21 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
     return records.assign(split=assign_splits(records, split))
 
 
+def group_records(records: pd.DataFrame, links: Sequence[Link]) -> pd.DataFrame:
+    """Fill ``group`` for every row, see `split_records`; links of images that are not there are ignored.
+
+    Parameters
+    ----------
+    records
+        The table.
+    links
+        Images that are duplicates or of one patient.
+    """
+    there = set(records["source"] + "/" + records["source_path"])
+    fitting = [link for link in links if {"/".join(link.a), "/".join(link.b)} <= there]
+    return records.assign(group=_groups(records, fitting))
+
+
 def assign_splits(records: pd.DataFrame, split: Split) -> pd.Series:
     """Return the split of each row, null where it has an exclusion: see `split_records`.
 

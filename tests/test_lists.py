@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from command import run
+from published_split import write_declared
 
 import cxrbuild
+from cxrbuild.demo.phantom import phantom
 from cxrbuild.lists import ListAuditResult, ListFile, read_lists
 
 ROWS = [("p1", "a b.png", "A"), ("p2", "c.png", "B")]
@@ -30,6 +32,9 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
         ("train.csv", b"\xef\xbb\xbffilename;label;patient_id\r\na b.png;A;p1\r\nc.png;B;p2\r\n"),
         ("train.csv", 'note,"image path",class,subject\n"x, y",a b.png,A,p1\n,c.png,B,p2\n'),
         ("all.csv", "patient,file,label,split\np1,a b.png,A,training\np2,c.png,B,Train\n"),
+        ("train.psv", "subject|path|label\np1|a b.png|A\np2|c.png|B\n"),
+        ("train.txt", "p1,a b.png,A\np2,c.png,B\n"),
+        ("train.tsv", b"\xef\xbb\xbffile\tclass\tcase\r\na b.png\tA\tp1\r\nc.png\tB\tp2\r\n"),
         ("train.json", '[{"patient": "p1", "image": "a b.png", "label": "A"},'
          ' {"patient": "p2", "image": "c.png", "label": "B"}]'),
         ("all.json", '{"train": [{"patient": "p1", "image": "a b.png", "label": "A"},'
@@ -40,6 +45,18 @@ def test_a_list_is_read_in_every_layout(tmp_path: Path, name: str, text: str | b
     rows = read_lists([ListFile(written(tmp_path, name, text))])
     assert list(rows[["patient", "file", "label"]].itertuples(index=False, name=None)) == ROWS
     assert set(rows["split"]) == {"train"}
+
+
+def test_a_comma_in_a_name_is_no_separator(tmp_path: Path) -> None:
+    rows = read_lists([ListFile(written(tmp_path, "train.txt", "p1 a,b.png A\np2 c.png B\n"))])
+    assert rows["file"].tolist() == ["a,b.png", "c.png"]
+
+
+def test_a_list_of_names_alone(tmp_path: Path) -> None:
+    rows = read_lists([ListFile(written(tmp_path, "train.csv", "file name\na b.png\nC:\\x\\c.png\n"))])
+    assert rows["path"].tolist() == ["a b.png", "C:/x/c.png"]
+    rows = read_lists([ListFile(written(tmp_path, "test.txt", "a b.png\nc.png\n"))], {"file": "1"})
+    assert rows["file"].tolist() == ["a b.png", "c.png"]
 
 
 def test_columns_by_position_and_by_name(tmp_path: Path) -> None:
@@ -62,6 +79,11 @@ def test_columns_by_position_and_by_name(tmp_path: Path) -> None:
         ("train.csv", "file,label\na.png,A\n", "label=kind", "the list has no column 'kind'"),
         ("train.txt", "p1 a.png A\n", "file=name", "Give the column's position, from 1"),
         ("train.txt", "p1 a.png A\n", "colour=3", "no column of a list is called colour"),
+        ("train.csv", "scan,kind\na.png,A\n", "", "the list has no column of files"),
+        ("train.csv", "scan,kind\na.png,A\n", "file=scan,label=7", "that many cells"),
+        ("train.txt", "p1 a.png A\n", "label=7", "no row of the list has that many cells"),
+        ("all.csv", "file,split\na.png,learn\n", "", "no split, or the unknown 'learn'"),
+        ("train.txt", "p1 a.png A\n".encode("utf-16"), "", "not UTF-8 text"),
         ("train.json", "{", "", "not a JSON document"),
         ("train.json", '{"train": 3}', "", "not a list of files"),
         ("train.txt", b"p1 \xff.png A\n", "", "not UTF-8 text"),
@@ -112,7 +134,7 @@ def test_every_problem_of_a_list_is_found_without_sources(tmp_path: Path) -> Non
         "the sources rnsa (2 rows) and rsna (8 rows) can be one"
     ]
     assert {one.id for one in result.checks if one.findings is None} == {
-        "known_files", "linked_images", "equal_files", "source_patients",
+        "known_files", "linked_images", "equal_files", "near_duplicates", "source_patients",
     }  # fmt: skip
     assert not result.passed
 
@@ -142,6 +164,51 @@ def test_a_list_is_compared_with_the_sources(demo: Path, tmp_path: Path) -> None
     assert "is listed as p1, p2 in test and train" in patient["message"]
 
 
+def test_near_duplicates_are_found_where_the_images_are(tmp_path: Path) -> None:
+    recipe = write_declared(tmp_path / "declared")
+    images = tmp_path / "declared" / "data" / "sources" / "mine"
+    radiograph = phantom("one", "Normal")
+    radiograph.save(images / "p1_a.png")
+    radiograph.resize((300, 300)).save(images / "img" / "p2 c.png")
+    (images / "p5_e.png").write_bytes((images / "p3_d.png").read_bytes())
+    written(tmp_path, "train.txt", "p1 p1_a.png A\np3 p3_d.png A\n")
+    written(tmp_path, "test.txt", "p2 c.png A\np2 p2 c.png A\np5 p5_e.png B\n")
+    words = ["audit", "--list", tmp_path / "train.txt", "--list", tmp_path / "test.txt", "--recipe", recipe]
+    words += ["--data", tmp_path / "declared" / "data", "--workers", "1"]
+    ran = run(*words, "--json")
+    assert ran.status == 3, ran.err
+    result = json.loads(ran.out)
+    assert result["compared_images"] == 4
+    found = {check["id"]: check["findings"] for check in result["checks"]}
+    messages = [(one["message"], one["rows"]) for one in found["near_duplicates"]]
+    assert messages == [
+        ("p1_a.png and p2 c.png, a near-duplicate (1.00), are in test and train",
+         ["train.txt:1", "test.txt:2"]),
+        ("p3_d.png and p5_e.png, with the same bytes (1.00), are in test and train and of the classes A and "
+         "B", ["train.txt:2", "test.txt:3"]),
+    ]  # fmt: skip
+    ran = run(*words, "--no-pixels")
+    assert ran.status == 0
+    assert "of two classes. not checked: no images here" in ran.out.replace("\n", " ")
+
+
+def test_a_declared_list_is_audited_as_it_is_declared(tmp_path: Path) -> None:
+    write_declared(tmp_path)
+    data = tmp_path / "data"
+    words = ["audit", "--list", tmp_path / "ours.toml", "--recipe", tmp_path / "recipe.toml", "--data", data]
+    ran = run(*words, "--no-pixels", "--json")
+    assert ran.status == 3, ran.err
+    result = json.loads(ran.out)
+    assert result["rows"] == {"test": {"ill": 1, "sick": 1, "well": 2}, "train": {"sick": 1, "well": 1}}
+    found = {check["id"]: check["findings"] for check in result["checks"]}
+    # Of the source that is not there, no file is known to be absent.
+    assert found["known_files"] == []
+    assert [one["message"] for one in found["files"]] == ["p1_a.png is listed 2 times in test and train"]
+    assert [one["message"] for one in found["linked_images"]] == [
+        "the images of mine:p1 are in test and train; the list has the patients p1, p9"
+    ]
+
+
 def test_a_list_without_findings_passes(tmp_path: Path) -> None:
     written(tmp_path, "train.txt", "1 a.png A\n2 b.png B\n")
     ran = run("audit", "--list", tmp_path / "train.txt", "--data", tmp_path / "none")
@@ -160,3 +227,15 @@ def test_covidx4_has_patients_of_linked_images_in_two_splits(shared: Path, metad
     assert not findings(result, "known_files")
     assert not findings(result, "patients")
     assert len(findings(result, "linked_images")) == 4
+
+
+def test_the_page_has_what_is_found_in_covidx(shared: Path, metadata_only: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "auditing-lists.md").read_text(encoding="utf-8")
+    for column, version in enumerate(("4", "5", "9A"), 1):
+        lists = [shared / "lists" / f"{split}_COVIDx{version}.txt" for split in ("train", "test")]
+        result = cxrbuild.audit_lists(lists, metadata_only)
+        for check in result.checks:
+            line = next(line for line in page.splitlines() if line.startswith(f"| `{check.id}` |")
+                        and line.count("|") == 5)  # fmt: skip
+            if check.findings is not None:
+                assert line.split("|")[column + 1].strip() == str(len(check.findings)), (version, line)

@@ -26,13 +26,19 @@ _WIDTH = 42
     "--list",
     "lists",
     multiple=True,
-    metavar="[SPLIT=]FILE",
+    metavar="[SPLIT=]FILE|NAME",
     help="Audit a published list of files instead of a build; repeatable.",
 )
 @click.option(
     "--columns",
     metavar="NAME=COLUMN,...",
     help="With --list: columns by name, or by position from 1: file, patient, label, source, split.",
+)
+@click.option(
+    "--pixels/--no-pixels",
+    default=True,
+    show_default=True,
+    help="With --list: compare the images that are in --data.",
 )
 @data_option
 @worker_options
@@ -42,6 +48,7 @@ def audit(
     recipe: str,
     lists: tuple[str, ...],
     columns: str | None,
+    pixels: bool,
     data: Path,
     workers: int | None,
     executor: str,
@@ -54,7 +61,8 @@ def audit(
     check finds more than its limit.
 
     With --list it checks lists of files with split and class that somebody published, against the metadata of
-    the sources in --data if there are any. It reads no image and writes nothing.
+    the sources in --data if there are any, and by the images that are there. It writes nothing. FILE can also
+    be the name of a shipped list or the .toml file of a declared one.
     """
     from cxrbuild.api import audit as audit_build
     from cxrbuild.api import read_recipe
@@ -62,7 +70,9 @@ def audit(
 
     output = Output(quiet=quiet, as_json=as_json)
     if lists:
-        audit_given_lists(output, lists, columns, recipe, data)
+        audit_given_lists(
+            output, lists, columns, recipe, data, pixels=pixels, workers=workers, executor=executor
+        )
         return
     read = read_recipe(recipe)
     place = build or Path("build") / read.name

@@ -18,7 +18,15 @@ _SHOWN = 3
 
 
 def audit_given_lists(
-    output: Output, lists: Sequence[str], columns: str | None, recipe: str, data: Path
+    output: Output,
+    lists: Sequence[str],
+    columns: str | None,
+    recipe: str,
+    data: Path,
+    *,
+    pixels: bool,
+    workers: int | None,
+    executor: str,
 ) -> None:
     """Audit the lists that `--list` names, against the sources in the data folder if there are any.
 
@@ -30,8 +38,17 @@ def audit_given_lists(
     from cxrbuild.api import audit_lists
     from cxrbuild.lists import require_clean
 
-    known = (data / "sources").is_dir()
-    result = audit_lists(lists, data if known else None, recipe, columns=_parse_columns(columns))
+    result = audit_lists(
+        lists,
+        data if data.is_dir() else None,
+        recipe,
+        columns=_parse_columns(columns),
+        pixels=pixels,
+        workers=workers,
+        executor=executor,
+        progress=output.progress,
+    )
+    known = any(found is not None for _, found in result.sources.values())
     _report(output, result)
     if not known:
         output.say(f"No sources in {data}: the lists are compared with nothing. `--data` names their folder.")
@@ -62,10 +79,13 @@ def _report(output: Output, result: ListAuditResult) -> None:
         ],
     )
     for check in result.checks:
-        found = "not checked" if check.findings is None else count_of(len(check.findings), "finding")
+        absent = f"not checked: no {check.needs} here"
+        found = absent if check.findings is None else count_of(len(check.findings), "finding")
         output.say(f"\n{check.sentence} {found}")
         for finding in (check.findings or [])[:_SHOWN]:
             output.say(f"  {finding.message}: {', '.join(finding.rows[:_SHOWN])}")
         if len(check.findings or []) > _SHOWN:
             output.say("  ...; --json lists all")
     output.say("")
+    if result.compared is not None:
+        output.say(f"{count_of(result.compared, 'image')} of the lists compared with each other.")

@@ -12,6 +12,7 @@ from cxrbuild.curation.plan import (
     make_plan,
     write_plan,
 )
+from cxrbuild.curation.present import read_present
 
 __all__ = [
     "CurationResult",
@@ -25,5 +26,6 @@ __all__ = [
     "funnel_steps",
     "make_plan",
     "read_declared",
+    "read_present",
     "write_plan",
 ]

@@ -1,16 +1,22 @@
 """Published lists of files with a split and a class: read them, take a split from one, audit them."""
 
-from cxrbuild.lists.audit import ListAuditResult, audit_lists, require_clean
+from cxrbuild.lists.audit import ListAuditResult, audit_rows, require_clean
+from cxrbuild.lists.checks import ListContext, ListPair
 from cxrbuild.lists.declared import list_files, read_declared_list
-from cxrbuild.lists.membership import add_membership
+from cxrbuild.lists.matching import match_images
+from cxrbuild.lists.membership import add_membership, match_listed
 from cxrbuild.lists.reading import ListFile, parse_list_file, read_lists
 
 __all__ = [
     "ListAuditResult",
+    "ListContext",
     "ListFile",
+    "ListPair",
     "add_membership",
-    "audit_lists",
+    "audit_rows",
     "list_files",
+    "match_images",
+    "match_listed",
     "parse_list_file",
     "read_declared_list",
     "read_lists",

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cxrbuild.errors import CheckError
-from cxrbuild.lists.checks import CHECKS, ListFinding
-from cxrbuild.lists.matching import match_images
-from cxrbuild.lists.reading import ListFile, read_lists
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cxrbuild.lists.checks import CHECKS, ListContext, ListFinding
 
 
 @dataclass(frozen=True)
 class ListCheckResult:
-    """A check of lists and what it found; ``findings`` is ``None`` where it needs sources and has none."""
+    """A check of lists and what it found; ``findings`` is ``None`` where what it needs is not there."""
 
     id: str
     sentence: str
+    needs: str
     findings: list[ListFinding] | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
         found = None if self.findings is None else [finding.to_dict() for finding in self.findings]
-        return {"id": self.id, "sentence": self.sentence, "findings": found}
+        return {"id": self.id, "sentence": self.sentence, "needs": self.needs, "findings": found}
 
 
 @dataclass(frozen=True)
@@ -42,11 +37,14 @@ class ListAuditResult:
         file a source here has; ``None`` without sources.
     checks
         The checks.
+    compared
+        The number of listed images that were compared with each other; ``None`` where no image was read.
     """
 
     rows: dict[str, dict[str, int]]
     sources: dict[str, tuple[int, int | None]]
     checks: list[ListCheckResult]
+    compared: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -59,42 +57,25 @@ class ListAuditResult:
             "passed": self.passed,
             "rows": self.rows,
             "sources": {name: {"rows": n, "found": found} for name, (n, found) in self.sources.items()},
+            "compared_images": self.compared,
             "checks": [check.to_dict() for check in self.checks],
         }
 
 
-def audit_lists(
-    files: Sequence[ListFile],
-    records: pd.DataFrame | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> ListAuditResult:
-    """Check lists for patients in two splits, repeated files, two classes, ids that are none, and more.
+def audit_rows(context: ListContext) -> ListAuditResult:
+    """Check the rows of lists for patients in two splits, repeated files, two classes, and more.
 
     Parameters
     ----------
-    files
-        The lists.
-    records
-        A row for each image of the sources, as ``plan`` returns them; ``None`` without sources.
-    columns
-        The lists' columns, see `read_lists`.
-
-    Raises
-    ------
-    CxrbuildError
-        A list cannot be read, has no column of files, or no split.
+    context
+        The rows, the records of the sources, and duplicates among their images.
     """
-    rows = read_lists(files, columns)
-    if records is not None:
-        rows = match_images(rows, records)
-    checks = []
-    for check in CHECKS:
-        if records is None:
-            # Of the other checks none looks at the records.
-            found = None if check.needs_sources else list(check.run(rows, rows))
-        else:
-            found = list(check.run(rows, records))
-        checks.append(ListCheckResult(check.id, check.sentence, found))
+    rows, records = context.rows, context.records
+    found = [list(check.run(context)) if check.can_run(context) else None for check in CHECKS]
+    checks = [
+        ListCheckResult(check.id, check.sentence, check.needs, findings)
+        for check, findings in zip(CHECKS, found, strict=True)
+    ]
     sizes = rows.groupby(["split", rows["label"].fillna("")]).size()
     counts: dict[str, dict[str, int]] = {}
     for split, label, n in sizes.reset_index().itertuples(index=False):
@@ -103,7 +84,7 @@ def audit_lists(
         str(name): (len(group), None if records is None else int(group["image"].notna().sum()))
         for name, group in rows.groupby(rows["source"].fillna(""))
     }
-    return ListAuditResult(counts, sources, checks)
+    return ListAuditResult(counts, sources, checks, context.compared)
 
 
 def require_clean(result: ListAuditResult) -> None:

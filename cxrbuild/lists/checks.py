@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cxrbuild.errors import count_of, name_some
+from cxrbuild.lists.reading import places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,59 @@ class ListFinding:
 
 
 @dataclass(frozen=True)
+class ListPair:
+    """Two images of sources that are duplicates, by their records' index.
+
+    Attributes
+    ----------
+    a, b
+        The index of their records.
+    kind
+        ``same bytes``, ``same pixels`` or ``near-duplicate``.
+    similarity
+        1 for the same bytes and pixels.
+    """
+
+    a: int
+    b: int
+    kind: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class ListContext:
+    """What the checks of a list look at.
+
+    Attributes
+    ----------
+    rows
+        The rows of the lists; with ``image`` and ``of_source`` where there are sources.
+    records
+        A row for each image of the sources; ``None`` without sources.
+    pairs
+        Duplicates among the listed images whose files are there; ``None`` where no image was read.
+    compared
+        The number of these images; ``None`` where no image was read.
+    """
+
+    rows: pd.DataFrame
+    records: pd.DataFrame | None = None
+    pairs: Sequence[ListPair] | None = None
+    compared: int | None = None
+
+    @property
+    def known(self) -> pd.DataFrame:
+        """The rows whose image a source has."""
+        return self.rows[self.rows["image"].notna()]
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """The record of the image of each of these rows."""
+        assert self.records is not None
+        return self.records.loc[self.known["image"].astype("int64")]
+
+
+@dataclass(frozen=True)
 class ListCheck:
     """A check of lists.
 
@@ -49,55 +103,57 @@ class ListCheck:
     sentence
         What holds where it finds nothing.
     run
-        Takes the rows, with ``image`` and ``of_source`` where there are sources, and the records.
-    needs_sources
-        Whether it needs the sources' metadata.
+        Yields the findings.
+    needs
+        What it needs besides the lists: the sources' metadata, or images.
     """
 
     id: str
     sentence: str
-    run: Callable[[pd.DataFrame, pd.DataFrame], Iterator[ListFinding]]
-    needs_sources: bool = False
+    run: Callable[[ListContext], Iterator[ListFinding]]
+    needs: Literal["lists", "sources", "images"] = "lists"
+
+    def can_run(self, context: ListContext) -> bool:
+        """Return whether what it needs is there."""
+        needed = {"lists": True, "sources": context.records is not None, "images": context.pairs is not None}
+        return needed[self.needs]
 
 
-def find_patients_in_splits(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFinding]:
+def find_patients_in_splits(context: ListContext) -> Iterator[ListFinding]:
     """Find patients of one source in several splits."""
-    known = _with_patients(rows)
-    for (_source, patient), group in known.groupby(["source", "patient"]):
-        if group["split"].nunique() > 1:
-            yield ListFinding(f"patient {patient} is in {_splits(group)}", _places(group))
+    known = _with_patients(context.rows)
+    for group in _varying(known, known["source"] + "\0" + known["patient"], "split"):
+        patient = group["patient"].iloc[0]
+        yield ListFinding(f"patient {patient} is in {_splits(group)}", _places(group))
 
 
-def find_repeated_files(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFinding]:
+def find_repeated_files(context: ListContext) -> Iterator[ListFinding]:
     """Find files that are listed several times."""
-    for path, group in _by_file(rows):
+    for path, group in _by_file(context.rows):
         if len(group) > 1:
             where = f" in {_splits(group)}" if group["split"].nunique() > 1 else ""
             yield ListFinding(f"{path} is listed {len(group)} times{where}", _places(group))
 
 
-def find_classes(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFinding]:
+def find_classes(context: ListContext) -> Iterator[ListFinding]:
     """Find files that have several classes."""
-    for path, group in _by_file(rows):
-        classes = sorted(set(group["label"].dropna()))
-        if len(classes) > 1:
-            yield ListFinding(f"{path} has the classes {' and '.join(classes)}", _places(group))
+    for path, group in _by_file(context.rows):
+        if group["label"].nunique() > 1:
+            yield ListFinding(f"{path} has the classes {_classes(group)}", _places(group))
 
 
-def find_spellings(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFinding]:
+def find_spellings(context: ListContext) -> Iterator[ListFinding]:
     """Find ids of one source that differ only in case, separators, leading zeros or a letter at the end."""
-    known = _with_patients(rows)
-    for (source, _plain), group in known.groupby(["source", known["patient"].map(_plain_id)]):
-        ids = sorted(set(group["patient"]))
-        if len(ids) > 1:
-            of = f" of {source}" if source else ""
-            yield ListFinding(
-                f"{' and '.join(ids)}{of} can be one patient, in {_splits(group)}", _places(group)
-            )
+    known = _with_patients(context.rows)
+    for group in _varying(known, known["source"] + "\0" + known["patient"].map(_plain_id), "patient"):
+        source, ids = group["source"].iloc[0], sorted(set(group["patient"]))
+        of = f" of {source}" if source else ""
+        yield ListFinding(f"{' and '.join(ids)}{of} can be one patient, in {_splits(group)}", _places(group))
 
 
-def find_source_names(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFinding]:
+def find_source_names(context: ListContext) -> Iterator[ListFinding]:
     """Find names of sources that resemble each other, as where two letters are exchanged."""
+    rows = context.rows
     counts = rows["source"].value_counts()
     for a, b in combinations(sorted(counts.index), 2):
         if SequenceMatcher(None, a.casefold(), b.casefold()).ratio() >= _RESEMBLING:
@@ -108,55 +164,72 @@ def find_source_names(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFindi
             )
 
 
-def find_words(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFinding]:
+def find_words(context: ListContext) -> Iterator[ListFinding]:
     """Find patients whose id is no id: it has no digit."""
+    rows = context.rows
     known = rows[rows["patient"].notna()]
     for patient, group in known[~known["patient"].str.contains(r"\d")].groupby("patient"):
         images = count_of(len(group), "image")
         yield ListFinding(f"{patient!r} is no id; it has {images} in {_splits(group)}", _places(group))
 
 
-def find_unknown_files(rows: pd.DataFrame, _: pd.DataFrame) -> Iterator[ListFinding]:
+def find_unknown_files(context: ListContext) -> Iterator[ListFinding]:
     """Find files that their source does not have."""
+    rows = context.rows
     unknown = rows[rows["image"].isna() & rows["of_source"].notna()]
     for path, place in zip(unknown["file"], _places(unknown), strict=True):
         yield ListFinding(f"no source has {path}", [place])
 
 
-def find_linked_images(rows: pd.DataFrame, records: pd.DataFrame) -> Iterator[ListFinding]:
+def find_linked_images(context: ListContext) -> Iterator[ListFinding]:
     """Find groups of patients by the sources' metadata and links that are in several splits."""
-    known = rows[rows["image"].notna()]
-    groups = records.loc[known["image"].astype(int), "group"].to_numpy()
-    for group, found in known.groupby(groups):
-        if found["split"].nunique() > 1:
-            patients = name_some(sorted(set(found["patient"].dropna())), 4)
-            yield ListFinding(
-                f"the images of {group} are in {_splits(found)}; the list has the patients {patients}",
-                _places(found),
-            )
+    rows = context.known.assign(group=context.images["group"].array)
+    for found in _varying(rows, rows["group"], "split"):
+        patients = name_some(sorted(set(found["patient"].dropna())), 4)
+        yield ListFinding(
+            f"the images of {found['group'].iloc[0]} are in {_splits(found)}; the list has the patients "
+            f"{patients}",
+            _places(found),
+        )
 
 
-def find_equal_files(rows: pd.DataFrame, records: pd.DataFrame) -> Iterator[ListFinding]:
+def find_equal_files(context: ListContext) -> Iterator[ListFinding]:
     """Find different files of equal bytes in several splits."""
-    known = rows[rows["image"].notna()]
-    blobs = records.loc[known["image"].astype(int), "source_blob"].to_numpy()
-    for _blob, found in known.groupby(blobs):
-        if found["split"].nunique() > 1 and found["path"].nunique() > 1:
+    blobs = context.images["source_blob"].set_axis(context.known.index)
+    for found in _varying(context.known, blobs, "split"):
+        if found["path"].nunique() > 1:
             yield ListFinding(
                 f"{' and '.join(sorted(set(found['path'])))} have the same bytes", _places(found)
             )
 
 
-def find_other_patients(rows: pd.DataFrame, records: pd.DataFrame) -> Iterator[ListFinding]:
+def find_other_patients(context: ListContext) -> Iterator[ListFinding]:
     """Find patients of a source that the list has under several ids."""
-    known = rows[rows["image"].notna() & rows["patient"].notna()]
-    images = records.loc[known["image"].astype(int)]
+    images = context.images
     # An image without a patient, or of a hashed one, says nothing about the id.
-    names = (images["source"] + ":" + images["patient_id"]).to_numpy()
-    for name, found in known.groupby(names):
-        ids = sorted(set(found["patient"]))
-        if len(ids) > 1:
-            yield ListFinding(f"{name} is listed as {name_some(ids, 4)} in {_splits(found)}", _places(found))
+    rows = context.known.assign(name=(images["source"] + ":" + images["patient_id"]).array)
+    for found in _varying(rows, rows["name"], "patient"):
+        name, ids = found["name"].iloc[0], sorted(set(found["patient"].dropna()))
+        yield ListFinding(f"{name} is listed as {name_some(ids, 4)} in {_splits(found)}", _places(found))
+
+
+def find_near_duplicates(context: ListContext) -> Iterator[ListFinding]:
+    """Find duplicates and near-duplicates, under two names, that are in two splits or of two classes."""
+    import pandas as pd
+
+    by_image = dict(iter(context.known.groupby("image")))
+    for pair in context.pairs or ():
+        a, b = (by_image[image] for image in (pair.a, pair.b))
+        found = pd.concat([a, b])
+        differ = [name for name in ("split", "label") if found[name].nunique() > 1]
+        if differ:
+            in_what = " and ".join(
+                f"in {_splits(found)}" if name == "split" else "of the classes " + _classes(found)
+                for name in differ
+            )
+            kind = "a near-duplicate" if pair.kind == "near-duplicate" else f"with the {pair.kind}"
+            paths = f"{a['path'].iloc[0]} and {b['path'].iloc[0]}"
+            yield ListFinding(f"{paths}, {kind} ({pair.similarity:.2f}), are {in_what}", _places(found))
 
 
 CHECKS = (
@@ -166,13 +239,24 @@ CHECKS = (
     ListCheck("spellings", "No patient has two spellings.", find_spellings),
     ListCheck("source_names", "No source has two spellings.", find_source_names),
     ListCheck("ids", "Every patient id has a number.", find_words),
-    ListCheck("known_files", "The sources have every file.", find_unknown_files, needs_sources=True),
-    ListCheck("linked_images", "No linked images are in two splits.", find_linked_images, needs_sources=True),
-    ListCheck("equal_files", "No equal files are in two splits.", find_equal_files, needs_sources=True),
+    ListCheck("known_files", "The sources have every file.", find_unknown_files, needs="sources"),
+    ListCheck("linked_images", "No linked images are in two splits.", find_linked_images, needs="sources"),
+    ListCheck("equal_files", "No equal files are in two splits.", find_equal_files, needs="sources"),
     ListCheck(
-        "source_patients", "No patient of a source has two ids.", find_other_patients, needs_sources=True
+        "near_duplicates",
+        "No near-duplicates are in two splits or of two classes.",
+        find_near_duplicates,
+        needs="images",
     ),
+    ListCheck("source_patients", "No patient of a source has two ids.", find_other_patients, needs="sources"),
 )
+
+
+def _varying(rows: pd.DataFrame, key: pd.Series, column: str) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each key that has several values of a column, in the order of the keys."""
+    varying = rows[column].groupby(key).transform("nunique") > 1
+    for _, group in rows[varying].groupby(key[varying]):
+        yield group
 
 
 def _with_patients(rows: pd.DataFrame) -> pd.DataFrame:
@@ -206,6 +290,9 @@ def _splits(rows: pd.DataFrame) -> str:
     return " and ".join(sorted(set(rows["split"])))
 
 
+def _classes(rows: pd.DataFrame) -> str:
+    return " and ".join(sorted(set(rows["label"].dropna())))
+
+
 def _places(rows: pd.DataFrame) -> list[str]:
-    files = rows["list"].str.replace("\\", "/").str.rsplit("/", n=1).str[-1]
-    return [f"{file}:{line}" for file, line in zip(files, rows["line"], strict=True)]
+    return places(rows).tolist()

@@ -9,6 +9,7 @@ from cxrbuild.catalog import ImageList, Recipe, Source
 from cxrbuild.errors import CxrbuildError, DeclarationError, count_of, name_some, suggest
 from cxrbuild.lists.declared import resolve_sources
 from cxrbuild.lists.matching import ImageIndex
+from cxrbuild.lists.reading import places
 from cxrbuild.records import conform, image_id
 
 if TYPE_CHECKING:
@@ -53,10 +54,8 @@ def add_membership(
     import pandas as pd
 
     by_name = {source.name: source for source in sources}
-    there = frozenset(zip(records["source"], records["source_path"], strict=True))
-    rows = resolve_sources(rows, declared, sources[0].name if len(sources) == 1 else None, there)
-    rows = rows.assign(label=_labels(rows, declared, recipe), listed=_places(rows))
-    rows["image"] = _find(rows, records, declared)
+    rows = match_listed(rows, records, declared, sources[0].name if len(sources) == 1 else None)
+    rows = rows.assign(label=_labels(rows, declared, recipe), listed=places(rows))
     rows["source_path"] = rows["image"].map(records["source_path"]).astype("str").fillna(rows["expected"])
     key = rows["of_source"] + "/" + rows["source_path"]
     rows["again"] = key.groupby(key).cumcount()
@@ -64,8 +63,8 @@ def add_membership(
 
     # The second row of a file that its metadata names twice is a row of the table already.
     name = records["source"] + "/" + records["source_path"]
-    places = pd.Series(records.index, pd.MultiIndex.from_arrays([name, name.groupby(name).cumcount()]))
-    at = places.reindex(pd.MultiIndex.from_arrays([key, rows["again"]])).array
+    record_of = pd.Series(records.index, pd.MultiIndex.from_arrays([name, name.groupby(name).cumcount()]))
+    at = record_of.reindex(pd.MultiIndex.from_arrays([key, rows["again"]])).array
     present = rows.assign(record=at)[pd.notna(at)]
     index = pd.Index(present["record"].astype("int64"))
     records = records.copy()
@@ -86,6 +85,32 @@ def add_membership(
     return pd.concat([records, added], ignore_index=True).sort_values("image_id", ignore_index=True)
 
 
+def match_listed(
+    rows: pd.DataFrame, records: pd.DataFrame, declared: ImageList, only: str | None
+) -> pd.DataFrame:
+    """Fill ``image`` with the index of the record that a row means; ``of_source`` and ``expected`` too.
+
+    Parameters
+    ----------
+    rows
+        The rows of the list, as `read_lists` returns them.
+    records
+        A row for each image of the sources.
+    declared
+        The list.
+    only
+        The source of every row where the list names none.
+
+    Raises
+    ------
+    CxrbuildError
+        A row is of an unknown source, or a name can be several files.
+    """
+    there = frozenset(zip(records["source"], records["source_path"], strict=True))
+    rows = resolve_sources(rows, declared, only, there)
+    return rows.assign(image=_find(rows, records, declared))
+
+
 def _labels(rows: pd.DataFrame, declared: ImageList, recipe: Recipe) -> pd.Series:
     """Return the recipe's class of each row."""
     classes = {
@@ -95,7 +120,7 @@ def _labels(rows: pd.DataFrame, declared: ImageList, recipe: Recipe) -> pd.Serie
     if len(unclassed := rows[rows["label"].isna()]):
         raise CxrbuildError(
             f"rows of the list {declared.name} have no class", where=unclassed["list"].iloc[0],
-            found=name_some(_places(unclassed), 5), todo="Declare the column as `columns.label` of the list",
+            found=name_some(places(unclassed), 5), todo="Declare the column as `columns.label` of the list",
         )  # fmt: skip
     problems = [
         f"{word!r} ({count:,} rows) is no class of the recipe; {suggest(str(word), classes, 'word')}"
@@ -115,12 +140,6 @@ def _labels(rows: pd.DataFrame, declared: ImageList, recipe: Recipe) -> pd.Serie
     return labels
 
 
-def _places(rows: pd.DataFrame) -> pd.Series:
-    """Return where each row is: ``train.txt:12``."""
-    files = rows["list"].str.replace("\\", "/").str.rsplit("/", n=1).str[-1]
-    return files + ":" + rows["line"].astype("str")
-
-
 def _find(rows: pd.DataFrame, records: pd.DataFrame, declared: ImageList) -> pd.Series:
     """Return the index of the record that each row means, null where no source has the file."""
     import pandas as pd
@@ -132,7 +151,7 @@ def _find(rows: pd.DataFrame, records: pd.DataFrame, declared: ImageList) -> pd.
     ]
     problems = [
         f"{place}: {file} can be {name_some(records.loc[images, 'source_path'], 3)}"
-        for place, file, images in zip(rows["listed"], rows["file"], found, strict=True)
+        for place, file, images in zip(places(rows), rows["file"], found, strict=True)
         if len(images) > 1
     ]
     if problems:

@@ -39,6 +39,7 @@ _SPLIT_WORDS = {
 _SUFFIX = r"\.(?:png|jpe?g|dcm|dicom|bmp|gif|tiff?|webp|nii(?:\.gz)?)"
 # A name can have spaces: what ends like an image's is one cell.
 _IMAGE = re.compile(rf".*{_SUFFIX}", re.IGNORECASE)
+_FILE_FIRST = re.compile(rf"(?P<file>\S.*?{_SUFFIX})(?:\s+(?P<after>.*))?", re.IGNORECASE)
 _LINE = re.compile(rf"(?:(?P<before>\S+)\s+)?(?P<file>\S.*?{_SUFFIX})(?:\s+(?P<after>.*))?", re.IGNORECASE)
 
 
@@ -193,7 +194,7 @@ def _text_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple
     separator = _separator([line for _, line in lines[:_SAMPLE]], path)
     if separator is None:
         for number, line in lines:
-            yield number, _positioned(_spaced(number, line, path), columns, path)
+            yield number, _positioned(_spaced(number, line, path, columns), columns, path)
         return
     header = next(csv.reader([lines[0][1]], delimiter=separator))
     named = _named({name: name for name in header})
@@ -244,15 +245,19 @@ def _separator(lines: Sequence[str], path: Path) -> str | None:
     return "," if path.suffix.lower() == ".csv" else None
 
 
-def _spaced(number: int, line: str, path: Path) -> list[str]:
-    """Return the cells of a line whose separators are spaces."""
-    match = _LINE.fullmatch(line.strip())
+def _spaced(number: int, line: str, path: Path, columns: Mapping[str, str]) -> list[str]:
+    """Return the cells of a line whose separators are spaces.
+
+    A first word before the name is the patient, unless the file is in the first column.
+    """
+    pattern = _FILE_FIRST if columns.get("file") == "1" else _LINE
+    match = pattern.fullmatch(line.strip())
     if match is None:
         raise CxrbuildError(
             "a line of the list names no image", where=f"{path}, line {number}",
             expected="patient, file name with its suffix, class, source", found=line.strip()[:80],
         )  # fmt: skip
-    before = [match["before"]] if match["before"] else []
+    before = [match["before"]] if pattern is _LINE and match["before"] else []
     return [*before, match["file"], *(match["after"] or "").split()]
 
 
@@ -281,3 +286,9 @@ def parse_list_file(text: str) -> ListFile:
     if separator and split in SPLITS:
         return ListFile(Path(path), split)
     return ListFile(Path(text))
+
+
+def places(rows: pd.DataFrame) -> pd.Series:
+    """Return where each row of some lists is: ``train.txt:12``."""
+    files = rows["list"].str.replace("\\", "/").str.rsplit("/", n=1).str[-1]
+    return files + ":" + rows["line"].astype("str")
