@@ -7,7 +7,6 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from cxrbuild.auditing.source_images import find_source_duplicates
 from cxrbuild.catalog import list_names, read_image_list
 from cxrbuild.curation import Declared, read_present
 from cxrbuild.executors import open_executor
@@ -97,6 +96,8 @@ def _compare_images(
     context: ListContext, data: Path, pool: Executor, workers: int, progress: Progress
 ) -> ListContext:
     """Compare the listed images whose files are there."""
+    from cxrbuild.auditing.source_images import find_source_duplicates
+
     assert context.records is not None
     images = sorted(set(context.known["image"].astype("int64")))
     listed = context.records.loc[images, ["source", "source_path"]]
