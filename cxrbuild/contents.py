@@ -42,7 +42,7 @@ class Contents:
     records
         Its ledger: a row for every upstream image, ``withheld`` filled.
     measured_biases
-        Biases that its audit measured, in sentences; empty without an audit.
+        Biases that its audit and its explanation measured, in sentences.
     audit_notes
         What else its audit found, in sentences.
     """

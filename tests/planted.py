@@ -22,6 +22,7 @@ SOURCE = """
 name = "planted"
 title = "Synthetic images"
 license = "CC0-1.0"
+public = true
 
 [reader]
 kind = "folders"
@@ -65,9 +66,10 @@ source = "planted"
 map = { train = "train", val = "validation", test = "test" }
 
 [baseline]
-epochs = 8
-batch = 16
-learning_rate = [{ from_epoch = 1, rate = 3e-3 }]
+epochs = 12
+batch = 8
+label_smoothing = 0.0
+learning_rate = [{ from_epoch = 1, rate = 2e-3 }, { from_epoch = 9, rate = 5e-4 }]
 focus = "COVID-19"
 resamples = 100
 

@@ -15,12 +15,14 @@ from command import run
 from planted import CLASSES, COUNTS, Planted, make_planted
 
 from cxrbuild.artifact.explanation import TESTS, ExplanationDocument
-from cxrbuild.errors import CheckError
+from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.explanation import ExplanationResult, explain, require_passed
 from cxrbuild.explanation.attribution import Attribution
 from cxrbuild.explanation.images import Selection, find_dataset, select
 from cxrbuild.explanation.model import open_model
-from cxrbuild.files import read_json, sha256_of
+from cxrbuild.files import read_json, sha256_of, write_json
+from cxrbuild.releasing import release
+from cxrbuild.verification import verify
 
 # TensorFlow takes seconds to load: all its tests run in one worker.
 pytestmark = pytest.mark.xdist_group("tensorflow")
@@ -220,3 +222,33 @@ def test_without_masks_the_lungs_are_unknown(mark: Planted, tmp_path: Path) -> N
     shares = document.shares["COVID-19"].attribution["integrated_gradients"]
     assert shares.lungs is None
     assert shares.border + shares.elsewhere == pytest.approx(1)
+
+
+# The release
+
+
+def test_card_and_report_of_a_release_have_the_sentence(
+    mark: Planted, of_mark: ExplanationResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / "planted-cxr-1.0.0"
+    release(mark.build, "1.0.0", folder)
+    sentence = of_mark.document.sentence
+    assert sentence in (folder / "README.md").read_text()
+    assert sentence in unescape((folder / "report.html").read_text())
+    assert sentence in read_json(folder / "croissant.json")["rai:dataBiases"]
+    assert (folder / "explanation.json").read_bytes() == (of_mark.out / "explanation.json").read_bytes()
+    assert verify(folder).findings == ()
+    document = read_json(folder / "explanation.json")
+    document["dataset"]["counts"]["Normal"] -= 1
+    write_json(folder / "explanation.json", document)
+    changed = {finding.message for finding in verify(folder).findings}
+    assert "counts 31 test images, the manifest has 32" in changed
+
+
+def test_an_explanation_of_another_build_is_not_released(
+    mark: Planted, of_patch: ExplanationResult, tmp_path: Path
+) -> None:
+    build = Path(shutil.copytree(mark.build, tmp_path / "build"))
+    shutil.copytree(of_patch.out, build / "explanation", dirs_exist_ok=True)
+    with pytest.raises(CxrbuildError, match="this explanation result is of another build"):
+        release(build, "1.0.0", tmp_path / "release")

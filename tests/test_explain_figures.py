@@ -84,6 +84,11 @@ def test_the_auc_of_one_class_is_undefined() -> None:
     scores = measure(np.zeros(4, np.int64), np.eye(3)[[0, 0, 1, 0]], list("abcd"), CLASSES, 20)
     assert scores.auc == Interval(value=None, low=None, high=None)
     assert scores.accuracy.value == 0.75
+    # Three of four are right; of the images of four patients that are all right, the interval is exact.
+    assert scores.accuracy.low < scores.accuracy.high <= 1
+    perfect = measure(np.zeros(4, np.int64), np.eye(3)[[0, 0, 0, 0]], list("abcd"), CLASSES, 20)
+    assert perfect.accuracy.low == perfect.recall["COVID-19"].low == pytest.approx(0.025 ** (1 / 4))
+    assert perfect.accuracy.high == 1
     assert list(scores.recall) == ["COVID-19"]
 
 

@@ -14,6 +14,7 @@ from cxrbuild.artifact.audit import AuditDocument, CheckResult, ImagePair, Resul
 from cxrbuild.artifact.baseline import BaselineDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, FunnelStep, ReleaseDocument
 from cxrbuild.artifact.document import Document, DocumentError, Part, Problem
+from cxrbuild.artifact.explanation import ExplanationDocument
 from cxrbuild.artifact.sums import parse_sums, read_sums, write_sums
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "DatasetDocument",
     "Document",
     "DocumentError",
+    "ExplanationDocument",
     "FunnelStep",
     "ImagePair",
     "Part",

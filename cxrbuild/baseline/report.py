@@ -33,7 +33,7 @@ _CAVEAT = """\
 This does not show that the model recognises a disease: if each class comes from sources of its own, a model
 can learn the source instead. High figures show what can be learned from this dataset, not that the model
 diagnoses anything. `cxrbuild audit` measures how well the source, size or margin of an
-image predict its class."""
+image predict its class; `cxrbuild explain` measures what a model still predicts without the lungs."""
 _CAPTIONS = {
     "counts": ("Images of each class and split", "Table 1"),
     "samples": ("Two test images of each class, as the network sees them", "Figures 1 and 2"),

@@ -74,7 +74,7 @@ def explain(
     """Show where a trained model looks, and what it predicts without the lungs.
 
     Writes `explain.html`, `explain.parquet` and `explanation.json`: attribution maps of the test images,
-    blackout tests, figures by source, age, sex and view, and calibration.
+    blackout tests, figures by source, age, sex and view, and calibration. A release includes the figures.
     """
     from cxrbuild.catalog import read_recipe
     from cxrbuild.errors import count_of

@@ -1,8 +1,8 @@
 """The documents of a release, generated from its data alone, so that `verify` can generate them again."""
 
-from cxrbuild.documents.audit_notes import audited_contents
+from cxrbuild.documents.audit_notes import measured_contents
 from cxrbuild.documents.changelog import CHANGELOG_TITLE, changelog_head
 from cxrbuild.documents.croissant import croissant
 from cxrbuild.documents.texts import texts
 
-__all__ = ["CHANGELOG_TITLE", "audited_contents", "changelog_head", "croissant", "texts"]
+__all__ = ["CHANGELOG_TITLE", "changelog_head", "croissant", "measured_contents", "texts"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cxrbuild.artifact import AuditDocument, CheckResult, ImagePair, ReleaseDocument
+from cxrbuild.artifact import AuditDocument, CheckResult, ExplanationDocument, ImagePair, ReleaseDocument
 from cxrbuild.artifact.audit import PairFinding, SimilarIdsFinding
 from cxrbuild.contents import Contents
 from cxrbuild.errors import count_of
@@ -23,10 +23,13 @@ _NOT_AUDITED = (
 )
 
 
-def audited_contents(
-    document: ReleaseDocument, records: pd.DataFrame, audit: AuditDocument | None
+def measured_contents(
+    document: ReleaseDocument,
+    records: pd.DataFrame,
+    audit: AuditDocument | None,
+    explanation: ExplanationDocument | None,
 ) -> Contents:
-    """Return what a release holds, with what its audit found, or that there was none.
+    """Return what a release holds, with what its audit found, or that there was none, and its explanation.
 
     Parameters
     ----------
@@ -36,12 +39,18 @@ def audited_contents(
         Its ledger.
     audit
         Its ``audit.json``, ``None`` where it has none.
+    explanation
+        Its ``explanation.json``, ``None`` where it has none.
     """
+    sentences = [] if explanation is None else [explanation.sentence]
     if audit is None:
-        return Contents(document, records, audit_notes=[_NOT_AUDITED])
+        return Contents(document, records, measured_biases=sentences, audit_notes=[_NOT_AUDITED])
     labels = dict(zip(records["image_id"], records["label"], strict=True))
     return Contents(
-        document, records, measured_biases=audit.biases, audit_notes=describe_audit_notes(audit, labels)
+        document,
+        records,
+        measured_biases=[*audit.biases, *sentences],
+        audit_notes=describe_audit_notes(audit, labels),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,7 @@ def card(
     splits: Mapping[str, Mapping[str, int]],
     download_size: int,
     tfds: str | None,
-    audit: bool,
-    baseline: bool,
+    results: Collection[str],
 ) -> str:
     """Return ``README.md``.
 
@@ -45,8 +44,8 @@ def card(
         Size of the Parquet shards in bytes.
     tfds
         Folder of the TFRecord shards within the release, ``None`` without TFRecord.
-    audit, baseline
-        Whether the release has an audit result and a baseline result.
+    results
+        Which of ``audit``, ``baseline`` and ``explanation`` it has.
     """
     import yaml
 
@@ -74,8 +73,7 @@ def card(
             shipped=is_shipped(contents.recipe),
             reviews=added_reviews(contents),
             named=int(contents.kept["review"].eq("identifier").sum()),
-            audit=audit,
-            baseline=baseline,
+            results=results,
             n=lambda number: f"{number:,}",
         )
     )

@@ -26,7 +26,7 @@ def texts(
     splits
         The num_examples and num_bytes of each split of the Parquet shards.
     results
-        Which of ``audit`` and ``baseline`` it has.
+        Which of ``audit``, ``baseline`` and ``explanation`` it has.
     """
     tfds = sorted((folder / "tfds").glob("*/*/"))
     return {
@@ -35,8 +35,7 @@ def texts(
             splits={split: splits[split] for split in SPLITS if split in splits},
             download_size=sum(path.stat().st_size for path in (folder / "data").glob("*.parquet")),
             tfds=tfds[0].relative_to(folder).as_posix() if tfds else None,
-            audit="audit" in results,
-            baseline="baseline" in results,
+            results=results,
         ),
         names.ATTRIBUTION: attribution(contents),
         names.IMAGE_LIST: image_list(contents),

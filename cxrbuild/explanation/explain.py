@@ -154,7 +154,7 @@ def explain(
                 excluded_as_seen=_count_excluded(found, excluded, recipe.classes),
             ),
             model=described,
-            lungs=_describe_lungs(explained, lungs, recipe.classes, metadata),
+            lungs=_describe_lungs(explained, lungs, recipe.classes),
             blackout=_measure_tests(
                 explained.logits, test.labels, groups, classes=recipe.classes, resamples=resamples
             ),
@@ -255,15 +255,13 @@ def _count_excluded(found: ImageTable, excluded: NDArray[np.bool_], classes: lis
     return {name: int((labels == name).sum()) for name in classes}
 
 
-def _describe_lungs(
-    explained: Explained, lungs: KnownLungs, classes: list[str], metadata: pd.DataFrame
-) -> Lungs | None:
+def _describe_lungs(explained: Explained, lungs: KnownLungs, classes: list[str]) -> Lungs | None:
     if lungs.region is None:
         return None
     masked = explained.selection.labels[explained.own]
     return Lungs(
         masks=lungs.region.masks,
-        sources=sorted(set(metadata["source"][explained.own])),
+        sources=sorted({file.source for file in lungs.files.values()}),
         masked=_count(masked, classes),
         blacked_out="mask" if explained.all_masked else "region",
         region_area=float(lungs.region.mask.mean()),

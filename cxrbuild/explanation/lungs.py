@@ -37,6 +37,8 @@ class MaskFile:
     ----------
     path
         The file.
+    source
+        The name of its source.
     name
         Its path within the source.
     width, height
@@ -44,6 +46,7 @@ class MaskFile:
     """
 
     path: Path
+    source: str
     name: str
     width: int
     height: int
@@ -234,7 +237,10 @@ def _find_of_source(rows: pd.DataFrame, source: Source, data: Path) -> Masks:
         )
     _require_unchanged(there, root, source, data)
     return Masks(
-        {wanted[path][0]: MaskFile(root / path, path, *wanted[path][1:]) for path in sorted(there)},
+        {
+            wanted[path][0]: MaskFile(root / path, source.name, path, *wanted[path][1:])
+            for path in sorted(there)
+        },
         dict.fromkeys(missing, "no such file"),
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.artifact.baseline import Interval
 from cxrbuild.artifact.explanation import Scores
-from cxrbuild.bootstrap import class_figures, overall_figures
+from cxrbuild.bootstrap import class_figures, exact_interval, overall_figures
 
 
 def measure(
@@ -36,12 +37,25 @@ def measure(
     """
     overall = overall_figures(labels, probabilities, groups, resamples=resamples)
     of_class = class_figures(labels, probabilities, groups, resamples=resamples)
+    patients = np.asarray(groups)
     return Scores(
-        accuracy=Interval.model_validate(overall["accuracy"]),
+        accuracy=_share(overall["accuracy"], patients),
         auc=Interval.model_validate(overall["auc"]),
         recall={
-            name: Interval.model_validate(of_class[number]["recall"])
+            name: _share(of_class[number]["recall"], patients[labels == number])
             for number, name in enumerate(classes)
             if number in labels
         },
     )
+
+
+def _share(figure: Mapping[str, float], patients: NDArray[Any]) -> Interval:
+    """Return a share with its interval; that of 0 or 1 is the exact one, of as many patients.
+
+    All resamples of images that are all right, or all wrong, are equal: their interval has no width.
+    """
+    if figure["value"] in (0, 1):
+        count = len(set(patients.tolist()))
+        low, high = exact_interval(count if figure["value"] else 0, count)
+        return Interval(value=figure["value"], low=low, high=high)
+    return Interval.model_validate(figure)

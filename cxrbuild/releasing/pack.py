@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Release, names, open_build
 from cxrbuild.comparison import DatasetVersion, Diff, exclusions_of
-from cxrbuild.documents import audited_contents
+from cxrbuild.documents import measured_contents
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import locked, naming
 from cxrbuild.policy import Policy, withheld, without_identities
@@ -110,7 +110,9 @@ def release(
     records = without_identities(records, document, policy)
     records = _with_withheld(records, policy)
     results = read_results(build, document)
-    contents = audited_contents(release_document(document, version, policy, records), records, results.audit)
+    contents = measured_contents(
+        release_document(document, version, policy, records), records, results.audit, results.explanation
+    )
     # A release that already exists may be older than the newest one.
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
     require_same_key(document, before)

@@ -1,4 +1,4 @@
-"""The audit result and the baseline result of a build that is released."""
+"""The results of a build that is released: of audit, baseline and explanation."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.artifact import AuditDocument, BaselineDocument, BuildDocument, names
+from cxrbuild.artifact import AuditDocument, BaselineDocument, BuildDocument, ExplanationDocument, names
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.verification.result_files import RESULTS, read_result, result_of
 
 
 @dataclass(frozen=True)
 class Results:
-    """The audit result and the baseline result of a build, where there are any.
+    """The results of a build, ``None`` where there are none.
 
     Attributes
     ----------
-    audit, baseline
+    audit, baseline, explanation
         Their content.
     files
         Where the build has each, by its name in a release.
@@ -25,16 +25,17 @@ class Results:
 
     audit: AuditDocument | None
     baseline: BaselineDocument | None
+    explanation: ExplanationDocument | None
     files: dict[str, Path]
 
     @property
     def kinds(self) -> list[str]:
-        """Which of ``audit`` and ``baseline`` there are."""
+        """Which of ``audit``, ``baseline`` and ``explanation`` there are."""
         return [name.removesuffix(".json") for name in self.files]
 
 
 def read_results(build: Path, document: BuildDocument) -> Results:
-    """Read the audit result and the baseline result of a build.
+    """Read the results of a build.
 
     Parameters
     ----------
@@ -71,4 +72,4 @@ def read_results(build: Path, document: BuildDocument) -> Results:
             )  # fmt: skip
         found[kind] = result
         files[released] = path
-    return Results(found.get("audit"), found.get("baseline"), files)
+    return Results(found.get("audit"), found.get("baseline"), found.get("explanation"), files)

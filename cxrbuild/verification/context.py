@@ -20,7 +20,7 @@ from cxrbuild.artifact import (
 )
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.contents import Contents
-from cxrbuild.documents import audited_contents
+from cxrbuild.documents import measured_contents
 from cxrbuild.errors import is_of_memory
 from cxrbuild.files import files_under, sha256_of
 from cxrbuild.parsing import parse_json
@@ -281,7 +281,7 @@ class Context:
 
     @cached_property
     def result_reads(self) -> dict[str, Read[Any]]:
-        """The audit result and the baseline result, where there are any, by their file's name."""
+        """The results of audit, baseline and explanation, where there are any, by their file's name."""
         reads: dict[str, Read[Any]] = {}
         for kind, _, file in RESULTS:
             if (self.folder / file).is_file():
@@ -293,7 +293,7 @@ class Context:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The audit result and the baseline result that the release has, by kind."""
+        """The results of audit, baseline and explanation that the release has, by kind."""
         found: dict[str, Any] = {}
         for kind, _, file in RESULTS:
             if file in self.result_reads:
@@ -305,11 +305,13 @@ class Context:
     @cached_property
     def contents(self) -> Contents:
         """What the release's tables and results say it holds."""
-        audit = self.results.get("audit")
+        results = self.results
         try:
-            return audited_contents(self.release, self.ledger, audit)
+            return measured_contents(
+                self.release, self.ledger, results.get("audit"), results.get("explanation")
+            )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise NotApplicable(f"the audit result cannot be described: {error!r}") from error
+            raise NotApplicable(f"the results cannot be described: {error!r}") from error
 
 
 def document_findings(file: str, error: DocumentError) -> tuple[Finding, ...]:

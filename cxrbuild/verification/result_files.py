@@ -1,28 +1,41 @@
-"""Read the audit result and the baseline result of a build or a release."""
+"""Read the results of a build or a release: of audit, baseline and explanation."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from cxrbuild.artifact import AuditDocument, BaselineDocument, names
+from cxrbuild.artifact import AuditDocument, BaselineDocument, ExplanationDocument, names
 
 # Each kind of result, where a build has it, and its name in a release.
 RESULTS = (
     ("audit", names.AUDIT, names.AUDIT),
     ("baseline", names.BASELINE, names.RELEASED_BASELINE),
+    ("explanation", names.EXPLANATION, names.RELEASED_EXPLANATION),
 )
-Result = AuditDocument | BaselineDocument
+Result = AuditDocument | BaselineDocument | ExplanationDocument
+_DOCUMENTS: dict[str, type[Result]] = {
+    "audit": AuditDocument,
+    "baseline": BaselineDocument,
+    "explanation": ExplanationDocument,
+}
 
 
 def read_result(kind: str, path: Path) -> Result:
-    """Read an audit result or a baseline result.
+    """Read a result.
+
+    Parameters
+    ----------
+    kind
+        ``audit``, ``baseline`` or ``explanation``.
+    path
+        The file.
 
     Raises
     ------
     DocumentError
         The file is not such a result.
     """
-    return AuditDocument.read(path) if kind == "audit" else BaselineDocument.read(path)
+    return _DOCUMENTS[kind].read(path)
 
 
 def result_of(result: Result) -> tuple[str | None, set[str]]:

@@ -1,4 +1,4 @@
-"""Check that the audit result and the baseline result are of this release's build."""
+"""Check that the results of audit, baseline and explanation are of this release's build."""
 
 from __future__ import annotations
 
