@@ -16,7 +16,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 # tests/conftest.py says which tests one worker runs together, and which it begins with.
 PYTEST_OPTIONS = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-all mypy coverage docs bench hooks pre-commit check-version dist
+.PHONY: demo test test-all mypy coverage docs docs-images bench hooks pre-commit check-version dist
 
 demo: $(VENV)/.demo
 	$(BIN)/cxrbuild demo $(DEMO)
@@ -46,8 +46,14 @@ coverage: $(VENV)/.test
 	print('Branch coverage:', t['percent_branches_covered_display'] + '%,', \
 	t['covered_branches'], 'of', t['num_branches'], 'branches')"
 
+# The generated pages, and the site in site/. A warning, such as a dead link, is an error.
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# The images of the pages, from a run of the demo; needs Chromium.
+docs-images: $(VENV)/.test
+	$(BIN)/python docs/make_images.py
 
 bench: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/bench_curate.py --data $(or $(DATA),data)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cxrbuild.catalog.column import Column
     from cxrbuild.catalog.reader import Inventory, Reader
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
+    from cxrbuild.demo.phantom import phantom
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
     from cxrbuild.loading import Dataset, load
 
@@ -67,6 +68,7 @@ _MODULES = {
     "catalog.column": ("Column",),
     "catalog.reader": ("Inventory", "Reader"),
     "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
+    "demo.phantom": ("phantom",),
     "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
     "loading": ("Dataset", "load"),
 }
@@ -100,6 +102,7 @@ __all__ = [
     "open_artifact",
     "open_build",
     "open_release",
+    "phantom",
     "plan",
     "propose",
     "publish",
