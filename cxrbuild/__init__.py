@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         fetch,
         list_recipes,
         list_sources,
+        phantom,
         plan,
         propose,
         publish,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from cxrbuild.catalog.column import Column
     from cxrbuild.catalog.reader import Inventory, Reader
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
-    from cxrbuild.demo.phantom import phantom
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
     from cxrbuild.loading import Dataset, load
 
@@ -54,6 +54,7 @@ _MODULES = {
         "fetch",
         "list_recipes",
         "list_sources",
+        "phantom",
         "plan",
         "propose",
         "publish",
@@ -68,7 +69,6 @@ _MODULES = {
     "catalog.column": ("Column",),
     "catalog.reader": ("Inventory", "Reader"),
     "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
-    "demo.phantom": ("phantom",),
     "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
     "loading": ("Dataset", "load"),
 }

@@ -16,6 +16,8 @@ from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import adding, copy_neighbours, is_address, reading, writing
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from cxrbuild.auditing import AuditResult
     from cxrbuild.baseline import BaselineResult
     from cxrbuild.catalog import Recipe, Source
@@ -152,6 +154,29 @@ def check_environment(data: AnyPath = _DATA, out: AnyPath = "build", *, network:
     return check(Path(data), Path(out), network=network)
 
 
+def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
+    """Draw a synthetic chest image of no person, to try things with.
+
+    Parameters
+    ----------
+    seed
+        The same seed draws the same image.
+    finding
+        ``COVID-19`` has hazy patches at the edges of both lungs, ``Pneumonia`` one dense patch, any other
+        text clear lungs.
+    lateral
+        Draw the chest from the side.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode ``L``, 256 by 256 pixels.
+    """
+    from cxrbuild.demo.phantom import phantom as draw
+
+    return draw(seed, finding, lateral=lateral)
+
+
 def propose(
     path: AnyPath,
     *,
@@ -210,6 +235,7 @@ def fetch(
     origins: Mapping[str, str] | None = None,
     recipe: AnyPath | None = None,
     allow_unpinned: bool = False,
+    pin: bool = False,
     jobs: int = 4,
     progress: Progress = silent,
 ) -> FetchResult:
@@ -230,6 +256,8 @@ def fetch(
         A recipe whose sources and list are fetched; the user brings a source that declares no address.
     allow_unpinned
         Accept files that do not match their pin, and record the differences.
+    pin
+        Pin your own sources to the files that were fetched: write their hashes into the declarations.
     jobs
         Number of sources that are downloaded at a time.
     progress
@@ -238,17 +266,27 @@ def fetch(
     Raises
     ------
     CxrbuildError
-        A source cannot be fetched or does not match its pin.
+        A source cannot be fetched, does not match its pin, or cannot be pinned.
     """
     from cxrbuild.catalog import DEFAULT_RECIPE, Source
-    from cxrbuild.fetching.named import fetch_named, read_named
+    from cxrbuild.fetching.named import fetch_and_pin, fetch_named, read_named
 
     if sources is None and recipe is None:
         recipe = DEFAULT_RECIPE
     objects = [one for one in sources or () if isinstance(one, Source)]
     names = [str(one) for one in sources or () if not isinstance(one, Source)]
+    named = [*objects, *read_named(names, None if recipe is None else str(recipe), {})]
+    if pin:
+        return fetch_and_pin(
+            named,
+            Path(data),
+            origins=origins or {},
+            allow_unpinned=allow_unpinned,
+            jobs=jobs,
+            progress=progress,
+        )[0]
     return fetch_named(
-        [*objects, *read_named(names, None if recipe is None else str(recipe), {})],
+        named,
         Path(data),
         origins=origins or {},
         allow_unpinned=allow_unpinned,

@@ -113,7 +113,7 @@ def kind_of(folder: Path) -> Kind | None:
     return "release" if isinstance(content, dict) and "policy" in content else "build"
 
 
-def open_build(folder: Path) -> Build:
+def open_build(folder: Path | str) -> Build:
     """Open a finished build.
 
     Parameters
@@ -126,6 +126,7 @@ def open_build(folder: Path) -> Build:
     CxrbuildError
         The folder holds no finished build, or its ``build.json`` does not fit.
     """
+    folder = Path(folder)
     kind = kind_of(folder)
     if kind == "release":
         raise CxrbuildError(
@@ -141,7 +142,7 @@ def open_build(folder: Path) -> Build:
     return Build(folder, BuildDocument.read(folder / names.BUILD))
 
 
-def open_release(folder: Path) -> Release:
+def open_release(folder: Path | str) -> Release:
     """Open a release.
 
     Parameters
@@ -154,6 +155,7 @@ def open_release(folder: Path) -> Release:
     CxrbuildError
         The folder holds no release, or its ``build.json`` does not fit.
     """
+    folder = Path(folder)
     for name in (names.SUMS, names.BUILD):
         if not (folder / name).is_file():
             raise CxrbuildError(
@@ -164,7 +166,7 @@ def open_release(folder: Path) -> Release:
     return Release(folder, ReleaseDocument.read(folder / names.BUILD))
 
 
-def open_artifact(folder: Path) -> Build | Release:
+def open_artifact(folder: Path | str) -> Build | Release:
     """Open a build or a release, whichever the folder holds.
 
     Parameters
@@ -177,4 +179,4 @@ def open_artifact(folder: Path) -> Build | Release:
     CxrbuildError
         The folder holds neither, or its ``build.json`` does not fit.
     """
-    return open_release(folder) if kind_of(folder) == "release" else open_build(folder)
+    return open_release(folder) if kind_of(Path(folder)) == "release" else open_build(folder)

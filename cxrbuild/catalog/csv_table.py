@@ -110,7 +110,7 @@ class CsvTable:
             f"not a file of {self.content}",
             where=path,
             expected=",".join(self.header),
-            found=",".join(found),
+            found=",".join(found) or "an empty file",
         )
 
 

@@ -75,7 +75,14 @@ def read_toml(path: Path, model: type[D], **defaults: Any) -> D:
             todo=f"Write {near}, the nearest name" if near else "Correct the path, or write the file",
         ) from None  # fmt: skip
     except ValueError as error:
-        raise DeclarationError("not valid TOML", where=path, found=error) from None
+        raise DeclarationError(
+            "not valid TOML", where=path, found=error, todo="Correct this line; text needs quotes around it"
+        ) from None
+    if (other := _of_another_kind(model, table)) is not None:
+        raise DeclarationError(
+            f"this is a {other}, not a {model.__name__.lower()}", where=path,
+            todo=f"Name the file of a {model.__name__.lower()}",
+        )  # fmt: skip
     try:
         return model.model_validate(table | defaults)
     except ValidationError as error:
@@ -113,6 +120,17 @@ def find_declaration(noun: str, folder: str, name: str, beside: Path | None) -> 
     if name not in shipped_names(folder):
         raise no_declaration(noun, name, shipped_names(folder))
     return CATALOG / folder / f"{name}.toml"
+
+
+# The tables that only declarations of one kind have.
+_TABLES = {"Source": ("reader",), "Recipe": ("labels", "split")}
+
+
+def _of_another_kind(model: type[BaseModel], table: dict[str, Any]) -> str | None:
+    """Return the kind of a file that has the tables of another kind and none of its own."""
+    if model.__name__ not in _TABLES or any(key in table for key in _TABLES[model.__name__]):
+        return None
+    return next((kind.lower() for kind, keys in _TABLES.items() if all(key in table for key in keys)), None)
 
 
 def no_declaration(noun: str, name: str, shipped: Sequence[str]) -> DeclarationError:

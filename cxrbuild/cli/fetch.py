@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,9 +60,7 @@ def fetch(
     dataset. What is present and verified is not downloaded again. An interrupted download is resumed. With
     `--pin`, a source of your own is verified against the present files from then on, here and elsewhere.
     """
-    from cxrbuild.catalog import Source, read_source
-    from cxrbuild.fetching.named import fetch_named, read_named
-    from cxrbuild.fetching.pinning import require_own, write_pin
+    from cxrbuild.fetching.named import fetch_and_pin, fetch_named, read_named
     from cxrbuild.http import redact_address
 
     for name in names:
@@ -81,23 +78,17 @@ def fetch(
     if stray := sorted(set(given) - known):
         raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched")
     output = Output(quiet=quiet, as_json=as_json)
-    own = [one for one in named if isinstance(one, Source)] if pin else []
-    for source in own:
-        require_own(source)
-    fetched = fetch_named(
-        named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress,
-        skip_unknown=recipe is not None,
-    )  # fmt: skip
-    if own:
-        for source in own:
-            for path in write_pin(source, data, fetched.sources[source.name].locked):
-                output.say(f"Written: {path}")
-        # Fetched again: the files are there, and the lock records that they were compared with the pin.
-        pinned = [read_source(str(source.file)) for source in own]
-        again = fetch_named(
-            pinned, data, origins={}, allow_unpinned=False, jobs=jobs, progress=output.progress
+    if pin:
+        fetched, written = fetch_and_pin(
+            named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
         )
-        fetched = replace(fetched, sources=fetched.sources | again.sources)
+        for path in written:
+            output.say(f"Written: {path}")
+    else:
+        fetched = fetch_named(
+            named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress,
+            skip_unknown=recipe is not None,
+        )  # fmt: skip
     report_fetch(output, fetched)
 
 

@@ -9,13 +9,16 @@ from pathlib import Path
 from cxrbuild.catalog import (
     ImageList,
     Source,
+    list_names,
     read_image_list,
     read_recipe,
     read_source,
     read_source_or_list,
+    source_names,
 )
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, DeclarationError, nearest
 from cxrbuild.fetching.lists import FetchedList, fetch_lists
+from cxrbuild.fetching.pinning import require_own, write_pin
 from cxrbuild.fetching.sources import FetchResult, fetch
 from cxrbuild.lockfile import source_folder
 from cxrbuild.progress import Progress
@@ -45,7 +48,15 @@ def read_named(names: Iterable[str], recipe: str | None, origins: Iterable[str])
         if read.split.published is not None:
             named.append(read_image_list(read.split.published.list, read.folder))
     known = {one.name for one in named}
-    return named + [read_source_or_list(name) for name in origins if name not in known]
+    others = [name for name in origins if name not in known]
+    for name in others:
+        if not name.endswith(".toml") and name not in [*source_names(), *list_names()] and known:
+            near = nearest(name, known)
+            raise DeclarationError(
+                f"--from names {name!r}, which is not fetched", expected=f"one of {', '.join(sorted(known))}",
+                todo=f"Write {near}, the nearest name" if near else "Correct the name",
+            )  # fmt: skip
+    return named + [read_source_or_list(name) for name in others]
 
 
 def fetch_named(
@@ -110,3 +121,46 @@ def fetch_named(
     if errors:
         raise CxrbuildError("neither lists nor sources were fetched\n" + "\n".join(map(str, errors)))
     return replace(result, lists=fetched, to_bring=tuple(to_bring))
+
+
+def fetch_and_pin(
+    named: Sequence[Source | ImageList],
+    data: Path,
+    *,
+    origins: Mapping[str, str],
+    allow_unpinned: bool,
+    jobs: int,
+    progress: Progress,
+) -> tuple[FetchResult, list[Path]]:
+    """Fetch a user's own sources and lists, and pin the sources to the files that came.
+
+    Parameters
+    ----------
+    named, data, origins, allow_unpinned, jobs, progress
+        As for `fetch_named`.
+
+    Returns
+    -------
+    FetchResult
+        What was fetched, compared with the new pins.
+    list of Path
+        The declarations and listings that were written.
+
+    Raises
+    ------
+    CxrbuildError
+        Some of them could not be fetched, or a source is shipped or cannot be pinned.
+    """
+    own = [one for one in named if isinstance(one, Source)]
+    for source in own:
+        require_own(source)
+    fetched = fetch_named(
+        named, data, origins=origins, allow_unpinned=allow_unpinned, jobs=jobs, progress=progress
+    )
+    written = [
+        path for source in own for path in write_pin(source, data, fetched.sources[source.name].locked)
+    ]
+    # Fetched again: the files are there, and the lock records that they were compared with the pin.
+    pinned = [read_source(str(source.file)) for source in own]
+    again = fetch(pinned, data, jobs=jobs, progress=progress)
+    return replace(fetched, sources=fetched.sources | again.sources), written

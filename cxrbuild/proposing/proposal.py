@@ -152,6 +152,8 @@ class Proposal:
         CxrbuildError
             A file of the proposal is in the folder already.
         """
+        if out.exists() and not out.is_dir():
+            raise CxrbuildError("not a folder", where=out, todo="Name another one with --out DIR")
         if there := [path for path in self.paths(out) if path.exists()]:
             raise CxrbuildError(
                 "there is a file already, and it is not overwritten", where=name_some(there),

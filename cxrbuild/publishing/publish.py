@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked_in_place
+from cxrbuild.http import redact_address
 from cxrbuild.progress import Progress, silent
 from cxrbuild.publishing.release import OutgoingRelease, read_release
 from cxrbuild.publishing.sending import Location, Step
@@ -106,6 +108,7 @@ def publish(
         The release cannot be published, the target holds something else, or the target cannot be reached or
         written.
     """
+    _refuse_misspelt(address)
     if final and not address.startswith("zenodo:"):
         raise CxrbuildError(
             "only a deposit has a final step", where=address, expected="zenodo: as the target"
@@ -148,3 +151,13 @@ def _find_target(address: str, *, final: bool) -> Callable[[OutgoingRelease], Ta
     from cxrbuild.publishing.store import Store, find_connector
 
     return partial(Store, address=address, connect=find_connector(address))
+
+
+def _refuse_misspelt(address: str) -> None:
+    """Refuse ``s3:/BUCKET``, which is an address with a missing slash and would be a folder of that name."""
+    found = re.match(r"(s3|gs|sftp|hf|https?):/?(?!/)", address)
+    if found is not None:
+        rest = address[found.end() :]
+        raise CxrbuildError(
+            "an address needs two slashes", where=redact_address(address), todo=f"Write {found[1]}://{rest}"
+        )
