@@ -58,9 +58,13 @@ def test_leakage_fails_with_status_3_and_is_listed(tmp_path: Path) -> None:
     build = write_build(tmp_path, images)
     # What a killed audit left.
     (build / ".audit.json.0123abcd.part").write_bytes(b"half")
+    collisions = build / ".cxrbuild" / "audit" / "collisions-0123abcd"
+    collisions.mkdir(parents=True)
+    (collisions / "0").write_bytes(b"half")
     ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
     assert ran.status == 3
     assert not list(build.glob("*.part"))
+    assert not collisions.exists()
     for message in (
         "of the audit's checks failed",
         "patient_leakage: 1 patient in several splits (at most 0)\n    cohen:leaking: cohen_image-15",

@@ -14,6 +14,7 @@ read in batches.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,6 +50,8 @@ _CODE_SHIFT, _NUMBER = np.uint64(_WORD_BITS), np.uint64((1 << _WORD_BITS) - 1)
 _IMAGE_BITS, _SLOT_BITS = 25, 6
 _SLOTS = (1 << _SLOT_BITS) - 1
 _PAIR_SHIFT = _IMAGE_BITS + 1 + 2 * _SLOT_BITS
+# The prefix of the folder of temporary files.
+_TEMPORARY = "collisions-"
 MOST_IMAGES = 1 << _IMAGE_BITS
 """The most images that can be compared."""
 
@@ -179,11 +182,13 @@ def open_collisions(
     least
         The number of collisions that a pair of images needs.
     folder
-        The folder for temporary files.
+        The folder for temporary files; no other process uses it.
     """
     images = len(keypoints.table)
     per_file = max(_MIN_IMAGES_PER_FILE, -(-images // _MOST_FILES))
-    with naming(folder), tempfile.TemporaryDirectory(dir=folder) as temporary:
+    for left in folder.glob(f"{_TEMPORARY}*"):  # by a killed run
+        shutil.rmtree(left)
+    with naming(folder), tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as temporary:
         paths = [Path(temporary) / str(n) for n in range(-(-images // per_file))]
         ends = (np.arange(len(paths)) + 1) * per_file << _PAIR_SHIFT
         with ExitStack() as stack:
