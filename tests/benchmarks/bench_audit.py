@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import resource
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from ratios import record
 
 from cxrbuild.artifact import names, open_build
 from cxrbuild.auditing import AuditResult, audit
@@ -74,8 +76,8 @@ def processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def measure(folder: Path, count: int, which: str) -> AuditResult:
-    """Audit a build, and print time and memory."""
+def measure(folder: Path, count: int, which: str) -> tuple[AuditResult, float]:
+    """Audit a build, print time and memory, and return the seconds an image."""
     begun = processor_seconds()
     result = audit(folder, read_recipe(open_build(folder).name), workers=1)
     seconds = processor_seconds() - begun
@@ -87,7 +89,8 @@ def measure(folder: Path, count: int, which: str) -> AuditResult:
         f"{len(result.document.pairs):,} found, memory {most:.2f} GB at most",
         flush=True,
     )
-    return result
+    record(f"`audit` of {count:,} images, GB of memory", most, at_most=4)
+    return result, seconds / count
 
 
 def main() -> None:
@@ -100,13 +103,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the builds of made images are written and kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
+        per_image = {}
         for count in sorted(given.images):
             folder = (given.folder or Path(temporary)) / f"{count}"
             if not (folder / names.BUILD).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 write_build(given.build, folder, count)
-            first = measure(folder, count, "first audit")
-            assert measure(folder, count, "second audit").document == first.document
+            first, per_image[count] = measure(folder, count, "first audit")
+            assert measure(folder, count, "second audit")[0].document == first.document
+        for small, large in itertools.pairwise(per_image):
+            ratio = per_image[large] / per_image[small]
+            record(f"time an image of `audit`, {large:,} images / {small:,}", ratio, at_most=1.5)
 
 
 if __name__ == "__main__":

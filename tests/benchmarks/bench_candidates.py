@@ -13,6 +13,7 @@ folder for descriptors, and some 20 GB for temporary files.
 from __future__ import annotations
 
 import argparse
+import itertools
 import resource
 import tempfile
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from ratios import record
 
 from cxrbuild.auditing.candidates import find_candidates
 from cxrbuild.auditing.images import read_images
@@ -74,6 +76,7 @@ def main() -> None:
         files = [(folder / "columns" / column).open("wb") for column in COLUMNS]
         for file, values in zip(files, real, strict=True):
             file.write(values.tobytes())
+        seconds = {}
         for size in sorted({count, *args.images}):
             while count < size:
                 for file, values in zip(files, next(generated), strict=True):
@@ -81,11 +84,15 @@ def main() -> None:
                 count = min(size, count + AT_ONCE)
             for file in files:
                 file.flush()
-            measure(DescriptorTable(folder / "columns", np.arange(size)), folder, len(rows))
+            table = DescriptorTable(folder / "columns", np.arange(size))
+            seconds[size] = measure(table, folder, len(rows))
+    for small, large in itertools.pairwise(seconds):
+        ratio = seconds[large] * small / (seconds[small] * large)
+        record(f"time an image to find candidates, {large:,} images / {small:,}", ratio)
 
 
-def measure(table: DescriptorTable, folder: Path, real: int) -> None:
-    """Print the time of one search, and the most memory that this process had until then."""
+def measure(table: DescriptorTable, folder: Path, real: int) -> float:
+    """Print the time of one search and the most memory that this process had until then; return the first."""
     start, wall = time.process_time(), time.perf_counter()
     found = find_candidates(table, folder)
     seconds, wall = time.process_time() - start, time.perf_counter() - wall
@@ -97,6 +104,12 @@ def measure(table: DescriptorTable, folder: Path, real: int) -> None:
         f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB at most",
         flush=True,
     )
+    record(
+        f"search for candidates among {size:,} images, GB of memory",
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        at_most=4,
+    )
+    return seconds
 
 
 if __name__ == "__main__":

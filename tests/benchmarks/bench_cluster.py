@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ratios import record
+
 _EVERY_S = 0.02
 
 
@@ -76,6 +78,7 @@ def main() -> None:
                 f"{dask:.2f} s, ratio {whole[-1]:.2f}; converting local {local_converting:.2f} s, cluster "
                 f"{dask_converting:.2f} s, ratio {converting[-1]:.2f}"
             )
+    record("throughput of converting on a cluster / in local processes", converting, at_least=0.85)
     print(f"median of the command {statistics.median(whole):.2f}, of converting", end=" ")
     print(f"{statistics.median(converting):.2f}")
 

@@ -20,16 +20,19 @@ import io
 import os
 import random
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
+from ratios import record
 
 _SIDE = 1300
 _RECIPE = """
@@ -75,10 +78,20 @@ class Cost(NamedTuple):
     elapsed: float
     processor: float
 
-    def over(self, *others: Cost) -> str:
-        """Return the ratios to the mean of others as text."""
+    def over(self, *others: Cost) -> Ratio:
+        """Return the ratios to the mean of others."""
         elapsed, processor = (statistics.mean(column) for column in zip(*others, strict=True))
-        return f"{self.processor / processor:.3f} ({self.elapsed / elapsed:.3f} elapsed)"
+        return Ratio(self.elapsed / elapsed, self.processor / processor)
+
+
+class Ratio(NamedTuple):
+    """Hold a ratio of elapsed time, and one of processor time."""
+
+    elapsed: float
+    processor: float
+
+    def __str__(self) -> str:
+        return f"{self.processor:.3f} ({self.elapsed:.3f} elapsed)"
 
 
 def measure(arguments: Sequence[object]) -> Cost:
@@ -150,6 +163,16 @@ def run_tfds(images: list[str], out: Path, _processes: int) -> None:
     Bench(data_dir=out).download_and_prepare()
 
 
+PEERS = ("datasets", "tfds")
+# The targets, by set of images and ratio.
+AT_MOST = {
+    ("full", "`curate` / bare Pillow"): 0.65,
+    ("small", "`curate` / bare Pillow"): 1.35,
+    ("full", "both formats / Parquet alone"): 1.15,
+    ("full", "unchanged / first"): 0.03,
+    ("small", "unchanged / first"): 0.03,
+    ("full", "1 % of the images changed / first"): 0.10,
+}
 CONTENDERS = {"bare": run_bare, "datasets": run_datasets, "tfds": run_tfds}
 
 
@@ -207,6 +230,8 @@ def bench(
 
     curate = ["-m", "cxrbuild", "curate", *recipe, "--data", data, "--allow-missing", "--quiet",
               "--workers", args.processes]  # fmt: skip
+    # Each title's ratios, a value for each round.
+    ratios = defaultdict(list)
     bare = contend("bare", scratch / "bare")
     for number in range(args.rounds):
         out = scratch / f"{title}-{number}"
@@ -214,22 +239,31 @@ def bench(
         before, bare = bare, contend("bare", scratch / "bare")
         parquet = measure([*curate, "--out", scratch / f"{title}-{number}-parquet", "--format", "parquet"])
         unchanged = measure([*curate, "--out", out])
-        print(
-            f"  round {number + 1}: bare {bare.processor:.1f} s; both formats {first.over(before, bare)} of "
-            f"bare, {first.over(parquet)} of Parquet alone; unchanged {unchanged.over(first)} of the first",
-            flush=True,
-        )
+        found = {
+            "`curate` / bare Pillow": first.over(before, bare),
+            "both formats / Parquet alone": first.over(parquet),
+            "unchanged / first": unchanged.over(first),
+        }
         if title == "full":
             for image in images[::100]:
                 with image.open("ab") as stream:
                     stream.write(b"changed")
             fetch(scratch)
-            changed = measure([*curate, "--out", out])
-            print(f"    one of a hundred changed: {changed.over(first)} of the first build", flush=True)
+            found["1 % of the images changed / first"] = measure([*curate, "--out", out]).over(first)
         if args.peers and number == 0:
-            for name in ("datasets", "tfds"):
-                peer = contend(name, scratch / f"{title}-{name}")
-                print(f"    {name}: {peer.over(first)} of curate", flush=True)
+            for name in PEERS:
+                found[f"{name} / `curate`"] = contend(name, scratch / f"{title}-{name}").over(first)
+        print(f"  round {number + 1}: bare {bare.processor:.1f} s", flush=True)
+        for what, ratio in found.items():
+            print(f"    {what}: {ratio}", flush=True)
+            ratios[what].append(ratio.processor)
+        shutil.rmtree(out)
+        shutil.rmtree(scratch / f"{title}-{number}-parquet")
+    for what, values in ratios.items():
+        targets = {"at_least": 3} if title == "full" and what.startswith(PEERS) else {}
+        if (title, what) in AT_MOST:
+            targets = {"at_most": AT_MOST[title, what]}
+        record(f"{title} images: {what}", values, **targets)
 
 
 def main() -> None:

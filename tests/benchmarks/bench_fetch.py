@@ -1,7 +1,8 @@
 """Compare `cxrbuild fetch` of an archive with `curl` and `tar` or `unzip`, verification included.
 
-    python tests/benchmarks/bench_fetch.py ARCHIVE [ARCHIVE ...] [--rounds 5] [--scratch FOLDER]
+    python tests/benchmarks/bench_fetch.py [ARCHIVE ...] [--data DATA] [--rounds 5] [--scratch FOLDER]
 
+DATA is a folder that `cxrbuild fetch` filled: its source `mooney` is packed as zip, and `cohen` as tar.gz.
 Each archive is served on the loopback, with Range and ETag. The source is pinned to the tree that is in the
 archive, so `fetch` also computes the hash of every file and of the tree. Both run in turns. A ratio divides
 processor times (user and system, of the command and its children) of the same round, and the median of the
@@ -22,6 +23,8 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
+
+from ratios import record
 
 from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import format_record, git_tree_of
@@ -65,8 +68,13 @@ def bare(url: str, archive: Path, folder: Path) -> float:
     """Download and unpack with the usual programs."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    unpack = ["unzip", "-q", archive.name] if archive.suffix == ".zip" else ["tar", "xf", archive.name]
+    program = _unpacker(archive)
+    unpack = [program, "-q" if program == "unzip" else "xf", archive.name]
     return timed(["curl", "-s", "-o", archive.name, url], folder)[0] + timed(unpack, folder)[0]
+
+
+def _unpacker(archive: Path) -> str:
+    return "unzip" if archive.suffix == ".zip" else "tar"
 
 
 def compare(archive: Path, scratch: Path, rounds: int) -> None:
@@ -90,6 +98,8 @@ def compare(archive: Path, scratch: Path, rounds: int) -> None:
             ratios.append(2 * ours / (first + second))
             memory = max(memory, used)
         server.shutdown()
+    kind = f"{archive.suffix[1:]} of {len(files):,} files, {archive.stat().st_size / 1e6:.0f} MB"
+    record(f"`fetch` of a {kind} / `curl` and `{_unpacker(archive)}`", ratios, at_most=1.3)
     print(
         f"{archive.name}: {len(files):,} files, {archive.stat().st_size / 1e6:.1f} MB: fetch takes "
         f"{statistics.median(ratios):.2f} of the bare time ({min(ratios):.2f} to {max(ratios):.2f}), "
@@ -101,13 +111,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
+    parser.add_argument("archives", nargs="*", type=Path, metavar="ARCHIVE")
+    parser.add_argument("--data", type=Path, help="a folder that `cxrbuild fetch` filled")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scratch", type=Path)
     given = parser.parse_args()
-    for archive in given.archives:
-        with tempfile.TemporaryDirectory(dir=given.scratch) as scratch:
-            compare(archive.resolve(), Path(scratch), given.rounds)
+    with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
+        archives = [archive.resolve() for archive in given.archives]
+        if given.data:
+            for name, form in (("mooney", "zip"), ("cohen", "gztar")):
+                archives.append(
+                    Path(shutil.make_archive(f"{folder}/{name}", form, given.data / "sources" / name))
+                )
+        for archive in archives:
+            with tempfile.TemporaryDirectory(dir=given.scratch) as scratch:
+                compare(archive, Path(scratch), given.rounds)
 
 
 if __name__ == "__main__":

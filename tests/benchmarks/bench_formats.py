@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ratios import record
+
 
 def time_curate(data: Path, out: Path, formats: list[str]) -> tuple[float, float]:
     """Return the CPU and wall seconds of the command."""
@@ -51,6 +53,7 @@ def main() -> None:
                 f"round {n + 1}: Parquet {one[0]:.2f} s CPU, {one[1]:.2f} s; both {both[0]:.2f} s CPU, "
                 f"{both[1]:.2f} s; ratios {cpu[-1]:.2f}, {wall[-1]:.2f}"
             )
+    record("`curate` with both formats / with Parquet alone", cpu, at_most=1.15)
     print(f"median ratios: CPU {statistics.median(cpu):.2f}, wall {statistics.median(wall):.2f}")
 
 

@@ -26,10 +26,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ratios import record
 
 SOURCES = 50
 CLASSES = ("Normal", "Pneumonia", "Tuberculosis")
@@ -291,6 +293,8 @@ def build(folder: Path) -> None:
     write_records(folder / "changed" / "manifest.parquet", rows[rows.index % 100 != 1], columns)
 
 
+# The target of the largest size, in GB.
+_MOST_GB = {1_000_000: 2.0}
 MEASURES: dict[str, Callable[[Path], Stages]] = {
     "plan": measure_plan,
     "diff": measure_diff,
@@ -326,7 +330,12 @@ def main() -> None:
                 subprocess.run(_command("build", folder), check=True)
             results[images] = [_run(name, folder) for name in args.commands]
             _report(images, results[images])
-    _report_exponents(results)
+    _report_exponents(results, args.commands)
+    for images, measured in results.items():
+        for name, result in zip(args.commands, measured, strict=True):
+            record(
+                f"`{name}` of {images:,} images, GB of memory", result["peak"], at_most=_MOST_GB.get(images)
+            )
 
 
 def _run(name: str, folder: Path) -> dict[str, Any]:
@@ -346,11 +355,13 @@ def _report(images: int, results: list[dict[str, Any]]) -> None:
             print(f"  {stage:16} {seconds:8.2f} s {1e6 * seconds / images:8.1f} us per image", flush=True)
 
 
-def _report_exponents(results: dict[int, list[dict[str, Any]]]) -> None:
+def _report_exponents(results: dict[int, list[dict[str, Any]]], names: Sequence[str]) -> None:
     sizes = sorted(results)
     for small, large in itertools.pairwise(sizes):
         print(f"exponents from {small:,} to {large:,} images")
-        for before, after in zip(results[small], results[large], strict=True):
+        for name, before, after in zip(names, results[small], results[large], strict=True):
+            total = sum(after["stages"].values()) / sum(before["stages"].values())
+            record(f"time an image of `{name}`, {large:,} images / {small:,}", total * small / large)
             for stage, seconds in after["stages"].items():
                 exponent = math.log(seconds / before["stages"][stage], large / small)
                 print(f"  {stage:16} {exponent:5.2f}")

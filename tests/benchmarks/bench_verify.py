@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import bench_plan
+from ratios import record
 
 
 def write_build(folder: Path) -> Path:
@@ -121,7 +122,9 @@ def _report_exponents(results: dict[int, list[dict[str, dict[str, float]]]]) -> 
     shared = set.intersection(*(set(result[0]["stages"]) for result in results.values()))
     for result in results.values():
         result[0]["stages"] = {name: s for name, s in result[0]["stages"].items() if name in shared}
-    bench_plan._report_exponents(results)
+    bench_plan._report_exponents(results, ["verify"])
+    for images, (result,) in results.items():
+        record(f"`verify` of {images:,} images, GB of memory", result["peak"])
 
 
 if __name__ == "__main__":
