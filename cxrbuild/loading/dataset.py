@@ -10,13 +10,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cxrbuild.artifact import Artifact, Build, names, open_artifact
+from cxrbuild.artifact import Artifact, Build, names
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.loading.published import download_release, is_address
 from cxrbuild.loading.resizing import Resampling, require_size
 from cxrbuild.loading.shard_images import ShardImages
 from cxrbuild.records import SPLITS
-from cxrbuild.remote import reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -365,29 +363,6 @@ class Dataset:
             f"the release withholds the pixels of {image_id}", where=self.artifact.folder,
             found=row["withheld"].iloc[0], todo="Build the dataset with `cxrbuild curate` to have them",
         )  # fmt: skip
-
-
-def load(path: str | Path) -> Dataset:
-    """Open a build or a release as a dataset.
-
-    Nothing but ``build.json`` is read until rows or images are asked for. A published release is downloaded
-    once, into ``$CXRBUILD_CACHE`` or ``~/.cache/cxrbuild``, and its hashes are checked.
-
-    Parameters
-    ----------
-    path
-        The folder of a build or release; the address ``s3://BUCKET/PREFIX`` of either, which is copied first;
-        or another address of a published release, such as ``hf://datasets/OWNER/NAME``.
-
-    Raises
-    ------
-    CxrbuildError
-        The folder holds neither a build nor a release, or the address cannot be read.
-    """
-    if is_address(str(path)) and not str(path).startswith("s3://"):
-        return Dataset(open_artifact(download_release(str(path))))
-    with reading(path) as folder:
-        return Dataset(open_artifact(folder))
 
 
 def _require(library: str, requirement: str) -> None:

@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import files_under, locked, read_json, replacing, write_json
@@ -22,6 +21,15 @@ from cxrbuild.progress import Progress
 from cxrbuild.redaction import advice_on, redacted_message
 from cxrbuild.remote.address import is_supported
 from cxrbuild.remote.lease import LEASE, Lease
+from cxrbuild.remote.objects import (
+    Copied,
+    Stored,
+    cache_folder,
+    connect,
+    copied_file,
+    is_safe_name,
+    version_of,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -32,30 +40,6 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 # Files that have a meaning on one machine only: locks, temporary files, and the states of files; the journal
 # of a build has none.
 _LOCAL = re.compile(r"(.*/)?(\.cxrbuild\.lock|\.[^/]*\.[0-9a-f]{8}\.part)|\.cxrbuild/(?!journal$).+")
-
-
-class Copied(NamedTuple):
-    """Hold what is known of a file that is the same here and there.
-
-    Parameters
-    ----------
-    version
-        The object's version, as its storage names it.
-    size, modified, changed
-        The file's size in bytes, and its times in nanoseconds.
-    """
-
-    version: str
-    size: int
-    modified: int
-    changed: int
-
-
-class Stored(NamedTuple):
-    """Hold the version and the size in bytes of an object."""
-
-    version: str
-    size: int
 
 
 class RemoteFolder:
@@ -80,11 +64,11 @@ class RemoteFolder:
         self.address = address.rstrip("/")
         parent, _, name = self.address.rpartition("/")
         self.use = use
-        place = _cache() / use / hashlib.sha256(parent.encode()).hexdigest()[:16]
+        place = cache_folder() / use / hashlib.sha256(parent.encode()).hexdigest()[:16]
         self.copy = place / name
         self.state = place / f".{name}"
         with self._reporting("cannot be used"):
-            self.fs, self.root = _connect(self.address)
+            self.fs, self.root = connect(self.address)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -144,13 +128,13 @@ class RemoteFolder:
             except FileNotFoundError:
                 found = {}
         objects = {
-            path.removeprefix(self.root).removeprefix("/"): Stored(_version(info), int(info["size"]))
+            path.removeprefix(self.root).removeprefix("/"): Stored(version_of(info), int(info["size"]))
             for path, info in found.items()
             # A bucket can have an empty object as a folder.
             if (path == self.root or path.startswith(f"{self.root}/")) and not path.endswith("/")
         }
         objects.pop(LEASE, None)
-        if unsafe := [name for name in objects if not _is_safe(name)]:
+        if unsafe := [name for name in objects if not is_safe_name(name)]:
             raise CxrbuildError(
                 "objects have names that cannot be those of files", where=self.address,
                 found=name_some(sorted(unsafe), 5),
@@ -213,7 +197,7 @@ class RemoteFolder:
                 self.fs.get_file(f"{self.root}/{name}", str(temporary))
                 if (size := temporary.stat().st_size) != objects[name].size:
                     raise OSError(f"{name} has {size:,} bytes, expected {objects[name].size:,}")
-            return _copied(target, objects[name].version)
+            return copied_file(target, objects[name].version)
 
         sizes = {name: objects[name].size for name in missing}
         self._copy_all("downloading", sizes, download, record, progress, "cannot be read")
@@ -273,7 +257,7 @@ class RemoteFolder:
             info = self.fs.info(f"{self.root}/{name}", refresh=True)
             if int(info["size"]) != before.st_size:
                 raise OSError(f"{name} has {info['size']:,} bytes there, expected {before.st_size:,}")
-            return Copied(_version(info), before.st_size, before.st_mtime_ns, before.st_ctime_ns)
+            return Copied(version_of(info), before.st_size, before.st_mtime_ns, before.st_ctime_ns)
 
         sizes = {name: files[name].st_size for name in changed if name not in last}
         self._copy_all("uploading", sizes, upload, record, progress, "cannot be written")
@@ -314,7 +298,7 @@ class RemoteFolder:
             while block := stream.read(1 << 22):
                 target.write(block)
                 bar.update(len(block))
-        self._write_record({"": _copied(self.copy, stored.version)})
+        self._write_record({"": copied_file(self.copy, stored.version)})
 
     def _copy_all(
         self,
@@ -373,7 +357,7 @@ class RemoteFolder:
 
     def _is_unchanged(self, name: str, known: Copied) -> bool:
         try:
-            return _copied(self.copy / name, known.version) == known
+            return copied_file(self.copy / name, known.version) == known
         except FileNotFoundError:
             return False
 
@@ -399,33 +383,3 @@ class RemoteFolder:
                 found=redacted_message(error, self.address),
                 todo=advice_on(error) or "Check the address, the credentials and their permissions",
             ) from None  # fmt: skip
-
-
-def _connect(address: str) -> tuple[Any, str]:
-    import fsspec
-
-    if find_spec("s3fs") is None:
-        raise CxrbuildError("s3fs is not installed", where=address, todo="Run `pip install 'cxrbuild[s3]'`")
-    fs, root = fsspec.core.url_to_fs(address)
-    return fs, root.rstrip("/")
-
-
-def _cache() -> Path:
-    given = os.environ.get("CXRBUILD_CACHE")
-    if given:
-        return Path(given).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxrbuild"
-
-
-def _version(info: Mapping[str, Any]) -> str:
-    return str(info.get("ETag") or info.get("LastModified")).strip('"')
-
-
-def _copied(path: Path, version: str) -> Copied:
-    status = path.lstat()
-    return Copied(version, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _is_safe(name: str) -> bool:
-    parts = name.split("/")
-    return name == "" or not ({"", ".", ".."} & set(parts) or "\\" in name or "\0" in name)

@@ -1,0 +1,33 @@
+"""Open a build or a release as a dataset, wherever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrbuild.artifact import open_artifact
+from cxrbuild.loading.dataset import Dataset
+from cxrbuild.loading.published import download_release, is_address
+from cxrbuild.remote import reading
+
+
+def load(path: str | Path) -> Dataset:
+    """Open a build or a release as a dataset.
+
+    Nothing but ``build.json`` is read until rows or images are asked for. A published release is downloaded
+    once, into ``$CXRBUILD_CACHE`` or ``~/.cache/cxrbuild``, and its hashes are checked.
+
+    Parameters
+    ----------
+    path
+        The folder of a build or release; the address ``s3://BUCKET/PREFIX`` of either, which is copied first;
+        or another address of a published release, such as ``hf://datasets/OWNER/NAME``.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds neither a build nor a release, or the address cannot be read.
+    """
+    if is_address(str(path)) and not str(path).startswith("s3://"):
+        return Dataset(open_artifact(download_release(str(path))))
+    with reading(path) as folder:
+        return Dataset(open_artifact(folder))
