@@ -57,22 +57,21 @@ docs-images: $(VENV)/.test
 	$(BIN)/python docs/make_images.py
 
 # Measure ratios for an hour or two, and write them to docs/performance.md. DATA is a folder that `fetch` filled.
-BENCH = CXRBUILD_RATIOS=$(VENV)/ratios.jsonl $(BIN)/python tests/benchmarks
+BENCH = CXRBUILD_RATIOS=.bench/ratios.jsonl $(BIN)/python tests/benchmarks
 bench: $(VENV)/.test-all
-	rm -f $(VENV)/ratios.jsonl
-	rm -rf $(VENV)/bench && mkdir $(VENV)/bench
-	$(BIN)/cxrbuild curate --data $(DATA) --allow-missing --out $(VENV)/bench/build --quiet
+	rm -rf .bench
+	mkdir .bench
+	$(BIN)/cxrbuild curate --data $(DATA) --allow-missing --out .bench/build --quiet
 	$(BENCH)/bench_curate.py --data $(DATA) --images 5856 --peers
 	$(BENCH)/bench_formats.py --data $(DATA) --rounds 3
 	$(BENCH)/bench_fetch.py --data $(DATA)
 	$(BENCH)/bench_cluster.py --data $(DATA)
 	$(BENCH)/bench_plan.py
 	$(BENCH)/bench_verify.py
-	$(BENCH)/bench_candidates.py --build $(VENV)/bench/build --images 10000 100000 1000000
-	$(BENCH)/bench_audit.py --build $(VENV)/bench/build --images 10000 100000
-	$(BENCH)/bench_baseline.py $(VENV)/bench/build
-	$(BIN)/python tests/benchmarks/ratios.py $(VENV)/ratios.jsonl
-	rm -r $(VENV)/bench
+	$(BENCH)/bench_candidates.py --build .bench/build --images 10000 100000 1000000
+	$(BENCH)/bench_audit.py --build .bench/build --images 10000 100000
+	$(BENCH)/bench_baseline.py .bench/build
+	$(BIN)/python tests/benchmarks/ratios.py .bench/ratios.jsonl
 
 # Install the git hook, so that every commit is checked.
 hooks: $(VENV)/.hooks
