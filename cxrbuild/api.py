@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from cxrbuild.auditing import AuditResult
-    from cxrbuild.baseline import BaselineResult
+    from cxrbuild.baseline import BaselineResult, ComparisonResult
     from cxrbuild.catalog import Recipe, Source
     from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
     from cxrbuild.comparison import Diff
@@ -563,6 +563,68 @@ def train_baseline(
         seeds=tuple(seeds),
         evaluate_only=None if evaluate_only is None else Path(evaluate_only),
         exclude_seen_patients=exclude_seen,
+        progress=progress,
+    )
+
+
+def compare_baselines(
+    build: AnyPath,
+    recipe: AnyPath | Recipe | None = None,
+    *,
+    out: AnyPath | None = None,
+    variant: str | None = None,
+    networks: Sequence[str] = (),
+    optimizers: Sequence[str] = (),
+    folds: int | None = None,
+    leave_out: Sequence[str] = (),
+    epochs: int | None = None,
+    seeds: Sequence[int] = (1,),
+    progress: Progress = silent,
+) -> ComparisonResult:
+    """Train every combination of networks and optimizers on the same images, and compare them.
+
+    Parameters
+    ----------
+    build
+        The folder of a build, a release or a TensorFlow Datasets version.
+    recipe
+        The recipe whose ``[baseline]`` is trained; default the shipped recipe of the build's name.
+    out
+        The folder of the results; default ``<build>/comparison``, with the variant, folds or sources.
+    variant
+        A variant of the recipe's baseline; default the recipe's own settings.
+    networks, optimizers
+        Their names; default the recipe's. Differences are from the first combination.
+    folds
+        Cross-validate in so many folds of the images that are not in the test split.
+    leave_out
+        Sources that are withheld from training and evaluated on.
+    epochs
+        Number of epochs; default the recipe's.
+    seeds
+        A model is trained for each seed.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such network or source, a class cannot fill the folds, a source cannot be withheld, or the
+        build has no pixels.
+    """
+    from cxrbuild.baseline import compare_baselines as compare
+
+    return compare(
+        Path(build),
+        _recipe_of(build, recipe),
+        out=None if out is None else Path(out),
+        variant=variant,
+        networks=tuple(networks),
+        optimizers=tuple(optimizers),
+        folds=folds,
+        leave_out=tuple(leave_out),
+        epochs=epochs,
+        seeds=tuple(seeds),
         progress=progress,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,86 @@ def _resample(groups: Sequence[str], resamples: int, seed: int) -> Iterator[NDAr
 def _with_interval(measured: float, samples: NDArray[np.float64]) -> dict[str, float]:
     low, high = _interval(samples)
     return {"value": float(measured), "low": low, "high": high}
+
+
+@dataclass(frozen=True)
+class PairedFigures:
+    """Figures of several models on the same images, with 95 % intervals of the same resamples.
+
+    Attributes
+    ----------
+    names
+        The figures: ``accuracy``, ``balanced_accuracy``, then the recall of each class.
+    figures
+        Value and limits, shape (models, figures, 3); ``nan`` where a figure is undefined.
+    differences
+        The same of each model's figures minus those of the first model.
+    """
+
+    names: list[str]
+    figures: NDArray[np.float64]
+    differences: NDArray[np.float64]
+
+
+def paired_figures(
+    labels: NDArray[Any],
+    right: NDArray[Any],
+    groups: Sequence[str],
+    classes: Sequence[str],
+    *,
+    resamples: int,
+    seed: int = 0,
+) -> PairedFigures:
+    """Compare models on the same images by a paired bootstrap of patients.
+
+    Each resample draws patients once for all models, so what makes an image hard or easy for all of them
+    cancels out in the differences. Balanced accuracy is the mean recall of the classes that have images.
+
+    Parameters
+    ----------
+    labels
+        Class numbers, shape (n,).
+    right
+        Whether each model is right, or the share of its seeds that are, shape (models, n).
+    groups
+        The group of patients of each image, length n.
+    classes
+        The classes in the order of their numbers.
+    resamples
+        The number of resamples.
+    seed
+        The seed of the resamples.
+    """
+    drawn = [_recalls(labels, right, weights, len(classes)) for weights in _resample(groups, resamples, seed)]
+    samples = np.concatenate(drawn)
+    measured = _recalls(labels, right, np.ones((1, len(labels))), len(classes))[0]
+    return PairedFigures(
+        ["accuracy", "balanced_accuracy", *classes],
+        _with_limits(measured, samples),
+        _with_limits(measured - measured[:1], samples - samples[:, :1]),
+    )
+
+
+def _recalls(
+    labels: NDArray[Any], right: NDArray[Any], weights: NDArray[np.float64], classes: int
+) -> NDArray[np.float64]:
+    """Return accuracy, balanced accuracy and recalls, shape (resamples, models, 2 + classes)."""
+    of_class = np.arange(classes)[:, None] == labels
+    hits = np.stack([weights @ (right * mask).T for mask in of_class], axis=-1)
+    images = (weights @ of_class.T.astype(np.float64))[:, None]
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan: undefined
+        recalls = hits / images
+        accuracy = hits.sum(axis=-1) / images.sum(axis=-1)
+    balanced = recalls[..., of_class.any(axis=1)].mean(axis=-1)
+    return np.concatenate([np.stack([accuracy, balanced], axis=-1), recalls], axis=-1)
+
+
+def _with_limits(measured: NDArray[np.float64], samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    limits = np.array([
+        [_interval(samples[:, model, figure]) for figure in range(samples.shape[2])]
+        for model in range(samples.shape[1])
+    ])  # fmt: skip
+    return np.concatenate([measured[..., None], limits], axis=-1)
 
 
 def exact_interval(hits: int, count: int) -> tuple[float, float]:

@@ -270,7 +270,7 @@ def test_a_named_network_is_trained_on_a_sample(demo: Path, named_recipe: Path, 
     assert (document.settings.network.name, document.settings.optimizer) == ("MobileNetV2", "sgd")
     report = (tmp_path / "out" / "report.md").read_text()
     assert "network MobileNetV2, 32 x 32 pixels" in report
-    assert "**8 test images show little**: one image more or less is 12.5 points" in report
+    assert "**8 images show little**: one image more or less is 12.5 points" in report
     trained = read_run(tmp_path / "out" / "model.keras")
     assert trained.classes == document.classes
     assert trained.network == document.settings.network

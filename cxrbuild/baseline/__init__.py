@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from cxrbuild.baseline.compare import compare_baselines
+from cxrbuild.baseline.compare_result import COMPARED, ComparisonResult
 from cxrbuild.baseline.experiment import train_baseline
 from cxrbuild.baseline.gate import describe_checks, require_declared_gate, require_gate
 from cxrbuild.baseline.result import METRICS, BaselineResult
 from cxrbuild.baseline.trained_on import TRAINED_ON
 
 __all__ = [
+    "COMPARED",
     "METRICS",
     "TRAINED_ON",
     "BaselineResult",
+    "ComparisonResult",
+    "compare_baselines",
     "describe_checks",
     "require_declared_gate",
     "require_gate",

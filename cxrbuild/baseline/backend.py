@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -40,7 +41,13 @@ def load_tensorflow() -> Any:
             todo="Unset KERAS_BACKEND and run the command again",
         )
     tf.config.experimental.enable_op_determinism()
+    # Each model has a graph of its own, of which TensorFlow warns after the fourth.
+    tf.get_logger().addFilter(_is_no_retracing)
     return tf
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def describe_device(tf: Any) -> str:

@@ -61,6 +61,20 @@ class Images:
             self.for_testing[mask],
         )
 
+    def with_splits(self, splits: pd.Series) -> Images:
+        """Return some images, with other splits.
+
+        Parameters
+        ----------
+        splits
+            The split of each image that is kept, by its row in ``table``.
+        """
+        mask = np.zeros(len(self.table), bool)
+        mask[splits.index] = True
+        chosen = self.select(mask)
+        table = chosen.table.assign(split=splits.sort_index().to_numpy())
+        return Images(table, chosen.labels, chosen.for_training, chosen.for_testing)
+
     @property
     def splits(self) -> list[str]:
         """The splits that have images: train, validation if there is one, test."""

@@ -12,13 +12,14 @@ from cxrbuild.artifact.baseline import (
     Spread,
     TrainingData,
 )
+from cxrbuild.baseline.few_images import describe_few_images
 from cxrbuild.baseline.figures import describe_seeds
 from cxrbuild.baseline.result import METRICS, format_figure
+from cxrbuild.baseline.tables import markdown_table
 from cxrbuild.baseline.trained_on import TRAINED_ON
-from cxrbuild.bootstrap import exact_interval
 from cxrbuild.catalog.baseline import Published
 from cxrbuild.records import SPLITS
-from cxrbuild.templates import escape_cell, escape_markdown
+from cxrbuild.templates import escape_markdown
 
 _TRAIN = """\
 The row train has what Keras reports in the last epoch of training: with augmentation and dropout, the loss
@@ -26,8 +27,6 @@ weighted by class. """
 _METRICS_NOTE = """\
 Precision and recall count a class as predicted if its probability is over 0.5, and average all decisions.
 scikit-learn computes the same figures from the same predictions."""
-# With fewer test images the report states how little they show.
-_FEW = 100
 _UNPUBLISHED = "The recipe declares no published figures."
 _CAVEAT = """\
 This does not show that the model recognises a disease: if each class comes from sources of its own, a model
@@ -179,7 +178,9 @@ def _seeds(document: BaselineDocument) -> str:
         ]
         for run in document.runs
     ]
-    return _table(["seed", "test accuracy", "test loss", *(f"recall of {name}" for name in recalls)], rows)
+    return markdown_table(
+        ["seed", "test accuracy", "test loss", *(f"recall of {name}" for name in recalls)], rows
+    )
 
 
 def _metrics(document: BaselineDocument, published: Published | None) -> str:
@@ -195,25 +196,17 @@ def _metrics(document: BaselineDocument, published: Published | None) -> str:
             ]
             for name in METRICS
         ]
-    return _table(["", "", "published", "here", "difference"], rows)
+    return markdown_table(["", "", "published", "here", "difference"], rows)
 
 
 def _few_images(document: BaselineDocument) -> str:
-    """State how little a small test shows, with an interval that is not too narrow for it."""
-    images = sum(document.dataset.counts["test"].values())
-    if images >= _FEW:
-        return ""
-    lines = []
-    for run in document.runs:
-        right = sum(run.confusion[name][number] for number, name in enumerate(document.classes))
-        low, high = exact_interval(right, images)
-        seed = f"seed {run.seed}: " if len(document.runs) > 1 else ""
-        lines.append(f"- {seed}{right} of {images} right: {right / images:.3f} ({low:.3f}, {high:.3f})")
-    return (
-        f"**{images} test images show little**: one image more or less is {100 / images:.1f} points of "
-        "accuracy. The exact 95 % interval (Clopper and Pearson) of the accuracy, if every image is of "
-        "another patient:\n\n" + "\n".join(lines)
-    )
+    right = {
+        f"seed {run.seed}" if len(document.runs) > 1 else "": sum(
+            run.confusion[name][number] for number, name in enumerate(document.classes)
+        )
+        for run in document.runs
+    }
+    return describe_few_images(sum(document.dataset.counts["test"].values()), right)
 
 
 def _probability(document: BaselineDocument, published: Published | None) -> str:
@@ -231,7 +224,7 @@ def _probability(document: BaselineDocument, published: Published | None) -> str
         )
     of_first = ", first model" if len(document.runs) > 1 else ""
     header = ["", "published", "here", "difference", "published 95 %", f"here 95 %{of_first}"]
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _confusion(document: BaselineDocument, published: Published | None) -> str:
@@ -246,7 +239,7 @@ def _confusion(document: BaselineDocument, published: Published | None) -> str:
             cells.append(cell + (f" ({reported[name][column]})" if name in reported else ""))
         rows.append([name, *cells])
     note = " (published in brackets)" if published else ""
-    return _table([f"actual, predicted as{note}", *document.classes], rows)
+    return markdown_table([f"actual, predicted as{note}", *document.classes], rows)
 
 
 def _most_confused(document: BaselineDocument, published: Published | None) -> str:
@@ -288,7 +281,7 @@ def _classes(document: BaselineDocument) -> str:
         ]
         for name, figures in document.runs[0].classes.items()
     ]
-    return _table(["", "precision", "recall", "F1", "AUC"], rows)
+    return markdown_table(["", "precision", "recall", "F1", "AUC"], rows)
 
 
 def _figures(document: BaselineDocument) -> str:
@@ -316,12 +309,3 @@ def _compare(here: Spread, published: float | None) -> list[str]:
 
 def _limits(interval: Interval) -> str:
     return f"({format_figure(interval.low)}, {format_figure(interval.high)})"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    # Without published figures some columns are empty.
-    filled = [column for column in range(len(header)) if any(row[column] for row in rows)]
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(escape_cell(line[column]) for column in filled) + " |" for line in lines
-    )

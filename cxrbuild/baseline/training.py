@@ -60,6 +60,7 @@ def train(
     progress: Progress,
     *,
     weights: Path | None = None,
+    title: str = "training",
 ) -> Trained:
     """Train a model with one seed, or return the one that the folder already has.
 
@@ -80,6 +81,8 @@ def train(
         Advanced for each step.
     weights
         The file of weights that the network starts from.
+    title
+        What the progress bar shows before the seed.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def train(
     with explaining_write_errors(logs, kept="the last checkpoint" if checkpoint else "no checkpoint yet"):
         writers = _open_logs(logs, images.splits)
     steps = trainer.steps_per_epoch
-    with progress(f"training, seed {identity.seed}", identity.epochs * steps, "step") as bar:
+    with progress(f"{title}, seed {identity.seed}", identity.epochs * steps, "step") as bar:
         bar.update(len(history) * steps)
         for number in range(len(history) + 1, identity.epochs + 1):
             epoch, seconds = trainer.run_epoch(number, bar.update)

@@ -38,7 +38,7 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
     "--out",
     type=PATH,
     metavar="DIR",
-    help="Write results to DIR.  [default: <build>/baseline, or <build>/evaluation with --evaluate-only]",
+    help="Write results to DIR.  [default: <build>/baseline, or evaluation, or comparison]",
 )
 @click.option(
     "--variant",
@@ -47,14 +47,29 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 )
 @click.option(
     "--network",
+    "networks",
     metavar="NAME",
+    multiple=True,
     help="Train another network: `zhong` (the paper's), `covidnet-like`, or one of keras.applications, such "
-    "as `DenseNet201`.",
+    "as `DenseNet201`; repeatable, to compare several.",
 )
 @click.option(
     "--optimizer",
+    "optimizers",
     type=click.Choice(["adam", "nadam", "sgd"]),
-    help="Train with another optimizer.",
+    multiple=True,
+    help="Train with another optimizer; repeatable, to compare several.",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    help="Compare by cross-validation in so many folds of the images that are not in the test split.",
+)
+@click.option(
+    "--leave-out",
+    metavar="SOURCE",
+    multiple=True,
+    help="Compare on a source that is withheld from training; repeatable.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1, _MAX_EPOCHS), help="Number of epochs; overrides the recipe's."
@@ -83,8 +98,10 @@ def train_baseline(
     recipe_name: str,
     out: Path | None,
     variant: str | None,
-    network: str | None,
-    optimizer: str | None,
+    networks: tuple[str, ...],
+    optimizers: tuple[str, ...],
+    folds: int | None,
+    leave_out: tuple[str, ...],
     epochs: int | None,
     seeds: tuple[int, ...],
     gate: bool,
@@ -95,18 +112,53 @@ def train_baseline(
 ) -> None:
     """Train the paper's model and compare it with the paper.
 
+    With several networks or optimizers, --folds or --leave-out, every combination is trained on the same
+    images, and compared with the first one: the results are in <build>/comparison.
+
     An interrupted run resumes from its last epoch when the command is repeated. A saved model is never tested
     on images of patients that it was trained on: that is an
     error; with --exclude-seen those images are excluded.
     """
-    from cxrbuild.baseline import METRICS, describe_checks, require_declared_gate, require_gate
+    from cxrbuild.baseline import (
+        COMPARED,
+        METRICS,
+        compare_baselines,
+        describe_checks,
+        require_declared_gate,
+        require_gate,
+    )
     from cxrbuild.baseline import train_baseline as train
     from cxrbuild.catalog import read_recipe
 
     if exclude_seen and evaluate_only is None:
         raise click.UsageError("--exclude-seen requires --evaluate-only")
     output = Output(quiet=quiet, as_json=as_json)
+    comparing = len({*networks}) > 1 or len({*optimizers}) > 1 or folds is not None or bool(leave_out)
+    for option, given in (("--gate", gate), ("--evaluate-only", evaluate_only is not None)):
+        if comparing and given:
+            raise click.UsageError(f"{option} is for one network; a comparison trains several")
+    if folds is not None and leave_out:
+        raise click.UsageError("--folds and --leave-out are two protocols; run one comparison for each")
     recipe = read_recipe(recipe_name)
+    if comparing:
+        compared = compare_baselines(
+            build or Path("build") / recipe.name,
+            recipe,
+            out=out,
+            variant=variant,
+            networks=networks,
+            optimizers=optimizers,
+            folds=folds,
+            leave_out=leave_out,
+            epochs=epochs,
+            seeds=seeds or (1,),
+            progress=output.progress,
+        )
+        output.table(["", "", *COMPARED], compared.rows())
+        output.say("")
+        output.say(f"The report is {compared.out / 'comparison.md'}.")
+        output.result(compared.to_dict())
+        return
     if gate:
         # Checked before the training, which can take hours.
         require_declared_gate(recipe)
@@ -115,8 +167,8 @@ def train_baseline(
         recipe,
         out=out,
         variant=variant,
-        network=network,
-        optimizer=optimizer,
+        network=networks[0] if networks else None,
+        optimizer=optimizers[0] if optimizers else None,
         epochs=epochs,
         seeds=seeds or (1,),
         evaluate_only=evaluate_only,
