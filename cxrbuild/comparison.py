@@ -202,7 +202,10 @@ def read_version(name: str | Path) -> DatasetVersion:
     try:
         manifest = pq.read_table(file).to_pandas()
     except pa.ArrowInvalid as error:
-        raise CxrbuildError("not a Parquet file", where=file, found=error) from None
+        raise CxrbuildError(
+            "not a Parquet file", where=file, found=error,
+            todo="Name the folder of a build or release, a manifest.parquet, or a published name",
+        ) from None  # fmt: skip
     lacking = [column for column in ("image_id", "source", "label", "split") if column not in manifest]
     if lacking:
         raise CxrbuildError("not a manifest", where=file, expected="columns " + ", ".join(lacking))

@@ -31,7 +31,7 @@ from cxrbuild.cli.review import review
 from cxrbuild.cli.shipped import recipes, sources
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
-from cxrbuild.errors import CxrbuildError, is_of_memory, of_memory, of_system
+from cxrbuild.errors import CxrbuildError, is_of_memory, nearest, of_memory, of_system
 
 # How long a command may take to end after a signal.
 _UNWIND_S = 1.5
@@ -45,6 +45,18 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words begin with; an unknown one is answered with the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = nearest(args[0], self.commands)
+            if near is None or repr(near) in error.format_message():
+                raise
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near!r}?", ctx) from None
 
 
 @click.group(
