@@ -208,15 +208,16 @@ class Stages(dict[str, float]):
 
 def measure_plan(folder: Path) -> Stages:
     """Time the stages of a plan, and write it."""
-    from cxrbuild.curation import plan
+    from cxrbuild.curation import declared, plan
 
     stages = Stages()
-    for name in ("read_declared", "take_inventory", "ingest", "add_reviews", "add_labels", "require_values",
-                 "apply_rules", "split_records", "write_plan"):  # fmt: skip
+    stages.wrap(declared, "read_declared")
+    for name in ("take_inventory", "ingest", "add_reviews", "add_labels", "require_values", "apply_rules",
+                 "split_records", "write_plan"):  # fmt: skip
         stages.wrap(plan, name)
     with stages.timed("plan"):
-        declared = plan.read_declared(str(folder / "recipe.toml"), {})
-        planned = plan.make_plan(declared, folder / "data", as_pinned=True)
+        recipe = declared.read_declared(str(folder / "recipe.toml"), {})
+        planned = plan.make_plan(recipe, folder / "data", as_pinned=True)
         plan.write_plan(planned, folder / "plan")
     return stages
 
@@ -242,7 +243,7 @@ def measure_release(folder: Path) -> Stages:
             (
                 "read_records",
                 "without_identities",
-                "audited_contents",
+                "measured_contents",
                 "check_version",
                 "write_files",
                 "verify",
@@ -260,14 +261,14 @@ def measure_release(folder: Path) -> Stages:
 def build(folder: Path) -> None:
     """Write a build without images, as `curate` would, and a changed version of its manifest."""
     from cxrbuild.artifact.build import FileEntry
-    from cxrbuild.curation import plan
+    from cxrbuild.curation import make_plan, read_declared
     from cxrbuild.curation.curate import _document, _write_tables
     from cxrbuild.files import sha256_of
     from cxrbuild.records import COLUMNS, write_records
 
     out = folder / "build"
-    declared = plan.read_declared(str(folder / "recipe.toml"), {})
-    planned = plan.make_plan(declared, folder / "data", as_pinned=True)
+    declared = read_declared(str(folder / "recipe.toml"), {})
+    planned = make_plan(declared, folder / "data", as_pinned=True)
     records, kept = planned.records, planned.records["exclusion"].isna()
     path = "images/" + records["split"] + "/" + records["label"] + "/" + records["image_id"] + ".jpg"
     digest = (records["source_blob"] + records["source_blob"]).str[:64]

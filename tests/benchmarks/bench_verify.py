@@ -26,12 +26,12 @@ def write_build(folder: Path) -> Path:
     """Write the tables and the ``build.json`` of a plan, with made hashes of JPEGs; return the build."""
     from cxrbuild.artifact import names
     from cxrbuild.artifact.build import FileEntry
-    from cxrbuild.curation import plan
+    from cxrbuild.curation import make_plan, read_declared
     from cxrbuild.curation.curate import _document, _write_tables
     from cxrbuild.files import sha256_of, write_bytes
 
-    declared = plan.read_declared(str(folder / "recipe.toml"), {})
-    planned = plan.make_plan(declared, folder / "data", as_pinned=True)
+    declared = read_declared(str(folder / "recipe.toml"), {})
+    planned = make_plan(declared, folder / "data", as_pinned=True)
     records = planned.records
     kept = records["exclusion"].isna()
     ids = records.loc[kept, "image_id"]
