@@ -157,5 +157,5 @@ def test_fetch_never_shows_credentials_in_wrong_arguments(tmp_path: Path, typed:
     assert "Traceback" not in ran.err
     assert any(
         words in ran.err
-        for words in ("is not SOURCE=ORIGIN", "is not a source", "no such file", "not an address")
+        for words in ("is not NAME=ORIGIN", "is not a source", "no such file", "not an address")
     )

@@ -192,7 +192,9 @@ def test_a_csv_labels_images_by_an_identifier_of_their_header(world: Path, reade
 
 def test_a_row_needs_one_way_to_its_image(world: Path) -> None:
     declare(world, 'path = "{file}"\nsop_instance_uid = "{uid}"')
-    with pytest.raises(DeclarationError, match="needs one of path, sop_instance_uid, study_instance_uid"):
+    with pytest.raises(
+        DeclarationError, match="needs one of path, file_name, sop_instance_uid, study_instance_uid"
+    ):
         fetch(world)
 
 

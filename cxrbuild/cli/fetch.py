@@ -66,7 +66,7 @@ def fetch(
     for name in names:
         if _may_be_address(name):
             raise click.BadParameter(
-                f"{redact_address(name)!r} is not a source; give an address with --from SOURCE=ADDRESS",
+                f"{redact_address(name)!r} is not a source; give an address with --from NAME=ORIGIN",
                 param_hint="NAME",
             )
     given = dict(_origin(origin) for origin in origins)
