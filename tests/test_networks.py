@@ -115,8 +115,7 @@ def test_a_network_has_the_parameters_of_keras(name: str) -> None:
     model = build_model(Network.model_validate({"name": name}), 3)
     own = getattr(keras.applications, name)(weights=None, classes=3, input_shape=(side, side, 3))
     assert model.count_params() == own.count_params()
-    # Keras' own head, with the softmax as a layer of its own.
-    assert [type(layer).__name__ for layer in model.layers[2:-1]] == [
+    assert [type(layer).__name__ for layer in model.layers[2:]] == [
         type(layer).__name__ for layer in own.layers[1:]
     ]
     assert NETWORKS[name].side == own.input_shape[1]
@@ -229,6 +228,7 @@ network = { name = "MobileNetV2", side = 32 }
 learning_rate = [{ from_epoch = 1, rate = 1e-3 }]
 resamples = 20
 sample = { count = { "COVID-19" = 10, "Normal" = 12 }, test = 4 }
+published = { where = "a protocol", accuracy = { MobileNetV2 = 0.6 } }
 
 [baseline.variants.trained]
 description = "From weights of a file"
@@ -271,9 +271,17 @@ def test_a_named_network_is_trained_on_a_sample(demo: Path, named_recipe: Path, 
     report = (tmp_path / "out" / "report.md").read_text()
     assert "network MobileNetV2, 32 x 32 pixels" in report
     assert "**8 images show little**: one image more or less is 12.5 points" in report
+    accuracy = document.summary.metrics["test"].accuracy.mean
+    assert f"|  | accuracy | 0.6000 | {accuracy:.4f} | {accuracy - 0.6:+.4f} |" in report
+    # The tables of another paper have other numbers.
+    assert "(Table" not in report
+    assert "(Figure" not in report
     trained = read_run(tmp_path / "out" / "model.keras")
     assert trained.classes == document.classes
     assert trained.network == document.settings.network
+    last = trained.model.layers[-1]
+    # Maps of attribution need the logits before the softmax.
+    assert (type(last).__name__, last.activation.__name__) == ("Dense", "softmax")
     grey = np.zeros((1, 32, 32, 3), np.float32)
     assert np.asarray(trained.model(grey)).sum() == pytest.approx(1, abs=1e-5)
     assert read_run(tmp_path / "out" / "seed-1" / "model.keras").network == trained.network

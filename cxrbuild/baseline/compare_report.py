@@ -6,7 +6,6 @@ from cxrbuild.artifact.comparison import ComparisonDocument, Evaluation
 from cxrbuild.baseline.compare_result import format_interval
 from cxrbuild.baseline.few_images import describe_few_images
 from cxrbuild.baseline.tables import markdown_table
-from cxrbuild.errors import count_of
 from cxrbuild.templates import escape_markdown
 
 _PROTOCOLS = {
@@ -39,9 +38,9 @@ def report_comparison(document: ComparisonDocument) -> str:
     sections = [
         f"# Comparison on {name} {version}",
         _PROTOCOLS[document.protocol],
-        f"Seeds: {seeds}. Variant of the recipe: {escape_markdown(document.settings.variant)}; "
-        f"{count_of(document.settings.epochs, 'epoch')}. Combinations are in the order of the command; "
-        f"differences are from the first, {document.combinations[0].name}.",
+        f"Seeds: {seeds}. Variant of the recipe: {escape_markdown(document.settings.variant)}. Epochs: "
+        f"{document.settings.epochs}. Combinations are in the order of the command; differences are from the "
+        f"first, {document.combinations[0].name}.",
         "## Combinations",
         _combinations(document),
     ]

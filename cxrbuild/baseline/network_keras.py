@@ -28,7 +28,7 @@ def build_application(network: Network, classes: int, *, policy: str, weights: P
     classes
         Number of outputs.
     policy
-        Data types, as Keras names them; probabilities are always float32.
+        Data types, as Keras names them; the last layer computes in float32.
     weights
         A file of weights without the head. The head has random weights.
 
@@ -59,10 +59,10 @@ def build_application(network: Network, classes: int, *, policy: str, weights: P
             classes=classes,
             input_tensor=scaled,
             input_shape=shape,
-            classifier_activation=None,
         )
-        outputs = layers.Activation("softmax", dtype="float32", name="probability")(model.output)
-        model = keras.Model(inputs, outputs, name=network.name)
+        # The same last layer, in float32 with any data types of the others.
+        last = layers.Dense(classes, activation="softmax", dtype="float32", name="probability")
+        model = keras.Model(inputs, last(model.layers[-1].input), name=network.name)
     for layer in source.layers if source is not None else ():
         if layer.weights:
             model.get_layer(layer.name).set_weights(layer.get_weights())

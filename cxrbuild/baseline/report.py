@@ -17,7 +17,7 @@ from cxrbuild.baseline.figures import describe_seeds
 from cxrbuild.baseline.result import METRICS, format_figure
 from cxrbuild.baseline.tables import markdown_table
 from cxrbuild.baseline.trained_on import TRAINED_ON
-from cxrbuild.catalog.baseline import Published
+from cxrbuild.catalog.baseline import Baseline, Published
 from cxrbuild.records import SPLITS
 from cxrbuild.templates import escape_markdown
 
@@ -63,17 +63,17 @@ def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
         _models(document),
         _gate(document.gate),
         _seeds(document) if several else "",
-        "## Loss, accuracy, precision, recall" + (" (Table 3)" if published else ""),
-        _metrics(document, published),
+        "## Loss, accuracy, precision, recall" + (" (Table 3)" if published and published.metrics else ""),
+        _metrics(document),
         ("" if saved else _TRAIN) + _METRICS_NOTE,
         _few_images(document),
-        "## Probability of the true class" + (" (Table 4)" if published else ""),
+        "## Probability of the true class" + (" (Table 4)" if published and published.probability else ""),
         _probability(document, published),
-        "## Confusion" + (" (Table 5)" if published else ""),
+        "## Confusion" + (" (Table 5)" if published and published.confusion else ""),
         _confusion(document, published),
         _most_confused(document, published),
         "![Confusion matrix](figures/confusion.png)",
-        "Confusion matrix" + (" (Figure 4)." if published else "."),
+        "Confusion matrix" + (" (Figure 4)." if published and published.confusion else "."),
         "## Each class",
         _classes(document),
         f"{'First model on test' if several else 'On test'}, with 95 % intervals from "
@@ -183,16 +183,27 @@ def _seeds(document: BaselineDocument) -> str:
     )
 
 
-def _metrics(document: BaselineDocument, published: Published | None) -> str:
+def _published_metrics(settings: Baseline, row: str) -> Mapping[str, float]:
+    """Return the published figures of a row; of a comparison of networks, the network's accuracy alone."""
+    published = settings.published
+    if published is None:
+        return {}
+    if row in published.metrics:
+        return published.metrics[row].model_dump()
+    accuracy = published.accuracy.get(settings.network.name)
+    return {"accuracy": accuracy} if row == "test" and accuracy is not None else {}
+
+
+def _metrics(document: BaselineDocument) -> str:
     rows = []
     for row, spreads in document.summary.metrics.items():
         title = row if row in SPLITS else f"{row} of test"
-        reported = published.metrics.get(row) if published else None
+        reported = _published_metrics(document.settings, row)
         rows += [
             [
                 title if name == METRICS[0] else "",
                 name,
-                *_compare(getattr(spreads, name), getattr(reported, name) if reported else None),
+                *_compare(getattr(spreads, name), reported.get(name)),
             ]
             for name in METRICS
         ]
@@ -238,7 +249,7 @@ def _confusion(document: BaselineDocument, published: Published | None) -> str:
             cell = f"{count:.1f} ± {deviations[name][column]:.1f}" if deviations else f"{count:g}"
             cells.append(cell + (f" ({reported[name][column]})" if name in reported else ""))
         rows.append([name, *cells])
-    note = " (published in brackets)" if published else ""
+    note = " (published in brackets)" if reported else ""
     return markdown_table([f"actual, predicted as{note}", *document.classes], rows)
 
 
@@ -255,7 +266,7 @@ def _most_confused(document: BaselineDocument, published: Published | None) -> s
     if published and published.confusion:
         reported = _confused_shares(published.confusion, document.classes)[one, other]
         sentence += f" (published: {reported:.1%})"
-    return sentence + ". No two classes are confused more often." * (len(document.classes) > 2)
+    return sentence + "." + " No two classes are confused more often." * (len(document.classes) > 2)
 
 
 def _confused_shares(
@@ -285,6 +296,7 @@ def _classes(document: BaselineDocument) -> str:
 
 
 def _figures(document: BaselineDocument) -> str:
+    published = document.settings.published
     seeds = [str(run.seed) for run in document.runs]
     lines = ""
     if len(seeds) > 1:
@@ -292,7 +304,7 @@ def _figures(document: BaselineDocument) -> str:
     figures = []
     for name, (caption, paper) in _CAPTIONS.items():
         if name in document.figures:
-            where = f" ({paper})" if paper and document.settings.published else ""
+            where = f" ({paper})" if paper and published and published.metrics else ""
             more = lines if name in ("accuracy", "loss") else ""
             figures.append(f"![{caption}](figures/{name}.png)\n\n{caption}{where}.{more}")
     return "\n\n".join(figures)
