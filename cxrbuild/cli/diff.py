@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import NAME_OR_PLACE, output_options
+from cxrbuild.cli.options import NAME_OR_PLACE, data_option, output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -19,16 +20,28 @@ _MOST = 20
 @click.command()
 @click.argument("old", type=NAME_OR_PLACE)
 @click.argument("new", type=NAME_OR_PLACE)
+@data_option
 @output_options
-def diff(old: str, new: str, quiet: bool, as_json: bool) -> None:
-    """Show the changes between two versions of a dataset.
+def diff(old: str, new: str, data: Path, quiet: bool, as_json: bool) -> None:
+    """Show the changes between two versions of a dataset, or of a source.
 
     OLD and NEW are folders of releases or builds, manifest.parquet files, or published names such as
     covid19-cxr/1.0.0. The last line names the part of the version that must increase.
+
+    Or both are sources: shipped ones by name, or .toml files, such as those of `fetch --propose-pin`. Their
+    listings and metadata are compared, without pixels; --data has the metadata of a source that is fetched.
     """
     from cxrbuild.api import diff as compare_versions
+    from cxrbuild.api import diff_sources
+    from cxrbuild.cli.pins import report_pins
+    from cxrbuild.pins import is_source
 
     output = Output(quiet=quiet, as_json=as_json)
+    if is_source(str(old)) and is_source(str(new)):
+        pins = diff_sources(str(old), str(new), data)
+        report_pins(output, pins)
+        output.result(pins.to_dict())
+        return
     found = compare_versions(old, new)
     _report(output, found)
     output.result(found.to_dict())

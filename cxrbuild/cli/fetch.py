@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, complete_shipped, data_option, output_options
+from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 from cxrbuild.lockfile import lock_path
@@ -40,6 +40,25 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Pin your own source to the files that were fetched: write their hashes into its declaration.",
 )
+@click.option(
+    "--propose-pin",
+    metavar="SOURCE",
+    shell_complete=complete_shipped("sources"),
+    help="Write the pin of another version of a source, and what changed; fetch nothing into --data.",
+)
+@click.option("--commit", metavar="SHA", help="With --propose-pin: the commit of the new version.")
+@click.option(
+    "--listing",
+    type=PATH,
+    help="With --propose-pin: its files, as `git ls-tree -r` lists them; --from then needs its metadata.",
+)
+@click.option(
+    "--released",
+    multiple=True,
+    metavar="DIR|FILE",
+    help="With --propose-pin: a release or manifest whose images are marked; repeatable.",
+)
+@click.option("--out", type=PATH, help="With --propose-pin: the folder of the new pin's folder.")
 @click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads at a time.")
 @data_option
 @output_options
@@ -49,6 +68,11 @@ def fetch(
     origins: tuple[str, ...],
     allow_unpinned: bool,
     pin: bool,
+    propose_pin: str | None,
+    commit: str | None,
+    listing: Path | None,
+    released: tuple[str, ...],
+    out: Path | None,
     jobs: int,
     data: Path,
     quiet: bool,
@@ -59,6 +83,9 @@ def fetch(
     NAME is a shipped source or published list, or a .toml file of one; default: the sources of the paper's
     dataset. What is present and verified is not downloaded again. An interrupted download is resumed. With
     `--pin`, a source of your own is verified against the present files from then on, here and elsewhere.
+
+    With --propose-pin it compares another version of a source with the pin, without pixels, and writes a
+    declaration with the new pin, its listing, and a table of what changed.
     """
     from cxrbuild.fetching.named import fetch_and_pin, fetch_named, read_named
     from cxrbuild.http import redact_address
@@ -70,6 +97,25 @@ def fetch(
                 param_hint="NAME",
             )
     given = dict(_origin(origin) for origin in origins)
+    output = Output(quiet=quiet, as_json=as_json)
+    if propose_pin is not None:
+        from cxrbuild.cli.pins import propose_named_pin
+
+        if names or recipe or len(given) > 1:
+            raise click.UsageError("--propose-pin takes one source, and --from of this source alone")
+        propose_named_pin(
+            output, propose_pin, data, out=out, origin=next(iter(given.values()), None), commit=commit,
+            listing=listing, released=released,
+        )  # fmt: skip
+        return
+    if stray_options := [
+        option
+        for option, value in (
+            ("--commit", commit), ("--listing", listing), ("--released", released), ("--out", out),
+        )
+        if value
+    ]:  # fmt: skip
+        raise click.UsageError(f"{', '.join(stray_options)} needs --propose-pin")
     if recipe is None and not names and not given:
         recipe = DEFAULT_RECIPE
     # A user's own source is given by its file, and its origin by the name in the file.
@@ -77,7 +123,6 @@ def fetch(
     known = {one.name for one in named}
     if stray := sorted(set(given) - known):
         raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched")
-    output = Output(quiet=quiet, as_json=as_json)
     if pin:
         fetched, written = fetch_and_pin(
             named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress

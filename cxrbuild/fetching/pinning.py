@@ -73,7 +73,7 @@ def write_pin(source: Source, data: Path, lock: LockedSource) -> list[Path]:
         )  # fmt: skip
     before = source.file.read_text(encoding="utf-8")
     pin = {"tree": lock.tree, "listing": listing.name}
-    text = _with_pin(before, pin)
+    text = with_pin(before, pin)
     previous = listing.read_bytes() if listing.exists() else None
     write_bytes(listing, record_path(source_folder(data, source.name)).read_bytes())
     write_bytes(source.file, text.encode())
@@ -101,7 +101,7 @@ def _problem(source: Source, tree: str) -> object:
     return None if same and found.pin.tree == tree else "`pin` is not a table of its own"
 
 
-def _with_pin(text: str, pin: Mapping[str, str]) -> str:
+def with_pin(text: str, pin: Mapping[str, str]) -> str:
     """Return a declaration with other keys in its table ``[pin]``, which is added where there is none."""
     lines = text.splitlines()
     keys = [f'{key} = "{value}"' for key, value in pin.items()]

@@ -1,0 +1,82 @@
+"""What `fetch --propose-pin` and `diff` of two sources report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of, printable
+
+if TYPE_CHECKING:
+    from cxrbuild.pins import PinDiff
+
+# How many rows of a change are listed; --json and changes.csv list all.
+_MOST = 5
+_LONGEST = 43
+
+
+def propose_named_pin(
+    output: Output,
+    name: str,
+    data: Path,
+    *,
+    out: Path | None,
+    origin: str | None,
+    commit: str | None,
+    listing: Path | None,
+    released: tuple[str, ...],
+) -> None:
+    """Propose the pin of another version of a source, and report what changed."""
+    from cxrbuild.api import propose_pin
+
+    proposal = propose_pin(
+        name, data, out, origin=origin, commit=commit, listing=listing, released=released,
+        progress=output.progress,
+    )  # fmt: skip
+    report_pins(output, proposal.diff)
+    output.say(f"\nProposed: git tree {proposal.tree}.")
+    output.say(f"Declaration, listing and changes are in {proposal.folder}.")
+    if proposal.problems:
+        output.say("\nThe declaration does not fit this version yet:")
+    for problem in proposal.problems:
+        output.say(problem)
+    output.result(proposal.to_dict())
+
+
+def report_pins(output: Output, diff: PinDiff) -> None:
+    """Report what changed between two versions of a source."""
+    from cxrbuild.pins.changes import CHANGES
+
+    rows: list[list[object]] = []
+    released = diff.rows[diff.rows["released"] != ""]["change"].value_counts()
+    for change, count in diff.counts().items():
+        rows.append([CHANGES[change], count, int(released.get(change, 0))])
+    output.say(f"{diff.old}: {diff.images[0]:,} images. {diff.new}: {diff.images[1]:,} images.")
+    if not rows:
+        output.say("Nothing changed.")
+        return
+    output.say("")
+    output.table(["change", "images", "released"], rows)
+    if diff.patients:
+        output.say(f"{count_of(diff.patients, 'patient')} renamed: all their images have one new name.")
+    for change in diff.counts():
+        of_change = diff.rows[diff.rows["change"] == change]
+        # What is released comes first.
+        shown = of_change.sort_values("released", ascending=False, kind="stable").head(_MOST)
+        output.say(f"\n{CHANGES[change][0].upper()}{CHANGES[change][1:]}:")
+        for row in shown.to_dict("records"):
+            values = " -> ".join(_short(row[key]) for key in ("old", "new") if row[key])
+            where = f", in {row['released']}" if row["released"] else ""
+            output.say(f"  {printable(row['path'])}{': ' if values else ''}{values}{where}")
+        if len(of_change) > _MOST:
+            output.say(f"  and {len(of_change) - _MOST:,} more; --json lists all")
+    for origin in diff.absent:
+        output.say(f"Not compared: the column {printable(origin)} is not there.")
+    if len(diff.left_released):
+        output.say(f"\n{count_of(len(diff.left_released), 'image')} of released versions left upstream.")
+
+
+def _short(text: str) -> str:
+    """Return a value without its middle: addresses often differ at the end."""
+    return printable(text if len(text) <= _LONGEST else f"{text[:20]}...{text[-20:]}")

@@ -1,0 +1,275 @@
+"""A newer version of a source becomes a proposed pin, with a table of what changed and what is released."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import run
+from file_server import Answer, Server
+
+import cxrbuild
+from cxrbuild.catalog import read_source
+from cxrbuild.fetching.pin import files_on_disk
+from cxrbuild.fetching.record import format_record, git_tree_of
+from cxrbuild.progress import silent
+from cxrbuild.records import conform, write_records
+
+OLD, NEW = "1" * 40, "2" * 40
+DECLARED = """# A comment that stays.
+name = "mine"
+title = "Mine"
+public = true
+
+[download]
+url = "https://example.org/{commit}.tar.gz"
+strip = 1
+
+[pin]
+commit = "{commit}"
+tree = "{tree}"
+listing = "mine.tsv"
+
+[reader]
+kind = "csv"
+file = "metadata.csv"
+header = ["name", "finding", "who", "licence"]
+path = "images/{{name}}"
+images = ["images/*"]
+patient_id = "keep"
+
+[columns.finding]
+from = "finding"
+
+[columns.patient_id]
+from = "who"
+
+[columns.license]
+from = "licence"
+blank = [""]
+map = {{ "CC BY" = "CC-BY-4.0" }}
+"""
+ROWS = [
+    ("a.png", "sick", "p1", ""), ("b.png", "well", "p2", ""), ("c.png", "well", "p2", "CC BY"),
+    ("d.png", "sick", "p3", ""), ("e.png", "sick", "p4", ""),
+]  # fmt: skip
+CHANGED = [
+    ("a.png", "well", "p1", "CC BY"), ("b.png", "well", "q2", ""), ("c.png", "well", "q2", "CC BY"),
+    ("d.png", "sick", "p3", ""), ("g.png", "sick", "p4", ""), ("h.png", "sick", "p5", ""),
+]  # fmt: skip
+
+
+def write_version(
+    folder: Path,
+    rows: list[tuple[str, ...]],
+    images: dict[str, bytes],
+    header: str = "name,finding,who,licence",
+) -> Path:
+    (folder / "images").mkdir(parents=True)
+    for name, content in images.items():
+        (folder / "images" / name).write_bytes(content)
+    lines = [header, *(",".join(row) for row in rows)]
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """A source that is pinned and fetched, and a newer version of it in `new`."""
+    files = {name: name.encode() for name in ("a.png", "b.png", "c.png", "d.png", "e.png", "f.png")}
+    old = write_version(tmp_path / "old", ROWS, files)
+    pinned = files_on_disk(old, {}, title="", progress=silent)
+    declared = tmp_path / "declared"
+    declared.mkdir()
+    (declared / "mine.tsv").write_text(format_record(pinned), encoding="utf-8")
+    (declared / "mine.toml").write_text(
+        DECLARED.format(commit=OLD, tree=git_tree_of(pinned)), encoding="utf-8"
+    )
+    data = tmp_path / "data"
+    assert run("fetch", declared / "mine.toml", "--from", f"mine={old}", "--data", data).status == 0
+    # d has other bytes, e is called g, f left, h is new.
+    changed = {name: files[name] for name in ("a.png", "b.png", "c.png")}
+    write_version(tmp_path / "new", CHANGED, changed | {"d.png": b"D", "g.png": b"e.png", "h.png": b"h"})
+    return tmp_path
+
+
+def propose(world: Path, *words: object) -> dict:
+    ran = run(
+        "fetch", "--propose-pin", world / "declared" / "mine.toml", "--data", world / "data", "--json", *words
+    )
+    assert ran.status == 0, ran.err
+    return json.loads(ran.out)
+
+
+def test_every_change_is_in_the_table_and_marked_if_released(world: Path) -> None:
+    released = pd.DataFrame({"image_id": ["1", "2"], "source": "mine", "label": "sick", "split": "train",
+                             "source_path": ["images/f.png", "images/a.png"]})  # fmt: skip
+    write_records(world / "manifest.parquet", conform(released))
+    result = propose(world, "--from", f"mine={world / 'new'}", "--released", world / "manifest.parquet")
+    in_release = str(world / "manifest.parquet")
+    rows = [tuple(row[key] for key in ("change", "path", "old", "new", "released")) for row in
+            result["diff"]["changes"]]  # fmt: skip
+    blob = {
+        path: file.blob for path, file in files_on_disk(world / "old", {}, title="", progress=silent).items()
+    }
+    new = {
+        path: file.blob for path, file in files_on_disk(world / "new", {}, title="", progress=silent).items()
+    }
+    assert rows == [
+        ("removed", "images/f.png", blob["images/f.png"], "", in_release),
+        ("moved", "images/e.png", "images/e.png", "images/g.png", ""),
+        ("added", "images/h.png", "", new["images/h.png"], ""),
+        ("changed", "images/d.png", blob["images/d.png"], new["images/d.png"], ""),
+        ("relabelled", "images/a.png", "sick", "well", in_release),
+        ("patient_renamed", "images/b.png", "p2", "q2", ""),
+        ("patient_renamed", "images/c.png", "p2", "q2", ""),
+        ("license_changed", "images/a.png", "", "CC BY", in_release),
+    ]
+    assert result["diff"]["patients_renamed"] == 1
+    assert result["diff"]["left_released"] == 1
+    (problem,) = result["problems"]
+    assert problem.endswith("download.url is the address of the old version; name the new one with --commit")
+    folder = Path(result["folder"])
+    assert folder.parent == world / "declared"
+    with (folder / "changes.csv").open(encoding="utf-8", newline="") as stream:
+        assert list(csv.DictReader(stream)) == result["diff"]["changes"]
+    # The data folder and the old pin are as they were.
+    assert (world / "data" / "sources" / "mine" / "images" / "f.png").exists()
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name, "mine.toml", "mine.tsv"]
+
+
+def test_the_proposed_pin_can_be_fetched_compared_and_proposed_from(world: Path) -> None:
+    result = propose(world, "--from", f"mine={world / 'new'}")
+    declared = result["declaration"]
+    text = Path(declared).read_text(encoding="utf-8")
+    assert text.startswith("# A comment that stays.")
+    assert read_source(declared).pin.tree == result["tree"]
+    # The metadata of the proposal is enough to compare it, without any image.
+    shutil.rmtree(world / "new" / "images")
+    ran = run("diff", world / "declared" / "mine.toml", declared, "--data", world / "data", "--json")
+    assert ran.status == 0, ran.err
+    assert json.loads(ran.out)["changes"] == result["diff"]["changes"]
+    back = cxrbuild.diff_sources(declared, world / "declared" / "mine.toml", world / "data")
+    assert back.counts() == {
+        "removed": 1, "moved": 1, "added": 1, "changed": 1, "relabelled": 1, "patient_renamed": 2,
+        "license_changed": 1,
+    }  # fmt: skip
+    ran = run("diff", declared, declared, "--data", world / "data")
+    assert "Nothing changed." in ran.out
+    write_version(world / "again", CHANGED, {name: b"x" for name, *_ in CHANGED})
+    ran = run(
+        "fetch", "--propose-pin", declared, "--from", f"mine={world / 'again'}", "--data", world / "none"
+    )
+    assert ran.status == 0, ran.err
+    assert "images with other bytes" in ran.out
+
+
+def archived(folder: Path, commit: str) -> bytes:
+    """Return an archive as a forge makes it: one top folder, the commit as the global comment."""
+    stream = io.BytesIO()
+    with tarfile.open(
+        fileobj=stream, mode="w:gz", format=tarfile.PAX_FORMAT, pax_headers={"comment": commit}
+    ) as tar:
+        tar.add(folder, arcname="mine-1")
+    return stream.getvalue()
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_newer_commit_is_fetched_and_declared(world: Path, server: Server) -> None:
+    declared = world / "declared" / "mine.toml"
+    declared.write_text(declared.read_text().replace("https://example.org", server.url))
+    server.answers[f"/{NEW}.tar.gz"] = [Answer(archived(world / "new", NEW))]
+    result = propose(world, "--commit", NEW)
+    source = read_source(result["declaration"])
+    assert source.download.url == f"{server.url}/{NEW}.tar.gz"
+    assert source.pin.commit == NEW
+    assert result["problems"] == []
+    fetched = cxrbuild.fetch([source], world / "fresh")
+    assert not fetched.sources["mine"].locked.unpinned
+    # An archive says itself which commit it is of.
+    (world / "mine.tar.gz").write_bytes(archived(world / "new", NEW))
+    again = propose(world, "--from", f"mine={world / 'mine.tar.gz'}", "--out", world / "other")
+    assert Path(again["declaration"]).read_text() == Path(result["declaration"]).read_text()
+
+
+def test_another_layout_is_declared_and_what_it_lacks_is_reported(world: Path) -> None:
+    header = "name,finding,who,rights"
+    write_version(world / "next", CHANGED, {name: b"x" for name, *_ in CHANGED}, header)
+    result = propose(world, "--from", f"mine={world / 'next'}", "--out", world / "out")
+    assert result["diff"]["absent_columns"] == [f"{result['declaration']}: licence"]
+    source = read_source(result["declaration"])
+    assert source.reader.model_dump()["header"] == header.split(",")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--from", "mine={}/old"], "nothing to propose: these files are the pinned version"),
+        (["--from", "mine={}/gone"], "no such file or folder"),
+        ([], "nothing says where the new version is"),
+        (["--listing", "{}/listing.tsv"], "a listing needs a folder with the metadata"),
+        (["--listing", "{}/bad.tsv", "--from", "mine={}/new"], "bad.tsv, line 1: not a listing of files"),
+        (["--listing", "{}/listing.tsv", "--from", "mine={}/old"], "the metadata is of another version"),
+    ],
+)
+def test_a_proposal_that_cannot_be_made_is_a_clear_error(world: Path, words: list[str], message: str) -> None:
+    files = files_on_disk(world / "new", {}, title="", progress=silent)
+    (world / "listing.tsv").write_text(format_record(files), encoding="utf-8")
+    (world / "bad.tsv").write_text("images/a.png\n", encoding="utf-8")
+    before = sorted(path for path in (world / "declared").rglob("*"))
+    ran = run("fetch", "--propose-pin", world / "declared" / "mine.toml", "--data", world / "data",
+              *(word.format(world) for word in words), COLUMNS="999")  # fmt: skip
+    assert ran.status == 1, ran.out
+    assert message in ran.err
+    assert sorted(path for path in (world / "declared").rglob("*")) == before
+
+
+def test_options_of_a_proposal_need_one(tmp_path: Path) -> None:
+    assert run("fetch", "cohen", "--commit", NEW, "--data", tmp_path).status == 2
+    assert run("fetch", "cohen", "--propose-pin", "cohen", "--data", tmp_path).status == 2
+
+
+def test_numbers_that_are_hashed_are_not_shown(world: Path) -> None:
+    declared = world / "declared" / "mine.toml"
+    declared.write_text(declared.read_text().replace('patient_id = "keep"', 'patient_id = "hash"'))
+    result = propose(world, "--from", f"mine={world / 'new'}")
+    renamed = [row for row in result["diff"]["changes"] if row["change"] == "patient_renamed"]
+    assert len(renamed) == 2
+    assert {(row["old"], row["new"]) for row in renamed} == {("", "")}
+
+
+def images_of(tree: Path) -> dict[str, str]:
+    rows = [line.split("\t") for line in tree.read_text(encoding="utf-8").splitlines()[1:]]
+    return {path: blob for _, blob, path in rows if path.startswith("images/")}
+
+
+def test_two_revisions_of_cohen_are_compared_without_an_image(
+    shared: Path, metadata_only: Path, tmp_path: Path
+) -> None:
+    history, versions = shared / "history", {}
+    for day in ("2020-05-15-876e6fe3", "2020-05-31-dec94e31"):
+        (tmp_path / day).mkdir()
+        shutil.copy(history / f"cohen-metadata-{day}.csv", tmp_path / day / "metadata.csv")
+        versions[day] = cxrbuild.propose_pin(
+            "cohen", metadata_only, tmp_path / "pins", origin=str(tmp_path / day),
+            listing=history / f"cohen-tree-{day}.tsv",
+        )  # fmt: skip
+    first, second = versions.values()
+    a, b = (images_of(history / f"cohen-tree-{day}.tsv") for day in versions)
+    diff = cxrbuild.diff_sources(first.declaration, second.declaration, tmp_path)
+    assert diff.images == (len(a), len(b)) == (355, 541)
+    moved = {a[path] for path in a.keys() - b.keys()} & {b[path] for path in b.keys() - a.keys()}
+    assert diff.counts() == {
+        "removed": len(a.keys() - b.keys()) - len(moved), "added": len(b.keys() - a.keys()) - len(moved),
+        "metadata_changed": 7,
+    } == {"removed": 5, "added": 191, "metadata_changed": 7}  # fmt: skip
+    assert not any(a[path] != b[path] for path in a.keys() & b.keys())
+    # Of the images of the published dataset, the pin has more than the older revisions.
+    assert [len(one.diff.left_released) for one in (first, second)] == [184, 93]
+    assert "'AP semi erect' is unknown to columns.view_position" in first.problems[1]
