@@ -64,8 +64,8 @@ def overall_figures(
     *,
     resamples: int,
     seed: int = 0,
-) -> dict[str, dict[str, float]]:
-    """Return accuracy and AUC over all classes, each with a 95 % bootstrap interval.
+) -> dict[str, list[dict[str, float]]]:
+    """Return accuracy, AUC over all classes, and the recall of each class, with 95 % bootstrap intervals.
 
     The AUC is the mean of the classes' AUC, each against all other classes, over the classes that the images
     have. It is undefined for images of one class. Parameters and intervals are those of `class_figures`.
@@ -73,19 +73,25 @@ def overall_figures(
     Returns
     -------
     dict
-        For ``accuracy`` and ``auc``, ``value``, ``low`` and ``high``; ``nan`` where a figure is undefined.
+        For ``accuracy`` and ``auc`` one figure, for ``recall`` one for each class: ``value``, ``low`` and
+        ``high``; ``nan`` where a figure is undefined.
     """
     classes = np.unique(labels)
     right = probabilities.argmax(axis=1) == labels
 
     def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # 0 / 0 is nan: undefined
             auc = [_auc(labels == k, probabilities[:, k], weights) for k in classes]
-        return np.stack([weights @ right / weights.sum(axis=1), np.mean(auc, axis=0)], axis=1)
+            recall = [
+                (weights @ (right & (labels == k))) / (weights @ (labels == k))
+                for k in range(probabilities.shape[1])
+            ]
+        return np.stack([weights @ right / weights.sum(axis=1), np.mean(auc, axis=0), *recall], axis=1)
 
     measured = figures(np.ones((1, len(labels))))[0]
     samples = np.concatenate([figures(weights) for weights in _resample(groups, resamples, seed)])
-    return {name: _with_interval(measured[i], samples[:, i]) for i, name in enumerate(("accuracy", "auc"))}
+    accuracy, auc, *recall = (_with_interval(measured[i], samples[:, i]) for i in range(len(measured)))
+    return {"accuracy": [accuracy], "auc": [auc], "recall": recall}
 
 
 def _resample(groups: Sequence[str], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

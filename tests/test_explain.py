@@ -115,8 +115,10 @@ def test_integrated_gradients_add_up_to_the_difference_of_the_scores(patch: Plan
     # The mean grey is no whole number, so it is not given as pixels of 8 bits.
     logits = [attribution.predict(grey), np.asarray(attribution._predict(flat.astype(np.float32)))]
     scores = [one[:, 0] - one.mean(axis=1) for one in logits]
-    found = attribution.signed_gradients(grey, np.zeros(len(grey), np.int64)).sum(axis=(1, 2))
-    np.testing.assert_allclose(found, scores[0] - scores[1], atol=0.05)
+    classes = np.zeros(len(grey), np.int64)
+    for points, tolerance in ((20, 0.02), (2, 0.2)):
+        found = attribution.signed_gradients(grey, classes, points).sum(axis=(1, 2))
+        np.testing.assert_allclose(found, scores[0] - scores[1], atol=tolerance)
 
 
 # The files

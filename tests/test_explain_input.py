@@ -194,7 +194,10 @@ def save_network(path: Path, side: int, channels: int, outputs: int, activation:
     ("shape", "message"),
     [
         ((16, 1, 3), r"the model has another input.*Found: 16 x 16 x 1"),
-        ((16, 3, 2), r"the model has another output.*3 outputs, COVID-19, Normal, Pneumonia.*with 2 outputs"),
+        (
+            (16, 3, 2),
+            r"the model has another output.*3 outputs, COVID-19, Normal, Pneumonia.*Found: 2 outputs",
+        ),
         ((16, 3, 3, "sigmoid"), r"the model has another output.*activation sigmoid"),
     ],
     ids=["one channel", "two classes", "sigmoid"],

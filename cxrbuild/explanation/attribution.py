@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.baseline.augmentation import scale_pixels
-from cxrbuild.explanation.model import find_features, input_side
+from cxrbuild.explanation.model import find_features, find_logits, input_side
 
 Floats = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 Classes = NDArray[np.int64]
 
-# Points of the integral. On the paper's network, five give the sum of the attributions within about 2 % of
-# what it must be; a test checks the sum.
-_POINTS = 5
+# Points of the integral. On the paper's network, trained for three epochs, two points give the sum of the
+# attributions within 1.4 % of what it must be, and the share of the border within 0.01 of that of 20 points.
+_POINTS = 2
 # Rows and columns of patches: the outermost ones are the border eighth.
 GRID = 8
 
@@ -38,14 +38,10 @@ class Attribution:
         import tensorflow as tf
 
         self.side = input_side(model)
-        last = model.layers[-1]
-        inner = keras.Model(model.inputs, [find_features(model), last.input])
-        kernel, bias = last.kernel, last.bias
+        before, logits_of = find_logits(model)
+        inner = keras.Model(model.inputs, [find_features(model), before])
         images = tf.TensorSpec([None, self.side, self.side], tf.float32)
         classes = tf.TensorSpec([None], tf.int64)
-
-        def logits_of(hidden: Any) -> Any:
-            return tf.cast(hidden, tf.float32) @ tf.convert_to_tensor(kernel) + tf.convert_to_tensor(bias)
 
         def score(logits: Any, of: Any) -> Any:
             chosen = tf.gather(logits, of, batch_dims=1)

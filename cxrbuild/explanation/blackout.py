@@ -32,8 +32,8 @@ def black_out_lungs(grey: Grey, lungs: Mask) -> dict[str, Grey]:
     }
 
 
-def black_out_others(grey: Grey, border: Mask) -> dict[str, Grey]:
-    """Return images with nothing but their border, and images of one grey, by the name of the test.
+def black_out_inside(grey: Grey, border: Mask) -> Grey:
+    """Return images with nothing but their border.
 
     Parameters
     ----------
@@ -42,11 +42,12 @@ def black_out_others(grey: Grey, border: Mask) -> dict[str, Grey]:
     border
         Shape (side, side).
     """
-    mean = grey.mean(axis=(1, 2), keepdims=True).round().astype(np.uint8)
-    return {
-        "only_border": np.where(border, grey, np.uint8(0)),
-        "mean_grey": np.broadcast_to(mean, grey.shape),
-    }
+    return np.where(border, grey, np.uint8(0))
+
+
+def mean_greys(grey: Grey) -> Grey:
+    """Return the mean grey of each image, shape (n,)."""
+    return np.asarray(grey.mean(axis=(1, 2)).round(), np.uint8)
 
 
 class MeanImage:

@@ -26,7 +26,7 @@ from cxrbuild.artifact.explanation import (
 from cxrbuild.baseline.backend import describe_device
 from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.leakage import find_seen, require_unseen
-from cxrbuild.baseline.trained_on import describe_model
+from cxrbuild.baseline.trained_on import describe_model, read_trained_on
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.source import read_source
@@ -111,13 +111,12 @@ def explain(
     found = find_dataset(build, recipe.classes)
     dataset = read_dataset(build, recipe)
     masks = Masks({}, {}) if without_masks else _find_masks(build, recipe, data)
-    opened = open_model(model, recipe.classes)
-    described, trained = describe_model(model, model.name, recipe.classes)
+    classes = _find_classes(model, recipe)
+    opened = open_model(model, classes)
+    described, trained = describe_model(model, model.name, classes)
     excluded = _exclude_seen(model, found, trained, exclude=exclude_seen_patients)
-    test, validation = (
-        select(build, found, recipe.classes, split, excluded) for split in ("test", "validation")
-    )
-    _require_all_classes(model, recipe.classes, test.labels)
+    test, validation = (select(build, found, classes, split, excluded) for split in ("test", "validation"))
+    _require_all_classes(model, classes, test.labels)
     region, masks = make_region(masks, input_side(opened), progress)
     if not allow_missing:
         require_usable(masks, data)
@@ -127,15 +126,15 @@ def explain(
     with locked(out):
         remove_temporary_files(out)
         attribution = Attribution(opened)
-        size = len(recipe.classes)
+        size = len(classes)
         explained = explain_images(
             test, attribution, lungs, classes=size, occlude=occlude_all, progress=progress
         )
         metadata = read_metadata(test)
         hidden = metadata["review"].eq("identifier").fillna(value=False).to_numpy(bool)
-        chosen = choose(explained, recipe.classes, hidden)
+        chosen = choose(explained, classes, hidden)
         positions = [position for of_kind in chosen.values() for position in of_kind]
-        shown = draw_shown(explained, positions, attribution, lungs, recipe.classes, progress)
+        shown = draw_shown(explained, positions, attribution, lungs, classes, progress)
         calibration = measure_calibration(
             test.labels,
             explained.logits["whole"],
@@ -145,33 +144,33 @@ def explain(
         groups = test.table["group"].tolist()
         document = ExplanationDocument(
             recipe=RecipeVersion(name=recipe.name, version=recipe.version),
-            classes=recipe.classes,
+            classes=classes,
             dataset=ExplanationDataset(
                 name=dataset.reference.name,
                 version=dataset.reference.version,
                 manifest_sha256=dataset.manifest_sha256,
-                counts=_count(test.labels, recipe.classes),
-                excluded_as_seen=_count_excluded(found, excluded, recipe.classes),
+                counts=_count(test.labels, classes),
+                excluded_as_seen=_count_excluded(found, excluded, classes),
             ),
             model=described,
-            lungs=_describe_lungs(explained, lungs, recipe.classes),
+            lungs=_describe_lungs(explained, lungs, classes),
             blackout=_measure_tests(
-                explained.logits, test.labels, groups, classes=recipe.classes, resamples=resamples
+                explained.logits, test.labels, groups, classes=classes, resamples=resamples
             ),
             masked=_measure_tests(
                 explained.masked_logits,
                 test.labels[explained.own],
                 [group for group, own in zip(groups, explained.own, strict=True) if own],
-                classes=recipe.classes,
+                classes=classes,
                 resamples=resamples,
             ),
-            shares=_mean_shares(explained, recipe.classes),
+            shares=_mean_shares(explained, classes),
             groups=measure_groups(
                 metadata,
                 groups,
                 test.labels,
                 probabilities_of(explained.logits["whole"]),
-                recipe.classes,
+                classes,
                 resamples,
             ),
             least_patients=LEAST_PATIENTS,
@@ -180,7 +179,7 @@ def explain(
             occluded=len(test) if occlude_all else len(shown),
             **_environment(),
         )
-        write_table(out / TABLE, explained, recipe.classes)
+        write_table(out / TABLE, explained, classes)
         write_page(out / PAGE, document, chosen, shown, int(hidden.sum()))
         document.write(out / DOCUMENT)
     _logger.info("wrote %s", out)
@@ -210,6 +209,14 @@ def require_passed(result: ExplanationResult) -> None:
             expected=f"at most {MOST_SURVIVING:.0%}", found=f"{surviving:.0%}",
             todo="Look at the page for what the model uses instead",
         )  # fmt: skip
+
+
+def _find_classes(model: Path, recipe: Recipe) -> list[str]:
+    """Return the classes that a model was trained for: all of the recipe, or those of its sample."""
+    trained = read_trained_on(model.parent)
+    if trained is not None and set(trained.document.classes) < set(recipe.classes):
+        return trained.document.classes
+    return recipe.classes
 
 
 def _find_masks(build: Path, recipe: Recipe, data: Path) -> Masks:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.explanation.attribution import Attribution
-from cxrbuild.explanation.blackout import MeanImage, black_out_lungs, black_out_others
+from cxrbuild.explanation.blackout import MeanImage, black_out_inside, black_out_lungs, mean_greys
 from cxrbuild.explanation.images import Selection
 from cxrbuild.explanation.lungs import MaskFile, Region
 from cxrbuild.explanation.regions import Mask, border_mask, share_out
@@ -134,6 +134,7 @@ def explain_images(
     border = border_mask(side)
     areas = np.empty((count, 3), np.float32)
     shares = {method: np.full((count, 3), np.nan, np.float32) for method in METHODS}
+    means = np.empty(count, np.uint8)
     mean_image = MeanImage(classes, side)
     logits: dict[str, list[Floats]] = {}
     masked_logits: dict[str, list[Floats]] = {}
@@ -143,7 +144,8 @@ def explain_images(
             whole, cam = attribution.grad_cam(grey)
             predicted = whole.argmax(axis=1)
             logits.setdefault("whole", []).append(whole)
-            parts = black_out_others(grey, border)
+            parts = {"only_border": black_out_inside(grey, border)}
+            means[place] = mean_greys(grey)
             if lungs.region is not None:
                 # Every image its own mask, or every image the same region: else the mask shows the class.
                 parts |= black_out_lungs(grey, _require(here) if own.all() else lungs.region.mask)
@@ -167,6 +169,10 @@ def explain_images(
             mean_image.add(grey, selection.labels[place])
             bar.update(len(grey))
     joined = {test: np.concatenate(batches) for test, batches in logits.items()}
+    # Images of one grey are equal: each grey is predicted once.
+    values, of_image = np.unique(means, return_inverse=True)
+    flat = np.broadcast_to(values[:, np.newaxis, np.newaxis], (len(values), side, side))
+    joined["mean_grey"] = attribution.predict(flat.astype(np.uint8))[of_image]
     of_mean = attribution.predict(mean_image.image()[np.newaxis])
     joined["mean_image"] = np.repeat(of_mean, count, axis=0)
     of_masked = {test: np.concatenate(batches) for test, batches in masked_logits.items()}

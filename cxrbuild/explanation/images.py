@@ -20,7 +20,7 @@ from cxrbuild.records import conform, read_records
 if TYPE_CHECKING:
     import pandas as pd
 
-BATCH = 32
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def find_dataset(folder: Path, classes: list[str]) -> ImageTable:
 def select(
     folder: Path, found: ImageTable, classes: list[str], split: str, excluded: NDArray[np.bool_]
 ) -> Selection:
-    """Select the images of a split.
+    """Select the images of a split that are of some classes.
 
     Parameters
     ----------
@@ -131,7 +131,8 @@ def select(
     excluded
         Which images are excluded, one value for each row.
     """
-    rows = np.flatnonzero((found.rows["split"] == split).to_numpy() & ~excluded)
+    mask = (found.rows["split"] == split) & found.rows["label"].isin(classes)
+    rows = np.flatnonzero(mask.to_numpy() & ~excluded)
     numbers = {name: number for number, name in enumerate(classes)}
     labels = np.array([numbers[label] for label in found.rows["label"].iloc[rows]], np.int64)
     return Selection(folder, found, rows.astype(np.int64), labels)

@@ -58,6 +58,21 @@ def input_side(model: Any) -> int:
     return int(model.inputs[0].shape[1])
 
 
+def find_logits(model: Any) -> tuple[Any, Any]:
+    """Return a tensor of the model, and a function from its value to the logits.
+
+    Softmax is either the activation of the last dense layer, whose weights give the logits, or a layer of its
+    own, whose input they are.
+    """
+    import tensorflow as tf
+
+    last = model.layers[-1]
+    if type(last).__name__ == "Activation":
+        return last.input, lambda value: tf.cast(value, tf.float32)
+    kernel, bias = (tf.convert_to_tensor(weight) for weight in (last.kernel, last.bias))
+    return last.input, lambda value: tf.cast(value, tf.float32) @ kernel + bias
+
+
 def find_features(model: Any) -> Any:
     """Return the tensor whose channels Grad-CAM weighs: the last that has rows and columns.
 
@@ -106,14 +121,13 @@ def _require_input(path: Path, model: Any) -> None:
 
 def _require_output(path: Path, model: Any, classes: list[str]) -> None:
     last = model.layers[-1]
-    kind = type(last).__name__
+    kind, outputs = type(last).__name__, model.outputs[0].shape[-1]
     activation = getattr(getattr(last, "activation", None), "__name__", "none")
-    if kind != "Dense" or activation != "softmax" or last.units != len(classes):
-        units = f" with {last.units} outputs" if kind == "Dense" else ""
+    if kind not in ("Dense", "Activation") or activation != "softmax" or outputs != len(classes):
         raise CxrbuildError(
             "the model has another output",
             where=path,
-            expected=f"a dense layer with {len(classes)} outputs, {', '.join(classes)}, and softmax",
-            found=f"{kind}{units}, activation {activation}",
+            expected=f"{len(classes)} outputs, {', '.join(classes)}, of a dense layer with softmax",
+            found=f"{outputs} outputs of {kind} with activation {activation}",
             todo="Name a model that was trained on the classes of the build's recipe",
         )

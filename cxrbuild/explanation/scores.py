@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.baseline import Interval
 from cxrbuild.artifact.explanation import Scores
-from cxrbuild.bootstrap import class_figures, exact_interval, overall_figures
+from cxrbuild.bootstrap import exact_interval, overall_figures
 
 
 def measure(
@@ -35,14 +35,13 @@ def measure(
     resamples
         Number of bootstrap resamples.
     """
-    overall = overall_figures(labels, probabilities, groups, resamples=resamples)
-    of_class = class_figures(labels, probabilities, groups, resamples=resamples)
+    figures = overall_figures(labels, probabilities, groups, resamples=resamples)
     patients = np.asarray(groups)
     return Scores(
-        accuracy=_share(overall["accuracy"], patients),
-        auc=Interval.model_validate(overall["auc"]),
+        accuracy=_share(figures["accuracy"][0], patients),
+        auc=Interval.model_validate(figures["auc"][0]),
         recall={
-            name: _share(of_class[number]["recall"], patients[labels == number])
+            name: _share(figures["recall"][number], patients[labels == number])
             for number, name in enumerate(classes)
             if number in labels
         },
