@@ -35,6 +35,11 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
         ("train.psv", "subject|path|label\np1|a b.png|A\np2|c.png|B\n"),
         ("train.txt", "p1,a b.png,A\np2,c.png,B\n"),
         ("train.tsv", b"\xef\xbb\xbffile\tclass\tcase\r\na b.png\tA\tp1\r\nc.png\tB\tp2\r\n"),
+        ("train.csv", "sep=;\nfile;label;patient\na b.png;A;p1\nc.png;B;p2\n"),
+        ("train.csv", "\n\n Image ID , Label , Subject \n a b.png , A , p1 \n\nc.png,B,p2\n"),
+        ("train.txt", "patient file class\np1 a b.png A\np2 c.png B\n"),
+        ("train.jsonl", '{"case": "p1", "file": "a b.png", "class": "A"}\n'
+         '{"case": "p2", "file": "c.png", "class": "B"}\n'),
         ("train.json", '[{"patient": "p1", "image": "a b.png", "label": "A"},'
          ' {"patient": "p2", "image": "c.png", "label": "B"}]'),
         ("all.json", '{"train": [{"patient": "p1", "image": "a b.png", "label": "A"},'
@@ -52,6 +57,12 @@ def test_a_comma_in_a_name_is_no_separator(tmp_path: Path) -> None:
     assert rows["file"].tolist() == ["a,b.png", "c.png"]
 
 
+def test_a_list_without_patients(tmp_path: Path) -> None:
+    rows = read_lists([ListFile(written(tmp_path, "train.txt", "a.png A\nD:\\x y\\b c.png B\n"))])
+    assert rows[["path", "label"]].to_numpy().tolist() == [["a.png", "A"], ["D:/x y/b c.png", "B"]]
+    assert rows["patient"].isna().all()
+
+
 def test_a_list_of_names_alone(tmp_path: Path) -> None:
     rows = read_lists([ListFile(written(tmp_path, "train.csv", "file name\na b.png\nC:\\x\\c.png\n"))])
     assert rows["path"].tolist() == ["a b.png", "C:/x/c.png"]
@@ -64,6 +75,7 @@ def test_columns_by_position_and_by_name(tmp_path: Path) -> None:
     rows = read_lists([ListFile(one)], {"file": "1", "label": "2", "patient": "3"})
     assert rows[["file", "label", "patient"]].iloc[0].tolist() == ["x.png", "B", "p7"]
     two = written(tmp_path, "test.csv", "scan,kind\n.\\images\\x.png,B\n")
+    assert read_lists([ListFile(two)], {"file": "1", "label": "2"})["label"].tolist() == ["B"]
     rows = read_lists([ListFile(two)], {"file": "scan", "label": "kind"})
     assert rows[["file", "path", "label"]].iloc[0].tolist() == [".\\images\\x.png", "images/x.png", "B"]
     assert read_lists([ListFile(one, "validation")], {"file": "1"})["split"].tolist() == ["validation"]
@@ -80,10 +92,15 @@ def test_columns_by_position_and_by_name(tmp_path: Path) -> None:
         ("train.txt", "p1 a.png A\n", "file=name", "Give the column's position, from 1"),
         ("train.txt", "p1 a.png A\n", "colour=3", "no column of a list is called colour"),
         ("train.csv", "scan,kind\na.png,A\n", "", "the list has no column of files"),
-        ("train.csv", "scan,kind\na.png,A\n", "file=scan,label=7", "that many cells"),
-        ("train.txt", "p1 a.png A\n", "label=7", "no row of the list has that many cells"),
+        ("train.csv", "scan,kind\na.png,A\n", "file=scan,label=7", "no row of the list has these columns"),
+        ("train.txt", "p1 a.png A\n", "label=7", "no row of the list has these columns"),
         ("all.csv", "file,split\na.png,learn\n", "", "no split, or the unknown 'learn'"),
         ("train.txt", "p1 a.png A\n".encode("utf-16"), "", "not UTF-8 text"),
+        ("train.csv", "file,file,label\na.png,b.png,A\n", "", "two columns of the list have one name"),
+        ("train.csv", "file,label\na.png\0,A\n", "", "train.csv, line 2: not text: it holds a NUL byte"),
+        ("train.csv", "file,label\n,A\n", "", "Found: line 2: no file"),
+        ("train.json", '[{"file": ["a.png"]}]', "", "not one value"),
+        ("train.json", '[{"file": "a.png"}]', "label=kind", "no row of the list has these columns"),
         ("train.json", "{", "", "not a JSON document"),
         ("train.json", '{"train": 3}', "", "not a list of files"),
         ("train.txt", b"p1 \xff.png A\n", "", "not UTF-8 text"),
@@ -239,3 +256,9 @@ def test_the_page_has_what_is_found_in_covidx(shared: Path, metadata_only: Path)
                         and line.count("|") == 5)  # fmt: skip
             if check.findings is not None:
                 assert line.split("|")[column + 1].strip() == str(len(check.findings)), (version, line)
+
+
+def test_a_folder_is_no_list(tmp_path: Path) -> None:
+    ran = run("audit", "--list", f"train={tmp_path}", "--data", tmp_path / "none", COLUMNS="999")
+    assert ran.status == 1
+    assert "no list that can be read" in ran.err

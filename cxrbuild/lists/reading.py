@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 COLUMNS = ("file", "patient", "label", "source", "split")
 # Names of columns in published lists, in lower case without separators.
 _NAMES = {
-    "file": {"file", "filename", "image", "imagename", "imagepath", "imageindex", "imagefile", "path", "img"},
+    "file": {
+        "file",
+        "filename",
+        "image",
+        "imagename",
+        "imagepath",
+        "imageindex",
+        "imageid",
+        "imagefile",
+        "path",
+        "img",
+    },
     "patient": {"patient", "patientid", "subject", "subjectid", "case", "caseid", "pid"},
     "label": {"label", "class", "classname", "finding", "findinglabels", "category", "target", "diagnosis"},
     "source": {"source", "dataset", "origin", "datasource"},
@@ -29,6 +40,8 @@ _NAMES = {
 }
 # The columns of a list without a header, as COVID-Net writes it.
 _POSITIONS = ("patient", "file", "label", "source")
+# JSON, and JSON Lines.
+_JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 _SEPARATORS = "\t,;|"
 # Lines that decide which separator a list has.
 _SAMPLE = 50
@@ -40,7 +53,9 @@ _SUFFIX = r"\.(?:png|jpe?g|dcm|dicom|bmp|gif|tiff?|webp|nii(?:\.gz)?)"
 # A name can have spaces: what ends like an image's is one cell.
 _IMAGE = re.compile(rf".*{_SUFFIX}", re.IGNORECASE)
 _FILE_FIRST = re.compile(rf"(?P<file>\S.*?{_SUFFIX})(?:\s+(?P<after>.*))?", re.IGNORECASE)
-_LINE = re.compile(rf"(?:(?P<before>\S+)\s+)?(?P<file>\S.*?{_SUFFIX})(?:\s+(?P<after>.*))?", re.IGNORECASE)
+_LINE = re.compile(
+    rf"(?:(?P<before>[^\s\\/]+)\s+)?(?P<file>\S.*?{_SUFFIX})(?:\s+(?P<after>.*))?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,10 @@ def read_lists(
 def _read(file: ListFile, columns: dict[str, str], words: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     text = _text(file.path)
     suffix = file.path.suffix.lower()
-    rows = _json_rows(text, file.path) if suffix == ".json" else _text_rows(text, file.path, columns)
+    if suffix in _JSON_SUFFIXES:
+        rows = _json_rows(text, file.path, columns)
+    else:
+        rows = _text_rows(text, file.path, columns)
     split = file.split or _split_of_name(file.path)
     problems: list[str] = []
     filled: set[str] = set()
@@ -123,9 +141,9 @@ def _read(file: ListFile, columns: dict[str, str], words: Mapping[str, str]) -> 
         raise CxrbuildError("the list has no rows", where=file.path)
     if absent := sorted(columns.keys() - filled):
         raise CxrbuildError(
-            "no row of the list has that many cells", where=file.path,
-            expected=", ".join(f"{name} in cell {columns[name]}" for name in absent),
-            todo="Correct the positions of the columns; the first cell is 1",
+            "no row of the list has these columns", where=file.path,
+            expected=", ".join(f"{name} in {columns[name]}" for name in absent),
+            todo="Correct the names or positions of the columns; the first position is 1",
         )  # fmt: skip
     if problems:
         raise CxrbuildError(
@@ -137,13 +155,18 @@ def _read(file: ListFile, columns: dict[str, str], words: Mapping[str, str]) -> 
 def _text(path: Path) -> str:
     try:
         # Spreadsheets write a byte order mark.
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+        text = path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise CxrbuildError(
-            "no such list", where=path, todo="Name a text, CSV or JSON file as --list [SPLIT=]FILE"
-        ) from None
+            "no list that can be read", where=path, found=error.strerror,
+            todo="Name a text, CSV or JSON file as --list [SPLIT=]FILE",
+        ) from None  # fmt: skip
     except UnicodeDecodeError as error:
         raise CxrbuildError("not UTF-8 text", where=path, found=error, todo="Save it in UTF-8") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise CxrbuildError("not text: it holds a NUL byte", where=f"{path}, line {line}")
+    return text
 
 
 def _split(text: str | None, words: Mapping[str, str]) -> str | None:
@@ -156,10 +179,13 @@ def _split_of_name(path: Path) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the objects of a JSON list, or of the lists of an object whose keys are splits."""
     try:
-        content = json.loads(text)
+        if path.suffix.lower() == ".json":
+            content = json.loads(text)
+        else:
+            content = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError as error:
         raise CxrbuildError("not a JSON document", where=path, found=error) from error
     lists = content if isinstance(content, dict) else {"": content}
@@ -172,65 +198,103 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             )  # fmt: skip
         for one in objects:
             number += 1
-            cells = {"file": one} if isinstance(one, str) else _named(one)
+            cells = {"file": one} if isinstance(one, str) else _named(one, columns)
+            if nested := [name for name, value in cells.items() if isinstance(value, list | dict)]:
+                raise CxrbuildError(
+                    "not one value",
+                    where=f"{path}, row {number}",
+                    found=f"{nested[0]} is a list or an object",
+                )
             yield number, ({"split": split} if split else {}) | cells
 
 
-def _named(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the cells of a row by our names of columns."""
-    found = {}
+def _named(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the cells of a row by our names of columns: those that are given, else the usual ones."""
+    found = {ours: row[name] for ours, name in columns.items() if row.get(name) not in (None, "")}
     for name, value in row.items():
         plain = re.sub(r"[^a-z]", "", str(name).lower())
         for ours, names in _NAMES.items():
-            if plain in names and ours not in found and value not in (None, ""):
-                found[ours] = str(value)
-    return found
+            if plain in names and ours not in found and ours not in columns and value not in (None, ""):
+                found[ours] = value
+    return {ours: str(value) if isinstance(value, int | float) else value for ours, value in found.items()}
 
 
 def _text_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple[int, dict[str, str]]]:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    # Excel reads the separator from such a line, and some programs write it.
+    stated = re.fullmatch(r"sep=(.)\s*", lines[0][1], re.IGNORECASE) if lines else None
+    if stated:
+        text = text.split("\n", lines[0][0])[-1]
+        lines = lines[1:]
     if not lines:
         return
-    separator = _separator([line for _, line in lines[:_SAMPLE]], path)
+    separator = stated[1] if stated else _separator([line for _, line in lines[:_SAMPLE]], path)
     if separator is None:
-        for number, line in lines:
-            yield number, _positioned(_spaced(number, line, path, columns), columns, path)
-        return
-    header = next(csv.reader([lines[0][1]], delimiter=separator))
-    named = _named({name: name for name in header})
-    for ours, name in columns.items():
+        yield from _spaced_rows(lines, path, columns)
+    else:
+        yield from _separated_rows(text, separator, path, columns, skipped=stated is not None)
+
+
+def _separated_rows(
+    text: str, separator: str, path: Path, columns: dict[str, str], *, skipped: bool
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a file whose cells a character separates."""
+    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for cells in reader:
+            row = [cell.strip() for cell in cells]
+            if any(row):
+                rows.append((reader.line_num + skipped, row))
+    except csv.Error as error:
+        raise CxrbuildError("not CSV", where=f"{path}, line {reader.line_num}", found=error) from error
+    header = rows[0][1]
+    named = _find_header([row for _, row in rows[:2]], path, columns)
+    for line, row in rows[0 if named is None else 1 :]:
+        if len(row) != len(header):
+            raise CxrbuildError(
+                "a row of the list has another length", where=f"{path}, line {line}",
+                expected=f"{len(header)} cells", found=len(row),
+            )  # fmt: skip
+        if named is None:
+            yield line, _positioned(row, columns, path)
+        else:
+            yield line, {ours: row[at] for ours, at in named.items()}
+
+
+def _find_header(first: Sequence[list[str]], path: Path, columns: Mapping[str, str]) -> dict[str, int] | None:
+    """Return the place of each column if the first row of a list is a header, ``None`` if it has none."""
+    header = first[0]
+    for name in columns.values():
         if not name.isdigit() and name not in header:
             raise CxrbuildError(
                 f"the list has no column {name!r}", where=path, expected=f"one of {', '.join(header)}"
             )
-        named[ours] = name
-    has_header = "file" in named and not named["file"].isdigit()
-    if not has_header and "file" not in columns:
-        first = _positioned(header, columns, path).get("file", "")
-        if not _IMAGE.fullmatch(first.strip()):
-            raise CxrbuildError(
-                "the list has no column of files", where=path,
-                expected="a header with a column such as file, filename, image or path; or in each row "
-                "patient, file name with its suffix, class, source",
-                found=name_some(header, 8), todo="Name the columns, such as file=2,label=3",
-            )  # fmt: skip
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-    try:
-        for i, cells in enumerate(reader):
-            if not any(cell.strip() for cell in cells) or (has_header and i == 0):
-                continue
-            if len(cells) != len(header):
-                raise CxrbuildError(
-                    "a row of the list has another length", where=f"{path}, line {reader.line_num}",
-                    expected=f"{len(header)} cells", found=len(cells),
-                )  # fmt: skip
-            if has_header:
-                row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-                yield reader.line_num, {ours: row[name] for ours, name in named.items() if name in row}
-            else:
-                yield reader.line_num, _positioned([cell.strip() for cell in cells], columns, path)
-    except csv.Error as error:
-        raise CxrbuildError("not CSV", where=f"{path}, line {reader.line_num}", found=error) from error
+    usual = _named({name: name for name in header}, {})
+    named = usual | {ours: name for ours, name in columns.items() if not name.isdigit()}
+    twice = [name for name in named.values() if header.count(name) > 1]
+    if "file" in named and twice:
+        raise CxrbuildError("two columns of the list have one name", where=path, found=repr(twice[0]))
+    places = {ours: header.index(name) for ours, name in named.items()}
+    places |= {ours: int(name) - 1 for ours, name in columns.items() if name.isdigit()}
+    at = places.get("file", _positioned_at("file", len(header)))
+    is_image = [at < len(row) and bool(_IMAGE.fullmatch(row[at])) for row in first]
+    if is_image[0]:
+        return None
+    if "file" in named or is_image[1:] == [True]:
+        return {ours: place for ours, place in places.items() if place < len(header)} | {"file": at}
+    if "file" in columns:
+        return None  # names without a suffix
+    raise CxrbuildError(
+        "the list has no column of files", where=path,
+        expected="a header with a column such as file, filename, image or path; or in each row "
+        "patient, file name with its suffix, class, source",
+        found=name_some(header, 8), todo="Name the columns, such as file=2,label=3",
+    )  # fmt: skip
+
+
+def _positioned_at(column: str, cells: int) -> int:
+    return _POSITIONS.index(column) if cells > 1 else 0
 
 
 def _separator(lines: Sequence[str], path: Path) -> str | None:
@@ -245,6 +309,19 @@ def _separator(lines: Sequence[str], path: Path) -> str | None:
     return "," if path.suffix.lower() == ".csv" else None
 
 
+def _spaced_rows(
+    lines: Sequence[tuple[int, str]], path: Path, columns: dict[str, str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a file whose separators are spaces, below its header if it has one."""
+    words = lines[0][1].split()
+    header = _named({word: word for word in words}, {})
+    if "file" in header and not any(_IMAGE.fullmatch(word) for word in words):
+        positions = {ours: str(words.index(word) + 1) for ours, word in header.items()}
+        columns, lines = positions | columns, lines[1:]
+    for number, line in lines:
+        yield number, _positioned(_spaced(number, line, path, columns), columns, path)
+
+
 def _spaced(number: int, line: str, path: Path, columns: Mapping[str, str]) -> list[str]:
     """Return the cells of a line whose separators are spaces.
 
@@ -257,7 +334,7 @@ def _spaced(number: int, line: str, path: Path, columns: Mapping[str, str]) -> l
             "a line of the list names no image", where=f"{path}, line {number}",
             expected="patient, file name with its suffix, class, source", found=line.strip()[:80],
         )  # fmt: skip
-    before = [match["before"]] if pattern is _LINE and match["before"] else []
+    before = [match["before"] or ""] if pattern is _LINE else []
     return [*before, match["file"], *(match["after"] or "").split()]
 
 
