@@ -140,6 +140,8 @@ def release(
             _logger.info(
                 "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
             )
+            # They take as much memory as the verification, which reads the tables again.
+            del records, contents, new
             require_verified(verify(staging, progress=progress), build)
             moved = _put(staging, out)
             _logger.info("%s %s", "released" if moved else "unchanged:", out)
