@@ -186,6 +186,21 @@ def test_the_same_input_gives_the_same_bytes(
     assert read_json(of_mark.out / "explanation.json").items() <= json.loads(ran.out).items()
 
 
+def test_the_command_prints_the_tests_and_the_sentence(mark: Planted, tmp_path: Path) -> None:
+    ran = run("explain", "--build", mark.build, "--recipe", mark.recipe_file, "--data", mark.data,
+              "--out", tmp_path / "out")  # fmt: skip
+    assert ran.status == 0
+    lines = ran.out.splitlines()
+    assert lines[0] == "the model sees  accuracy  AUC    recall COVID-19  recall Normal"
+    assert [line[:14].strip() for line in lines[1:8]] == [test.replace("_", " ") for test in TESTS]
+    printed = " ".join(ran.out.split())
+    assert ExplanationDocument.read(tmp_path / "out" / "explanation.json").sentence in printed
+    assert printed.endswith("explain.html.")
+    quiet = run("explain", "--build", mark.build, "--recipe", mark.recipe_file, "--data", mark.data,
+                "--out", tmp_path / "out", "--quiet")  # fmt: skip
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+
+
 # Masks of some images
 
 

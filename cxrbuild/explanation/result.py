@@ -7,8 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.artifact.baseline import Interval
-from cxrbuild.artifact.explanation import TESTS, ExplanationDocument
+from cxrbuild.artifact.explanation import ExplanationDocument
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,12 @@ class ExplanationResult:
         } | self.document.to_dict()
 
     def rows(self) -> list[list[str]]:
-        """Return the table of the blackout tests: title, accuracy, AUC, and the recall of each class."""
+        """Return the table of the blackout tests: accuracy, AUC, and the recall of each class."""
         return [
             [
-                TESTS[one.test],
+                one.test.replace("_", " "),
                 *(
-                    format_interval(figure)
+                    "n/a" if figure.value is None else f"{figure.value:.3f}"
                     for figure in (
                         one.scores.accuracy,
                         one.scores.auc,
@@ -57,7 +56,7 @@ class ExplanationResult:
 
     def header(self) -> list[str]:
         """Return the titles of the columns of ``rows``."""
-        return ["", "accuracy", "AUC", *(f"recall of {name}" for name in self.document.classes)]
+        return ["the model sees", "accuracy", "AUC", *(f"recall {name}" for name in self.document.classes)]
 
     def _repr_html_(self) -> str:
         header = "".join(f"<th>{escape(cell)}</th>" for cell in self.header())
@@ -65,20 +64,3 @@ class ExplanationResult:
             f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows()
         )
         return f"<p>{escape(self.document.sentence)}</p><table><tr>{header}</tr>{body}</table>"
-
-
-def format_interval(figure: Interval) -> str:
-    """Return a figure with its interval.
-
-    Examples
-    --------
-    >>> format_interval(Interval(value=0.5, low=0.25, high=0.75))
-    '0.500 (0.250 to 0.750)'
-    >>> format_interval(Interval(value=None, low=None, high=None))
-    'n/a'
-    """
-    if figure.value is None:
-        return "n/a"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.3f}"
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
