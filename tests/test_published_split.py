@@ -51,6 +51,7 @@ def test_a_source_is_brought_and_its_images_keep_their_ids(tmp_path: Path) -> No
     ran = run("plan", "--recipe", recipe, "--data", tmp_path / "data")
     assert ran.status == 3
     assert "2 images of other, which is not there: cxrbuild fetch other --from other=..." in ran.err
+    assert "The list ours has 6 rows: 3 kept, 1 listed_twice, 2 missing_file." in ran.out
     write_image(tmp_path / "brought" / "scans" / "n 7.png", 7)
     origin, data = f"other={tmp_path / 'brought'}", tmp_path / "d"
     ran = run("fetch", "--recipe", recipe, "--from", origin, "--data", data)
@@ -62,6 +63,9 @@ def test_a_source_is_brought_and_its_images_keep_their_ids(tmp_path: Path) -> No
     assert brought["exclusion"] is pd.NA or pd.isna(brought["exclusion"])
     assert set(after["image_id"]) == set(before["image_id"])
     assert after["exclusion"].eq("missing_file").sum() == 1
+    # Nobody pinned what the user brought: planned as pinned, it is what is there.
+    pinned = cxrbuild.plan(recipe, tmp_path / "data", as_pinned=True)
+    assert pinned.listed == {"kept": 4, "listed_twice": 1, "missing_file": 1}
 
 
 def test_a_file_that_a_pinned_source_does_not_hold_has_an_exclusion_of_its_own(tmp_path: Path) -> None:

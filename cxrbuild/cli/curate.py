@@ -124,6 +124,10 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
 
     _report_funnel(output, funnel_steps(plan))
     _report_counts(output, counts(plan))
+    if listed := plan.listed:
+        rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
+        name = plan.declared.image_list.name if plan.declared.image_list else ""
+        output.say(f"The list {name} has {sum(listed.values()):,} rows: {rows}.")
     _report_caveats(output, plan.declared.overrides, plan.unpinned)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}.")

@@ -81,6 +81,14 @@ class Plan:
         """The rows that are kept."""
         return self.records[self.records["exclusion"].isna()]
 
+    @property
+    def listed(self) -> dict[str, int]:
+        """The rows of the published list: those kept, and those with each exclusion; none without a list."""
+        rows = self.records[self.records["listed"].notna()]
+        counts = rows["exclusion"].fillna("kept").value_counts()
+        order = ["kept", *exclusion_reasons(self.declared.recipe.rules)]
+        return {code: int(counts[code]) for code in order if code in counts}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe, the overrides, the flow chart and the counts as JSON has them."""
         return {
@@ -90,6 +98,7 @@ class Plan:
             "unpinned": self.unpinned,
             "funnel": [step.model_dump() for step in funnel_steps(self)],
             "counts": counts(self),
+            "listed": self.listed,
         }
 
     def _repr_html_(self) -> str:
@@ -138,15 +147,17 @@ def make_plan(
     for source in declared.sources:
         if source.name in absent:
             continue
+        # A source that a user brings has no pin: what is there is what it has.
+        pinned = as_pinned and (listed is None or source.listing is not None)
         lock, root = locked.get(source.name), source_folder(data, source.name)
-        if lock is not None and not as_pinned and root.is_dir():
+        if lock is not None and not pinned and root.is_dir():
             fetched[source.name] = fetched_blobs(source, data, lock)
         inventory = take_inventory(
             source,
             root,
             different=lock.different if lock else None,
             fetched=fetched.get(source.name, {}),
-            as_pinned=as_pinned,
+            as_pinned=pinned,
         )
         available[source.name] = inventory.available
         table = ingest(source, inventory, progress)
