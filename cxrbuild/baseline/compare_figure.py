@@ -32,7 +32,7 @@ def draw_comparison(path: Path, document: ComparisonDocument) -> None:
     rows = len(document.evaluations)
     height = 0.9 + rows * (0.55 + 0.38 * len(names))
     with drawing(path, 9.0 if several else 5.0, height) as figure:
-        grid = figure.subplots(rows, 2 if several else 1, squeeze=False)
+        grid = figure.subplots(rows, 2 if several else 1, squeeze=False, sharex="col")
         for axes, evaluation in zip(grid, document.evaluations, strict=True):
             _draw(axes[0], names, evaluation.figures)
             name = _NAMES.get(evaluation.name, f"source {evaluation.name}")
@@ -56,6 +56,7 @@ def _draw(axes: Axes, names: Sequence[str], figures: Mapping[str, ComparedFigure
             if name in figures
         ]
         _draw_intervals(axes, [one for one in drawn if one[1].value is not None], measure, colour)
+    axes.margins(x=0.08)
     axes.set_yticks(range(len(names)), list(names))
     axes.set_ylim(len(names) - 0.5, -0.5)
 

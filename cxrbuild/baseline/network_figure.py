@@ -94,7 +94,7 @@ def _draw_known(path: Path, network: Network, classes: int, parameters: int) -> 
     start = "random weights" if network.weights is None else f"weights of {network.weights}"
     with drawing(path, 9.5, 1.7) as figure:
         axes = figure.subplots()
-        axes.set(xlim=(-0.3, 6.6), ylim=(0, 1.6))
+        axes.set(xlim=(-0.3, 6.9), ylim=(0.2, 1.4))
         axes.axis("off")
         box, arrow = _pens(axes, width=1.6)
         boxes = [
