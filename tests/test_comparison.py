@@ -15,9 +15,10 @@ from cxrbuild.baseline import ComparisonResult, compare_baselines
 from cxrbuild.baseline.partitions import keep_splits, make_folds, withhold_sources
 from cxrbuild.bootstrap import exact_interval, paired_figures
 from cxrbuild.catalog import Recipe
-from cxrbuild.catalog.split import Split
+from cxrbuild.catalog.split import Folds, Split
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import sha256_of
+from cxrbuild.folds import add_folds
 from cxrbuild.records import read_records
 
 tensorflow = pytest.mark.xdist_group("tensorflow")
@@ -52,6 +53,15 @@ def test_folds_keep_groups_whole_and_are_stratified_by_class_and_source() -> Non
         assert view.groupby("group")["part"].nunique().max() == 1
         counts = view[view["part"] == "test"].groupby(["label", "source"]).size()
         assert counts.to_dict() == {("a", "x"): 16, ("a", "y"): 8, ("b", "x"): 8}
+
+
+def test_folds_are_those_of_a_build_with_as_many() -> None:
+    rows = make_rows(a_x=40, a_y=20, b_x=30)
+    split = SPLIT.model_copy(update={"folds": Folds(count=3)})
+    fold = add_folds(rows.assign(exclusion=None), split)["fold"]
+    for number, partition in enumerate(make_folds(rows, 3, SPLIT, ["a", "b"], "build")):
+        tested = partition.splits.index[partition.splits == "test"]
+        assert tested.tolist() == rows.index[(fold == number) & (rows["split"] == "train")].tolist()
 
 
 def test_an_image_of_a_linked_patient_is_in_the_fold_of_the_others() -> None:
