@@ -1,0 +1,111 @@
+"""`fetch --pin` writes the pin of a user's own source, and changes nothing else in its declaration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import run
+
+import cxrbuild
+from cxrbuild.catalog import read_source
+from cxrbuild.errors import CxrbuildError
+
+SOURCE = """# The images of our clinic.
+name = "mine"  # short
+title = "Mine"
+
+[reader]
+kind = "folders"
+pattern = "^(?P<finding>[^/]+)/"
+images = ["*.png"]
+
+[columns.finding]
+from = "finding"
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder with a declaration and files."""
+    (tmp_path / "mine.toml").write_text(SOURCE)
+    for name in ("sick/a.png", "well/b.png"):
+        (tmp_path / "files" / name).parent.mkdir(parents=True)
+        (tmp_path / "files" / name).write_text(name)
+    return tmp_path
+
+
+def pin(here: Path, *words: str) -> str:
+    done = run("fetch", "mine.toml", "--from=mine=files", "--pin", *words, cwd=here)
+    assert done.status == 0, done.err
+    return done.out
+
+
+def test_the_pin_is_added_and_the_rest_stays(here: Path) -> None:
+    said = pin(here)
+    assert said.startswith("Written: mine.toml\nWritten: mine.tsv\n")
+    assert "mine    present  git tree      2" in said
+    text = (here / "mine.toml").read_text()
+    assert text.startswith(f"{SOURCE}\n[pin]\ntree = ")
+    source = read_source("mine.toml", here)
+    assert source.listing is not None
+    assert sorted(source.listing) == ["sick/a.png", "well/b.png"]
+    assert pin(here).splitlines()[0].startswith("source")
+    assert (here / "mine.toml").read_text() == text
+
+
+def test_changed_files_are_refused_until_they_are_pinned(here: Path) -> None:
+    pin(here)
+    (here / "files" / "sick" / "a.png").write_text("changed")
+    words = ("fetch", "mine.toml", "--from=mine=files", "--data", "other", "--pin")
+    refused = run(*words, cwd=here)
+    assert refused.status == 1
+    assert "1 different: sick/a.png" in " ".join(refused.err.split())
+    before = read_source("mine.toml", here).pin.tree
+    done = run(*words, "--allow-unpinned", cwd=here)
+    assert done.status == 0, done.err
+    assert "git tree" in done.out
+    assert read_source("mine.toml", here).pin.tree != before
+
+
+def test_a_table_in_the_middle_keeps_its_place_and_its_comments(here: Path) -> None:
+    old = "[pin]  # of 2020\ncommit = " + '"' + "0" * 40 + '"\n# Ask Jane before you change it.\n'
+    (here / "mine.toml").write_text(SOURCE.replace("[reader]", f"{old}\n[reader]"))
+    pin(here)
+    text = (here / "mine.toml").read_text()
+    tree = read_source("mine.toml", here).pin.tree
+    new = f'[pin]  # of 2020\ntree = "{tree}"\nlisting = "mine.tsv"\n# Ask Jane before you change it.\n'
+    assert text == SOURCE.replace("[reader]", f"{new}\n[reader]")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"pin = {{ date = '2020-01-01' }}\n{SOURCE}", "the pin cannot be written into this declaration"),
+        (f"pin.date = '2020-01-01'\n{SOURCE}", "the pin cannot be written into this declaration"),
+    ],
+)
+def test_a_pin_in_another_form_is_left_as_it_was(text: str, message: str, here: Path) -> None:
+    (here / "mine.toml").write_text(text)
+    done = run("fetch", "mine.toml", "--from=mine=files", "--pin", cwd=here)
+    assert done.status == 1
+    assert message in " ".join(done.err.split())
+    assert (here / "mine.toml").read_text() == text
+    assert not (here / "mine.tsv").exists()
+
+
+def test_another_file_is_not_overwritten(here: Path) -> None:
+    (here / "mine.tsv").write_text("years of work\n")
+    done = run("fetch", "mine.toml", "--from=mine=files", "--pin", cwd=here)
+    assert done.status == 1
+    assert "it is not overwritten" in " ".join(done.err.split())
+    assert (here / "mine.tsv").read_text() == "years of work\n"
+    assert (here / "mine.toml").read_text() == SOURCE
+
+
+def test_from_python(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    result = cxrbuild.fetch(["mine.toml"], origins={"mine": "files"}, pin=True)
+    assert result.sources["mine"].locked.proof == "git tree"
+    with pytest.raises(CxrbuildError, match="the shipped source cohen has its pin already"):
+        cxrbuild.fetch(["cohen"], pin=True)
