@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
+from cxrbuild.problems import describe_value
 
 _FORMAT = 2
 Proof = Literal["git tree", "archive and names", "names", "none"]
@@ -87,7 +88,7 @@ def read_lock(data: Path) -> dict[str, LockedSource]:
     except (KeyError, TypeError, ValidationError) as error:
         found: object = error
         if isinstance(error, ValidationError):
-            problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            problems = (f"{'.'.join(map(str, one['loc']))}: {describe_value(one)}" for one in error.errors())
             found = name_some(problems, 3)
         raise CxrbuildError(
             "not a lock of sources", where=path, found=found, todo="Move it away and fetch the sources again"

@@ -197,7 +197,7 @@ contrast = "strong"
         ('gate.recall = { "Covid" = 0.9 }', "baseline.gate.recall: 'Covid' is no class"),
         ("learning_rate = [{ from_epoch = 2, rate = 1e-4 }]", "the stages must start at epoch 1 and go up"),
         ("augmentation.side = 64", "augmentation.side: 64 is less than network.side, 80"),
-        ("epochs = 2001", "baseline.epochs: Input should be less than or equal to 2000"),
+        ("epochs = 2001", "baseline.epochs: expected a number of 2000 or less; found 2001"),
         ("network.side = 8", "side: 8 pixels cannot be halved 4 times"),
         ("augmentation.contrast = [1.2, 0.8]", "contrast: 1.2 to 0.8 is no range of factors"),
     ],

@@ -61,7 +61,7 @@ def test_an_unknown_variant_gives_the_nearest_or_all() -> None:
             'description = "a"\nnetwork = { side = 100 }',
             r"variants.fast: augmentation.side: 96 is less than network.side, 100",
         ),
-        ('description = "a"\nmomentum = 1.5', r"variants.fast: Input should be less than 1"),
+        ('description = "a"\nmomentum = 1.5', r"variants.fast: expected a number under 1; found 1.5"),
     ],
 )
 def test_a_wrong_variant_is_an_error(tmp_path: Path, variant: str, message: str) -> None:

@@ -342,3 +342,23 @@ def test_withdrawals_are_read_from_the_file_next_to_the_source(tmp_path: Path) -
     assert {p: w.describe() for p, w in source.withdrawals.items()} == {
         "a.dcm": "2026-02-28: consent, withdrawn"
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("title = 1", "title: expected text; found 1"),
+        ("public = 'perhaps'", "public: expected true or false; found 'perhaps'"),
+        ("download = 'here'", "download: expected a table; found 'here'"),
+        ("download = { strip = -1 }", "download.strip: expected a number of 0 or more; found -1"),
+        ("name = 'My Source'", "name: expected text of the form ^[a-z][a-z0-9-]*$; found 'My Source'"),
+        ("reader = { kind = 'csv', patient_id = 'kep' }", "'kep'; the nearest is 'keep'"),
+        ("withdrawn = ['a']", "withdrawn: expected text"),
+    ],
+)
+def test_values_of_another_kind_are_reported_in_plain_words(line: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(f"{line}\n")
+    with pytest.raises(DeclarationError) as raised:
+        read_source("s.toml", tmp_path)
+    assert said in str(raised.value)
+    assert "Input should" not in str(raised.value)

@@ -412,3 +412,19 @@ def test_several_columns_of_findings_need_a_separator(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(FLAGS.format(keys="").replace('"|"', '" "'))
     with pytest.raises(DeclarationError, match="'Pleural Effusion' contains the `finding_separator`"):
         read_source("s.toml", tmp_path)
+
+
+def test_an_empty_file_has_no_column(tmp_path: Path) -> None:
+    source, root = write(tmp_path, "", reader='file_name = "a.png"')
+    with pytest.raises(
+        CxrbuildError, match=r'columns.finding comes from "finding"; the metadata has no column'
+    ):
+        ingest(source, take_inventory(source, root))
+
+
+def test_a_misspelt_file_is_answered_with_the_files_that_are_there(tmp_path: Path) -> None:
+    source, root = write(tmp_path, ROWS)
+    (root / "meta.csv").rename(root / "metadata.csv")
+    with pytest.raises(CxrbuildError, match="metadata is not there") as raised:
+        ingest(source, take_inventory(source, root))
+    assert raised.value.todo == "Correct `reader.file`; the source has metadata.csv"

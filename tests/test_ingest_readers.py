@@ -119,7 +119,7 @@ def test_the_files_of_an_own_reader_are_those_that_were_fetched(tmp_path: Path, 
     ("kind", "more", "message"),
     [
         ("sidecar", 'sufix = ".label"', "reader.sufix: unknown key; the nearest known key is `suffix`"),
-        ("sidecar", "suffix = 1", "reader.suffix: Input should be a valid string"),
+        ("sidecar", "suffix = 1", "reader.suffix: expected text; found 1"),
         (
             "parquet",
             "",

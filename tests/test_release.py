@@ -164,7 +164,7 @@ def test_a_release_refuses_a_baseline_result_without_its_keys(demo: Path, tmp_pa
     runs = [result["runs"][0] | {"classes": {}}]
     for change, message in (
         ({"summary": {}}, "summary.metrics: Field required"),
-        ({"parameters": "many"}, "parameters: Input should be a valid integer"),
+        ({"parameters": "many"}, "parameters: expected a whole number; found 'many'"),
         ({"format": 1}, "format: this version of cxrbuild reads 2; found 1"),
         ({"runs": []}, "runs: List should have at least 1 item"),
         ({"runs": runs}, "runs.0.classes: keys are missing, the classes are COVID-19, Normal, Pneumonia"),

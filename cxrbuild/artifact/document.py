@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import json_bytes, read_json, write_bytes
+from cxrbuild.problems import describe_value
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,6 @@ class Document(Part):
 
 def _problems(error: ValidationError) -> list[Problem]:
     return [
-        Problem(".".join(str(key) for key in problem["loc"]), problem["msg"].removeprefix("Value error, "))
+        Problem(".".join(str(key) for key in problem["loc"]), describe_value(problem))
         for problem in error.errors()
     ]

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, create_model, mode
 from cxrbuild.catalog.declarations import ByWord, Declaration, Word
 from cxrbuild.catalog.network import NETWORKS, NamedNetwork, Network, network_problem
 from cxrbuild.errors import DeclarationError, suggest
+from cxrbuild.problems import describe_value
 from cxrbuild.records import SPLITS
 
 _Rate = Annotated[float, Field(gt=0)]
@@ -333,9 +334,7 @@ class Baseline(Training):
             try:
                 self._with_changes(name)
             except ValidationError as error:
-                problems += [
-                    f"variants.{name}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
-                ]
+                problems += [f"variants.{name}: {describe_value(one)}" for one in error.errors()]
         if problems:
             raise ValueError("\n".join(problems))
         return self

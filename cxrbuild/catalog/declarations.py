@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 
 from cxrbuild.errors import DeclarationError, count_of, nearest
 from cxrbuild.parsing import parse_toml
+from cxrbuild.problems import describe_value
 from cxrbuild.words import compose
 
 # The folder of the shipped declarations.
@@ -167,7 +168,7 @@ def _describe(model: type[BaseModel], table: Any, problem: Any) -> list[str]:
         return [f"{key}: missing"]
     if problem["type"] == "too_short":
         return [f"{key}: is empty; expected at least {problem['ctx']['min_length']} value"]
-    messages = problem["msg"].removeprefix("Value error, ").split("\n")
+    messages = describe_value(problem).split("\n")
     return [f"{key}: {message}" if key else message for message in messages]
 
 

@@ -133,7 +133,7 @@ class CsvReader(Reader):
             near = PathIndex(inventory.blobs).find(self.file)
             raise CxrbuildError(
                 "the source's metadata is not there", where=file, found=name_some(near) if near else None,
-                todo="Write `reader.file` as the file has it" if near else "Fetch the source again",
+                todo="Write `reader.file` as the file has it" if near else _advise_on_file(inventory),
             )  # fmt: skip
         rows = _rows(file, self.encoding, self.delimiter)
         header = [compose(name) for name in rows[0][1]] if rows else []
@@ -246,6 +246,14 @@ def _without_folders(path: str, count: int) -> str:
     """Return a path without its leading folders; the file's name stays."""
     parts = canonical_path(path).split("/")
     return "/".join(parts[min(count, len(parts) - 1) :])
+
+
+def _advise_on_file(inventory: Inventory) -> str:
+    """Return the advice for a CSV file that is not there."""
+    others = sorted(path for path in inventory.available if path.lower().endswith((".csv", ".tsv")))
+    if not others:
+        return "Fetch the source again"
+    return f"Correct `reader.file`; the source has {name_some(others, 5)}"
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -128,7 +128,8 @@ def _is_there(name: str, column: Column, upstream: _Upstream) -> bool:
         ]
         hint = f'; the nearest is "{near[0]}"' if near else ""
         upstream.problems.append(
-            f"columns.{name} comes from {name_some(absent)}; there is only {name_some(there, 60)}{hint}"
+            f"columns.{name} comes from {name_some(absent)}; "
+            + (f"there is only {name_some(there, 60)}{hint}" if there else "the metadata has no column")
         )
     return not absent
 
