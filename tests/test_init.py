@@ -313,6 +313,26 @@ def test_the_name_of_the_source_comes_from_the_folder(tmp_path: Path) -> None:
     assert propose(simple(tmp_path / "2020")).name == "source-2020"
 
 
+def test_the_same_file_name_in_several_folders_is_told_apart(tmp_path: Path) -> None:
+    for number in range(20):
+        write_image(tmp_path / "files" / str(number // 5) / f"{number % 5}.png", number)
+    rows = [[n // 5, f"{n % 5}.png", n // 2, "xy"[n // 2 % 2]] for n in range(20)]
+    write_table(tmp_path / "files" / "t.csv", ["folder", "file", "patient", "class"], rows)
+    document = proposed(tmp_path / "files", tmp_path)
+    assert decided(document)["images"] == ("file", "sure")
+    assert 'path = "{folder}/{file}"' in document["source"]
+    assert built(document, tmp_path)["funnel"][-1]["images"] == 20
+
+
+def test_a_class_in_the_names_of_files(tmp_path: Path) -> None:
+    for number in range(12):
+        write_image(tmp_path / "files" / f"{('COVID', 'Normal')[number % 2]}-{number}.png", number)
+    document = proposed(tmp_path / "files", tmp_path)
+    assert decided(document)["finding"] == ("file name", "likely")
+    assert decided(document)["patient_id"] == (None, "not sure")
+    assert set(built(document, tmp_path)["counts"]["test"]) == {"COVID", "Normal"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -12,8 +12,10 @@ from cxrbuild.proposing.vocabulary import NORMAL, PATIENT_PART, SPLITS, spaced
 
 # A folder for each finding: there are few, and each has several images.
 _MOST_FINDINGS = 50
-# One group of file names with fewer patients for each image than this is a series of exports, no patient.
-_LEAST_PATIENTS = 20
+# A patient has a few images: names with one beginning for more images than this are numbered exports.
+_MOST_IMAGES = 8
+# `COVID-12.png`, `Viral Pneumonia-3.png`: the class, then a number.
+_CLASS_STEM = r"(?P<finding>[^/\d]*?[^\W\d_][^/]*?)[-_ ]?\(?\d+\)?\.[^./]+$"
 # A lazy group takes as little as possible: the file name without its last number.
 _STEM = r"(?P<patient>[^/]+?)(?:[-_ ]\d+)?\.[^./]+$"
 
@@ -87,11 +89,29 @@ def propose_folders(paths: Sequence[str], *, with_patient: bool) -> FolderPropos
         (f"(?P<{taken[i]}>[^/]+)/" if i in taken else "[^/]+/") for i in range(max(taken, default=-1) + 1)
     )
     tail = ""
+    if not findings and (found := _finding_in_names(paths)) is not None:
+        tail, decisions["finding"] = found
+        reason = "the names of the files have a class and a number, and no patient"
+        decisions["patient_id"] = Decision("patient_id", None, "not sure", reason)
+        groups = (*(taken[i] for i in sorted(taken)), "finding")
+        return FolderProposal(f"{head}(?:.*/)?{tail}", groups, decisions)
     if with_patient and "patient_id" not in decisions:
         tail, decisions["patient_id"] = _patient_in_names(paths)
     groups = (*(taken[i] for i in sorted(taken)), *(("patient",) if tail else ()))
     pattern = head + (f"(?:.*/)?{tail}" if tail else "") if groups else None
     return FolderProposal(pattern, groups, decisions)
+
+
+def _finding_in_names(paths: Sequence[str]) -> tuple[str, Decision] | None:
+    """Return the end of a pattern that finds the class in a file's name, if each has a word and a number."""
+    found = [re.search(_CLASS_STEM, path.rpartition("/")[2]) for path in paths]
+    words = {match["finding"] for match in found if match}
+    several = 1 < len(words) <= min(_MOST_FINDINGS, len(paths) // 3)
+    # One of the words says that there is no finding: else it can be anything, such as a site.
+    if not all(found) or not several or not any(spaced(word) in NORMAL for word in words):
+        return None
+    reason = f"the names of the files begin with {name_some(sorted(words), 6)}"
+    return _CLASS_STEM, Decision("finding", "file name", "likely", reason)
 
 
 def _patient_in_names(paths: Sequence[str]) -> tuple[str, Decision]:
@@ -103,7 +123,7 @@ def _patient_in_names(paths: Sequence[str]) -> tuple[str, Decision]:
         return tail, Decision("patient_id", "file name", "likely", reason)
     found = [re.search(_STEM, name) for name in names]
     patients = {match["patient"] for match in found if match}
-    if all(found) and max(2, len(names) // _LEAST_PATIENTS) <= len(patients) < len(names):
+    if all(found) and max(2, len(names) // _MOST_IMAGES) <= len(patients) < len(names):
         reason = (
             "the file name without its last number, a guess: "
             f"{count_of(len(patients), 'patient')} have {count_of(len(names), 'image')}. Look at the names"

@@ -74,13 +74,14 @@ def find_keys(values: pd.DataFrame, layout: Layout, progress: Progress, only: st
     only
         The column to take, ``None`` for any.
     """
-    columns = [column for column in column_names(values) if only in (None, column)]
+    # A template cannot name a column with braces.
+    columns = [one for one in column_names(values) if only in (None, one) and not set("{}") & set(one)]
     keys = [key for column in columns for key in _by_name(column, values, layout)]
     if layout.dicom and not any(key.found for key in keys):
         keys += [key for column in columns for key in _by_header(column, values, layout, progress)]
     kept = [key for key in keys if key.found]
     # A column that finds as many as another and is in the file first is the one for people, mostly.
-    return sorted(kept, key=lambda key: (-key.found, len(key.template)))
+    return sorted(kept, key=lambda key: (-len(key.images), -key.found, len(key.template)))
 
 
 def _by_name(column: str, values: pd.DataFrame, layout: Layout) -> Iterator[Key]:
@@ -90,26 +91,30 @@ def _by_name(column: str, values: pd.DataFrame, layout: Layout) -> Iterator[Key]
     for index, bare in ((layout.by_name, False), (layout.by_stem, True)):
         candidates = [index.get(name, []) if name else [] for name in names]
         if sum(map(bool, candidates)) >= max(1, len(cells) // 20):
-            key = _rule(column, cells, candidates, values, bare=bare)
-            if key is not None:
-                yield key
+            keys = list(_rules(column, cells, candidates, values, bare=bare))
+            if keys:
+                # `0.png` can be in several folders: the rule that tells them apart finds more images.
+                yield max(keys, key=lambda key: len(key.images))
                 return
 
 
-def _rule(
+def _rules(
     column: str, cells: Sequence[str], candidates: Sequence[list[str]], values: pd.DataFrame, *, bare: bool
-) -> Key | None:
-    """Return the simplest rule that turns the cells of a column into the paths of files."""
+) -> Iterator[Key]:
+    """Yield rules that turn the cells of a column into the paths of files, the simplest first.
+
+    After a rule that finds another image for every row there is nothing to look for.
+    """
     suffixes = tuple(sorted({_suffix(path) for paths in candidates for path in paths})) if bare else ()
     own = _quote(column)
     total = sum(map(bool, candidates))
 
-    def key(template: str, found: _Paths, strip: int = 0) -> Key | None:
+    def key(template: str, found: _Paths, strip: int = 0, keyword: str = "path") -> Key | None:
         if sum(map(bool, found)) < _MOST * total:
             return None
         if len(suffixes) == 1:
-            return Key(column, "path", template + _braces(suffixes[0]), found, strip=strip)
-        return Key(column, "path", template, found, suffixes, strip)
+            return Key(column, keyword, template + _braces(suffixes[0]), found, strip=strip)
+        return Key(column, keyword, template, found, suffixes, strip)
 
     deepest = max((cell.count("/") for cell in cells), default=0)
     for strip in range(deepest + 1):
@@ -117,20 +122,21 @@ def _rule(
         prefix, found = _common_prefix(ends, candidates, bare)
         # Leading folders are removed after the template is filled: no prefix can stand before them.
         if not (strip and prefix) and (one := key(_braces(prefix) + own, found, strip)):
-            return one
+            yield one
+            if len(one.images) == one.found:
+                return
+            break
     for other in column_names(values):
-        if other != column and values[other].nunique() < len(values) / 2:
+        if other != column and not set("{}") & set(other) and values[other].nunique() < len(values) / 2:
             folders = map(canonical_path, values[other])
             ends = [f"{folder}/{cell}" for folder, cell in zip(folders, cells, strict=True)]
             prefix, found = _common_prefix(ends, candidates, bare)
             if one := key(f"{_braces(prefix)}{_quote(other)}/{own}", found):
-                return one
-    if all(len(paths) <= 1 for paths in candidates):
-        found = tuple(map(tuple, candidates))
-        if len(suffixes) == 1:
-            return Key(column, "file_name", own + _braces(suffixes[0]), found)
-        return Key(column, "file_name", own, found, suffixes)
-    return None
+                yield one
+    if all(len(paths) <= 1 for paths in candidates) and (
+        one := key(own, tuple(map(tuple, candidates)), keyword="file_name")
+    ):
+        yield one
 
 
 def _common_prefix(ends: Sequence[str], candidates: Sequence[list[str]], bare: bool) -> tuple[str, _Paths]:
