@@ -30,6 +30,11 @@ _EXPECTED = {
     "union_tag_invalid": "{expected_tags} as {discriminator}",
     "too_long": "at most {max_length} values",
 }
+_SAID = {
+    "missing": "missing",
+    "extra_forbidden": "unknown key",
+    "too_short": "expected at least {min_length} value(s); found {actual_length}",
+}
 # A value that is a table or a list would fill the terminal.
 _SHOWN = (str, int, float, bool)
 _LONGEST = 60
@@ -48,6 +53,8 @@ def describe_value(problem: Any) -> str:
     >>> describe_value({"type": "int_parsing", "msg": "Input should be ...", "input": "x"})
     "expected a whole number; found 'x'"
     """
+    if problem["type"] in _SAID:
+        return _SAID[problem["type"]].format(**problem.get("ctx", {}))
     if problem["type"] not in _EXPECTED:
         return str(problem["msg"]).removeprefix("Value error, ")
     context = problem.get("ctx", {})

@@ -225,7 +225,7 @@ def test_another_training_is_not_overwritten(demo: Path, recipe: Recipe, trained
     ("content", "message"),
     [
         ("{", "not a JSON document"),
-        ('{"format": 1, "epochs": []}', "identity: Field required"),
+        ('{"format": 1, "epochs": []}', "identity: missing"),
         ('{"identity": {}, "epochs": []}', "format: this version of cxrbuild reads 1; found None"),
     ],
 )

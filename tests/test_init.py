@@ -313,7 +313,7 @@ def test_the_name_of_the_source_comes_from_the_folder(tmp_path: Path) -> None:
     assert propose(simple(tmp_path / "2020")).name == "source-2020"
 
 
-def test_the_same_file_name_in_several_folders_is_told_apart(tmp_path: Path) -> None:
+def test_the_same_file_name_in_several_folders(tmp_path: Path) -> None:
     for number in range(20):
         write_image(tmp_path / "files" / str(number // 5) / f"{number % 5}.png", number)
     rows = [[n // 5, f"{n % 5}.png", n // 2, "xy"[n // 2 % 2]] for n in range(20)]

@@ -93,7 +93,7 @@ def _by_name(column: str, values: pd.DataFrame, layout: Layout) -> Iterator[Key]
         if sum(map(bool, candidates)) >= max(1, len(cells) // 20):
             keys = list(_rules(column, cells, candidates, values, bare=bare))
             if keys:
-                # `0.png` can be in several folders: the rule that tells them apart finds more images.
+                # `0.png` can be in several folders: the rule that names the folder finds more images.
                 yield max(keys, key=lambda key: len(key.images))
                 return
 
