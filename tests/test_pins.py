@@ -230,6 +230,15 @@ def test_a_proposal_that_cannot_be_made_is_a_clear_error(world: Path, words: lis
     assert sorted(path for path in (world / "declared").rglob("*")) == before
 
 
+def test_only_versions_of_one_source_are_compared(metadata_only: Path) -> None:
+    ran = run("diff", "cohen", "figure1", "--data", metadata_only)
+    assert ran.status == 1
+    assert "two sources, not two versions of one. Found: cohen and figure1" in " ".join(ran.err.split())
+    ran = run("diff", "cohen", "rsna-pneumonia", "--data", metadata_only)
+    assert ran.status == 1
+    assert "the source lists no files to compare" in " ".join(ran.err.split())
+
+
 def test_options_of_a_proposal_need_one(tmp_path: Path) -> None:
     assert run("fetch", "cohen", "--commit", NEW, "--data", tmp_path).status == 2
     assert run("fetch", "cohen", "--propose-pin", "cohen", "--data", tmp_path).status == 2

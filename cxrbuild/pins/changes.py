@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.pins.version import SourceVersion
 from cxrbuild.records import image_id
 
@@ -99,9 +100,18 @@ def compare_versions(
         The versions.
     released
         For paths of the source's images the published versions that have them.
+
+    Raises
+    ------
+    CxrbuildError
+        They are versions of two sources.
     """
     import pandas as pd
 
+    if old.source.name != new.source.name:
+        raise CxrbuildError(
+            "these are two sources, not two versions of one", found=f"{old.source.name} and {new.source.name}"
+        )
     before, after = set(old.images), set(new.images)
     moved = _find_moved(old, new, sorted(before - after), sorted(after - before))
     rows = [

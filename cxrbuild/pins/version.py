@@ -81,7 +81,7 @@ def read_source_version(name: str, data: Path) -> SourceVersion:
     if source.listing is None:
         raise CxrbuildError(
             "the source lists no files to compare", where=name, expected="pin.listing in its declaration",
-            todo=f"Fetch it and pin it, or propose a pin with `cxrbuild fetch --propose-pin {name}`",
+            todo="Copy its declaration if it is a shipped one, and pin that with `cxrbuild fetch FILE --pin`",
         )  # fmt: skip
     beside = source.file.parent / METADATA
     root = beside if beside.is_dir() else source_folder(data, source.name)
