@@ -17,6 +17,7 @@ from command import run
         "curate --reviews",
         "review --out",
         "train-baseline --out",
+        "explain --build",
         "verify . --manifest",
     ],
 )

@@ -32,8 +32,8 @@ SMALL = {"blocks": [{"filters": 4, "convolutions": 1}], "dense": [{"units": 8, "
         ({"side": 20} | SMALL, "float32"),
         ({"side": 16} | SMALL, "mixed"),
         ({"name": "MobileNetV2", "side": 64}, "float32"),
-        ({"name": "VGG16", "side": 64}, "float32"),
-        ({"name": "covidnet-like", "side": 64}, "float32"),
+        pytest.param({"name": "VGG16", "side": 64}, "float32", marks=pytest.mark.slow),
+        pytest.param({"name": "covidnet-like", "side": 64}, "float32", marks=pytest.mark.slow),
     ],
     ids=["zhong", "mixed", "MobileNetV2", "VGG16", "covidnet-like"],
 )
