@@ -14,7 +14,7 @@ import pytest
 from audited import crop, described, jpeg
 from PIL import Image, ImageDraw, ImageOps
 
-from cxrbuild.auditing import candidates, collisions, store
+from cxrbuild.auditing import agreement, candidates, collisions, store
 from cxrbuild.auditing.candidates import find_candidates
 from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, read_descriptors
 from cxrbuild.auditing.duplicates import Match, find_matches
@@ -244,7 +244,7 @@ def test_candidates_do_not_depend_on_the_size_of_batches(
     }.items():  # fmt: skip
         monkeypatch.setattr(collisions, name, size)
     monkeypatch.setattr(candidates, "_KEYPOINTS_AT_ONCE", 10)
-    monkeypatch.setattr(candidates, "_IMAGES_AT_ONCE", 3)
+    monkeypatch.setattr(agreement, "_IMAGES_AT_ONCE", 3)
     parts = find_candidates(table, tmp_path)
     for name in ("a", "b", "mirrored"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))

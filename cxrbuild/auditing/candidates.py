@@ -14,12 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrbuild.artifact.audit import DuplicateSearch
+from cxrbuild.auditing.agreement import SIZE_BIN, find_agreeing
 from cxrbuild.auditing.collisions import (
     MOST_IMAGES,
     Collisions,
     Flags,
     Integers,
     Keypoints,
+    Sides,
     Whitening,
     fit_whitening,
     open_collisions,
@@ -33,12 +36,12 @@ MOST_PER_IMAGE = 20
 
 # Bits of the hash codes in addition to the logarithm of the number of keypoints.
 _SPARE_BITS_FRAME, _SPARE_BITS = 6, 4
-# The cosine similarity that is needed of keypoints that collide, and of those that verify a transform.
-_COLLIDING, _VERIFYING = 0.8, 0.87
+# The cosine similarity that is needed of keypoints that collide.
+_COLLIDING = 0.8
 # The number of collisions that must agree on a transform, and of keypoints that must verify it.
 _COLLISIONS, _VERIFIED = 3, 5
-# Transforms agree if the centre differs by less than this share of the frame, and the size by this log 2.
-_CENTRE_BIN, _SIZE_BIN = 0.12, 0.4
+# Transforms agree if the centre differs by less than this share of the frame.
+_CENTRE_BIN = 0.12
 # Root mean square, in shares of the frame: residual of the positions, and the least distance between
 # keypoints.
 _RESIDUAL, _SPREAD = 0.03, 0.08
@@ -50,8 +53,8 @@ _VERIFYING_DISTANCE = 0.05
 _TRANSFORMS = 2
 # Transforms of this many times the limit are verified.
 _VERIFIED_PER_IMAGE = 4 * MOST_PER_IMAGE
-# Coefficients of so many pairs of keypoints, and of so many images, are in memory at once.
-_KEYPOINTS_AT_ONCE, _IMAGES_AT_ONCE = 1 << 15, 256
+# Coefficients of so many pairs of keypoints are in memory at once.
+_KEYPOINTS_AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,15 @@ class Candidates:
     limited_images: int = 0
     skipped_pairs: int = 0
 
+    def describe_search(self, images: int) -> DuplicateSearch:
+        """Return how completely so many images were searched, as ``audit.json`` records it."""
+        return DuplicateSearch(
+            compared_pairs=len(np.unique(self.a * images + self.b)),
+            most_per_image=MOST_PER_IMAGE,
+            limited_images=self.limited_images,
+            skipped_pairs=self.skipped_pairs,
+        )
+
 
 @dataclass(frozen=True)
 class _Matches:
@@ -93,7 +105,9 @@ class _Matches:
         return _Matches(self.pair[chosen], self.score[chosen], self.transforms[chosen])
 
 
-def find_candidates(images: DescriptorTable, folder: Path, *, most: int = MOST_PER_IMAGE) -> Candidates:
+def find_candidates(
+    images: DescriptorTable, folder: Path, *, most: int = MOST_PER_IMAGE, sides: Sides | None = None
+) -> Candidates:
     """Find the pairs of images that may be duplicates.
 
     Parameters
@@ -104,6 +118,8 @@ def find_candidates(images: DescriptorTable, folder: Path, *, most: int = MOST_P
         A folder for temporary files.
     most
         The most candidates of an image.
+    sides
+        Which dataset each image is in, where two are compared: see `Keypoints`.
 
     Raises
     ------
@@ -118,7 +134,7 @@ def find_candidates(images: DescriptorTable, folder: Path, *, most: int = MOST_P
     if len(images) < 2:
         nothing = np.empty(0, np.int64)
         return Candidates(nothing, nothing, np.empty(0, bool), np.empty((0, 4), np.float32))
-    frames, points = Keypoints(images, range(1)), Keypoints(images, range(1, MOST_KEYPOINTS))
+    frames, points = (Keypoints(images, slots, sides) for slots in (range(1), range(1, MOST_KEYPOINTS)))
     by_frame = _search(frames, fit_whitening(frames), _SPARE_BITS_FRAME, folder, least=1)
     whitening = fit_whitening(points)
     by_points = _search(points, whitening, _SPARE_BITS, folder, least=_COLLISIONS)
@@ -176,7 +192,7 @@ def _agree(collisions: Collisions, similarity: Floats, keypoints: Keypoints, lea
     scale = there[:, 2:] / here[:, 2:]
     shift = there[:, :2] - scale * here[:, :2]
     centre = np.floor((shift + scale / 2) / _CENTRE_BIN).astype(np.int64)
-    size = np.floor(np.log2(scale) / _SIZE_BIN).astype(np.int64)
+    size = np.floor(np.log2(scale) / SIZE_BIN).astype(np.int64)
     plausible = (np.abs(centre) < 16).all(1) & (np.abs(size) < 8).all(1)
     pair = (collisions.a * len(keypoints.table) + collisions.b) << 1 | collisions.mirrored
     # The rank of a pair in this batch is a small number, however many images there are.
@@ -215,25 +231,13 @@ def _agree(collisions: Collisions, similarity: Floats, keypoints: Keypoints, lea
 
 def _verify(matches: _Matches, keypoints: Keypoints, whitening: Whitening) -> _Matches:
     """Return the transforms that map enough keypoints of one image to similar ones of the other."""
-    verified = np.zeros(len(matches.pair), bool)
-    for start in range(0, len(verified), _IMAGES_AT_ONCE):
-        batch = matches.select(np.arange(start, min(start + _IMAGES_AT_ONCE, len(verified))))
-        a, b = np.divmod(batch.pair >> 1, len(keypoints.table))
-        mirrored = (batch.pair & 1).astype(bool)
-        (here, of_a), (there, of_b) = keypoints.read(a), keypoints.read(b)
-        there[mirrored, :, 0] = 1 - there[mirrored, :, 0]
-        of_a, of_b = whitening.apply(of_a), whitening.apply(of_b, mirrored[:, None])
-        similar = of_a @ of_b.swapaxes(1, 2) > _VERIFYING
-        similar &= (here[:, :, None, 2] > 0) & (there[:, None, :, 2] > 0)
-        match, slot_a, slot_b = np.nonzero(similar)
-        here, there, transform = here[match, slot_a], there[match, slot_b], batch.transforms[match]
-        distance = np.abs(here[:, :2] * transform[:, :2] + transform[:, 2:] - there[:, :2])
-        size = np.abs(np.log2(here[:, 2] * transform[:, 0] / there[:, 2]))
-        hit = (distance < _VERIFYING_DISTANCE).all(1) & (size < _SIZE_BIN)
-        mapped = np.zeros(similar.shape[:2], bool)
-        mapped[match[hit], slot_a[hit]] = True
-        verified[start : start + len(a)] = mapped.sum(1) >= _VERIFIED
-    return matches.select(verified)
+    a, b = np.divmod(matches.pair >> 1, len(keypoints.table))
+    mirrored = (matches.pair & 1).astype(bool)
+    agreeing = find_agreeing(
+        keypoints, whitening, a, b, mirrored, matches.transforms, distance=_VERIFYING_DISTANCE
+    )
+    verified = [batch.in_a.sum(1) >= _VERIFIED for batch in agreeing]
+    return matches.select(np.concatenate([np.empty(0, bool), *verified]))
 
 
 def _merge(by_frame: _Matches, by_points: _Matches) -> _Matches:

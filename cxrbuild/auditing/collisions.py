@@ -32,6 +32,7 @@ from cxrbuild.files import naming
 Integers = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
+Sides = NDArray[np.uint8]
 
 _SEED = 20200609
 _WHITENING_SAMPLE = 40_000
@@ -66,10 +67,14 @@ class Keypoints:
         The images' descriptors.
     slots
         The numbers of the keypoints within an image.
+    sides
+        Where two datasets are compared: for each image 1, 2, or 3 if it is in the first, the second or both.
+        An image of one is compared with images of the other only. ``None`` compares all images.
     """
 
     table: DescriptorTable
     slots: range
+    sides: Sides | None = None
 
     def read(self, images: Integers | slice, slots: Integers | None = None) -> tuple[Floats, Floats]:
         """Return positions and DCT coefficients of all keypoints of images, or of one of each.
@@ -256,11 +261,12 @@ def _find_collisions(
             stop, end = (int(np.searchsorted(words, last, "right")) for words in (plain, mirrored))
             buckets = plain[start:stop]
             for a, b in _pair_within(buckets):
-                near = _are_near(a, b, sketches[a], sketches[b])
+                near = _are_near(a, b, sketches[a], sketches[b], keypoints.sides)
                 yield _encode(a[near], b[near], mirrored=False)
             for a, b in _pair_between(mirrored[begun:end], buckets):
                 sketch = sketches[a]
-                near = _are_near(a, b, sketch << _CODE_SHIFT | sketch >> _CODE_SHIFT, sketches[b])
+                exchanged = sketch << _CODE_SHIFT | sketch >> _CODE_SHIFT
+                near = _are_near(a, b, exchanged, sketches[b], keypoints.sides)
                 yield _encode(a[near], b[near], mirrored=True)
             start, begun = stop, end
 
@@ -354,8 +360,13 @@ def _expand(
         yield a, (buckets[position] & _NUMBER).astype(np.int64)
 
 
-def _are_near(a: Integers, b: Integers, sketch_a: Words, sketch_b: Words) -> Flags:
-    """Return which keypoints are of different images and have sketches that differ little."""
+def _are_near(a: Integers, b: Integers, sketch_a: Words, sketch_b: Words, sides: Sides | None) -> Flags:
+    """Return which keypoints are of images to compare and have sketches that differ little."""
     near: Flags = np.bitwise_count(sketch_a ^ sketch_b) <= _SKETCH_DIFFERENCE
-    near &= a >> _SLOT_BITS != b >> _SLOT_BITS
+    image_a, image_b = a >> _SLOT_BITS, b >> _SLOT_BITS
+    near &= image_a != image_b
+    if sides is not None:
+        side_a, side_b = sides[image_a], sides[image_b]
+        # One of the first dataset with one of the second, in either order.
+        near &= ((side_a & 1) & (side_b >> 1) | (side_a >> 1) & (side_b & 1)).astype(bool)
     return near

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
-from cxrbuild.auditing.candidates import MOST_PER_IMAGE, Candidates, find_candidates
+from cxrbuild.auditing.candidates import Candidates, find_candidates
+from cxrbuild.auditing.collisions import Sides
 from cxrbuild.auditing.registration import Registration, register
 from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.convert import NotConvertible, read_image
@@ -56,12 +57,13 @@ class Match:
 
 def find_matches(
     images: DescriptorTable,
-    paths: Sequence[Path],
+    paths: Sequence[Path] | None,
     state: Path,
     executor: Executor,
     *,
     workers: int,
     progress: Progress,
+    sides: Sides | None = None,
 ) -> tuple[list[Match], DuplicateSearch]:
     """Find duplicates and similar pairs.
 
@@ -70,13 +72,16 @@ def find_matches(
     images
         The images' descriptors.
     paths
-        The images. Pixels of pairs that may be equal are compared.
+        The images. Pixels of pairs that may be equal are compared. ``None``: there are no pixels to compare,
+        and no match has the kind ``same pixels``.
     state
         A folder for temporary files.
     executor, workers
         The executor, and the number of its workers.
     progress
         Opens progress bars.
+    sides
+        Which dataset each image is in, where two are compared: see `Keypoints`.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def find_matches(
     DuplicateSearch
         How completely duplicates were searched.
     """
-    candidates = find_candidates(images, state)
+    candidates = find_candidates(images, state, sides=sides)
     count = len(candidates.a)
     jobs = (_make_jobs(images, candidates, slice(i, i + _BATCH)) for i in range(0, count, _BATCH))
     best: dict[tuple[int, int], tuple[Registration, bool]] = {}
@@ -98,14 +103,10 @@ def find_matches(
                 ):
                     best[job.pair] = registration, job.mirrored
             bar.update(len(batch))
-    pixels = _hash_pixels(best, paths, executor, workers)
-    search = DuplicateSearch(
-        compared_pairs=len(np.unique(candidates.a * len(images) + candidates.b)),
-        most_per_image=MOST_PER_IMAGE,
-        limited_images=candidates.limited_images,
-        skipped_pairs=candidates.skipped_pairs,
+    pixels = {} if paths is None else _hash_pixels(best, paths, executor, workers)
+    return [_match(pair, *best[pair], pixels) for pair in sorted(best)], candidates.describe_search(
+        len(images)
     )
-    return [_match(pair, *best[pair], pixels) for pair in sorted(best)], search
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +175,7 @@ def _match(
     a, b = pair
     if registration.similarity < NEAR_DUPLICATE:
         return Match(a, b, "similar", registration.similarity)
-    if _may_be_equal(registration, mirrored) and pixels[a] is not None and pixels[a] == pixels[b]:
+    if _may_be_equal(registration, mirrored) and pixels.get(a) is not None and pixels[a] == pixels[b]:
         return Match(a, b, "same pixels", 1.0)
     return Match(a, b, "near-duplicate", registration.similarity, tuple(_changes(registration, mirrored)))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,15 @@ class ImageProblem:
     problem: str
 
 
+@dataclass(frozen=True)
+class SourceImage:
+    """An image to describe: its id, the SHA-256 that it should have, and its bytes or its file."""
+
+    image_id: str
+    digest: str
+    content: bytes | Path
+
+
 def read_images(
     rows: pd.DataFrame,
     folder: Path,
@@ -37,10 +48,7 @@ def read_images(
     workers: int,
     progress: Progress,
 ) -> list[ImageProblem]:
-    """Read images, add their descriptors to the store, and return the problems of those that cannot be used.
-
-    The bytes of every image are compared with its digest. Descriptors that the store has are not computed
-    again.
+    """Read the images of a build, as `describe_images` does.
 
     Parameters
     ----------
@@ -57,45 +65,79 @@ def read_images(
     """
     digests = rows["jpeg_sha256"].tolist()
     store.remove_others(digests)
-    known = (store.find(digests) >= 0).tolist()
-    images = list(zip(rows["image_id"], rows["jpeg_path"], digests, known, strict=True))
-    batches = (
-        tuple(_Image(image_id, folder / path, *rest) for image_id, path, *rest in images[i : i + _BATCH])
-        for i in range(0, len(images), _BATCH)
+    images = (
+        SourceImage(image_id, digest, folder / path)
+        for image_id, digest, path in zip(rows["image_id"], digests, rows["jpeg_path"], strict=True)
     )
-    problems: dict[str, ImageProblem] = {}
-    with progress("reading images", len(images), "image") as bar:
-        for batch, read in run_batches(executor, _read_batch, batches, ahead=3 * workers):
+    return describe_images(images, digests, store, executor, workers=workers, progress=progress)
+
+
+def describe_images(
+    images: Iterable[SourceImage],
+    digests: Sequence[str],
+    store: DescriptorStore,
+    executor: Executor,
+    *,
+    workers: int,
+    progress: Progress,
+) -> list[ImageProblem]:
+    """Read images, add their descriptors to the store, and return the problems of those that cannot be used.
+
+    The bytes of every image are compared with its digest. Descriptors that the store has are not computed
+    again.
+
+    Parameters
+    ----------
+    images
+        The images; some at a time are in memory.
+    digests
+        Their digests, in the same order.
+    store
+        The store.
+    executor, workers
+        The executor, and the number of its workers.
+    progress
+        Opens a progress bar.
+    """
+    known = {digest for digest, record in zip(digests, store.find(digests), strict=True) if record >= 0}
+    problems: dict[int, ImageProblem] = {}
+    with progress("reading images", len(digests), "image") as bar:
+        for batch, read in run_batches(executor, _read_batch, _batches(images, known), ahead=3 * workers):
             described = {}
-            for image, found in zip(batch, read, strict=True):
+            for job, found in zip(batch, read, strict=True):
                 if isinstance(found, str):
-                    problems[image.image_id] = ImageProblem(image.image_id, found)
+                    problems[job.number] = ImageProblem(job.image.image_id, found)
                 elif found is not None:
-                    described[image.digest] = found
+                    described[job.image.digest] = found
             store.add(list(described), list(described.values()))
             bar.update(len(batch))
-    return [problems[image_id] for image_id, *_ in images if image_id in problems]
+    return [problems[number] for number in sorted(problems)]
 
 
 @dataclass(frozen=True)
-class _Image:
-    image_id: str
-    path: Path
-    digest: str
+class _Job:
+    image: SourceImage
+    number: int
     is_known: bool
 
 
-def _read_batch(images: tuple[_Image, ...]) -> list[ImageDescriptors | str | None]:
-    return [_read(image) for image in images]
+def _batches(images: Iterable[SourceImage], known: set[str]) -> Iterator[tuple[_Job, ...]]:
+    jobs = (_Job(image, number, image.digest in known) for number, image in enumerate(images))
+    while batch := tuple(islice(jobs, _BATCH)):
+        yield batch
 
 
-def _read(image: _Image) -> ImageDescriptors | str | None:
+def _read_batch(jobs: tuple[_Job, ...]) -> list[ImageDescriptors | str | None]:
+    return [_read(job.image, is_known=job.is_known) for job in jobs]
+
+
+def _read(image: SourceImage, *, is_known: bool) -> ImageDescriptors | str | None:
     """Return the descriptors of an image, ``None`` where they are known, or the problem."""
     try:
-        data = image.path.read_bytes()
+        data = image.content if isinstance(image.content, bytes) else image.content.read_bytes()
         if hashlib.sha256(data).hexdigest() != image.digest:
             return "changed since the build"
-        return None if image.is_known else read_descriptors(data)
+        return None if is_known else read_descriptors(data)
     except FileNotFoundError:
         return "missing"
     except Exception as error:  # a damaged file can cause any error of a decoder

@@ -28,9 +28,7 @@ from cxrbuild.auditing.descriptors import (
 )
 from cxrbuild.files import naming
 
-# The type and shape of each column's records, by the name of the attribute of `ImageDescriptors`. Records of
-# images with fewer keypoints are filled up with zeros: the half width of a keypoint is never zero.
-_COLUMNS: dict[str, tuple[Any, tuple[int, ...]]] = {
+COLUMNS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "keypoints": (np.float16, (MOST_KEYPOINTS, 4)),
     "dct_coefficients": (np.float16, (MOST_KEYPOINTS, COEFFICIENTS)),
     "thumbnail": (np.int8, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
@@ -38,9 +36,14 @@ _COLUMNS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "histogram": (np.float32, (HISTOGRAM_BINS,)),
     "encoder": (np.float32, (8,)),
 }
+"""The type and shape of each column's records, by the name of the attribute of `ImageDescriptors`.
+
+Records of images with fewer keypoints are filled up with zeros: the half width of a keypoint is never zero.
+"""
+
 _DIGESTS, _DIGEST_CHARACTERS = "digests", 64
 _RECORD_BYTES = {
-    name: int(np.dtype(dtype).itemsize * np.prod(shape)) for name, (dtype, shape) in _COLUMNS.items()
+    name: int(np.dtype(dtype).itemsize * np.prod(shape)) for name, (dtype, shape) in COLUMNS.items()
 } | {_DIGESTS: _DIGEST_CHARACTERS}
 # Records of images that the build no longer has are removed when they are more than this and than its images.
 _MOST_UNUSED = 1000
@@ -87,7 +90,7 @@ class DescriptorTable:
             Where a column has values for each keypoint, the numbers of the keypoints: a slice, or one for
             each image.
         """
-        dtype, shape = _COLUMNS[column]
+        dtype, shape = COLUMNS[column]
         records = self.records[images]
         if not len(records):
             empty = np.empty((0, *shape), dtype)
@@ -146,7 +149,7 @@ class DescriptorStore:
         images
             Their descriptors.
         """
-        for name, (dtype, shape) in _COLUMNS.items():
+        for name, (dtype, shape) in COLUMNS.items():
             records = np.zeros((len(images), *shape), dtype)
             for i, image in enumerate(images):
                 value = getattr(image, name)

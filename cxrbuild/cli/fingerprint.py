@@ -1,0 +1,55 @@
+"""The command `fingerprint`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cxrbuild.cli.options import PATH, PLACE, output_options, worker_options
+from cxrbuild.cli.output import Output
+
+
+@click.command()
+@click.argument("folder", metavar="BUILD", type=PLACE)
+@click.option("--out", type=PATH, help="File to write.  [default: NAME-VERSION.fingerprint.parquet]")
+@click.option(
+    "--thumbnails",
+    is_flag=True,
+    help="Include a thumbnail of each image: finds more strongly cropped copies, and shows the images.",
+)
+@worker_options
+@output_options
+def fingerprint(
+    folder: Path | str,
+    out: Path | None,
+    thumbnails: bool,
+    workers: int | None,
+    executor: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Write descriptors of a build or release for a comparison without its images.
+
+    Two parties exchange the file instead of images, and find with `cxrbuild overlap` which images both have.
+    A blurred copy of each image can be computed from the file: keep it as confidential as the images.
+    """
+    from cxrbuild.api import fingerprint as write_fingerprint
+
+    output = Output(quiet=quiet, as_json=as_json)
+    result = write_fingerprint(
+        folder,
+        out,
+        level="thumbnails" if thumbnails else "keypoints",
+        workers=workers,
+        executor=executor,
+        progress=output.progress,
+    )
+    document = result.document
+    if missing := document.images - document.described:
+        output.say(f"{missing:,} images have no pixels here: they are compared by their hashes alone.")
+    output.say(
+        f"{document.dataset.name} {document.dataset.version}: {document.described:,} images described by "
+        f"{document.level}, in {result.path} ({result.bytes / 1e6:.1f} MB)"
+    )
+    output.result(result.to_dict())

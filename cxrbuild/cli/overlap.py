@@ -1,0 +1,95 @@
+"""The command `overlap`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cxrbuild.cli.options import PATH, PLACE, output_options
+from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of, printable
+
+if TYPE_CHECKING:
+    from cxrbuild.overlapping import OverlapResult
+
+# How many pairs are listed; --json and pairs.csv list all.
+_MOST = 10
+
+
+@click.command()
+@click.argument("a", type=PLACE)
+@click.argument("b", type=PLACE)
+@click.option("--out", type=PATH, help="Folder for pairs.csv and the leak-free lists.  [default: none]")
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Choice(["train", "validation", "test"]),
+    help="Leak-free lists: count only images in this split of the other dataset; repeatable.  [default: all]",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), help="Number of processes.  [default: one for each processor]"
+)
+@output_options
+def overlap(
+    a: Path | str,
+    b: Path | str,
+    out: Path | None,
+    against: tuple[str, ...],
+    workers: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Find the images that are in both of two datasets, under other names and changed.
+
+    A and B are builds, releases, or files that `cxrbuild fingerprint` wrote. A leak-free list has the images
+    of one dataset without patients of whom an image is in the other.
+    """
+    from cxrbuild.api import overlap as find_overlap
+    from cxrbuild.overlapping import write_tables
+
+    output = Output(quiet=quiet, as_json=as_json)
+    result = find_overlap(a, b, workers=workers, progress=output.progress)
+    _report(output, result, against)
+    document = result.to_dict(against)
+    if out is not None:
+        files = write_tables(result, out, against)
+        output.say(f"\nWritten to {out}: {', '.join(path.name for path in files)}.")
+        document |= {"files": [str(path) for path in files]}
+    output.result(document)
+
+
+def _report(output: Output, result: OverlapResult, against: tuple[str, ...]) -> None:
+    """Report the counts by split, and the first pairs."""
+    shared = result.count_shared()
+    splits = sorted({split for counts in shared.values() for split in counts})
+    if shared:
+        output.table(
+            ["images of A", *(f"in B's {split}" for split in splits)],
+            [[split, *(counts.get(split, 0) for split in splits)] for split, counts in shared.items()],
+        )
+        output.say("")
+    for pair in result.pairs[:_MOST]:
+        changes = f", {' and '.join(pair.changes)}" if pair.changes else ""
+        output.say(
+            f"  {printable(pair.a)} ({pair.split_a}) is {printable(pair.b)} ({pair.split_b}): "
+            f"{pair.kind}{changes}, {pair.similarity:g}"
+        )
+    if len(result.pairs) > _MOST:
+        output.say(f"  and {len(result.pairs) - _MOST:,} more; --json and --out list all")
+    for side, document in (("a", result.a), ("b", result.b)):
+        free = len(result.leak_free(side, against))
+        missing = document.images - document.described
+        hidden = f"; {missing:,} without pixels, compared by hash alone" if missing else ""
+        output.say(
+            f"{side.upper()}, {document.dataset.name} {document.dataset.version}: "
+            f"{count_of(document.images, 'image')}, {free:,} leak-free{hidden}."
+        )
+    if result.search.skipped_pairs:
+        output.say(
+            f"{result.search.limited_images:,} images resemble more than {result.search.most_per_image} "
+            f"others: {result.search.skipped_pairs:,} pairs were not compared."
+        )
+    if result.level == "keypoints":
+        output.say("Compared by keypoints: strongly cropped copies may be missed.")

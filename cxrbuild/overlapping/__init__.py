@@ -1,0 +1,20 @@
+"""Compare datasets of two parties without an exchange of images: fingerprints, and their overlap."""
+
+from cxrbuild.overlapping.describing import FingerprintResult, describe, fingerprint
+from cxrbuild.overlapping.fingerprint import Fingerprint, FingerprintDocument, Level, read_fingerprint
+from cxrbuild.overlapping.overlap import OverlapResult, SharedImage, find_overlap
+from cxrbuild.overlapping.tables import write_tables
+
+__all__ = [
+    "Fingerprint",
+    "FingerprintDocument",
+    "FingerprintResult",
+    "Level",
+    "OverlapResult",
+    "SharedImage",
+    "describe",
+    "find_overlap",
+    "fingerprint",
+    "read_fingerprint",
+    "write_tables",
+]
