@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import run, run_process
+from environments import python_with
 from libraries import library
 from PIL import Image
 from systems import largest_file, needs_limits
@@ -176,6 +178,29 @@ def test_fiftyone(demo: Path, rows: pd.DataFrame, pixels: dict[str, np.ndarray],
         for name, path in files.items():
             assert labels["classes"][labels["labels"][name]] == rows.loc[name, "label"]
             assert np.array_equal(decoded(path.read_bytes()), pixels[name])
+
+
+IMPORT = """
+import json, sys
+from fiftyone.utils.data.importers import FiftyOneImageClassificationDatasetImporter
+
+with FiftyOneImageClassificationDatasetImporter(dataset_dir=sys.argv[1]) as importer:
+    print(json.dumps({path: label.label for path, _, label in importer}))
+"""
+
+
+# FiftyOne brings a hundred packages, and its database is not a package of Python.
+@pytest.mark.slow
+def test_fiftyone_imports_it(demo: Path, rows: pd.DataFrame, tmp_path: Path) -> None:
+    out = exported(demo, tmp_path, "fiftyone")
+    python = python_with(tmp_path / "venv", "fiftyone>=1.0")
+    env = os.environ | {"FIFTYONE_DO_NOT_TRACK": "true", "HOME": str(tmp_path)}
+    for split in ("train", "test"):
+        ran = subprocess.run(
+            [python, "-c", IMPORT, out / split], env=env, check=True, capture_output=True, text=True
+        )
+        found = {Path(path).stem: label for path, label in json.loads(ran.stdout).items()}
+        assert found == rows.loc[sorted(names_of(rows, split)), "label"].to_dict()
 
 
 @pytest.mark.parametrize("to", FORMATS)

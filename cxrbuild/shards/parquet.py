@@ -21,7 +21,9 @@ _PAGE_CHECK = 16
 
 
 @contextmanager
-def parquet_writer(file: HashedFile, classes: Sequence[str]) -> Iterator[Callable[[ImageGroup], None]]:
+def parquet_writer(
+    file: HashedFile, classes: Sequence[str], *, suffix: str = ".jpg"
+) -> Iterator[Callable[[ImageGroup], None]]:
     """Write ``data/<split>-00000-of-0000N.parquet``; give the function that writes a row group.
 
     The layout is that of ``datasets``: an image is a struct of bytes and path, the features are in the
@@ -33,6 +35,8 @@ def parquet_writer(file: HashedFile, classes: Sequence[str]) -> Iterator[Callabl
         Where to write.
     classes
         The classes in the order of their numbers.
+    suffix
+        The suffix of the images' names.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -48,7 +52,7 @@ def parquet_writer(file: HashedFile, classes: Sequence[str]) -> Iterator[Callabl
         write_page_index=True,
         write_batch_size=_PAGE_CHECK,
     ) as writer:
-        yield lambda group: writer.write_batch(_batch(group, arrow, classes))
+        yield lambda group: writer.write_batch(_batch(group, arrow, classes, suffix))
 
 
 def _schema(classes: Sequence[str]) -> pa.Schema:
@@ -68,11 +72,11 @@ def _schema(classes: Sequence[str]) -> pa.Schema:
     )
 
 
-def _batch(group: ImageGroup, arrow: pa.Schema, classes: Sequence[str]) -> pa.RecordBatch:
+def _batch(group: ImageGroup, arrow: pa.Schema, classes: Sequence[str], suffix: str) -> pa.RecordBatch:
     import pyarrow as pa
 
     rows = group.rows
-    images = [group.jpegs, pa.array([f"{name}.jpg" for name in rows["image_id"]], pa.string())]
+    images = [group.jpegs, pa.array([f"{name}{suffix}" for name in rows["image_id"]], pa.string())]
     columns = [
         pa.StructArray.from_arrays(images, fields=list(arrow.field("image").type)),
         pa.array(rows["label"].map(list(classes).index), pa.int64()),
