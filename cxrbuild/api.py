@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from cxrbuild.fetching.sources import FetchResult
     from cxrbuild.lists import ListAuditResult
     from cxrbuild.loading import Resampling
+    from cxrbuild.overlapping import FingerprintResult, Level, OverlapResult
     from cxrbuild.pins import PinDiff, PinProposal
     from cxrbuild.proposing import Proposal
     from cxrbuild.publishing import PublicationResult
-    from cxrbuild.releasing import ReleaseResult
+    from cxrbuild.releasing import ReleaseResult, SigningResult
     from cxrbuild.verification import VerificationResult
 
 AnyPath = str | Path
@@ -697,6 +698,7 @@ def release(
     *,
     policy: Literal["public", "private"] = "public",
     previous: AnyPath | None = None,
+    sizes: Sequence[int] = (),
     progress: Progress = silent,
 ) -> ReleaseResult:
     """Make a release from a build: a versioned folder that others can load, check, cite and rebuild.
@@ -713,6 +715,8 @@ def release(
         ``public`` includes the pixels whose licence allows it, ``private`` all pixels.
     previous
         The release before; default the newest older one next to ``out``.
+    sizes
+        The ready sizes that it has in addition to the images' own: the sides of squares, in pixels.
     progress
         Opens progress bars.
 
@@ -737,7 +741,33 @@ def release(
         if is_address(place):
             # The releases next to it decide which version is too small.
             copy_neighbours(str(place), _is_table, names.SUMS, progress)
-        return make_release(source, version, target, policy=policy, previous=before, progress=progress)
+        return make_release(
+            source, version, target, policy=policy, previous=before, sizes=sizes, progress=progress
+        )
+
+
+def sign(folder: AnyPath, key: AnyPath, *, passphrase: str | None = None) -> SigningResult:
+    """Sign a release with an SSH key: write ``SHA256SUMS.sig`` into it.
+
+    Parameters
+    ----------
+    folder
+        The folder of the release.
+    key
+        A private Ed25519 key in OpenSSH's format.
+    passphrase
+        The passphrase of the key.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no release, or the key cannot be read.
+    CheckError
+        The files of the release are not those of ``SHA256SUMS``.
+    """
+    from cxrbuild.releasing import sign as sign_release
+
+    return sign_release(Path(folder), Path(key), passphrase)
 
 
 def verify(
@@ -745,6 +775,7 @@ def verify(
     *,
     manifest: AnyPath | None = None,
     executor: str = "local",
+    signers: AnyPath | None = None,
     progress: Progress = silent,
 ) -> VerificationResult:
     """Check every file, row and hash of a release, a build or a folder of images.
@@ -757,6 +788,8 @@ def verify(
         What to check images against: a ``manifest.parquet`` or the name of a published manifest.
     executor
         Where image files are checked: ``local``, or ``dask://HOST:PORT``.
+    signers
+        A file with public keys, by one of which a release must be signed.
     progress
         Opens progress bars.
 
@@ -777,6 +810,7 @@ def verify(
             place,
             manifest=None if manifest is None else str(manifest),
             executor=executor,
+            signers=None if signers is None else Path(signers),
             progress=progress,
         )
 
@@ -931,6 +965,98 @@ def propose_pin(
         released=list(released),
         progress=progress,
     )
+
+
+def fingerprint(
+    folder: AnyPath,
+    out: AnyPath | None = None,
+    *,
+    level: Level = "keypoints",
+    workers: int | None = None,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> FingerprintResult:
+    """Write the fingerprint of a build or release, which can be compared instead of its images.
+
+    Parameters
+    ----------
+    folder
+        The folder of a build or release.
+    out
+        The file; default ``NAME-VERSION.fingerprint.parquet``.
+    level
+        ``keypoints``, or ``thumbnails``: finds more, and gives more away.
+    workers
+        Number of processes; default one for each processor.
+    executor
+        ``local``, or ``dask://HOST:PORT``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds neither a build nor a release, images are missing or changed, or ``out`` is another
+        file.
+    """
+    from cxrbuild.executors import default_workers
+    from cxrbuild.overlapping import fingerprint as write_fingerprint
+
+    with reading(folder, progress) as place:
+        return write_fingerprint(
+            place,
+            None if out is None else Path(out),
+            level=level,
+            workers=workers or default_workers(),
+            executor=executor,
+            progress=progress,
+        )
+
+
+def overlap(
+    a: AnyPath, b: AnyPath, *, workers: int | None = None, progress: Progress = silent
+) -> OverlapResult:
+    """Find the images that are in both of two datasets, under other names and changed.
+
+    Parameters
+    ----------
+    a, b
+        Folders of builds or releases, or files that ``fingerprint`` wrote.
+    workers
+        Number of processes; default one for each processor.
+    progress
+        Opens progress bars.
+
+    Returns
+    -------
+    OverlapResult
+        ``pairs`` lists them; ``leak_free("a")`` has the rows of A without patients who are in B.
+
+    Raises
+    ------
+    CxrbuildError
+        One is no build, release or fingerprint, or images are missing or changed.
+    """
+    import tempfile
+
+    from cxrbuild.executors import default_workers
+    from cxrbuild.loading import load
+    from cxrbuild.overlapping import Fingerprint, describe, find_overlap, read_fingerprint
+
+    processes = workers or default_workers()
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        places = [stack.enter_context(reading(place, progress)) for place in (a, b)]
+        # Both are opened before either is described.
+        opened = [read_fingerprint(place) if place.is_file() else load(place) for place in places]
+        coarse = any(isinstance(one, Fingerprint) and one.document.level == "keypoints" for one in opened)
+        level: Level = "keypoints" if coarse else "thumbnails"
+        compared = [
+            one
+            if isinstance(one, Fingerprint)
+            else describe(one, Path(temporary) / side, level, workers=processes, progress=progress)
+            for one, side in zip(opened, ("a", "b"), strict=True)
+        ]
+        return find_overlap(*compared, workers=processes, progress=progress)
 
 
 def publish(

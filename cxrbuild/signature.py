@@ -105,10 +105,8 @@ def sign(data: bytes, key: Path, passphrase: str | None = None) -> Signature:
     Raises
     ------
     CxrbuildError
-        The key cannot be read, is encrypted with another passphrase, or is of another kind; or the library
-        is not installed.
-    OSError
-        There is no such file.
+        There is no such file, the key cannot be read, has another passphrase or is of another kind;
+        or the library is not installed.
     """
     private = _read_private_key(key, passphrase)
     public = _joined(_KIND, private.public_key().public_bytes_raw())
@@ -149,12 +147,11 @@ def read_public_keys(path: Path) -> set[bytes]:
     Raises
     ------
     CxrbuildError
-        The file has no such key.
-    OSError
-        There is no such file.
+        There is no such file, or it has no such key.
     """
     keys = set()
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    text = _read_key_file(path, "Name the public key of the signer, such as ~/.ssh/id_ed25519.pub")
+    for line in text.decode(errors="replace").splitlines():
         if not line.lstrip().startswith("#") and (match := _PUBLIC_KEY.search(line)):
             try:
                 keys.add(base64.b64decode(match[2], validate=True))
@@ -196,7 +193,7 @@ def _read_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-    data = path.read_bytes()
+    data = _read_key_file(path, "Name your private key, such as ~/.ssh/id_ed25519")
     try:
         key = load_ssh_private_key(data, None if passphrase is None else passphrase.encode())
     except TypeError:
@@ -218,6 +215,14 @@ def _read_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
             todo="Make one with `ssh-keygen -t ed25519`",
         )  # fmt: skip
     return key
+
+
+def _read_key_file(path: Path, todo: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else "a folder"
+        raise CxrbuildError("no key", where=path, expected="a file", found=found, todo=todo) from None
 
 
 def _signed(data: bytes, hash_name: str) -> bytes:

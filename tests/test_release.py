@@ -457,8 +457,9 @@ def test_private_is_marked(private: Path) -> None:
 def test_holds_what_is_promised(private: Path) -> None:
     found = {path.relative_to(private).as_posix() for path in private.rglob("*") if path.is_file()}
     promised = {
-        "README.md", "croissant.json", "manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv",
-        "CITATION.cff", "CHANGELOG.md", "SHA256SUMS", "build.json", "report.html", "images.csv",
+        "README.md", "croissant.json", "ro-crate-metadata.json", "manifest.parquet", "ledger.parquet",
+        "ATTRIBUTION.csv", "CITATION.cff", "CHANGELOG.md", "SHA256SUMS", "build.json", "report.html",
+        "images.csv",
         "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet",
         "tfds/demo_cxr/1.0.0/dataset_info.json", "tfds/demo_cxr/1.0.0/features.json",
         "tfds/demo_cxr/1.0.0/label.labels.txt",

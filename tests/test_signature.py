@@ -145,7 +145,7 @@ def test_keys_that_cannot_be_used(release: Path, tmp_path: Path) -> None:
     )
     other.write_bytes(encoded)
     assert "the key is not an Ed25519 key" in error(other)
-    assert "No such file" in error(tmp_path / "none")
+    assert "Found: no such file. Name your private key" in error(tmp_path / "none")
     ran = run("sign", release, "--key", locked, CXRBUILD_KEY_PASSPHRASE="open sesame")
     assert ran.status == 0, ran.err
     assert "open sesame" not in ran.out + ran.err

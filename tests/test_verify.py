@@ -546,7 +546,9 @@ def test_verify_names_damaged_tables_and_documents(folder: Path, name: str, dama
     data = path.read_bytes()
     path.unlink()
     if damage != "gone":
-        path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"{}")
+        # Within the hash of a line, in `SHA256SUMS`.
+        half = data.rindex(b"\n", 0, len(data) // 2) + 20 if name == "SHA256SUMS" else len(data) // 2
+        path.write_bytes(data[:half] if damage == "cut" else b"{}")
     found = findings(folder)
     assert any(words.startswith(name) for words in found), found
 

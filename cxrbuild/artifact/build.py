@@ -191,6 +191,8 @@ class ReleaseDocument(DatasetDocument):
         Number of images whose pixels are withheld, by reason.
     packaging
         How the release was made from a build.
+    sizes
+        The sides, in pixels, of the ready sizes that it has in addition to the images' own sizes.
     """
 
     KIND: ClassVar[str] = "the build.json of a release"
@@ -200,3 +202,4 @@ class ReleaseDocument(DatasetDocument):
     date: str
     withheld: dict[str, int]
     packaging: Packaging
+    sizes: list[int] = Field(default_factory=list)

@@ -22,19 +22,22 @@ EXPLANATION = f"{EXPLANATION_FOLDER}/explanation.json"
 
 # Of releases alone. A release has the audit result under its name in the build.
 SUMS = "SHA256SUMS"
+SIGNATURE = f"{SUMS}.sig"
+SIZES = "sizes"
 RELEASED_BASELINE = "baseline.json"
 RELEASED_EXPLANATION = "explanation.json"
 CARD = "README.md"
 CHANGELOG = "CHANGELOG.md"
 REPORT = "report.html"
 CROISSANT = "croissant.json"
+RO_CRATE = "ro-crate-metadata.json"
 CITATION = "CITATION.cff"
 ATTRIBUTION = "ATTRIBUTION.csv"
 IMAGE_LIST = "images.csv"
 # Every file of a release but the shards; a release can lack the results.
 OF_RELEASE = (
     BUILD, LEDGER, MANIFEST, AUDIT, RELEASED_BASELINE, RELEASED_EXPLANATION, CARD, CHANGELOG, REPORT,
-    CROISSANT, CITATION, ATTRIBUTION, IMAGE_LIST,
+    CROISSANT, RO_CRATE, CITATION, ATTRIBUTION, IMAGE_LIST,
 )  # fmt: skip
 
 
@@ -52,6 +55,16 @@ def jpeg_path(split: str, label: str, image_id: str) -> str:
 def parquet_shard(split: str, number: int, count: int) -> str:
     """Return the path of a Parquet shard within a build or release, as Hugging Face datasets expects it."""
     return f"{PARQUET}/{split}-{number:05d}-of-{count:05d}.parquet"
+
+
+def sized_folder(size: int) -> str:
+    """Return the folder of a release with the images at a ready size."""
+    return f"{SIZES}/{size}"
+
+
+def sized_shard(size: int, split: str, number: int, count: int) -> str:
+    """Return the path of a shard with images at a ready size, within a release."""
+    return f"{sized_folder(size)}/{split}-{number:05d}-of-{count:05d}.parquet"
 
 
 def tfrecord_folder(name: str, version: str) -> str:

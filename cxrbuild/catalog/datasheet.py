@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from cxrbuild.catalog.credit import Funding, Person, RelatedWork, UsageCondition
 from cxrbuild.catalog.declarations import Declaration
+
+NOT_STATED = "not stated"
 
 
 class Datasheet(Declaration):
@@ -14,7 +17,15 @@ class Datasheet(Declaration):
     RAI vocabulary (https://docs.mlcommons.org/croissant/docs/croissant-rai-spec.html).
     """
 
-    creator: str = Field("not stated", description="who makes the dataset")
+    creator: str = Field(NOT_STATED, description="the organization or group that makes the dataset")
+    persons: list[Person] = Field(
+        default_factory=list, description="persons who make it, in the order of a citation"
+    )
+    funding: list[Funding] = Field(default_factory=list, description="who paid for it")
+    related: list[RelatedWork] = Field(default_factory=list, description="works that belong to it")
+    usage: list[UsageCondition] = Field(
+        default_factory=list, description="conditions of use, in addition to the licences of the images"
+    )
     homepage: str | None = Field(None, description="address of a page about it")
     keywords: list[str] = Field(default_factory=list, description="keywords for search")
     motivation: str = Field("", description="why it was made")

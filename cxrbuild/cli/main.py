@@ -23,12 +23,15 @@ from cxrbuild.cli.doctor import doctor
 from cxrbuild.cli.explain import explain
 from cxrbuild.cli.export import export
 from cxrbuild.cli.fetch import fetch
+from cxrbuild.cli.fingerprint import fingerprint
 from cxrbuild.cli.init import init
 from cxrbuild.cli.output import json_was_printed, print_json, wrapped
+from cxrbuild.cli.overlap import overlap
 from cxrbuild.cli.publish import publish
 from cxrbuild.cli.release import release
 from cxrbuild.cli.review import review
 from cxrbuild.cli.shipped import recipes, sources
+from cxrbuild.cli.sign import sign
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
 from cxrbuild.errors import CxrbuildError, is_of_memory, nearest, of_memory, of_system
@@ -83,9 +86,12 @@ for _command in (
     train_baseline,
     explain,
     release,
+    sign,
     verify,
     diff,
     export,
+    fingerprint,
+    overlap,
     publish,
     demo,
     init,

@@ -47,8 +47,10 @@ def overlap(
     of one dataset without patients of whom an image is in the other.
     """
     from cxrbuild.api import overlap as find_overlap
-    from cxrbuild.overlapping import write_tables
+    from cxrbuild.overlapping import require_folder_place, write_tables
 
+    if out is not None:
+        require_folder_place(out)
     output = Output(quiet=quiet, as_json=as_json)
     result = find_overlap(a, b, workers=workers, progress=output.progress)
     _report(output, result, against)

@@ -36,6 +36,14 @@ if TYPE_CHECKING:
 @click.option(
     "--previous", type=PLACE, help="The previous release.  [default: the newest older one next to --out]"
 )
+@click.option(
+    "--size",
+    "sizes",
+    type=int,
+    multiple=True,
+    metavar="PIXELS",
+    help="Add the images resized to squares of this side, such as 224; repeatable.  [default: none]",
+)
 @output_options
 def release(
     version: str,
@@ -43,6 +51,7 @@ def release(
     out: Path | str | None,
     policy: Literal["public", "private"],
     previous: Path | str | None,
+    sizes: tuple[int, ...],
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -55,7 +64,9 @@ def release(
     from cxrbuild.api import release as make_release
 
     output = Output(quiet=quiet, as_json=as_json)
-    result = make_release(build, version, out, policy=policy, previous=previous, progress=output.progress)
+    result = make_release(
+        build, version, out, policy=policy, previous=previous, sizes=sizes, progress=output.progress
+    )
     _report(output, result, out if isinstance(out, str) else str(result.release.folder))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cxrbuild.cli.options import NAME_OR_PATH, PLACE, executor_option, output_options
+from cxrbuild.cli.options import NAME_OR_PATH, PATH, PLACE, executor_option, output_options
 from cxrbuild.cli.output import Output
 
 
@@ -18,9 +18,17 @@ from cxrbuild.cli.output import Output
     metavar="FILE|NAME",
     help="Compare images with this manifest; default covid19-cxr/1.0.0.",
 )
+@click.option(
+    "--signers",
+    type=PATH,
+    metavar="FILE",
+    help="Require that a release is signed with a key of this file: a .pub file, or allowed_signers.",
+)
 @executor_option("Where to check the image files of a build or a folder.")
 @output_options
-def verify(folder: Path | str, manifest: str | None, executor: str, quiet: bool, as_json: bool) -> None:
+def verify(
+    folder: Path | str, manifest: str | None, signers: Path | None, executor: str, quiet: bool, as_json: bool
+) -> None:
     """Check a release, a build or a folder of images.
 
     Checks that hashes, tables, shards, images, card and Croissant agree, and that no patient is in two
@@ -32,13 +40,20 @@ def verify(folder: Path | str, manifest: str | None, executor: str, quiet: bool,
     from cxrbuild.verification import require_verified
 
     output = Output(quiet=quiet, as_json=as_json)
-    result = verify_folder(folder, manifest=manifest, executor=executor, progress=output.progress)
+    result = verify_folder(
+        folder, manifest=manifest, executor=executor, signers=signers, progress=output.progress
+    )
     output.result(result.to_dict() | {"folder": str(folder)})
     require_verified(result, folder)
     output.say(
         f"{printable(folder)} is verified: {result.kind} {printable(result.name)}, "
         f"{count_of(result.files, 'file')}, {count_of(result.images, 'image')}."
     )
+    if result.signer:
+        known = (
+            "a named signer" if signers else "a key that was not compared; name your signers with --signers"
+        )
+        output.say(f"Signed by {result.signer}, {known}.")
     if result.missing:
         output.say(f"Incomplete: {count_of(result.missing, 'image')} missing. It cannot be published.")
     if result.unpinned:

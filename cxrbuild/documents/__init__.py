@@ -3,6 +3,7 @@
 from cxrbuild.documents.audit_notes import measured_contents
 from cxrbuild.documents.changelog import CHANGELOG_TITLE, changelog_head
 from cxrbuild.documents.croissant import croissant
+from cxrbuild.documents.ro_crate import ro_crate
 from cxrbuild.documents.texts import texts
 
-__all__ = ["CHANGELOG_TITLE", "changelog_head", "croissant", "measured_contents", "texts"]
+__all__ = ["CHANGELOG_TITLE", "changelog_head", "croissant", "measured_contents", "ro_crate", "texts"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.catalog.credit import RelatedWork
+from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
 
@@ -45,14 +47,37 @@ def citation(contents: Contents) -> str:
         "title": f"{recipe.title}, version {contents.version}",
         "version": contents.version,
         "date-released": contents.document.date,
-        "authors": [{"name": recipe.datasheet.creator}],
-        "references": [_reference(words) for words in cited if words],
+        "authors": _authors(recipe.datasheet),
+        "references": [
+            *(_work(work) for work in recipe.datasheet.related),
+            *(_reference(words) for words in cited if words),
+        ],
     }
     if recipe.datasheet.keywords:
         document["keywords"] = recipe.datasheet.keywords
     if recipe.datasheet.homepage:
         document["url"] = recipe.datasheet.homepage
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000))
+
+
+def _authors(sheet: Datasheet) -> list[dict[str, str]]:
+    authors = []
+    for person in sheet.persons:
+        author = {"family-names": person.family_name, "given-names": person.given_name}
+        if person.orcid_address:
+            author["orcid"] = person.orcid_address
+        if person.affiliations:
+            author["affiliation"] = "; ".join(one.name for one in person.affiliations)
+        authors.append(author)
+    return authors if authors and sheet.creator == NOT_STATED else [*authors, {"name": sheet.creator}]
+
+
+def _work(work: RelatedWork) -> dict[str, Any]:
+    identifier = {"doi": work.value} if work.scheme == "doi" else {"url": work.address}
+    return {
+        "type": "generic", "authors": [{"name": "unknown"}], "title": work.title or work.identifier,
+        **identifier, "notes": f"The dataset {work.relation} it.",
+    }  # fmt: skip
 
 
 def _reference(words: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.artifact import names as artifact_names
 from cxrbuild.catalog.class_name import READ_AS_MISSING
 from cxrbuild.catalog.license import License, read_licenses
 from cxrbuild.contents import Contents
@@ -101,17 +102,35 @@ def _front_matter(
         "size_categories": [next((category for most, category in _SIZES if images < most), "n>1M")],
         "configs": [
             {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits],
+                "config_name": name,
+                "data_files": [{"split": split, "path": f"{folder}/{split}-*.parquet"} for split in splits],
             }
+            for name, folder in _configurations(contents).items()
         ],
-        "dataset_info": {
-            "features": features,
-            "splits": [{"name": split, **numbers} for split, numbers in splits.items()],
-            "download_size": download_size,
-            "dataset_size": sum(split["num_bytes"] for split in splits.values()),
-        },
+        "dataset_info": _dataset_info(contents, features, splits, download_size),
     }
+
+
+def _configurations(contents: Contents) -> dict[str, str]:
+    """Return the folder of each configuration of the Hub: the default, and one for each ready size."""
+    sizes = {str(size): artifact_names.sized_folder(size) for size in contents.document.sizes}
+    return {"default": artifact_names.PARQUET} | sizes
+
+
+def _dataset_info(
+    contents: Contents,
+    features: list[dict[str, Any]],
+    splits: Mapping[str, Mapping[str, int]],
+    download_size: int,
+) -> dict[str, Any] | list[dict[str, Any]]:
+    default = {
+        "features": features,
+        "splits": [{"name": split, **numbers} for split, numbers in splits.items()],
+        "download_size": download_size,
+        "dataset_size": sum(split["num_bytes"] for split in splits.values()),
+    }
+    sizes = [{"config_name": str(size), "features": features} for size in contents.document.sizes]
+    return [{"config_name": "default", **default}, *sizes] if sizes else default
 
 
 def _tags(contents: Contents) -> list[str]:

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.artifact import names
 from cxrbuild.contents import Contents
+from cxrbuild.documents.lineage import (
+    creators,
+    derived_from,
+    grants,
+    related_works,
+    software,
+    usage_conditions,
+)
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 
@@ -43,6 +52,7 @@ _CONTEXT = {
     "name": {"@container": "@language"},
     "parentField": "cr:parentField",
     "path": "cr:path",
+    "prov": "http://www.w3.org/ns/prov#",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
     "regex": "cr:regex",
@@ -50,6 +60,7 @@ _CONTEXT = {
     "replace": "cr:replace",
     "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
+    "sdVersion": "cr:sdVersion",
     "separator": "cr:separator",
     "source": "cr:source",
     "subField": "cr:subField",
@@ -74,9 +85,11 @@ def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> di
         The SHA-256 of its files by name.
     """
     recipe, sheet = contents.recipe, contents.recipe.datasheet
-    shards = sorted(name for name in hashes if name.startswith(("data/", "tfds/")))
+    shards = sorted(name for name in hashes if name.startswith(("data/", "tfds/", "sizes/")))
     files = [*shards, *(name for name in _TABLES if name in hashes)]
     splits = [split for split in contents.splits if any(name.startswith(f"data/{split}-") for name in shards)]
+    # `None` are the images' own sizes.
+    sizes: list[int | None] = [None, *contents.document.sizes] if splits else []
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -84,18 +97,24 @@ def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> di
         "name": contents.name,
         "description": contents.description,
         "version": contents.version,
+        # The metadata follow from the release alone.
+        "sdVersion": contents.version,
         "license": licenses(contents),
         "url": sheet.homepage or f"urn:dataset:{contents.name}:{contents.version}",
-        "creator": {"@type": "sc:Organization", "name": sheet.creator},
+        "creator": creators(contents),
         "datePublished": contents.document.date,
         "citeAs": recipe.citation or recipe.title,
         "keywords": sheet.keywords or [contents.name],
         "isLiveDataset": False,
+        **_lineage(contents),
         **_responsible(contents),
-        "distribution": [*(_file(folder, name, hashes[name]) for name in files), *_file_sets(splits)],
+        "distribution": [
+            *(_file(folder, name, hashes[name]) for name in files),
+            *(_file_set(splits, size) for size in sizes),
+        ],
         "recordSet": [
             *_enumerations(recipe.classes, splits),
-            *([_images(splits)] if splits else []),
+            *(_images(splits, size) for size in sizes),
             _manifest(),
         ],
     }
@@ -111,6 +130,32 @@ def _license(name: str) -> str:
     if name == "unknown":
         return "NOASSERTION"
     return name if name.startswith("LicenseRef-") else f"https://spdx.org/licenses/{name}"
+
+
+def _lineage(contents: Contents) -> dict[str, Any]:
+    """Return provenance and conditions of use, as the specification recommends; funding and related works."""
+    program = software(contents)
+    activity = {
+        "@type": "prov:Activity",
+        "prov:label": "cxrbuild curate, cxrbuild release",
+        "prov:wasAssociatedWith": {
+            "@type": "prov:SoftwareAgent",
+            "prov:label": f"{program['name']} {program['version']}",
+        },
+    }
+    sources = [
+        {"@type": "prov:Entity", "prov:label": source["name"]}
+        | {key: source[key] for key in ("@id", "version", "license") if key in source}
+        for source in derived_from(contents)
+    ]
+    fields = {
+        "prov:wasDerivedFrom": sources,
+        "prov:wasGeneratedBy": activity,
+        "usageInfo": usage_conditions(contents),
+        "funding": grants(contents),
+        "citation": related_works(contents),
+    }
+    return {key: value for key, value in fields.items() if value}
 
 
 def _responsible(contents: Contents) -> dict[str, Any]:
@@ -154,19 +199,18 @@ def _file(folder: Path, name: str, digest: str) -> dict[str, Any]:
     }
 
 
-def _file_sets(splits: Sequence[str]) -> list[dict[str, Any]]:
-    if not splits:
-        return []
-    return [
-        {
-            "@type": "cr:FileSet",
-            "@id": "shards",
-            "name": "shards",
-            "description": "Pixels, labels and the columns that training needs.",
-            "encodingFormat": "application/x-parquet",
-            "includes": [f"data/{split}-*.parquet" for split in splits],
-        }
-    ]
+def _file_set(splits: Sequence[str], size: int | None) -> dict[str, Any]:
+    folder = names.PARQUET if size is None else names.sized_folder(size)
+    name = "shards" if size is None else f"shards-{size}"
+    words = "Pixels, labels and the columns that training needs."
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "name": name,
+        "description": words if size is None else f"{words} Images of {size} x {size} pixels.",
+        "encodingFormat": "application/x-parquet",
+        "includes": [f"{folder}/{split}-*.parquet" for split in splits],
+    }
 
 
 def _enumerations(classes: Sequence[str], splits: Sequence[str]) -> list[dict[str, Any]]:
@@ -208,15 +252,17 @@ def _enumerations(classes: Sequence[str], splits: Sequence[str]) -> list[dict[st
     return sets
 
 
-def _images(splits: Sequence[str]) -> dict[str, Any]:
+def _images(splits: Sequence[str], size: int | None) -> dict[str, Any]:
     columns = {column.name: column for column in COLUMNS}
+    ending = "" if size is None else f"-{size}"
+    folder = names.PARQUET if size is None else names.sized_folder(size)
 
     def field(name: str, kind: str, words: str, extract: dict[str, Any], **more: Any) -> dict[str, Any]:
-        source = {"fileSet": {"@id": "shards"}, "extract": extract}
+        source = {"fileSet": {"@id": f"shards{ending}"}, "extract": extract}
         source |= {"transform": more.pop("transform")} if "transform" in more else {}
         return {
             "@type": "cr:Field",
-            "@id": f"images/{name}",
+            "@id": f"images{ending}/{name}",
             "name": name,
             "description": words,
             "dataType": kind,
@@ -224,18 +270,20 @@ def _images(splits: Sequence[str]) -> dict[str, Any]:
             **more,
         }
 
+    image_words = "The image, an 8-bit JPEG of one channel."
+    if size is not None:
+        image_words = f"The image, resized once to {size} x {size} pixels (Pillow, bicubic), as PNG."
     split = field(
         "split",
         "sc:Text",
         "The split.",
         {"fileProperty": "fullpath"},
         # mlcroissant applies the expression again to its first result.
-        transform={"regex": f"^(?:data/)?({'|'.join(splits)})(?:-.+[.]parquet)?$"},
+        transform={"regex": f"^(?:{folder}/)?({'|'.join(splits)})(?:-.+[.]parquet)?$"},
         references={"field": {"@id": "splits/name"}},
     )
     image = field(
-        "image", "sc:ImageObject", "The image, an 8-bit JPEG of one channel.", {"column": "image"},
-        transform={"jsonPath": "bytes"},
+        "image", "sc:ImageObject", image_words, {"column": "image"}, transform={"jsonPath": "bytes"},
     )  # fmt: skip
     label = field("label", "sc:Integer", "The number of the class: see `classes`.", {"column": "label"})
     rest = [
@@ -244,8 +292,8 @@ def _images(splits: Sequence[str]) -> dict[str, Any]:
     ]
     return {
         "@type": "cr:RecordSet",
-        "@id": "images",
-        "name": "images",
+        "@id": f"images{ending}",
+        "name": f"images{ending}",
         "description": "A record for every image whose pixels are in this release.",
         "field": [split, image, label, *rest],
     }

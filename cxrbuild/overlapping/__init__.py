@@ -3,7 +3,7 @@
 from cxrbuild.overlapping.describing import FingerprintResult, describe, fingerprint
 from cxrbuild.overlapping.fingerprint import Fingerprint, FingerprintDocument, Level, read_fingerprint
 from cxrbuild.overlapping.overlap import OverlapResult, SharedImage, find_overlap
-from cxrbuild.overlapping.tables import write_tables
+from cxrbuild.overlapping.tables import require_folder_place, write_tables
 
 __all__ = [
     "Fingerprint",
@@ -16,5 +16,6 @@ __all__ = [
     "find_overlap",
     "fingerprint",
     "read_fingerprint",
+    "require_folder_place",
     "write_tables",
 ]

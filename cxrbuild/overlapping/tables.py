@@ -14,6 +14,18 @@ PAIRS, LEAK_FREE = "pairs.csv", "leak-free-{side}.csv"
 _PAIR_COLUMNS = ("a", "split_a", "b", "split_b", "kind", "similarity", "changes")
 
 
+def require_folder_place(folder: Path) -> None:
+    """Require that tables can be written to a folder, before anything is compared.
+
+    Raises
+    ------
+    CxrbuildError
+        The path is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CxrbuildError("not a folder", where=folder, todo="Name a folder with --out")
+
+
 def write_tables(result: OverlapResult, folder: Path, against: Sequence[str] = ()) -> list[Path]:
     """Write the tables of an overlap: the same bytes for the same result.
 
@@ -36,8 +48,7 @@ def write_tables(result: OverlapResult, folder: Path, against: Sequence[str] = (
     CxrbuildError
         The path is a file.
     """
-    if folder.exists() and not folder.is_dir():
-        raise CxrbuildError("not a folder", where=folder, todo="Name a folder with --out")
+    require_folder_place(folder)
     pairs = (
         (p.a, p.split_a, p.b, p.split_b, p.kind, f"{p.similarity:g}", " ".join(p.changes))
         for p in result.pairs

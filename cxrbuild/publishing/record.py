@@ -6,6 +6,7 @@ import html
 import re
 from typing import Any, TypedDict
 
+from cxrbuild.catalog.credit import Funding, RelatedWork
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.publishing.release import OutgoingRelease
@@ -74,6 +75,29 @@ class Subject(TypedDict):
     subject: str
 
 
+class Award(TypedDict, total=False):
+    """A grant: title and number, since the service knows only some grants by an id."""
+
+    title: dict[str, str]
+    number: str
+    identifiers: list[Identifier]
+
+
+class FundingReference(TypedDict, total=False):
+    """Who paid, and the grant."""
+
+    funder: Name
+    award: Award
+
+
+class RelatedIdentifier(TypedDict):
+    """A related work, and DataCite's relation to it."""
+
+    identifier: str
+    scheme: str
+    relation_type: Id
+
+
 class RecordMetadata(TypedDict, total=False):
     """A record's metadata.
 
@@ -89,6 +113,8 @@ class RecordMetadata(TypedDict, total=False):
     additional_descriptions: list[AdditionalDescription]
     rights: list[Right]
     subjects: list[Subject]
+    funding: list[FundingReference]
+    related_identifiers: list[RelatedIdentifier]
     publisher: str
 
 
@@ -98,7 +124,7 @@ def record_metadata(release: OutgoingRelease, publisher: str) -> RecordMetadata:
     Parameters
     ----------
     release
-        The release; its ``croissant.json`` has the metadata.
+        The release; its ``croissant.json`` has the metadata, its datasheet funding and related works.
     publisher
         The name of the service that publishes the record.
 
@@ -118,7 +144,7 @@ def record_metadata(release: OutgoingRelease, publisher: str) -> RecordMetadata:
         raise CxrbuildError(
             "fields that a deposit requires are missing", where=path, found=f"no {', '.join(lacking)}"
         )
-    return {
+    metadata: RecordMetadata = {
         "resource_type": {"id": "dataset"},
         "title": release.title,
         "version": release.version,
@@ -133,6 +159,11 @@ def record_metadata(release: OutgoingRelease, publisher: str) -> RecordMetadata:
         "subjects": [{"subject": keyword} for keyword in _listed(croissant.get("keywords"))],
         "publisher": publisher,
     }
+    if release.datasheet.funding:
+        metadata["funding"] = [_funding(funding) for funding in release.datasheet.funding]
+    if release.datasheet.related:
+        metadata["related_identifiers"] = [_related(work) for work in release.datasheet.related]
+    return metadata
 
 
 def _paragraphs(text: str) -> str:
@@ -169,6 +200,25 @@ def _creator(creator: Any) -> Creator:
     if affiliations:
         described["affiliations"] = [{"name": name} for name in affiliations]
     return described
+
+
+def _funding(funding: Funding) -> FundingReference:
+    reference: FundingReference = {"funder": {"name": funding.funder.name}}
+    # The service requires a title and a number.
+    if funding.title or funding.number:
+        known = funding.title or funding.number or ""
+        award: Award = {"title": {"en": known}, "number": funding.number or known}
+        if funding.address:
+            award["identifiers"] = [{"scheme": "url", "identifier": funding.address}]
+        reference["award"] = award
+    return reference
+
+
+def _related(work: RelatedWork) -> RelatedIdentifier:
+    # The ids of the service's vocabulary are DataCite's relation types in lower case.
+    relation = work.relation.replace(" ", "")
+    value = f"arXiv:{work.value}" if work.scheme == "arxiv" else work.value
+    return {"identifier": value, "scheme": work.scheme, "relation_type": {"id": relation}}
 
 
 def _right(license_: Any) -> Right:

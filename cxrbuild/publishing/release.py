@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.artifact import open_release, read_sums
-from cxrbuild.artifact.names import SUMS
+from cxrbuild.artifact.names import SIGNATURE, SUMS
+from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.progress import Progress, silent
@@ -50,6 +51,8 @@ class OutgoingRelease:
         Every file but ``SHA256SUMS``, ordered by name.
     sums
         ``SHA256SUMS`` itself.
+    datasheet
+        The datasheet of its recipe.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class OutgoingRelease:
     title: str
     files: Mapping[str, ReleaseFile]
     sums: ReleaseFile
+    datasheet: Datasheet
 
     @property
     def label(self) -> str:
@@ -105,7 +109,12 @@ def read_release(folder: Path, progress: Progress = silent) -> OutgoingRelease:
         name: ReleaseFile(name, folder / name, (folder / name).stat().st_size, digest)
         for name, digest in sorted(read_sums(folder).items())
     }
+    signature = folder / SIGNATURE
+    if signature.is_file():
+        # The sums cannot list the signature of themselves.
+        size = signature.stat().st_size
+        files[SIGNATURE] = ReleaseFile(SIGNATURE, signature, size, sha256_of(signature))
     path = folder / SUMS
     sums = ReleaseFile(SUMS, path, path.stat().st_size, sha256_of(path))
-    dataset = document.dataset
-    return OutgoingRelease(folder, dataset.name, dataset.version, dataset.title, files, sums)
+    dataset, sheet = document.dataset, document.recipe.datasheet
+    return OutgoingRelease(folder, dataset.name, dataset.version, dataset.title, files, sums, sheet)

@@ -1,5 +1,6 @@
 """Make a versioned release from a build, for others to load, check, cite and rebuild."""
 
 from cxrbuild.releasing.pack import ReleaseResult, default_folder, release
+from cxrbuild.releasing.signing import SigningResult, sign
 
-__all__ = ["ReleaseResult", "default_folder", "release"]
+__all__ = ["ReleaseResult", "SigningResult", "default_folder", "release", "sign"]

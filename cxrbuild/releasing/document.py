@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def release_document(
-    build: BuildDocument, version: str, policy: Policy, records: pd.DataFrame
+    build: BuildDocument, version: str, policy: Policy, records: pd.DataFrame, sizes: Sequence[int] = ()
 ) -> ReleaseDocument:
     """Return the release's ``build.json``: the build's, without the hashes of its files."""
     reasons = records["withheld"].value_counts()
@@ -33,6 +34,7 @@ def release_document(
             "policy": policy,
             "date": _date(build.recipe.date),
             "withheld": {str(reason): int(n) for reason, n in reasons.items()},
+            "sizes": list(sizes),
             # Of the build, whose `withheld` is null: audit and baseline results name it.
             "packaging": Packaging(
                 cxrbuild=__version__, manifest_sha256=build.files[names.MANIFEST].sha256, files={}

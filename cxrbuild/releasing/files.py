@@ -7,11 +7,12 @@ from pathlib import Path
 from cxrbuild.artifact import ReleaseDocument, names, write_sums
 from cxrbuild.artifact.build import FileEntry
 from cxrbuild.contents import Contents
-from cxrbuild.documents import croissant, texts
+from cxrbuild.documents import croissant, ro_crate, texts
 from cxrbuild.files import files_under, sha256_of, write_bytes, write_json
 from cxrbuild.progress import Progress
 from cxrbuild.records import write_records
 from cxrbuild.releasing.results import Results
+from cxrbuild.releasing.sizes import write_sizes
 from cxrbuild.report import write_report
 from cxrbuild.shards import Description, lay_out, write_shards
 
@@ -23,6 +24,7 @@ def write_files(
     write_records(root / names.LEDGER, contents.records)
     write_records(root / names.MANIFEST, contents.kept)
     shards = _write_shards(build, root, contents, progress)
+    write_sizes(build, root, contents, progress)
     write_bytes(root / names.CHANGELOG, changes.encode())
     for name, path in results.files.items():
         write_bytes(root / name, path.read_bytes())
@@ -38,8 +40,10 @@ def write_files(
     for name, text in texts(root, contents, splits, results.kinds).items():
         write_bytes(root / name, text.encode())
     hashes = _hashes(root)
-    write_json(root / names.CROISSANT, croissant(root, contents, hashes))
-    write_sums(root, hashes | {names.CROISSANT: sha256_of(root / names.CROISSANT)})
+    for name, describe in ((names.CROISSANT, croissant), (names.RO_CRATE, ro_crate)):
+        write_json(root / name, describe(root, contents, hashes))
+        hashes[name] = sha256_of(root / name)
+    write_sums(root, hashes)
     return document
 
 

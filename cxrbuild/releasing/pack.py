@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from cxrbuild.releasing.requirements import (
     require_tables,
 )
 from cxrbuild.releasing.results import read_results
+from cxrbuild.releasing.sizes import ready_sizes
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.files import changed_files
 from cxrbuild.version_numbers import parse_version
@@ -71,6 +73,7 @@ def release(
     *,
     policy: Policy = "public",
     previous: Path | None = None,
+    sizes: Sequence[int] = (),
     progress: Progress = silent,
 ) -> ReleaseResult:
     """Make a release from a build.
@@ -90,6 +93,8 @@ def release(
         ``public`` includes pixels whose licence allows it, ``private`` all pixels.
     previous
         The previous release; default the newest older one next to ``out``, or a published manifest.
+    sizes
+        The ready sizes that it has in addition to the images' own: the sides of squares, in pixels.
     progress
         Opens a progress bar for each stage.
 
@@ -101,6 +106,7 @@ def release(
         The version is too small, or the build's files have changed.
     """
     parse_version(version)
+    ready = ready_sizes(sizes)
     document = open_build(build).document
     require_tables(build, document)
     require_classes(build, document)
@@ -111,7 +117,10 @@ def release(
     records = _with_withheld(records, policy)
     results = read_results(build, document)
     contents = measured_contents(
-        release_document(document, version, policy, records), records, results.audit, results.explanation
+        release_document(document, version, policy, records, ready),
+        records,
+        results.audit,
+        results.explanation,
     )
     # A release that already exists may be older than the newest one.
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())

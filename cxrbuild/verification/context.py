@@ -60,11 +60,12 @@ class Read(Generic[T]):
 
 @dataclass(frozen=True)
 class ShardFiles:
-    """The files of a shard in either format, and the ids of its images in order."""
+    """The files of a shard in either format and at each ready size, and the ids of its images in order."""
 
     split: str
     parquet: str
     tfrecord: str
+    sized: dict[int, str]
     images: list[str]
 
 
@@ -83,6 +84,8 @@ class Context:
         Shows how far the reading of large files is.
     executor
         Where image files are checked: ``local``, or the address of a cluster.
+    signers
+        The public keys of those who may have signed a release; ``None`` where it need not be signed.
     """
 
     def __init__(
@@ -93,11 +96,13 @@ class Context:
         images_of: pd.DataFrame | None = None,
         progress: Progress = silent,
         executor: str = "local",
+        signers: frozenset[bytes] | None = None,
     ) -> None:
         self.folder = folder
         self.kind = kind
         self.progress = progress
         self.executor = executor
+        self.signers = signers
         self._images_of = images_of
 
     def read_text(self, name: str) -> str | None:
@@ -235,10 +240,17 @@ class Context:
                 shard.split,
                 names.parquet_shard(shard.split, shard.number, shard.of),
                 names.tfrecord_shard(dataset.name, dataset.version, shard.split, shard.number, shard.of),
+                {size: names.sized_shard(size, shard.split, shard.number, shard.of) for size in self.sizes},
                 shard.rows["image_id"].tolist(),
             )
             for shard in lay_out(self.embedded)
         ]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The ready sizes that a release should have."""
+        document = self.document
+        return document.sizes if isinstance(document, ReleaseDocument) else []
 
     @property
     def parquet_paths(self) -> list[Path]:

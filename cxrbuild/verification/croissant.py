@@ -96,7 +96,7 @@ def _file_findings(folder: Path, document: dict[str, Any], hashes: Mapping[str, 
         if entry["@type"] == "cr:FileSet"
         for pattern in _list(entry["includes"])
     ]
-    shards = [name for name in hashes if name.startswith(f"{names.PARQUET}/")]
+    shards = [name for name in hashes if name.startswith((f"{names.PARQUET}/", f"{names.SIZES}/"))]
     for name in shards:
         if not any(fnmatch(name, pattern) for pattern in patterns):
             yield Finding("is in no FileSet", CROISSANT, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.contents import Contents
-from cxrbuild.documents import changelog_head, croissant, texts
+from cxrbuild.documents import changelog_head, croissant, ro_crate, texts
 from cxrbuild.files import json_bytes
 from cxrbuild.parsing import parse_json
 from cxrbuild.verification.card import card_findings
@@ -16,13 +16,14 @@ from cxrbuild.verification.context import Context
 from cxrbuild.verification.croissant import croissant_findings
 from cxrbuild.verification.difference import json_differences, line_differences
 from cxrbuild.verification.lists import citation_findings, list_findings
+from cxrbuild.verification.ro_crate import ro_crate_findings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def check_generated(context: Context) -> Iterator[Finding]:
-    """Generate card, lists, citation and Croissant again, and find each line and key that differs."""
+    """Generate the documents again, and find each line and key that differs."""
     if not can_generate(context):
         raise NotApplicable("another version of cxrbuild made the release, or its data cannot be read")
     try:
@@ -32,7 +33,10 @@ def check_generated(context: Context) -> Iterator[Finding]:
         return
     try:
         expected = texts(context.folder, contents, context.split_sizes, context.results)
-        metadata = croissant(context.folder, contents, context.hashes)
+        documents = {
+            names.CROISSANT: croissant(context.folder, contents, context.hashes),
+            names.RO_CRATE: ro_crate(context.folder, contents, context.hashes),
+        }
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # Tables, build.json or a result are damaged; the checks of them report how.
         yield Finding(f"cannot be generated from the data: {error!r}", names.CARD)
@@ -44,7 +48,8 @@ def check_generated(context: Context) -> Iterator[Finding]:
             continue
         for row, message in line_differences(text, found):
             yield Finding(message, name, row)
-    yield from _croissant_differences(context, metadata)
+    for name, document in documents.items():
+        yield from _document_differences(context, name, document)
 
 
 def check_changelog(context: Context) -> Iterator[Finding]:
@@ -61,23 +66,21 @@ def check_changelog(context: Context) -> Iterator[Finding]:
             yield Finding(message, names.CHANGELOG, row)
 
 
-def _croissant_differences(context: Context, expected: Any) -> Iterator[Finding]:
+def _document_differences(context: Context, name: str, expected: Any) -> Iterator[Finding]:
     try:
-        data = (context.folder / names.CROISSANT).read_bytes()
+        data = (context.folder / name).read_bytes()
         found = parse_json(data)
     except OSError:
-        yield Finding("is missing", names.CROISSANT)
+        yield Finding("is missing", name)
     except ValueError as error:
-        yield Finding(f"is not Croissant: {error!r}", names.CROISSANT)
+        yield Finding(f"is not JSON: {error!r}", name)
     else:
         differences = list(json_differences(expected, found))
         for key, message in differences:
-            yield Finding(message, names.CROISSANT, key or None)
+            yield Finding(message, name, key or None)
         # A key that occurs twice has one value for Python, and may have the other for another reader.
         if not differences and data != json_bytes(expected):
-            yield Finding(
-                "has the right values, but a key occurs twice or the layout differs", names.CROISSANT
-            )
+            yield Finding("has the right values, but a key occurs twice or the layout differs", name)
 
 
 def check_card(context: Context) -> Iterator[Finding]:
@@ -103,6 +106,12 @@ def check_croissant(context: Context) -> Iterator[Finding]:
     _require_other_version(context)
     contents = _contents(context) if _has_contents(context) else None
     yield from croissant_findings(context.folder, contents, context.hashes)
+
+
+def check_ro_crate(context: Context) -> Iterator[Finding]:
+    """Find files that RO-Crate describes wrongly, where it cannot be generated again."""
+    _require_other_version(context)
+    yield from ro_crate_findings(context.folder, context.hashes)
 
 
 def _has_contents(context: Context) -> bool:

@@ -37,7 +37,7 @@ def check_hashes(context: Context) -> Iterator[Finding]:
 
 def check_unlisted_files(context: Context) -> Iterator[Finding]:
     """Find files that ``SHA256SUMS`` does not list."""
-    for name in sorted(set(context.files) - set(context.sums) - {names.SUMS}):
+    for name in sorted(set(context.files) - set(context.sums) - {names.SUMS, names.SIGNATURE}):
         yield Finding(f"is not in {names.SUMS}", name)
 
 
@@ -54,6 +54,7 @@ def _shard_files(context: Context) -> Iterator[str]:
     document = context.release
     for shard in context.shards:
         yield shard.parquet
+        yield from shard.sized.values()
         if "tfrecord" in document.formats:
             yield shard.tfrecord
     if "tfrecord" in document.formats and context.shards:

@@ -19,6 +19,8 @@ from cxrbuild.verification import (
     report,
     results,
     shards,
+    signature,
+    sizes,
     tables,
     tfrecord,
 )
@@ -41,6 +43,7 @@ def _check(
 CHECKS = (
     _check("build_document", "build.json is complete and of this format.", files.check_document),
     _check("sums", "Every line of SHA256SUMS is a hash and a path.", files.check_sums, _RELEASE),
+    _check("signature", "The signature is of SHA256SUMS.", signature.check_signature, _RELEASE),
     _check("file_hashes", "Every listed file is available with its hash.", files.check_hashes),
     _check("unlisted_files", "SHA256SUMS lists every file.", files.check_unlisted_files, _RELEASE),
     _check("known_files", "Every listed file is of this release.", files.check_known_files, _RELEASE),
@@ -69,6 +72,7 @@ CHECKS = (
     _check(
         "tfrecord_metadata", "The JSON of TFRecord follows from the data.", tfrecord.check_tfrecord_metadata
     ),
+    _check("sizes", "Ready sizes have the rows and pixels of the shards.", sizes.check_sizes, _RELEASE),
     _check("withheld", "The release embeds what its policy allows.", policy.check_withheld, _RELEASE),
     _check("identities", "No file name can identify a patient.", policy.check_identities, _RELEASE),
     _check("published", "A published version has its published rows.", policy.check_published, _RELEASE),
@@ -100,6 +104,7 @@ CHECKS = (
     _check("lists", "The lists have the manifest's rows.", documents.check_lists, _RELEASE),
     _check("citation", "The citation has version and date.", documents.check_citation, _RELEASE),
     _check("croissant", "Croissant agrees with data and files.", documents.check_croissant, _RELEASE),
+    _check("ro_crate", "RO-Crate describes every file.", documents.check_ro_crate, _RELEASE),
 )
 
 

@@ -38,6 +38,8 @@ class VerificationResult:
     other_version
         The version of cxrbuild that made a release, where it is not this one. Only that version compares
         every line of the documents.
+    signer
+        The fingerprint of the key that a release is signed with; ``None`` where it is not signed.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class VerificationResult:
     unpinned: tuple[str, ...] = ()
     missing: int = 0
     other_version: str | None = None
+    signer: str | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -75,6 +78,7 @@ class VerificationResult:
             "unpinned": list(self.unpinned),
             "missing": self.missing,
             "other_version": self.other_version,
+            "signer": self.signer,
             "checks": [check.to_dict() for check in self.checks],
             "findings": [finding.to_dict() for finding in self.findings],
         }

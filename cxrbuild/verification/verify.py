@@ -10,17 +10,24 @@ from cxrbuild.comparison import read_version
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import require_executor
 from cxrbuild.progress import Progress, silent
+from cxrbuild.signature import read_public_keys, require_library
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.images import count_images
 from cxrbuild.verification.registry import verify_checks
 from cxrbuild.verification.result import VerificationResult
+from cxrbuild.verification.signature import signer_of
 
 # The manifest that a folder of images is compared with unless another is named.
 DEFAULT_MANIFEST = "covid19-cxr/1.0.0"
 
 
 def verify(
-    folder: Path, *, manifest: str | None = None, executor: str = "local", progress: Progress = silent
+    folder: Path,
+    *,
+    manifest: str | None = None,
+    executor: str = "local",
+    signers: Path | None = None,
+    progress: Progress = silent,
 ) -> VerificationResult:
     """Verify a release, a build, or a folder of images.
 
@@ -35,20 +42,25 @@ def verify(
         ``covid19-cxr/1.0.0``. A published manifest has no hashes of pixels.
     executor
         Where the image files of a build or a folder are checked: ``local``, or the address of a cluster.
+    signers
+        A file with public keys, by one of which a release must be signed; ``None`` for releases that need not
+        be signed.
     progress
         Shows how far each check is.
 
     Raises
     ------
     CxrbuildError
-        There is nothing to verify, no such manifest, or a check of another package cannot be used.
+        There is nothing to verify, no such manifest, signers are named for what is no release, or a check of
+        another package cannot be used.
     """
     require_executor(executor)
     if not folder.is_dir():
         raise CxrbuildError("no such folder", where=folder, todo="Name the folder of a release or a build")
     kind = None if manifest is not None else kind_of(folder)
+    keys = None if signers is None else frozenset(_read_signers(signers, folder, kind))
     if kind is not None:
-        return _verify(Context(folder, kind, progress=progress, executor=executor))
+        return _verify(Context(folder, kind, progress=progress, executor=executor, signers=keys))
     name = manifest or DEFAULT_MANIFEST
     context = Context(
         folder, "images", images_of=read_version(name).manifest, progress=progress, executor=executor
@@ -60,6 +72,13 @@ def verify(
             f"{name}, each named IMAGE_ID.jpg",
         )  # fmt: skip
     return _verify(context, manifest=name)
+
+
+def _read_signers(signers: Path, folder: Path, kind: str | None) -> set[bytes]:
+    if kind != "release":
+        raise CxrbuildError("only a release is signed", where=folder, todo="Verify it without signers")
+    require_library()
+    return read_public_keys(signers)
 
 
 def _verify(context: Context, manifest: str | None = None) -> VerificationResult:
@@ -93,4 +112,5 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
         unpinned=tuple(document.unpinned),
         missing=len(document.missing),
         other_version=context.release.packaging.cxrbuild if other else None,
+        signer=signer_of(context),
     )
