@@ -258,6 +258,7 @@ def test_missing_weights_are_an_error_that_names_file_and_address(
 
 
 @tensorflow
+@pytest.mark.slow
 def test_a_named_network_is_trained_on_a_sample(demo: Path, named_recipe: Path, tmp_path: Path) -> None:
     ran = run("train-baseline", "--build", demo / "build", "--recipe", named_recipe, "--optimizer", "sgd",
               "--out", tmp_path / "out", "--quiet")  # fmt: skip

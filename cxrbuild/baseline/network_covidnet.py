@@ -7,8 +7,8 @@ from typing import Any
 
 from cxrbuild.catalog.network import Network
 
-# Channels of a stage, and the number of its blocks. The paper's drawing has the numbers of blocks; it does
-# not determine the channels.
+# Channels of a stage, and the number of its blocks. The numbers of blocks are those of reimplementations, and
+# were not compared with the paper's drawing. The paper does not determine the channels.
 _STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 _HEAD = (1024, 256)
 

@@ -1,0 +1,256 @@
+"""Audit and verify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.api.arguments import AnyPath
+from cxrbuild.api.declarations import recipe_of
+from cxrbuild.progress import Progress, silent
+from cxrbuild.remote import adding, reading
+
+if TYPE_CHECKING:
+    from cxrbuild.auditing import AuditResult
+    from cxrbuild.catalog import Recipe
+    from cxrbuild.lists import ListAuditResult
+    from cxrbuild.overlapping import FingerprintResult, Level, OverlapResult
+    from cxrbuild.verification import VerificationResult
+
+
+def audit(
+    build: AnyPath,
+    recipe: AnyPath | Recipe | None = None,
+    *,
+    workers: int | None = None,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> AuditResult:
+    """Check a build for leakage, duplicates, label conflicts and confounding.
+
+    Writes ``audit.json`` and ``audit.html`` into the build.
+
+    Parameters
+    ----------
+    build
+        The folder of the build.
+    recipe
+        The recipe whose ``[audit]`` has the limits; default the shipped recipe of the build's name.
+    workers
+        Number of processes; default one for each processor.
+    executor
+        ``local``, or ``dask://HOST:PORT``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no build, or the build was made from another recipe.
+    """
+    from cxrbuild.artifact import names
+    from cxrbuild.auditing import audit as audit_build
+    from cxrbuild.executors import default_workers
+
+    with adding(build, [names.AUDIT, names.AUDIT_PAGE], progress) as folder:
+        return audit_build(
+            folder,
+            recipe_of(folder, recipe),
+            workers=workers or default_workers(),
+            executor=executor,
+            progress=progress,
+        )
+
+
+def audit_lists(
+    lists: Sequence[AnyPath],
+    data: AnyPath | None = None,
+    recipe: AnyPath | Recipe = "covid19-cxr",
+    *,
+    columns: Mapping[str, str] | None = None,
+    pixels: bool = True,
+    workers: int | None = None,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> ListAuditResult:
+    """Check lists of files with a split and a class that somebody published.
+
+    Parameters
+    ----------
+    lists
+        Text, CSV or JSON files, each as a path or as text ``SPLIT=PATH``; shipped lists by name; or .toml
+        files of declared ones.
+    data
+        The data folder of the sources to compare with; their metadata suffices. Default: no sources.
+    recipe
+        The recipe whose sources and links are used. Sources that are not there are ignored.
+    columns
+        The name of a column, or its position from 1, for some of ``file``, ``patient``, ``label``, ``source``
+        and ``split``.
+    pixels
+        Whether to find near-duplicates among the listed images that are in the data folder.
+    workers
+        Number of processes; default one for each processor.
+    executor
+        ``local``, or ``dask://HOST:PORT``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        A list cannot be read, has no column of files or no split; or a source's metadata is not as declared.
+    """
+    from cxrbuild.auditing import audit_lists as audit_files
+    from cxrbuild.curation import read_declared
+    from cxrbuild.executors import default_workers
+
+    return audit_files(
+        list(map(str, lists)),
+        None if data is None else Path(data),
+        read_declared(recipe, {}),
+        columns=columns,
+        pixels=pixels,
+        workers=workers or default_workers(),
+        executor=executor,
+        progress=progress,
+    )
+
+
+def overlap(
+    a: AnyPath, b: AnyPath, *, workers: int | None = None, progress: Progress = silent
+) -> OverlapResult:
+    """Find the images that are in both of two datasets, under other names and changed.
+
+    Parameters
+    ----------
+    a, b
+        Folders of builds or releases, or files that ``fingerprint`` wrote.
+    workers
+        Number of processes; default one for each processor.
+    progress
+        Opens progress bars.
+
+    Returns
+    -------
+    OverlapResult
+        ``pairs`` lists them; ``leak_free("a")`` has the rows of A without patients who are in B.
+
+    Raises
+    ------
+    CxrbuildError
+        One is no build, release or fingerprint, or images are missing or changed.
+    """
+    import tempfile
+
+    from cxrbuild.executors import default_workers
+    from cxrbuild.loading import load
+    from cxrbuild.overlapping import Fingerprint, describe, find_overlap, read_fingerprint
+
+    processes = workers or default_workers()
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        places = [stack.enter_context(reading(place, progress)) for place in (a, b)]
+        # Both are opened before either is described.
+        opened = [read_fingerprint(place) if place.is_file() else load(place) for place in places]
+        coarse = any(isinstance(one, Fingerprint) and one.document.level == "keypoints" for one in opened)
+        level: Level = "keypoints" if coarse else "thumbnails"
+        compared = [
+            one
+            if isinstance(one, Fingerprint)
+            else describe(one, Path(temporary) / side, level, workers=processes, progress=progress)
+            for one, side in zip(opened, ("a", "b"), strict=True)
+        ]
+        return find_overlap(*compared, workers=processes, progress=progress)
+
+
+def fingerprint(
+    folder: AnyPath,
+    out: AnyPath | None = None,
+    *,
+    level: Level = "keypoints",
+    workers: int | None = None,
+    executor: str = "local",
+    progress: Progress = silent,
+) -> FingerprintResult:
+    """Write the fingerprint of a build or release, which can be compared instead of its images.
+
+    Parameters
+    ----------
+    folder
+        The folder of a build or release.
+    out
+        The file; default ``NAME-VERSION.fingerprint.parquet``.
+    level
+        ``keypoints``, or ``thumbnails``: finds more, and gives more away.
+    workers
+        Number of processes; default one for each processor.
+    executor
+        ``local``, or ``dask://HOST:PORT``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds neither a build nor a release, images are missing or changed, or ``out`` is another
+        file.
+    """
+    from cxrbuild.executors import default_workers
+    from cxrbuild.overlapping import fingerprint as write_fingerprint
+
+    with reading(folder, progress) as place:
+        return write_fingerprint(
+            place,
+            None if out is None else Path(out),
+            level=level,
+            workers=workers or default_workers(),
+            executor=executor,
+            progress=progress,
+        )
+
+
+def verify(
+    folder: AnyPath,
+    *,
+    manifest: AnyPath | None = None,
+    executor: str = "local",
+    signers: AnyPath | None = None,
+    progress: Progress = silent,
+) -> VerificationResult:
+    """Check every file, row and hash of a release, a build or a folder of images.
+
+    Parameters
+    ----------
+    folder
+        A release, a build, or images named IMAGE_ID.jpg.
+    manifest
+        What to check images against: a ``manifest.parquet`` or the name of a published manifest.
+    executor
+        Where image files are checked: ``local``, or ``dask://HOST:PORT``.
+    signers
+        A file with public keys, by one of which a release must be signed.
+    progress
+        Opens progress bars.
+
+    Returns
+    -------
+    VerificationResult
+        ``findings`` lists everything that is wrong; it is empty for a sound folder.
+
+    Raises
+    ------
+    CxrbuildError
+        There is nothing to check in the folder.
+    """
+    from cxrbuild.verification import verify as verify_folder
+
+    with reading(folder, progress) as place:
+        return verify_folder(
+            place,
+            manifest=None if manifest is None else str(manifest),
+            executor=executor,
+            signers=None if signers is None else Path(signers),
+            progress=progress,
+        )

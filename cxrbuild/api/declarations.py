@@ -1,0 +1,257 @@
+"""Read and propose declarations: recipes, sources and pins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.api.arguments import AnyPath
+from cxrbuild.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from cxrbuild.catalog import Recipe, Source
+    from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
+    from cxrbuild.pins import PinDiff, PinProposal
+    from cxrbuild.proposing import Proposal
+
+
+def read_recipe(recipe: AnyPath = "covid19-cxr") -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    recipe
+        The name of a shipped recipe, or the path of a TOML file.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such recipe, or the file has problems; all of them are listed.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> cxrbuild.read_recipe("covid19-cxr").classes
+    ['COVID-19', 'Normal', 'Pneumonia']
+    """
+    from cxrbuild.catalog import read_recipe as read
+
+    return read(str(recipe))
+
+
+def read_source(source: AnyPath) -> Source:
+    """Read the declaration of a source.
+
+    Parameters
+    ----------
+    source
+        The name of a shipped source, or the path of a TOML file.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such source, or the file has problems; all of them are listed.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> cxrbuild.read_source("mooney").license
+    'CC-BY-4.0'
+    """
+    from cxrbuild.catalog import read_source as read
+
+    return read(str(source))
+
+
+def list_sources(data: AnyPath = "data") -> list[ShippedSource]:
+    """List the shipped sources: pin, licence and size, and whether the data folder has them.
+
+    Parameters
+    ----------
+    data
+        The data folder, which need not exist.
+
+    Raises
+    ------
+    CxrbuildError
+        The lock of the data folder is damaged.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> {source.name: source.images for source in cxrbuild.list_sources()}["mooney"]
+    5856
+    """
+    from cxrbuild.catalog.shipped import list_sources as list_
+
+    return list_(Path(data))
+
+
+def list_recipes(data: AnyPath = "data") -> list[ShippedRecipe]:
+    """List the shipped recipes: classes, sources and the images of a build.
+
+    Parameters
+    ----------
+    data
+        The data folder, which need not exist.
+
+    Raises
+    ------
+    CxrbuildError
+        The lock of the data folder is damaged.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> [(recipe.name, recipe.images) for recipe in cxrbuild.list_recipes()]
+    [('covid19-cxr', 6354), ('covid19-cxr-adult', 411), ('covidx4', 14197)]
+    """
+    from cxrbuild.catalog.shipped import list_recipes as list_
+
+    return list_(Path(data))
+
+
+def propose(
+    path: AnyPath,
+    *,
+    images: AnyPath | None = None,
+    columns: Mapping[str, str] | None = None,
+    name: str | None = None,
+    license: str = "unknown",  # noqa: A002 - the name of the declaration's key
+    public: bool = False,
+    progress: Progress = silent,
+) -> Proposal:
+    """Look at your own images and propose a source and a recipe for them. Nothing is written.
+
+    Parameters
+    ----------
+    path
+        A CSV file, a folder of images with or without CSV files, or a folder of DICOM files.
+    images
+        The folder of the images, where it is not the CSV file's.
+    columns
+        For our column, such as ``finding``, the column of the metadata to take, or ``none``.
+    name
+        The name of the source; default the folder's.
+    license
+        The SPDX identifier of the images' licence.
+    public
+        Whether the files are published, so that names and patient numbers may be kept.
+    progress
+        Opens a progress bar for reading DICOM headers.
+
+    Returns
+    -------
+    Proposal
+        What was decided, how certainly and why; the words that were found; both files as text. The method
+        ``write`` writes them.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no image, a table cannot be read, no row names an image, or ``columns`` names no column.
+    """
+    from cxrbuild.proposing import Answers
+    from cxrbuild.proposing import propose as propose_files
+
+    return propose_files(
+        Path(path),
+        images=None if images is None else Path(images),
+        answers=Answers(columns or {}, public, name, license),
+        progress=progress,
+    )
+
+
+def propose_pin(
+    source: AnyPath,
+    data: AnyPath = "data",
+    out: AnyPath | None = None,
+    *,
+    origin: str | None = None,
+    commit: str | None = None,
+    listing: AnyPath | None = None,
+    released: Sequence[AnyPath] = (),
+    progress: Progress = silent,
+) -> PinProposal:
+    """Write the pin of another version of a source next to the old one, and what changed.
+
+    Parameters
+    ----------
+    source
+        The name of a shipped source, or the path of a TOML file.
+    data
+        The data folder, which has the metadata of the pinned version.
+    out
+        The folder to write the new pin's folder into; default that of the declaration, or the current one
+        for a shipped source.
+    origin
+        The new version: a folder, an archive or an address.
+    commit
+        The new version's commit, instead of ``origin``.
+    listing
+        All files of the new version, as ``git ls-tree -r`` lists them; ``origin`` then needs only its
+        metadata.
+    released
+        Releases or manifests, in addition to the published ones, whose images are marked.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The pinned version's metadata is not there, or the new version's files are not there.
+    """
+    from cxrbuild.pins import propose_pin as propose
+
+    return propose(
+        str(source),
+        Path(data),
+        None if out is None else Path(out),
+        origin=origin,
+        commit=commit,
+        listing=None if listing is None else Path(listing),
+        released=list(released),
+        progress=progress,
+    )
+
+
+def diff_sources(old: AnyPath, new: AnyPath, data: AnyPath = "data") -> PinDiff:
+    """Return the changes between two versions of a source, from listings and metadata, without pixels.
+
+    Parameters
+    ----------
+    old, new
+        Shipped sources by name, or paths of declarations, such as those of `propose_pin`.
+    data
+        The data folder, which has the metadata of a source that was fetched.
+
+    Raises
+    ------
+    CxrbuildError
+        A source lists no files, or its metadata is not there or of another version.
+    """
+    from cxrbuild.pins import compare_versions, find_released, read_source_version
+
+    before = read_source_version(str(old), Path(data))
+    after = read_source_version(str(new), Path(data))
+    return compare_versions(before, after, find_released(before.source.name))
+
+
+def recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None) -> Recipe:
+    """Return the named recipe, or the shipped recipe of the build's name."""
+    from cxrbuild.artifact import open_artifact
+    from cxrbuild.catalog import Recipe, recipe_names
+    from cxrbuild.errors import CxrbuildError
+
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe is not None:
+        return read_recipe(recipe)
+    name = open_artifact(Path(build)).name
+    if name not in recipe_names():
+        raise CxrbuildError(
+            f"no shipped recipe is called {name!r}", where=build,
+            expected=f"one of {', '.join(recipe_names())}", todo="Name the recipe that it was built from",
+        )  # fmt: skip
+    return read_recipe(name)

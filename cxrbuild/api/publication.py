@@ -1,0 +1,222 @@
+"""Release, compare, export and publish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cxrbuild.api.arguments import AnyPath
+from cxrbuild.progress import Progress, silent
+from cxrbuild.remote import copy_neighbours, is_address, reading, writing
+
+if TYPE_CHECKING:
+    from cxrbuild.comparison import Diff
+    from cxrbuild.exporting import ExportResult
+    from cxrbuild.loading import Resampling
+    from cxrbuild.publishing import PublicationResult
+    from cxrbuild.releasing import ReleaseResult, SigningResult
+
+
+def release(
+    build: AnyPath,
+    version: str,
+    out: AnyPath | None = None,
+    *,
+    policy: Literal["public", "private"] = "public",
+    previous: AnyPath | None = None,
+    sizes: Sequence[int] = (),
+    progress: Progress = silent,
+) -> ReleaseResult:
+    """Make a release from a build: a versioned folder that others can load, check, cite and rebuild.
+
+    Parameters
+    ----------
+    build
+        The folder of the build.
+    version
+        MAJOR.MINOR.PATCH. A version that is too small for what changed is refused.
+    out
+        The folder of the release; default ``release/NAME-VERSION``, with ``-private`` for a private one.
+    policy
+        ``public`` includes the pixels whose licence allows it, ``private`` all pixels.
+    previous
+        The release before; default the newest older one next to ``out``.
+    sizes
+        The ready sizes that it has in addition to the images' own: the sides of squares, in pixels.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no build, or ``out`` holds another release.
+    CheckError
+        The version is too small, or the build's files have changed.
+    """
+    from cxrbuild.artifact import names
+    from cxrbuild.releasing import default_folder
+    from cxrbuild.releasing import release as make_release
+
+    with ExitStack() as stack:
+        source = stack.enter_context(reading(build, progress))
+        before = None
+        if previous is not None:
+            before = stack.enter_context(reading(previous, progress, wanted=_is_table))
+        place = default_folder(source, version, policy) if out is None else out
+        target = stack.enter_context(writing(place, [names.SUMS], progress))
+        if is_address(place):
+            # The releases next to it decide which version is too small.
+            copy_neighbours(str(place), _is_table, names.SUMS, progress)
+        return make_release(
+            source, version, target, policy=policy, previous=before, sizes=sizes, progress=progress
+        )
+
+
+def sign(folder: AnyPath, key: AnyPath, *, passphrase: str | None = None) -> SigningResult:
+    """Sign a release with an SSH key: write ``SHA256SUMS.sig`` into it.
+
+    Parameters
+    ----------
+    folder
+        The folder of the release.
+    key
+        A private Ed25519 key in OpenSSH's format.
+    passphrase
+        The passphrase of the key.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds no release, or the key cannot be read.
+    CheckError
+        The files of the release are not those of ``SHA256SUMS``.
+    """
+    from cxrbuild.releasing import sign as sign_release
+
+    return sign_release(Path(folder), Path(key), passphrase)
+
+
+def diff(old: AnyPath, new: AnyPath) -> Diff:
+    """Return what changed between two versions of a dataset, and the version step that this requires.
+
+    Parameters
+    ----------
+    old, new
+        Folders of releases or builds, ``manifest.parquet`` files, or names of published manifests.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such release, build or manifest.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> cxrbuild.diff("covid19-cxr/1.0.0", "covid19-cxr/1.0.0").bump is None
+    True
+    """
+    from cxrbuild.comparison import diff as compare_versions
+
+    with (
+        reading(old, wanted=_is_table) as before,
+        reading(new, wanted=_is_table) as after,
+    ):
+        found = compare_versions(
+            before if is_address(old) else old,
+            after if is_address(new) else new,
+        )
+    return replace(found, old=str(old), new=str(new))
+
+
+def export(
+    folder: AnyPath,
+    to: str,
+    out: AnyPath | None = None,
+    *,
+    size: int | None = None,
+    resampling: Resampling = "bicubic",
+    progress: Progress = silent,
+) -> ExportResult:
+    """Export images and labels of a build or release in the format of another tool.
+
+    Parameters
+    ----------
+    folder
+        The folder of a build or release.
+    to
+        ``webdataset``, ``npz``, ``imagefolder``, ``csv``, ``coco`` or ``fiftyone``.
+    out
+        The folder of the export; default ``export/NAME-VERSION-FORMAT``, with the size at the end.
+    size
+        The side to which each image is resized, in pixels; default the images' own sizes, as JPEG.
+    resampling
+        Pillow's filter: ``box``, ``bilinear``, ``bicubic`` or ``lanczos``.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The format needs a size, the size is not valid, the dataset has no pixels, ``out`` holds something
+        else, or the disk is full.
+    """
+    from cxrbuild.exporting import default_folder
+    from cxrbuild.exporting import export as export_images
+
+    return export_images(
+        Path(folder),
+        to,
+        default_folder(Path(folder), to, size) if out is None else Path(out),
+        size=size,
+        resampling=resampling,
+        progress=progress,
+    )
+
+
+def publish(
+    folder: AnyPath,
+    target: str,
+    *,
+    dry_run: bool = False,
+    final: bool = False,
+    jobs: int = 4,
+    progress: Progress = silent,
+) -> PublicationResult:
+    """Send a release to a folder, a bucket, a server, the Hugging Face Hub or Zenodo.
+
+    Parameters
+    ----------
+    folder
+        The folder of the release.
+    target
+        A folder, ``s3://BUCKET/PREFIX``, ``gs://BUCKET/PREFIX``, ``sftp://HOST/PATH``,
+        ``hf://datasets/OWNER/NAME``, ``zenodo:`` or ``zenodo:ID``.
+    dry_run
+        Only list what would be sent.
+    final
+        Publish the Zenodo record, which cannot be undone.
+    jobs
+        Number of files that are sent at a time.
+    progress
+        Opens progress bars.
+
+    Raises
+    ------
+    CxrbuildError
+        The release cannot be published, the target holds something else, or the target cannot be reached.
+    CheckError
+        ``verify`` finds something wrong with the release.
+    """
+    from cxrbuild.publishing import publish as publish_release
+
+    return publish_release(Path(folder), target, dry_run=dry_run, final=final, jobs=jobs, progress=progress)
+
+
+def _is_table(name: str) -> bool:
+    """Return whether versions are compared by a file; the address of one object has no name."""
+    from cxrbuild.artifact import names
+
+    return name in ("", names.SUMS, names.BUILD, names.MANIFEST, names.LEDGER)
