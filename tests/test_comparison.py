@@ -254,6 +254,7 @@ def test_the_figures_follow_from_the_predictions(compared: ComparisonResult) -> 
 
 
 @tensorflow
+@pytest.mark.slow
 def test_a_repeated_comparison_trains_only_what_is_missing(
     demo: Path, recipe: Recipe, compared: ComparisonResult, tmp_path: Path
 ) -> None:

@@ -74,7 +74,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     made.mkdir()
     declared = make_upstream(made).parent
     kaggle_of(made / "upstream")
-    shutil.copytree(CHECKOUT / "cxrbuild", package, ignore=shutil.ignore_patterns("__pycache__"))
+    # With their bytecode: compiling all modules would take seconds.
+    shutil.copytree(CHECKOUT / "cxrbuild", package)
     own = ("CXRBUILD_", "KAGGLE_")
     with serve_upstream(made / "upstream") as address:
         declare_instead(package / "catalog", declared, address)
@@ -118,12 +119,13 @@ def kaggle_of(upstream: Path) -> None:
 @needs_shell
 @pytest.mark.parametrize(
     "page",
-    # The longest pages run in parallel. The page of loaders starts each of the large libraries.
+    # The longest pages run in parallel. The page of loaders starts each of the large libraries, and that of
+    # overlaps computes the descriptors of four datasets; other tests show the same sooner.
     [
         pytest.param(
             page,
             marks=[pytest.mark.xdist_group(f"documents {page.name}")]
-            + ([pytest.mark.slow] if page.name == "loading.md" else []),
+            + ([pytest.mark.slow] if page.name in ("loading.md", "overlap.md") else []),
         )
         for page in RUN
     ],

@@ -72,6 +72,7 @@ def test_a_mark_in_a_corner_fails_the_blackout_test(of_mark: ExplanationResult) 
         require_passed(of_mark)
 
 
+@pytest.mark.slow
 def test_a_patch_in_the_lungs_passes_the_blackout_test(of_patch: ExplanationResult) -> None:
     document = of_patch.document
     assert document.scores("whole").auc.value > 0.95

@@ -31,7 +31,7 @@ SMALL = {"blocks": [{"filters": 4, "convolutions": 1}], "dense": [{"units": 8, "
     [
         ({"side": 20} | SMALL, "float32"),
         ({"side": 16} | SMALL, "mixed"),
-        ({"name": "MobileNetV2", "side": 64}, "float32"),
+        pytest.param({"name": "MobileNetV2", "side": 64}, "float32", marks=pytest.mark.slow),
         pytest.param({"name": "VGG16", "side": 64}, "float32", marks=pytest.mark.slow),
         pytest.param({"name": "covidnet-like", "side": 64}, "float32", marks=pytest.mark.slow),
     ],

@@ -161,6 +161,7 @@ def test_a_network_like_covid_net_has_its_blocks() -> None:
 
 
 @tensorflow
+@pytest.mark.slow
 def test_equal_networks_have_equal_files(tmp_path: Path) -> None:
     """Keras numbers layers without a name, and the seed decides the weights."""
     load_tensorflow()
@@ -193,6 +194,7 @@ def test_mixed_precision_keeps_probabilities_in_float32() -> None:
 
 @tensorflow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.slow
 def test_weights_without_the_head_are_read_from_a_file(tmp_path: Path) -> None:
     load_tensorflow()
     import keras
