@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from command import run
+from PIL import ExifTags, Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 import cxrbuild
+from cxrbuild.artifact import open_build
+from cxrbuild.convert import Settings, to_jpeg
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier, key_fingerprint
+from cxrbuild.releasing.identities import require_no_metadata
 
 KEY = "a secret of some length"
 SOURCE = """
@@ -351,3 +356,64 @@ def test_a_source_without_patient_numbers_needs_no_key(
     )
     (tmp_path / "recipe.toml").write_text(recipe)
     assert "a.png" in plan(tmp_path).index
+
+
+def jpeg_with(metadata: str) -> bytes:
+    """A grey JPEG that names its patient."""
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "Doe^Jane MRN7"
+    options: dict[str, dict[str, object]] = {
+        "exif": {"exif": exif}, "comment": {"comment": b"Doe^Jane MRN7"}, "no": {}, "trailing": {},
+    }  # fmt: skip
+    Image.radial_gradient("L").resize((32, 32)).save(stream, "JPEG", **options[metadata])
+    return stream.getvalue() + (b"Doe^Jane MRN7" if metadata == "trailing" else b"")
+
+
+@pytest.mark.parametrize("metadata", ["exif", "comment", "trailing", "no"])
+def test_metadata_of_a_confidential_jpeg_is_not_copied(metadata: str) -> None:
+    data = jpeg_with(metadata)
+    settings = Settings(95, 10_000)
+    assert to_jpeg(data, settings).data == data
+    jpeg = to_jpeg(data, settings, keep_metadata=False)
+    assert jpeg.conversion == ("copied" if metadata == "no" else "encoded")
+    assert b"Doe" not in jpeg.data
+
+
+def test_a_source_that_is_no_longer_public_gives_no_metadata_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    for number, metadata in enumerate(["exif", "comment", "no", "trailing"] * 2):
+        path = tmp_path / "root" / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(jpeg_with(metadata))
+    rows = [f"{n}.jpg,{'sick' if n < 4 else 'well'}" for n in range(8)]
+    (tmp_path / "root" / "labels.csv").write_text("\n".join(["file,finding", *rows]) + "\n")
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("{LATERAL}", ""))
+    source = SOURCE.replace("*.dcm", "*.jpg")
+
+    def build(top: str) -> pd.DataFrame:
+        text = source.format(top=top, reader='path = "{file}"', columns="")
+        (tmp_path / "source.toml").write_text(text)
+        fetched = run("fetch", "source.toml", "--from", "hospital=root", "--allow-unpinned", cwd=tmp_path)
+        assert fetched.status == 0, fetched.err
+        ran = curate(tmp_path)
+        assert ran.status == 0, ran.err
+        return pd.read_parquet(tmp_path / "build" / "manifest.parquet")
+
+    copied = build("public = true")
+    assert set(copied["conversion"]) == {"copied"}
+    before = {path: (tmp_path / "build" / path).read_bytes() for path in copied["jpeg_path"]}
+    rows = build("public = false")
+    assert rows["conversion"].value_counts().to_dict() == {"encoded": 6, "copied": 2}
+    assert not any(b"Doe" in path.read_bytes() for path in (tmp_path / "build").rglob("*.jpg"))
+    assert b"Doe" not in pd.read_parquet(tmp_path / "build" / "data").to_csv().encode()
+    assert run("release", "0.1.0", "--build", "build", "--out", "release", cwd=tmp_path).status == 0
+    # A build of an earlier version may hold copies.
+    document = open_build(tmp_path / "build").document
+    for path, data in before.items():
+        (tmp_path / "old" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "old" / path).write_bytes(data)
+    require_no_metadata(tmp_path / "old", document, copied, "private")
+    with pytest.raises(CxrbuildError, match="6 images with them"):
+        require_no_metadata(tmp_path / "old", document, copied, "public")

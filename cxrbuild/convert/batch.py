@@ -55,6 +55,8 @@ class ImageTask(NamedTuple):
         The git blob hash of the file that the previous result is of, where it is known.
     jpeg_state
         The digest of the state that the previous JPEG was left in, where it is known.
+    keep_metadata
+        Whether a JPEG may be copied with its metadata.
     """
 
     source_file: str
@@ -63,6 +65,7 @@ class ImageTask(NamedTuple):
     previous: Converted
     previous_blob: str | None = None
     jpeg_state: str | None = None
+    keep_metadata: bool = True
 
 
 class Batch(NamedTuple):
@@ -110,7 +113,7 @@ def _convert(batch: Batch) -> Iterator[Converted]:
             yield task.previous
             continue
         try:
-            jpeg = to_jpeg(data, batch.settings)
+            jpeg = to_jpeg(data, batch.settings, keep_metadata=task.keep_metadata)
         except NotConvertible as error:
             _remove(target)
             yield Converted(name, digest, exclusion=error.reason, exclusion_detail=error.found)

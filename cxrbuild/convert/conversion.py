@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Literal, NamedTuple
 
 from cxrbuild.convert.decode import decode
-from cxrbuild.convert.jpeg import SIGNATURE, find_copy_size
+from cxrbuild.convert.jpeg import SIGNATURE, find_copy_size, has_metadata
 
 
 class Settings(NamedTuple):
@@ -48,7 +48,7 @@ class Jpeg:
     source_format: str
 
 
-def to_jpeg(data: bytes, settings: Settings) -> Jpeg:
+def to_jpeg(data: bytes, settings: Settings, *, keep_metadata: bool = True) -> Jpeg:
     """Convert an image file to 8-bit one-channel JPEG.
 
     An upright JPEG of one channel is checked to be complete and then copied byte for byte. The same file,
@@ -60,13 +60,16 @@ def to_jpeg(data: bytes, settings: Settings) -> Jpeg:
         The source file: PNG, JPEG or DICOM.
     settings
         JPEG quality and the most pixels.
+    keep_metadata
+        Whether a JPEG may be copied with its EXIF, XMP and comments, which can name a patient.
 
     Raises
     ------
     NotConvertible
         The file cannot be converted; ``reason`` is an exclusion of the stage ``convert``.
     """
-    if data.startswith(SIGNATURE) and (size := find_copy_size(data, settings.max_pixels)) is not None:
+    size = find_copy_size(data, settings.max_pixels) if data.startswith(SIGNATURE) else None
+    if size is not None and (keep_metadata or not has_metadata(data, settings.max_pixels)):
         return Jpeg(data, *size, "copied", "JPEG 8-bit grey")
     decoded = decode(data, settings.max_pixels)
     width, height = decoded.image.size

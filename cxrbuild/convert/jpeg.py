@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIGNATURE = b"\xff\xd8\xff"
+_END = b"\xff\xd9"
+# A marker of APPn or a comment; a zero follows a data byte of FF.
+_METADATA = re.compile(rb"\xff[\xe0-\xef\xfe]")
 
 _COLOURS = {1: "grey", 3: "colour", 4: "CMYK"}
 
@@ -105,6 +109,26 @@ def find_copy_size(data: bytes, max_pixels: int) -> tuple[int, int] | None:
     except NotConvertible:
         _decode(header, scans.data, color=False, min_side=None)  # its message names the bytes
     return header.size
+
+
+def has_metadata(data: bytes, max_pixels: int) -> bool:
+    """Return whether a JPEG holds EXIF, XMP, comments, profiles or bytes after its end.
+
+    Parameters
+    ----------
+    data
+        A complete JPEG.
+    max_pixels
+        The most pixels that it may declare.
+
+    Raises
+    ------
+    NotConvertible
+        As for `read_jpeg`.
+    """
+    header = read_header(data, max_pixels)
+    scans = data[header.scan :]
+    return header.segments + scans != data or bool(_METADATA.search(scans)) or not data.endswith(_END)
 
 
 def _scans_of(header: Header, data: bytes) -> Scans:

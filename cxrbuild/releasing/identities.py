@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument
+from cxrbuild.convert.jpeg import has_metadata
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.patient_key import hash_identifier, read_key, require_same_key
 from cxrbuild.policy import Policy
@@ -32,6 +33,47 @@ _COLUMNS = (
 _TOKENS = (re.compile(r"[^\W_]+"), re.compile(r"[0-9]+"), re.compile(r"[\w-]+"), re.compile(r"[^/]+"))
 # Shorter numbers occur in names by chance, and identify nobody outside of the source.
 _SHORTEST = 4
+
+
+def require_no_metadata(build: Path, document: BuildDocument, embedded: pd.DataFrame, policy: Policy) -> None:
+    """Refuse a public release of JPEGs that were copied with their metadata from a confidential source.
+
+    ``curate`` encodes such images again. A build of an earlier version may hold copies.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+    embedded
+        The rows whose pixels the release includes.
+    policy
+        ``public`` or ``private``; a private release is not checked.
+
+    Raises
+    ------
+    CxrbuildError
+        A JPEG holds EXIF, XMP, a comment or bytes after its end.
+    """
+    if policy == "private":
+        return
+    confidential = [name for name, one in document.declared_sources.items() if not one.public]
+    rows = embedded[embedded["source"].isin(confidential) & (embedded["conversion"] == "copied")]
+    found = [
+        image
+        for image, path, pixels in zip(
+            rows["image_id"], rows["jpeg_path"], rows["width"] * rows["height"], strict=True
+        )
+        if has_metadata((build / path).read_bytes(), int(pixels))
+    ]
+    if found:
+        raise CxrbuildError(
+            "a public release would give away what the files of a source that is not public say of patients",
+            where=build, expected="JPEGs without EXIF, XMP and comments",
+            found=f"{count_of(len(found), 'image')} with them: {name_some(found, 3)}",
+            todo="Build the dataset again in a new folder: `curate` encodes these images",
+        )  # fmt: skip
 
 
 def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFrame, policy: Policy) -> None:

@@ -20,7 +20,7 @@ from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.releasing.document import release_document
 from cxrbuild.releasing.files import write_files
-from cxrbuild.releasing.identities import require_no_numbers
+from cxrbuild.releasing.identities import require_no_metadata, require_no_numbers
 from cxrbuild.releasing.requirements import (
     require_classes,
     require_images,
@@ -136,6 +136,7 @@ def release(
     )
     changes = check_version(name, version, new, before)
     require_images(build, contents.embedded)
+    require_no_metadata(build, document, contents.embedded, policy)
     # Next to the release, so that one rename moves it into place.
     workshop = out.parent / f".{out.name}.part"
     with naming(out, workshop), naming(out, workshop / out.name), locked(workshop):
