@@ -465,6 +465,21 @@ def test_fetch_copies_of_a_folder_only_what_changed(
     assert read_files(tree) == read_files(upstream)
 
 
+def test_fetch_reads_a_changed_folder_of_a_pinned_source(upstream: Path, tmp_path: Path) -> None:
+    source, data = make_pinned_source(upstream), tmp_path / "data"
+    fetch_one(source, data, upstream)
+    assert not fetch_one(source, data, upstream).downloaded
+    before = read_files(data / "sources/mine")
+    (upstream / "images/new.png").write_bytes(b"new")
+    assert "images/new.png" in fetch_error(source, data, upstream)
+    assert read_files(data / "sources/mine") == before
+    assert not fetch_one(source, data).downloaded
+    found = fetch_one(source, data, upstream, allow_unpinned=True)
+    assert found.downloaded
+    assert found.locked.unpinned
+    assert read_files(data / "sources/mine") == read_files(upstream)
+
+
 def test_fetch_locks_the_others_when_memory_runs_out_for_one(
     upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

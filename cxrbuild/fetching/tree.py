@@ -103,10 +103,8 @@ def fetch_tree(
                 target, known_modes(source, record), title=f"{source.name}: checking", progress=progress
             )
         present = _present(source, target, files, entry, origin, allow_unpinned)
-        if present and not (
-            # The files of the pin stay, whatever the origin has now.
-            present.unpinned and origin and origin.path and not is_unchanged(data, source.name, origin, state)
-        ):
+        # A changed origin is read: its files are refused if they are not those of the pin.
+        if present and (not (origin and origin.path) or is_unchanged(data, source.name, origin, state)):
             if git_tree_of(record) != present.tree:
                 _write_record(target, files)
             return Fetched(present, downloaded=False)
