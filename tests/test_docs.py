@@ -55,6 +55,18 @@ BLOCK = re.compile(r"^(?:```(\w*)\n(.*?)^```|<!-- (bash|python)\n(.*?)^-->)$", r
 NOT_RUN = ("pip install ", "make ", "cxrbuild train-baseline", "cxrbuild explain")
 
 
+# Pages whose commands other pages or tests run too.
+SLOW = (
+    "citing.md",
+    "exporting.md",
+    "loading.md",
+    "overlap.md",
+    "paper-dataset.md",
+    "publishing.md",
+    "updating.md",
+)
+
+
 @dataclass(frozen=True)
 class Block:
     kind: str
@@ -119,13 +131,12 @@ def kaggle_of(upstream: Path) -> None:
 @needs_shell
 @pytest.mark.parametrize(
     "page",
-    # The longest pages run in parallel. The page of loaders starts each of the large libraries, and that of
-    # overlaps computes the descriptors of four datasets; other tests show the same sooner.
+    # The longest pages run in parallel.
     [
         pytest.param(
             page,
             marks=[pytest.mark.xdist_group(f"documents {page.name}")]
-            + ([pytest.mark.slow] if page.name in ("loading.md", "overlap.md") else []),
+            + ([pytest.mark.slow] if page.name in SLOW else []),
         )
         for page in RUN
     ],

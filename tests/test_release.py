@@ -748,7 +748,8 @@ def test_refuses_too_small_a_step(build: Path, tmp_path: Path) -> None:
 def test_changelog_has_every_version(build: Path, tmp_path: Path) -> None:
     release(build, "1.0.0", tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(build, tmp_path / "build")
-    aged, gone = images_of(build, source="mooney", split="train")["image_id"].iloc[:2]
+    rows = images_of(build, source="mooney", split="train").sort_values("image_id").iloc[:26]
+    (*aged, gone), label = rows["image_id"], rows["label"].iloc[-1]
     change_rows(tmp_path / "build", aged, patient_age=3.0)
     release(tmp_path / "build", "1.0.1", tmp_path / "demo-cxr-1.0.1")
     drop_rows(tmp_path / "build", [gone])
@@ -758,9 +759,9 @@ def test_changelog_has_every_version(build: Path, tmp_path: Path) -> None:
     assert reported == [
         "# Changelog",
         "## 2.0.0 (2026-11-23)",
-        f"  - {gone} (train Normal; new: annotated)",
+        f"  - {gone} (train {label}; new: annotated)",
         "## 1.0.1 (2026-11-23)",
-        f"  - {aged} (patient_age null -> 3.0)",
+        *[f"  - {image} (patient_age null -> 3.0)" for image in aged],
         "## 1.0.0 (2026-11-23)",
     ]
 

@@ -70,6 +70,8 @@ def audit(
 
     output = Output(quiet=quiet, as_json=as_json)
     if lists:
+        if build is not None:
+            raise click.UsageError("--list audits a list instead of a build; omit one of --list and --build")
         audit_given_lists(
             output, lists, columns, recipe, data, pixels=pixels, workers=workers, executor=executor
         )

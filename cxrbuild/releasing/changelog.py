@@ -20,7 +20,7 @@ from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
 from cxrbuild.version_numbers import needed_version, parse_version
 
-# A changelog lists every row that was removed or moved to another class or split, and this many others.
+# The most rows of each kind that an error lists; a changelog lists all.
 _MOST = 20
 
 
@@ -87,7 +87,7 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
         found = compare(read_version(f"{name}/{version}"), new)
         if found.bump is not None:
             raise CheckError(
-                f"version {version} was published with other rows\n{_lines(found)}",
+                f"version {version} was published with other rows\n{_lines(found, _MOST)}",
                 where=f"{name}/{version}",
                 todo=f"Release it as {needed_version(version, found.bump)} or later",
             )
@@ -98,7 +98,7 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
     needed = needed_version(before, found.bump)
     if parse_version(version) < parse_version(needed):
         raise CheckError(
-            f"version {version} is too small for what changed since {before}\n{_lines(found)}",
+            f"version {version} is too small for what changed since {before}\n{_lines(found, _MOST)}",
             where=str(previous), expected=f"{needed} or later", found=version,
         )  # fmt: skip
     return found
@@ -112,11 +112,11 @@ def changelog(contents: Contents, previous: Path | str | None, found: Diff | Non
     elif found.bump is None:
         if any(len(found.rows[kind]) for kind in NOT_CHANGES):
             lines += [f"The dataset is the same as {_version(previous)}. Its files differ:", ""]
-            lines += [_lines(found), ""]
+            lines += [_lines(found, None), ""]
         else:
             lines += [f"Rows, pixels and metadata are the same as in {_version(previous)}.", ""]
     else:
-        lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", _lines(found), ""]
+        lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", _lines(found, None), ""]
     before = Path(previous) / names.CHANGELOG if previous is not None else None
     if before is not None and before.is_file():
         lines += [before.read_text(encoding="utf-8").removeprefix(CHANGELOG_TITLE).strip("\n"), ""]
@@ -130,19 +130,18 @@ def _version(previous: Path | str | None) -> str:
     return open_artifact(previous).version
 
 
-def _lines(found: Diff) -> str:
+def _lines(found: Diff, most: int | None) -> str:
     lines = []
     for kind, title in KINDS.items():
         rows = found.rows[kind]
         if rows.empty:
             continue
-        most = len(rows) if kind in ("removed", "relabelled", "moved") else _MOST
         lines.append(f"- {len(rows):,} {title.replace('rows', 'row', len(rows) == 1)}:")
         lines += [
             f"  - {row['image_id']} ({row['change'] or row['split'] + ' ' + row['label']})"
-            for row in rows.head(most).to_dict("records")
+            for row in rows[:most].to_dict("records")
         ]
-        if len(rows) > most:
+        if most is not None and len(rows) > most:
             lines.append(f"  - and {len(rows) - most:,} more")
     lines += [f"- column {column} added" for column in found.columns_added]
     lines += [f"- column {column} removed" for column in found.columns_removed]
