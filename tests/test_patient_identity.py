@@ -409,6 +409,11 @@ def test_a_source_that_is_no_longer_public_gives_no_metadata_away(
     assert not any(b"Doe" in path.read_bytes() for path in (tmp_path / "build").rglob("*.jpg"))
     assert b"Doe" not in pd.read_parquet(tmp_path / "build" / "data").to_csv().encode()
     assert run("release", "0.1.0", "--build", "build", "--out", "release", cwd=tmp_path).status == 0
+    # Another run converts nothing again.
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "build").rglob("*.jpg")}
+    ran = run("curate", "--recipe", "recipe.toml", "--out", "build", "--format", "tfrecord", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    assert {path: path.stat().st_mtime_ns for path in times} == times
     # A build of an earlier version may hold copies.
     document = open_build(tmp_path / "build").document
     for path, data in before.items():

@@ -85,11 +85,7 @@ def convert_images(
     folders = zip(kept["image_id"], kept["split"], kept["label"], strict=True)
     targets = {name: f"images/{split}/{label}/{name}.jpg" for name, split, label in folders}
     previous = {name: _move(build, entry, targets.get(name)) for name, entry in journal.read().items()}
-    # Another build may have copied the metadata of files whose source was public then.
     confidential = {source.name for source in plan.declared.sources if not source.public}
-    for name in kept.loc[kept["source"].isin(confidential), "image_id"]:
-        if name in previous and previous[name].conversion == "copied":
-            del previous[name]
     journal.begin(previous)
     roots = _roots(plan, data)
     # A state is of the result that it was written with, which a later run may have replaced.

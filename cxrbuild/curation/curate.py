@@ -172,6 +172,10 @@ def _require_same_key(plan: Plan, out: Path) -> None:
 def _open_journal(plan: Plan, out: Path) -> Journal:
     # Other versions of these libraries may write other bytes.
     settings = plan.declared.recipe.conversion.model_dump(mode="json") | converting_libraries()
+    # The metadata of their JPEGs is not copied; it was if a source was public before.
+    confidential = sorted(source.name for source in plan.declared.sources if not source.public)
+    if confidential:
+        settings |= {"without_metadata": confidential}
     return Journal(out, settings | {"cxrbuild": __version__})
 
 
