@@ -216,6 +216,8 @@ def test_another_layout_is_declared_and_what_it_lacks_is_reported(world: Path) -
         (["--listing", "{}/listing.tsv"], "a listing needs a folder with the metadata"),
         (["--listing", "{}/bad.tsv", "--from", "mine={}/new"], "bad.tsv, line 1: not a listing of files"),
         (["--listing", "{}/listing.tsv", "--from", "mine={}/old"], "the metadata is of another version"),
+        (["--from", "mine={}/new", "--commit", OLD], "these files are not those of the commit"),
+        (["--from", "mine={}/new", "--commit", "dec94e31"], "the 40 hexadecimal digits of a commit"),
     ],
 )
 def test_a_proposal_that_cannot_be_made_is_a_clear_error(world: Path, words: list[str], message: str) -> None:

@@ -111,6 +111,11 @@ def propose_pin(
     CxrbuildError
         The old version's metadata is not there, the new version's files are not there, or are the pin's.
     """
+    if commit is not None and not _COMMIT.fullmatch(commit):
+        raise CxrbuildError(
+            "this is no commit", expected="the 40 hexadecimal digits of a commit", found=commit,
+            todo="Write the commit in full",
+        )  # fmt: skip
     source = read_source(name)
     old = read_source_version(name, data)
     known = find_released(source.name, released)
@@ -119,7 +124,6 @@ def propose_pin(
     with tempfile.TemporaryDirectory(prefix=".proposed-", dir=place) as temporary:
         if listing is not None:
             root, files = _read_listed(origin, listing), read_listing(listing)
-            commit = commit if commit and _COMMIT.fullmatch(commit) else None
         else:
             root, files, commit = _fetch_new(source, Path(temporary), origin, commit, progress)
         tree = git_tree_of(files)
@@ -127,6 +131,13 @@ def propose_pin(
             raise CxrbuildError(
                 "nothing to propose: these files are the pinned version", where=name, found=f"git tree {tree}"
             )
+        if commit is not None and commit == source.pin.commit:
+            # A commit has one tree: these files are of another commit, or were changed.
+            raise CxrbuildError(
+                "these files are not those of the commit", where=name,
+                expected=f"git tree {source.pin.tree}, which the pin has for {commit[:8]}",
+                found=f"git tree {tree}", todo="Name the commit that the files are of, or none",
+            )  # fmt: skip
         listed = {path: Listed(file.mode, file.blob) for path, file in files.items()}
         folder = place / f"{source.name}-{tree[:8]}"
         new = open_version(str(folder / f"{source.name}.toml"), source, listed, root)
