@@ -13,6 +13,7 @@ from cxrbuild.catalog.split import DrawnSplit, Split
 from cxrbuild.errors import CxrbuildError, DeclarationError, count_of, name_some
 from cxrbuild.grouping import connected_groups
 from cxrbuild.paths import PathIndex
+from cxrbuild.patients import Namespaces, patient_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
 _DRAWS = 1 << 64
 
 
-def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) -> pd.DataFrame:
+def split_records(
+    records: pd.DataFrame, split: Split, links: Sequence[Link], namespaces: Namespaces | None = None
+) -> pd.DataFrame:
     """Fill ``group`` for every row and ``split`` for those without an exclusion.
 
-    A group is a patient of a source, with all patients and images that links or a file listed under several
-    patients connect to it. A group with an image of a declared split goes to that split whole, unless its own
-    images are declared in several splits: see ``groups_in_several_splits``. A hash of the group's name and
-    the salt decides for all other groups. A new image then moves as few others as an exact count allows, and
-    none where a share is asked for. Splits that a published list gives stay as they are, whatever the groups.
+    A group is a patient of a source, or of several that declare one namespace, with all patients and images
+    that links or a file listed under several patients connect to it. A group with an image of a declared
+    split goes to that split whole, unless its own images are declared in several splits: see
+    ``groups_in_several_splits``. A hash of the group's name and the salt decides for all other groups. A new
+    image then moves as few others as an exact count allows, and none where a share is asked for. Splits that
+    a published list gives stay as they are, whatever the groups.
 
     Parameters
     ----------
@@ -38,6 +42,8 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
         The recipe's split.
     links
         Images that are duplicates or of one patient.
+    namespaces
+        The ``patient_namespace`` that each source declares.
 
     Raises
     ------
@@ -46,11 +52,13 @@ def split_records(records: pd.DataFrame, split: Split, links: Sequence[Link]) ->
     CxrbuildError
         No choice of whole groups gives the exact count.
     """
-    records = records.assign(group=_groups(records, links))
+    records = records.assign(group=_groups(records, links, namespaces))
     return records.assign(split=assign_splits(records, split))
 
 
-def group_records(records: pd.DataFrame, links: Sequence[Link]) -> pd.DataFrame:
+def group_records(
+    records: pd.DataFrame, links: Sequence[Link], namespaces: Namespaces | None = None
+) -> pd.DataFrame:
     """Fill ``group`` for every row, see `split_records`; links of images that are not there are ignored.
 
     Parameters
@@ -59,10 +67,12 @@ def group_records(records: pd.DataFrame, links: Sequence[Link]) -> pd.DataFrame:
         The table.
     links
         Images that are duplicates or of one patient.
+    namespaces
+        The ``patient_namespace`` that each source declares.
     """
     there = set(records["source"] + "/" + records["source_path"])
     fitting = [link for link in links if {"/".join(link.a), "/".join(link.b)} <= there]
-    return records.assign(group=_groups(records, fitting))
+    return records.assign(group=_groups(records, fitting, namespaces))
 
 
 def assign_splits(records: pd.DataFrame, split: Split) -> pd.Series:
@@ -110,15 +120,10 @@ def groups_in_several_splits(records: pd.DataFrame) -> pd.Series:
     return pairs[pairs["group"].duplicated(keep=False)].groupby("group")["split"].agg(", ".join)
 
 
-def patient_names(records: pd.DataFrame) -> pd.Series:
-    """Return the name of each row's patient within the dataset, that of the image where none is known."""
-    image = records["source"] + "/" + records["source_path"]
-    return (records["source"] + ":" + records["patient_id"]).fillna(image)
-
-
-def _groups(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
+def _groups(records: pd.DataFrame, links: Sequence[Link], namespaces: Namespaces | None) -> pd.Series:
     """Return for each row the least name of the patients and images that are connected with it."""
-    image, patient = records["source"] + "/" + records["source_path"], patient_names(records)
+    image = records["source"] + "/" + records["source_path"]
+    patient = patient_names(records, namespaces)
     ends = {f"{source}/{path}": (source, path) for link in links for source, path in (link.a, link.b)}
     linked = image.isin(list(ends))
     known = dict(zip(image[linked], patient[linked], strict=True))

@@ -80,6 +80,7 @@ def test_leakage_fails_with_status_3_and_is_listed(tmp_path: Path) -> None:
     assert document.status == "failed"
     assert values(document) == {
         "image_integrity": ("passed", 0), "patient_leakage": ("failed", 1),
+        "shared_patient_ids": ("passed", 0),
         "duplicate_leakage": ("failed", 1), "label_conflicts": ("failed", 1),
         "unlinked_duplicates": ("reported", 2), "duplicates": ("reported", 2),
         "similar_patient_ids": ("reported", 1), "unknown_patients": ("reported", 1),

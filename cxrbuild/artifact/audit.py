@@ -69,6 +69,26 @@ class PairFinding(Part):
     crosses: list[Crossing]
 
 
+class SharedIdFinding(Part):
+    """A patient id of several sources, which do not declare whether it is one patient, in several splits.
+
+    Attributes
+    ----------
+    patient_id
+        The id.
+    sources
+        The sources that have it.
+    splits
+        The splits of its images.
+    """
+
+    type: Literal["shared id"] = "shared id"
+    message: str
+    patient_id: str
+    sources: list[str]
+    splits: list[str]
+
+
 class SimilarIdsFinding(Part):
     """Patient ids of one source that differ only after their last digit.
 
@@ -170,6 +190,7 @@ AuditFinding = Annotated[
     ImageFinding
     | PatientFinding
     | PairFinding
+    | SharedIdFinding
     | SimilarIdsFinding
     | UnknownPatientsFinding
     | AssociationFinding

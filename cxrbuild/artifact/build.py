@@ -13,7 +13,7 @@ from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.source import Pin
 
 # What a release records of a source: it must be complete without the declaration's file.
-DESCRIBED = ("title", "homepage", "description", "citation", "license", "public", "pin")
+DESCRIBED = ("title", "homepage", "description", "citation", "license", "public", "patient_namespace", "pin")
 # What of a recipe does not decide what a build holds.
 _NOT_RECORDED = {"audit", "baseline"}
 
@@ -35,6 +35,8 @@ class SourceDescription(Part):
         Whether its files are published, with their names and patient numbers.
     patient_id
         Whether patient numbers are upstream's, or hashed.
+    patient_namespace
+        Whose numbers they are, where it declares that: sources with the same namespace share patients.
     """
 
     title: str
@@ -44,6 +46,7 @@ class SourceDescription(Part):
     license: str
     public: bool
     patient_id: Literal["hash", "keep"]
+    patient_namespace: str | None = None
     pin: Pin
 
 
@@ -159,6 +162,11 @@ class DatasetDocument(Document):
     groups_in_several_splits: dict[str, str]
     formats: list[Literal["parquet", "tfrecord"]]
     patient_key: str | None = None
+
+    @property
+    def namespaces(self) -> dict[str, str | None]:
+        """The ``patient_namespace`` that each source declares."""
+        return {name: source.patient_namespace for name, source in self.declared_sources.items()}
 
 
 class BuildDocument(DatasetDocument):

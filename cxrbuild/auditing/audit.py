@@ -136,7 +136,8 @@ def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: 
         "compared %d candidate pairs, skipped %d beyond %d per image: found %d pairs",
         search.compared_pairs, search.skipped_pairs, search.most_per_image, len(pairs),
     )  # fmt: skip
-    return Context(folder, recipe, usable, problems, descriptors, pairs, search, workers)
+    namespaces = opened.document.namespaces
+    return Context(folder, recipe, usable, problems, descriptors, pairs, search, workers, namespaces)
 
 
 def _record(result: Result) -> CheckResult:

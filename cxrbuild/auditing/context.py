@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact.audit import AuditFinding, DuplicateSearch, ImagePair, OtherFinding
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Finding
+from cxrbuild.patients import Namespaces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,8 @@ class Context:
         How completely duplicates were searched.
     workers
         Number of processors that a check may use.
+    namespaces
+        The ``patient_namespace`` that each source declares.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class Context:
     pairs: Sequence[ImagePair]
     search: DuplicateSearch
     workers: int
+    namespaces: Namespaces
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from cxrbuild.artifact.audit import Crossing, DuplicateSearch, ImagePair
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.store import DescriptorTable
+from cxrbuild.patients import is_one_patient
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:
@@ -79,12 +80,10 @@ def _importance(pair: ImagePair) -> tuple[bool, bool, int, float, str, str]:
 
 
 def _describe(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any], match: Match) -> ImagePair:
-    unknown = a["patient_id"] != a["patient_id"] or b["patient_id"] != b["patient_id"]
     crosses: list[Crossing] = [
         name
         for name, column in _COLUMNS.items()
-        # Patient ids are unique within a source. An unknown patient may be another one.
-        if (name == "patient" and (unknown or a["source"] != b["source"])) or a[column] != b[column]
+        if (not is_one_patient(a, b) if name == "patient" else a[column] != b[column])
     ]
     return ImagePair(
         a=a["image_id"], b=b["image_id"], kind=match.kind, similarity=round(match.similarity, 3),

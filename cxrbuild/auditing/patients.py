@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from cxrbuild.artifact.audit import PatientFinding, SimilarIdsFinding, UnknownPatientsFinding
+from cxrbuild.artifact.audit import PatientFinding, SharedIdFinding, SimilarIdsFinding, UnknownPatientsFinding
 from cxrbuild.auditing.context import Context, record
 from cxrbuild.checks import Measurement
 from cxrbuild.errors import count_of, name_some
+from cxrbuild.patients import find_shared_ids
 
 _LISTED = 6
 
@@ -24,6 +25,32 @@ def check_patient_leakage(context: Context) -> Measurement:
             record(PatientFinding(message=message, group=str(group), splits=counts, image_ids=image_ids))
         )
     message = f"{count_of(len(findings), 'patient')} in several splits" if findings else "none"
+    return Measurement(len(findings), message, findings)
+
+
+def check_shared_patient_ids(context: Context) -> Measurement:
+    """Find patient ids of several sources, who may be one patient, with images in several splits.
+
+    Sources of one hospital can have the same patients under the same numbers; only their declarations can
+    say so. Hashed numbers are compared too: one build hashes all numbers with one key.
+    """
+    shared = find_shared_ids(context.rows, context.namespaces)
+    findings = [
+        record(
+            SharedIdFinding(
+                message=f"{one.patient_id} of {' and '.join(one.sources)}: {', '.join(one.splits)}",
+                patient_id=one.patient_id, sources=list(one.sources), splits=list(one.splits),
+            )
+        )
+        for one in shared
+        if len(one.splits) > 1
+    ]  # fmt: skip
+    message = "none"
+    if shared:
+        message = (
+            f"{count_of(len(shared), 'id')} of several sources, {len(findings):,} in several splits; declare "
+            "`patient_namespace` in the sources"
+        )
     return Measurement(len(findings), message, findings)
 
 

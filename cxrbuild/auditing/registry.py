@@ -31,6 +31,10 @@ CHECKS = (
         patients.check_patient_leakage, 0,
     ),
     _check(
+        "shared_patient_ids", "No patient id of two sources, who may be one patient, is in two splits.",
+        patients.check_shared_patient_ids, 0,
+    ),
+    _check(
         "duplicate_leakage", "No image, or near-duplicate of it, is in two splits.",
         leakage.check_duplicate_leakage, 0,
     ),

@@ -176,6 +176,7 @@ class Recipe(Declaration):
                 for name in used
                 if name not in names
             ]
+        problems += _namespace_problems(sources)
         if problems:
             raise DeclarationError(
                 f"{count_of(len(problems), 'problem')} in the recipe {self.name}\n  " + "\n  ".join(problems)
@@ -211,6 +212,19 @@ def _label_problems(
         if (source, finding) not in classes
     ]
     return problems
+
+
+def _namespace_problems(sources: Sequence[Source]) -> list[str]:
+    """Return a message for each namespace whose sources treat numbers differently: none would be equal."""
+    kinds: dict[str, dict[str, list[str]]] = {}
+    for source in sources:
+        kinds.setdefault(source.numbered_by, {}).setdefault(source.reader.patient_id, []).append(source.name)
+    return [
+        f"patient_namespace: {name} has hashed numbers of {', '.join(of_kind['hash'])} and kept ones of "
+        f"{', '.join(of_kind['keep'])}, which cannot be equal; declare one `patient_id` in all their readers"
+        for name, of_kind in kinds.items()
+        if len(of_kind) > 1
+    ]
 
 
 def _rule_problems(rules: Sequence[Rule], split: Split) -> list[str]:

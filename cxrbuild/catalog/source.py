@@ -95,6 +95,11 @@ class Source(Declaration):
         False,
         description="whether its files are published, so that their names and patient numbers are public",
     )
+    patient_namespace: Name | None = Field(
+        None,
+        description="whose patient numbers it has: an equal number in sources with the same namespace is one "
+        "patient, who stays in one split; by default the numbers are its own, and equal ones are reported",
+    )
     finding_separator: Word | None = Field(
         None, min_length=1, description="the text between several findings of one row, such as `,`"
     )
@@ -140,6 +145,11 @@ class Source(Declaration):
     def address(self) -> str:
         """The source as an argument of a command: the name of a shipped one, the path of any other."""
         return self.name if self.file.parent == CATALOG / "sources" else str(self.file)
+
+    @property
+    def numbered_by(self) -> str:
+        """The namespace of its patient numbers: its own name where it declares none."""
+        return self.patient_namespace or self.name
 
     @property
     def pinned(self) -> bool:

@@ -21,6 +21,7 @@ from cxrbuild.cli.options import (
 )
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some
+from cxrbuild.patients import describe_shared_ids, find_shared_ids
 
 if TYPE_CHECKING:
     from cxrbuild.artifact import FunnelStep
@@ -129,6 +130,8 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         name = plan.declared.image_list.name if plan.declared.image_list else ""
         output.say(f"The list {name} has {sum(listed.values()):,} rows: {rows}.")
     _report_caveats(output, plan.declared.overrides, plan.unpinned)
+    if shared := describe_shared_ids(plan.shared_ids):
+        output.say(shared)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}.")
     output.result(plan.to_dict() | {"out": None if out is None else str(out)})
@@ -150,6 +153,10 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
             f"{count_of(len(document.groups_in_several_splits), 'patient')} to "
             f"more than one split: {name_some(document.groups_in_several_splits, 3)}."
         )
+    if result.changed:
+        shared = find_shared_ids(result.build.manifest, document.namespaces)
+        if shared:
+            output.say(describe_shared_ids(shared))
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"
     output.say(f"{dataset.name} {dataset.version} {state}: {place}")

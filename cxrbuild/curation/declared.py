@@ -49,6 +49,11 @@ class Declared:
     links: list[Link]
     image_list: ImageList | None = None
 
+    @property
+    def namespaces(self) -> dict[str, str | None]:
+        """The ``patient_namespace`` that each source declares."""
+        return {source.name: source.patient_namespace for source in self.sources}
+
 
 def read_declared(
     recipe: str | Path | Recipe, switches: Mapping[str, bool], reviews: Sequence[str] = ()

@@ -21,6 +21,7 @@ from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lists import add_membership, read_declared_list
 from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint, require_same_key
+from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import SPLITS, conform, write_records
 from cxrbuild.rules import add_labels, add_reviews, apply_rules, require_values
@@ -89,6 +90,11 @@ class Plan:
         order = ["kept", *exclusion_reasons(self.declared.recipe.rules)]
         return {code: int(counts[code]) for code in order if code in counts}
 
+    @cached_property
+    def shared_ids(self) -> list[SharedId]:
+        """The patient ids of several sources that do not declare whether they are one patient."""
+        return find_shared_ids(self.records, self.declared.namespaces)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe, the overrides, the flow chart and the counts as JSON has them."""
         return {
@@ -99,6 +105,7 @@ class Plan:
             "funnel": [step.model_dump() for step in funnel_steps(self)],
             "counts": counts(self),
             "listed": self.listed,
+            "shared_patient_ids": [one.to_dict() for one in self.shared_ids],
         }
 
     def _repr_html_(self) -> str:
@@ -218,7 +225,7 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
     require_values(records, declared.recipe, declared.sources)
     records = apply_rules(records, declared.recipe.rules, declared.links)
     try:
-        records = split_records(records, declared.recipe.split, declared.links)
+        records = split_records(records, declared.recipe.split, declared.links, declared.namespaces)
         return add_folds(records, declared.recipe.split)
     except CxrbuildError as error:
         # A DICOM file has its class in its header: missing files explain why a class has too few images.

@@ -50,4 +50,4 @@ def read_present(declared: Declared, data: Path, progress: Progress = silent) ->
     if not tables:
         return None
     records = pd.concat(tables, ignore_index=True).sort_values("image_id", ignore_index=True)
-    return group_records(records, declared.links)
+    return group_records(records, declared.links, declared.namespaces)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, CheckResult, names
 from cxrbuild.checks import Finding, NotApplicable, status_of
+from cxrbuild.patients import Namespaces, find_shared_ids, is_one_patient
 from cxrbuild.verification.context import Context
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ def check_audit_result(context: Context) -> Iterator[Finding]:
     audit = context.results.get("audit")
     if not isinstance(audit, AuditDocument):
         raise NotApplicable("the build was not audited")
-    for key, message in _problems(audit, context.rows):
+    for key, message in _problems(audit, context.rows, context.document.namespaces):
         yield Finding(message, names.AUDIT, key)
 
 
-def _problems(audit: AuditDocument, rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
+def _problems(audit: AuditDocument, rows: pd.DataFrame, namespaces: Namespaces) -> Iterator[tuple[str, str]]:
     if audit.images != len(rows):
         yield "images", f"is {audit.images:,}, the manifest has {len(rows):,}"
     damaged = {
@@ -42,14 +43,16 @@ def _problems(audit: AuditDocument, rows: pd.DataFrame) -> Iterator[tuple[str, s
     if audit.status != ("failed" if failed else "passed"):
         yield "status", f"is {audit.status}, by the checks it is {'failed' if failed else 'passed'}"
     for check in audit.checks:
-        for message in _check_problems(check, audit, rows):
+        for message in _check_problems(check, audit, rows, namespaces):
             yield f"checks.{check.id}", message
     for pair in audit.pairs:
         for message in _pair_problems(pair.a, pair.b, pair.crosses, rows, linked=pair.linked):
             yield f"pairs.{pair.a} {pair.b}", message
 
 
-def _check_problems(check: CheckResult, audit: AuditDocument, rows: pd.DataFrame) -> Iterator[str]:
+def _check_problems(
+    check: CheckResult, audit: AuditDocument, rows: pd.DataFrame, namespaces: Namespaces
+) -> Iterator[str]:
     status = status_of(check.value, check.limit)
     if check.status != status:
         yield f"status is {check.status}, by value and limit it is {status}"
@@ -65,6 +68,11 @@ def _check_problems(check: CheckResult, audit: AuditDocument, rows: pd.DataFrame
             yield from _set_problems(
                 {str(finding.get("group")) for finding in findings}, set(splits[splits > 1].index), "group"
             )
+        case "shared_patient_ids":
+            shared = find_shared_ids(rows, namespaces)
+            expected = {one.patient_id for one in shared if len(one.splits) > 1}
+            found = {str(finding.get("patient_id")) for finding in findings}
+            yield from _set_problems(found, expected, "patient id")
         case "unknown_patients":
             unknown = int(rows["patient_id"].isna().sum())
             if check.value != unknown:
@@ -95,10 +103,9 @@ def _pair_problems(
         return
     first, second = rows.loc[a], rows.loc[b]
     for name, column in _CROSSED.items():
-        # Null differs from null: two unknown patients are not known to be one.
         differs = bool(first[column] != second[column])
         if name == "patient":
-            differs |= bool(first["source"] != second["source"])
+            differs = not is_one_patient(first.to_dict(), second.to_dict())
         if differs != (name in crosses):
             yield f"the images {'differ' if differs else 'do not differ'} in {name}"
     if linked != bool(first["group"] == second["group"]):

@@ -17,10 +17,11 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.exclusions import MISSING, exclusion_reasons
 from cxrbuild.folds import assign_folds
 from cxrbuild.grouping import connected_groups
+from cxrbuild.patients import patient_names
 from cxrbuild.policy import renames_files
 from cxrbuild.records import COLUMNS, differs, image_id
 from cxrbuild.rules import apply_rules
-from cxrbuild.split import assign_splits, patient_names
+from cxrbuild.split import assign_splits
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
 
@@ -123,7 +124,7 @@ def check_groups(context: Context) -> Iterator[Finding]:
     _require_same_version(context)
     _require_original_paths(context)
     ledger = context.ledger
-    patient = patient_names(ledger)
+    patient = patient_names(ledger, context.document.namespaces)
     pairs = zip(patient, ledger["group"].fillna("null"), strict=True)
     expected = patient.map(connected_groups(pairs)).astype("str")
     wrong = differs(ledger["group"], expected)
