@@ -61,7 +61,8 @@ class DatasetVersion:
     unpinned
         Its sources that are not verified to be the pinned version.
     exclusions
-        For each excluded upstream image why it is excluded; ``None`` where the ledger is not known.
+        For each excluded upstream image why it is excluded, by ``image_id``; ``None`` where the ledger is
+        not known.
     """
 
     name: str
@@ -70,7 +71,7 @@ class DatasetVersion:
     released: bool
     missing: Mapping[str, str] = field(default_factory=dict)
     unpinned: Sequence[str] = ()
-    exclusions: Mapping[str, str] | None = None
+    exclusions: pd.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -248,17 +249,17 @@ def _document(folder: Path) -> DatasetDocument | None:
             return None
 
 
-def _read_exclusions(ledger: Path) -> dict[str, str] | None:
+def _read_exclusions(ledger: Path) -> pd.Series | None:
     columns = ["image_id", "exclusion", "exclusion_detail"]
     return exclusions_of(read_records(ledger, columns)) if ledger.is_file() else None
 
 
-def exclusions_of(ledger: pd.DataFrame) -> dict[str, str]:
-    """Return for each excluded image its exclusion, with the detail that the ledger has of it."""
-    excluded = ledger[ledger["exclusion"].notna()]
+def exclusions_of(ledger: pd.DataFrame) -> pd.Series:
+    """Return for each excluded image its exclusion, with the detail that the ledger has of it, by its id."""
+    columns = ["image_id", "exclusion", "exclusion_detail"]
+    excluded = ledger.loc[ledger["exclusion"].notna(), columns].drop_duplicates("image_id", keep="last")
     detail = " (" + excluded["exclusion_detail"] + ")"
-    reasons = excluded["exclusion"] + detail.fillna("")
-    return dict(zip(excluded["image_id"], reasons, strict=True))
+    return (excluded["exclusion"] + detail.fillna("")).set_axis(excluded["image_id"])
 
 
 def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
@@ -377,7 +378,7 @@ def _separate_missing(
     is_missing = rows.index.isin(list(other.missing))
     absent, missing = _described(rows[~is_missing]), _described(rows[is_missing])
     if other.exclusions is not None:
-        reasons = absent["image_id"].map(dict(other.exclusions)).astype("str")
+        reasons = absent["image_id"].map(other.exclusions).astype("str")
         absent["change"] = _with_reason(absent, side, reasons.fillna("no such image upstream"))
     reasons = missing["image_id"].map(dict(other.missing)).astype("str")
     return absent, missing.assign(change=_with_reason(missing, side, reasons))

@@ -45,12 +45,15 @@ class Contents:
         Biases that its audit and its explanation measured, in sentences.
     audit_notes
         What else its audit found, in sentences.
+    known_kept
+        The rows of the dataset, where a table of them is in memory already.
     """
 
     document: ReleaseDocument
     records: pd.DataFrame
     measured_biases: Sequence[str] = ()
     audit_notes: Sequence[str] = ()
+    known_kept: pd.DataFrame | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -110,7 +113,7 @@ class Contents:
     @cached_property
     def kept(self) -> pd.DataFrame:
         """The rows of the dataset."""
-        return self.records[self.records["exclusion"].isna()]
+        return self.records[self.records["exclusion"].isna()] if self.known_kept is None else self.known_kept
 
     @cached_property
     def embedded(self) -> pd.DataFrame:

@@ -35,6 +35,14 @@ class _ProcessPool(ProcessPoolExecutor):
 
     failure: BaseException | None = None
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Shut down; a pool whose thread could not be started has nothing to wait for."""
+        try:
+            super().shutdown(wait, cancel_futures=cancel_futures)
+        except RuntimeError as error:
+            if "before it is started" not in str(error):
+                raise
+
 
 @contextmanager
 def _noticing_failure(pool: _ProcessPool) -> Iterator[None]:
@@ -131,7 +139,8 @@ def open_executor(
             except BaseException as error:
                 # After an error running tasks end first: a pool that still works may fail when the
                 # interpreter ends. An interrupt does not wait: a batch that is not complete is done again.
-                if not isinstance(error, Exception) or pool.failure is not None:
+                # Without memory the thread that waits for the processes may not run.
+                if not isinstance(error, Exception) or pool.failure is not None or is_of_memory(error):
                     for process in set(multiprocessing.active_children()) - others:
                         process.kill()
                 pool.shutdown(cancel_futures=True)

@@ -128,9 +128,12 @@ def _unnamed(source: str, state: SourceState) -> SourceState:
 
 def _without_paths(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
     rows = records["source"].isin(list(sources))
-    named, hidden = (records["source"] + "/" + records[column] for column in ("source_path", "image_id"))
+    if not rows.any():
+        return records
+    of_sources = records.loc[rows, ["source", "source_path", "image_id"]]
+    named, hidden = (of_sources["source"] + "/" + of_sources[name] for name in ("source_path", "image_id"))
     # A file's first row has the id that its path gives: it comes last here, and so is the one that counts.
-    by_path = dict(zip(named[rows][::-1], hidden[rows][::-1], strict=True))
+    by_path = dict(zip(named[::-1], hidden[::-1], strict=True))
     return records.assign(
         group=[by_path.get(group, group) for group in records["group"]],
         source_path=records["source_path"].where(~rows, records["image_id"]),

@@ -15,6 +15,7 @@ from cxrbuild.files import replacing
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 SPLITS = ("train", "validation", "test")
 Kind = Literal["text", "integer", "number", "boolean"]
@@ -116,6 +117,7 @@ COLUMNS = (
 )
 
 _DTYPES: dict[str, Any] = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+_DTYPE_OF = {column.name: _DTYPES[column.kind] for column in COLUMNS}
 _DIGITS = 10
 # Rows of a row group: what a reader takes at once of a table with a million rows.
 _ROW_GROUP = 1 << 17
@@ -142,11 +144,10 @@ def conform(records: pd.DataFrame) -> pd.DataFrame:
     """Return the table with all declared columns, in order and with their dtypes."""
     import pandas as pd
 
-    dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
     # Column by column: reindex and astype of a frame take ten times as long with missing columns.
     columns = {
         name: records[name].astype(dtype) if name in records else pd.Series(index=records.index, dtype=dtype)
-        for name, dtype in dtypes.items()
+        for name, dtype in _DTYPE_OF.items()
     }
     return pd.DataFrame(columns, index=records.index)
 
@@ -208,17 +209,34 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
     try:
         # Not `read_table`, which waits forever for threads that cannot be started.
         with pq.ParquetFile(path) as file:
-            table = file.read()
+            found = file.schema_arrow.names
+            if "image_id" not in found:
+                raise CxrbuildError(
+                    "not a table of images",
+                    where=path,
+                    expected="a column image_id",
+                    found=", ".join(found),
+                )
+            return read_columns(file, columns)
     except FileNotFoundError:
         raise CxrbuildError("no such table", where=path) from None
     except pa.ArrowInvalid as error:
         raise CxrbuildError("not a Parquet file", where=path, found=error) from None
-    if "image_id" not in table.column_names:
-        raise CxrbuildError(
-            "not a table of images",
-            where=path,
-            expected="a column image_id",
-            found=", ".join(table.column_names),
-        )
-    records = conform(table.to_pandas())
-    return records if columns is None else records[list(columns)]
+
+
+def read_columns(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read the declared columns of a file, or some of them, with their dtypes; missing columns are null.
+
+    One column is read at a time: the table as the file has it would take as much memory again.
+    """
+    import pandas as pd
+
+    names = list(_DTYPE_OF) if columns is None else columns
+    rows, available = pd.RangeIndex(file.metadata.num_rows), set(file.schema_arrow.names)
+    found = {
+        name: file.read(columns=[name]).to_pandas()[name].astype(_DTYPE_OF[name])
+        if name in available
+        else pd.Series(index=rows, dtype=_DTYPE_OF[name])
+        for name in names
+    }
+    return pd.DataFrame(found, index=rows)

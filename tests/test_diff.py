@@ -83,7 +83,7 @@ def test_diff_names_added_rows() -> None:
 
 def test_diff_shows_why_a_row_was_removed_or_added() -> None:
     short = ROWS.drop(index=[0, 1])
-    excluded = {"a": "lateral", "b": "withdrawn (2026-03-01, asked by the patient)"}
+    excluded = pd.Series({"a": "lateral", "b": "withdrawn (2026-03-01, asked by the patient)"})
     for old, new, kind, side in (
         (version_of(ROWS), replace(version_of(short), exclusions=excluded), "removed", "new"),
         (replace(version_of(short), exclusions=excluded), version_of(ROWS), "added", "old"),
@@ -92,7 +92,7 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
             f"train Normal; {side}: lateral",
             f"train COVID-19; {side}: withdrawn (2026-03-01, asked by the patient)",
         ]
-    found = compare(version_of(ROWS), replace(version_of(short), exclusions={}))
+    found = compare(version_of(ROWS), replace(version_of(short), exclusions=pd.Series(dtype="str")))
     assert found.rows["removed"]["change"].iloc[0] == "train Normal; new: no such image upstream"
 
 
@@ -102,7 +102,7 @@ def test_exclusions_of_a_ledger_have_their_detail() -> None:
         "exclusion": [None, "withdrawn", "lateral"],
         "exclusion_detail": [None, "2026-03-01", None],
     }).astype("str")  # fmt: skip
-    assert exclusions_of(ledger) == {"b": "withdrawn (2026-03-01)", "c": "lateral"}
+    assert exclusions_of(ledger).to_dict() == {"b": "withdrawn (2026-03-01)", "c": "lateral"}
 
 
 def test_diff_result_is_json_and_html() -> None:

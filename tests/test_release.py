@@ -413,7 +413,7 @@ def test_card_of_the_adult_recipe(public: Path, build: Path, tmp_path: Path) -> 
     # The demo's sources are the paper's four.
     document["recipe"]["sources"] = list(document["declared_sources"])
     contents = Contents(ReleaseDocument.parse(document, public), read_records(public / "ledger.parquet"))
-    texts = generate_texts(public, contents, {}, [])
+    texts = dict(generate_texts(public, contents, {}, []))
     (tmp_path / "README.md").write_text(texts["README.md"])
     assert commands(tmp_path / "README.md")[1:] == [
         "cxrbuild curate --recipe covid19-cxr-adult.toml",

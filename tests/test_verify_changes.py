@@ -84,7 +84,7 @@ def sum_all(folder: Path) -> None:
 def generate(folder: Path) -> None:
     """Generate the documents again from the changed data, as cxrbuild itself would."""
     context = Context(folder, "release")
-    for name, text in texts(folder, context.contents, context.split_sizes, context.results).items():
+    for name, text in texts(folder, context.contents, context.split_sizes, context.results):
         (folder / name).write_text(text, newline="")
     write_json(folder / names.CROISSANT, croissant(folder, context.contents, context.hashes))
 

@@ -12,6 +12,8 @@ from cxrbuild.contents import Contents
 if TYPE_CHECKING:
     import pandas as pd
 
+# Rows that are made into text at once: the cells of a table as Python objects are many times as large.
+_ROWS = 1 << 16
 # Creative Commons and Apache licences require a statement of changes.
 _CHANGES = {"copied": "none", "encoded": "converted to an 8-bit grey JPEG"}
 
@@ -114,9 +116,13 @@ def _csv(table: pd.DataFrame) -> str:
     A cell that begins with one of ``=+-@`` or a tab is a formula there; an apostrophe makes it text:
     https://owasp.org/www-community/attacks/CSV_Injection
     """
-    text = table.select_dtypes(["object", "string"]).columns
-    safe = table.copy()
-    for column in text:
-        cells = safe[column].astype("str").str.replace(r"\r\n?|\n", " ", regex=True)
+    rows = (table.iloc[start : start + _ROWS] for start in range(0, max(len(table), 1), _ROWS))
+    return "".join(_csv_of(some, header=number == 0) for number, some in enumerate(rows))
+
+
+def _csv_of(rows: pd.DataFrame, *, header: bool) -> str:
+    safe = rows.copy(deep=False)
+    for column in rows.select_dtypes(["object", "string"]).columns:
+        cells = rows[column].astype("str").str.replace(r"\r\n?|\n", " ", regex=True)
         safe[column] = cells.mask(cells.str.match(r"[=+\-@\t]").fillna(value=False), "'" + cells)
-    return safe.to_csv(index=False, lineterminator="\n")
+    return safe.to_csv(index=False, header=header, lineterminator="\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from cxrbuild.artifact import names
@@ -14,8 +14,8 @@ from cxrbuild.records import SPLITS
 
 def texts(
     folder: Path, contents: Contents, splits: Mapping[str, Mapping[str, int]], results: Collection[str]
-) -> dict[str, str]:
-    """Return the documents.
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each document; the lists of a large release take much memory.
 
     Parameters
     ----------
@@ -29,15 +29,16 @@ def texts(
         Which of ``audit``, ``baseline`` and ``explanation`` it has.
     """
     tfds = sorted((folder / "tfds").glob("*/*/"))
-    return {
-        names.CARD: card(
+    yield (
+        names.CARD,
+        card(
             contents,
             splits={split: splits[split] for split in SPLITS if split in splits},
             download_size=sum(path.stat().st_size for path in (folder / "data").glob("*.parquet")),
             tfds=tfds[0].relative_to(folder).as_posix() if tfds else None,
             results=results,
         ),
-        names.ATTRIBUTION: attribution(contents),
-        names.IMAGE_LIST: image_list(contents),
-        names.CITATION: citation(contents),
-    }
+    )
+    yield names.ATTRIBUTION, attribution(contents)
+    yield names.IMAGE_LIST, image_list(contents)
+    yield names.CITATION, citation(contents)

@@ -37,7 +37,7 @@ def write_files(
     document = contents.document.model_copy(update={"packaging": packaging})
     document.write(root / names.BUILD)
     splits = _splits([root / name for name in shards if name.endswith(".parquet")])
-    for name, text in texts(root, contents, splits, results.kinds).items():
+    for name, text in texts(root, contents, splits, results.kinds):
         write_bytes(root / name, text.encode())
     hashes = _hashes(root)
     for name, describe in ((names.CROISSANT, croissant), (names.RO_CRATE, ro_crate)):

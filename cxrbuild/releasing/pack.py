@@ -105,6 +105,8 @@ def release(
     CheckError
         The version is too small, or the build's files have changed.
     """
+    import pyarrow as pa
+
     parse_version(version)
     ready = ready_sizes(sizes)
     document = open_build(build).document
@@ -135,6 +137,7 @@ def release(
         exclusions=exclusions_of(records),
     )
     changes = check_version(name, version, new, before)
+    del new
     require_images(build, contents.embedded)
     require_no_metadata(build, document, contents.embedded, policy)
     # Next to the release, so that one rename moves it into place.
@@ -150,8 +153,10 @@ def release(
             _logger.info(
                 "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
             )
-            # They take as much memory as the verification, which reads the tables again.
-            del records, contents, new
+            # They take as much memory as the verification, which reads the tables again. Arrow keeps what is
+            # freed unless it is told.
+            del records, contents
+            pa.default_memory_pool().release_unused()
             require_verified(verify(staging, progress=progress), build)
             moved = _put(staging, out)
             _logger.info("%s %s", "released" if moved else "unchanged:", out)
@@ -174,9 +179,9 @@ def default_folder(build: Path, version: str, policy: Policy) -> Path:
 
 def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     kept = ledger["exclusion"].isna()
-    ledger = ledger.copy()
-    ledger.loc[kept, "withheld"] = withheld(ledger[kept], policy)
-    return ledger
+    why = withheld(ledger.loc[kept, ["license", "review"]], policy)
+    # The other columns are not copied.
+    return ledger.assign(withheld=ledger["withheld"].where(~kept, why))
 
 
 def _put(staging: Path, out: Path) -> bool:

@@ -132,7 +132,7 @@ def _charts(contents: Contents, colours: Mapping[str, str]) -> dict[str, Any]:
     sides = _edges(kept[["width", "height"]].min(axis=1))
     charts: dict[str, Any] = {"sides": {}, "ages": {}, "mix": {}}
     for label in contents.recipe.classes:
-        rows = kept[kept["label"] == label]
+        rows = kept.loc[kept["label"] == label, ["width", "height", "patient_age"]]
         side = rows[["width", "height"]].min(axis=1)
         charts["sides"][label] = Markup(  # noqa: S704  its text is escaped
             histogram(side, sides, colours[label], "px", f"Shorter side of {label} images")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -25,7 +25,7 @@ from cxrbuild.errors import is_of_memory
 from cxrbuild.files import files_under, sha256_of
 from cxrbuild.parsing import parse_json
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import conform, schema
+from cxrbuild.records import differs, read_columns, schema
 from cxrbuild.shards import lay_out
 from cxrbuild.verification.result_files import RESULTS, read_result
 
@@ -217,6 +217,18 @@ class Context:
         return self.manifest.drop_duplicates("image_id").set_index("image_id", drop=False)
 
     @cached_property
+    def manifest_is_kept(self) -> bool:
+        """Whether the manifest is the kept rows of the ledger, in their order."""
+        if self.ledger_read.value is None or self.manifest_read.value is None:
+            return False
+        kept = self.ledger.index[self.ledger["exclusion"].isna()]
+        # Column by column: the kept rows of a large ledger are not copied.
+        return len(kept) == len(self.manifest) and not any(
+            differs(self.manifest[column], self.ledger[column].loc[kept].reset_index(drop=True)).any()
+            for column in self.manifest.columns
+        )
+
+    @cached_property
     def embedded(self) -> pd.DataFrame:
         """The rows whose pixels should be in the shards, by image id."""
         return self.rows[self.rows["withheld"].isna()]
@@ -319,9 +331,10 @@ class Context:
         """What the release's tables and results say it holds."""
         results = self.results
         try:
-            return measured_contents(
+            contents = measured_contents(
                 self.release, self.ledger, results.get("audit"), results.get("explanation")
             )
+            return replace(contents, known_kept=self.manifest) if self.manifest_is_kept else contents
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise NotApplicable(f"the results cannot be described: {error!r}") from error
 
@@ -350,13 +363,12 @@ def _read_table(folder: Path, name: str) -> Read[pd.DataFrame]:
         return Read(name, None, (Finding("is missing", name),))
     try:
         with pq.ParquetFile(path) as file:
-            table = file.read()
+            findings = tuple(_column_findings(name, file.schema_arrow))
+            return Read(name, None if findings else read_columns(file), findings)
     except (pa.ArrowException, OSError) as error:
         if is_of_memory(error):
             raise
         return Read(name, None, (Finding(f"cannot be read: {error}", name),))
-    findings = tuple(_column_findings(name, table.schema))
-    return Read(name, None if findings else conform(table.to_pandas()), findings)
 
 
 def _column_findings(name: str, found: pa.Schema) -> Iterator[Finding]:

@@ -16,6 +16,8 @@ _MATCHED = 20_000
 
 def line_differences(expected: str, found: str) -> Iterator[tuple[str, str]]:
     """Yield each line that differs, by its number in the text found, and a message."""
+    if expected == found:
+        return
     a, b = expected.split("\n"), found.split("\n")
     start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     if start == len(a) == len(b):

@@ -31,25 +31,27 @@ def check_generated(context: Context) -> Iterator[Finding]:
     except NotApplicable as error:
         yield Finding(f"cannot be generated: {error}", names.CARD)
         return
+    differences: list[Finding] = []
     try:
-        expected = texts(context.folder, contents, context.split_sizes, context.results)
-        documents = {
-            names.CROISSANT: croissant(context.folder, contents, context.hashes),
-            names.RO_CRATE: ro_crate(context.folder, contents, context.hashes),
-        }
+        for name, text in texts(context.folder, contents, context.split_sizes, context.results):
+            differences += _text_differences(context, name, text)
+        for name, describe in ((names.CROISSANT, croissant), (names.RO_CRATE, ro_crate)):
+            document = describe(context.folder, contents, context.hashes)
+            differences += _document_differences(context, name, document)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # Tables, build.json or a result are damaged; the checks of them report how.
         yield Finding(f"cannot be generated from the data: {error!r}", names.CARD)
         return
-    for name, text in expected.items():
-        found = context.read_text(name)
-        if found is None:
-            yield Finding("is missing", name)
-            continue
-        for row, message in line_differences(text, found):
-            yield Finding(message, name, row)
-    for name, document in documents.items():
-        yield from _document_differences(context, name, document)
+    yield from differences
+
+
+def _text_differences(context: Context, name: str, expected: str) -> Iterator[Finding]:
+    found = context.read_text(name)
+    if found is None:
+        yield Finding("is missing", name)
+        return
+    for row, message in line_differences(expected, found):
+        yield Finding(message, name, row)
 
 
 def check_changelog(context: Context) -> Iterator[Finding]:
