@@ -79,6 +79,28 @@ def test_a_folder_that_cannot_be_written_is_an_error(demo: Path, tmp_path: Path)
 
 
 @needs_bytes_names
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("MemoryError()", "memory ran out"),
+        ("OSError(12, 'Cannot allocate memory')", "Cannot allocate memory"),
+    ],
+)
+def test_a_library_that_crashes_without_memory_does_not_change_the_status(error: str, message: str) -> None:
+    """Libraries crash when the interpreter ends: the command ends before them."""
+    program = f"""
+import atexit, os, sys
+from cxrbuild.cli import main
+atexit.register(os.abort)
+sys.modules["cxrbuild.cli.main"].cli.main = lambda **_: (_ for _ in ()).throw({error})
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_names_that_are_not_utf8_are_errors(tmp_path: Path) -> None:
     ran = run("curate", "--out", tmp_path / "o\udcff")
     assert ran.status == 2

@@ -170,23 +170,23 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        _fail(of_system(error))
+        _fail(of_system(error), at_once=is_of_memory(error))
     except Exception as error:
         if debug or not is_of_memory(error):
             raise
-        try:
-            _fail(of_memory())
-        finally:
-            if isinstance(error, (ImportError, SystemError)):
-                # A library that was imported in part may crash when it is unloaded.
-                sys.stdout.flush()
-                os._exit(1)
+        _fail(of_memory(), at_once=True)
 
 
-def _fail(error: CxrbuildError) -> NoReturn:
+def _fail(error: CxrbuildError, *, at_once: bool = False) -> NoReturn:
     logging.getLogger("cxrbuild").error("%s", error)
-    click.echo(wrapped(f"cxrbuild: {error}"), err=True)
-    _print_error(error.to_dict())
+    try:
+        click.echo(wrapped(f"cxrbuild: {error}"), err=True)
+        _print_error(error.to_dict())
+    finally:
+        if at_once:
+            # Without memory, libraries and their threads may crash when the interpreter ends.
+            sys.stdout.flush()
+            os._exit(error.status)
     sys.exit(error.status)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from cxrbuild.catalog.image_list import ImageList, ListedFile, list_folder
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.download import download
 from cxrbuild.fetching.partial import PartialFile
 from cxrbuild.files import locked, sha256_of, write_bytes
 from cxrbuild.http import redact_address
@@ -95,6 +94,8 @@ def _read(
     """Return the content of a file, verified."""
     assert file.url is not None
     if given is None or "://" in given:
+        from cxrbuild.fetching.download import download  # imports an HTTP library
+
         url = file.url if given is None else f"{given.rstrip('/')}/{file.file}"
         part = data / "downloads" / f"{declared.name}-{file.file}.part"
         title = f"{declared.name}: downloading"

@@ -13,7 +13,6 @@ from pathlib import Path
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.credentials import authorization
-from cxrbuild.fetching.download import download
 from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
 from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
 from cxrbuild.fetching.origin import Origin, origin_of
@@ -211,6 +210,8 @@ def _fetch(
     target = source_folder(data, source.name)
     part = data / "downloads" / f"{source.name}.part"
     if origin.url is not None:
+        from cxrbuild.fetching.download import download  # imports an HTTP library
+
         download(
             origin.url,
             part,

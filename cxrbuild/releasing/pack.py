@@ -153,8 +153,8 @@ def release(
             _logger.info(
                 "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
             )
-            # They take as much memory as the verification, which reads the tables again. Arrow keeps what is
-            # freed unless it is told.
+            # They take as much memory as the verification, which reads the tables again. Arrow would keep
+            # what is freed.
             del records, contents
             pa.default_memory_pool().release_unused()
             require_verified(verify(staging, progress=progress), build)
