@@ -15,6 +15,7 @@ import pytest
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.image_table import find_images
 from cxrbuild.baseline.input import read_images
+from cxrbuild.baseline.pixels import allocate_pixels
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.progress import silent
 from cxrbuild.records import read_records, write_records
@@ -43,19 +44,40 @@ def test_build_shards_and_tfrecord_have_the_same_images(build: Path) -> None:
     (build / "shards").mkdir()
     (build / "data").rename(build / "shards" / "data")
     folders = [build, build / "shards", build / "tfds" / "demo" / "1.0.0"]
-    first, *others = [read_images(folder, CLASSES, 20, 16, silent) for folder in folders]
+    first, *others = [read_images(folder, CLASSES, 20, 16, silent, scratch=build) for folder in folders]
     assert first.table["image_id"].tolist() == sorted(manifest["image_id"])
     assert first.table["group"].tolist() == manifest.sort_values("image_id")["group"].tolist()
-    assert first.for_training.std() > 10
+    assert first.for_training[:].std() > 10
     for other in others:
         assert other.fingerprint() == first.fingerprint()
+
+
+def test_pixels_above_a_limit_are_in_a_file_that_leaves_nothing(build: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    held = read_images(build, CLASSES, 20, 16, silent, scratch=scratch)
+    assert not scratch.exists()
+    mapped = read_images(build, CLASSES, 20, 16, silent, scratch=scratch, in_memory=1000)
+    assert isinstance(mapped.for_training.held, np.memmap)
+    assert [*scratch.iterdir()] == []
+    assert mapped.fingerprint() == held.fingerprint()
+    test = held.select(held.table["split"].to_numpy() == "test")
+    assert mapped.select(mapped.table["split"].to_numpy() == "test").fingerprint() == test.fingerprint()
+
+
+def test_pixels_that_do_not_fit_on_the_disk_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CxrbuildError) as error:
+        allocate_pixels(10**9, (1000,), tmp_path, limit=0)
+    message = str(error.value)
+    assert f"{tmp_path}: the temporary file of the images' pixels cannot be written." in message
+    assert "Expected: 1,000,000.0 GB free." in message
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_images_are_resized_as_tensorflow_does(tf, build: Path) -> None:
     from PIL import Image
 
     manifest = read_records(build / "manifest.parquet").sort_values("image_id", ignore_index=True)
-    images = read_images(build, CLASSES, 20, 16, silent)
+    images = read_images(build, CLASSES, 20, 16, silent, scratch=build)
     for row in (0, 40, len(manifest) - 1):
         with Image.open(build / manifest["jpeg_path"][row]) as opened:
             grey = np.asarray(opened.convert("L"), np.float32)[..., np.newaxis]
@@ -94,7 +116,7 @@ def test_every_damaged_jpeg_is_named(build: Path) -> None:
     paths[2].unlink()
     paths[3].write_bytes(paths[4].read_bytes())
     with pytest.raises(CxrbuildError) as error:
-        read_images(build, CLASSES, 20, 16, silent)
+        read_images(build, CLASSES, 20, 16, silent, scratch=build)
     message = str(error.value)
     assert "4 images cannot be read" in message
     for path in paths[:4]:
@@ -106,7 +128,7 @@ def test_every_damaged_jpeg_is_named(build: Path) -> None:
     records["jpeg_sha256"] = None
     write_records(build / "manifest.parquet", records)
     with pytest.raises(CxrbuildError) as error:
-        read_images(build, CLASSES, 20, 16, silent)
+        read_images(build, CLASSES, 20, 16, silent, scratch=build)
     assert "3 images cannot be read" in str(error.value)
     assert f"{paths[0]} (truncated: the first" in str(error.value)
     assert f"{paths[1]} (unsupported: " in str(error.value)
@@ -158,7 +180,7 @@ def test_an_image_without_bytes_is_an_error(build: Path) -> None:
     shard = write_shard(build, [{"bytes": jpeg, "path": None}] * 3 + [None], [0, 1, 2, 0])
     shutil.copy(shard, shard.with_name("test-00000-of-00001.parquet"))
     with pytest.raises(CxrbuildError, match=r"2 images cannot be read\. Found: test-000003 "):
-        read_images(build, CLASSES, 20, 16, silent)
+        read_images(build, CLASSES, 20, 16, silent, scratch=build)
 
 
 def write_records_of(tf, folder: Path, classes: list[str], labels: list[int]) -> None:

@@ -13,6 +13,7 @@ from cxrbuild.artifact.baseline import DatasetReference, TrainedOnDocument
 from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
+from cxrbuild.baseline.pixels import Pixels
 from cxrbuild.baseline.trained_on import TRAINED_ON, find_trained_on, read_trained_on, write_trained_on
 from cxrbuild.catalog import Recipe, read_recipe
 from cxrbuild.errors import CxrbuildError
@@ -82,10 +83,10 @@ def test_seen_images_are_excluded_and_a_class_without_images_is_an_error() -> No
     table = images_of(*((f"a_{i}", "a", str(i), f"a:{i}", None) for i in range(2, 6)))
     labels = np.array([CLASSES.index(label) for label in table["label"]], np.int32)
     grey = np.arange(4, dtype=np.uint8).reshape(4, 1, 1)
-    images = Images(table, labels, grey, grey)
+    images = Images(table, labels, Pixels.of(grey), Pixels.of(grey))
     remaining, excluded = exclude_seen(Path("m"), images, find_seen(table, TRAINED), CLASSES)
     assert remaining.table["image_id"].tolist() == ["a_3", "a_4", "a_5"]
-    assert remaining.for_testing.ravel().tolist() == [1, 2, 3]
+    assert remaining.for_testing[:].ravel().tolist() == [1, 2, 3]
     assert excluded == {"test": {"COVID-19": 1, "Normal": 0}}
     seen = table["label"] == "COVID-19"
     with pytest.raises(CxrbuildError, match="m: no test image of COVID-19 remains"):

@@ -15,6 +15,7 @@ from cxrbuild.baseline.checkpoint import Checkpoint, read_checkpoint, write_chec
 from cxrbuild.baseline.disk import require_space
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.model import build_model, copy_reproducibly, load_model, save_model
+from cxrbuild.baseline.pixels import Pixels
 from cxrbuild.baseline.training import Trainer
 from cxrbuild.catalog import read_recipe
 from cxrbuild.catalog.baseline import Augmentation
@@ -176,7 +177,7 @@ def test_an_epoch_equals_keras_fit(random: np.random.Generator) -> None:
         "class_weights": {"COVID-19": 10, "Normal": 3},
         "seed": 5, "classes": CLASSES, "images_sha256": "", "tensorflow": "", "keras": "",
     })  # fmt: skip
-    trainer = Trainer(Images(table, labels, grey, grey), identity)
+    trainer = Trainer(Images(table, labels, Pixels.of(grey), Pixels.of(grey)), identity)
     model = keras.models.clone_model(trainer.model)
     model.set_weights(trainer.model.get_weights())
     model.compile(

@@ -12,6 +12,7 @@ from cxrbuild.artifact.baseline import TrainingIdentity
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.evaluation import keras_metrics
 from cxrbuild.baseline.input import Images
+from cxrbuild.baseline.pixels import Pixels
 from cxrbuild.baseline.training import Trainer
 from cxrbuild.catalog import read_recipe
 from cxrbuild.catalog.baseline import Baseline, Training
@@ -105,7 +106,8 @@ def test_an_epoch_gives_the_weights_of_keras_with_the_same_optimizer(optimizer: 
         "augmentation": {"flip": False, "brightness": 0, "contrast": (1, 1), "side": 16},
         "batch": 8, "seed": 5, "classes": CLASSES, "images_sha256": "", "tensorflow": "", "keras": "",
     })  # fmt: skip
-    trainer = Trainer(Images(pd.DataFrame({"split": ["train"] * 8}), labels, grey, grey), identity)
+    table, pixels = pd.DataFrame({"split": ["train"] * 8}), Pixels.of(grey)
+    trainer = Trainer(Images(table, labels, pixels, pixels), identity)
     model = keras.models.clone_model(trainer.model)
     model.set_weights(trainer.model.get_weights())
     known = {"nadam": keras.optimizers.Nadam(0.01), "sgd": keras.optimizers.SGD(0.01, momentum=0.5)}

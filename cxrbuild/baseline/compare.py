@@ -161,7 +161,13 @@ def compare_baselines(
             by_sides = sorted(candidates, key=lambda one: one.sides)
             for (training, testing), same in groupby(by_sides, lambda one: one.sides):
                 images = read_images(
-                    build, recipe.classes, training, testing, progress, sample=settings.sample
+                    build,
+                    recipe.classes,
+                    training,
+                    testing,
+                    progress,
+                    scratch=out,
+                    sample=settings.sample,
                 )
                 for candidate in same:
                     _train_candidate(
@@ -277,7 +283,7 @@ def _train_candidate(
                     seed,
                     view.table.iloc[tested].assign(split=_own_splits(images, partition)),
                     view.labels[tested],
-                    predict(view.for_testing[tested]),
+                    predict(view.for_testing.select(tested)),
                 )
             )
             counts = _count(view, classes)

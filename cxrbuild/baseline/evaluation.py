@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.baseline import Interval, Reliability, ReliabilityBin
 from cxrbuild.baseline.augmentation import scale_pixels
+from cxrbuild.baseline.pixels import Pixels
 from cxrbuild.errors import CxrbuildError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _Z95 = 1.959963984540054
 _TOLERANCE = 1e-5
 
 
-def make_predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.uint8]], Floats]:
+def make_predictor(model: Any, side: int, batch: int) -> Callable[[Pixels], Floats]:
     """Return a function that predicts the classes of images.
 
     Parameters
@@ -38,7 +39,7 @@ def make_predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.ui
     Returns
     -------
     callable
-        From grey values of shape (n, side, side) to probabilities of shape (n, classes).
+        From the grey values of n images to probabilities of shape (n, classes).
     """
     import tensorflow as tf
 
@@ -49,8 +50,8 @@ def make_predictor(model: Any, side: int, batch: int) -> Callable[[NDArray[np.ui
         autograph=False,
     )
 
-    def predict(grey: NDArray[np.uint8]) -> Floats:
-        batches = [forward(grey[start : start + batch]).numpy() for start in range(0, len(grey), batch)]
+    def predict(images: Pixels) -> Floats:
+        batches = [forward(grey).numpy() for grey in images.batches(batch)]
         return np.concatenate(batches).astype(np.float32)
 
     return predict

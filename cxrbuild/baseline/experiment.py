@@ -137,7 +137,7 @@ def train_baseline(
         with locked_for_reading(build):
             dataset = read_dataset(build, recipe)
             sides = (baseline.training_side, baseline.network.side)
-            images = read_images(build, recipe.classes, *sides, progress, sample=baseline.sample)
+            images = read_images(build, recipe.classes, *sides, progress, scratch=out, sample=baseline.sample)
         _logger.info("read %d images: %s", len(images.table), build)
         excluded: Counts = {}
         if evaluate_only is None:

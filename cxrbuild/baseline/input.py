@@ -1,4 +1,4 @@
-"""The images as the network reads them: each decoded once, resized once and held as bytes."""
+"""The images as the network reads them: each decoded once, and resized once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.baseline.image_table import ImageTable, find_images
+from cxrbuild.baseline.pixels import IN_MEMORY, Pixels, allocate_pixels
 from cxrbuild.baseline.sampling import draw_sample
 from cxrbuild.catalog.baseline import Sample
 from cxrbuild.convert import NotConvertible, read_image
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LISTED_PROBLEMS = 50
+_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,15 @@ class Images:
     labels
         Class numbers, shape (n,).
     for_training
-        Grey values, shape (n, augmentation side, augmentation side), uint8.
+        Grey values, with the augmentation's side.
     for_testing
-        Grey values, shape (n, network side, network side), uint8.
+        Grey values, with the network's side.
     """
 
     table: pd.DataFrame
     labels: NDArray[np.int32]
-    for_training: NDArray[np.uint8]
-    for_testing: NDArray[np.uint8]
+    for_training: Pixels
+    for_testing: Pixels
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the row numbers of a split."""
@@ -57,8 +59,8 @@ class Images:
         return Images(
             self.table[mask].reset_index(drop=True),
             self.labels[mask],
-            self.for_training[mask],
-            self.for_testing[mask],
+            self.for_training.select(mask),
+            self.for_testing.select(mask),
         )
 
     def with_splits(self, splits: pd.Series) -> Images:
@@ -86,8 +88,9 @@ class Images:
         digest = hashlib.sha256()
         for column in ("image_id", "group", "label", "split"):
             digest.update("\0".join(self.table[column]).encode() + b"\1")
-        digest.update(self.for_training.tobytes())
-        digest.update(self.for_testing.tobytes())
+        for pixels in (self.for_training, self.for_testing):
+            for batch in pixels.batches(_BATCH):
+                digest.update(batch.tobytes())
         return digest.hexdigest()
 
 
@@ -98,7 +101,9 @@ def read_images(
     testing_side: int,
     progress: Progress,
     *,
+    scratch: Path,
     sample: Sample | None = None,
+    in_memory: int = IN_MEMORY,
 ) -> Images:
     """Decode each image of a dataset once, and resize it once for training and once for testing.
 
@@ -117,29 +122,28 @@ def read_images(
         Sides in pixels.
     progress
         Advanced for each image.
+    scratch
+        A folder for the temporary file of many pixels.
     sample
         The images to read, if they are a sample; only its classes have numbers.
+    in_memory
+        The number of bytes of pixels above which they are in that file.
 
     Raises
     ------
     CxrbuildError
         The dataset has no images of a split or class; or images are missing, damaged or different from the
-        manifest: each is named with its problem.
+        manifest: each is named with its problem. Or the temporary file does not fit on the disk.
     """
     found = find_images(folder, classes)
     if sample is not None:
         found = found.select(draw_sample(found.rows, sample, folder))
         classes = [name for name in classes if name in sample.count]
     count = len(found.rows)
-    images = Images(
-        table=found.rows,
-        labels=np.array([classes.index(label) for label in found.rows["label"]], np.int32),
-        for_training=np.empty((count, training_side, training_side), np.uint8),
-        for_testing=np.empty((count, testing_side, testing_side), np.uint8),
-    )
+    for_training, for_testing = allocate_pixels(count, (training_side, testing_side), scratch, in_memory)
 
     def read(row: int) -> str | None:
-        return read_pixels(found, row, images.for_training[row], images.for_testing[row])
+        return read_pixels(found, row, for_training.held[row], for_testing.held[row])
 
     # Pillow and hashlib release the interpreter lock, so threads suffice.
     with progress("reading images", count, "image") as bar, ThreadPoolExecutor() as pool:
@@ -149,7 +153,8 @@ def read_images(
                 problems.append(f"{found.name(row)} ({problem})")
             bar.update()
     require_readable(folder, problems)
-    return images
+    labels = np.array([classes.index(label) for label in found.rows["label"]], np.int32)
+    return Images(found.rows, labels, for_training, for_testing)
 
 
 def require_readable(folder: Path, problems: Sequence[str]) -> None:

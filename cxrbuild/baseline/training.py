@@ -156,7 +156,7 @@ def _require_convergence(epoch: Epoch, identity: TrainingIdentity) -> None:
 
 
 class Trainer:
-    """A model with its optimizer, and the training images on the device.
+    """A model with its optimizer, and the images that it is trained on.
 
     Parameters
     ----------
@@ -192,8 +192,6 @@ class Trainer:
         self._step = self._compile(tf, keras, np.eye(len(classes), dtype=np.float32), class_weights)
 
     def _compile(self, tf: Any, keras: Any, one_hot: NDArray[Any], weights: NDArray[Any]) -> Any:
-        pixels = tf.constant(self.images.for_training[self._train])
-        labels = tf.constant(self.images.labels[self._train])
         settings: Training = self.settings
         model, optimizer = self.model, self._optimizer
         variables = model.trainable_variables
@@ -208,10 +206,9 @@ class Trainer:
         # step is slower, because TensorFlow's own kernels for convolutions are faster than XLA's.
         update = tf.function(lambda gradients: optimizer.apply(gradients, variables), jit_compile=True)
 
-        def step(rows: Any, seed: Any) -> None:
-            classes = tf.gather(labels, rows)
+        def step(pixels: Any, classes: Any, seed: Any) -> None:
             truth = tf.gather(one_hot, classes)
-            x = augment(tf.gather(pixels, rows), seed, settings.augmentation, settings.network.side)
+            x = augment(pixels, seed, settings.augmentation, settings.network.side)
             with tf.GradientTape() as tape:
                 probabilities = model(x, training=True)
                 losses = keras.losses.categorical_crossentropy(
@@ -225,7 +222,12 @@ class Trainer:
             for metric in self._metrics.values():
                 metric.update_state(truth, probabilities)
 
-        signature = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([2], tf.int32)]
+        side = settings.training_side
+        signature = [
+            tf.TensorSpec([None, side, side], tf.uint8),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([2], tf.int32),
+        ]
         return tf.function(step, input_signature=signature, autograph=False)
 
     def run_epoch(self, number: int, on_steps: Callable[[int], object]) -> tuple[Epoch, EpochTiming]:
@@ -250,8 +252,12 @@ class Trainer:
         order = np.random.default_rng([self.seed, number]).permutation(len(self._train))
         start = time.perf_counter()
         for step in range(self.steps_per_epoch):
-            rows = order[step * batch : (step + 1) * batch]
-            self._step(tf.constant(rows), tf.constant([self.seed, number << 20 | step], tf.int32))
+            rows = self._train[order[step * batch : (step + 1) * batch]]
+            self._step(
+                tf.constant(self.images.for_training[rows]),
+                tf.constant(self.images.labels[rows]),
+                tf.constant([self.seed, number << 20 | step], tf.int32),
+            )
             on_steps(1)
         metrics = {"loss": float(self._mean_loss.result())} | {
             name: float(metric.result()) for name, metric in self._metrics.items()
@@ -264,7 +270,7 @@ class Trainer:
 
     def _measure(self, split: str) -> Metrics:
         rows = self.images.rows(split)
-        probabilities = self._predict(self.images.for_testing[rows])
+        probabilities = self._predict(self.images.for_testing.select(rows))
         return Metrics.model_validate(keras_metrics(self.images.labels[rows], probabilities, self._smoothing))
 
     def _reseed_dropout(self, epoch: int) -> None:

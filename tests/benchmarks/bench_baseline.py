@@ -36,7 +36,7 @@ def measure_ours(build: Path) -> list[float]:
     recipe = read_recipe("covid19-cxr")
     assert recipe.baseline is not None
     start = time.perf_counter()
-    images = read_images(build, recipe.classes, 96, 80, silent)
+    images = read_images(build, recipe.classes, 96, 80, silent, scratch=build)
     reading = time.perf_counter() - start
     identity = TrainingIdentity.model_validate(
         {name: getattr(recipe.baseline, name) for name in Training.model_fields}
