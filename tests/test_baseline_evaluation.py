@@ -181,12 +181,15 @@ def test_a_release_reports_the_baseline(demo: Path, trained: BaselineResult, tmp
         trained.out / "metrics.json"
     ).read_bytes()
     page = (tmp_path / "release" / "report.html").read_text()
-    section = page[page.index("<h2>Baseline</h2>") : page.index("<h2>Known biases</h2>")]
+    section = page[page.index('<h2 id="baseline">') : page.index('<h2 id="explanation">')]
     assert re.findall(r"\d\.\d{5,}", section) == []
     assert "Figures are means over the runs, of seeds 1, 2, with the standard deviation after ±" in section
     summary, first = trained.document.summary, trained.document.runs[0]
     accuracy = summary.metrics["test"].accuracy
-    assert f"<td>accuracy</td><td>0.9000</td><td>{accuracy.mean:.4f} ± {accuracy.sd:.4f}</td>" in section
+    assert (
+        f'<th scope="row">accuracy</th><td>0.9000</td><td>{accuracy.mean:.4f} ± {accuracy.sd:.4f}</td>'
+        in section
+    )
     # An undefined figure is a dash without an interval.
     assert "\N{EN DASH}" * 2 not in section
     # The published counts are also 6, 4 and 5.

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from accessibility import read_axe, severe_findings
+from browser import open_browser
 from command import run
 from planted import CLASSES, COUNTS, Planted, make_planted
 
@@ -270,3 +272,17 @@ def test_an_explanation_of_another_build_is_not_released(
     shutil.copytree(of_patch.out, build / "explanation", dirs_exist_ok=True)
     with pytest.raises(CxrbuildError, match="this explanation result is of another build"):
         release(build, "1.0.0", tmp_path / "release")
+
+
+@pytest.mark.slow
+def test_the_page_has_no_severe_accessibility_finding(
+    of_patch: ExplanationResult, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    axe = read_axe(pytestconfig)
+    with open_browser(tmp_path / "profile") as driver:
+        driver.get((of_patch.out / "explain.html").as_uri())
+        driver.find_element("css selector", "button.enlarge").click()
+        driver.find_element("css selector", "#enlarged-close").click()
+        for scheme in ("light", "dark"):
+            assert severe_findings(driver, axe, scheme) == []
+        assert driver.get_log("browser") == []

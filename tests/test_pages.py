@@ -1,13 +1,17 @@
-"""The pages of an audit and of a release in a browser, on a wide screen and on a phone."""
+"""The pages of an audit and of a release in a browser: on a screen, a phone and paper, and by keyboard."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accessibility import read_axe, severe_findings
 from browser import open_browser
 
 from cxrbuild.auditing.audit import audit
@@ -108,3 +112,119 @@ def test_no_page_scrolls_sideways(
         assert row[1][0].endswith(str(check["status"]))
         assert any(str(check["message"]) in text for text, _ in row)
         assert all(0 < right <= width for _, right in row)
+
+
+@pytest.fixture
+def page(driver: object, request: pytest.FixtureRequest, pages: dict[str, Path]) -> Iterator[object]:
+    """Open the page of the mark `param` on a wide screen, or at another width."""
+    name, width = request.param
+    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    driver.get(pages[name].as_uri())
+    yield driver
+    assert [entry["message"] for entry in driver.get_log("browser")] == []
+
+
+def press(driver: object, *keys: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    ActionChains(driver).send_keys(*(getattr(Keys, key) for key in keys)).perform()
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("page", [("release", 1280), ("audit", 390)], indirect=True)
+def test_a_table_is_sorted_by_keyboard(page: object) -> None:
+    table = page.find_elements("css selector", "table.sortable")[0]
+    column = table.find_elements("css selector", "thead th")[1]
+
+    def cells() -> list[str]:
+        return [row.find_elements("css selector", "th, td")[1].get_property("textContent")
+                for row in table.find_elements("css selector", "tbody tr")]  # fmt: skip
+
+    before = cells()
+    page.execute_script("arguments[0].querySelector('button').focus()", column)
+    press(page, "ENTER")
+    assert column.get_attribute("aria-sort") == "ascending"
+    ascending = cells()
+    press(page, "SPACE")
+    assert column.get_attribute("aria-sort") == "descending"
+    assert sorted(before) == sorted(ascending)
+    assert cells() != ascending
+    assert len(table.find_elements("css selector", "[aria-sort]")) == 1
+    if all(text.replace(",", "").isdigit() for text in before):
+        assert ascending == sorted(before, key=lambda text: int(text.replace(",", "")))
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("page", [("release", 1280)], indirect=True)
+def test_an_image_is_enlarged_with_its_row_by_keyboard(page: object) -> None:
+    images = page.find_elements("css selector", "button.enlarge")
+    page.execute_script("arguments[0].focus()", images[0])
+    press(page, "ENTER")
+    dialog = page.find_element("css selector", "dialog[open]")
+    alt = images[0].find_element("css selector", "img").get_attribute("alt")
+    assert dialog.find_element("css selector", "img").get_attribute("alt") == alt
+    assert dialog.find_element("css selector", "img").rect["width"] > 500
+    row = dict(zip(*[[cell.text for cell in dialog.find_elements("css selector", f"dl {tag}")]
+                     for tag in ("dt", "dd")], strict=True))  # fmt: skip
+    assert row["image"] in alt
+    assert {"source", "split", "licence", "size"} <= set(row)
+    press(page, "ARROW_RIGHT")
+    assert dialog.find_element("css selector", "img").get_attribute("alt") != alt
+    press(page, "ESCAPE")
+    assert not page.find_elements("css selector", "dialog[open]")
+    assert page.switch_to.active_element == images[1]
+
+
+@pytest.mark.xdist_group("browser")
+def test_lists_are_folded_on_a_phone_and_open_on_paper(pages: dict[str, Path], driver: object) -> None:
+    open_lists = "return [...document.querySelectorAll('details.fold')].map((list) => list.open)"
+    for width, wanted in ((1280, True), (390, False)):
+        screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        driver.get(pages["audit"].as_uri())
+        found = driver.execute_script(open_lists)
+        assert found
+        assert set(found) == {wanted}
+    driver.execute_script(
+        "addEventListener('beforeprint', () => {"
+        "  window.printed = [...document.querySelectorAll('details')].every((list) => list.open) })"
+    )
+    driver.execute_cdp_cmd("Page.printToPDF", {})
+    assert driver.execute_script("return window.printed") is True
+    assert set(driver.execute_script(open_lists)) == {False}
+
+
+def test_the_report_begins_with_what_a_reviewer_looks_for(pages: dict[str, Path]) -> None:
+    page = pages["release"].read_text()
+    first = page[page.index('id="first"') : page.index('id="flow-chart"')]
+    places = [first.index(f"<h3>{question} ") for question in (
+        "Leakage between splits", "Duplicates", "Confounding", "Licences", "What the model learned",
+    )]  # fmt: skip
+    assert places == sorted(places)
+    # The demo has an audit, and no model.
+    assert first.count("not run</span>") == 1
+    assert "<code>cxrbuild train-baseline --build DIR</code>" in first
+    assert "explains 98% of COVID-19" in first
+
+
+@pytest.mark.parametrize("name", ["audit", "release"])
+def test_the_browser_may_run_the_script_of_the_page_alone(name: str, pages: dict[str, Path]) -> None:
+    page = pages[name].read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(?:src|href)=.(?:https?:|//)""", page)
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("page", [("release", 1280), ("audit", 390)], indirect=True)
+def test_no_page_has_a_severe_accessibility_finding(page: object, pytestconfig: pytest.Config) -> None:
+    axe = read_axe(pytestconfig)
+    for scheme in ("light", "dark"):
+        assert severe_findings(page, axe, scheme) == []
+    # The checker does find what is wrong.
+    page.execute_script("document.documentElement.removeAttribute('lang')")
+    assert any("html-has-lang" in finding for finding in severe_findings(page, axe, "light"))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from accessibility import read_axe, severe_findings
 from command import run
 from PIL import Image as PillowImage
 
@@ -366,6 +367,13 @@ def test_on_a_phone_the_image_is_large_and_nothing_is_cut(page: Page, width: int
         assert -1 < above < height / 2
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_page_has_no_severe_accessibility_finding(page: Page, pytestconfig: pytest.Config) -> None:
+    axe = read_axe(pytestconfig)
+    page.press("c", "n")
+    for scheme in ("light", "dark"):
+        assert severe_findings(page.driver, axe, scheme) == []
 
 
 def test_six_thousand_images_do_not_stall(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from cxrbuild.artifact import AuditDocument, BuildDocument, ImagePair
-from cxrbuild.artifact.audit import AssociationFinding, PairFinding, ProbeFinding
+from cxrbuild.artifact import AuditDocument, BuildDocument
 from cxrbuild.auditing.context import Context
-from cxrbuild.auditing.probes import PROBES
+from cxrbuild.auditing.page_sections import list_sections
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.files import write_bytes
-from cxrbuild.report.page import describe_statuses
+from cxrbuild.report import describe_row, describe_statuses
 from cxrbuild.templates import html_environment
 
-_SIDE, _QUALITY = 200, 72
+_SIDE, _QUALITY = 240, 72
 # More pairs are only in audit.json: the page must open at once.
 _MOST_PAIRS = 200
 
@@ -38,79 +39,45 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
     build
         The build's ``build.json``.
     """
+    from markupsafe import Markup
+
     rows = {row["image_id"]: row for row in context.rows.to_dict("records")}
     pairs = document.pairs[:_MOST_PAIRS]
-    probes = [
-        (check, PROBES[check.id].description, [f for f in check.findings if isinstance(f, ProbeFinding)])
-        for check in document.checks
-        if check.id in PROBES and check.value is not None
-    ]
+    sections = list_sections(document, pairs)
+    confident = sorted(
+        {
+            (section.check.id, image_id)
+            for section in sections
+            for finding in section.probes
+            for image_id in finding.most_confident
+        }
+    )
+    in_pairs = sorted({image_id for pair in pairs for image_id in (pair.a, pair.b)})
+    shown = {*in_pairs, *(image_id for _, image_id in confident)}
     text = (
         html_environment("cxrbuild.auditing")
         .get_template("page.html.j2")
         .render(
             build=build,
             audit=document,
+            style=Markup((files("cxrbuild.auditing") / "page.css").read_text(encoding="utf-8")),  # noqa: S704
             statuses=describe_statuses(check.status for check in document.checks),
-            listed={
-                check.id: [
-                    finding.message
-                    for finding in check.findings
-                    if not isinstance(finding, AssociationFinding | PairFinding | ProbeFinding)
-                ]
-                for check in document.checks
-            },
+            sections=sections,
+            similar=[pair for pair in pairs if not pair.is_duplicate],
             classes=[label for label in context.recipe.classes if label in set(context.rows["label"])],
-            associations=[
-                finding
-                for check in document.checks
-                for finding in check.findings
-                if isinstance(finding, AssociationFinding)
-            ],
-            probes=probes,
+            rows={image_id: describe_row(rows[image_id]) for image_id in shown},
+            files={image_id: quote(rows[image_id]["jpeg_path"]) for image_id in shown},
             most_confident={
-                (check.id, image_id): _thumbnail(
-                    context.folder, rows[image_id], border_only=check.id == "probe_border"
+                (check, image_id): _thumbnail(
+                    context.folder, rows[image_id], border_only=check == "probe_border"
                 )
-                for check, _, findings in probes
-                for finding in findings
-                for image_id in finding.most_confident
+                for check, image_id in confident
             },
-            sections=_sections(pairs),
+            thumbnails={image_id: _thumbnail(context.folder, rows[image_id]) for image_id in in_pairs},
             hidden_pairs=len(document.pairs) - len(pairs),
-            rows=rows,
-            thumbnails={
-                image_id: _thumbnail(context.folder, rows[image_id])
-                for image_id in sorted({image_id for pair in pairs for image_id in (pair.a, pair.b)})
-            },
         )
     )
     write_bytes(path, text.encode())
-
-
-def _sections(pairs: Sequence[ImagePair]) -> list[tuple[str, str, list[ImagePair]]]:
-    """Return the pairs by what to do about them, the most important first."""
-    titles = {
-        "Duplicates in two splits": "The test set has images that the network was trained on.",
-        "Duplicates of patients who are not linked": "Link the patients, so that they are in the same split.",
-        "Duplicates of linked patients": "A link keeps these patients in the same split.",
-        "Duplicates of one patient": "The same image occurs twice.",
-        "Similar pairs": "Often one patient on two days, or two patients at the same machine.",
-    }
-    sections: dict[str, list[ImagePair]] = {title: [] for title in titles}
-    duplicates_in_splits, unlinked, linked, of_one_patient, similar = sections.values()
-    for pair in pairs:
-        if not pair.is_duplicate:
-            similar.append(pair)
-        elif "split" in pair.crosses:
-            duplicates_in_splits.append(pair)
-        elif not pair.linked:
-            unlinked.append(pair)
-        elif "patient" in pair.crosses:
-            linked.append(pair)
-        else:
-            of_one_patient.append(pair)
-    return [(title, titles[title], section) for title, section in sections.items() if section]
 
 
 def _thumbnail(folder: Path, row: Mapping[Hashable, Any], *, border_only: bool = False) -> str | None:

@@ -3,7 +3,17 @@
 from cxrbuild.documents.audit_notes import measured_contents
 from cxrbuild.documents.changelog import CHANGELOG_TITLE, changelog_head
 from cxrbuild.documents.croissant import croissant
+from cxrbuild.documents.license_table import LicenseRow, list_licenses
 from cxrbuild.documents.ro_crate import ro_crate
 from cxrbuild.documents.texts import texts
 
-__all__ = ["CHANGELOG_TITLE", "changelog_head", "croissant", "measured_contents", "ro_crate", "texts"]
+__all__ = [
+    "CHANGELOG_TITLE",
+    "LicenseRow",
+    "changelog_head",
+    "croissant",
+    "list_licenses",
+    "measured_contents",
+    "ro_crate",
+    "texts",
+]

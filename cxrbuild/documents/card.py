@@ -8,8 +8,8 @@ from typing import Any
 
 from cxrbuild.artifact import names as artifact_names
 from cxrbuild.catalog.class_name import READ_AS_MISSING
-from cxrbuild.catalog.license import License, read_licenses
 from cxrbuild.contents import Contents
+from cxrbuild.documents.license_table import list_licenses
 from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_commands
 from cxrbuild.policy import WITHHELD
 from cxrbuild.records import COLUMNS
@@ -63,7 +63,7 @@ def card(
             by_source=contents.count_by("source", contents.kept),
             conversions=contents.kept["conversion"].value_counts().to_dict(),
             confounded=contents.confounded(),
-            licenses=_licenses(contents),
+            licenses=list_licenses(contents),
             reasons=WITHHELD,
             split_text=_split_text(contents),
             unviewed=_unviewed(contents),
@@ -137,27 +137,6 @@ def _tags(contents: Contents) -> list[str]:
     """Return tags as the Hub has them, in lower case with hyphens."""
     keywords = [keyword.lower().replace(" ", "-") for keyword in contents.recipe.datasheet.keywords]
     return list(dict.fromkeys(["medical", "chest-x-ray", *keywords]))
-
-
-def _licenses(contents: Contents) -> list[dict[str, Any]]:
-    known = read_licenses()
-    kept = contents.kept["license"].value_counts()
-    embedded = contents.embedded["license"].value_counts()
-    return [
-        {
-            "name": name,
-            "images": int(images),
-            "embedded": int(embedded.get(name, 0)),
-            "conditions": _conditions(known.get(str(name))),
-        }
-        for name, images in sorted(kept.items(), key=lambda item: (-item[1], str(item[0])))
-    ]
-
-
-def _conditions(licence: License | None) -> str:
-    if licence is None:
-        return "not known"
-    return ", ".join(licence.conditions) if licence.redistribution else "does not allow copies"
 
 
 def _unviewed(contents: Contents) -> str:

@@ -28,7 +28,7 @@ def write_files(
     write_bytes(root / names.CHANGELOG, changes.encode())
     for name, path in results.files.items():
         write_bytes(root / name, path.read_bytes())
-    write_report(root / names.REPORT, contents, build, results.audit, results.baseline)
+    write_report(root / names.REPORT, contents, build, results.audit, results.baseline, results.explanation)
     # Files that do not follow from the data are recorded with their hashes; others can be generated again.
     recorded = [names.CHANGELOG, names.REPORT, *results.files]
     packaging = contents.document.packaging.model_copy(

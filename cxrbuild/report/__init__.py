@@ -1,6 +1,16 @@
 """Write the report of a release: one HTML file that loads nothing from the network."""
 
-from cxrbuild.report.contact_sheet import DATA_URL, read_thumbnail
-from cxrbuild.report.page import generate_report, write_report
+from cxrbuild.report.contact_sheet import DATA_URL, THUMBNAIL_SIDE, describe_row, read_thumbnail
+from cxrbuild.report.next_steps import next_step
+from cxrbuild.report.page import describe_statuses, generate_report, write_report
 
-__all__ = ["DATA_URL", "generate_report", "read_thumbnail", "write_report"]
+__all__ = [
+    "DATA_URL",
+    "THUMBNAIL_SIDE",
+    "describe_row",
+    "describe_statuses",
+    "generate_report",
+    "next_step",
+    "read_thumbnail",
+    "write_report",
+]

@@ -1,14 +1,14 @@
-"""A contact sheet: thumbnails of some images of a class."""
+"""A contact sheet: small images of some images of a class, each with its row."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.errors import CheckError
@@ -16,20 +16,38 @@ from cxrbuild.errors import CheckError
 if TYPE_CHECKING:
     import pandas as pd
 
-_SIDE, _QUALITY = 112, 70
+# Large enough to be enlarged; the sheet shows a square of it.
+THUMBNAIL_SIDE = 320
+_QUALITY = 70
 DATA_URL = "data:image/jpeg;base64,"
 ThumbnailReader = Callable[[str], str]
+_ROW = {
+    "image": "image_id", "source": "source", "path in the source": "source_path", "class": "label",
+    "split": "split", "patient": "patient_id", "finding": "finding", "view": "view_position",
+    "sex": "patient_sex", "age": "patient_age", "review": "review", "licence": "license",
+    "attribution": "attribution",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A thumbnail of an image, with its attribution."""
+    """A thumbnail of an image, with the row of the image.
+
+    Attributes
+    ----------
+    image_id, source, split
+        Of the image.
+    address
+        The thumbnail as a data URL.
+    row
+        What the manifest says about the image, by title; what is unknown is omitted.
+    """
 
     image_id: str
     source: str
     split: str
-    credit: str
     address: str
+    row: dict[str, str]
 
 
 def contact_sheet(rows: pd.DataFrame, read: ThumbnailReader, most: int) -> list[Thumbnail]:
@@ -53,32 +71,51 @@ def contact_sheet(rows: pd.DataFrame, read: ThumbnailReader, most: int) -> list[
             image_id=row["image_id"],
             source=row["source"],
             split=row["split"],
-            credit=f"{row['license']}, {row['attribution']}",
             address=read(row["jpeg_path"]),
+            row=describe_row(row),
         )
         for row in rows.to_dict("records")
     ]
 
 
+def describe_row(row: Mapping[Hashable, Any]) -> dict[str, str]:
+    """Return what the manifest says about an image, by title; what is unknown is omitted.
+
+    Parameters
+    ----------
+    row
+        The row of the image.
+    """
+    import pandas as pd
+
+    def known(value: Any) -> bool:
+        return not pd.isna(value) and value != ""
+
+    described = {title: f"{row[column]:g}" if column == "patient_age" else str(row[column])
+                 for title, column in _ROW.items() if known(row.get(column))}  # fmt: skip
+    if known(row.get("width")):
+        described["size"] = f"{row['width']:.0f} \N{MULTIPLICATION SIGN} {row['height']:.0f} pixels"
+    return described
+
+
 def read_thumbnail(source: Path | bytes) -> str:
-    """Return the square centre of an image, given by its path or bytes, as a data URL.
+    """Return an image, given by its path or bytes, with sides of at most `THUMBNAIL_SIDE`, as a data URL.
 
     Raises
     ------
     CheckError
         The image is missing or cannot be decoded.
     """
-    from PIL import ImageOps
     from PIL.Image import Resampling
 
     try:
-        image = read_image(source, min_side=2 * _SIDE)
+        image = read_image(source, min_side=THUMBNAIL_SIDE)
     except (OSError, NotConvertible) as error:
         raise CheckError(
             "an image of the build cannot be read", where=source if isinstance(source, Path) else None,
             found=error, todo="Run `cxrbuild curate` again: it converts again what changed",
         ) from error  # fmt: skip
-    small = ImageOps.fit(image, (_SIDE, _SIDE), Resampling.LANCZOS)
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Resampling.LANCZOS)
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    image.save(out, "JPEG", quality=_QUALITY, optimize=True)
     return DATA_URL + base64.b64encode(out.getvalue()).decode()

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import AuditDocument, BaselineDocument
+from cxrbuild.artifact import AuditDocument, BaselineDocument, ExplanationDocument
+from cxrbuild.artifact.explanation import TESTS
 from cxrbuild.contents import Contents
+from cxrbuild.documents import list_licenses
 from cxrbuild.errors import count_of
 from cxrbuild.files import write_bytes
 from cxrbuild.policy import WITHHELD
 from cxrbuild.report.chart import COLOURS, bars, histogram
 from cxrbuild.report.contact_sheet import ThumbnailReader, contact_sheet, read_thumbnail
 from cxrbuild.report.flow import flow_chart
+from cxrbuild.report.headlines import list_headlines
+from cxrbuild.report.next_steps import next_step
 from cxrbuild.templates import html_environment
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _IMAGES = 24
+# What a verdict looks like, next to its word.
+_MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "to judge": "?", "not run": "\N{EN DASH}"}
 _AGES = tuple(range(0, 105, 5))
 
 
@@ -30,6 +37,7 @@ def write_report(
     build: Path,
     audit: AuditDocument | None,
     baseline: BaselineDocument | None,
+    explanation: ExplanationDocument | None,
 ) -> None:
     """Write ``report.html``: one file that loads nothing from elsewhere.
 
@@ -43,15 +51,15 @@ def write_report(
         The content of the release.
     build
         The build that has the JPEGs.
-    audit, baseline
-        The audit result and the baseline result, ``None`` where there is none.
+    audit, baseline, explanation
+        The results of audit, baseline and explanation, ``None`` where there is none.
 
     Raises
     ------
     CheckError
         A JPEG of the build cannot be read.
     """
-    page = generate_report(contents, audit, baseline, lambda path: read_thumbnail(build / path))
+    page = generate_report(contents, audit, baseline, explanation, lambda path: read_thumbnail(build / path))
     write_bytes(path, page.encode())
 
 
@@ -59,13 +67,14 @@ def generate_report(
     contents: Contents,
     audit: AuditDocument | None,
     baseline: BaselineDocument | None,
+    explanation: ExplanationDocument | None,
     read: ThumbnailReader,
 ) -> str:
     """Return the text of ``report.html``: see `write_report`.
 
     Parameters
     ----------
-    contents, audit, baseline
+    contents, audit, baseline, explanation
         The content of the release, and its results.
     read
         Returns the thumbnail of an image as a data URL, by its ``jpeg_path``.
@@ -73,7 +82,6 @@ def generate_report(
     from markupsafe import Markup
 
     environment = html_environment("cxrbuild.report")
-    environment.filters["figure"] = _figure
     classes, kept = contents.recipe.classes, contents.kept
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(classes)}
     return environment.get_template("report.html.j2").render(
@@ -94,6 +102,13 @@ def generate_report(
         audit=audit,
         statuses=describe_statuses(check.status for check in audit.checks) if audit else [],
         baseline=baseline,
+        explanation=explanation,
+        tests=TESTS,
+        marks=_MARKS,
+        style=Markup((files("cxrbuild.report") / "report.css").read_text(encoding="utf-8")),  # noqa: S704
+        headlines=list_headlines(contents, audit, baseline, explanation),
+        licenses=list_licenses(contents),
+        next_steps={check.id: next_step(check) for check in audit.checks} if audit else {},
     )
 
 
@@ -118,11 +133,6 @@ def describe_statuses(statuses: Iterable[str]) -> list[str]:
     if count["not applicable"]:
         sentences.append(f"{count_of(count['not applicable'], 'check')} not applicable to this build.")
     return sentences
-
-
-def _figure(value: float | None) -> str:
-    """Return a figure as text, a dash for none."""
-    return "\N{EN DASH}" if value is None else f"{value:.4g}"
 
 
 def _charts(contents: Contents, colours: Mapping[str, str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.errors import CheckError
-from cxrbuild.report import DATA_URL, generate_report, read_thumbnail
+from cxrbuild.report import DATA_URL, THUMBNAIL_SIDE, generate_report, read_thumbnail
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.difference import line_differences
 from cxrbuild.verification.documents import can_generate
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _IMAGE = re.compile(rf"{re.escape(DATA_URL)}[A-Za-z0-9+/=]*")
 # Other versions of the JPEG library give grey values that differ by this much, on average, at most.
 _MOST_DIFFERENCE = 4.0
-# A larger side is not of a small image.
-_LARGEST = 256
 
 
 def check_report(context: Context) -> Iterator[Finding]:
@@ -46,7 +44,13 @@ def check_report(context: Context) -> Iterator[Finding]:
 
     results = context.results
     try:
-        expected = generate_report(context.contents, results.get("audit"), results.get("baseline"), thumbnail)
+        expected = generate_report(
+            context.contents,
+            results.get("audit"),
+            results.get("baseline"),
+            results.get("explanation"),
+            thumbnail,
+        )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # Tables, build.json or a result are damaged; the checks of them report how.
         yield Finding(f"cannot be generated from the data: {error!r}", names.REPORT)
@@ -109,7 +113,7 @@ def _pixels(address: str) -> npt.NDArray[np.float64] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-                if max(image.size) > _LARGEST:
+                if max(image.size) > THUMBNAIL_SIDE:  # not of a small image
                     return None
                 return np.asarray(image.convert("L"), dtype=np.float64)
     except (OSError, ValueError, SyntaxError, binascii.Error, Image.DecompressionBombError):

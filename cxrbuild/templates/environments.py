@@ -2,40 +2,70 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
+_CODE = re.compile("`([^`]+)`")
 # The end of a link's text, or of a reference's name, before an address that is not of the web or mail.
 _OTHER_LINK = re.compile(r"\](?=[(:]\s*(?!https?:|mailto:)[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
+
+
+# The scripts of every page: sortable tables, enlarged images, lists that fold.
+_SCRIPTS = ("tables.js", "images.js", "folds.js")
 
 
 @cache
 def html_environment(package: str) -> Environment:
     """Return the environment for HTML templates next to a package's modules; values are escaped.
 
-    An environment keeps its templates compiled.
+    An environment keeps its templates compiled. A template can extend ``shared/page.html.j2``: the frame, the
+    style and the scripts of every page.
 
     Parameters
     ----------
     package
         The package's name, such as ``cxrbuild.report``.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
+    from markupsafe import Markup
 
+    shared = PrefixLoader({"shared": PackageLoader("cxrbuild.templates", "")})
     environment = Environment(
-        loader=PackageLoader(package, ""),
+        loader=ChoiceLoader([PackageLoader(package, ""), shared]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["n"] = lambda number: f"{number:,}"
+    environment.filters |= {"n": lambda number: f"{number:,}", "code": _mark_code}
+    script = "".join(map(_read_text, _SCRIPTS))
+    environment.globals |= {
+        "shared_style": Markup(_read_text("page.css")),  # noqa: S704  a file of this package
+        "shared_script": Markup(script),  # noqa: S704  files of this package
+        # The browser runs no script with another hash: https://www.w3.org/TR/CSP3/#grammardef-hash-source
+        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
     return environment
+
+
+def _mark_code(text: str) -> Markup:
+    """Return text as HTML, what is in backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  its text is escaped
+
+
+def _read_text(name: str) -> str:
+    return (files("cxrbuild.templates") / name).read_text(encoding="utf-8")
 
 
 @cache

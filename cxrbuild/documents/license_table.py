@@ -1,0 +1,47 @@
+"""The licences of a release's images, with their conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cxrbuild.catalog.license import License, read_licenses
+from cxrbuild.contents import Contents
+
+
+@dataclass(frozen=True)
+class LicenseRow:
+    """A licence of some images.
+
+    Attributes
+    ----------
+    name
+        Its SPDX identifier, or ``unknown``.
+    images, embedded
+        The number of images, and of those whose pixels are in the release.
+    conditions
+        What it asks for, in words.
+    """
+
+    name: str
+    images: int
+    embedded: int
+    conditions: str
+
+
+def list_licenses(contents: Contents) -> list[LicenseRow]:
+    """Return the licences of the images, that of most images first."""
+    known = read_licenses()
+    kept = contents.kept["license"].value_counts()
+    embedded = contents.embedded["license"].value_counts()
+    return [
+        LicenseRow(
+            str(name), int(images), int(embedded.get(name, 0)), _describe_conditions(known.get(str(name)))
+        )
+        for name, images in sorted(kept.items(), key=lambda item: (-item[1], str(item[0])))
+    ]
+
+
+def _describe_conditions(licence: License | None) -> str:
+    if licence is None:
+        return "not known"
+    return ", ".join(licence.conditions) if licence.redistribution else "does not allow copies"
