@@ -32,7 +32,7 @@ def declarations() -> Iterator[str]:
     yield (
         "A *review file* has the header `source,path,mark,marks_finding,note`: what a person saw on single "
         "images. `mark` is one of [these marks](rules.md#marks-of-a-review); `marks_finding` is `yes`, `no`, "
-        "or blank if nobody has seen the image."
+        "or blank if nobody has seen the image. A sixth column, `reader`, can name the person."
     )
     yield (
         "A *link file* has the header `source_a,path_a,source_b,path_b,kind,note`: pairs of images that are "

@@ -17,13 +17,13 @@ from PIL import Image
 from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.review import ReviewImage, ReviewPage, compare_reviews, write_page
+from cxrbuild.review import ReviewImage, ReviewPage, compare_reviews, merge_reviews, write_page
 from cxrbuild.review.agreement import measure_agreement
 from cxrbuild.review.page import KEYS
 
 HEADER = "source,path,mark,marks_finding,note\n"
 # The keys of the page's other actions.
-ACTION_KEYS = set("fjknqvz")
+ACTION_KEYS = set("fjknqvz012+=-[],.")
 
 
 def review_of(path: str, mark: str, finding: bool | None = False) -> Review:
@@ -320,6 +320,68 @@ def test_two_files_are_compared_from_the_command_line(tmp_path: Path) -> None:
     assert "1 conflict:" in shown
     assert "Judged by one reader only: 1 image in" in shown
     assert "arrow, at a finding" in shown
+
+
+def test_reviews_are_merged_with_the_names_of_their_readers() -> None:
+    def by(reader: str, path: str, mark: str, note: str = "") -> Review:
+        return Review("cohen", path, mark, None if mark == "unseen" else False, note, reader)
+
+    ann = {"2": "arrow", "3": "unseen", "4": "tint", "5": "letter", "7": "unseen"}
+    ben = {"2": "clean", "3": "clean", "5": "marker", "6": "clean", "7": "unseen"}
+    a = [by("Ann", "1", "clean", "x"), *(by("Ann", path, mark) for path, mark in ann.items())]
+    b = [by("Ben", "1", "clean", "y"), *(by("Ben", path, mark) for path, mark in ben.items())]
+    merged = merge_reviews(
+        a, b, [by("Cho", "2", "symbol"), by("Cho", "4", "clean"), by("Cho", "5", "unseen")]
+    )
+    assert {one.path: (one.mark, one.reader, one.note) for one in merged.reviews} == {
+        "1": ("clean", "Ann; Ben", "x; y"), "2": ("symbol", "Cho", ""), "3": ("clean", "Ben", ""),
+        "4": ("tint", "Ann", ""), "6": ("clean", "Ben", ""), "7": ("unseen", "Ann", ""),
+    }  # fmt: skip
+    assert [(x.path, x.mark, y.mark) for x, y in merged.conflicts] == [("5", "letter", "marker")]
+    assert (merged.agreed, merged.of_one_reader, merged.decided, merged.unused) == (1, 3, 1, 1)
+
+
+def test_two_files_are_merged_and_a_third_decides(tmp_path: Path) -> None:
+    a = write(tmp_path / "ann.csv", "cohen,1.jpg,clean,no,", 'cohen,2.jpg,arrow,yes,"left, high"')
+    b = tmp_path / "b.csv"
+    b.write_text(f"{HEADER.strip()},reader\ncohen,1.jpg,clean,no,,Ben\ncohen,2.jpg,clean,no,,Ben\n")
+    out = tmp_path / "merged.csv"
+    ran = run("review", "--merge", a, b, "--out", out)
+    assert ran.status == 3
+    assert "1 image without a review in the merged file" in " ".join(ran.err.split())
+    assert read_reviews(str(out), Path()) == [Review("cohen", "1.jpg", "clean", False, "", "ann; Ben")]
+    decided = write(tmp_path / "cho.csv", "cohen,2.jpg,arrow,yes,so")
+    ran = run("review", "--merge", a, b, "--decided", decided, "--out", out, "--json")
+    assert ran.status == 0, ran.err
+    found = json.loads(ran.out)
+    assert (found["reviews"], found["agreed"], found["decided"], found["conflicts"]) == (2, 1, 1, [])
+    assert [(one.path, one.mark, one.reader) for one in read_reviews(str(out), Path())] == [
+        ("1.jpg", "clean", "ann; Ben"), ("2.jpg", "arrow", "cho"),
+    ]  # fmt: skip
+
+
+def test_a_page_shows_what_two_readers_disagree_on_alone(demo: Path, tmp_path: Path) -> None:
+    recipe, out = demo / "declared" / "recipe.toml", tmp_path / "conflicts.html"
+    ledger = pd.read_parquet(demo / "build" / "manifest.parquet")
+    paths = ledger.loc[ledger["source"] == "cohen", "source_path"].tolist()[:2]
+    a = write(tmp_path / "ann.csv", f"cohen,{paths[0]},clean,no,", f"cohen,{paths[1]},arrow,yes,left")
+    b = write(tmp_path / "ben.csv", f"cohen,{paths[0]},clean,no,", f"cohen,{paths[1]},marker,no,")
+    common = ("--recipe", recipe, "--data", demo / "data", "--out", out)
+    ran = run("review", "--conflicts", a, b, *common)
+    assert ran.status == 0, ran.err
+    (image,) = document(out)["images"]
+    assert image["path"] == paths[1]
+    assert image["readings"] == [["ann", "arrow", "yes", "left"], ["ben", "marker", "no", ""]]
+    out.unlink()
+    ran = run("review", "--conflicts", a, a, *common)
+    assert ran.status == 0
+    assert "no conflict" in ran.out
+    assert not out.exists()
+    other = write(tmp_path / "other.csv", f"cohen,{paths[0]},clean,no,", "cohen,gone.jpg,tint,no,")
+    third = write(tmp_path / "third.csv", f"cohen,{paths[0]},clean,no,", "cohen,gone.jpg,clean,no,")
+    ran = run("review", "--conflicts", other, third, *common)
+    assert ran.status == 1
+    assert "1 other image: cohen gone.jpg" in " ".join(ran.err.split())
 
 
 def test_kappa_of_one_image_is_reported_as_undefined(tmp_path: Path) -> None:

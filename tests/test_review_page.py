@@ -131,7 +131,7 @@ def test_marks_are_set_by_keys_and_exported(page: Page) -> None:
     ]  # fmt: skip
     assert [review.marks_finding for review in found[:4]] == [False, True, True, False]
     assert found[-1].note == 'a "note", with commas'
-    assert "10 of them marked; 10 marked in all" in page.text("#count")
+    assert "10 of them marked; 10 marked in all (" in page.text("#count")
 
 
 def test_marks_persist_when_the_page_is_reloaded(page: Page) -> None:
@@ -291,6 +291,100 @@ def test_the_image_can_be_enlarged(page: Page) -> None:
     assert width() == pytest.approx(3 * before, rel=0.01)
     page.press("ARROW_RIGHT")
     assert width() < 2 * before
+
+
+def test_every_pixel_of_the_file_is_shown_and_moved(
+    driver: tuple[webdriver.Chrome, Path], tmp_path: Path
+) -> None:
+    grey = PillowImage.linear_gradient("L").resize((3000, 2400))
+    grey.save(tmp_path / "large.png")
+    with ThreadPoolExecutor(1) as executor:
+        images = [ReviewImage("large", "own", "large.png", "Normal", (tmp_path / "large.png",), None)]
+        write_page(images, tmp_path / "page.html", executor, title="own", propose=False)
+    browser, downloads = driver
+    page = Page(browser, downloads)
+    browser.get((tmp_path / "page.html").as_uri())
+    page.until(lambda: page.text("#scale").endswith("of 640 \N{MULTIPLICATION SIGN} 512 pixels, reduced"))
+    page.press("v")
+    page.until(lambda: page.text("#scale") == "100 % of 3,000 \N{MULTIPLICATION SIGN} 2,400 pixels")
+    before = page.driver.execute_script("return $('large').getBoundingClientRect()")
+    assert before["width"] == pytest.approx(3000, abs=2)
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ARROW_RIGHT).key_up(Keys.SHIFT).perform()
+    after = page.driver.execute_script("return $('large').getBoundingClientRect()")
+    assert after["x"] == pytest.approx(before["x"] - 80, abs=1)
+    page.press("0")
+    page.until(
+        lambda: page.driver.execute_script("return $('large').getBoundingClientRect()")["width"] < 1000
+    )
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+
+
+def test_window_and_level_spread_the_grey_values(page: Page) -> None:
+    def transfer(grey: float) -> float:
+        slope, intercept = page.driver.execute_script(
+            "const f = document.querySelector('#window feFuncG');"
+            "return ['slope', 'intercept'].map((name) => Number(f.getAttribute(name)))"
+        )
+        return grey * slope + intercept
+
+    assert page.driver.execute_script("return $('large').style.filter") == ""
+    for _ in range(10):
+        page.press("[")
+    page.press(".", ".")
+    # Half of the grey values, around 0.6.
+    assert page.driver.execute_script("return $('large').style.filter") == 'url("#window")'
+    assert [transfer(grey) for grey in (0.35, 0.6, 0.85)] == pytest.approx([0, 0.5, 1])
+    name = page.name()
+    page.element("#window-level").click()
+    page.press("ARROW_LEFT")
+    assert page.name() == name
+    page.click("#next")
+    assert page.driver.execute_script("return $('large').style.filter") == ""
+
+
+def test_the_name_of_the_reader_is_exported_and_kept(page: Page, tmp_path: Path) -> None:
+    page.press("c")
+    page.element("#reader").send_keys("Ann B.")
+    page.press("ENTER", "c")
+    file = page.downloads / "reviews-Ann-B-.csv"
+    file.unlink(missing_ok=True)
+    page.click("#export")
+    page.until(file.exists)
+    assert {(review.mark, review.reader) for review in read_reviews(str(file), Path())} == {
+        ("clean", "Ann B.")
+    }
+    page.driver.refresh()
+    assert page.element("#reader").get_attribute("value") == "Ann B."
+    # The reviews of another reader keep that reader's name.
+    other = tmp_path / "other.csv"
+    other.write_text("source,path,mark,marks_finding,note,reader\nelsewhere,1.jpg,tint,no,,Ben\n")
+    page.import_file(other)
+    file.unlink()
+    page.click("#export")
+    page.until(file.exists)
+    assert {review.reader for review in read_reviews(str(file), Path())} == {"Ann B.", "Ben"}
+
+
+def test_progress_is_counted(page: Page) -> None:
+    page.press("c", "c")
+    assert f"2 marked in all ({200 // total(page)} %), {total(page) - 2} to go" in page.text("#count")
+    assert page.element("#progress").get_property("value") == 2
+    assert page.element("#progress").get_property("max") == total(page)
+
+
+def test_conflicts_show_both_readings_and_take_one(page: Page) -> None:
+    page.driver.execute_script(
+        "images[0].readings = [['Ann', 'arrow', 'yes', 'left'], ['Ben', 'marker', 'no', '']]; draw()"
+    )
+    assert page.cells()[0] == "arrow / marker"
+    assert [one.text for one in page.driver.find_elements("css selector", "#readings button")] == [
+        "Ann: arrow, at a finding (left) 1", "Ben: marker 2",
+    ]  # fmt: skip
+    page.press("2")
+    assert [(review.mark, review.marks_finding) for review in page.export()] == [("marker", False)]
 
 
 def test_an_unreadable_image_is_shown_as_such_and_can_be_marked(

@@ -10,7 +10,7 @@ from cxrbuild.catalog.image_list import (
 )
 from cxrbuild.catalog.link import Link, find_contradictions, read_links
 from cxrbuild.catalog.recipe import DEFAULT_RECIPE, Recipe, read_recipe, recipe_names
-from cxrbuild.catalog.review import Review, read_reviews
+from cxrbuild.catalog.review import Review, format_reviews, read_reviews
 from cxrbuild.catalog.source import Source, read_source, source_names
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "check_list",
     "find_contradictions",
+    "format_reviews",
     "list_names",
     "read_image_list",
     "read_links",

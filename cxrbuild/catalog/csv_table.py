@@ -13,10 +13,21 @@ from cxrbuild.errors import DeclarationError, count_of, nearest
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A kind of CSV file: what it holds, in the plural, and its header."""
+    """A kind of CSV file.
+
+    Attributes
+    ----------
+    content
+        What it holds, in the plural.
+    header
+        Its header.
+    optional
+        A column that a file may have after these.
+    """
 
     content: str
     header: tuple[str, ...]
+    optional: str | None = None
 
     def find(self, name: str, beside: Path) -> Path:
         """Return the path of a file.
@@ -53,6 +64,8 @@ class CsvTable:
     def rows(self, path: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows below the header, each with the number of its line.
 
+        A row of a file without the optional column has an empty cell for it.
+
         Parameters
         ----------
         path
@@ -65,13 +78,16 @@ class CsvTable:
         DeclarationError
             The file is not CSV in UTF-8, or its header is another one.
         """
-        for line, row in self._read(path):
-            if len(row) == len(self.header):
-                yield line, row
+        columns, rows = self._read(path)
+        missing = [""] * (len(self.header) + (self.optional is not None) - columns)
+        for line, row in rows:
+            if len(row) == columns:
+                yield line, row + missing
             else:
-                problems.append(f"line {line}: {count_of(len(row), 'cell')}, not {len(self.header)}")
+                problems.append(f"line {line}: {count_of(len(row), 'cell')}, not {columns}")
 
-    def _read(self, path: Path) -> list[tuple[int, list[str]]]:
+    def _read(self, path: Path) -> tuple[int, list[tuple[int, list[str]]]]:
+        """Return the number of columns, and the rows below the header."""
         rows: list[tuple[int, list[str]]] = []
         problems: list[str] = []
         start = 1
@@ -96,9 +112,10 @@ class CsvTable:
                 "not UTF-8 text", where=path, found=error,
                 todo="Save it as CSV in UTF-8; spreadsheets ask for the encoding, or call it 'CSV UTF-8'",
             ) from error  # fmt: skip
-        if found == list(self.header):
+        headers = [list(self.header), *([[*self.header, self.optional]] if self.optional else [])]
+        if found in headers:
             require_none(path, problems)
-            return [(line, row) for line, row in rows if row]
+            return len(found), [(line, row) for line, row in rows if row]
         signs = {";".join(self.header): "semicolons", "\t".join(self.header): "tabs"}
         if len(found) == 1 and (sign := signs.get(found[0])):
             raise DeclarationError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
@@ -24,7 +27,7 @@ MARKS = {
     "tint": "a coloured cast",
     "unseen": "nobody has seen the image",
 }
-REVIEWS = CsvTable("reviews", ("source", "path", "mark", "marks_finding", "note"))
+REVIEWS = CsvTable("reviews", ("source", "path", "mark", "marks_finding", "note"), optional="reader")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Review:
     """What a person saw on one image.
 
     ``marks_finding`` is whether a mark is drawn at a finding, ``None`` where nobody has seen the image.
+    ``reader`` is the name of the person, empty where the file does not say.
     """
 
     source: str
@@ -39,10 +43,11 @@ class Review:
     mark: str
     marks_finding: bool | None
     note: str
+    reader: str = ""
 
 
 def read_reviews(name: str, beside: Path) -> list[Review]:
-    """Read a review file: ``source,path,mark,marks_finding,note``.
+    """Read a review file: ``source,path,mark,marks_finding,note``, and perhaps ``reader``.
 
     Parameters
     ----------
@@ -60,13 +65,33 @@ def read_reviews(name: str, beside: Path) -> list[Review]:
     reviews = []
     problems: list[str] = []
     lines: dict[tuple[str, str], int] = {}
-    for line, (source, image, mark, marks_finding, note) in REVIEWS.rows(path, problems):
+    for line, (source, image, mark, marks_finding, note, reader) in REVIEWS.rows(path, problems):
         if mark not in MARKS:
             problems.append(f"line {line}: unknown mark {mark!r}; {suggest(mark, MARKS, 'mark')}")
         if marks_finding not in ("yes", "no", ""):
             problems.append(f"line {line}: marks_finding is {marks_finding!r}, not yes, no or blank")
         if (first := lines.setdefault((source, image), line)) != line:
             problems.append(f"line {line}: {source} {image} is in line {first} already")
-        reviews.append(Review(source, image, mark, {"yes": True, "no": False}.get(marks_finding), note))
+        answer = {"yes": True, "no": False}.get(marks_finding)
+        reviews.append(Review(source, image, mark, answer, note, reader))
     require_none(path, problems)
     return reviews
+
+
+def format_reviews(reviews: Sequence[Review]) -> bytes:
+    """Return a review file; it has the column ``reader`` where a review has one.
+
+    Parameters
+    ----------
+    reviews
+        The reviews, in the order of the file.
+    """
+    header = REVIEWS.header + ("reader",) * any(review.reader for review in reviews)
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    for review in reviews:
+        answer = {True: "yes", False: "no", None: ""}[review.marks_finding]
+        row = (review.source, review.path, review.mark, answer, review.note, review.reader)
+        writer.writerow(row[: len(header)])
+    return stream.getvalue().encode()

@@ -17,17 +17,18 @@ from cxrbuild.cli.options import (
     reviews_option,
 )
 from cxrbuild.cli.output import Output
+from cxrbuild.cli.review_files import find_conflicts, report_agreement, write_merged
 from cxrbuild.errors import count_of, printable
 
 if TYPE_CHECKING:
-    from cxrbuild.catalog import Review
-    from cxrbuild.review import Kappa, ReviewImage
+    from cxrbuild.review import ReviewImage
 
+PAGE, CONFLICTS, MERGED = "review.html", "conflicts.html", "merged.csv"
 # The number of unreadable images that are listed; the JSON document lists all.
 _MAX_PROBLEMS = 10
 
 
-@click.command(short_help="Write a page to mark images on, or compare two reviews.")
+@click.command(short_help="Write a page to mark images on; compare and merge reviews.")
 @click.option("--build", type=PATH, help="Review the images of this build.")
 @click.option(
     "--recipe",
@@ -50,7 +51,11 @@ _MAX_PROBLEMS = 10
     default=None,
     help="Embed large images in the page, or link the image files.  [default: embed up to 1,000]",
 )
-@click.option("--out", type=PATH, default=Path("review.html"), show_default=True, help="HTML file to write.")
+@click.option(
+    "--out",
+    type=PATH,
+    help=f"File to write.  [default: {PAGE}; with --conflicts {CONFLICTS}; with --merge {MERGED}]",
+)
 @click.option(
     "--workers", type=click.IntRange(1), help="Number of processes.  [default: one for each processor]"
 )
@@ -61,6 +66,21 @@ _MAX_PROBLEMS = 10
     metavar="A.csv B.csv",
     help="Compare two review files instead of writing a page.",
 )
+@click.option(
+    "--conflicts",
+    type=PATH,
+    nargs=2,
+    metavar="A.csv B.csv",
+    help="Write a page of the images that two review files disagree on, with both readings.",
+)
+@click.option(
+    "--merge",
+    type=PATH,
+    nargs=2,
+    metavar="A.csv B.csv",
+    help="Merge two review files into one. Exit status 3 if conflicts are open.",
+)
+@click.option("--decided", type=PATH, help="With --merge: the review file that decides conflicts.")
 @data_option
 @output_options
 def review(
@@ -72,26 +92,47 @@ def review(
     unreviewed: bool,
     propose: bool,
     embed: bool | None,
-    out: Path,
+    out: Path | None,
     workers: int | None,
     compare: tuple[Path, Path] | None,
+    conflicts: tuple[Path, Path] | None,
+    merge: tuple[Path, Path] | None,
+    decided: Path | None,
     data: Path,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Write a page on which a reader marks images, or compare two readers' reviews.
+    """Write a page on which a reader marks images, or compare and merge two readers' reviews.
 
     The page is one HTML file that needs only a browser. It exports the marks as a review file, which
-    `curate --reviews` reads.
+    `curate --reviews` reads. Two readers: `--compare` measures how far they agree, `--conflicts` writes a
+    page of what they disagree on, and `--merge` writes one file.
     """
+    given = {"--compare": compare, "--conflicts": conflicts, "--merge": merge}
+    named = [option for option, files in given.items() if files is not None]
+    if len(named) > 1:
+        raise click.UsageError(f"{named[0]} and {named[1]} exclude each other")
+    if decided is not None and merge is None:
+        raise click.UsageError("--decided requires --merge")
     output = Output(quiet=quiet, as_json=as_json)
     if compare is not None:
-        _compare(output, *compare)
+        report_agreement(output, *compare)
+        return
+    if merge is not None:
+        write_merged(output, *merge, decided, out or Path(MERGED))
+        return
+    readings = None if conflicts is None else find_conflicts(*conflicts)
+    out = out or Path(PAGE if readings is None else CONFLICTS)
+    if readings == []:
+        output.say("The reviews have no conflict: no page is written.")
+        output.result({"conflicts": 0})
         return
     from cxrbuild.executors import default_workers, open_executor
-    from cxrbuild.review import select_images, write_page
+    from cxrbuild.review import select_conflicts, select_images, write_page
 
     images, title, max_pixels = _list_images(build, recipe, reviews, data)
+    if readings is not None:
+        images = select_conflicts(images, readings)
     selected = select_images(images, sources=sources, labels=labels, unreviewed=unreviewed)
     with open_executor("local", workers or default_workers()) as executor:
         page = write_page(
@@ -136,39 +177,3 @@ def _list_images(
     declared = read_declared(recipe, {}, reviews)
     images = images_of_plan(make_plan(declared, data), data)
     return images, declared.recipe.name, declared.recipe.conversion.max_pixels
-
-
-def _compare(output: Output, a: Path, b: Path) -> None:
-    from cxrbuild.catalog import read_reviews
-    from cxrbuild.review import compare_reviews
-
-    found = compare_reviews(*(read_reviews(str(path.resolve()), Path()) for path in (a, b)))
-    output.table(
-        ["question", "images", "agreement", "kappa"],
-        [_format_kappa("mark", found.mark), _format_kappa("at a finding", found.finding)],
-    )
-    if None in (found.mark.kappa, found.finding.kappa):
-        output.say("\nKappa is undefined where neither reader gave two different answers.")
-    output.say(
-        f"\nJudged by one reader only: {count_of(found.only_a, 'image')} in {printable(a)}, "
-        f"{found.only_b:,} in {printable(b)}."
-    )
-    if found.conflicts:
-        output.say(f"\n{count_of(len(found.conflicts), 'conflict')}:")
-        output.table(
-            ["source", "path", printable(a.name), printable(b.name)],
-            [
-                [printable(x.source), printable(x.path), _format_review(x), _format_review(y)]
-                for x, y in found.conflicts
-            ],
-        )
-    output.result(found.to_dict())
-
-
-def _format_kappa(question: str, kappa: Kappa) -> list[object]:
-    value = "undefined" if kappa.kappa is None else f"{kappa.kappa:.3f}"
-    return [question, kappa.images, f"{kappa.agreement:.3f}" if kappa.images else "undefined", value]
-
-
-def _format_review(review: Review) -> str:
-    return review.mark + (", at a finding" if review.marks_finding else "")

@@ -1,17 +1,27 @@
-"""Review images: write a page to mark them on, and compare two readers' reviews."""
+"""Review images: write a page to mark them on, compare two readers' reviews, and merge them."""
 
 from cxrbuild.review.agreement import Agreement, Kappa, compare_reviews
+from cxrbuild.review.merging import Merged, merge_reviews
 from cxrbuild.review.page import ReviewPage, write_page
-from cxrbuild.review.selection import ReviewImage, images_of_build, images_of_plan, select_images
+from cxrbuild.review.selection import (
+    ReviewImage,
+    images_of_build,
+    images_of_plan,
+    select_conflicts,
+    select_images,
+)
 
 __all__ = [
     "Agreement",
     "Kappa",
+    "Merged",
     "ReviewImage",
     "ReviewPage",
     "compare_reviews",
     "images_of_build",
     "images_of_plan",
+    "merge_reviews",
+    "select_conflicts",
     "select_images",
     "write_page",
 ]

@@ -100,10 +100,15 @@ def compare_reviews(a: Sequence[Review], b: Sequence[Review]) -> Agreement:
         mark=measure_agreement([(x.mark, y.mark) for x, y in both]),
         finding=measure_agreement([(str(x.marks_finding), str(y.marks_finding)) for x, y in judged]),
         pairs=dict(sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))),
-        conflicts=[(x, y) for x, y in both if (x.mark, x.marks_finding) != (y.mark, y.marks_finding)],
+        conflicts=[(x, y) for x, y in both if in_conflict(x, y)],
         only_a=len(by_a) - len(both),
         only_b=len(by_b) - len(both),
     )
+
+
+def in_conflict(a: Review, b: Review) -> bool:
+    """Return whether two reviews of an image differ in the mark, or in whether it is drawn at a finding."""
+    return (a.mark, a.marks_finding) != (b.mark, b.marks_finding)
 
 
 def measure_agreement(answers: Sequence[tuple[str, str]]) -> Kappa:
@@ -126,4 +131,5 @@ def measure_agreement(answers: Sequence[tuple[str, str]]) -> Kappa:
 
 
 def _judgement(review: Review) -> dict[str, object]:
-    return {"mark": review.mark, "marks_finding": review.marks_finding, "note": review.note}
+    answers = {"mark": review.mark, "marks_finding": review.marks_finding, "note": review.note}
+    return {**answers, "reader": review.reader} if review.reader else {**answers}

@@ -1,10 +1,13 @@
 "use strict";
 // The format of a review file, as `cxrbuild.catalog.review.read_reviews` reads it.
 const HEADER = ["source", "path", "mark", "marks_finding", "note"];
+const WITH_READER = [...HEADER, "reader"];
 
+// The last cell of a row is its reader; the column is omitted where no row has one.
 function toCsv(rows) {
+  const header = rows.some((row) => row[5]) ? WITH_READER : HEADER;
   const cell = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return [HEADER, ...rows].map((row) => row.map(cell).join(",") + "\n").join("");
+  return [header, ...rows].map((row) => row.slice(0, header.length).map(cell).join(",") + "\n").join("");
 }
 
 // Parse CSV into rows, each with the number of its last line.
@@ -41,7 +44,8 @@ function parseCsv(text) {
 // Read the reviews of a file, and list every problem in it.
 function readReviews(text, marks) {
   const [header, ...rows] = parseCsv(text.replace(/^\uFEFF/, ""));
-  if (!header || header.cells.join(",") !== HEADER.join(",")) {
+  const columns = header?.cells.length;
+  if (![HEADER, WITH_READER].some((known) => known.join(",") === header?.cells.join(","))) {
     const why = header?.cells.join(",") === HEADER.join(";")
       ? "its cells are separated by semicolons; save it with commas"
       : `its first line must be ${HEADER.join(",")}`;
@@ -50,7 +54,7 @@ function readReviews(text, marks) {
   const problems = [], lines = new Map();
   for (const { line, cells } of rows) {
     const [source, path, mark, finding] = cells;
-    if (cells.length !== HEADER.length) problems.push(`line ${line}: ${cells.length} cells, not ${HEADER.length}`);
+    if (cells.length !== columns) problems.push(`line ${line}: ${cells.length} cells, not ${columns}`);
     else {
       if (!(mark in marks)) problems.push(`line ${line}: unknown mark '${mark}'`);
       if (!["yes", "no", ""].includes(finding)) problems.push(`line ${line}: marks_finding is '${finding}'`);

@@ -7,6 +7,7 @@ const STORAGE_KEY = `cxrbuild review ${data.id}`;
 const nameOf = (source, path) => `${source}\n${path}`;
 const indexByName = new Map(images.map((image, i) => [nameOf(image.source, image.path), i]));
 const markByKey = new Map(Object.entries(data.marks).map(([mark, { key }]) => [key, mark]));
+const READER_KEY = "cxrbuild reader";
 const MARKS_AT_A_FINDING = ["arrow", "shape"];
 
 // The reader's reviews: name -> [mark, marks_finding, note]. Imported ones of images that this page lacks are kept.
@@ -26,6 +27,7 @@ const countOf = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : 
 function load() {
   try {
     myReviews = new Map(JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "[]"));
+    $("reader").value = localStorage.getItem(READER_KEY) ?? "";
   } catch (error) {
     showMessage(`Your earlier marks cannot be read from this browser: ${error.message}`);
   }
@@ -113,10 +115,12 @@ function exportCsv() {
   const marked = [...myReviews].filter(([, review]) => review[0]);
   const order = ([name]) => indexByName.get(name) ?? Infinity;
   marked.sort((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)));
-  const rows = marked.map(([name, review]) => [...name.split("\n"), ...review]);
+  const reader = $("reader").value.replace(/\s+/g, " ").trim();
+  // An imported review keeps the name of its reader.
+  const rows = marked.map(([name, [mark, finding, note, by]]) => [...name.split("\n"), mark, finding, note, by ?? reader]);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([toCsv(rows)], { type: "text/csv" }));
-  link.download = "reviews.csv";
+  link.download = reader ? `reviews-${reader.replace(/[^\p{L}\p{N}]+/gu, "-")}.csv` : "reviews.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   const unmarked = myReviews.size - marked.length;
@@ -148,7 +152,7 @@ let cellWidth = CELL_SIZE;
 
 function goTo(target) {
   position = Math.max(0, Math.min(shown.length - 1, target));
-  $("frame").classList.remove("enlarged");
+  resetView();
   draw();
 }
 
@@ -164,9 +168,13 @@ function draw() {
 function drawCount() {
   const isMarked = (i) => myReview(i)?.[0];
   const n = (value) => value.toLocaleString("en");
-  const marked = n(shown.filter(isMarked).length), total = n(images.filter((_, i) => isMarked(i)).length);
+  const marked = n(shown.filter(isMarked).length);
+  const done = images.filter((_, i) => isMarked(i)).length, percent = Math.floor((100 * done) / images.length);
   $("count").textContent =
-    `${n(shown.length)} of ${countOf(images.length, "image")} shown, ${marked} of them marked; ${total} marked in all`;
+    `${n(shown.length)} of ${countOf(images.length, "image")} shown, ${marked} of them marked; ` +
+    `${n(done)} marked in all (${percent} %), ${n(images.length - done)} to go`;
+  $("progress").max = images.length;
+  $("progress").value = done;
 }
 
 // The page holds only the rows in sight.
@@ -189,13 +197,14 @@ function drawCell(k) {
   const i = shown[k], image = images[i], cell = document.createElement("div");
   const mark = myReview(i)?.[0], reviewed = isBlind() ? null : image.review?.[0];
   const proposed = isBlind() ? null : image.proposals[0]?.[0];
+  const readings = isBlind() ? "" : image.readings.map(([, mark]) => mark).join(" / ");
   const state = mark ? "mine" : reviewed ? "reviewed" : proposed || image.problem ? "proposed" : "";
   cell.className = `cell ${state} ${k === position ? "current" : ""}`;
   cell.style.cssText = `left:${(k % columns) * cellWidth}px;top:${Math.floor(k / columns) * CELL_SIZE}px;` +
     `width:${cellWidth}px;height:${CELL_SIZE}px`;
   cell.dataset.image = i;
   const caption = document.createElement("span");
-  caption.textContent = mark ?? reviewed ?? (proposed ? `${proposed}?` : "");
+  caption.textContent = mark ?? (readings || null) ?? reviewed ?? (proposed ? `${proposed}?` : "");
   cell.append(image.problem ? drawPlaceholder(image) : drawThumbnail(i, image), caption);
   cell.onclick = () => {
     goTo(k);
@@ -230,6 +239,7 @@ function drawView() {
   if (!image.problem) drawLarge(i, image);
   $("name").textContent = `${image.source} ${image.path} · ${image.label}`;
   const review = isBlind() ? null : image.review;
+  drawReadings(isBlind() ? [] : image.readings);
   $("reviewed").textContent = review
     ? `Reviewed: ${review[0]}${review[1] === "yes" ? ", at a finding" : ""}` + (review[2] ? ` (${review[2]})` : "")
     : "";
@@ -245,20 +255,26 @@ function drawView() {
   fitLarge();
 }
 
-function drawLarge(i, image) {
-  const large = $("large");
-  large.onerror = () => {
-    large.onerror = null;
-    large.src = `data:image/webp;base64,${thumbnails[i]}`;
-    showMessage(
-      `The browser cannot show the image file ${image.file}; this is its thumbnail. ` +
-        "Write the page again with --embed-images.",
-    );
-  };
-  large.src = embedded.length
-    ? `data:image/webp;base64,${embedded[i]}`
-    : image.file.split("/").map(encodeURIComponent).join("/");
-  large.alt = image.path;
+const describeReading = ([reader, mark, finding, note]) =>
+  `${reader}: ${mark}${finding === "yes" ? ", at a finding" : ""}${note ? ` (${note})` : ""}`;
+
+// What the readers of a conflict saw; a button or its key takes it over.
+function drawReadings(readings) {
+  const buttons = readings.map((reading, i) => {
+    const button = document.createElement("button"), key = document.createElement("kbd");
+    key.textContent = i + 1;
+    button.append(`${describeReading(reading)} `, key);
+    button.onclick = () => takeReading(i);
+    return button;
+  });
+  $("readings").replaceChildren(...buttons);
+}
+
+function takeReading(i) {
+  const reading = shown.length && !isBlind() && images[current()].readings[i];
+  if (!reading) return;
+  setReview(reading.slice(1));
+  advance();
 }
 
 function drawBox([kind, score, left, top, right, bottom]) {
@@ -268,24 +284,6 @@ function drawBox([kind, score, left, top, right, bottom]) {
     left: percent(left), top: percent(top), width: percent(right - left), height: percent(bottom - top),
   });
   return box;
-}
-
-// The image as large as its place allows, or three times that around the point that was clicked.
-function fitLarge() {
-  if (!shown.length || images[current()].problem) return;
-  const [width, height] = images[current()].size, place = $("image"), frame = $("frame");
-  const scale = Math.min((place.clientWidth - 4) / width, (place.clientHeight - 4) / height);
-  frame.style.width = `${width * scale}px`;
-  frame.style.height = `${height * scale}px`;
-  frame.style.flex = "none";
-  frame.style.transform = frame.classList.contains("enlarged") ? "scale(3)" : "";
-}
-
-function enlarge(event) {
-  const frame = $("frame");
-  const x = event?.offsetX ?? frame.clientWidth / 2, y = event?.offsetY ?? frame.clientHeight / 2;
-  if (frame.classList.toggle("enlarged")) frame.style.transformOrigin = `${x}px ${y}px`;
-  fitLarge();
 }
 
 function layOut() {
@@ -305,19 +303,27 @@ const ACTIONS = {
   Home: () => goTo(0), End: () => goTo(shown.length - 1),
   f: toggleFinding, n: () => $("note").focus(), Enter: acceptReview, Delete: removeMark, Backspace: removeMark,
   z: undo, v: () => enlarge(), q: () => $("advance").click(),
+  "+": () => zoomTo(zoom * 1.25), "=": () => zoomTo(zoom * 1.25), "-": () => zoomTo(zoom * 0.8),
+  "[": () => stepWindow("window-width", -5), "]": () => stepWindow("window-width", 5),
+  ",": () => stepWindow("window-level", -5), ".": () => stepWindow("window-level", 5),
+  0: () => (resetView(), fitLarge()), 1: () => takeReading(0), 2: () => takeReading(1),
 };
+const PANS = { ArrowRight: [-80, 0], ArrowLeft: [80, 0], ArrowDown: [0, -80], ArrowUp: [0, 80] };
 
 function onKey(event) {
   const target = event.target;
   if (event.altKey || event.ctrlKey || event.metaKey || target.tagName === "SELECT") return;
-  if (target === $("note")) {
+  if (target.type === "text") {
     if (event.key === "Enter" || event.key === "Escape") target.blur();
     return;
   }
+  // A slider keeps the keys that move it.
+  if (target.type === "range" && /^(Arrow|Page|Home|End)/.test(event.key)) return;
   // A focused button or checkbox keeps its own keys.
   if (["BUTTON", "INPUT"].includes(target.tagName) && ["Enter", " "].includes(event.key)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const action = markByKey.has(key) ? () => setMark(markByKey.get(key)) : ACTIONS[key];
+  const moves = event.shiftKey && zoom > 1 && PANS[key];
+  const action = moves ? () => pan(...moves) : markByKey.has(key) ? () => setMark(markByKey.get(key)) : ACTIONS[key];
   if (!action) return;
   event.preventDefault();
   action();
@@ -354,11 +360,18 @@ $("blind").onchange = (event) => {
 };
 $("advance").onchange = (event) => event.target.blur();
 $("note").onchange = saveNote;
+$("reader").onchange = () => {
+  try {
+    localStorage.setItem(READER_KEY, $("reader").value);
+  } catch {
+    // The name is kept until the page is closed.
+  }
+};
 $("import").onchange = async (event) => {
   if (event.target.files.length) await importCsv(event.target.files[0]);
   event.target.value = "";
 };
-$("frame").onclick = enlarge;
+listenToView();
 $("sheet").onscroll = () => requestAnimationFrame(drawSheet);
 document.onkeydown = onKey;
 window.onresize = layOut;

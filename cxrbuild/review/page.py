@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
-from cxrbuild.catalog.review import MARKS
+from cxrbuild.catalog.review import MARKS, Review
 from cxrbuild.convert import MAX_PIXELS, NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.files import require_file_place, write_bytes
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# The key that sets each mark. Other actions use f, j, k, n, q, v, z.
+# The key that sets each mark. Other actions use f, j, k, n, q, v, z, 0, 1, 2 and signs.
 KEYS = {
     "clean": "c",
     "arrow": "a",
@@ -47,7 +47,7 @@ KEYS = {
     "screen-photo": "p",
     "unseen": "x",
 }
-_SCRIPTS = ("csv.js", "filters.js", "page.js")
+_SCRIPTS = ("csv.js", "filters.js", "view.js", "page.js")
 _THUMBNAIL_SIDE = 128
 _THUMBNAIL_QUALITY = 50
 _LARGE_QUALITY = 60
@@ -245,16 +245,17 @@ def _describe(image: ReviewImage, rendered: _Rendered, folder: Path) -> dict[str
         "label": image.label,
         "file": Path(os.path.relpath(rendered.file, folder)).as_posix(),
         "size": [rendered.width, rendered.height],
-        "review": None if review is None else [review.mark, _yes_no(review.marks_finding), review.note],
+        "review": None if review is None else _answers(review),
         "proposals": [
             [mark.kind, *(round(number, 3) for number in astuple(mark)[1:])] for mark in rendered.proposals
         ],
+        "readings": [[one.reader, *_answers(one)] for one in image.readings],
         "problem": rendered.problem,
     }
 
 
-def _yes_no(answer: bool | None) -> str:
-    return {True: "yes", False: "no", None: ""}[answer]
+def _answers(review: Review) -> list[str]:
+    return [review.mark, {True: "yes", False: "no", None: ""}[review.marks_finding], review.note]
 
 
 def _fill_template(

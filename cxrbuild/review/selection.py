@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class ReviewImage:
         the build's JPEG. At least one.
     review
         The review that exists, ``None`` where nobody has reviewed it.
+    readings
+        The reviews of two readers who disagree.
     """
 
     image_id: str
@@ -44,6 +46,7 @@ class ReviewImage:
     label: str
     files: tuple[Path, ...]
     review: Review | None
+    readings: tuple[Review, ...] = ()
 
 
 def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> list[ReviewImage]:
@@ -171,6 +174,41 @@ def select_images(
         + " ".join([*criteria, *["--unreviewed"] * unreviewed]),
         todo="Remove one of these options",
     )
+
+
+def select_conflicts(
+    images: Sequence[ReviewImage], conflicts: Sequence[tuple[Review, Review]]
+) -> list[ReviewImage]:
+    """Select the images that two readers disagree on, with what each of them saw.
+
+    Parameters
+    ----------
+    images
+        The images to select from.
+    conflicts
+        The reviews of the two readers, of each image in conflict.
+
+    Raises
+    ------
+    CxrbuildError
+        An image in conflict is not among the images.
+    """
+    readings = {(a.source, a.path): (a, b) for a, b in conflicts}
+    selected = [
+        replace(image, readings=readings[image.source, image.path])
+        for image in images
+        if (image.source, image.path) in readings
+    ]
+    missing = set(readings) - {(image.source, image.path) for image in selected}
+    if missing:
+        raise CxrbuildError(
+            "images in conflict cannot be shown",
+            expected="images that the recipe keeps, or of the build",
+            found=f"{count_of(len(missing), 'other image')}: "
+            + name_some([f"{source} {path}" for source, path in sorted(missing)], 3),
+            todo="Name their recipe with --recipe, or their build with --build",
+        )
+    return selected
 
 
 def _recorded_review(row: Mapping[Hashable, Any]) -> Review | None:

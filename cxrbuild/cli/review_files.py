@@ -1,0 +1,116 @@
+"""What the command `review` does with two review files: compare, find conflicts, merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.cli.output import Output
+from cxrbuild.errors import CheckError, count_of, printable
+
+if TYPE_CHECKING:
+    from cxrbuild.catalog import Review
+    from cxrbuild.review import Kappa
+
+# The conflicts that are listed; the JSON document lists all.
+_LISTED = 20
+
+
+def report_agreement(output: Output, a: Path, b: Path) -> None:
+    """Report how far two readers agree."""
+    from cxrbuild.review import compare_reviews
+
+    found = compare_reviews(_read(a), _read(b))
+    output.table(
+        ["question", "images", "agreement", "kappa"],
+        [_format_kappa("mark", found.mark), _format_kappa("at a finding", found.finding)],
+    )
+    if None in (found.mark.kappa, found.finding.kappa):
+        output.say("\nKappa is undefined where neither reader gave two different answers.")
+    output.say(
+        f"\nJudged by one reader only: {count_of(found.only_a, 'image')} in {printable(a)}, "
+        f"{found.only_b:,} in {printable(b)}."
+    )
+    if found.conflicts:
+        output.say(f"\n{count_of(len(found.conflicts), 'conflict')}:")
+        _list_conflicts(output, found.conflicts, a, b)
+    output.result(found.to_dict())
+
+
+def find_conflicts(a: Path, b: Path) -> list[tuple[Review, Review]]:
+    """Return the reviews that two readers disagree on, each with its reader's name."""
+    from cxrbuild.review import compare_reviews
+
+    return compare_reviews(_with_reader(a), _with_reader(b)).conflicts
+
+
+def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Path) -> None:
+    """Write the merged reviews of two readers.
+
+    Raises
+    ------
+    CheckError
+        Conflicts are open: the file is written without them.
+    """
+    from cxrbuild.catalog import format_reviews
+    from cxrbuild.files import require_file_place, write_bytes
+    from cxrbuild.review import merge_reviews
+
+    merged = merge_reviews(_with_reader(a), _with_reader(b), _with_reader(decided) if decided else ())
+    require_file_place(out)
+    write_bytes(out, format_reviews(merged.reviews))
+    output.table(
+        ["reviews", "images"],
+        [
+            ["both readers agree", merged.agreed],
+            ["of one reader", merged.of_one_reader],
+            ["conflict decided", merged.decided],
+            ["conflict open", len(merged.conflicts)],
+        ],
+    )
+    output.say(f"\nWrote {printable(out)}: {count_of(len(merged.reviews), 'review')}.")
+    if merged.unused:
+        output.say(f"Not used: {count_of(merged.unused, 'decision')} of images without a conflict.")
+    if merged.conflicts:
+        _list_conflicts(output, merged.conflicts[:_LISTED], a, b)
+    output.result(merged.to_dict() | {"out": str(out)})
+    if merged.conflicts:
+        raise CheckError(
+            "the reviews are in conflict",
+            where=out,
+            found=f"{count_of(len(merged.conflicts), 'image')} without a review in the merged file",
+            todo="Decide them on the page that `cxrbuild review --conflicts` writes, and name its export "
+            "with --decided",
+        )
+
+
+def _read(path: Path) -> list[Review]:
+    from cxrbuild.catalog import read_reviews
+
+    return read_reviews(str(path.resolve()), Path())
+
+
+def _with_reader(path: Path) -> list[Review]:
+    """Return the reviews of a file; a reader without a name has that of the file."""
+    from dataclasses import replace
+
+    return [review if review.reader else replace(review, reader=path.stem) for review in _read(path)]
+
+
+def _list_conflicts(output: Output, conflicts: list[tuple[Review, Review]], a: Path, b: Path) -> None:
+    output.table(
+        ["source", "path", printable(a.name), printable(b.name)],
+        [
+            [printable(x.source), printable(x.path), _format_review(x), _format_review(y)]
+            for x, y in conflicts
+        ],
+    )
+
+
+def _format_kappa(question: str, kappa: Kappa) -> list[object]:
+    value = "undefined" if kappa.kappa is None else f"{kappa.kappa:.3f}"
+    return [question, kappa.images, f"{kappa.agreement:.3f}" if kappa.images else "undefined", value]
+
+
+def _format_review(review: Review) -> str:
+    return review.mark + (", at a finding" if review.marks_finding else "")
