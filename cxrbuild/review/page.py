@@ -171,6 +171,7 @@ def write_page(
         "version": __version__,
         "marks": {mark: {"key": key, "description": MARKS[mark]} for mark, key in KEYS.items()},
         "kinds": KINDS if propose else {},
+        "max_side": MAX_SIDE,
         "images": [_describe(image, by_id[image.image_id], out.parent) for image in images],
     }
     page = _fill_template(

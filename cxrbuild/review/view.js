@@ -3,7 +3,9 @@ const LEAST_ENLARGED = 3;
 let zoom = 1, shiftX = 0, shiftY = 0, fitted = [1, 1];
 let dragged = false;
 
-const isFullSize = (i) => !embedded.length || $("large").dataset.file === String(i);
+const isFile = (i) => !embedded.length || $("large").dataset.file === String(i);
+// An image below the size to which images are reduced has all its pixels.
+const isFullSize = (i) => isFile(i) || Math.max(...images[i].size) < data.max_side;
 const addressOf = (image) => image.file.split("/").map(encodeURIComponent).join("/");
 
 function drawLarge(i, image) {
@@ -26,7 +28,7 @@ function drawLarge(i, image) {
 
 // The page embeds a reduced image. The file has every pixel, where the page can reach it.
 function loadFullSize(i, image) {
-  if (isFullSize(i)) return;
+  if (isFile(i)) return;
   const file = new Image();
   file.onload = () => {
     if (!shown.length || current() !== i || file.naturalWidth < $("large").naturalWidth) return;
