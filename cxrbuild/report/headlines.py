@@ -14,7 +14,7 @@ from cxrbuild.documents import list_licenses
 from cxrbuild.errors import count_of
 
 Verdict = Literal["passed", "failed", "to judge", "not run"]
-_LEAKAGE = ("patient_leakage", "duplicate_leakage")
+_LEAKAGE = ("patient_leakage", "shared_patient_ids", "duplicate_leakage")
 _DUPLICATES = ("duplicates", "label_conflicts", "unlinked_duplicates")
 _AUDIT = "cxrbuild audit --build DIR"
 

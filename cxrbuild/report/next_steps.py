@@ -14,6 +14,10 @@ _NEXT_STEPS = {
         "Link the patients in a link file of the recipe, so that they are in one split; then run "
         "`cxrbuild curate` and `cxrbuild audit` again."
     ),
+    "shared_patient_ids": (
+        "Ask the sources whether equal ids are of one person. If so, give both sources the same "
+        "`patient_namespace`; then run `cxrbuild curate` and `cxrbuild audit` again."
+    ),
     "duplicate_leakage": (
         "Compare the images of each pair. Declare duplicates in a link file of the recipe, so that both are "
         "in one split; then run `cxrbuild curate` and `cxrbuild audit` again."
