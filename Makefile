@@ -93,14 +93,17 @@ dist: $(VENV)/.release
 
 # `pyvenv.cfg` has the same name on every system.
 $(VENV)/pyvenv.cfg:
+	@echo "Making a virtual environment in $(VENV)."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "Installing cxrbuild and the libraries that it uses into $(VENV):"
+	$(BIN)/python -m pip install --editable .
 	touch $@
 
 $(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml
+	@echo "Installing cxrbuild and what its tests need into $(VENV): some gigabytes, for minutes."
 	$(BIN)/python -m pip install --quiet --editable ".[train,dicom,cluster,test]"
 	touch $@
 

@@ -1,4 +1,4 @@
-"""The interface for progress bars, so that the work does not depend on how they are drawn."""
+"""The interface for progress, so that the work does not depend on how it is shown."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ class Bar(Protocol):
 
 
 class Progress(Protocol):
-    """Open a bar for a task: the command line passes a function that draws bars, tests a silent one."""
+    """Show what is done: the command line passes one that writes to standard error, tests a silent one."""
 
-    def __call__(self, title: str, total: int | None, unit: str, /) -> AbstractContextManager[Bar]:
-        """Open a bar.
+    def __call__(
+        self, title: str, total: int | None, unit: str, /, *, done: int = 0
+    ) -> AbstractContextManager[Bar]:
+        """Open a bar for a task.
 
         Parameters
         ----------
@@ -28,7 +30,33 @@ class Progress(Protocol):
             The number of units, ``None`` where it is not known.
         unit
             The name of a unit; ``"B"`` for bytes.
+        done
+            The number of units that a former run has done: they say nothing about the time that remains.
         """
+
+    def plan(self, *stages: str) -> None:
+        """State beforehand which stages follow: the titles of their bars, in order.
+
+        Within an open bar it has no effect: the stages are then part of another one.
+        """
+
+    def note(self, message: str, /) -> None:
+        """Report a fact while the work goes on, such as what a resumed run found done."""
+
+
+class Silent:
+    """A progress that shows nothing."""
+
+    @contextmanager
+    def __call__(self, _title: str, _total: int | None, _unit: str, /, *, done: int = 0) -> Iterator[Bar]:  # noqa: ARG002
+        """Open a bar that draws nothing."""
+        yield _SilentBar()
+
+    def plan(self, *stages: str) -> None:
+        """Do nothing."""
+
+    def note(self, message: str, /) -> None:
+        """Do nothing."""
 
 
 class _SilentBar:
@@ -36,7 +64,4 @@ class _SilentBar:
         """Do nothing."""
 
 
-@contextmanager
-def silent(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:  # noqa: ARG001
-    """Open a bar that draws nothing."""
-    yield _SilentBar()
+silent = Silent()

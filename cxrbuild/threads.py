@@ -40,22 +40,29 @@ class Cancellation:
 
     def checked(self, progress: Progress) -> Progress:
         """Return a progress whose bars raise ``CancelledError`` once the end was requested."""
-        cancellation = self
+        return _CheckedProgress(self, progress)
 
-        class CheckedBar:
-            def __init__(self, bar: Bar) -> None:
-                self.bar = bar
 
-            def update(self, n: float = 1, /) -> object:
-                cancellation.check()
-                return self.bar.update(n)
+class _CheckedProgress:
+    """A progress whose bars check for the end."""
 
-        @contextmanager
-        def opened(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:
-            with progress(title, total, unit) as bar:
-                yield CheckedBar(bar)
+    def __init__(self, cancellation: Cancellation, progress: Progress) -> None:
+        self._cancellation, self._progress = cancellation, progress
+        self.plan, self.note = progress.plan, progress.note
 
-        return opened
+    @contextmanager
+    def __call__(self, title: str, total: int | None, unit: str, /, *, done: int = 0) -> Iterator[Bar]:
+        with self._progress(title, total, unit, done=done) as bar:
+            yield _CheckedBar(self._cancellation, bar)
+
+
+class _CheckedBar:
+    def __init__(self, cancellation: Cancellation, bar: Bar) -> None:
+        self._cancellation, self._bar = cancellation, bar
+
+    def update(self, n: float = 1, /) -> object:
+        self._cancellation.check()
+        return self._bar.update(n)
 
 
 @contextmanager

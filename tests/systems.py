@@ -42,6 +42,9 @@ needs_device_files = pytest.mark.skipif(not Path("/dev/zero").exists(), reason="
 needs_bytes_names = pytest.mark.skipif(
     sys.platform in {"darwin", "win32"}, reason="every file name is Unicode on this system"
 )
+needs_terminals = pytest.mark.skipif(
+    os.name != "posix" or importlib.util.find_spec("pty") is None, reason="no pseudo-terminals here"
+)
 is_root = hasattr(os, "geteuid") and os.geteuid() == 0
 
 

@@ -16,7 +16,7 @@ CASES = sorted(path for path in (Path(__file__).parent / "bad_input").iterdir() 
 def test_bad_input_is_reported(case: Path, tmp_path: Path) -> None:
     folder = tmp_path / "here"
     shutil.copytree(case, folder)
-    ran = run(*shlex.split((case / "command.txt").read_text()), cwd=folder)
+    ran = run(*shlex.split((case / "command.txt").read_text()), "--quiet", cwd=folder)
     expected = (case / "expected.txt").read_text().split()
     assert ran.err.replace(str(folder), ".").split() == expected
     assert ran.status == (3 if case.name.startswith("check-") else 1)

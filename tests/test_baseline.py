@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from cxrbuild.baseline.training import CHECKPOINT, HISTORY, LOGS, MODEL, TIMING
 from cxrbuild.catalog import Recipe, read_recipe
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of
+from cxrbuild.progress import Silent
 from cxrbuild.records import read_records
 
 # TensorFlow takes seconds to load: all its tests run in one worker.
@@ -180,9 +182,13 @@ def test_equal_trainings_give_equal_bytes(
 ) -> None:
     """The second training runs in a process of its own, seconds later."""
     ran = run_process("train-baseline", "--build", demo / "build", "--recipe", small_recipe,
-              "--out", tmp_path / "out", "--seed", 1, "--seed", 2)  # fmt: skip
+              "--out", tmp_path / "out", "--seed", 1, "--seed", 2, COLUMNS="1000")  # fmt: skip
     assert ran.status == 0, ran.err
-    assert ran.err == ""
+    lines = [line for line in ran.err.splitlines() if " left" not in line and "so far" not in line]
+    assert [line.partition(":")[0] for line in lines] == [
+        "Stages", "1/6 loading TensorFlow", "2/6 reading images",
+        "3/6 training, seed 1", "4/6 training, seed 2", "5/6 measuring", "6/6 drawing figures",
+    ]  # fmt: skip
     found, expected = deterministic_files(tmp_path / "out"), deterministic_files(trained.out)
     assert [name for name in expected if found.get(name) != expected[name]] == []
     assert set(found) == set(expected)
@@ -276,7 +282,16 @@ def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     assert sha256_of(checkpoint) == before
     assert [path.name for path in folder.glob("*.npz*")] == [CHECKPOINT]
 
-    train_baseline(demo / "build", recipe, out=tmp_path)
+    notes: list[str] = []
+
+    class Noting(Silent):
+        def note(self, message: str, /) -> None:
+            notes.append(message)
+
+    train_baseline(demo / "build", recipe, out=tmp_path, progress=Noting())
+    assert re.fullmatch(r"training, seed 1: resumes after epoch [1-8] of 8\.", *notes)
+    train_baseline(demo / "build", recipe, out=tmp_path, progress=Noting())
+    assert notes[1:] == ["training, seed 1: finished already, 8 epochs."]
     assert deterministic_files(folder) == deterministic_files(trained.out / "seed-1")
     assert [row.epoch for row in HistoryDocument.read(folder / HISTORY).epochs] == list(range(1, 9))
     assert [row.epoch for row in TimingDocument.read(folder / TIMING).epochs] == list(range(1, 9))

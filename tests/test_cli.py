@@ -12,9 +12,10 @@ from command import run, run_process
 from systems import needs_bytes_names, needs_locales
 
 from cxrbuild.cli.main import cli
-from cxrbuild.cli.output import table, wrapped
+from cxrbuild.cli.output import table
+from cxrbuild.cli.wrapping import wrapped
 
-HEAVY = ("numpy", "pandas", "PIL", "pyarrow", "pydantic", "pydicom", "requests", "tensorflow", "tqdm")
+HEAVY = ("numpy", "pandas", "PIL", "pyarrow", "pydantic", "pydicom", "requests", "tensorflow")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -37,7 +37,7 @@ from cxrbuild.fetching.record import TreeFile, git_tree_of
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.files import git_blob_of, locked
 from cxrbuild.lockfile import read_lock
-from cxrbuild.progress import Bar, silent
+from cxrbuild.progress import Bar, Silent, silent
 
 CHECKOUT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("CXRBUILD_SHARED", CHECKOUT.parent / "shared"))
@@ -302,13 +302,21 @@ def test_fetch_reports_progress_in_bytes(upstream: Path, tmp_path: Path) -> None
         def update(self, n: float = 1, /) -> None:
             self.sums[1] += n
 
-    @contextmanager
-    def counting(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:
-        assert unit == "B"
-        yield Count(message.setdefault(title, [total or 0, 0]))
+    notes = []
 
-    fetch_one(make_pinned_source(upstream), tmp_path / "data", upstream, progress=counting)
-    fetch_one(make_pinned_source(upstream), tmp_path / "data", progress=counting)
+    class Counting(Silent):
+        @contextmanager
+        def __call__(self, title: str, total: int | None, unit: str, /, *, done: int = 0) -> Iterator[Bar]:
+            assert (unit, done) == ("B", 0)
+            yield Count(message.setdefault(title, [total or 0, 0]))
+
+        def note(self, message: str, /) -> None:
+            notes.append(message)
+
+    fetch_one(make_pinned_source(upstream), tmp_path / "data", upstream, progress=Counting())
+    assert notes == []
+    fetch_one(make_pinned_source(upstream), tmp_path / "data", progress=Counting())
+    assert notes == ["mine is present and verified."]
     size = sum(map(len, FILES.values()))
     assert message == {"mine: copying": [size, size], "mine: checking": [size, size]}
 
@@ -418,16 +426,17 @@ def test_fetch_refuses_two_different_images_with_one_relocated_path(tmp_path: Pa
 
 
 def test_fetch_runs_several_jobs_at_a_time(upstream: Path, tmp_path: Path) -> None:
-    @contextmanager
-    def slow(title: str, total: int | None, unit: str, /) -> Iterator[Bar]:
-        time.sleep(0.2)
-        with silent(title, total, unit) as bar:
-            yield bar
+    class Slow(Silent):
+        @contextmanager
+        def __call__(self, title: str, total: int | None, unit: str, /, *, done: int = 0) -> Iterator[Bar]:
+            time.sleep(0.2)
+            with super().__call__(title, total, unit, done=done) as bar:
+                yield bar
 
     sources = [make_source(tmp_path, name=f"s{number}") for number in range(4)]
     origins = {source.name: str(upstream) for source in sources}
     before = time.monotonic()
-    found = fetch(sources, tmp_path / "data", origins=origins, progress=slow).sources
+    found = fetch(sources, tmp_path / "data", origins=origins, progress=Slow()).sources
     assert time.monotonic() - before < 0.7
     assert list(found) == list(read_lock(tmp_path / "data")) == ["s0", "s1", "s2", "s3"]
 

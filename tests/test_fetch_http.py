@@ -35,6 +35,7 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.http import RetryPolicy
 from cxrbuild.lockfile import read_lock
+from cxrbuild.progress import Silent
 
 SECRET = "s3cr3t"
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -212,7 +213,14 @@ def test_fetch_resumes_a_killed_run(server: Server, tmp_path: Path) -> None:
     assert not (data / "sources/mine").exists()
     held = part.stat().st_size
     server.answers["/a"] = [Answer(ARCHIVE)]
-    assert fetch_one(source, data).locked.proof == "archive and names"
+    notes: list[str] = []
+
+    class Noting(Silent):
+        def note(self, message: str, /) -> None:
+            notes.append(message)
+
+    assert fetch_one(source, data, progress=Noting()).locked.proof == "archive and names"
+    assert notes == [f"mine: downloading: resumes at {held / 1e6:,.1f} of {len(ARCHIVE) / 1e6:,.1f} MB."]
     assert server.headers_of("/a")[-1]["Range"] == f"bytes={held}-"
 
 

@@ -145,9 +145,10 @@ def overlap(
     """
     import tempfile
 
+    from cxrbuild.auditing.stages import READING
     from cxrbuild.executors import default_workers
     from cxrbuild.loading import load
-    from cxrbuild.overlapping import Fingerprint, describe, find_overlap, read_fingerprint
+    from cxrbuild.overlapping import STAGES, Fingerprint, describe, find_overlap, read_fingerprint
 
     processes = workers or default_workers()
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
@@ -155,6 +156,8 @@ def overlap(
         # Both are opened before either is described.
         opened = [read_fingerprint(place) if place.is_file() else load(place) for place in places]
         coarse = any(isinstance(one, Fingerprint) and one.document.level == "keypoints" for one in opened)
+        described = all(isinstance(one, Fingerprint) for one in opened)
+        progress.plan(*([] if described else [READING]), *STAGES)
         level: Level = "keypoints" if coarse else "thumbnails"
         compared = [
             one

@@ -16,6 +16,7 @@ from cxrbuild.artifact import (
     names,
     open_build,
 )
+from cxrbuild.auditing import stages
 from cxrbuild.auditing.biases import describe_biases
 from cxrbuild.auditing.context import Context, recorded
 from cxrbuild.auditing.registry import audit_checks
@@ -89,11 +90,13 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
 
     checks = audit_checks()
     recipe.audit.require_known({check.id for check in checks})
+    progress.plan(*stages.AUDIT)
     context = _read(opened, recipe, workers, executor, progress)
     results = []
-    with progress("checking", len(checks), "check") as bar:
+    with progress(stages.CHECKING, len(checks), "check") as bar:
         for check in checks:
-            result = _record(evaluate(check, context, limit=recipe.audit.limit(check.id, check.limit)))
+            with progress(f"check {check.id}", None, ""):
+                result = _record(evaluate(check, context, limit=recipe.audit.limit(check.id, check.limit)))
             _logger.info("check %s: %s, %s", result.id, result.status, result.message)
             results.append(result)
             bar.update()
@@ -111,7 +114,8 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
         duplicate_search=context.search,
     )
     document.write(opened.folder / names.AUDIT)
-    write_page(opened.folder / names.AUDIT_PAGE, context, document, opened.document)
+    with progress(stages.DRAWING, None, ""):
+        write_page(opened.folder / names.AUDIT_PAGE, context, document, opened.document)
     _logger.info("wrote %s: %s", opened.folder / names.AUDIT, document.status)
     return AuditResult(opened, document)
 

@@ -30,6 +30,7 @@ from cxrbuild.auditing.collisions import (
 from cxrbuild.auditing.descriptors import MOST_KEYPOINTS, Floats
 from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.progress import Progress, silent
 
 MOST_PER_IMAGE = 20
 """The most candidates of an image, by rank. A pair remains that is among the best of either image."""
@@ -106,7 +107,12 @@ class _Matches:
 
 
 def find_candidates(
-    images: DescriptorTable, folder: Path, *, most: int = MOST_PER_IMAGE, sides: Sides | None = None
+    images: DescriptorTable,
+    folder: Path,
+    *,
+    most: int = MOST_PER_IMAGE,
+    sides: Sides | None = None,
+    progress: Progress = silent,
 ) -> Candidates:
     """Find the pairs of images that may be duplicates.
 
@@ -120,6 +126,8 @@ def find_candidates(
         The most candidates of an image.
     sides
         Which dataset each image is in, where two are compared: see `Keypoints`.
+    progress
+        Opens progress bars.
 
     Raises
     ------
@@ -135,11 +143,11 @@ def find_candidates(
         nothing = np.empty(0, np.int64)
         return Candidates(nothing, nothing, np.empty(0, bool), np.empty((0, 4), np.float32))
     frames, points = (Keypoints(images, slots, sides) for slots in (range(1), range(1, MOST_KEYPOINTS)))
-    by_frame = _search(frames, fit_whitening(frames), _SPARE_BITS_FRAME, folder, least=1)
+    by_frame = _search(frames, fit_whitening(frames), _SPARE_BITS_FRAME, folder, least=1, progress=progress)
     whitening = fit_whitening(points)
-    by_points = _search(points, whitening, _SPARE_BITS, folder, least=_COLLISIONS)
+    by_points = _search(points, whitening, _SPARE_BITS, folder, least=_COLLISIONS, progress=progress)
     checked = _limit(by_points, len(images), _VERIFIED_PER_IMAGE)
-    verified = _verify(by_points.select(checked), points, whitening)
+    verified = _verify(by_points.select(checked), points, whitening, progress)
 
     matches = _merge(by_frame, verified)
     kept = _limit(matches, len(images), most)
@@ -153,11 +161,19 @@ def find_candidates(
 
 
 def _search(
-    keypoints: Keypoints, whitening: Whitening, spare_bits: int, folder: Path, *, least: int
+    keypoints: Keypoints,
+    whitening: Whitening,
+    spare_bits: int,
+    folder: Path,
+    *,
+    least: int,
+    progress: Progress,
 ) -> _Matches:
     """Return the transforms between images that at least so many similar collisions agree on."""
     found = [_Matches(np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 4), np.float32))]
-    with open_collisions(keypoints, whitening, spare_bits=spare_bits, least=least, folder=folder) as batches:
+    with open_collisions(
+        keypoints, whitening, spare_bits=spare_bits, least=least, folder=folder, progress=progress
+    ) as batches:
         for batch in batches:
             similarity = _similarities(batch, keypoints, whitening)
             similar = similarity > _COLLIDING
@@ -229,14 +245,18 @@ def _agree(collisions: Collisions, similarity: Floats, keypoints: Keypoints, lea
     return _Matches(pair[first], score, transforms).select(enough)
 
 
-def _verify(matches: _Matches, keypoints: Keypoints, whitening: Whitening) -> _Matches:
+def _verify(matches: _Matches, keypoints: Keypoints, whitening: Whitening, progress: Progress) -> _Matches:
     """Return the transforms that map enough keypoints of one image to similar ones of the other."""
     a, b = np.divmod(matches.pair >> 1, len(keypoints.table))
     mirrored = (matches.pair & 1).astype(bool)
     agreeing = find_agreeing(
         keypoints, whitening, a, b, mirrored, matches.transforms, distance=_VERIFYING_DISTANCE
     )
-    verified = [batch.in_a.sum(1) >= _VERIFIED for batch in agreeing]
+    verified = []
+    with progress("verifying candidates", len(a), "pair") as bar:
+        for batch in agreeing:
+            verified.append(batch.in_a.sum(1) >= _VERIFIED)
+            bar.update(len(batch.in_a))
     return matches.select(np.concatenate([np.empty(0, bool), *verified]))
 
 

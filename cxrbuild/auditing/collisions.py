@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from cxrbuild.auditing.descriptors import COEFFICIENTS, MIRROR, Floats
 from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.files import naming
+from cxrbuild.progress import Bar, Progress, silent
 
 Integers = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -169,7 +170,13 @@ def fit_whitening(keypoints: Keypoints) -> Whitening:
 
 @contextmanager
 def open_collisions(
-    keypoints: Keypoints, whitening: Whitening, *, spare_bits: int, least: int, folder: Path
+    keypoints: Keypoints,
+    whitening: Whitening,
+    *,
+    spare_bits: int,
+    least: int,
+    folder: Path,
+    progress: Progress = silent,
 ) -> Iterator[Iterator[Collisions]]:
     """Find the collisions of keypoints, and give them in batches, each with all collisions of some images.
 
@@ -188,6 +195,8 @@ def open_collisions(
         The number of collisions that a pair of images needs.
     folder
         The folder for temporary files; no other process uses it.
+    progress
+        Opens progress bars.
     """
     images = len(keypoints.table)
     per_file = max(_MIN_IMAGES_PER_FILE, -(-images // _MOST_FILES))
@@ -198,12 +207,20 @@ def open_collisions(
         ends = (np.arange(len(paths)) + 1) * per_file << _PAIR_SHIFT
         with ExitStack() as stack:
             files = [stack.enter_context(path.open("wb")) for path in paths]
-            for numbers in _find_collisions(keypoints, whitening, spare_bits, Path(temporary)):
+            bar = stack.enter_context(progress("comparing hash codes", _TABLES, "table"))
+            for numbers in _find_collisions(keypoints, whitening, spare_bits, Path(temporary), bar):
                 numbers.sort()
                 parts = np.split(numbers, np.searchsorted(numbers, ends[:-1]))
                 for file, part in zip(files, parts, strict=True):
                     file.write(part.tobytes())
-        yield (batch for path in paths for batch in _read(path, least))
+        with progress("comparing keypoints", len(paths), "file") as bar:
+            yield _read_all(paths, least, bar)
+
+
+def _read_all(paths: list[Path], least: int, bar: Bar) -> Iterator[Collisions]:
+    for path in paths:
+        yield from _read(path, least)
+        bar.update()
 
 
 def _read(path: Path, least: int) -> Iterator[Collisions]:
@@ -244,7 +261,7 @@ def _decode(numbers: Integers) -> Collisions:
 
 
 def _find_collisions(
-    keypoints: Keypoints, whitening: Whitening, spare_bits: int, folder: Path
+    keypoints: Keypoints, whitening: Whitening, spare_bits: int, folder: Path, bar: Bar
 ) -> Iterator[Integers]:
     """Yield the collisions of similar keypoints of different images, encoded; some more than once."""
     numbers, sketches, tables = _hash(keypoints, whitening, spare_bits, folder)
@@ -269,6 +286,7 @@ def _find_collisions(
                 near = _are_near(a, b, exchanged, sketches[b], keypoints.sides)
                 yield _encode(a[near], b[near], mirrored=True)
             start, begun = stop, end
+        bar.update()
 
 
 def _hash(

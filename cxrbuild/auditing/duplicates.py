@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
+from cxrbuild.auditing import stages
 from cxrbuild.auditing.candidates import Candidates, find_candidates
 from cxrbuild.auditing.collisions import Sides
 from cxrbuild.auditing.registration import Registration, register
@@ -90,11 +91,12 @@ def find_matches(
     DuplicateSearch
         How completely duplicates were searched.
     """
-    candidates = find_candidates(images, state, sides=sides)
+    with progress(stages.FINDING, len(images), "image"):
+        candidates = find_candidates(images, state, sides=sides, progress=progress)
     count = len(candidates.a)
     jobs = (_make_jobs(images, candidates, slice(i, i + _BATCH)) for i in range(0, count, _BATCH))
     best: dict[tuple[int, int], tuple[Registration, bool]] = {}
-    with progress("comparing images", count, "pair") as bar:
+    with progress(stages.COMPARING, count, "pair") as bar:
         for batch, registered in run_batches(executor, _register_batch, jobs, ahead=3 * workers):
             for job, registration in zip(batch, registered, strict=True):
                 known = best.get(job.pair)
@@ -103,7 +105,7 @@ def find_matches(
                 ):
                     best[job.pair] = registration, job.mirrored
             bar.update(len(batch))
-    pixels = {} if paths is None else _hash_pixels(best, paths, executor, workers)
+    pixels = {} if paths is None else _hash_pixels(best, paths, executor, workers, progress)
     return [_match(pair, *best[pair], pixels) for pair in sorted(best)], candidates.describe_search(
         len(images)
     )
@@ -144,6 +146,7 @@ def _hash_pixels(
     paths: Sequence[Path],
     executor: Executor,
     workers: int,
+    progress: Progress,
 ) -> dict[int, str | None]:
     """Return a hash of the pixels of every image that may equal another; ``None`` if it cannot be read."""
     numbers = sorted({number for pair, match in found.items() if _may_be_equal(*match) for number in pair})
@@ -152,8 +155,10 @@ def _hash_pixels(
         for i in range(0, len(numbers), _BATCH)
     )
     hashes: dict[int, str | None] = {}
-    for batch, result in run_batches(executor, _hash_batch, batches, ahead=3 * workers):
-        hashes.update(zip((number for number, _ in batch), result, strict=True))
+    with progress(stages.COMPARING_PIXELS, len(numbers), "image") as bar:
+        for batch, result in run_batches(executor, _hash_batch, batches, ahead=3 * workers):
+            hashes.update(zip((number for number, _ in batch), result, strict=True))
+            bar.update(len(batch))
     return hashes
 
 

@@ -10,9 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxrbuild.auditing import stages
 from cxrbuild.auditing.descriptors import ImageDescriptors, read_descriptors
 from cxrbuild.auditing.store import DescriptorStore
-from cxrbuild.errors import is_of_memory
+from cxrbuild.errors import count_of, is_of_memory
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
 
@@ -101,7 +102,12 @@ def describe_images(
     """
     known = {digest for digest, record in zip(digests, store.find(digests), strict=True) if record >= 0}
     problems: dict[int, ImageProblem] = {}
-    with progress("reading images", len(digests), "image") as bar:
+    if known:
+        count = sum(digest in known for digest in digests)
+        progress.note(
+            f"Described already: {count:,} of {count_of(len(digests), 'image')}; their bytes are checked."
+        )
+    with progress(stages.READING, len(digests), "image") as bar:
         for batch, read in run_batches(executor, _read_batch, _batches(images, known), ahead=3 * workers):
             described = {}
             for job, found in zip(batch, read, strict=True):

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from cxrbuild.artifact.audit import DuplicateSearch
+from cxrbuild.auditing import stages
 from cxrbuild.auditing.agreement import Agreement, find_agreeing
 from cxrbuild.auditing.candidates import Candidates, find_candidates
 from cxrbuild.auditing.collisions import Flags, Keypoints, Sides, fit_whitening
 from cxrbuild.auditing.descriptors import MOST_KEYPOINTS, Floats
 from cxrbuild.auditing.duplicates import Match
 from cxrbuild.auditing.store import DescriptorTable
+from cxrbuild.progress import Bar, Progress, silent
 
 KEYPOINT_SHARE = 0.22
 """The share of keypoints that agree from which a pair is a near-duplicate."""
@@ -28,7 +30,7 @@ _LEAST_KEYPOINTS = 12
 
 
 def find_keypoint_matches(
-    images: DescriptorTable, state: Path, *, sides: Sides | None = None
+    images: DescriptorTable, state: Path, *, sides: Sides | None = None, progress: Progress = silent
 ) -> tuple[list[Match], DuplicateSearch]:
     """Find near-duplicates from keypoints alone. Their similarity is the share of keypoints that agree.
 
@@ -40,6 +42,8 @@ def find_keypoint_matches(
         A folder for temporary files.
     sides
         Which dataset each image is in, where two are compared: see `Keypoints`.
+    progress
+        Opens progress bars.
 
     Returns
     -------
@@ -48,8 +52,10 @@ def find_keypoint_matches(
     DuplicateSearch
         How completely duplicates were searched.
     """
-    candidates = find_candidates(images, state, sides=sides)
-    shares = _compare(images, candidates)
+    with progress(stages.FINDING, len(images), "image"):
+        candidates = find_candidates(images, state, sides=sides, progress=progress)
+    with progress(stages.COMPARING, len(candidates.a), "pair") as bar:
+        shares = _compare(images, candidates, bar)
     best: dict[tuple[int, int], tuple[float, bool]] = {}
     rows = zip(
         candidates.a.tolist(), candidates.b.tolist(), candidates.mirrored.tolist(), shares, strict=True
@@ -65,7 +71,7 @@ def find_keypoint_matches(
     return matches, candidates.describe_search(len(images))
 
 
-def _compare(images: DescriptorTable, candidates: Candidates) -> list[float]:
+def _compare(images: DescriptorTable, candidates: Candidates, bar: Bar) -> list[float]:
     """Return for each candidate the share of keypoints in the overlap that agree, the lesser of both."""
     if not len(candidates.a):
         return []
@@ -75,6 +81,7 @@ def _compare(images: DescriptorTable, candidates: Candidates) -> list[float]:
     for found in find_agreeing(keypoints, fit_whitening(keypoints), *pairs, distance=_DISTANCE):
         transforms = candidates.transforms[len(shares) : len(shares) + len(found.here)]
         shares += _share(found, transforms).tolist()
+        bar.update(len(found.here))
     return shares
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.quiet import suppress_stderr
 
+LOADING = "loading TensorFlow"
+
 
 def load_tensorflow() -> Any:
     """Return the module ``tensorflow``, set to compute the same bits from the same seed.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.baseline import RecipeVersion
 from cxrbuild.artifact.comparison import Combination, ComparedRun, ComparisonDocument, Protocol
-from cxrbuild.baseline.backend import describe_device, load_tensorflow
+from cxrbuild.baseline.backend import LOADING, describe_device, load_tensorflow
 from cxrbuild.baseline.compare_figure import draw_comparison
 from cxrbuild.baseline.compare_measurement import Predicted, measure_comparison, write_comparison
 from cxrbuild.baseline.compare_report import report_comparison
@@ -26,7 +26,7 @@ from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.experiment import FIGURES, locked_for_reading, require_folders
 from cxrbuild.baseline.image_table import find_images
-from cxrbuild.baseline.input import Images, read_images
+from cxrbuild.baseline.input import READING, Images, read_images
 from cxrbuild.baseline.partitions import Partition, keep_splits, make_folds, withhold_sources
 from cxrbuild.baseline.sampling import draw_sample
 from cxrbuild.baseline.settings import (
@@ -38,15 +38,17 @@ from cxrbuild.baseline.settings import (
     without_folder,
 )
 from cxrbuild.baseline.trained_on import record_training_images
-from cxrbuild.baseline.training import MODEL, train
+from cxrbuild.baseline.training import DRAWING, MEASURING, MODEL, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
-from cxrbuild.progress import Progress, silent
+from cxrbuild.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TRAINING = "training"
 
 _logger = logging.getLogger(__name__)
 COMPARISON_FOLDER, RUNS = "comparison", "runs"
@@ -150,7 +152,9 @@ def compare_baselines(
         partitions = make_folds(rows, folds, recipe.split, classes, build)
     else:
         partitions = withhold_sources(rows, leave_out, classes, build) if leave_out else keep_splits(rows)
-    tf = load_tensorflow()
+    progress.plan(LOADING, READING, TRAINING, MEASURING, DRAWING)
+    with progress(LOADING, None, ""):
+        tf = load_tensorflow()
     with locked(out):
         for folder in (out, out / FIGURES):
             remove_temporary_files(folder)
@@ -169,35 +173,39 @@ def compare_baselines(
                     scratch=out,
                     sample=settings.sample,
                 )
-                for candidate in same:
-                    _train_candidate(
-                        candidate, images, partitions, classes, seeds, dataset, out, runs, progress
-                    )
+                chosen = list(same)
+                count = len(chosen) * len(partitions) * len({*seeds})
+                with progress(TRAINING, count, "model") as bar:
+                    for candidate in chosen:
+                        _train_candidate(
+                            candidate, images, partitions, classes, seeds, dataset, out, runs, progress, bar
+                        )
         names = [candidate.name for candidate in candidates]
         runs.described.sort(key=lambda run: names.index(run.combination))
         runs.predictions.sort(key=lambda one: names.index(one.combination))
         import keras
 
-        document = ComparisonDocument(
-            recipe=RecipeVersion(name=recipe.name, version=recipe.version),
-            dataset=dataset.reference,
-            manifest_sha256=dataset.manifest_sha256,
-            classes=classes,
-            protocol=protocol,
-            settings=without_folder(settings),
-            seeds=list(dict.fromkeys(seeds)),
-            combinations=[_describe(candidate, runs) for candidate in candidates],
-            evaluations=measure_comparison(runs.predictions, classes, settings.resamples),
-            runs=runs.described,
-            versions={
-                "Python": platform.python_version(),
-                "TensorFlow": tf.__version__,
-                "Keras": keras.__version__,
-                "NumPy": np.__version__,
-            },
-            device=describe_device(tf),
-        )
-        with explaining_write_errors(out, kept="every model trained so far"):
+        with progress(MEASURING, None, ""):
+            document = ComparisonDocument(
+                recipe=RecipeVersion(name=recipe.name, version=recipe.version),
+                dataset=dataset.reference,
+                manifest_sha256=dataset.manifest_sha256,
+                classes=classes,
+                protocol=protocol,
+                settings=without_folder(settings),
+                seeds=list(dict.fromkeys(seeds)),
+                combinations=[_describe(candidate, runs) for candidate in candidates],
+                evaluations=measure_comparison(runs.predictions, classes, settings.resamples),
+                runs=runs.described,
+                versions={
+                    "Python": platform.python_version(),
+                    "TensorFlow": tf.__version__,
+                    "Keras": keras.__version__,
+                    "NumPy": np.__version__,
+                },
+                device=describe_device(tf),
+            )
+        with progress(DRAWING, None, ""), explaining_write_errors(out, kept="every model trained so far"):
             draw_comparison(out / FIGURES / FIGURE, document)
             write_comparison(out / TABLE, runs.predictions, classes)
             write_bytes(out / REPORT, report_comparison(document).encode())
@@ -251,6 +259,7 @@ def _train_candidate(
     out: Path,
     runs: _Runs,
     progress: Progress,
+    bar: Bar,
 ) -> None:
     """Train a combination on every partition with every seed, and predict the images evaluated."""
     import keras
@@ -302,6 +311,7 @@ def _train_candidate(
             del trained, predict
             keras.backend.clear_session()
             gc.collect()
+            bar.update()
 
 
 def _own_splits(images: Images, partition: Partition) -> NDArray[np.object_]:

@@ -24,12 +24,12 @@ from cxrbuild.artifact.baseline import (
     TrainingIdentity,
 )
 from cxrbuild.artifact.baseline_summary import check_gate, mean_recall, summarize
-from cxrbuild.baseline.backend import describe_device, load_tensorflow
+from cxrbuild.baseline.backend import LOADING, describe_device, load_tensorflow
 from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.figures import draw_figures, figure_names
-from cxrbuild.baseline.input import Images, read_images
+from cxrbuild.baseline.input import READING, Images, read_images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
 from cxrbuild.baseline.measurement import measure_run
 from cxrbuild.baseline.model import load_model
@@ -46,7 +46,7 @@ from cxrbuild.baseline.settings import (
     without_folder,
 )
 from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, record_training_images
-from cxrbuild.baseline.training import MODEL, train
+from cxrbuild.baseline.training import DRAWING, MEASURING, MODEL, stage_of, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.errors import CxrbuildError
@@ -128,9 +128,12 @@ def train_baseline(
     weights = find_weights(recipe, baseline) if evaluate_only is None else None
     # A wrong recipe is an error before TensorFlow is loaded or a folder is made.
     read_dataset(build, recipe)
-    load_tensorflow()
-    # Loaded before the images, which take longer to read.
-    model = load_model(evaluate_only, baseline.network, len(classes)) if evaluate_only else None
+    trainings = [stage_of("training", seed) for seed in dict.fromkeys(seeds)] if evaluate_only is None else []
+    progress.plan(LOADING, READING, *trainings, MEASURING, DRAWING)
+    with progress(LOADING, None, ""):
+        load_tensorflow()
+        # Loaded before the images, which take longer to read.
+        model = load_model(evaluate_only, baseline.network, len(classes)) if evaluate_only else None
     with locked(out):
         for folder in (out, out / FIGURES):
             remove_temporary_files(folder)
@@ -147,8 +150,11 @@ def train_baseline(
             images, excluded, trained = _evaluate(
                 model, evaluate_only, images, baseline, classes, exclude=exclude_seen_patients
             )
-        document = _describe(recipe, without_folder(baseline), classes, images, trained, dataset, excluded)
-        with explaining_write_errors(out, kept="every model trained so far"):
+        with progress(MEASURING, None, ""):
+            document = _describe(
+                recipe, without_folder(baseline), classes, images, trained, dataset, excluded
+            )
+        with progress(DRAWING, None, ""), explaining_write_errors(out, kept="every model trained so far"):
             draw_figures(out / FIGURES, images, trained.predictions, document)
             write_predictions(out / PREDICTIONS, images, trained.predictions, classes)
             write_bytes(out / REPORT, write_report(document, recipe.datasheet.biases).encode())

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
+READING = "reading images"
+
 _LISTED_PROBLEMS = 50
 _BATCH = 1024
 
@@ -146,7 +148,7 @@ def read_images(
         return read_pixels(found, row, for_training.held[row], for_testing.held[row])
 
     # Pillow and hashlib release the interpreter lock, so threads suffice.
-    with progress("reading images", count, "image") as bar, ThreadPoolExecutor() as pool:
+    with progress(READING, count, "image") as bar, ThreadPoolExecutor() as pool:
         problems = []
         for row, problem in enumerate(pool.map(read, range(count))):
             if problem:

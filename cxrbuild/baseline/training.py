@@ -35,9 +35,12 @@ from cxrbuild.baseline.evaluation import keras_metrics, make_predictor
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.model import build_model, load_model, save_model
 from cxrbuild.catalog.baseline import Training
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, count_of
 from cxrbuild.files import remove_temporary_files
 from cxrbuild.progress import Progress
+
+# The stages that follow a training, of one network and of a comparison.
+MEASURING, DRAWING = "measuring", "drawing figures"
 
 _logger = logging.getLogger(__name__)
 MODEL, HISTORY, TIMING, CHECKPOINT = "model.keras", "history.json", "timing.json", "checkpoint.npz"
@@ -93,6 +96,9 @@ def train(
     finished = _read_finished(folder, identity)
     if finished:
         _logger.info("seed %d: finished already", identity.seed)
+        progress.note(
+            f"{stage_of(title, identity.seed)}: finished already, {count_of(identity.epochs, 'epoch')}."
+        )
         return finished
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporary_files(folder)
@@ -103,6 +109,9 @@ def train(
     if checkpoint:
         trainer.restore(checkpoint.values)
         _logger.info("seed %d: resumed after epoch %d", identity.seed, len(history))
+        progress.note(
+            f"{stage_of(title, identity.seed)}: resumes after epoch {len(history)} of {identity.epochs}."
+        )
     # A checkpoint has the size of three models, and the next one is written next to the present one. The
     # model is written twice: as Keras saves it, and without dates.
     checkpoints = 1 if checkpoint else 2
@@ -111,8 +120,8 @@ def train(
     with explaining_write_errors(logs, kept="the last checkpoint" if checkpoint else "no checkpoint yet"):
         writers = _open_logs(logs, images.splits)
     steps = trainer.steps_per_epoch
-    with progress(f"{title}, seed {identity.seed}", identity.epochs * steps, "step") as bar:
-        bar.update(len(history) * steps)
+    of_all, before = identity.epochs * steps, len(history) * steps
+    with progress(stage_of(title, identity.seed), of_all, "step", done=before) as bar:
         for number in range(len(history) + 1, identity.epochs + 1):
             epoch, seconds = trainer.run_epoch(number, bar.update)
             _require_convergence(epoch, identity)
@@ -129,6 +138,11 @@ def train(
         HistoryDocument(identity=identity, epochs=history).write(folder / HISTORY)
     (folder / CHECKPOINT).unlink()
     return Trained(trainer.model, history, timing)
+
+
+def stage_of(title: str, seed: int) -> str:
+    """Return the title of the bar of a training."""
+    return f"{title}, seed {seed}"
 
 
 def _read_finished(folder: Path, identity: TrainingIdentity) -> Trained | None:

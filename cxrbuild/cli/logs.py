@@ -7,11 +7,11 @@ decisions that a maintainer would ask for. Addresses are logged without credenti
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 
 import click
 
+from cxrbuild.cli.bars import BARS
 from cxrbuild.errors import printable
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -22,6 +22,13 @@ class _PrintableFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record), lines=record.exc_info is not None)
+
+
+class _AboveBars(logging.Handler):
+    """Write to standard error, above the progress of what is running."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        BARS.write(self.format(record))
 
 
 def log_to_file(path: Path) -> None:
@@ -41,7 +48,7 @@ def log_to_file(path: Path) -> None:
 
 def log_to_terminal(times: int) -> None:
     """Log to standard error: stages, and from two ``-v`` on decisions."""
-    _add(logging.StreamHandler(sys.stderr), logging.DEBUG if times > 1 else logging.INFO)
+    _add(_AboveBars(), logging.DEBUG if times > 1 else logging.INFO)
 
 
 def _add(handler: logging.Handler, level: int) -> None:

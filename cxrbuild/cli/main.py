@@ -15,6 +15,7 @@ import click
 
 from cxrbuild import __version__
 from cxrbuild.cli.audit import audit
+from cxrbuild.cli.bars import BARS
 from cxrbuild.cli.completion import completion
 from cxrbuild.cli.curate import curate, plan
 from cxrbuild.cli.demo import demo
@@ -25,7 +26,7 @@ from cxrbuild.cli.export import export
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.fingerprint import fingerprint
 from cxrbuild.cli.init import init
-from cxrbuild.cli.output import json_was_printed, print_json, wrapped
+from cxrbuild.cli.output import json_was_printed, print_json
 from cxrbuild.cli.overlap import overlap
 from cxrbuild.cli.publish import publish
 from cxrbuild.cli.release import release
@@ -34,6 +35,7 @@ from cxrbuild.cli.shipped import recipes, sources
 from cxrbuild.cli.sign import sign
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
+from cxrbuild.cli.wrapping import wrapped
 from cxrbuild.errors import CxrbuildError, is_of_memory, nearest, of_memory, of_system
 
 # How long a command may take to end after a signal.
@@ -131,6 +133,7 @@ def _report_interrupt(number: int) -> None:
     if _reported.is_set():
         return
     _reported.set()
+    BARS.finish()
     word = "terminated" if number == signal.SIGTERM else "interrupted"
     click.echo(f"cxrbuild: {word}; completed work is kept, run the same command to resume", err=True)
 

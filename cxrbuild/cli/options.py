@@ -136,7 +136,7 @@ def output_options(command: F) -> F:
             help="Log stages to standard error; -vv also logs decisions.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
-        click.option("--quiet", is_flag=True, help="Suppress messages and progress bars."),
+        click.option("--quiet", is_flag=True, help="Suppress messages and progress."),
     ):
         command = option(command)
     return command

@@ -21,7 +21,7 @@ from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import Plan
 from cxrbuild.curation.recovery import convert_batches
 from cxrbuild.curation.states import ImageState, read_states
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.executors import run_batches
 from cxrbuild.fetching.record import advise_fetch
 from cxrbuild.files import find_changed, remove_temporary_files
@@ -119,8 +119,11 @@ def convert_images(
     # Consecutive images share a folder, in which one process at a time can create a file: distribute them.
     count = -(-len(rest) // _BATCH_SIZE)
     batches = (Batch(settings, root, tuple(rest[i::count])) for i in range(count))
-    with progress("converting", len(tasks), "image") as bar:
-        bar.update(len(done))
+    if known := sum(task.previous.image_id in previous for task in tasks):
+        progress.note(
+            f"Converted already: {known:,} of {count_of(len(tasks), 'image')}; their files are checked."
+        )
+    with progress("converting", len(tasks), "image", done=len(done)) as bar:
         for results, is_final in convert_batches(executor, batches, workers=workers):
             if is_final:
                 journal.add([result for result in results if result.exclusion not in (CHANGED, MISSING)])
@@ -198,7 +201,7 @@ def compare_unconverted(
     listed = list(files)
     batches = (listed[i : i + _BATCH_SIZE] for i in range(0, len(listed), _BATCH_SIZE))
     changed: set[str] = set()
-    with progress("comparing", len(files), "image") as bar:
+    with progress("comparing excluded DICOM files", len(files), "file") as bar:
         for batch, others in run_batches(executor, find_changed, batches, ahead=3 * workers):
             changed |= set(others)
             bar.update(len(batch))

@@ -19,6 +19,7 @@ from cxrbuild.curation.expectation import check_expectation, missing_rows
 from cxrbuild.curation.folder import clear_shards, require_build_folder
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import (
+    STAGES,
     Plan,
     counts,
     funnel,
@@ -50,6 +51,7 @@ _logger = logging.getLogger(__name__)
 
 # What of the lock a build does not record: the origin can be private, and the key has a place of its own.
 _UNRECORDED = {"origin", "patient_key"}
+_TABLES = "writing tables"
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def curate(
                 _logger.info("unchanged: %s", out)
                 return CurationResult(Build(out, document), changed=False)
 
+        progress.plan(*STAGES, "converting", "writing shards", _TABLES)
         with open_executor(executor, workers, reads=[data], writes=[out / names.STATE]) as pool:
             # The processes import their libraries while the plan is made.
             for _ in range(workers):
@@ -193,8 +196,9 @@ def _with_results(plan: Plan, results: list[Converted]) -> Plan:
 def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress: Progress) -> BuildDocument:
     """Write tables and shards, and return the content of ``build.json``."""
     files = _write_shards(plan, out, formats, progress)
-    for path in _write_tables(plan, out):
-        files[path.name] = FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))
+    with progress(_TABLES, None, ""):
+        for path in _write_tables(plan, out):
+            files[path.name] = FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))
     return _document(plan, inputs, formats, {name: files[name] for name in sorted(files, key=Path)})
 
 

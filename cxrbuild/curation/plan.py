@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 # The columns of a published manifest: membership alone, which does not depend on the program's version.
 MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
+READING, DECIDING = STAGES = ("reading metadata", "applying rules")
+"""The stages of a plan, as a person sees them."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def make_plan(
     as_pinned
         Assume that every pinned file is present; only metadata is read.
     progress
-        Opens a progress bar for reading DICOM headers.
+        Opens a progress bar for each of ``STAGES``, and for DICOM headers.
 
     Raises
     ------
@@ -151,38 +153,40 @@ def make_plan(
     absent = sources_to_bring(declared, data)
     tables, available, fetched = [], dict.fromkeys(absent, frozenset[str]()), {}
     listed = None if declared.image_list is None else read_declared_list(declared.image_list, data)
-    for source in declared.sources:
-        if source.name in absent:
-            continue
-        # A source that a user brings has no pin: what is there is what it has.
-        pinned = as_pinned and (listed is None or source.listing is not None)
-        lock, root = locked.get(source.name), source_folder(data, source.name)
-        if lock is not None and not pinned and root.is_dir():
-            fetched[source.name] = fetched_blobs(source, data, lock)
-        inventory = take_inventory(
-            source,
-            root,
-            different=lock.different if lock else None,
-            fetched=fetched.get(source.name, {}),
-            as_pinned=pinned,
-        )
-        available[source.name] = inventory.available
-        table = ingest(source, inventory, progress)
-        if source.name in fetched:
-            images = inventory.available & set(table["source_path"])
-            require_fetched(images, fetched[source.name], source, data)
-        if lock is not None and _hashes(source, table):
-            require_same_key({f"{lock_path(data)}, source {source.name}": lock.patient_key})
-        tables.append(table)
-    records = pd.concat(tables, ignore_index=True) if tables else conform(pd.DataFrame())
-    tables.clear()  # a million rows are a third of a gigabyte
-    records = records.sort_values("image_id", ignore_index=True)
-    records = decide(declared, records, listed)
-    kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
-    for name, paths in kept.groupby("source")["source_path"]:
-        missing = paths.index[~paths.isin(list(available[str(name)]))]
-        if len(missing):
-            records.loc[missing, "exclusion"] = "missing_file"
+    there = [source for source in declared.sources if source.name not in absent]
+    with progress(READING, len(there), "source") as bar:
+        for source in there:
+            # A source that a user brings has no pin: what is there is what it has.
+            pinned = as_pinned and (listed is None or source.listing is not None)
+            lock, root = locked.get(source.name), source_folder(data, source.name)
+            if lock is not None and not pinned and root.is_dir():
+                fetched[source.name] = fetched_blobs(source, data, lock)
+            inventory = take_inventory(
+                source,
+                root,
+                different=lock.different if lock else None,
+                fetched=fetched.get(source.name, {}),
+                as_pinned=pinned,
+            )
+            available[source.name] = inventory.available
+            table = ingest(source, inventory, progress)
+            if source.name in fetched:
+                images = inventory.available & set(table["source_path"])
+                require_fetched(images, fetched[source.name], source, data)
+            if lock is not None and _hashes(source, table):
+                require_same_key({f"{lock_path(data)}, source {source.name}": lock.patient_key})
+            tables.append(table)
+            bar.update()
+    with progress(DECIDING, None, ""):
+        records = pd.concat(tables, ignore_index=True) if tables else conform(pd.DataFrame())
+        tables.clear()  # a million rows are a third of a gigabyte
+        records = records.sort_values("image_id", ignore_index=True)
+        records = decide(declared, records, listed)
+        kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
+        for name, paths in kept.groupby("source")["source_path"]:
+            missing = paths.index[~paths.isin(list(available[str(name)]))]
+            if len(missing):
+                records.loc[missing, "exclusion"] = "missing_file"
     for code, count in records["exclusion"].value_counts().items():
         _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},

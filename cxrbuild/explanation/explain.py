@@ -23,7 +23,7 @@ from cxrbuild.artifact.explanation import (
     Lungs,
     Shares,
 )
-from cxrbuild.baseline.backend import describe_device
+from cxrbuild.baseline.backend import LOADING, describe_device
 from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.leakage import find_seen, require_unseen
 from cxrbuild.baseline.trained_on import describe_model, read_trained_on
@@ -33,12 +33,20 @@ from cxrbuild.catalog.source import read_source
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.explanation.attribution import Attribution, probabilities_of
 from cxrbuild.explanation.calibration import measure_calibration
-from cxrbuild.explanation.explained import METHODS, Explained, KnownLungs, explain_images, predict_images
+from cxrbuild.explanation.explained import (
+    EXPLAINING,
+    METHODS,
+    PREDICTING,
+    Explained,
+    KnownLungs,
+    explain_images,
+    predict_images,
+)
 from cxrbuild.explanation.groups import LEAST_PATIENTS, measure_groups
 from cxrbuild.explanation.images import find_dataset, read_metadata, select
-from cxrbuild.explanation.lungs import Masks, find_masks, make_region, require_usable
+from cxrbuild.explanation.lungs import LUNGS, Masks, find_masks, make_region, require_usable
 from cxrbuild.explanation.model import input_side, open_model
-from cxrbuild.explanation.page import draw_shown, write_page
+from cxrbuild.explanation.page import MAPS, draw_shown, write_page
 from cxrbuild.explanation.result import ExplanationResult
 from cxrbuild.explanation.scores import measure
 from cxrbuild.explanation.selection import choose
@@ -51,6 +59,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cxrbuild.baseline.image_table import ImageTable
+
+MEASURING = "measuring"
 
 _logger = logging.getLogger(__name__)
 MODEL = "model.keras"
@@ -112,7 +122,16 @@ def explain(
     dataset = read_dataset(build, recipe)
     masks = Masks({}, {}) if without_masks else _find_masks(build, recipe, data)
     classes = _find_classes(model, recipe)
-    opened = open_model(model, classes)
+    progress.plan(
+        LOADING,
+        *([LUNGS] if masks.files else []),
+        EXPLAINING,
+        MAPS,
+        PREDICTING,
+        MEASURING,
+    )
+    with progress(LOADING, None, ""):
+        opened = open_model(model, classes)
     described, trained = describe_model(model, model.name, classes)
     excluded = _exclude_seen(model, found, trained, exclude=exclude_seen_patients)
     test, validation = (select(build, found, classes, split, excluded) for split in ("test", "validation"))
@@ -141,47 +160,48 @@ def explain(
             validation.labels,
             predict_images(validation, attribution, size, progress),
         )
-        groups = test.table["group"].tolist()
-        document = ExplanationDocument(
-            recipe=RecipeVersion(name=recipe.name, version=recipe.version),
-            classes=classes,
-            dataset=ExplanationDataset(
-                name=dataset.reference.name,
-                version=dataset.reference.version,
-                manifest_sha256=dataset.manifest_sha256,
-                counts=_count(test.labels, classes),
-                excluded_as_seen=_count_excluded(found, excluded, classes),
-            ),
-            model=described,
-            lungs=_describe_lungs(explained, lungs, classes),
-            blackout=_measure_tests(
-                explained.logits, test.labels, groups, classes=classes, resamples=resamples
-            ),
-            masked=_measure_tests(
-                explained.masked_logits,
-                test.labels[explained.own],
-                [group for group, own in zip(groups, explained.own, strict=True) if own],
+        with progress(MEASURING, None, ""):
+            groups = test.table["group"].tolist()
+            document = ExplanationDocument(
+                recipe=RecipeVersion(name=recipe.name, version=recipe.version),
                 classes=classes,
+                dataset=ExplanationDataset(
+                    name=dataset.reference.name,
+                    version=dataset.reference.version,
+                    manifest_sha256=dataset.manifest_sha256,
+                    counts=_count(test.labels, classes),
+                    excluded_as_seen=_count_excluded(found, excluded, classes),
+                ),
+                model=described,
+                lungs=_describe_lungs(explained, lungs, classes),
+                blackout=_measure_tests(
+                    explained.logits, test.labels, groups, classes=classes, resamples=resamples
+                ),
+                masked=_measure_tests(
+                    explained.masked_logits,
+                    test.labels[explained.own],
+                    [group for group, own in zip(groups, explained.own, strict=True) if own],
+                    classes=classes,
+                    resamples=resamples,
+                ),
+                shares=_mean_shares(explained, classes),
+                groups=measure_groups(
+                    metadata,
+                    groups,
+                    test.labels,
+                    probabilities_of(explained.logits["whole"]),
+                    classes,
+                    resamples,
+                ),
+                least_patients=LEAST_PATIENTS,
+                calibration=calibration,
                 resamples=resamples,
-            ),
-            shares=_mean_shares(explained, classes),
-            groups=measure_groups(
-                metadata,
-                groups,
-                test.labels,
-                probabilities_of(explained.logits["whole"]),
-                classes,
-                resamples,
-            ),
-            least_patients=LEAST_PATIENTS,
-            calibration=calibration,
-            resamples=resamples,
-            occluded=len(test) if occlude_all else len(shown),
-            **_environment(),
-        )
-        write_table(out / TABLE, explained, classes)
-        write_page(out / PAGE, document, chosen, shown, int(hidden.sum()))
-        document.write(out / DOCUMENT)
+                occluded=len(test) if occlude_all else len(shown),
+                **_environment(),
+            )
+            write_table(out / TABLE, explained, classes)
+            write_page(out / PAGE, document, chosen, shown, int(hidden.sum()))
+            document.write(out / DOCUMENT)
     _logger.info("wrote %s", out)
     return ExplanationResult(out, document, masks.unusable)
 

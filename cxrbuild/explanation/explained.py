@@ -15,6 +15,8 @@ from cxrbuild.explanation.lungs import MaskFile, Region
 from cxrbuild.explanation.regions import Mask, border_mask, share_out
 from cxrbuild.progress import Progress
 
+EXPLAINING, PREDICTING = "explaining images", "predicting validation images"
+
 Floats = NDArray[np.float32]
 METHODS = ("grad_cam", "integrated_gradients", "occlusion")
 
@@ -138,7 +140,7 @@ def explain_images(
     mean_image = MeanImage(classes, side)
     logits: dict[str, list[Floats]] = {}
     masked_logits: dict[str, list[Floats]] = {}
-    with progress("explaining images", count, "image") as bar:
+    with progress(EXPLAINING, count, "image") as bar:
         for place, grey in selection.batches(side):
             here, of_batch = lungs.masks(ids[place], side)
             whole, cam = attribution.grad_cam(grey)
@@ -186,7 +188,7 @@ def predict_images(
 ) -> Floats:
     """Return the logits of a selection, shape (n, classes)."""
     found = [np.empty((0, classes), np.float32)]
-    with progress("predicting validation images", len(selection), "image") as bar:
+    with progress(PREDICTING, len(selection), "image") as bar:
         for _, grey in selection.batches(attribution.side):
             found.append(attribution.predict(grey))
             bar.update(len(grey))

@@ -22,6 +22,8 @@ from cxrbuild.progress import Progress
 if TYPE_CHECKING:
     import pandas as pd
 
+LUNGS = "reading lung masks"
+
 # The region has at least this share of the pixels of the masks.
 _COVERAGE = 0.9
 # A mask is white in the lungs; JPEG would blur the two values.
@@ -190,7 +192,7 @@ def make_region(masks: Masks, side: int, progress: Progress) -> tuple[Region | N
     parts = np.zeros((side, side))
     usable: dict[str, MaskFile] = {}
     unusable = dict(masks.unusable)
-    with progress("reading lung masks", len(masks.files), "mask") as bar:
+    with progress(LUNGS, len(masks.files), "mask") as bar:
         for name in sorted(masks.files):
             file = masks.files[name]
             mask = file.read(side)

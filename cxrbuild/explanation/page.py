@@ -20,6 +20,8 @@ from cxrbuild.files import write_bytes
 from cxrbuild.progress import Progress
 from cxrbuild.templates import html_environment
 
+MAPS = "drawing maps"
+
 # Single pixels of integrated gradients are too small to see.
 _BLUR = 1.5
 TITLES = {
@@ -91,7 +93,7 @@ def draw_shown(
     ids = part.table["image_id"].tolist()
     border = border_mask(attribution.side)
     shown = {}
-    with progress("drawing maps", len(chosen), "image") as bar:
+    with progress(MAPS, len(chosen), "image") as bar:
         for place, grey in part.batches(attribution.side):
             here, own = lungs.masks(ids[place], attribution.side)
             logits, cam = attribution.grad_cam(grey)

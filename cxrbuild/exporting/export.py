@@ -18,7 +18,7 @@ from cxrbuild.artifact.build import FileEntry
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exporting.card import card
 from cxrbuild.exporting.document import EXPORT, ExportDocument
-from cxrbuild.exporting.images import ExportImages
+from cxrbuild.exporting.images import ExportImages, title_of
 from cxrbuild.exporting.registry import FORMATS, ExportFormat
 from cxrbuild.files import files_under, locked, naming, sha256_of, write_bytes
 from cxrbuild.loading import Dataset, Resampling, load, require_size
@@ -29,6 +29,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # The libraries that decide pixels and bytes.
 _LIBRARIES = ("numpy", "pillow")
 _CARD, _TABLE = "README.md", "images.csv"
+_HASHING = "hashing"
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def export(
             # A killed run may have left files.
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            document = _write(export_format, images, wanted, staging)
+            progress.plan(*map(title_of, images.splits), _HASHING)
+            document = _write(export_format, images, wanted, staging, progress)
             if out.exists():
                 out.rmdir()
             staging.replace(out)
@@ -182,7 +184,11 @@ def _kind(dataset: Dataset) -> Any:
 
 
 def _write(
-    export_format: ExportFormat, images: ExportImages, wanted: ExportDocument, staging: Path
+    export_format: ExportFormat,
+    images: ExportImages,
+    wanted: ExportDocument,
+    staging: Path,
+    progress: Progress,
 ) -> ExportDocument:
     """Write every file of the export, ``export.json`` last; return that document."""
     places = export_format.write(images, staging)
@@ -190,7 +196,8 @@ def _write(
     rows.insert(0, "file", places)
     rows.to_csv(staging / _TABLE, index=False, lineterminator="\n", encoding="utf-8")
     write_bytes(staging / _CARD, card(export_format, wanted, images).encode())
-    document = wanted.model_copy(update={"files": _hash_files(staging)})
+    with progress(_HASHING, None, ""):
+        document = wanted.model_copy(update={"files": _hash_files(staging)})
     document.write(staging / EXPORT)
     return document
 

@@ -102,7 +102,7 @@ class ExportImages:
 
     def _each(self, split: str, read: Callable[[str], Result]) -> Iterator[tuple[Row, Result]]:
         ids = self.rows.loc[self.rows["split"] == split, "image_id"]
-        with self.progress(f"exporting {split}", len(ids), "image") as bar:
+        with self.progress(title_of(split), len(ids), "image") as bar:
             for row, result in zip(self.of(split), _in_order(read, ids), strict=True):
                 yield row, result
                 bar.update()
@@ -133,3 +133,8 @@ def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iter
         finally:
             for future in pending:
                 future.cancel()
+
+
+def title_of(split: str) -> str:
+    """Return the title of the bar of a split."""
+    return f"exporting {split}"

@@ -217,7 +217,11 @@ class _Transfer:
             if total is not None:
                 require_room(total - start, self.partial.path.parent)
             if self.bar is None:
-                self.bar = self.bars.enter_context(self.progress(self.title, total, "B"))
+                if start:
+                    whole = "" if total is None else f" of {total / 1e6:,.1f}"
+                    self.progress.note(f"{self.title}: resumes at {start / 1e6:,.1f}{whole} MB.")
+                self.bar = self.bars.enter_context(self.progress(self.title, total, "B", done=start))
+                self.reported = start
             if start == 0:
                 self.partial.begin(validator_of(response), total)
             size = start

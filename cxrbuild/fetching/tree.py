@@ -106,6 +106,7 @@ def fetch_tree(
         if present and (not (origin and origin.path) or is_unchanged(data, source.name, origin, state)):
             if git_tree_of(record) != present.tree:
                 _write_record(target, files)
+            progress.note(f"{source.name} is present and verified.")
             return Fetched(present, downloaded=False)
         damage = _damage(source, files, entry, record)
     try:

@@ -2,10 +2,11 @@
 
 from cxrbuild.overlapping.describing import FingerprintResult, describe, fingerprint
 from cxrbuild.overlapping.fingerprint import Fingerprint, FingerprintDocument, Level, read_fingerprint
-from cxrbuild.overlapping.overlap import OverlapResult, SharedImage, find_overlap
+from cxrbuild.overlapping.overlap import STAGES, OverlapResult, SharedImage, find_overlap
 from cxrbuild.overlapping.tables import require_folder_place, write_tables
 
 __all__ = [
+    "STAGES",
     "Fingerprint",
     "FingerprintDocument",
     "FingerprintResult",

@@ -14,6 +14,7 @@ from typing import Any
 
 from cxrbuild import __version__
 from cxrbuild.artifact import Build, DocumentError, Release, names
+from cxrbuild.auditing import stages
 from cxrbuild.auditing.descriptors import VERSION
 from cxrbuild.auditing.images import ImageProblem, SourceImage, describe_images, read_images
 from cxrbuild.auditing.store import DescriptorStore
@@ -31,6 +32,7 @@ from cxrbuild.overlapping.fingerprint import (
 from cxrbuild.progress import Progress, silent
 
 _logger = logging.getLogger(__name__)
+_WRITING = "writing the fingerprint"
 # The libraries that decide the descriptors.
 _LIBRARIES = ("numpy", "pillow", "scipy")
 _COLUMNS = ["image_id", "split", "group", "source_sha256", "jpeg_sha256"]
@@ -95,6 +97,7 @@ def fingerprint(
     path = Path(f"{dataset.name}-{dataset.version}.fingerprint.parquet") if out is None else out
     require_file_place(path)
     _require_own(path, dataset)
+    progress.plan(stages.READING, _WRITING)
     written = describe(dataset, path, level, workers=workers, executor=executor, progress=progress)
     _logger.info("wrote %s: %d images, %s", path, written.document.described, level)
     return FingerprintResult(path, written.document, path.stat().st_size)
@@ -157,7 +160,8 @@ def describe(
             cxrbuild=__version__, libraries={name: version(name) for name in _LIBRARIES},
         )  # fmt: skip
         described = store.table(rows.loc[rows["described"], "jpeg_sha256"].tolist())
-        write_fingerprint(out, document, rows, described)
+        with progress(_WRITING, None, ""):
+            write_fingerprint(out, document, rows, described)
     return Fingerprint(out, document, rows)
 
 

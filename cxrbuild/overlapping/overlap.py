@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
+from cxrbuild.auditing import stages
 from cxrbuild.auditing.collisions import Sides
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.keypoint_matches import find_keypoint_matches
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DIGITS = 3
+_READING = "reading fingerprints"
+# Pixels are compared within a build alone.
+STAGES = (_READING, stages.FINDING, stages.COMPARING)
+"""The stages of a comparison of two fingerprints, as a person sees them."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,8 @@ def find_overlap(
     level: Level = "thumbnails" if levels == {"thumbnails"} else "keypoints"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        table, records = _gather(a, b, level, folder)
+        with progress(_READING, None, ""):
+            table, records = _gather(a, b, level, folder)
         sides = _sides(len(table), *records)
         if level == "thumbnails":
             with open_executor("local", workers) as pool:
@@ -178,7 +184,7 @@ def find_overlap(
                     table, None, folder, pool, workers=workers, progress=progress, sides=sides
                 )
         else:
-            found, search = find_keypoint_matches(table, folder, sides=sides)
+            found, search = find_keypoint_matches(table, folder, sides=sides, progress=progress)
     pairs: dict[tuple[str, str], SharedImage] = {}
     for pair in [*_equal(a.rows, b.rows), *_expand(found, a.rows, b.rows, *records)]:
         pairs.setdefault((pair.a, pair.b), pair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cxrbuild.artifact import ReleaseDocument, names, write_sums
@@ -16,6 +17,8 @@ from cxrbuild.releasing.sizes import write_sizes
 from cxrbuild.report import write_report
 from cxrbuild.shards import Description, lay_out, write_shards
 
+DESCRIBING = "writing documents"
+
 
 def write_files(
     build: Path, root: Path, contents: Contents, results: Results, changes: str, progress: Progress
@@ -25,6 +28,18 @@ def write_files(
     write_records(root / names.MANIFEST, contents.kept)
     shards = _write_shards(build, root, contents, progress)
     write_sizes(build, root, contents, progress)
+    with progress(DESCRIBING, None, ""):
+        return _write_documents(build, root, contents, results, changes, shards)
+
+
+def _write_documents(
+    build: Path,
+    root: Path,
+    contents: Contents,
+    results: Results,
+    changes: str,
+    shards: Iterable[str],
+) -> ReleaseDocument:
     write_bytes(root / names.CHANGELOG, changes.encode())
     for name, path in results.files.items():
         write_bytes(root / name, path.read_bytes())

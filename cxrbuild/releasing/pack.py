@@ -19,7 +19,7 @@ from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.releasing.document import release_document
-from cxrbuild.releasing.files import write_files
+from cxrbuild.releasing.files import DESCRIBING, write_files
 from cxrbuild.releasing.identities import require_no_metadata, require_no_numbers
 from cxrbuild.releasing.requirements import (
     require_classes,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _logger = logging.getLogger(__name__)
+CHECKING, VERIFYING = "checking the build", "verifying the release"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def release(
     require_tables(build, document)
     require_classes(build, document)
     name = document.dataset.name
+    progress.plan(CHECKING, "writing shards", *(["resizing"] if ready else []), DESCRIBING, VERIFYING)
     records = read_records(build / names.LEDGER)
     require_no_numbers(build, document, records, policy)
     records = without_identities(records, document, policy)
@@ -138,8 +140,9 @@ def release(
     )
     changes = check_version(name, version, new, before)
     del new
-    require_images(build, contents.embedded)
-    require_no_metadata(build, document, contents.embedded, policy)
+    with progress(CHECKING, None, ""):
+        require_images(build, contents.embedded)
+        require_no_metadata(build, document, contents.embedded, policy)
     # Next to the release, so that one rename moves it into place.
     workshop = out.parent / f".{out.name}.part"
     with naming(out, workshop), naming(out, workshop / out.name), locked(workshop):
@@ -157,7 +160,8 @@ def release(
             # what is freed.
             del records, contents
             pa.default_memory_pool().release_unused()
-            require_verified(verify(staging, progress=progress), build)
+            with progress(VERIFYING, None, ""):
+                require_verified(verify(staging, progress=progress), build)
             moved = _put(staging, out)
             _logger.info("%s %s", "released" if moved else "unchanged:", out)
             return ReleaseResult(Release(out, written), written=moved, changes=changes)

@@ -12,7 +12,7 @@ from pathlib import Path
 from cxrbuild.artifact import names
 from cxrbuild.artifact.build import FileEntry
 from cxrbuild.files import json_bytes, write_bytes
-from cxrbuild.progress import Progress, silent
+from cxrbuild.progress import Bar, Progress, silent
 from cxrbuild.shards.hashed_file import hashing
 from cxrbuild.shards.images import ImageGroup, read_groups
 from cxrbuild.shards.layout import Shard
@@ -74,18 +74,19 @@ def write_shards(
             paths = {form: _path(form, shard, dataset) for form in sorted(formats)}
             kept = {} if record is None else record.find(content, paths.values())
             todo = {form: path for form, path in paths.items() if path not in kept}
-            written = _write_shard(shard, build, root, classes, todo) if todo else {}
+            written = _write_shard(shard, build, root, classes, todo, bar) if todo else {}
             if record is not None and written:
                 record.add(content, written)
             entries |= kept | written
-            bar.update(len(shard.rows))
+            if not todo:
+                bar.update(len(shard.rows))
     if "tfrecord" in formats:
         entries |= _write_metadata(shards, entries, root, classes, dataset)
     return entries
 
 
 def _write_shard(
-    shard: Shard, build: Path, root: Path, classes: Sequence[str], paths: Mapping[str, str]
+    shard: Shard, build: Path, root: Path, classes: Sequence[str], paths: Mapping[str, str], bar: Bar
 ) -> dict[str, FileEntry]:
     """Write a shard in the formats that are the keys of ``paths``."""
     with ExitStack() as stack:
@@ -101,6 +102,7 @@ def _write_shard(
             # The formats are written at the same time.
             for written in [threads.submit(writer, group) for writer in writers]:
                 written.result()
+            bar.update(len(group.rows))
     return {paths[form]: file.entry() for form, file in files.items()}
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+HASHING = "hashing"
+
 Kind = Literal["release", "build", "images"]
 T = TypeVar("T")
 
@@ -183,7 +185,7 @@ class Context:
         available = [n for n in sorted(self.sums) if n in self.files and (self.folder / n).is_file()]
         total = sum((self.folder / name).stat().st_size for name in available)
         hashes = {}
-        with self.progress("hashing", total, "B") as bar:
+        with self.progress(HASHING, total, "B") as bar:
             for name in available:
                 hashes[name] = sha256_of(self.folder / name)
                 bar.update((self.folder / name).stat().st_size)

@@ -16,6 +16,8 @@ from cxrbuild.records import SPLITS
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.jpeg import COLUMNS, jpeg_problems
 
+IMAGES = "checking images"
+
 _BATCH = 64
 # The path of an image, and what its row has of the JPEG.
 _Image = tuple[str, dict[str, Any]]
@@ -55,7 +57,7 @@ def check_images(context: Context) -> Iterator[Finding]:
     ]
     batches = (tuple(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH))
     problems: dict[str, list[str]] = {}
-    with context.progress("checking images", len(rows), "image") as bar, _executor(context) as pool:
+    with context.progress(IMAGES, len(rows), "image") as bar, _executor(context) as pool:
         for batch, found in run_batches(pool, _check_batch, batches, ahead=2 * default_workers()):
             problems.update(zip((path for path, _ in batch), found, strict=True))
             bar.update(len(batch))

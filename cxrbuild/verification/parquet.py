@@ -13,6 +13,8 @@ from cxrbuild.shards import shard_columns
 from cxrbuild.verification.context import Context, class_names
 from cxrbuild.verification.shards import BATCH, RowCheck, expected_shards, split_of
 
+PARQUET = "checking Parquet"
+
 
 def check_parquet(context: Context) -> Iterator[Finding]:
     """Find shards with other columns or classes, and rows that are not the manifest's with its pixels."""
@@ -23,7 +25,7 @@ def check_parquet(context: Context) -> Iterator[Finding]:
         raise NotApplicable("there are no Parquet shards")
     order = {shard.parquet: shard.images for shard in expected_shards(context)}
     rows = RowCheck(context.embedded, context.classes, order)
-    with context.progress("checking Parquet", len(context.embedded), "image") as bar:
+    with context.progress(PARQUET, len(context.embedded), "image") as bar:
         for path in context.parquet_paths:
             name = f"{names.PARQUET}/{path.name}"
             split = split_of(path.name, r"-\d{5}-of-\d{5}\.parquet")

@@ -17,6 +17,8 @@ from cxrbuild.loading.resizing import resize
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.shards import BATCH
 
+SIZES = "checking sizes"
+
 # A pixel may differ by so many grey levels: another version of Pillow may round otherwise.
 _TOLERANCE = 1
 
@@ -28,7 +30,7 @@ def check_sizes(context: Context) -> Iterator[Finding]:
         raise NotApplicable("the release has no ready sizes")
     paths = context.parquet_paths
     with (
-        context.progress("checking sizes", len(sizes) * len(context.embedded), "image") as bar,
+        context.progress(SIZES, len(sizes) * len(context.embedded), "image") as bar,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         for size in sizes:

@@ -19,6 +19,8 @@ from cxrbuild.verification.context import Context
 from cxrbuild.verification.difference import json_differences
 from cxrbuild.verification.shards import BATCH, Row, RowCheck, expected_shards, split_of
 
+TFRECORD = "checking TFRecord"
+
 _NUMBERS = {column.name for column in COLUMNS if column.kind == "number"}
 _INTEGERS = {column.name for column in COLUMNS if column.kind == "integer"}
 
@@ -84,7 +86,7 @@ def _check_dataset(context: Context, info: Path) -> Iterator[Finding]:
         yield Finding(f"does not list the classes, {', '.join(context.classes)}", f"{name}/label.labels.txt")
     order = {shard.tfrecord: shard.images for shard in expected_shards(context)}
     rows = RowCheck(context.embedded, context.classes, order)
-    with context.progress("checking TFRecord", len(context.embedded), "image") as bar:
+    with context.progress(TFRECORD, len(context.embedded), "image") as bar:
         for path in sorted(info.parent.glob("*.tfrecord-*")):
             file = f"{name}/{path.name}"
             split = split_of(path.name, r"\.tfrecord-\d{5}-of-\d{5}")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from cxrbuild.artifact import ReleaseDocument, kind_of
+from cxrbuild.artifact import ReleaseDocument, kind_of, names
 from cxrbuild.checks import NotApplicable, evaluate
 from cxrbuild.comparison import read_version
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import require_executor
 from cxrbuild.progress import Progress, silent
 from cxrbuild.signature import read_public_keys, require_library
-from cxrbuild.verification.context import Context
-from cxrbuild.verification.images import count_images
+from cxrbuild.verification.context import HASHING, Context
+from cxrbuild.verification.images import IMAGES, count_images
+from cxrbuild.verification.parquet import PARQUET
 from cxrbuild.verification.registry import verify_checks
 from cxrbuild.verification.result import VerificationResult
 from cxrbuild.verification.signature import signer_of
+from cxrbuild.verification.sizes import SIZES
+from cxrbuild.verification.tfrecord import TFRECORD
 
 # The manifest that a folder of images is compared with unless another is named.
 DEFAULT_MANIFEST = "covid19-cxr/1.0.0"
@@ -81,12 +85,33 @@ def _read_signers(signers: Path, folder: Path, kind: str | None) -> set[bytes]:
     return read_public_keys(signers)
 
 
+def _stages(context: Context) -> Iterator[str]:
+    """Yield what the checks read of the folder, in order: the titles of their bars."""
+    if context.kind == "images":
+        yield IMAGES
+        return
+    yield HASHING
+    if context.kind == "build":
+        yield IMAGES
+    if context.parquet_paths:
+        yield PARQUET
+    if (context.folder / names.TFRECORD).is_dir():
+        yield TFRECORD
+    document = context.document_read.value
+    if isinstance(document, ReleaseDocument) and document.sizes:
+        yield SIZES
+
+
 def _verify(context: Context, manifest: str | None = None) -> VerificationResult:
-    checks = tuple(
-        evaluate(check, context, limit=check.limit)
-        for check in verify_checks()
-        if context.kind in check.applies_to
-    )
+    chosen = [check for check in verify_checks() if context.kind in check.applies_to]
+    context.progress.plan(*_stages(context))
+    results = []
+    with context.progress("checking", len(chosen), "check") as bar:
+        for check in chosen:
+            with context.progress(f"check {check.id}", None, ""):
+                results.append(evaluate(check, context, limit=check.limit))
+            bar.update()
+    checks = tuple(results)
     if context.kind == "images":
         found = count_images(context)
         return VerificationResult(
