@@ -296,7 +296,8 @@ def test_a_decimal_comma_is_no_age_whatever_separates_the_cells(tmp_path: Path) 
     text = "file;finding;age\na.png;sick;12,5\nb.png;well;12.5\n"
     source, root = write(tmp_path, text, reader=reader)
     with pytest.raises(
-        CxrbuildError, match=r"line 2, column age: '12,5' is no age .*with a decimal point"
+        CxrbuildError,
+        match=r"line 2, column age: '12,5' is no age with the decimal sign '\.': declare `decimal",
     ) as caught:
         ingest(source, take_inventory(source, root))
     assert "line 3" not in str(caught.value)

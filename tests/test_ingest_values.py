@@ -86,8 +86,22 @@ def test_declared_blanks_and_maps_are_not_errors(tmp_path: Path) -> None:
     assert records["patient_age_text"].fillna("").tolist() == ["50+", "999", "7", ""]
     records = read(tmp_path, [("16 years", ""), ("999", "")], age='map = { "16 years" = "16", "999" = "" }')
     assert records["patient_age"].fillna(-1).tolist() == [16, -1]
+    # Only the exceptions are mapped.
+    records = read(tmp_path, [("newborn", ""), ("45", ""), ("006M", "")], age='map = { "newborn" = "0" }')
+    assert records["patient_age"].tolist() == [0, 45, 0.5]
+    with pytest.raises(CxrbuildError, match="'old' is no age"):
+        read(tmp_path, [("newborn", ""), ("old", "")], age='map = { "newborn" = "0" }')
     records = read(tmp_path, [("16 years", "")], age='pattern = "^([0-9]+) years$"')
     assert records["patient_age"].tolist() == [16]
+
+
+def test_the_decimal_sign_is_declared(tmp_path: Path) -> None:
+    ages = [("12,5", ""), ("7", ""), ("006M", "")]
+    assert read(tmp_path, ages, age='decimal = ","')["patient_age"].tolist() == [12.5, 7, 0.5]
+    with pytest.raises(CxrbuildError, match=r"'12\.5' is no age with the decimal sign ',': declare"):
+        read(tmp_path, [("12.5", "")], age='decimal = ","')
+    with pytest.raises(CxrbuildError, match=r"'12,5' is no age with the decimal sign '\.': declare `decimal"):
+        read(tmp_path, [("12,5", "")])
 
 
 def test_a_sex_that_dicom_does_not_know_is_an_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ LAYOUTS: list[tuple[Callable[[Path], Path], Decided, int]] = [
         {
             "images": ("dicom_id", "sure"), "finding": (None, "not sure"),
             "patient_id": ("subject_id", "sure"),
-            "view_position": ("ViewPosition", "likely"), "patient_sex": (None, "sure"),
+            "view_position": ("ViewPosition", "likely"), "patient_sex": (None, "not found"),
             "classes": ("unlabelled", "not sure"),
         },
         11,
@@ -157,7 +157,8 @@ REAL: list[tuple[str, Decided, dict[str, dict[str, int]]]] = [
         {
             "images": ("imagename", "sure"), "finding": ("finding", "sure"),
             "patient_id": ("patientid", "sure"),
-            "view_position": ("view", "sure"), "patient_age": (None, "sure"), "patient_sex": (None, "sure"),
+            "view_position": ("view", "sure"), "patient_age": (None, "not found"),
+            "patient_sex": (None, "not found"),
         },
         {},
     ),
@@ -204,7 +205,7 @@ def test_real_folders(shared: Path, tmp_path: Path) -> None:
         (root / path).touch()
     document = proposed(root, tmp_path, "--public", "--license", "CC-BY-4.0")
     assert decided(document) == {
-        "table": (None, "sure"),
+        "table": (None, "not found"),
         "finding": ("folder 3", "sure"),
         "patient_id": ("file name", "not sure"),
         "upstream_split": ("folder 2", "sure"),
@@ -255,6 +256,90 @@ def test_table_next_to_dicom_files_finds_them_by_their_identifier(tmp_path: Path
     assert 'sop_instance_uid = "{uid}"' in document["source"]
     assert decided(document)["patient_id"] == ("PatientID", "sure")
     assert built(document, tmp_path)["funnel"][-1]["images"] == 8
+
+
+def clinic(root: Path) -> Path:
+    """Write DICOM files and a table as a German clinic exports it; four files have no row."""
+    for number in range(24):
+        path = root / "bilder" / f"IM{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = {
+            "PatientID": f"MRN-{number // 2}",
+            "PatientSex": "M",
+            "PatientAge": "045Y",
+            "Modality": "DX",
+        }
+        path.write_bytes(dicom(ramp(0, 4000 + number), SOPInstanceUID=f"1.2.{number}", **header))
+    rows = [
+        [f"IM{n}.dcm", f"MRN-{n // 2}", ("männlich", "weiblich", "divers", "k.A.")[n // 2 % 4],
+         "" if n == 4 else ("45,5", "60")[n % 2], ("Pneumonie", "unauffällig")[n // 2 % 2],
+         ("p.a.", "a.p. liegend", "seitlich")[n % 3], f"Text {n}"]
+        for n in range(20)
+    ]  # fmt: skip
+    header_row = ["Datei", "Pat.-Nr.", "Geschlecht", "Alter (Jahre)", "Befund", "Strahlengang", "Befundtext"]
+    write_table(root / "befunde.csv", header_row, rows, delimiter=";", encoding="cp1252")
+    return root
+
+
+def test_a_german_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KEY.items():
+        monkeypatch.setenv(name, value)
+    document = proposed(clinic(tmp_path / "klinik"), tmp_path)
+    expected = {
+        "table": ("befunde.csv", "likely"), "images": ("Datei", "sure"), "finding": ("Befund", "sure"),
+        "patient_id": ("Pat.-Nr.", "sure"), "view_position": ("Strahlengang", "sure"),
+        "patient_sex": ("Geschlecht", "sure"), "patient_age": ("Alter (Jahre)", "sure"),
+        # What the table has no column for comes from the headers.
+        "modality": ("Modality", "sure"), "license": (None, "not found"),
+    }  # fmt: skip
+    found = decided(document)
+    assert {subject: found[subject] for subject in expected} == expected
+    assert document["unused"] == ["Befundtext"]
+    assert "no row names the other 4 images, 4 of them DICOM files" in document["decisions"][0]["reason"]
+    meanings = {one["word"]: one["meaning"] for one in document["words"] if one["column"] == "patient_sex"}
+    assert meanings == {"männlich": "M", "weiblich": "F", "divers": "O", "k.A.": None}
+    built(document, tmp_path)
+    rows = cxrbuild.plan(tmp_path / "mine-recipe.toml", tmp_path / "data").records.set_index("source_path")
+    assert rows.loc["bilder/IM0.dcm", ["patient_age", "view_position", "exclusion"]].fillna("").tolist() == [
+        45.5, "PA", "",
+    ]  # fmt: skip
+    assert rows.loc["bilder/IM4.dcm", "patient_age"] == 45  # blank in the table, 045Y in the header
+    assert rows.loc["bilder/IM20.dcm", "exclusion"] == "file_without_row"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        (
+            ["fichier", "N° patient", "Sexe", "Âge", "Diagnostic", "Incidence"],
+            ["HF", ("45 ans", "7 ans"), ("pneumonie", "normal"), ("face", "profil")],
+            {"H": "M", "F": "F"},
+        ),
+        (
+            ["archivo", "ID Paciente", "Sexo", "Edad", "Diagnóstico", "Proyección"],
+            ["HM", ("45", "7"), ("neumonía", "sin hallazgos"), ("PA", "lateral")],
+            {"H": "M", "M": "F"},
+        ),
+    ],
+    ids=["French", "Spanish"],
+)
+def test_other_languages(
+    header: list[str], row: list[Sequence[str]], expected: dict[str, str], tmp_path: Path
+) -> None:
+    rows = []
+    for n in range(12):
+        write_image(tmp_path / "files" / f"{n}.png", n)
+        rows.append([f"{n}.png", f"P{n // 2}", *(words[n // 2 % 2] for words in row)])
+    write_table(tmp_path / "files" / "table.csv", header, rows)
+    document = proposed(tmp_path / "files", tmp_path)
+    found = decided(document)
+    ours = ("images", "patient_id", "patient_sex", "patient_age", "finding", "view_position")
+    assert [found[subject][0] for subject in ours] == header
+    assert found["patient_sex"][1] == ("likely" if "M" in expected else "sure")
+    words = {one["word"]: one["meaning"] for one in document["words"] if one["column"] == "patient_sex"}
+    assert words == expected
+    rows_of = (tmp_path / "mine.toml").read_text()
+    assert ("pattern = " in rows_of) == (" ans" in row[1][0])
 
 
 def simple(root: Path, rows: list[list[object]] | None = None) -> Path:

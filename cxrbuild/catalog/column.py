@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -49,6 +50,12 @@ class Column(Declaration):
 class AgeColumn(Column):
     """How the age comes from upstream's values: years as 45 or 12.5, or DICOM's 045Y, 006M, 012W, 010D."""
 
+    map: ByWord[Word] | None = Field(
+        None,
+        description="upstream's words to ages, for the values that are no age, such as `newborn`; all others "
+        "are read as they are",
+    )
+    decimal: Literal[".", ","] = Field(".", description="the decimal sign of ages such as 12.5")
     least: float = Field(0, ge=0, description="the lowest age in years; a lower one is an error")
     most: float = Field(130, description="the highest age in years; a higher one is an error")
 

@@ -10,6 +10,7 @@ import click
 
 from cxrbuild.cli.options import PATH, output_options
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import name_some
 
 if TYPE_CHECKING:
     from cxrbuild.proposing import Answers, Decision, Proposal
@@ -96,8 +97,13 @@ def report_proposal(output: Output, proposal: Proposal) -> None:
     )
     output.say("")
     for one in proposal.decisions:
-        if one.certainty != "sure":
+        if one.certainty in ("likely", "not sure"):
             output.say(f"{one.subject} ({one.certainty}): {one.reason}.")
+    if missing := [one.subject for one in proposal.decisions if one.certainty == "not found"]:
+        output.say(f"Not found: {', '.join(missing)}.")
+    if proposal.unused:
+        shown = name_some(map(repr, proposal.unused), _MOST_WORDS)
+        output.say(f"Columns that are not used: {shown}. Take one with --column OURS=THEIRS.")
     output.say("")
     for column in dict.fromkeys(word.column for word in proposal.words):
         words = [word for word in proposal.words if word.column == column]

@@ -22,6 +22,7 @@ _KEPT = ("patient_id", "modality", "view_position", "patient_age", "license")
 # DICOM's enumerated values, PS3.3 C.7.1.1: male, female, other.
 _SEXES = ("M", "F", "O")
 _LISTED_PROBLEMS = 20
+_SWAPPED_SIGNS = str.maketrans(".,", ",.")
 
 
 @dataclass
@@ -192,13 +193,23 @@ def _map_column(
     ours = values.where(known)
     if column.pattern is not None:
         ours = ours.str.extract(column.pattern, expand=False)
-    if column.map is not None:
+    if isinstance(column, AgeColumn):
+        ours = _ages(column, ours)
+    elif column.map is not None:
         ours = ours.map(column.map).astype("str")
     unknown = known & ours.isna()
     upstream.note(unknown, column, values, f"is unknown to columns.{name}")
     ours = ours.where(ours != "")  # what is mapped to nothing is not known
     _note_values(name, column, upstream, values, ours)
     return ours, values.where(values != "")
+
+
+def _ages(column: AgeColumn, values: pd.Series) -> pd.Series:
+    """Return the ages of words that the column maps, and all others with a decimal point."""
+    mapped = values.map(column.map or {}).astype("str")
+    # An age with the other sign has no meaning, so that it must not become one.
+    ages = values if column.decimal == "." else values.str.translate(_SWAPPED_SIGNS)
+    return mapped.where(mapped.notna(), ages)
 
 
 def _join_findings(column: FindingColumn, upstream: _Upstream, separator: str | None) -> pd.Series:
@@ -229,7 +240,15 @@ def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Seri
     if name == "patient_age":
         limits = column if isinstance(column, AgeColumn) else AgeColumn.model_validate({"from": "age"})
         years = parse_ages(ours)
-        upstream.note(ours.notna() & years.isna(), column, values, f"is no age ({FORMS})")
+        wrong = ours.notna() & years.isna()
+        swapped = wrong & parse_ages(ours.str.translate(_SWAPPED_SIGNS)).notna()
+        sign = "," if limits.decimal == "." else "."
+        upstream.note(
+            swapped, column, values,
+            f"is no age with the decimal sign {limits.decimal!r}: declare `decimal = \"{sign}\"` in "
+            f"columns.{name} if {sign!r} is the sign of all ages",
+        )  # fmt: skip
+        upstream.note(wrong & ~swapped, column, values, f"is no age ({FORMS})")
         outside = ~years.between(limits.least, limits.most) & years.notna()
         upstream.note(
             outside.fillna(value=False), column, values,

@@ -12,8 +12,8 @@ from cxrbuild.catalog.class_name import class_name_problems
 
 # More classes than this are an ontology, which a person has to group.
 MOST_CLASSES = 20
-# A class with this many groups has both splits with a share of 0.2: 0.8 to the 60th is one in a million.
-_MANY_GROUPS = 60
+# A class with this many groups has both splits with a share of 0.2: 0.8 to the 40th is one in 7,500.
+_MANY_GROUPS = 40
 _SHARE = 0.2
 # Groups of one size may add up to one of these and not to another.
 _EXACT_SHARES = (0.2, 0.25, 0.15, 0.33, 0.5)

@@ -34,6 +34,11 @@ WORDS: dict[str, Mapping[str, str]] = {
     "upstream_split": SPLITS,
 }
 _OLDEST = 130
+_BIRTH = ("birth", "geburt", "naissance", "nacimiento")
+# `45 Jahre`, `45 J.`, `45 ans`: a number of years with a word. `45 M` can be months, or a man of 45.
+_AGE_WORDS = (
+    r"(?i)^(\d{1,3}(?:[.,]\d+)?)\s*(?:j|jahre?|lj|ans?|an\(s\)|anos?|a\u00f1os?|y|yo|yrs?|years?)\.?$"
+)
 # Of the known values of a column, the share that must have a meaning.
 _FIT, _HALF = 0.95, 0.5
 # A column with more words than this is no column of categories.
@@ -53,7 +58,7 @@ class ColumnProposal:
         What was decided, and why.
     origins
         The columns of the metadata, none where the column is not filled.
-    map, blank, pattern
+    map, blank, pattern, decimal
         The keys of its declaration; ``map`` and ``pattern`` are empty where there is none.
     words
         The words that were found.
@@ -64,6 +69,7 @@ class ColumnProposal:
     map: Mapping[str, str] = field(default_factory=dict)
     blank: tuple[str, ...] = ("",)
     pattern: str = ""
+    decimal: str = "."
     words: tuple[WordCount, ...] = ()
 
 
@@ -113,14 +119,15 @@ def propose_column(column: str, values: pd.DataFrame, answer: str | None) -> Col
             return _fill(column, values, unnamed[:1], certainty, "its values fit", tuple(unnamed[1:]))
     filled = [name for name in named if _known(values[name]).size]
     if named and not filled:
-        return _fill(column, values, [], "sure", f"{name_some(map(repr, named))} has no value in any row", ())
+        reason = f"{name_some(map(repr, named))} has no value in any row"
+        return _fill(column, values, [], "not found", reason, ())
     if named:
         reason = f"{name_some(map(repr, filled))} has the name, but its values do not fit"
         return _fill(column, values, [], "not sure", reason, tuple(named))
     if column == "patient_age" and (births := [name for name in column_names(values) if _is_birth(name)]):
         reason = f"{name_some(map(repr, births))} has dates of birth: add a column with the age at the image"
         return _fill(column, values, [], "not sure", reason, ())
-    return _fill(column, values, [], "sure", "no column has such a name or such values", ())
+    return _fill(column, values, [], "not found", "no column has such a name or such values", ())
 
 
 def _fill(
@@ -140,10 +147,16 @@ def _fill(
         first = first.where(~first.map(is_blank), values[origin])
     counts = {str(word): int(n) for word, n in first.value_counts(sort=False).items()}
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
+    pattern, decimal = _age_form(first) if column == "patient_age" else ("", ".")
     if column in WORDS:
         meanings = {word: _meaning(column, word) for word in ordered}
+        if column == "patient_sex" and (woman := _initial_of_mujer(ordered)):
+            # Spanish has Hombre or Varón, and Mujer.
+            meanings[woman] = "F"
+            reason += f"; {woman!r} next to hombre or varón is taken as mujer, which is F"
+            certainty = "likely" if certainty == "sure" else certainty
     elif column == "patient_age":
-        meanings = dict(zip(ordered, _ages(ordered), strict=True))
+        meanings = dict(zip(ordered, _ages(ordered, pattern, decimal), strict=True))
     else:
         meanings = {word: None if is_blank(word) else word for word in ordered}
     unknown = [word for word in ordered if meanings[word] is None]
@@ -157,7 +170,9 @@ def _fill(
     map_ = {word: meaning for word, meaning in meanings.items() if meaning is not None}
     blank = tuple(sorted({"", *unknown}))
     decision = Decision(column, choice, certainty, reason, alternatives)
-    return ColumnProposal(decision, tuple(origins), map_ if column in WORDS else {}, blank, words=words)
+    return ColumnProposal(
+        decision, tuple(origins), map_ if column in WORDS else {}, blank, pattern, decimal, words
+    )
 
 
 def _meaning(column: str, word: str) -> str | None:
@@ -166,10 +181,36 @@ def _meaning(column: str, word: str) -> str | None:
     return WORDS[column].get(spaced(word))
 
 
-def _ages(words: Sequence[str]) -> list[str | None]:
+def _initial_of_mujer(words: Sequence[str]) -> str | None:
+    """Return the word `M` where it means a woman: next to `H` or `V`, and to no `F`."""
+    by_letter = {spaced(word): word for word in words}
+    men = {"h", "v", "hombre", "varon"} & set(by_letter)
+    return by_letter.get("m") if men and "f" not in by_letter else None
+
+
+def _age_form(values: pd.Series) -> tuple[str, str]:
+    """Return the pattern that cuts a word off most ages, blank where none is there, and the decimal sign."""
+    known = _known(values)
+    if not known.size:
+        return "", "."
+    # DICOM's own `045Y` needs no pattern, and its `000Y` is no age.
+    is_worded = known.str.fullmatch(_AGE_WORDS) & ~known.str.fullmatch(r"\d+Y?")
+    pattern = _AGE_WORDS if is_worded.mean() >= _HALF else ""
+    numbers = known.str.extract(pattern, expand=False).dropna() if pattern else known
+    comma = numbers.str.fullmatch(r"\d+,\d+").any() and not numbers.str.contains(".", regex=False).any()
+    return pattern, "," if comma else "."
+
+
+def _years(values: pd.Series, pattern: str, decimal: str) -> pd.Series:
+    if pattern:
+        values = values.str.extract(pattern, expand=False)
+    return parse_ages(values.str.replace(",", ".") if decimal == "," else values)
+
+
+def _ages(words: Sequence[str], pattern: str, decimal: str) -> list[str | None]:
     import pandas as pd
 
-    years = parse_ages(pd.Series(words, dtype="str"))
+    years = _years(pd.Series(words, dtype="str"), pattern, decimal)
     good = years.between(0, _OLDEST).fillna(value=False)
     return [word if fits else None for word, fits in zip(words, good, strict=True)]
 
@@ -192,11 +233,12 @@ def _word_fit(column: str) -> Callable[[pd.Series], float]:
 
 def _age_fit(values: pd.Series) -> float:
     known = _known(values)
-    return float(parse_ages(known).between(0, _OLDEST).fillna(value=False).mean()) if known.size else 0.0
+    years = _years(known, *_age_form(known))
+    return float(years.between(0, _OLDEST).fillna(value=False).mean()) if known.size else 0.0
 
 
 def _is_birth(name: str) -> bool:
-    return "birth" in plain(name) or plain(name) in ("dob", "yob")
+    return any(word in plain(name) for word in _BIRTH) or plain(name) in ("dob", "yob")
 
 
 def _always(_: pd.Series) -> float:

@@ -89,12 +89,22 @@ def describe_files(found: Found) -> list[Decision]:
     assert table is not None
     assert key is not None
     relative = str(table.path.relative_to(layout.root))
-    decisions = [
-        Decision(
-            "table", relative, "likely" if found.others else "sure",
-            f"its rows name {len(key.images):,} of {len(layout.images):,} images", found.others,
+    reason = f"its rows name {len(key.images):,} of {count_of(len(layout.images), 'image')}"
+    unnamed = [path for path in layout.images if path not in key.images]
+    if unnamed:
+        of_dicom = len(set(unnamed).intersection(layout.dicom))
+        kind = f", {of_dicom:,} of them DICOM files," if of_dicom else ""
+        reason += (
+            f"; no row names the other {count_of(len(unnamed), 'image')}{kind} such as {unnamed[0]}, which "
+            "the dataset excludes"
         )
-    ]  # fmt: skip
+    if of_rows := len(key.images.intersection(layout.dicom)):
+        reason += (
+            f"; {of_rows:,} are DICOM files, whose headers fill what the table leaves unknown of patient, "
+            "sex, age, modality and view"
+        )
+    known: Certainty = "likely" if found.others or unnamed or of_rows else "sure"
+    decisions = [Decision("table", relative, known, reason, found.others)]
     rows = len(key.paths)
     certainty: Certainty = "sure"
     reason = f"{key.found:,} of {count_of(rows, 'row')} find an image"

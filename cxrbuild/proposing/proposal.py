@@ -12,7 +12,7 @@ from typing import Any, Literal
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import write_bytes
 
-Certainty = Literal["sure", "likely", "not sure"]
+Certainty = Literal["sure", "likely", "not sure", "not found"]
 NONE = "none"
 
 
@@ -28,7 +28,7 @@ class Decision:
         What was chosen, such as a column of the metadata; ``None`` where nothing was.
     certainty
         ``sure`` where the name and the values agree, ``likely`` where one of them speaks for the choice,
-        ``not sure`` where a person has to look.
+        ``not sure`` where a person has to look, ``not found`` where nothing in the files speaks for a choice.
     reason
         Why, as a clause.
     alternatives
@@ -106,6 +106,8 @@ class Proposal:
         The images that each class has in the train and test split of a trial plan.
     source, recipe
         The two files as text.
+    unused
+        The columns of the table that nothing is taken from.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Proposal:
     classes: Mapping[str, Mapping[str, int]]
     source: str
     recipe: str
+    unused: tuple[str, ...] = ()
 
     @property
     def undecided(self) -> list[Decision]:
@@ -195,6 +198,7 @@ class Proposal:
             "rows": self.rows,
             "decisions": [asdict(decision) for decision in self.decisions],
             "undecided": [decision.subject for decision in self.undecided],
+            "unused": list(self.unused),
             "words": [asdict(word) for word in self.words],
             "classes": {label: dict(counts) for label, counts in self.classes.items()},
             "source": self.source,

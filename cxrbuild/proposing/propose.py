@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING
 
 from cxrbuild.errors import CxrbuildError, count_of, name_some, suggest
@@ -14,7 +15,7 @@ from cxrbuild.ingest.header import KEYWORDS
 from cxrbuild.progress import Progress, silent
 from cxrbuild.proposing.columns import ColumnProposal, propose_column, propose_license, propose_patient
 from cxrbuild.proposing.files import Found, describe_files, find_files
-from cxrbuild.proposing.findings import propose_finding
+from cxrbuild.proposing.findings import FindingProposal, propose_finding
 from cxrbuild.proposing.folders import propose_folders
 from cxrbuild.proposing.keys import Key
 from cxrbuild.proposing.layout import Layout, image_patterns
@@ -116,7 +117,7 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
     columns = {"patient_id": propose_patient(table.values, key.column, asked.get("patient_id"))}
     if columns["patient_id"].decision.choice is None and "PatientID" in values:
         columns["patient_id"] = propose_patient(values[["PatientID"]], None, None)
-    columns |= {column: propose_column(column, values, asked.get(column)) for column in _COLUMNS}
+    columns |= {column: _propose_column(column, table.values, values, asked) for column in _COLUMNS}
     columns["license"] = propose_license(table.values, asked.get("license"))
     relative = str(table.path.relative_to(layout.root).as_posix())
     reader = {
@@ -137,7 +138,29 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
         finding=finding if finding.decision.choice else None,
         columns={one.decision.subject: one for one in _ordered(columns) if one.origins}, decisions=decisions,
         words=[word for one in _ordered(columns) for word in one.words],
+        unused=_unused(table.header, key, finding, columns.values()),
     )  # fmt: skip
+
+
+def _propose_column(
+    column: str, of_table: pd.DataFrame, with_headers: pd.DataFrame, asked: Mapping[str, str]
+) -> ColumnProposal:
+    """Propose where a column comes from: the table first, as headers fill what it leaves unknown anyway."""
+    if column not in asked:
+        found = propose_column(column, of_table, None)
+        if found.origins:
+            return found
+    return propose_column(column, with_headers, asked.get(column))
+
+
+def _unused(
+    header: Sequence[str], key: Key, finding: FindingProposal, columns: Iterable[ColumnProposal]
+) -> tuple[str, ...]:
+    """Return the columns of a table that nothing is taken from."""
+    used = {name for _, name, _, _ in Formatter().parse(key.template) if name}
+    used |= {*finding.columns, finding.origin or ""}
+    used |= {origin for one in columns for origin in one.origins}
+    return tuple(name for name in header if name and name not in used)
 
 
 def _with_headers(values: pd.DataFrame, key: Key, layout: Layout, progress: Progress) -> pd.DataFrame:
@@ -169,7 +192,7 @@ def _from_names(found: Found, name: str, answers: Answers, progress: Progress) -
     paths = layout.images
     proposed = propose_folders(paths, with_patient=not is_dicom)
     refused = {column for column, answer in answers.columns.items() if answer == NONE}
-    decisions = [Decision("table", None, "sure", "no CSV file names these images", found.others)]
+    decisions = [Decision("table", None, "not found", "no CSV file names these images", found.others)]
     if layout.tables or layout.compressed:
         tables = name_some([*layout.tables, *layout.compressed], 3)
         decisions = [

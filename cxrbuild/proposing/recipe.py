@@ -81,6 +81,7 @@ def add_recipe(found: Found, proposed: SourceText, day: str, progress: Progress)
         name=proposed.name, root=found.layout.root, images=len(found.layout.images),
         rows=len(found.table.values) if found.table else None, decisions=decisions, words=tuple(words),
         classes=counts, source=source, recipe=recipe_text(recipe),
+        unused=proposed.unused,
     )  # fmt: skip
 
 
@@ -154,5 +155,8 @@ def _on_split(declared: Mapping[str, str], split: Mapping[str, object]) -> tuple
     if "share" in test:
         reason = "a fifth of the patients, each decided alone, so that no patient moves when images are added"
     else:
-        reason = "a fifth of each class, exactly, as few patients would make a share uncertain"
+        reason = (
+            "a fifth of each class, exactly, as few patients would make a share uncertain; an image that is "
+            "added later can move others, which needs a MAJOR version: with more patients, take `share = 0.2`"
+        )
     return Decision("split", "drawn", "likely", reason), [reason.capitalize()]

@@ -37,6 +37,8 @@ class SourceText:
         For our column the named group of the reader's pattern.
     words
         The words of all columns but the finding.
+    unused
+        The columns of the table that nothing is taken from.
     """
 
     name: str
@@ -50,6 +52,7 @@ class SourceText:
     decisions: Sequence[Decision] = ()
     folder_columns: Mapping[str, str] = field(default_factory=dict)
     words: Sequence[WordCount] = ()
+    unused: tuple[str, ...] = ()
 
 
 def source_text(proposed: SourceText) -> str:
@@ -80,10 +83,13 @@ def source_text(proposed: SourceText) -> str:
         origins = column.origins
         lines += _key("from", origins[0] if len(origins) == 1 else list(origins))
         lines += _key("pattern", column.pattern) if column.pattern else []
+        lines += _key("decimal", column.decimal) if column.decimal != "." else []
         lines += _key("blank", list(column.blank)) if column.blank != ("",) else []
         lines += _words(column)
     for name, group in proposed.folder_columns.items():
         lines += ["", *_decided(by_subject.get(name)), f"[columns.{name}]", *_key("from", group)]
+    if proposed.unused:
+        lines += ["", *_comment(f"Columns that are not used: {', '.join(map(repr, proposed.unused))}.")]
     return "\n".join(lines) + "\n"
 
 

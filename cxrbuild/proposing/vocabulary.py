@@ -1,7 +1,8 @@
 """The names and words by which datasets of chest radiographs usually call what our columns hold.
 
 Taken from the metadata of Cohen, Figure 1, ActualMed, ChestX-ray14, CheXpert, MIMIC-CXR-JPG, PadChest and
-VinDr-CXR, and from the DICOM keywords.
+VinDr-CXR, and from the DICOM keywords; next to English, the words of German, French and Spanish exports. All
+of them are without accents, as `plain` and `spaced` compare them.
 """
 
 from __future__ import annotations
@@ -14,50 +15,129 @@ import unicodedata
 NAMES: dict[str, tuple[str, ...]] = {
     "patient_id": (
         "patientid", "subjectid", "patient", "subject", "patientnumber", "patientno", "patientkey",
-        "personid", "person", "mrn", "caseid", "case", "pid", "participantid",
+        "personid", "person", "mrn", "caseid", "case", "pid", "participantid", "patientennummer",
+        "patientenid", "patientennr", "patnr", "patid", "patientnr", "piz", "fallnummer", "fallnr", "fallid",
+        "idpatient", "npatient", "nopatient", "npaciente", "numeropatient",
+        "paciente", "idpaciente", "pacienteid", "numeropaciente",
     ),
     "finding": (
         "finding", "findings", "findinglabels", "findinglabel", "labels", "label", "classname", "class",
         "diagnosis", "diagnoses", "disease", "diseases", "pathology", "pathologies", "condition", "target",
-        "category", "result",
+        "category", "result", "befund", "befunde", "diagnose", "diagnosen", "klasse", "klassifikation",
+        "erkrankung", "kategorie", "beurteilung", "ergebnis", "diagnostic", "resultat", "maladie", "constat",
+        "pathologie", "categorie", "classe", "hallazgo", "hallazgos", "diagnostico", "diagnosticos",
+        "patologia", "enfermedad", "categoria", "clase", "etiqueta", "resultado",
     ),
-    "modality": ("modality", "modalitydicom", "imagingmodality"),
+    "modality": (
+        "modality", "modalitydicom", "imagingmodality", "modalitat", "modalitaet", "modalite", "modalidad",
+    ),
     "view_position": (
         "viewposition", "view", "projection", "appa", "viewpositiondicom", "frontallateral", "position",
-        "orientation",
+        "orientation", "projektion", "aufnahmerichtung", "strahlengang", "ansicht", "incidence", "vue",
+        "proyeccion", "vista", "posicion",
     ),
-    "patient_sex": ("patientsex", "sex", "patientsexdicom", "patientgender", "gender"),
-    "patient_age": ("patientage", "age", "ageyears", "ageinyears", "patientagedicom"),
-    "license": ("license", "licence", "rights"),
+    "patient_sex": (
+        "patientsex", "sex", "patientsexdicom", "patientgender", "gender", "geschlecht",
+        "patientengeschlecht", "sexe", "genre", "sexo", "genero",
+    ),
+    "patient_age": (
+        "patientage", "age", "ageyears", "ageinyears", "patientagedicom", "alter", "patientenalter",
+        "alterjahre", "alterinjahren", "agepatient", "ageans", "agedupatient", "edad", "edadanos",
+        "edadpaciente", "edaddelpaciente",
+    ),
+    "license": ("license", "licence", "rights", "lizenz", "licencia"),
     "attribution": ("doi", "attribution", "url", "sourceurl", "citation"),
-    "upstream_split": ("split", "set", "subset", "partition", "fold", "usage", "datasetsplit"),
+    "upstream_split": ("split", "set", "subset", "partition", "fold", "usage", "datasetsplit", "aufteilung",
+                       "teilmenge", "repartition", "particion", "conjunto"),
 }  # fmt: skip
 
 # Words that say that a value is not known.
-BLANK = ("", "?", "-", "--", "n/a", "na", "nan", "none", "null", "unknown", "unk", "todo", "not stated", "[]")
+BLANK = (
+    "",
+    "?",
+    "-",
+    "--",
+    "n/a",
+    "na",
+    "nan",
+    "none",
+    "null",
+    "unknown",
+    "unk",
+    "todo",
+    "not stated",
+    "[]",
+    "unbekannt",
+    "keine angabe",
+    "k.a.",
+    "k. a.",
+    "nicht bekannt",
+    "inconnu",
+    "inconnue",
+    "non precise",
+    "desconocido",
+    "desconocida",
+    "no consta",
+    "sin datos",
+)
 
 VIEWS = {
     "pa": "PA", "ap": "AP", "ap supine": "AP", "ap erect": "AP", "ap horizontal": "AP", "ap portable": "AP",
     "pa erect": "PA", "l": "LATERAL", "lat": "LATERAL", "lateral": "LATERAL", "xtable lateral": "LATERAL",
     "ll": "LL", "rl": "RL", "left lateral": "LL", "right lateral": "RL", "posteroanterior": "PA",
     "postero anterior": "PA", "anteroposterior": "AP", "antero posterior": "AP",
+    "p a": "PA", "a p": "AP", "pa stehend": "PA", "p a stehend": "PA", "ap liegend": "AP",
+    "a p liegend": "AP",
+    "dorsoventral": "PA", "ventrodorsal": "AP", "d v": "PA", "v d": "AP", "seitlich": "LATERAL",
+    "seitenaufnahme": "LATERAL", "profil": "LATERAL", "de profil": "LATERAL", "lateralis": "LATERAL",
+    "posteroanterieur": "PA", "antero posterieur": "AP", "anteroposterieur": "AP", "postero anterieur": "PA",
+    "posteroanterior de pie": "PA",
 }  # fmt: skip
 # A view that is neither PA nor AP alone, so that ours stays unknown.
-FRONTAL = ("frontal",)
+FRONTAL = ("frontal", "frontale", "de face", "face")
 SEXES = {
     "m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O",
+    "mannlich": "M", "maennlich": "M", "mann": "M", "w": "F", "weiblich": "F", "frau": "F", "d": "O",
+    "divers": "O", "homme": "M", "masculin": "M", "h": "M", "femme": "F", "feminin": "F", "hombre": "M",
+    "masculino": "M", "varon": "M", "v": "M", "mujer": "F", "femenino": "F",
 }  # fmt: skip
 MODALITIES = {
     "x ray": "XR", "xray": "XR", "xr": "XR", "cxr": "XR", "radiograph": "XR", "cr": "CR", "dx": "DX",
     "dr": "DX", "ct": "CT", "mr": "MR", "mri": "MR", "us": "US",
+    "rontgen": "XR", "roentgen": "XR", "rontgenbild": "XR", "rx": "XR", "rg": "XR", "radiographie": "XR",
+    "radiografia": "XR", "radiologie conventionnelle": "XR", "mrt": "MR", "irm": "MR", "rm": "MR",
+    "tdm": "CT", "scanner": "CT", "tac": "CT", "tc": "CT",
 }  # fmt: skip
 SPLITS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation",
     "validation": "validation", "validate": "validation", "dev": "validation", "test": "test",
-    "testing": "test",
+    "testing": "test", "trainingsdaten": "train", "validierung": "validation", "testdaten": "test",
+    "apprentissage": "train", "entrainement": "train", "entrenamiento": "train", "validacion": "validation",
+    "prueba": "test",
 }  # fmt: skip
 # Findings that say that there is none.
-NORMAL = ("no finding", "no findings", "normal", "healthy", "control")
+NORMAL = (
+    "no finding",
+    "no findings",
+    "normal",
+    "healthy",
+    "control",
+    "ohne befund",
+    "kein befund",
+    "o b",
+    "ob",
+    "unauffallig",
+    "unauffaellig",
+    "normalbefund",
+    "gesund",
+    "kontrolle",
+    "sain",
+    "sans anomalie",
+    "normale",
+    "sano",
+    "sin hallazgos",
+    "sin hallazgo",
+)
 # The cells of columns that each say whether one finding is there. CheXpert has 1.0, 0.0, -1.0 and blank.
 PRESENT = ("1", "1.0", "true")
 ABSENT = ("0", "0.0", "false", "", "-1", "-1.0", "nan")
@@ -66,30 +146,35 @@ PATIENT_PART = r"(?:patient|subject|person|case|sub|pat|p)[-_]?\d+"
 
 
 def plain(name: str) -> str:
-    """Return the letters and digits of a column's name, in lower case.
+    """Return the letters and digits of a column's name, in lower case and without accents.
 
     Examples
     --------
-    >>> plain("Patient ID"), plain("PatientSex_DICOM"), plain("AP/PA")
-    ('patientid', 'patientsexdicom', 'appa')
+    >>> plain("Patient ID"), plain("PatientSex_DICOM"), plain("AP/PA"), plain("Modalität")
+    ('patientid', 'patientsexdicom', 'appa', 'modalitat')
     """
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).lower())
+    return re.sub(r"[\W_]+", "", _without_accents(name).lower())
 
 
 def spaced(word: str) -> str:
-    """Return a word in lower case, with one space for each run of other signs than letters and digits.
+    """Return a word in lower case without accents, with one space for each run of other signs.
 
     Examples
     --------
-    >>> spaced("X-ray"), spaced("AP_horizontal"), spaced("?")
-    ('x ray', 'ap horizontal', '?')
+    >>> spaced("X-ray"), spaced("AP_horizontal"), spaced("?"), spaced("Männlich")
+    ('x ray', 'ap horizontal', '?', 'mannlich')
     """
-    return re.sub(r"[\W_]+", " ", word).strip().lower() or word.strip()
+    return re.sub(r"[\W_]+", " ", _without_accents(word)).strip().lower() or word.strip()
+
+
+def _without_accents(text: str) -> str:
+    parts = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in parts if not unicodedata.combining(sign))
 
 
 def is_blank(word: str) -> bool:
     """Return whether a word says that the value is not known."""
-    return word.strip().lower() in BLANK
+    return _without_accents(word).strip().lower() in BLANK
 
 
 def name_rank(column: str, name: str) -> int | None:
