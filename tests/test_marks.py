@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.convert import read_image
 from cxrbuild.demo.phantom import phantom
-from cxrbuild.marks import KINDS, MAX_SIDE, MODELS, Proposal, RegionFeatures, propose_marks
+from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, MODELS, Proposal, RegionFeatures, propose_marks
 
 
 def clean_image(seed: str = "a") -> Image.Image:
@@ -36,6 +36,16 @@ def kinds(image: Image.Image) -> set[str]:
 
 def of_kind(image: Image.Image, kind: str) -> list[Proposal]:
     return [mark for mark in propose_marks(image) if mark.kind == kind]
+
+
+def test_the_page_states_the_precision_that_was_measured() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reviewing.md").read_text(encoding="utf-8")
+    names = {"letter": "panel letter", "marker": "radiographer's marker", "shape": "shape (box, circle)"}
+    for kind in KINDS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| {names.get(kind, kind)} |"))
+        right, proposed = MEASURED[kind]
+        # The third figure of a row is the precision in cross-validation.
+        assert f"({right} of {proposed})" in row.split("|")[4]
 
 
 def test_every_kind_is_a_mark_of_the_catalog() -> None:

@@ -195,7 +195,7 @@ def test_images_are_filtered_by_source_class_proposal_and_review(page: Page) -> 
     page.choose("#by-review", "arrow")
     assert page.cells() == ["arrow"]
     assert page.text("#reviewed") == "Reviewed: arrow, at a finding (one yellow arrowhead)"
-    assert page.text("#proposed").startswith("Proposed: arrow")
+    assert page.text("#proposed").startswith("Proposed: arrow (27 of 85 such proposals were right)")
     assert len(page.driver.find_elements("css selector", "#boxes div")) >= 1
 
 

@@ -4,13 +4,14 @@
 `detection` classifies it by logistic regression.
 """
 
-from cxrbuild.marks.detection import KINDS, MODELS, MarkModel, Proposal, find_marks, propose_marks
+from cxrbuild.marks.detection import KINDS, MEASURED, MODELS, MarkModel, Proposal, find_marks, propose_marks
 from cxrbuild.marks.features import RegionFeatures
 from cxrbuild.marks.regions import MAX_SIDE, ColourRegion, EdgeRegion, ImageRegions, find_regions
 
 __all__ = [
     "KINDS",
     "MAX_SIDE",
+    "MEASURED",
     "MODELS",
     "ColourRegion",
     "EdgeRegion",

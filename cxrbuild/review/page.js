@@ -245,7 +245,7 @@ function drawView() {
     : "";
   const proposals = isBlind() ? [] : image.proposals;
   const kinds = [...new Set(proposals.map(([kind]) => kind))];
-  $("proposed").textContent = kinds.length ? `Proposed: ${kinds.join(", ")}` : "";
+  $("proposed").textContent = kinds.length ? `Proposed: ${kinds.map(describeKind).join(", ")}` : "";
   $("boxes").replaceChildren(...proposals.filter(([kind]) => kind !== "tint").map(drawBox));
   for (const button of $("marks").children) {
     button.setAttribute("aria-pressed", String(button.dataset.mark === mine?.[0]));
@@ -253,6 +253,12 @@ function drawView() {
   $("finding").checked = mine?.[1] === "yes";
   if (document.activeElement !== $("note")) $("note").value = mine?.[2] ?? "";
   fitLarge();
+}
+
+// Most proposals of some kinds are wrong; a reader must know.
+function describeKind(kind) {
+  const [right, proposed] = data.measured[kind];
+  return `${kind} (${right} of ${proposed} such proposals were right)`;
 }
 
 const describeReading = ([reader, mark, finding, note]) =>

@@ -21,7 +21,7 @@ from cxrbuild.catalog.review import MARKS, Review
 from cxrbuild.convert import MAX_PIXELS, NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.files import require_file_place, write_bytes
-from cxrbuild.marks import KINDS, MAX_SIDE, Proposal, propose_marks
+from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, Proposal, propose_marks
 from cxrbuild.progress import Progress, silent
 from cxrbuild.review.selection import ReviewImage
 
@@ -171,6 +171,7 @@ def write_page(
         "version": __version__,
         "marks": {mark: {"key": key, "description": MARKS[mark]} for mark, key in KEYS.items()},
         "kinds": KINDS if propose else {},
+        "measured": MEASURED if propose else {},
         "max_side": MAX_SIDE,
         "images": [_describe(image, by_id[image.image_id], out.parent) for image in images],
     }
