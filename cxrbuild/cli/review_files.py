@@ -73,6 +73,8 @@ def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Pa
         output.say(f"Not used: {count_of(merged.unused, 'decision')} of images without a conflict.")
     if merged.conflicts:
         _list_conflicts(output, merged.conflicts[:_LISTED], a, b)
+        if len(merged.conflicts) > _LISTED:
+            output.say(f"and {len(merged.conflicts) - _LISTED:,} more")
     output.result(merged.to_dict() | {"out": str(out)})
     if merged.conflicts:
         raise CheckError(
