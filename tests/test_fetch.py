@@ -246,6 +246,20 @@ def test_fetch_keeps_a_folder_that_it_did_not_make(upstream: Path, tmp_path: Pat
     assert (found.downloaded, found.locked.proof) == (False, "git tree")
 
 
+def test_fetch_keeps_nothing_aside_when_it_was_killed_before_it_wrote_the_lock(
+    upstream: Path, tmp_path: Path
+) -> None:
+    source, data = make_source(tmp_path), tmp_path / "data"
+    fetch_one(source, data, upstream)
+    (data / "sources.lock.json").unlink()
+    assert fetch_one(source, data, upstream).notes == []
+    assert sorted(path.name for path in (data / "sources").iterdir()) == ["mine", "mine.tsv"]
+    # Files that differ from the record are not a killed run's.
+    (data / "sources.lock.json").unlink()
+    (data / "sources/mine/images/a.png").write_bytes(b"mine")
+    assert "was not made by fetch" in fetch_one(source, data, upstream).notes[0]
+
+
 def test_fetch_removes_what_killed_runs_left(upstream: Path, tmp_path: Path) -> None:
     source, data = make_pinned_source(upstream), tmp_path / "data"
     fetch_one(source, data, upstream)

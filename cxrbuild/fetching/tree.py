@@ -179,6 +179,8 @@ def _damage(
 ) -> str | None:
     """Return how a tree differs from the one that was fetched, ``None`` where it does not."""
     tree = git_tree_of(files)
+    if entry is None and files and git_tree_of(record) == tree:
+        return None  # a run put it in place, and was killed before it wrote the lock
     if entry is None:
         return "was not made by fetch, or its entry in the lock is lost"
     if entry.tree == tree:
@@ -331,6 +333,8 @@ def _put_in_place(
                 os.replace(stage / "copy", place)
             mode = os.stat(place).st_mode
             os.chmod(place, mode | (mode & 0o444) >> 2)
+    # Before the files: if this run is killed, they are known to be its own.
+    _write_record(target, files)
     aside: Path | None = None
     replaced = target.with_name(f".{target.name}{_REPLACED}")
     if os.path.lexists(target):
@@ -338,7 +342,6 @@ def _put_in_place(
             aside = next(path for path in _asides(target) if not os.path.lexists(path))
         target.rename(aside or replaced)
     tree.rename(target)
-    _write_record(target, files)
     _remove(replaced)
     return aside
 
