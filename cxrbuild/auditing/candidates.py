@@ -190,8 +190,8 @@ def _similarities(collisions: Collisions, keypoints: Keypoints, whitening: White
     similarity = np.zeros(len(collisions.a), np.float32)
     for start in range(0, len(similarity), _KEYPOINTS_AT_ONCE):
         batch = slice(start, start + _KEYPOINTS_AT_ONCE)
-        _, of_a = keypoints.read(collisions.a[batch], collisions.slot_a[batch])
-        _, of_b = keypoints.read(collisions.b[batch], collisions.slot_b[batch])
+        of_a = keypoints.read_coefficients(collisions.a[batch], collisions.slot_a[batch])
+        of_b = keypoints.read_coefficients(collisions.b[batch], collisions.slot_b[batch])
         whitened = whitening.apply(of_a), whitening.apply(of_b, collisions.mirrored[batch])
         similarity[batch] = np.einsum("ij,ij->i", *whitened)
     return similarity
@@ -202,8 +202,8 @@ def _agree(collisions: Collisions, similarity: Floats, keypoints: Keypoints, lea
 
     The score is the sum of the similarities of these collisions.
     """
-    here, _ = keypoints.read(collisions.a, collisions.slot_a)
-    there, _ = keypoints.read(collisions.b, collisions.slot_b)
+    here = keypoints.read_positions(collisions.a, collisions.slot_a)
+    there = keypoints.read_positions(collisions.b, collisions.slot_b)
     there[collisions.mirrored, 0] = 1 - there[collisions.mirrored, 0]
     scale = there[:, 2:] / here[:, 2:]
     shift = there[:, :2] - scale * here[:, :2]

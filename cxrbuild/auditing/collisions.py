@@ -87,12 +87,20 @@ class Keypoints:
         slots
             The number of a keypoint of each image.
         """
+        return self.read_positions(images, slots), self.read_coefficients(images, slots)
+
+    def read_positions(self, images: Integers | slice, slots: Integers | None = None) -> Floats:
+        """Return the positions that `read` returns; the coefficients of many images are gigabytes."""
+        return self._read("keypoints", images, slots)
+
+    def read_coefficients(self, images: Integers | slice, slots: Integers | None = None) -> Floats:
+        """Return the DCT coefficients that `read` returns."""
+        return self._read("dct_coefficients", images, slots)
+
+    def _read(self, column: str, images: Integers | slice, slots: Integers | None) -> Floats:
         chosen = slice(self.slots.start, self.slots.stop) if slots is None else slots + self.slots.start
-        positions, coefficients = (
-            self.table.read(column, images, chosen).astype(np.float32)
-            for column in ("keypoints", "dct_coefficients")
-        )
-        return positions, coefficients
+        values: Floats = self.table.read(column, images, chosen).astype(np.float32)
+        return values
 
 
 @dataclass(frozen=True)
@@ -266,11 +274,7 @@ def _find_collisions(
     """Yield the collisions of similar keypoints of different images, encoded; some more than once."""
     numbers, sketches, tables = _hash(keypoints, whitening, spare_bits, folder)
     for table in tables:
-        codes = np.fromfile(table, np.uint32).reshape(-1, 2)
-        plain, mirrored = (codes[:, side].astype(np.uint64) << _CODE_SHIFT | numbers for side in (0, 1))
-        del codes
-        plain.sort()
-        mirrored.sort()
+        plain, mirrored = _read_sorted(table, numbers)
         start = begun = 0
         while start < len(plain):
             # Up to the end of a bucket.
@@ -287,6 +291,23 @@ def _find_collisions(
                 yield _encode(a[near], b[near], mirrored=True)
             start, begun = stop, end
         bar.update()
+
+
+def _read_sorted(table: Path, numbers: NDArray[np.uint32]) -> tuple[Words, Words]:
+    """Return the sorted words of a hash table, those of the keypoints and those of their mirrored patches.
+
+    The file is read in parts: whole columns of intermediate values take more memory than the words.
+    """
+    plain, mirrored = (np.empty(len(numbers), np.uint64) for _ in range(2))
+    with table.open("rb") as stream:
+        for start in range(0, len(numbers), _CODES_AT_ONCE):
+            codes = np.fromfile(stream, np.uint32, 2 * _CODES_AT_ONCE).reshape(-1, 2).astype(np.uint64)
+            part = slice(start, start + len(codes))
+            for side, words in enumerate((plain, mirrored)):
+                words[part] = codes[:, side] << _CODE_SHIFT | numbers[part]
+    plain.sort()
+    mirrored.sort()
+    return plain, mirrored
 
 
 def _hash(
