@@ -16,6 +16,7 @@ from typing import Any
 import click
 from api_reference import api_page
 from declarations_reference import declarations
+from json_reference import json_documents, schema_text, schemas
 from markdown_text import prose, summary, table, toml
 
 from cxrbuild.catalog import Recipe, read_recipe, recipe_names, review
@@ -70,6 +71,8 @@ def pages() -> dict[str, str]:
         "declarations.md": _page("Declarations", declarations()),
         "checks.md": _page("Checks of `verify`", _checks()),
         "api.md": _page("Python API", api_page()),
+        "json.md": _page("JSON documents", json_documents()),
+        **{f"schemas/{name}": schema_text(schema) for name, schema in schemas().items()},
         "layers.md": _page("Layers", _layers()),
     }
 
@@ -77,7 +80,8 @@ def pages() -> dict[str, str]:
 def main() -> None:
     """Write the pages."""
     for name, text in pages().items():
-        (DOCS / name).write_text(text, encoding="utf-8")
+        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+        (DOCS / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _page(title: str, paragraphs: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -10,8 +11,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +36,8 @@ class Ran:
 def run(*words: object, cwd: Path | None = None, **env: str) -> Ran:
     """Run a command in this process, in a terminal of 80 columns.
 
-    Saves the second that a process needs to import libraries. What processes and libraries in C write to
-    standard error is not part of ``err``.
+    A JSON document that it prints must be as its schema says. Saves the second that a process needs to import
+    libraries. What processes and libraries in C write to standard error is not part of ``err``.
     """
     assert not [name for name in env if name.startswith("PYTHON")], "Python reads these when it starts"
     out, err = (TextIOWrapper(BytesIO(), "utf-8", newline="\n", write_through=True) for _ in range(2))
@@ -52,7 +55,23 @@ def run(*words: object, cwd: Path | None = None, **env: str) -> Ran:
             main()
         except SystemExit as ended:
             status = int(ended.code or 0)
-    return Ran(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+    ran = Ran(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+    if "--json" in words and ran.out.startswith("{"):
+        require_schema(json.loads(ran.out))
+    return ran
+
+
+def require_schema(document: dict[str, Any]) -> None:
+    """Require that a document that a command printed has the shape of the schema that it names."""
+    import jsonschema
+
+    jsonschema.validate(document, read_schema(document["schema"]), jsonschema.Draft202012Validator)
+
+
+@cache
+def read_schema(name: str) -> dict[str, Any]:
+    """Return the schema of what a command prints."""
+    return json.loads((CHECKOUT / "docs" / "schemas" / "commands" / f"{name}.json").read_bytes())
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def test_a_notebook_does_what_the_commands_do(demo: Path, tmp_path: Path) -> Non
     recipe = demo / "declared" / "recipe.toml"
     planned = cxrbuild.plan(recipe, demo / "data")
     ran = run("plan", "--recipe", recipe, "--data", demo / "data", "--json")
-    assert json.loads(ran.out) == planned.to_dict() | {"out": None}
+    assert json.loads(ran.out) == planned.to_dict() | {"schema": "plan-1", "out": None}
 
     curated = cxrbuild.curate(
         recipe, demo / "data", tmp_path / "build", formats=["parquet"], switches={"lateral": False}, workers=1

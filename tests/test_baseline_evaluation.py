@@ -37,6 +37,7 @@ def test_a_saved_model_is_evaluated(
     assert isinstance(ran.exception, CheckError)
     assert "the baseline is below the gate: test accuracy." in str(ran.exception)
     printed = json.loads(ran.stdout)
+    assert printed.pop("schema") == "train-baseline-1"
     assert printed.pop("out") == str(tmp_path)
     assert printed.pop("seconds_per_epoch") is None
     document = BaselineDocument.parse(printed, tmp_path)

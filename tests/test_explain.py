@@ -185,7 +185,10 @@ def test_the_same_input_gives_the_same_bytes(
     names = ("explanation.json", "explain.parquet", "explain.html")
     for name in names:
         assert sha256_of(tmp_path / "again" / name) == sha256_of(of_mark.out / name)
-    assert json.loads(ran.out) == of_mark.to_dict() | {"out": str(tmp_path / "again")}
+    assert json.loads(ran.out) == of_mark.to_dict() | {
+        "schema": "explain-1",
+        "out": str(tmp_path / "again"),
+    }
     assert read_json(of_mark.out / "explanation.json").items() <= json.loads(ran.out).items()
 
 

@@ -103,8 +103,8 @@ def test_live_lines_are_erased_before_text(columns: int) -> None:
         "A note while it reads. step        all upstream  6,913"
     )
     text = written.decode()
-    assert re.search(r"1/2 reading: 2\d of 40 images, \d+%, 0:0\d left", text)
-    assert re.search(r"\nreading headers: 1\d of 30 files, \d+%, 0:0\d left", text), "below its outer task"
+    assert re.search(r"1/2 reading: \d+%, 0:0\d left, 2\d of 40 images", text)
+    assert re.search(r"\nreading headers: \d+%, 0:0\d left, 1\d of 30 files", text), "below its outer task"
     assert "0;" not in text
     assert "[3" not in text, "no colour"
     if columns == 60:
@@ -123,7 +123,7 @@ def test_a_dumb_terminal_gets_lines() -> None:
     status, written = see(80, TERM="dumb")
     assert status == 0
     assert b"\x1b" not in written
-    assert "1/2 reading: 10 of 40 images, 25%" in written.decode().splitlines()
+    assert "1/2 reading: 25%, 10 of 40 images" in written.decode().splitlines()
 
 
 @needs_terminals
@@ -153,13 +153,13 @@ def test_a_pipe_gets_a_line_for_each_stage(demo: Path, tmp_path: Path) -> None:
 
 def test_a_line_has_what_is_known() -> None:
     bar = ShownBar("downloading", 250_000_000, "B", 50_000_000, stage=None)
-    assert bar.describe() == "downloading: 50.0 MB of 250.0 MB, 20%"
+    assert bar.describe() == "downloading: 20%, 50.0 MB of 250.0 MB"
     bar.began -= 10
     bar.update(100_000_000)
     # What a former run had done says nothing about the speed.
-    assert bar.describe() == "downloading: 150.0 MB of 250.0 MB, 60%, 0:10 left"
+    assert bar.describe() == "downloading: 60%, 0:10 left, 150.0 MB of 250.0 MB"
     bar.update(100_000_000)
-    assert bar.describe() == "downloading: 250.0 MB of 250.0 MB, 0:00 left"
+    assert bar.describe() == "downloading: 0:00 left, 250.0 MB of 250.0 MB"
     unknown = ShownBar("loading", None, "", 0, stage=None)
     assert unknown.describe() == "loading"
     unknown.began -= 75

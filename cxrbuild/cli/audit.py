@@ -106,4 +106,4 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
             f"best candidates were compared, {search.skipped_pairs:,} pairs were not."
         )
     output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}.")
-    output.result(result.to_dict() | {"build": place})
+    output.result("audit-1", result.to_dict() | {"build": place})

@@ -55,13 +55,16 @@ class ShownBar:
 
     def describe(self) -> str:
         """Return what is done, how much there is, and how long it will take, as far as they are known."""
-        facts = [self._count()] if self.unit else []
+        facts = []
         if self.share is not None and 0 < self.share < 1:
             facts.append(f"{self.share:.0%}")
         if (left := self._left()) is not None:
             facts.append(f"{_duration(left)} left")
         elif self.elapsed >= 1:
             facts.append(f"{_duration(self.elapsed)} so far")
+        # Last, because a narrow terminal cuts the end off.
+        if self.unit:
+            facts.append(self._count())
         return f"{self.title}: {', '.join(facts)}" if facts else self.title
 
     @property

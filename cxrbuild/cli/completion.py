@@ -37,7 +37,7 @@ def completion(shell: str | None, only_print: bool, quiet: bool, as_json: bool) 
     script = completion_script(shell)
     if only_print:
         click.echo(script, err=as_json)
-        output.result({"shell": shell, "script": script})
+        output.result("completion-1", {"shell": shell, "script": script})
         return
     path = script_path(shell)
     write_bytes(path, script.encode())
@@ -47,7 +47,7 @@ def completion(shell: str | None, only_print: bool, quiet: bool, as_json: bool) 
     for one in changed:
         output.say(f"Written: {one}")
     output.say(f"Start a new {shell} to use the completion.")
-    output.result({"shell": shell, "written": [str(one) for one in changed]})
+    output.result("completion-1", {"shell": shell, "written": [str(one) for one in changed]})
 
 
 def completion_script(shell: str) -> str:

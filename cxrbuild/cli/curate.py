@@ -134,7 +134,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         output.say(shared)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}.")
-    output.result(plan.to_dict() | {"out": None if out is None else str(out)})
+    output.result("plan-1", plan.to_dict() | {"out": None if out is None else str(out)})
 
 
 def report_build(output: Output, result: CurationResult, out: Path | str | None = None) -> None:
@@ -160,7 +160,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"
     output.say(f"{dataset.name} {dataset.version} {state}: {place}")
-    output.result(result.to_dict() | {"build": place})
+    output.result("curate-1", result.to_dict() | {"build": place})
 
 
 def _report_funnel(output: Output, steps: list[FunnelStep]) -> None:

@@ -40,11 +40,11 @@ def diff(old: str, new: str, data: Path, quiet: bool, as_json: bool) -> None:
     if is_source(str(old)) and is_source(str(new)):
         pins = diff_sources(str(old), str(new), data)
         report_pins(output, pins)
-        output.result(pins.to_dict())
+        output.result("diff-source-1", pins.to_dict())
         return
     found = compare_versions(old, new)
     _report(output, found)
-    output.result(found.to_dict())
+    output.result("diff-1", found.to_dict())
 
 
 def _report(output: Output, found: Diff) -> None:

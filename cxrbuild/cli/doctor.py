@@ -32,7 +32,7 @@ def doctor(data: Path, out: Path, offline: bool, quiet: bool, as_json: bool) -> 
         output.say(f"{one.subject}: {words[one.status]}; {one.found}")
         if one.todo:
             output.say(f"    {one.todo}")
-    output.result(environment.to_dict())
+    output.result("doctor-1", environment.to_dict())
     if problems := environment.problems:
         raise CheckError(
             f"{count_of(len(problems), 'problem')} of this environment",

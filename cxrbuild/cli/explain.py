@@ -102,6 +102,6 @@ def explain(
         output.say(f"{count} cannot be used: {', '.join(result.unusable_masks)}.")
     output.say(result.document.sentence)
     output.say(f"The maps are shown in {result.out / 'explain.html'}.")
-    output.result(result.to_dict())
+    output.result("explain-1", result.to_dict())
     if gate:
         require_passed(result)

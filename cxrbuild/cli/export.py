@@ -75,4 +75,4 @@ def _report(output: Output, result: ExportResult) -> None:
     output.say(
         f"{document.dataset.name} {document.dataset.version} {done}: {images:,} images in {result.folder}"
     )
-    output.result(result.to_dict())
+    output.result("export-1", result.to_dict())

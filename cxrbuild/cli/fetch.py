@@ -175,4 +175,4 @@ def report_fetch(output: Output, result: FetchResult) -> None:
                 f"{len(lock.extra)} extra, {len(lock.different)} different; "
                 f"{lock_path(result.data)} names each."
             )
-    output.result(result.to_dict())
+    output.result("fetch-1", result.to_dict())

@@ -52,4 +52,4 @@ def fingerprint(
         f"{document.dataset.name} {document.dataset.version}: {document.described:,} images described by "
         f"{document.level}, in {result.path} ({result.bytes / 1e6:.1f} MB)"
     )
-    output.result(result.to_dict())
+    output.result("fingerprint-1", result.to_dict())

@@ -78,7 +78,9 @@ def init(
     commands = proposal.commands(out)
     for command in commands:
         output.say(f"    {command}")
-    output.result(proposal.to_dict() | {"written": [str(file) for file in written], "next": commands})
+    output.result(
+        "init-1", proposal.to_dict() | {"written": [str(file) for file in written], "next": commands}
+    )
 
 
 def _column(text: str) -> tuple[str, str]:

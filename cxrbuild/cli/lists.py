@@ -52,7 +52,7 @@ def audit_given_lists(
     _report(output, result)
     if not known:
         output.say(f"No sources in {data}: the lists are compared with nothing. `--data` names their folder.")
-    output.result(result.to_dict())
+    output.result("audit-list-1", result.to_dict())
     require_clean(result)
 
 

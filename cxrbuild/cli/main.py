@@ -161,6 +161,7 @@ def main() -> None:
         terminated = isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated)
         number = signal.SIGTERM if terminated else signal.SIGINT
         _report_interrupt(number)
+        _print_error({"status": _SIGNALLED + number, "what": "interrupted"})
         sys.exit(_SIGNALLED + number)
     except CxrbuildError as error:
         if debug:
@@ -196,7 +197,7 @@ def _fail(error: CxrbuildError, *, at_once: bool = False) -> NoReturn:
 def _print_error(error: dict[str, Any]) -> None:
     """With `--json`, print an error as the JSON document, unless a result was printed before it."""
     if "--json" in sys.argv and not json_was_printed():
-        print_json({"error": error})
+        print_json("error-1", {"error": error})
 
 
 def _require_utf8() -> None:

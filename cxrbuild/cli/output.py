@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -46,17 +46,25 @@ class Output:
             BARS.clear()
             click.echo(table(header, rows), err=self.as_json)
 
-    def result(self, document: Any) -> None:
-        """Print the JSON document, with ``as_json``."""
+    def result(self, schema: str, document: Mapping[str, Any]) -> None:
+        """Print the JSON document, with ``as_json``.
+
+        Parameters
+        ----------
+        schema
+            The name and version of its schema: a file in ``docs/schemas/commands``.
+        document
+            The document.
+        """
         if self.as_json:
-            print_json(document)
+            print_json(schema, document)
 
 
-def print_json(document: Any) -> None:
-    """Print the JSON document of a command to standard output."""
+def print_json(schema: str, document: Mapping[str, Any]) -> None:
+    """Print the JSON document of a command to standard output, with the name of its schema."""
     # An escape of the terminal's encoding would not be one of JSON.
     utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-    click.echo(json.dumps(document, indent=2, ensure_ascii=not utf8))
+    click.echo(json.dumps({"schema": schema} | dict(document), indent=2, ensure_ascii=not utf8))
     _printed.append(True)
 
 

@@ -59,7 +59,7 @@ def overlap(
         files = write_tables(result, out, against)
         output.say(f"\nWritten to {out}: {', '.join(path.name for path in files)}.")
         document |= {"files": [str(path) for path in files]}
-    output.result(document)
+    output.result("overlap-1", document)
 
 
 def _report(output: Output, result: OverlapResult, against: tuple[str, ...]) -> None:

@@ -41,7 +41,7 @@ def propose_named_pin(
         output.say("\nThe declaration does not fit this version yet:")
     for problem in proposal.problems:
         output.say(problem)
-    output.result(proposal.to_dict())
+    output.result("fetch-proposed-pin-1", proposal.to_dict())
 
 
 def report_pins(output: Output, diff: PinDiff) -> None:

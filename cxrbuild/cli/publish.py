@@ -60,4 +60,4 @@ def _report(output: Output, done: PublicationResult) -> None:
     for key, value in done.location.items():
         if value != done.target:
             output.say(f"{key}: {value}")
-    output.result(done.to_dict())
+    output.result("publish-1", done.to_dict())

@@ -100,4 +100,4 @@ def _report(output: Output, result: ReleaseResult, out: str) -> None:
         f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "
         f"{images - hidden:,} with pixels, in {out}"
     )
-    output.result(result.to_dict() | {"release": out})
+    output.result("release-1", result.to_dict() | {"release": out})

@@ -125,7 +125,7 @@ def review(
     out = out or Path(PAGE if readings is None else CONFLICTS)
     if readings == []:
         output.say("The reviews have no conflict: no page is written.")
-        output.result({"conflicts": 0})
+        output.result("review-without-conflict-1", {"conflicts": 0})
         return
     from cxrbuild.executors import default_workers, open_executor
     from cxrbuild.review import select_conflicts, select_images, write_page
@@ -158,7 +158,7 @@ def review(
         output.say(
             "It links the image files, so it works on this machine only; --embed-images embeds the images."
         )
-    output.result(page.to_dict())
+    output.result("review-1", page.to_dict())
 
 
 def _list_images(

@@ -34,7 +34,7 @@ def report_agreement(output: Output, a: Path, b: Path) -> None:
     if found.conflicts:
         output.say(f"\n{count_of(len(found.conflicts), 'conflict')}:")
         _list_conflicts(output, found.conflicts, a, b)
-    output.result(found.to_dict())
+    output.result("review-comparison-1", found.to_dict())
 
 
 def find_conflicts(a: Path, b: Path) -> list[tuple[Review, Review]]:
@@ -75,7 +75,7 @@ def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Pa
         _list_conflicts(output, merged.conflicts[:_LISTED], a, b)
         if len(merged.conflicts) > _LISTED:
             output.say(f"and {len(merged.conflicts) - _LISTED:,} more")
-    output.result(merged.to_dict() | {"out": str(out)})
+    output.result("review-merge-1", merged.to_dict() | {"out": str(out)})
     if merged.conflicts:
         raise CheckError(
             "the reviews are in conflict",

@@ -40,7 +40,7 @@ def sources(data: Path, quiet: bool, as_json: bool) -> None:
     output.say("")
     for source in found:
         output.say(f"{source.name}: {source.title}. Used by {', '.join(source.recipes) or 'no recipe'}.")
-    output.result({"sources": [source.to_dict() for source in found]})
+    output.result("sources-1", {"sources": [source.to_dict() for source in found]})
 
 
 @click.command()
@@ -73,4 +73,4 @@ def recipes(data: Path, quiet: bool, as_json: bool) -> None:
         output.say(f"\n{recipe.name}: {recipe.title}. Classes: {', '.join(recipe.classes)}.")
         missing = f" To fetch: {', '.join(recipe.missing)}." if recipe.missing else " All are fetched."
         output.say(f"Sources: {', '.join(recipe.sources)}.{missing}")
-    output.result({"recipes": [recipe.to_dict() for recipe in found]})
+    output.result("recipes-1", {"recipes": [recipe.to_dict() for recipe in found]})

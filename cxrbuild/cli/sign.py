@@ -29,4 +29,4 @@ def sign(folder: Path, key: Path, quiet: bool, as_json: bool) -> None:
     output = Output(quiet=quiet, as_json=as_json)
     result = sign_release(folder, key.expanduser(), passphrase=os.environ.get("CXRBUILD_KEY_PASSPHRASE"))
     output.say(f"Signed with {result.fingerprint}: {folder / names.SIGNATURE}")
-    output.result(result.to_dict())
+    output.result("sign-1", result.to_dict())

@@ -157,7 +157,7 @@ def train_baseline(
         output.table(["", "", *COMPARED], compared.rows())
         output.say("")
         output.say(f"The report is {compared.out / 'comparison.md'}.")
-        output.result(compared.to_dict())
+        output.result("train-baseline-comparison-1", compared.to_dict())
         return
     if gate:
         # Checked before the training, which can take hours.
@@ -181,7 +181,7 @@ def train_baseline(
     if result.seconds_per_epoch is not None:
         output.say(f"An epoch took {result.seconds_per_epoch:.1f} s (median).")
     output.say(f"The report is {result.out / 'report.md'}.")
-    output.result(result.to_dict())
+    output.result("train-baseline-1", result.to_dict())
     if gate:
         require_gate(result.document.gate, result.out / "report.md")
         output.say(f"The gate is passed: {describe_checks(result.document.gate)}.")

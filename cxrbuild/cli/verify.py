@@ -43,7 +43,7 @@ def verify(
     result = verify_folder(
         folder, manifest=manifest, executor=executor, signers=signers, progress=output.progress
     )
-    output.result(result.to_dict() | {"folder": str(folder)})
+    output.result("verify-1", result.to_dict() | {"folder": str(folder)})
     require_verified(result, folder)
     output.say(
         f"{printable(folder)} is verified: {result.kind} {printable(result.name)}, "
