@@ -14,10 +14,16 @@ import pytest
 from accessibility import read_axe, severe_findings
 from browser import open_browser
 
+from cxrbuild.artifact import AuditDocument, ImagePair, open_release
+from cxrbuild.artifact.audit import PairFinding
 from cxrbuild.auditing.audit import audit
+from cxrbuild.auditing.page_sections import list_sections
+from cxrbuild.auditing.registry import CHECKS
 from cxrbuild.catalog import read_recipe
+from cxrbuild.documents import measured_contents
 from cxrbuild.releasing import release
-from cxrbuild.report.page import describe_statuses
+from cxrbuild.report import describe_statuses, next_step
+from cxrbuild.report.headlines import Headline, list_headlines
 
 ALLOWED = "The recipe allows up to 1."
 
@@ -207,6 +213,76 @@ def test_the_report_begins_with_what_a_reviewer_looks_for(pages: dict[str, Path]
     assert first.count("not run</span>") == 1
     assert "<code>cxrbuild train-baseline --build DIR</code>" in first
     assert "explains 98% of COVID-19" in first
+
+
+def edited(pages: dict[str, Path], **changes: dict[str, object]) -> AuditDocument:
+    """Return the demo's audit result with other values of some checks."""
+    document = AuditDocument.read(pages["audit"].with_name("audit.json"))
+    return document.model_copy(
+        update={"checks": [check.model_copy(update=changes.get(check.id, {})) for check in document.checks]}
+    )
+
+
+def test_the_report_states_what_failed_and_what_was_not_run(pages: dict[str, Path]) -> None:
+    release = open_release(pages["release"].parent)
+
+    def headlines(audit: AuditDocument | None) -> dict[str, Headline]:
+        contents = measured_contents(release.document, release.ledger, audit, None)
+        return {one.question: one for one in list_headlines(contents, audit, None, None)}
+
+    leaking = headlines(edited(
+        pages, patient_leakage={"status": "failed", "value": 2.0, "message": "2 patients in several splits"}
+    ))["Leakage between splits"]  # fmt: skip
+    assert leaking.verdict == "failed"
+    assert leaking.sentences == [
+        "No patient, with all linked patients, has images in two splits. Found: 2 patients in several splits."
+    ]
+    twice = {"status": "reported", "value": 3.0, "message": "3 pairs"}
+    assert headlines(edited(pages, duplicates=twice))["Duplicates"].verdict == "to judge"
+    without = headlines(None)
+    assert [one.verdict for one in without.values()] == ["not run", "not run", "not run", "passed", "not run"]
+    assert {one.command for one in without.values()} == {
+        "cxrbuild audit --build DIR", "cxrbuild train-baseline --build DIR", "",
+    }  # fmt: skip
+    # Which classes share no source is known without an audit.
+    assert any("is from mooney" in sentence for sentence in without["Confounding"].sentences)
+
+
+def test_the_parts_of_an_audit_are_sorted_by_severity(pages: dict[str, Path]) -> None:
+    pair = {"kind": "same bytes", "similarity": 1.0, "changes": [], "linked": True}
+    split, one_patient = (
+        ImagePair(a=name, b=f"{name}-2", crosses=crosses, **pair)
+        for name, crosses in (("x", ["split", "patient"]), ("y", []))
+    )
+    found = {
+        one.a: PairFinding(message=one.a, a=one.a, b=one.b, kind="same bytes", crosses=one.crosses)
+        for one in (split, one_patient)
+    }
+    document = edited(
+        pages,
+        duplicates={"value": 2.0, "findings": list(found.values())},
+        duplicate_leakage={"value": 1.0, "status": "failed", "findings": [found["x"]]},
+    )
+    sections = list_sections(document, [split, one_patient])
+    statuses = [(one.check.status, bool(one.check.value)) for one in sections]
+    order = [("failed", True), ("reported", True), ("passed", True), ("passed", False), ("reported", False),
+             ("not applicable", False)]  # fmt: skip
+    ranks = [min(order.index(one), 3) if one[0] != "not applicable" else 4 for one in statuses]
+    assert ranks == sorted(ranks)
+    by_check = {one.check.id: one for one in sections}
+    assert sections[0] is by_check["duplicate_leakage"]
+    # A pair is shown once, under its most specific check.
+    assert by_check["duplicate_leakage"].pairs == {"In two splits": [split]}
+    assert by_check["duplicates"].pairs == {"Of one patient": [one_patient]}
+    assert by_check["duplicates"].elsewhere == {"duplicate_leakage": 1}
+    assert all(one.next_step for one in sections if one.check.value)
+    assert not any(one.next_step for one in sections if not one.check.value)
+
+
+def test_every_check_has_a_next_step(pages: dict[str, Path]) -> None:
+    checks = edited(pages, **{check.id: {"value": 1.0} for check in CHECKS}).checks
+    assert {check.id for check in checks} == {check.id for check in CHECKS}
+    assert [check.id for check in checks if not next_step(check)] == []
 
 
 @pytest.mark.parametrize("name", ["audit", "release"])

@@ -35,6 +35,8 @@ function showGroup(index) {
   partOf("previous").disabled = index === 0;
   partOf("next").disabled = index === groups.length - 1;
   if (!enlarged.open) enlarged.showModal();
+  // A disabled button would swallow the keys.
+  if (document.activeElement.disabled) partOf("close").focus();
   enlarged.scrollTop = 0;
 }
 
