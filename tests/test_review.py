@@ -366,7 +366,7 @@ def test_a_page_shows_what_two_readers_disagree_on_alone(demo: Path, tmp_path: P
     paths = ledger.loc[ledger["source"] == "cohen", "source_path"].tolist()[:2]
     a = write(tmp_path / "ann.csv", f"cohen,{paths[0]},clean,no,", f"cohen,{paths[1]},arrow,yes,left")
     b = write(tmp_path / "ben.csv", f"cohen,{paths[0]},clean,no,", f"cohen,{paths[1]},marker,no,")
-    common = ("--recipe", recipe, "--data", demo / "data", "--out", out)
+    common = ("--recipe", recipe, "--data", demo / "data", "--out", out, "--no-propose", "--workers", "1")
     ran = run("review", "--conflicts", a, b, *common)
     assert ran.status == 0, ran.err
     (image,) = document(out)["images"]
