@@ -25,7 +25,9 @@ def read_key() -> bytes:
     key = os.environ.get(KEY_VARIABLE, "")
     if len(key) < _SHORTEST_KEY:
         raise CxrbuildError(
-            "no key to hash patient numbers with",
+            "the key to hash patient numbers with is too short"
+            if key
+            else "no key to hash patient numbers with",
             where=f"environment variable {KEY_VARIABLE}",
             expected=f"a secret of {_SHORTEST_KEY} characters or more, the same in every run, kept apart "
             "from the dataset",
@@ -34,6 +36,18 @@ def read_key() -> bytes:
             'and keep it; or declare `patient_id = "keep"` in the reader, if the numbers are public',
         )
     return key.encode()
+
+
+def require_long_key() -> None:
+    """Refuse a secret that is too short; without one there is nothing to refuse yet.
+
+    Raises
+    ------
+    CxrbuildError
+        There is a secret in the environment, and it is too short.
+    """
+    if os.environ.get(KEY_VARIABLE):
+        read_key()
 
 
 def hash_identifier(key: bytes, identifier: str) -> str:

@@ -127,6 +127,22 @@ def plan(world: Path) -> pd.DataFrame:
     return cxrbuild.plan(world / "recipe.toml", world / "data").records.set_index("source_path")
 
 
+def test_a_short_key_is_refused_before_anything_is_copied(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("fetch", world / "source.toml", f"--from=hospital={world / 'in'}", "--data", world / "data")
+    declare(world, columns=RECORD)
+    refused = run(*arguments, **{KEY_VARIABLE: "short"})
+    assert refused.status == 1
+    assert "the key to hash patient numbers with is too short" in " ".join(refused.err.split())
+    assert "Found: 5 characters" in " ".join(refused.err.split())
+    assert not (world / "data" / "sources" / "hospital").exists()
+    monkeypatch.delenv(KEY_VARIABLE)
+    done = run(*arguments)
+    assert done.status == 0
+    assert f"set {KEY_VARIABLE} first" in " ".join(done.out.split())
+
+
 def test_headers_are_read_whichever_reader_lists_the_files(world: Path) -> None:
     declare(world)
     ledger = plan(world)

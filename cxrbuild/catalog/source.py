@@ -152,6 +152,12 @@ class Source(Declaration):
         return self.patient_namespace or self.name
 
     @property
+    def hashes_patients(self) -> bool:
+        """Whether it can have patient numbers, and replaces them by a hash."""
+        named = self.reader.reads_images or self.columns.patient_id is not None
+        return named and self.reader.patient_id == "hash"
+
+    @property
     def pinned(self) -> bool:
         """Whether the declaration says how to verify the source."""
         return self.pin.tree is not None or self.pin.sha256 is not None

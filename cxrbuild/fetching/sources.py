@@ -16,7 +16,7 @@ from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
-from cxrbuild.patient_key import key_fingerprint
+from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, require_long_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import is_supported, reading
 from cxrbuild.threads import Cancellation, open_threads
@@ -121,6 +121,9 @@ def fetch(
             "two sources have the same name", where=name_some(twice), todo="Rename one of them"
         )
 
+    if any(source.hashes_patients for source in sources):
+        require_long_key()  # and not only when a plan hashes the first number
+
     cancellation = Cancellation()
     done: dict[str, Fetched] = {}
     errors: dict[str, CxrbuildError] = {}
@@ -194,7 +197,12 @@ def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> F
     if source.reader.patient_id == "keep":
         return fetched
     recorded = entry.patient_key if entry is not None and not fetched.downloaded else None
-    return replace(fetched, locked=replace(fetched.locked, patient_key=recorded or key_fingerprint()))
+    key = recorded or key_fingerprint()
+    if key is None and source.hashes_patients:
+        fetched.notes.append(
+            f"{source.name}: `plan` hashes its patient numbers with a secret of yours; set {KEY_VARIABLE} first."
+        )
+    return replace(fetched, locked=replace(fetched.locked, patient_key=key))
 
 
 def _log(name: str, fetched: Fetched) -> None:

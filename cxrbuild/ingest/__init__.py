@@ -54,7 +54,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     import pandas as pd
 
     reader = source.reader
-    if reader.patient_id == "hash" and (reader.reads_images or source.columns.patient_id is not None):
+    if source.hashes_patients:
         read_key()  # before a long reading of headers
     images = sorted(path for path in inventory.blobs if _is_image(source, path))
     _require_utf8(inventory, images)
