@@ -32,6 +32,7 @@ _EXPECTED = {
 }
 _SAID = {
     "missing": "missing",
+    "union_tag_not_found": "needs the key {discriminator}",
     "extra_forbidden": "unknown key",
     "too_short": "expected at least {min_length} value(s); found {actual_length}",
 }
@@ -62,6 +63,10 @@ def describe_value(problem: Any) -> str:
     found = problem.get("input")
     if problem["type"] == "union_tag_invalid":
         found = context.get("tag")
+    if problem["type"] == "list_type" and isinstance(found, dict):
+        return f"{text}; found a table; its heading needs double brackets, as in [[rules]]"
+    if isinstance(found, list | dict) and problem["type"] != "union_tag_invalid":
+        return f"{text}; found {'a list' if isinstance(found, list) else 'a table'}"
     if not isinstance(found, _SHOWN):
         return text
     shown = repr(found)

@@ -221,11 +221,18 @@ def choose_groups(groups: Mapping[str, Mapping[str, int]], count: int, salt: str
         others[:0] = taken[-step:]
         del taken[-step:]
         step *= 2
+    if not size and count > 0:
+        raise CxrbuildError(
+            f"no image of {label} can be drawn",
+            expected=f"{count_of(count, 'image')}, as `split` declares",
+            found="every image of this class is excluded, or in another split",
+            todo="Remove the count to see with `plan` what is excluded, and correct labels, rules or split",
+        )
     if more is None:
         raise CxrbuildError(
-            f"no choice of whole patients has exactly {count} images of {label}",
+            f"no choice of whole patients has exactly {count_of(count, 'image')} of {label}",
             expected=f"{count} of the {sum(size.values())} images in {len(size)} groups",
-            found=f"groups of {name_some(sorted(set(size.values()), reverse=True))} images",
+            found=f"groups with {name_some(sorted(set(size.values()), reverse=True))} images each",
             todo="Ask for another count, or for a share",
         )
     return set(taken) | set(more)

@@ -39,7 +39,7 @@ class Augmentation(Declaration):
     images.
     """
 
-    flip: bool = Field(True, description="mirror left and right, with a probability of one half")
+    flip: bool = Field(True, strict=True, description="mirror left and right, with a probability of one half")
     brightness: Annotated[float, Field(ge=0)] = Field(
         0.1, description="greatest shift, where black is 0 and white 1"
     )

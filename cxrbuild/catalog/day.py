@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 
 def check_day(text: str) -> str:
@@ -26,4 +26,9 @@ def check_day(text: str) -> str:
     return text
 
 
-Day = Annotated[str, AfterValidator(check_day)]
+def _as_text(value: Any) -> Any:
+    # TOML has days of its own, written without quotes.
+    return value.isoformat() if type(value) is datetime.date else value
+
+
+Day = Annotated[str, BeforeValidator(_as_text), AfterValidator(check_day)]

@@ -203,7 +203,12 @@ def _known_keys(model: type[BaseModel], table: Any, keys: Sequence[Any]) -> set[
                     deeper += _models_in(field.annotation, table)
         # The index of a list, the key of a mapping and the tag of a union are no fields: keep the models.
         models = deeper or models
-    return {field.alias or name for candidate in models for name, field in candidate.model_fields.items()}
+    return {
+        field.alias or name
+        for candidate in models
+        for name, field in candidate.model_fields.items()
+        if not field.exclude  # the file and folder of a declaration are no keys of it
+    }
 
 
 def _models_in(annotation: Any, table: object) -> list[type[BaseModel]]:

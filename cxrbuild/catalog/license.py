@@ -15,8 +15,8 @@ class License(Declaration):
     """What a licence allows, with the place where it says so."""
 
     title: str = Field(description="its full name")
-    redistribution: bool = Field(description="whether copies may be passed on")
-    adaptation: bool = Field(description="whether changed copies may be passed on")
+    redistribution: bool = Field(strict=True, description="whether copies may be passed on")
+    adaptation: bool = Field(strict=True, description="whether changed copies may be passed on")
     conditions: list[Literal["attribution", "share alike", "no commercial use", "state changes"]] = Field(
         description="its conditions"
     )

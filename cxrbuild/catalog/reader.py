@@ -77,7 +77,9 @@ class Reader(Declaration, ABC):
     kind: str
     images: list[str] = Field(description="glob patterns of the image files, to find those without a row")
     match_case: bool = Field(
-        False, description="whether names that differ in case are different: in patterns and in metadata"
+        False,
+        strict=True,
+        description="whether names that differ in case are different: in patterns and in metadata",
     )
     ignore: list[str] = Field(
         default_factory=list,

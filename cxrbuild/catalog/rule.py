@@ -36,7 +36,7 @@ class _Rule(Declaration):
     switch: Literal["lateral", "ct", "annotated"] | None = Field(
         None, description="the options `--drop-X` and `--keep-X` that switch it on and off"
     )
-    enabled: bool = Field(True, description="whether it is on by default")
+    enabled: bool = Field(True, strict=True, description="whether it is on by default")
 
     def _scope(self) -> str:
         return f" (only {', '.join(self.sources)})" if self.sources else ""
@@ -154,7 +154,7 @@ class ReviewedRule(_Rule):
 
     kind: Literal["reviewed"]
     marks: list[str] | None = Field(None, min_length=1, description="the marks to exclude; default any")
-    at_finding: bool = Field(False, description="only marks drawn at a finding")
+    at_finding: bool = Field(False, strict=True, description="only marks drawn at a finding")
 
     @field_validator("marks")
     @classmethod

@@ -42,6 +42,7 @@ class Download(Declaration):
     )
     relocate: bool = Field(
         False,
+        strict=True,
         description="move a file to the only place in the pin's listing with its name and parent folder",
     )
     credentials: Literal["kaggle"] | None = Field(
@@ -93,6 +94,7 @@ class Source(Declaration):
     license: str = Field("unknown", description="SPDX identifier for rows whose own licence is blank")
     public: bool = Field(
         False,
+        strict=True,
         description="whether its files are published, so that their names and patient numbers are public",
     )
     patient_namespace: Name | None = Field(

@@ -234,6 +234,10 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
     except CxrbuildError as error:
         # A DICOM file has its class in its header: missing files explain why a class has too few images.
         unread = records.loc[records["exclusion"] == "missing_file", "source_path"]
+        lost = records.loc[records["exclusion"] == "row_without_file", "source"].value_counts()
+        if unread.empty and not lost.empty:
+            rows = ", ".join(f"{name} {count:,}" for name, count in lost.items())
+            error.todo = f"Rows that find no file: {rows}. Correct `reader.path` of the source"
         if not unread.empty:
             error.todo = f"First fetch the missing images: {name_some(unread)}"
         raise

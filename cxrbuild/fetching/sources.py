@@ -200,7 +200,8 @@ def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> F
     key = recorded or key_fingerprint()
     if key is None and source.hashes_patients:
         fetched.notes.append(
-            f"{source.name}: `plan` hashes its patient numbers with a secret of yours; set {KEY_VARIABLE} first."
+            f"{source.name}: `plan` hashes its patient numbers with a secret of yours: set {KEY_VARIABLE} "
+            "first."
         )
     return replace(fetched, locked=replace(fetched.locked, patient_key=key))
 

@@ -141,6 +141,11 @@ class CsvReader(Reader):
         missing = [column for column in template.columns if column not in header]
         if missing:
             self._check_cells(file, header)
+        if not rows or not any(header):
+            raise CxrbuildError(
+                "the CSV file is empty", where=file, expected="a header, and a row for each image",
+                todo="Name the file of the metadata in `reader.file`, or export it again",
+            )  # fmt: skip
         _check_header(file, header, self.header and [compose(name) for name in self.header])
         problems = [
             f"line {line}: {len(row)} cells, not {len(header)}"
