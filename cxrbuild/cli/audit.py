@@ -105,5 +105,9 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
             f"{search.limited_images:,} images resemble more than {search.most_per_image} others: only their "
             f"best candidates were compared, {search.skipped_pairs:,} pairs were not."
         )
+    if unpinned := result.build.document.unpinned:
+        output.say(
+            f"Unpinned: {', '.join(unpinned)}. Their files are not verified, and were audited as they are."
+        )
     output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}.")
     output.result("audit-1", result.to_dict() | {"build": place})

@@ -145,6 +145,13 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
         _report_funnel(output, document.funnel)
     _report_counts(output, document.counts)
     _report_caveats(output, document.overrides, document.unpinned)
+    recipe = document.recipe
+    compared = ["the counts under `expect`"] if recipe.expect else []
+    compared += [f"the published manifest {recipe.manifest}"] if recipe.manifest else []
+    # Any other difference than a missing image is an error before this.
+    if compared and not document.overrides:
+        but = " but for the missing images" if document.missing else ""
+        output.say(f"Compared with {' and '.join(compared)}: equal{but}.")
     if document.missing:
         output.say(f"{count_of(len(document.missing), 'image')} missing; the ledger lists them.")
     if document.groups_in_several_splits:
