@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -262,3 +263,27 @@ def test_a_folder_is_no_list(tmp_path: Path) -> None:
     ran = run("audit", "--list", f"train={tmp_path}", "--data", tmp_path / "none", COLUMNS="999")
     assert ran.status == 1
     assert "no list that can be read" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (gzip.compress(b"p1 a.png sick\n"), "Found: a file that gzip compressed. Decompress it"),
+        ("p1 a.png sick\n".encode("utf-16"), "Found: UTF-16, as some Windows programs write it"),
+        ("p1 a.png sick\n".encode("utf-16-le"), "not text: it holds a NUL byte. Decompress it, or save it"),
+        (b"PK\x03\x04\xff", "Found: a ZIP archive"),
+        (b"", "the list has no rows. Expected: a line for each image"),
+    ],
+    ids=["gzip", "utf-16", "utf-16-le", "zip", "empty"],
+)
+def test_files_that_are_no_text(data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "test_x.txt").write_bytes(data)
+    done = run("audit", "--list", tmp_path / "test_x.txt", "--data", tmp_path)
+    assert done.status == 1
+    assert message in " ".join(done.err.split())
+
+
+def test_a_list_without_splits_is_told_how_to_name_one(tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text("p1 a.png sick\n")
+    done = run("audit", "--list", tmp_path / "plain.txt", "--data", tmp_path)
+    assert "Found: line 1: no split. Write SPLIT=FILE" in " ".join(done.err.split())

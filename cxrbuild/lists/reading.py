@@ -133,12 +133,18 @@ def _read(file: ListFile, columns: dict[str, str], words: Mapping[str, str]) -> 
         row = {"list": str(file.path), "line": line} | {name: cells.get(name) or None for name in COLUMNS}
         row["split"] = _split(cells.get("split"), words) or split
         if row["file"] is None or row["split"] is None:
-            missing = "no file" if row["file"] is None else f"no split, or the unknown {cells.get('split')!r}"
-            problems.append(f"line {line}: {missing}")
+            unknown = cells.get("split")
+            missing = (
+                "file" if row["file"] is None else f"known split, but {unknown!r}" if unknown else "split"
+            )
+            problems.append(f"line {line}: no {missing}")
         else:
             yield row
     if not found:
-        raise CxrbuildError("the list has no rows", where=file.path)
+        raise CxrbuildError(
+            "the list has no rows", where=file.path, expected="a line for each image",
+            todo="Name the file that lists the images",
+        )  # fmt: skip
     if absent := sorted(columns.keys() - filled):
         raise CxrbuildError(
             "no row of the list has these columns", where=file.path,
@@ -162,11 +168,23 @@ def _text(path: Path) -> str:
             todo="Name a text, CSV or JSON file as --list [SPLIT=]FILE",
         ) from None  # fmt: skip
     except UnicodeDecodeError as error:
-        raise CxrbuildError("not UTF-8 text", where=path, found=error, todo="Save it in UTF-8") from error
+        raise CxrbuildError(
+            "not UTF-8 text", where=path, found=_KINDS.get(error.object[:2], str(error)), todo=_ADVICE
+        ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise CxrbuildError("not text: it holds a NUL byte", where=f"{path}, line {line}")
+        raise CxrbuildError("not text: it holds a NUL byte", where=f"{path}, line {line}", todo=_ADVICE)
     return text
+
+
+# What the first two bytes of a file say that is not UTF-8.
+_KINDS = {
+    b"\x1f\x8b": "a file that gzip compressed",
+    b"PK": "a ZIP archive, as Excel's workbooks are",
+    b"\xff\xfe": "UTF-16, as some Windows programs write it",
+    b"\xfe\xff": "UTF-16, as some Windows programs write it",
+}
+_ADVICE = "Decompress it, or save it as text in UTF-8"
 
 
 def _split(text: str | None, words: Mapping[str, str]) -> str | None:
