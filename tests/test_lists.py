@@ -283,7 +283,7 @@ def test_files_that_are_no_text(data: bytes, message: str, tmp_path: Path) -> No
     assert message in " ".join(done.err.split())
 
 
-def test_a_list_without_splits_is_told_how_to_name_one(tmp_path: Path) -> None:
+def test_a_list_without_splits_says_how_to_name_one(tmp_path: Path) -> None:
     (tmp_path / "plain.txt").write_text("p1 a.png sick\n")
     done = run("audit", "--list", tmp_path / "plain.txt", "--data", tmp_path)
     assert "Found: line 1: no split. Write SPLIT=FILE" in " ".join(done.err.split())
