@@ -95,7 +95,7 @@ def test_columns_by_position_and_by_name(tmp_path: Path) -> None:
         ("train.csv", "scan,kind\na.png,A\n", "", "the list has no column of files"),
         ("train.csv", "scan,kind\na.png,A\n", "file=scan,label=7", "no row of the list has these columns"),
         ("train.txt", "p1 a.png A\n", "label=7", "no row of the list has these columns"),
-        ("all.csv", "file,split\na.png,learn\n", "", "no split, or the unknown 'learn'"),
+        ("all.csv", "file,split\na.png,learn\n", "", "line 2: no known split, but 'learn'"),
         ("train.txt", "p1 a.png A\n".encode("utf-16"), "", "not UTF-8 text"),
         ("train.csv", "file,file,label\na.png,b.png,A\n", "", "two columns of the list have one name"),
         ("train.csv", "file,label\na.png\0,A\n", "", "train.csv, line 2: not text: it holds a NUL byte"),
