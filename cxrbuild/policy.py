@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.artifact.build import DatasetDocument, SourceState
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
+from cxrbuild.catalog.rule import DuplicateRule, ReviewedRule
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.records import image_id
 
@@ -68,7 +69,8 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
     """Return rows without what can identify the patients of sources that are not public.
 
     A public release does not name their files: `source_path`, and `group` where it is a path, hold the
-    image's id instead. Patient numbers are hashed already, or the release is refused.
+    image's id instead. Patient numbers are hashed already, or the release is refused. What a reviewer wrote
+    about their images, or about any image with a readable name, is omitted too: only the mark stays.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
             found='`patient_id = "keep"`',
             todo="Declare one of them and build again, or make a private release with --policy private",
         )  # fmt: skip
-    return _without_paths(records, confidential)
+    return _without_notes(_without_paths(records, confidential), build, confidential)
 
 
 def renames_files(build: DatasetDocument, policy: Policy) -> bool:
@@ -124,6 +126,15 @@ def _unnamed(source: str, state: SourceState) -> SourceState:
     return state.model_copy(
         update={"missing": ids(state.missing), "extra": ids(state.extra), "different": different}
     )
+
+
+def _without_notes(records: pd.DataFrame, build: DatasetDocument, sources: Collection[str]) -> pd.DataFrame:
+    rules = [rule.name for rule in build.recipe.rules if isinstance(rule, ReviewedRule | DuplicateRule)]
+    rows = records["exclusion"].isin(rules) & (
+        records["source"].isin(list(sources)) | records["review"].eq("identifier")
+    )
+    detail = records["exclusion_detail"]
+    return records.assign(exclusion_detail=detail.where(~rows, detail.str.partition(": ")[0]))
 
 
 def _without_paths(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:

@@ -13,13 +13,11 @@ import pytest
 from command import run
 from releasing import change_rows, drop_rows, images_of
 
-from cxrbuild.comparison import (
-    DatasetVersion,
-    Diff,
-    compare,
-    exclusions_of,
-    read_version,
-)
+from cxrbuild.artifact.build import SourceDescription
+from cxrbuild.catalog import Recipe, read_recipe, read_source
+from cxrbuild.catalog.override import Overrides
+from cxrbuild.catalog.split import DrawnSplit
+from cxrbuild.comparison import DatasetVersion, Declarations, Diff, compare, read_version
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.version_numbers import needed_version, parse_version
@@ -81,28 +79,146 @@ def test_diff_names_added_rows() -> None:
     assert found.bump == "minor"
 
 
+def ledger(**exclusions: tuple[str, str | None]) -> pd.DataFrame:
+    """Return a ledger of excluded images, each with its exclusion and detail."""
+    rows = [
+        (image, "one", None, exclusion, detail, "LL") for image, (exclusion, detail) in exclusions.items()
+    ]
+    columns = ["image_id", "source", "source_blob", "exclusion", "exclusion_detail", "view_position"]
+    return pd.DataFrame(rows, columns=columns).astype("str")
+
+
+def declarations(recipe: Recipe, source: str = "cohen", **pin: str) -> Declarations:
+    described = SourceDescription.of(read_source(source))
+    described = described.model_copy(update={"pin": described.pin.model_copy(update=pin)})
+    return Declarations(recipe, Overrides(), {source: described}, {})
+
+
 def test_diff_shows_why_a_row_was_removed_or_added() -> None:
     short = ROWS.drop(index=[0, 1])
-    excluded = pd.Series({"a": "lateral", "b": "withdrawn (2026-03-01, asked by the patient)"})
-    for old, new, kind, side in (
-        (version_of(ROWS), replace(version_of(short), exclusions=excluded), "removed", "new"),
-        (replace(version_of(short), exclusions=excluded), version_of(ROWS), "added", "old"),
+    recipe = declarations(read_recipe("covid19-cxr"))
+    excluded = ledger(a=("lateral", None), b=("withdrawn", "2026-03-01: asked by the patient"))
+    for old, new, kind, before in (
+        (version_of(ROWS), replace(version_of(short), ledger=excluded, declarations=recipe), "removed", ""),
+        (
+            replace(version_of(short), ledger=excluded, declarations=recipe),
+            version_of(ROWS),
+            "added",
+            "before: ",
+        ),
     ):
-        assert list(compare(old, new).rows[kind]["change"]) == [
-            f"train Normal; {side}: lateral",
-            f"train COVID-19; {side}: withdrawn (2026-03-01, asked by the patient)",
+        found = compare(old, new)
+        assert list(found.rows[kind]["reason"]) == [
+            f"{before}lateral (view_position LL)",
+            f"{before}withdrawn (2026-03-01: asked by the patient)",
         ]
-    found = compare(version_of(ROWS), replace(version_of(short), exclusions=pd.Series(dtype="str")))
-    assert found.rows["removed"]["change"].iloc[0] == "train Normal; new: no such image upstream"
+        assert [(count.kind, count.cause, count.rows) for count in found.causes()] == [
+            (kind, "lateral", 1),
+            (kind, "withdrawn", 1),
+        ]
+    found = compare(version_of(ROWS), replace(version_of(short), ledger=ledger()))
+    assert found.rows["removed"]["reason"].iloc[0] == "no longer upstream"
+    found = compare(replace(version_of(short), ledger=ledger()), version_of(ROWS))
+    assert found.rows["added"]["reason"].iloc[0] == "new upstream"
+    # A manifest alone does not say why, and the comparison says so.
+    found = compare(version_of(ROWS), version_of(short))
+    assert (found.rows["removed"]["reason"].iloc[0], found.silent) == ("", ["rows"])
+    assert "rows has no ledger: why it lacks these images is not known." in found.to_markdown()
 
 
-def test_exclusions_of_a_ledger_have_their_detail() -> None:
-    ledger = pd.DataFrame({
-        "image_id": ["a", "b", "c"],
-        "exclusion": [None, "withdrawn", "lateral"],
-        "exclusion_detail": [None, "2026-03-01", None],
-    }).astype("str")  # fmt: skip
-    assert exclusions_of(ledger).to_dict() == {"b": "withdrawn (2026-03-01)", "c": "lateral"}
+# Of one source that declares no split, and of Mooney, whose images have one.
+SPLIT_ROWS = ROWS.assign(
+    source=["cohen", "cohen", "mooney"], group=["p1", "p2", "p3"], upstream_split=[None, None, "test"],
+    finding=["COVID-19", "COVID-19", "NORMAL"], listed=None,
+)  # fmt: skip
+
+
+def recipe_with(**split: object) -> Recipe:
+    recipe = read_recipe("covid19-cxr")
+    return recipe.model_copy(update={"split": recipe.split.model_copy(update=split)})
+
+
+@pytest.mark.parametrize(
+    ("change", "recipe", "cause", "words"),
+    [
+        ({"group": "p9"}, recipe_with(), "another group", "its group was p2, and is p9: drawn by"),
+        ({}, recipe_with(salt="new"), "another salt", "salt new; the salt was covid19-cxr"),
+        (
+            {},
+            recipe_with(test=DrawnSplit(count={"COVID-19": 90})),
+            "another size of a split",
+            "the declared size of a split changed",
+        ),
+        ({}, recipe_with(), "draw with other images", "other images came or left, and the count is exact"),
+    ],
+)
+def test_diff_shows_why_a_row_moved(
+    change: dict[str, object], recipe: Recipe, cause: str, words: str
+) -> None:
+    later = SPLIT_ROWS.copy()
+    later.loc[1, ["split", *change]] = ["test", *change.values()]
+    found = compare(
+        replace(version_of(SPLIT_ROWS), declarations=declarations(recipe_with())),
+        replace(version_of(later), declarations=declarations(recipe)),
+    )
+    row = found.rows["moved"].iloc[0]
+    assert (row["image_id"], row["cause"]) == ("b", cause)
+    assert words in row["reason"]
+
+
+def test_diff_shows_that_the_source_declares_another_split() -> None:
+    later = SPLIT_ROWS.copy()
+    later.loc[2, ["split", "upstream_split"]] = ["train", "train"]
+    of_recipe = declarations(recipe_with())
+    found = compare(*(replace(version_of(rows), declarations=of_recipe) for rows in (SPLIT_ROWS, later)))
+    row = found.rows["moved"].iloc[0]
+    assert row["cause"] == "declared by the source"
+    assert row["reason"] == "declared by the source: test -> declared by the source: train"
+
+
+@pytest.mark.parametrize(
+    ("finding", "cause", "reason"),
+    [
+        ("SARS", "another finding", "finding COVID-19 -> SARS"),
+        ("COVID-19", "other labels", "finding COVID-19 is declared as another class"),
+    ],
+)
+def test_diff_shows_why_a_row_has_another_class(finding: str, cause: str, reason: str) -> None:
+    later = SPLIT_ROWS.copy()
+    later.loc[1, ["label", "finding"]] = ["Normal", finding]
+    row = compare(version_of(SPLIT_ROWS), version_of(later)).rows["relabelled"].iloc[0]
+    assert (row["cause"], row["reason"]) == (cause, reason)
+
+
+def test_diff_shows_changes_of_recipe_and_pins() -> None:
+    recipe = read_recipe("covid19-cxr")
+    document = recipe.model_dump(mode="json") | {"folder": recipe.folder, "baseline": None}
+    document["rules"] = [rule for rule in document["rules"] if rule["name"] != "ct"]
+    document["rules"][0]["values"] = ["LATERAL"]
+    document["rules"][-1]["enabled"] = False
+    document["labels"]["COVID-19"]["cohen"] = ["COVID-19, ARDS"]
+    document["split"]["test"]["count"]["COVID-19"] = 90
+    other = Recipe.model_validate(document)
+    found = compare(
+        replace(version_of(ROWS), declarations=declarations(recipe), ledger=ledger(a=("x", None))),
+        replace(
+            version_of(ROWS), declarations=declarations(other, commit="a" * 40), ledger=ledger(d=("x", None))
+        ),
+    )
+    assert [(one.of, one.key, one.old, one.new) for one in found.declared] == [
+        ("recipe", "rules.ct", "Excludes images whose `modality` is CT; unknown is kept.", None),
+        ("recipe", "rules.lateral", recipe.rules[1].describe(), other.rules[0].describe()),
+        ("recipe", "rules.annotated, switched", "on", "off"),
+        ("recipe", "labels.COVID-19.cohen", "COVID-19", "COVID-19, ARDS"),
+        ("recipe", "split.test.count.COVID-19", "100", "90"),
+        ("cohen", "commit", "584034aa7fbf06496741f11008d72fd791c8e443", "a" * 40),
+        ("one", "images upstream", "1 image", "1 image"),
+    ]
+    assert found.bump is None
+    text = found.to_markdown()
+    assert "- Recipe:\n  - rules.ct: removed Excludes images whose `modality` is CT" in text
+    assert f"- Source cohen:\n  - commit: 584034aa7fbf06496741f11008d72fd791c8e443 -> {'a' * 40}\n" in text
+    assert "What it was built from is declared otherwise." in text
 
 
 def test_diff_result_is_json_and_html() -> None:
@@ -111,6 +227,10 @@ def test_diff_result_is_json_and_html() -> None:
         {"kind": "relabelled", "source": "one", "label": "<b>", "rows": 1}
     ]
     assert "rows with another class" in found._repr_html_()
+    page = found.to_html()
+    assert "label COVID-19 -&gt; &lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "(label COVID-19 -> &lt;b>)" in found.to_markdown()
 
 
 def test_diff_ignores_order_and_equal_nulls() -> None:
@@ -123,7 +243,7 @@ def test_diff_separates_missing_from_removed_rows() -> None:
     for old, new, side in ((whole, short, "new"), (short, whole, "old")):
         found = compare(old, new)
         assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"missing": 1}
-        assert found.rows["missing"]["change"].item() == f"train COVID-19; {side}: missing_file"
+        assert found.rows["missing"]["reason"].item() == f"{side}: missing_file"
         assert found.bump is None
     # Another row that is gone did leave.
     found = compare(
@@ -209,6 +329,13 @@ def test_diff_command_shows_changes(demo: Path, tmp_path: Path) -> None:
     assert document["bump"] == "major"
     assert [row["image_id"] for row in document["moved"]] == [moved]
     assert "Nothing changed." in run("diff", build, build / "manifest.parquet").out
+    for form, begin in (("markdown", "# "), ("html", "<!doctype html>")):
+        page = run("diff", build, tmp_path / "later", "--format", form)
+        assert (page.status, page.err) == (0, "")
+        assert page.out.startswith(begin)
+        assert moved in page.out
+        assert "The version needs a MAJOR step." in page.out
+        assert "http" not in page.out  # a page loads nothing from elsewhere
 
 
 def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:

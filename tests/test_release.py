@@ -280,12 +280,12 @@ def test_an_incomplete_build_keeps_its_version(build: Path, tmp_path: Path) -> N
     words = (tmp_path / "demo-cxr-1.0.1" / "CHANGELOG.md").read_text()
     assert f"Incomplete: {incompleteness}" in words
     assert "removed" not in words
-    assert f"  - {gone[0]} (train COVID-19; new: missing_file)" in words
+    assert f"  - {gone[0]} (train COVID-19): new: missing_file" in words
     # Complete again: no row was added.
     release(build, "1.0.2", tmp_path / "demo-cxr-1.0.2", previous=tmp_path / "demo-cxr-1.0.1")
     words = (tmp_path / "demo-cxr-1.0.2" / "CHANGELOG.md").read_text().split("## 1.0.1")[0]
     assert "added" not in words
-    assert f"  - {gone[0]} (train COVID-19; old: missing_file)" in words
+    assert f"  - {gone[0]} (train COVID-19): old: missing_file" in words
 
 
 def test_verify_holds_what_is_missing_against_the_ledger(build: Path, tmp_path: Path) -> None:
@@ -763,7 +763,7 @@ def test_changelog_has_every_version(build: Path, tmp_path: Path) -> None:
     assert reported == [
         "# Changelog",
         "## 2.0.0 (2026-11-23)",
-        f"  - {gone} (train {label}; new: annotated)",
+        f"  - {gone} (train {label}): annotated",
         "## 1.0.1 (2026-11-23)",
         *[f"  - {image} (patient_age null -> 3.0)" for image in aged],
         "## 1.0.0 (2026-11-23)",

@@ -11,7 +11,7 @@ from cxrbuild.catalog.override import RuleOverride
 from cxrbuild.catalog.rule import DuplicateRule, InRule, NotInRule, PresentRule, RangeRule, ReviewedRule
 from cxrbuild.errors import DeclarationError
 from cxrbuild.records import conform
-from cxrbuild.rules import add_labels, add_reviews, apply_rules, switch_rules
+from cxrbuild.rules import add_details, add_labels, add_reviews, apply_rules, switch_rules
 
 
 def table(**columns: list[object]) -> pd.DataFrame:
@@ -233,3 +233,23 @@ def test_the_first_kept_image_of_linked_duplicates_stays() -> None:
     twice.loc[7, "exclusion"] = "listed_twice"
     found = apply_rules(twice, [lateral, duplicate], links)["exclusion"].fillna("").tolist()
     assert found == ["r", "", "twice", "", "", "", "twice", "listed_twice"]
+
+
+def test_details_have_the_reviewers_note_and_the_kept_duplicate() -> None:
+    records = table(view_position=["LATERAL", "PA", "PA", "PA", "PA"])
+    notes = {0: "side view", 1: "two arrows", 3: ""}
+    reviews = [Review("cohen", f"{n}.png", "arrow", True, note) for n, note in notes.items()]
+    links = [Link(("cohen", f"{a}.png"), ("cohen", f"{b}.png"), "duplicate", "cropped") for a, b in ((4, 2),)]
+    rules = [
+        rule(NotInRule, name="lateral", kind="not_in", column="view_position", values=["LATERAL"]),
+        rule(DuplicateRule, name="twice", kind="duplicate"),
+        rule(ReviewedRule, name="annotated", kind="reviewed"),
+    ]
+    found = add_details(apply_rules(add_reviews(records, reviews), rules, links), rules, reviews, links)
+    assert list(zip(found["exclusion"].fillna(""), found["exclusion_detail"].fillna(""), strict=True)) == [
+        ("lateral", ""),
+        ("annotated", "arrow: two arrows"),
+        ("", ""),
+        ("annotated", "arrow"),
+        ("twice", "duplicate of i2: cropped"),
+    ]

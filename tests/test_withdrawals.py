@@ -114,9 +114,7 @@ def test_the_ledger_keeps_a_row_for_a_withdrawn_image(builds: tuple[Path, Path])
 def test_diff_says_that_an_image_was_withdrawn(builds: tuple[Path, Path]) -> None:
     ran = run("diff", *builds, "--json")
     removed = json.loads(ran.out)["removed"]
-    assert [row["change"].split("; ", 1)[1] for row in removed] == [
-        "new: withdrawn (2026-02-28: consent withdrawn)"
-    ]
+    assert [row["reason"] for row in removed] == ["withdrawn (2026-02-28: consent withdrawn)"]
 
 
 def test_changelog_and_card_say_that_an_image_was_withdrawn(

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from cxrbuild.artifact.document import Document, Part
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
-from cxrbuild.catalog.source import Pin
+from cxrbuild.catalog.source import Pin, Source
 
 # What a release records of a source: it must be complete without the declaration's file.
 DESCRIBED = ("title", "homepage", "description", "citation", "license", "public", "patient_namespace", "pin")
@@ -48,6 +48,12 @@ class SourceDescription(Part):
     patient_id: Literal["hash", "keep"]
     patient_namespace: str | None = None
     pin: Pin
+
+    @classmethod
+    def of(cls, source: Source) -> SourceDescription:
+        """Return what a source's declaration says about it."""
+        described = {key: getattr(source, key) for key in DESCRIBED}
+        return cls(patient_id=source.reader.patient_id, **described)
 
 
 class SourceState(Part):

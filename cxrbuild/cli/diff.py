@@ -20,13 +20,22 @@ _MOST = 20
 @click.command()
 @click.argument("old", type=NAME_OR_PLACE)
 @click.argument("new", type=NAME_OR_PLACE)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "html"]),
+    default="text",
+    show_default=True,
+    help="text, or all rows as Markdown or as an HTML page, for a changelog or a website.",
+)
 @data_option
 @output_options
-def diff(old: str, new: str, data: Path, quiet: bool, as_json: bool) -> None:
+def diff(old: str, new: str, form: str, data: Path, quiet: bool, as_json: bool) -> None:
     """Show the changes between two versions of a dataset, or of a source.
 
     OLD and NEW are folders of releases or builds, manifest.parquet files, or published names such as
-    covid19-cxr/1.0.0. The last line names the part of the version that must increase.
+    covid19-cxr/1.0.0. For each row that left, entered, moved or changed its class it says why, and what
+    changed in the recipe and the pins. The last line names the part of the version that must increase.
 
     Or both are sources: shipped ones by name, or .toml files, such as those of `fetch --propose-pin`. Their
     listings and metadata are compared, without pixels; --data has the metadata of a source that is fetched.
@@ -37,18 +46,33 @@ def diff(old: str, new: str, data: Path, quiet: bool, as_json: bool) -> None:
     from cxrbuild.pins import is_source
 
     output = Output(quiet=quiet, as_json=as_json)
+    if form != "text" and (as_json or quiet):
+        raise click.UsageError(f"--format {form} prints a page; omit --json and --quiet")
     if is_source(str(old)) and is_source(str(new)):
+        if form != "text":
+            raise click.UsageError("--format compares datasets; two sources are compared as text or JSON")
         pins = diff_sources(str(old), str(new), data)
         report_pins(output, pins)
         output.result("diff-source-1", pins.to_dict())
         return
     found = compare_versions(old, new)
+    if form != "text":
+        click.echo(found.to_markdown() if form == "markdown" else found.to_html(), nl=False)
+        return
     _report(output, found)
     output.result("diff-1", found.to_dict())
 
 
 def _report(output: Output, found: Diff) -> None:
-    from cxrbuild.comparison import KINDS
+    from cxrbuild.comparison.diff import KINDS
+    from cxrbuild.comparison.text import (
+        conclusion,
+        declared_by_part,
+        describe_causes,
+        describe_change,
+        describe_row,
+        sentences,
+    )
     from cxrbuild.errors import printable
 
     counts = found.counts()
@@ -60,24 +84,23 @@ def _report(output: Output, found: Diff) -> None:
                 for count in counts
             ],
         )
+        output.say("")
+    for title, changes in declared_by_part(found).items():
+        output.say(f"{printable(title)}:")
+        for change in changes:
+            output.say(f"  {printable(describe_change(change))}")
+        output.say("")
     for kind, title in KINDS.items():
         rows = found.rows[kind]
         if rows.empty:
             continue
-        output.say(f"\n{title[0].upper()}{title[1:]}:")
+        causes = printable(describe_causes(found, kind))
+        output.say(f"{title[0].upper()}{title[1:]}{f' ({causes})' if causes else ''}:")
         for row in rows.head(_MOST).to_dict("records"):
-            change = row["change"] or f"{row['split']} {row['label']}"
-            output.say(f"  {printable(row['image_id'])} ({printable(change)})")
+            output.say(f"  {printable(describe_row(row))}")
         if len(rows) > _MOST:
-            output.say(f"  and {len(rows) - _MOST:,} more; --json lists all")
-    for title, columns in (("Added", found.columns_added), ("Removed", found.columns_removed)):
-        if columns:
-            output.say(f"{title} columns: {', '.join(map(printable, columns))}.")
-    if found.classes_changed:
-        output.say("Classes have other numbers.")
-    if found.bump is None and not counts:
-        output.say("Nothing changed.")
-    elif found.bump is None:
-        output.say("\nThe dataset is the same. One side was built from other or fewer files.")
-    else:
-        output.say(f"\nThe version needs a {found.bump.upper()} step.")
+            output.say(f"  and {len(rows) - _MOST:,} more; --json and --format list all")
+        output.say("")
+    for sentence in sentences(found):
+        output.say(printable(sentence))
+    output.say(conclusion(found))

@@ -10,7 +10,7 @@ from typing import Any
 
 from cxrbuild import __version__
 from cxrbuild.artifact import Build, BuildDocument, names, open_build
-from cxrbuild.artifact.build import DESCRIBED, DatasetIdentity, FileEntry, SourceDescription, SourceState
+from cxrbuild.artifact.build import DatasetIdentity, FileEntry, SourceDescription, SourceState
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import compare_unconverted, convert_images, source_states
@@ -230,10 +230,7 @@ def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, 
         "libraries": libraries(),
         "recipe": recipe,
         "declared_sources": {
-            source.name: SourceDescription(
-                patient_id=source.reader.patient_id, **{key: getattr(source, key) for key in DESCRIBED}
-            )
-            for source in plan.declared.sources
+            source.name: SourceDescription.of(source) for source in plan.declared.sources
         },
         "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": unpinned_sources(plan.declared, plan.locked),

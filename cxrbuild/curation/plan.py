@@ -24,7 +24,7 @@ from cxrbuild.patient_key import key_fingerprint, require_same_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import SPLITS, conform, write_records
-from cxrbuild.rules import add_labels, add_reviews, apply_rules, require_values
+from cxrbuild.rules import add_details, add_labels, add_reviews, apply_rules, require_values
 from cxrbuild.split import split_records
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
         records = add_labels(records, declared.recipe, declared.sources)
     require_values(records, declared.recipe, declared.sources)
     records = apply_rules(records, declared.recipe.rules, declared.links)
+    records = add_details(records, declared.recipe.rules, declared.reviews, declared.links)
     try:
         records = split_records(records, declared.recipe.split, declared.links, declared.namespaces)
         return add_folds(records, declared.recipe.split)

@@ -7,11 +7,11 @@ from pathlib import Path
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import (
-    KINDS,
     NOT_CHANGES,
     DatasetVersion,
     Diff,
     compare,
+    markdown,
     read_version,
 )
 from cxrbuild.contents import Contents
@@ -87,7 +87,7 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
         found = compare(read_version(f"{name}/{version}"), new)
         if found.bump is not None:
             raise CheckError(
-                f"version {version} was published with other rows\n{_lines(found, _MOST)}",
+                f"version {version} was published with other rows\n{markdown(found, _MOST)}",
                 where=f"{name}/{version}",
                 todo=f"Release it as {needed_version(version, found.bump)} or later",
             )
@@ -98,7 +98,7 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
     needed = needed_version(before, found.bump)
     if parse_version(version) < parse_version(needed):
         raise CheckError(
-            f"version {version} is too small for what changed since {before}\n{_lines(found, _MOST)}",
+            f"version {version} is too small for what changed since {before}\n{markdown(found, _MOST)}",
             where=str(previous), expected=f"{needed} or later", found=version,
         )  # fmt: skip
     return found
@@ -112,11 +112,12 @@ def changelog(contents: Contents, previous: Path | str | None, found: Diff | Non
     elif found.bump is None:
         if any(len(found.rows[kind]) for kind in NOT_CHANGES):
             lines += [f"The dataset is the same as {_version(previous)}. Its files differ:", ""]
-            lines += [_lines(found, None), ""]
+            lines += [markdown(found), ""]
         else:
             lines += [f"Rows, pixels and metadata are the same as in {_version(previous)}.", ""]
+            lines += [markdown(found), ""] if found.declared else []
     else:
-        lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", _lines(found, None), ""]
+        lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", markdown(found), ""]
     before = Path(previous) / names.CHANGELOG if previous is not None else None
     if before is not None and before.is_file():
         lines += [before.read_text(encoding="utf-8").removeprefix(CHANGELOG_TITLE).strip("\n"), ""]
@@ -128,23 +129,3 @@ def _version(previous: Path | str | None) -> str:
     if isinstance(previous, str):
         return previous.rsplit("/", 1)[-1]
     return open_artifact(previous).version
-
-
-def _lines(found: Diff, most: int | None) -> str:
-    lines = []
-    for kind, title in KINDS.items():
-        rows = found.rows[kind]
-        if rows.empty:
-            continue
-        lines.append(f"- {len(rows):,} {title.replace('rows', 'row', len(rows) == 1)}:")
-        lines += [
-            f"  - {row['image_id']} ({row['change'] or row['split'] + ' ' + row['label']})"
-            for row in rows[:most].to_dict("records")
-        ]
-        if most is not None and len(rows) > most:
-            lines.append(f"  - and {len(rows) - most:,} more")
-    lines += [f"- column {column} added" for column in found.columns_added]
-    lines += [f"- column {column} removed" for column in found.columns_removed]
-    if found.classes_changed:
-        lines.append("- classes renumbered")
-    return "\n".join(lines)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Release, names, open_build
-from cxrbuild.comparison import DatasetVersion, Diff, exclusions_of
+from cxrbuild.comparison import DatasetVersion, Declarations, Diff, ledger_columns
 from cxrbuild.documents import measured_contents
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import locked, naming
@@ -136,7 +136,8 @@ def release(
         released=True,
         missing=document.missing,
         unpinned=document.unpinned,
-        exclusions=exclusions_of(records),
+        ledger=records[ledger_columns(contents.recipe)],
+        declarations=Declarations.of(contents.document),
     )
     changes = check_version(name, version, new, before)
     del new

@@ -2,8 +2,9 @@
 
 from cxrbuild.rules.apply import apply_rules
 from cxrbuild.rules.columns import require_values
+from cxrbuild.rules.details import add_details
 from cxrbuild.rules.labels import add_labels
 from cxrbuild.rules.reviews import add_reviews
 from cxrbuild.rules.switches import switch_rules
 
-__all__ = ["add_labels", "add_reviews", "apply_rules", "require_values", "switch_rules"]
+__all__ = ["add_details", "add_labels", "add_reviews", "apply_rules", "require_values", "switch_rules"]

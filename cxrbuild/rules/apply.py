@@ -75,14 +75,20 @@ def _excluded(rule: Rule, records: pd.DataFrame, links: Sequence[Link]) -> pd.Se
             return _duplicates(records, links)
 
 
+def duplicate_groups(links: Sequence[Link]) -> UnionFind[tuple[str, str]]:
+    """Return the groups of images that links call duplicates."""
+    groups = UnionFind[tuple[str, str]]()
+    for link in links:
+        if link.kind == "duplicate":
+            groups.union(link.a, link.b)
+    return groups
+
+
 def _duplicates(records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:
     """Return the mask of the rows that are duplicates of an earlier row which is kept so far."""
     import pandas as pd
 
-    duplicates = UnionFind[tuple[str, str]]()
-    for link in links:
-        if link.kind == "duplicate":
-            duplicates.union(link.a, link.b)
+    duplicates = duplicate_groups(links)
     names = records["source"] + "/" + records["source_path"]
     linked = names.isin(["/".join(image) for image in duplicates])
     images = records.loc[linked, ["source", "source_path"]]

@@ -37,9 +37,10 @@ def check_identities(context: Context) -> Iterator[Finding]:
     except CxrbuildError as error:
         yield Finding(error.what, names.LEDGER)
         return
-    for column in ("source_path", "group"):
+    for column in ("source_path", "group", "exclusion_detail"):
         for image in ledger.loc[differs(ledger[column], expected[column]), "image_id"]:
-            yield Finding(f"{column} names a file of a source that is not public", names.LEDGER, image)
+            what = "has a note about an image" if column == "exclusion_detail" else "names a file"
+            yield Finding(f"{column} {what} of a source that is not public", names.LEDGER, image)
 
 
 def check_published(context: Context) -> Iterator[Finding]:

@@ -1,0 +1,168 @@
+"""Compare two versions of a dataset, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.comparison.causes import Causes, with_causes
+from cxrbuild.comparison.declared import declared_changes
+from cxrbuild.comparison.diff import Diff, Kind
+from cxrbuild.comparison.version import DatasetVersion, read_version
+from cxrbuild.curation.plan import MEMBERSHIP
+from cxrbuild.records import differs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+_PIXELS = ("jpeg_sha256", "jpeg_bytes", "width", "height", "conversion")
+# Columns that follow from the bytes of the upstream file.
+_BYTES = ("source_blob", "source_sha256", "source_format", "jpeg_sha256")
+# Columns that are compared as another kind, or follow from others.
+_NOT_METADATA = ("image_id", "label", "split", "jpeg_path", *_PIXELS)
+
+
+def diff(old: str | Path, new: str | Path) -> Diff:
+    """Return the changes between two versions of a dataset.
+
+    Parameters
+    ----------
+    old, new
+        The folder of a release or build, a ``manifest.parquet``, or a published name such as
+        ``covid19-cxr/1.0.0``.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such version, or its files do not fit.
+    """
+    return compare(read_version(old), read_version(new))
+
+
+def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
+    """Return the changes between two versions of a dataset.
+
+    Pixels and metadata are compared where both versions have them. Two kinds are no changes of the dataset:
+    rows whose image is missing on one side by its ``build.json``, and other files of a source that is pinned
+    on the other side alone.
+    """
+    import pandas as pd
+
+    a, b = old.manifest.set_index("image_id"), new.manifest.set_index("image_id")
+    if not (old.released and new.released):
+        a, b = (side.drop(columns="withheld", errors="ignore") for side in (a, b))
+    common = _CommonRows.of(a, b)
+    shared = [column for column in a.columns if column in b.columns]
+    metadata = [column for column in shared if column not in _NOT_METADATA]
+    pixels = [column for column in shared if column == "jpeg_sha256"]
+    removed, missing = _separate_missing(a.loc[a.index.difference(b.index)], new)
+    added, restored = _separate_missing(b.loc[b.index.difference(a.index)], old)
+    causes = Causes(old, new, a, b)
+    of_bytes = [column for column in shared if column in _BYTES]
+    of_file = [column for column in of_bytes if column.startswith("source_")]
+    source, _ = common.pair("source")
+    unpinned_once = source.isin(set(old.unpinned) ^ set(new.unpinned))
+    unverified = unpinned_once & common.ids.isin(common.changes(of_file, unpinned_once)["image_id"])
+    # What follows from another file of an unverified source is no change of the dataset.
+    masks = dict.fromkeys(of_bytes, ~unverified)
+    rows: dict[Kind, pd.DataFrame] = {
+        "removed": causes.of_removed(removed),
+        "relabelled": causes.of_relabelled(common.changes(["label"])),
+        "moved": causes.of_moved(common.changes(["split"])),
+        "added": causes.of_added(added),
+        "pixels_changed": common.changes(pixels, masks),
+        "metadata_changed": common.changes(metadata, masks),
+        "missing": pd.concat(
+            [causes.of_missing(missing, new, "new"), causes.of_missing(restored, old, "old")],
+            ignore_index=True,
+        ),
+        "unverified": common.changes(of_bytes, unverified),
+    }
+    membership = any(set(side.columns) < set(MEMBERSHIP) for side in (a, b))
+    return Diff(
+        old=old.name,
+        new=new.name,
+        rows={kind: with_causes(of_kind) for kind, of_kind in rows.items()},
+        columns_added=[] if membership else [c for c in b.columns if c not in a.columns],
+        columns_removed=[] if membership else [c for c in a.columns if c not in b.columns],
+        classes_changed=bool(old.classes and new.classes and old.classes != new.classes[: len(old.classes)]),
+        declared=declared_changes(old, new),
+        silent=[
+            side.name
+            for side, lacking in ((old, rows["added"]), (new, rows["removed"]))
+            if side.ledger is None and len(lacking)
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class _CommonRows:
+    """The rows that two versions have in common, one column at a time: copies of large tables take memory.
+
+    Attributes
+    ----------
+    old, new
+        The tables of the versions, indexed by ``image_id``.
+    ids
+        The ids that both have, sorted.
+    places
+        The places of these rows in each table.
+    """
+
+    old: pd.DataFrame
+    new: pd.DataFrame
+    ids: pd.Index
+    places: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+    @classmethod
+    def of(cls, old: pd.DataFrame, new: pd.DataFrame) -> _CommonRows:
+        """Find the rows that two tables have in common."""
+        ids = old.index.intersection(new.index).sort_values()
+        return cls(old, new, ids, (old.index.get_indexer(ids), new.index.get_indexer(ids)))
+
+    def pair(self, column: str) -> tuple[pd.Series, pd.Series]:
+        """Return the old and the new values of a column, by id."""
+        old, new = self.places
+        return self.old[column].iloc[old], self.new[column].iloc[new]
+
+    def changes(
+        self, columns: Sequence[str], masks: pd.Series | Mapping[str, pd.Series] | None = None
+    ) -> pd.DataFrame:
+        """Return the rows where one of some columns differs, with old and new value; two nulls are equal.
+
+        Parameters
+        ----------
+        columns
+            The columns.
+        masks
+            The rows to look at: for all columns, or by column where not all rows.
+        """
+        import pandas as pd
+
+        texts = []
+        for column in columns:
+            before, after = self.pair(column)
+            different = differs(before, after)
+            mask = masks.get(column) if isinstance(masks, Mapping) else masks
+            if mask is not None:
+                different &= mask
+            was, now = (side[different].astype("str").fillna("null") for side in (before, after))
+            texts.append(f"{column} " + was + " -> " + now)
+        found = pd.concat([pd.Series(dtype="str"), *texts])
+        text = found.groupby(found.index, sort=False).agg("; ".join)
+        return _described(self.new.loc[text.index, ["source", "label", "split"]], text.tolist())
+
+
+def _described(rows: pd.DataFrame, change: Sequence[str] | pd.Series | str = "") -> pd.DataFrame:
+    described = rows.reset_index()[["image_id", "source", "label", "split"]]
+    return described.assign(change=change).sort_values("image_id", ignore_index=True)
+
+
+def _separate_missing(rows: pd.DataFrame, other: DatasetVersion) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Separate rows that the other version lacks: those that it does not hold, and those missing there."""
+    is_missing = rows.index.isin(list(other.missing))
+    return _described(rows[~is_missing]), _described(rows[is_missing])

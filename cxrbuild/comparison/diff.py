@@ -1,0 +1,170 @@
+"""The changes between two versions of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from cxrbuild.version_numbers import Bump
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal[
+    "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "missing", "unverified"
+]
+KINDS: dict[Kind, str] = {
+    "removed": "removed rows",
+    "relabelled": "rows with another class",
+    "moved": "rows in another split",
+    "added": "added rows",
+    "pixels_changed": "rows with other pixels",
+    "metadata_changed": "rows with other metadata",
+    "missing": "rows that are missing on one side",
+    "unverified": "rows whose file is not verified on one side",
+}
+# Kinds that describe the files that one side was built from, and no change of the dataset.
+NOT_CHANGES: tuple[Kind, ...] = ("missing", "unverified")
+
+
+@dataclass(frozen=True)
+class ChangeCount:
+    """The number of rows of a source and class with a kind of change."""
+
+    kind: Kind
+    source: str
+    label: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class CauseCount:
+    """The number of rows with a kind of change and a cause of it."""
+
+    kind: Kind
+    cause: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class DeclaredChange:
+    """A change of what the versions were built from.
+
+    Attributes
+    ----------
+    of
+        ``recipe``, ``overrides``, or the name of a source.
+    key
+        What changed: ``rules.lateral``, ``split.test.count.Normal``, ``commit``.
+    old, new
+        What one version has and the other does not; ``None`` where that is nothing.
+    """
+
+    of: str
+    key: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True)
+class Diff:
+    """The changes between two versions of a dataset.
+
+    Attributes
+    ----------
+    old, new
+        The versions.
+    rows
+        The rows of each of ``KINDS``: image_id, source, label, split; the ``change`` of values as text; the
+        ``reason`` as text, and its ``cause``, which several rows share. They are empty where the versions do
+        not say why.
+    columns_added, columns_removed
+        Columns of one version alone; none where one is a published manifest, which has membership alone.
+    classes_changed
+        Whether a class has another number in the new version.
+    declared
+        Changes of the recipe, its overrides and the sources, where both versions record them.
+    silent
+        Which versions do not say why an image is not in them: they have no ledger.
+    """
+
+    old: str
+    new: str
+    rows: dict[Kind, pd.DataFrame]
+    columns_added: list[str]
+    columns_removed: list[str]
+    classes_changed: bool
+    declared: Sequence[DeclaredChange] = ()
+    silent: Sequence[str] = ()
+
+    @property
+    def bump(self) -> Bump | None:
+        """The part of the version that must increase, ``None`` where nothing changed.
+
+        As TensorFlow Datasets defines versions: https://www.tensorflow.org/datasets/datasets_versioning
+        """
+        kinds: tuple[Kind, ...] = ("removed", "relabelled", "moved")
+        if any(len(self.rows[kind]) for kind in kinds) or self.columns_removed or self.classes_changed:
+            return "major"
+        if len(self.rows["added"]) or self.columns_added:
+            return "minor"
+        changed = (len(rows) for kind, rows in self.rows.items() if kind not in NOT_CHANGES)
+        return "patch" if any(changed) else None
+
+    def counts(self) -> list[ChangeCount]:
+        """Return the number of rows of each kind, by source and class, without zeros."""
+        return [
+            ChangeCount(kind, source=str(source), label=str(label), rows=len(rows))
+            for kind in KINDS
+            for (source, label), rows in self.rows[kind].groupby(["source", "label"])
+        ]
+
+    def causes(self) -> list[CauseCount]:
+        """Return the number of rows of each kind by cause, most first; rows without a cause are omitted."""
+        return [
+            CauseCount(kind, str(cause), int(rows))
+            for kind in KINDS
+            for cause, rows in sorted(
+                self.rows[kind].loc[self.rows[kind]["cause"] != "", "cause"].value_counts().items(),
+                key=lambda item: (-item[1], str(item[0])),
+            )
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the changes as JSON has them."""
+        return {
+            "old": self.old,
+            "new": self.new,
+            "bump": self.bump,
+            "counts": [asdict(count) for count in self.counts()],
+            "causes": [asdict(count) for count in self.causes()],
+            "declared": [asdict(change) for change in self.declared],
+            "silent": list(self.silent),
+            "columns_added": self.columns_added,
+            "columns_removed": self.columns_removed,
+            "classes_changed": self.classes_changed,
+            **{kind: self.rows[kind].to_dict("records") for kind in KINDS},
+        }
+
+    def to_markdown(self) -> str:
+        """Return the changes as a Markdown document, with every row and its reason."""
+        from cxrbuild.comparison.text import markdown_page
+
+        return markdown_page(self)
+
+    def to_html(self) -> str:
+        """Return the changes as an HTML page that loads nothing from elsewhere."""
+        from cxrbuild.comparison.page import html_page
+
+        return html_page(self)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(title)}</td><td>{len(self.rows[kind]):,}</td></tr>"
+            for kind, title in KINDS.items()
+            if len(self.rows[kind])
+        )
+        bump = f"needs a {self.bump} version" if self.bump else "the same dataset"
+        return f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b>: {bump}</p><table>{rows}</table>"

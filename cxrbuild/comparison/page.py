@@ -1,0 +1,26 @@
+"""The changes between two versions as one HTML page that loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+from cxrbuild.comparison.diff import KINDS, Diff
+from cxrbuild.comparison.text import conclusion, declared_by_part, describe_causes, sentences
+from cxrbuild.templates import html_environment
+
+
+def html_page(found: Diff) -> str:
+    """Return the changes as an HTML page: declarations, and every row with its reason."""
+    rows = {kind: of_kind for kind, of_kind in found.rows.items() if len(of_kind)}
+    return (
+        html_environment("cxrbuild.comparison")
+        .get_template("page.html.j2")
+        .render(
+            d=found,
+            kinds=KINDS,
+            conclusion=conclusion(found),
+            sentences=list(sentences(found)),
+            counts=found.counts(),
+            declared=declared_by_part(found),
+            causes={kind: describe_causes(found, kind) for kind in rows},
+            rows={kind: of_kind.to_dict("records") for kind, of_kind in rows.items()},
+        )
+    )

@@ -1,0 +1,99 @@
+"""The changes between two versions as text: sentences, and Markdown for changelogs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+from cxrbuild.comparison.diff import KINDS, DeclaredChange, Diff, Kind
+from cxrbuild.templates import escape_markdown, flat
+
+
+def markdown(found: Diff, most: int | None = None) -> str:
+    """Return the changes as Markdown lists: declarations, then rows with their reasons.
+
+    Parameters
+    ----------
+    found
+        The changes.
+    most
+        The most rows of each kind that are listed; default all.
+    """
+    lines = []
+    for title, changes in declared_by_part(found).items():
+        lines.append(f"- {title}:")
+        lines += [f"  - {_escaped(describe_change(change))}" for change in changes]
+    for kind, title in KINDS.items():
+        rows = found.rows[kind]
+        if rows.empty:
+            continue
+        causes = describe_causes(found, kind)
+        name = title.replace("rows", "row", len(rows) == 1)
+        lines.append(f"- {len(rows):,} {name}{f' ({_escaped(causes)})' if causes else ''}:")
+        lines += [f"  - {_escaped(describe_row(row))}" for row in rows[:most].to_dict("records")]
+        if most is not None and len(rows) > most:
+            lines.append(f"  - and {len(rows) - most:,} more")
+    lines += [f"- {sentence}" for sentence in sentences(found)]
+    return "\n".join(lines)
+
+
+def markdown_page(found: Diff) -> str:
+    """Return the changes as a Markdown document with a title and the step of the version."""
+    body = markdown(found)
+    title = f"# {_escaped(found.old)} -> {_escaped(found.new)}"
+    return "\n".join([title, "", conclusion(found), *(["", body] if body else []), ""])
+
+
+def conclusion(found: Diff) -> str:
+    """Return in a sentence which step the version needs."""
+    if found.bump is not None:
+        return f"The version needs a {found.bump.upper()} step."
+    if found.counts():
+        return "The dataset is the same. One side was built from other or fewer files."
+    if found.declared:
+        return "The dataset is the same. What it was built from is declared otherwise."
+    return "Nothing changed."
+
+
+def sentences(found: Diff) -> Iterator[str]:
+    """Yield what changed apart from rows, and what is not known."""
+    for title, columns in (("Added", found.columns_added), ("Removed", found.columns_removed)):
+        if columns:
+            yield f"{title} columns: {', '.join(columns)}."
+    if found.classes_changed:
+        yield "Classes have other numbers."
+    for name in found.silent:
+        yield f"{name} has no ledger: why it lacks these images is not known."
+
+
+def declared_by_part(found: Diff) -> dict[str, list[DeclaredChange]]:
+    """Return the changes of declarations by what they are of: the recipe, its overrides, each source."""
+    parts: dict[str, list[DeclaredChange]] = {}
+    for change in found.declared:
+        name = change.of.capitalize() if change.of in ("recipe", "overrides") else f"Source {change.of}"
+        parts.setdefault(name, []).append(change)
+    return parts
+
+
+def describe_change(change: DeclaredChange) -> str:
+    """Describe a change of a declaration: ``commit: 584034a -> 27240dd``."""
+    if change.old is None:
+        return f"{change.key}: added {change.new}"
+    if change.new is None:
+        return f"{change.key}: removed {change.old}"
+    return f"{change.key}: {change.old} -> {change.new}"
+
+
+def describe_causes(found: Diff, kind: Kind) -> str:
+    """Return how many rows of a kind have each cause: ``57 lateral, 1 annotated``."""
+    return ", ".join(f"{count.rows:,} {count.cause}" for count in found.causes() if count.kind == kind)
+
+
+def describe_row(row: Mapping[Hashable, Any]) -> str:
+    """Describe a changed row: id, what changed, and why."""
+    change = row["change"] or f"{row['split']} {row['label']}"
+    return f"{row['image_id']} ({change})" + (f": {row['reason']}" if row["reason"] else "")
+
+
+def _escaped(text: str) -> str:
+    return escape_markdown(flat(text))

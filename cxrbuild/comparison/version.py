@@ -1,0 +1,205 @@
+"""A version of a dataset as it is compared: its rows, its ledger, and what it was built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
+from cxrbuild.artifact.build import SourceDescription, SourceState
+from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
+from cxrbuild.catalog.override import Overrides
+from cxrbuild.catalog.published import published_manifest, published_names
+from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.reasons import looked_at
+from cxrbuild.records import read_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What is read of a ledger, next to the columns that the recipe's rules look at.
+_OF_LEDGER = ("image_id", "source", "source_blob", "exclusion", "exclusion_detail")
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What a version was built from.
+
+    Attributes
+    ----------
+    recipe
+        The recipe, its rules switched.
+    overrides
+        How the build differs from the recipe's defaults.
+    sources
+        What is declared about each source, with its pin.
+    states
+        What the lock says about each source's files; none where only the declarations are known.
+    """
+
+    recipe: Recipe
+    overrides: Overrides
+    sources: Mapping[str, SourceDescription]
+    states: Mapping[str, SourceState]
+
+    @classmethod
+    def of(cls, document: DatasetDocument) -> Declarations:
+        """Return the declarations that a ``build.json`` records."""
+        return cls(document.recipe, document.overrides, document.declared_sources, document.sources)
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """A version of a dataset.
+
+    Attributes
+    ----------
+    name
+        The folder, file or published name.
+    manifest
+        Its rows, with the columns that its file has.
+    classes
+        Its classes in the order of their numbers, ``None`` where only the manifest is known.
+    released
+        Whether it is a release: only releases withhold pixels.
+    missing
+        The images that belong to it and are missing, with their exclusion.
+    unpinned
+        Its sources that are not verified to be the pinned version.
+    ledger
+        Of every upstream image its exclusion, and what the rules look at; ``None`` where it is not known.
+    declarations
+        What it was built from; ``None`` where only the rows are known.
+    """
+
+    name: str
+    manifest: pd.DataFrame
+    classes: list[str] | None
+    released: bool
+    missing: Mapping[str, str] = field(default_factory=dict)
+    unpinned: Sequence[str] = ()
+    ledger: pd.DataFrame | None = None
+    declarations: Declarations | None = None
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The recipe, where it is known."""
+        return None if self.declarations is None else self.declarations.recipe
+
+
+def read_version(name: str | Path) -> DatasetVersion:
+    """Read a version of a dataset.
+
+    Parameters
+    ----------
+    name
+        The folder of a release or build, a ``manifest.parquet``, or a published name such as
+        ``covid19-cxr/1.0.0``.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such version, or its files do not fit.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(name)
+    if path.is_dir():
+        file = path / names.MANIFEST
+    elif path.is_file():
+        file = path
+    else:
+        file = published_manifest(str(name))
+    if not file.is_file():
+        raise CxrbuildError(
+            "no such release, build or manifest", where=name,
+            expected="the folder of a release or build, a manifest.parquet, or a published name",
+            found=f"a folder without {file.name}" if path.is_dir() else None,
+            todo=_advise(path),
+        )  # fmt: skip
+    try:
+        manifest = pq.read_table(file).to_pandas()
+    except pa.ArrowInvalid as error:
+        raise CxrbuildError(
+            "not a Parquet file", where=file, found=error,
+            todo="Name the folder of a build or release, a manifest.parquet, or a published name",
+        ) from None  # fmt: skip
+    lacking = [column for column in ("image_id", "source", "label", "split") if column not in manifest]
+    if lacking:
+        raise CxrbuildError("not a manifest", where=file, expected="columns " + ", ".join(lacking))
+    duplicated = manifest.loc[manifest["image_id"].duplicated(), "image_id"]
+    if len(duplicated):
+        raise CxrbuildError("an image_id occurs twice", where=file, found=duplicated.iloc[0])
+    document = _document(file.parent)
+    declarations = (
+        Declarations.of(document) if document is not None else None if path.exists() else _shipped(str(name))
+    )
+    recipe = None if declarations is None else declarations.recipe
+    return DatasetVersion(
+        str(name),
+        manifest,
+        None if document is None else document.recipe.classes,
+        released=isinstance(document, ReleaseDocument),
+        missing={} if document is None else document.missing,
+        unpinned=() if document is None else document.unpinned,
+        ledger=read_ledger(file.with_name(names.LEDGER), recipe),
+        declarations=declarations,
+    )
+
+
+def _advise(path: Path) -> str:
+    """Return advice for a path that holds no version: the nearest one there or among the published names."""
+    beside = path.parent if path.parent.is_dir() else Path()
+    there = [other for other in sorted(beside.iterdir()) if kind_of(other) or other.suffix == ".parquet"]
+    near = nearest(str(path), [*published_names(), *map(str, there)])
+    if near is not None:
+        return f"Write {near}, the nearest name"
+    published = name_some(published_names())
+    return (
+        f"Make one with `cxrbuild curate` or `cxrbuild release VERSION`, or name a published one: {published}"
+    )
+
+
+def _document(folder: Path) -> DatasetDocument | None:
+    path = folder / names.BUILD
+    match kind_of(folder):
+        case "release" if path.is_file():
+            return ReleaseDocument.read(path)
+        case "build":
+            return BuildDocument.read(path)
+        case _:
+            return None
+
+
+def _shipped(name: str) -> Declarations | None:
+    """Return the declarations of a published manifest: those of the shipped recipe that must give it."""
+    for recipe in map(read_recipe, recipe_names()):
+        if recipe.manifest == name:
+            sources = {one.name: one for one in map(read_source, recipe.sources)}
+            described = {key: SourceDescription.of(source) for key, source in sources.items()}
+            return Declarations(recipe, Overrides(), described, {})
+    return None
+
+
+def read_ledger(file: Path, recipe: Recipe | None) -> pd.DataFrame | None:
+    """Read what a comparison needs of a ledger; ``None`` where there is none.
+
+    Parameters
+    ----------
+    file
+        The ``ledger.parquet``.
+    recipe
+        The recipe, whose rules look at columns.
+    """
+    if not file.is_file():
+        return None
+    return read_records(file, ledger_columns(recipe))
+
+
+def ledger_columns(recipe: Recipe | None) -> list[str]:
+    """Return the columns of a ledger that a comparison needs."""
+    looked = [looked_at(rule) for rule in recipe.rules] if recipe is not None else []
+    return list(dict.fromkeys([*_OF_LEDGER, *(column for column in looked if column is not None)]))
