@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         sign,
         train_baseline,
         verify,
+        why,
     )
     from cxrbuild.artifact import Build, Release, open_artifact, open_build, open_release
     from cxrbuild.catalog.column import Column
@@ -76,6 +77,7 @@ _MODULES = {
         "sign",
         "train_baseline",
         "verify",
+        "why",
     ),
     "artifact": ("Build", "Release", "open_artifact", "open_build", "open_release"),
     "catalog.column": ("Column",),
@@ -130,6 +132,7 @@ __all__ = [
     "sign",
     "train_baseline",
     "verify",
+    "why",
 ]
 
 

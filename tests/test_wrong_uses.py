@@ -45,6 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "class-recipe.toml": recipe.replace('["sick"]', '["sik"]'),
         "count-recipe.toml": recipe.replace("sick = 2", "sick = 3"),
         "limits-recipe.toml": f"{recipe}\n[audit]\nlimits = {{ duplicate = 0 }}\n",
+        "later-recipe.toml": recipe.replace('version = "0.1.0"', 'version = "0.2.0"'),
         "version-recipe.toml": recipe.replace('version = "0.1.0"', 'version = "0.1"'),
         "column-recipe.toml": f'{recipe}\n[[rules]]\nname = "x"\nkind = "present"\ncolumn = "pateint_age"\n'
         'reason = "x"\n',

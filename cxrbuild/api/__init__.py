@@ -5,7 +5,7 @@ object; each returns a frozen result with ``to_dict()``. A library is imported w
 """
 
 from cxrbuild.api.building import check_environment, curate, fetch, phantom, plan, run_demo
-from cxrbuild.api.checking import audit, audit_lists, fingerprint, overlap, verify
+from cxrbuild.api.checking import audit, audit_lists, fingerprint, overlap, verify, why
 from cxrbuild.api.declarations import (
     diff_sources,
     list_recipes,
@@ -45,4 +45,5 @@ __all__ = [
     "sign",
     "train_baseline",
     "verify",
+    "why",
 ]

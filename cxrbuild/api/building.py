@@ -137,6 +137,7 @@ def curate(
     reviews: Sequence[AnyPath] = (),
     formats: Sequence[str] = ("parquet", "tfrecord"),
     allow_missing: bool = False,
+    replace: bool = False,
     workers: int | None = None,
     executor: str = "local",
     progress: Progress = silent,
@@ -161,6 +162,8 @@ def curate(
         Formats of the shards.
     allow_missing
         Continue without missing images, and record them.
+    replace
+        Replace a build of another dataset or version that is in the folder.
     workers
         Number of processes; default one for each processor.
     executor
@@ -171,7 +174,7 @@ def curate(
     Raises
     ------
     CxrbuildError
-        A source was not fetched, or the folder holds something else.
+        A source was not fetched, or the folder holds something else, such as a build of another version.
     CheckError
         The result is not what the recipe expects.
     """
@@ -192,6 +195,7 @@ def curate(
             folder,
             formats=formats,
             allow_missing=allow_missing,
+            replace=replace,
             workers=workers or default_workers(),
             executor=executor,
             progress=progress,

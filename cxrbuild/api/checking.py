@@ -15,6 +15,7 @@ from cxrbuild.remote import adding, reading
 if TYPE_CHECKING:
     from cxrbuild.auditing import AuditResult
     from cxrbuild.catalog import Recipe
+    from cxrbuild.image_decision import DecisionResult
     from cxrbuild.lists import ListAuditResult
     from cxrbuild.overlapping import FingerprintResult, Level, OverlapResult
     from cxrbuild.verification import VerificationResult
@@ -257,3 +258,51 @@ def verify(
             signers=None if signers is None else Path(signers),
             progress=progress,
         )
+
+
+def why(
+    image: str,
+    build: AnyPath,
+    recipe: AnyPath | Recipe | None = None,
+    data: AnyPath | None = None,
+) -> DecisionResult:
+    """Say why an image is in a build or release, or not: every decision, with what decided it.
+
+    Parameters
+    ----------
+    image
+        An image id, a path or file name of a source, or a patient.
+    build
+        The folder of a build or release.
+    recipe
+        The recipe, whose link files and sources are read; default the shipped ones that the build names.
+    data
+        The data folder whose row of metadata is shown; default none.
+
+    Returns
+    -------
+    DecisionResult
+        ``images`` has the decisions: several where a name means several images.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds neither a build nor a release, or no image has the name.
+    """
+    from cxrbuild.api.declarations import read_recipe
+    from cxrbuild.artifact import open_artifact
+    from cxrbuild.catalog import Recipe
+    from cxrbuild.image_decision import explain_images
+
+    read = recipe if isinstance(recipe, Recipe) or recipe is None else read_recipe(recipe)
+    with reading(build, wanted=_is_record) as folder:
+        return explain_images(
+            open_artifact(folder), image, recipe=read, data=None if data is None else Path(data)
+        )
+
+
+def _is_record(name: str) -> bool:
+    """Return whether decisions are recorded in a file of a build or release."""
+    from cxrbuild.artifact import names
+
+    return name in ("", names.SUMS, names.BUILD, names.LEDGER, names.AUDIT)

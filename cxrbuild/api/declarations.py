@@ -64,18 +64,20 @@ def read_source(source: AnyPath) -> Source:
     return read(str(source))
 
 
-def list_sources(data: AnyPath = "data") -> list[ShippedSource]:
-    """List the shipped sources: pin, licence and size, and whether the data folder has them.
+def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[ShippedSource]:
+    """List the shipped sources, or some: pin, address, licence, size, and whether they are fetched.
 
     Parameters
     ----------
     data
         The data folder, which need not exist.
+    names
+        Shipped sources by name, own ones by path; default all shipped ones.
 
     Raises
     ------
     CxrbuildError
-        The lock of the data folder is damaged.
+        There is no such source, or the lock of the data folder is damaged.
 
     Examples
     --------
@@ -85,7 +87,7 @@ def list_sources(data: AnyPath = "data") -> list[ShippedSource]:
     """
     from cxrbuild.catalog.shipped import list_sources as list_
 
-    return list_(Path(data))
+    return list_(Path(data), list(map(str, names)))
 
 
 def list_recipes(data: AnyPath = "data") -> list[ShippedRecipe]:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.recipe import Recipe, read_recipe, recipe_names
 from cxrbuild.catalog.source import Source, read_source, source_names
+from cxrbuild.files import sha256_of
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
 
 _SHORT = 8
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The listing of a pin: its file, the number of files in it, and its SHA-256."""
+
+    file: str
+    files: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,12 @@ class ShippedSource:
     fetched
         ``verified``, ``unpinned``, ``another version`` where the lock has another pin, or ``None`` where
         the data folder does not have it.
+    url, mirrors
+        The address of the pinned version, and other addresses by name; ``None`` where a user brings it.
+    commit, date, tree, sha256
+        The pin, whole: upstream's commit and its date, the git tree hash, and the SHA-256 of the archive.
+    listing
+        The file with the paths of the pin, how many it lists, and its SHA-256; ``None`` without one.
     """
 
     name: str
@@ -44,6 +60,13 @@ class ShippedSource:
     pin: str
     recipes: list[str]
     fetched: str | None
+    url: str | None
+    mirrors: dict[str, str]
+    commit: str | None
+    date: str | None
+    tree: str | None
+    sha256: str | None
+    listing: Listing | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the source as JSON has it."""
@@ -87,22 +110,25 @@ class ShippedRecipe:
         return asdict(self)
 
 
-def list_sources(data: Path) -> list[ShippedSource]:
-    """Return the shipped sources.
+def list_sources(data: Path, names: Sequence[str] = ()) -> list[ShippedSource]:
+    """Return the shipped sources, or some sources.
 
     Parameters
     ----------
     data
         The data folder, which need not exist.
+    names
+        Shipped sources by name, own ones by path; default all shipped ones.
 
     Raises
     ------
     CxrbuildError
-        The lock of the data folder is damaged.
+        There is no such source, or the lock of the data folder is damaged.
     """
     lock = read_lock(data)
     recipes = [read_recipe(name) for name in recipe_names()]
-    return [_describe_source(read_source(name), recipes, lock, data) for name in source_names()]
+    found = [read_source(name) for name in names or source_names()]
+    return [_describe_source(source, recipes, lock, data) for source in found]
 
 
 def list_recipes(data: Path) -> list[ShippedRecipe]:
@@ -140,6 +166,15 @@ def _describe_source(
         pin=verified,
         recipes=[recipe.name for recipe in recipes if source.name in recipe.sources],
         fetched=_state(source, lock, data),
+        url=source.download.url,
+        mirrors=source.download.mirrors,
+        commit=pin.commit,
+        date=pin.date,
+        tree=pin.tree,
+        sha256=pin.sha256,
+        listing=None
+        if source.listing is None or pin.listing is None
+        else Listing(pin.listing, len(source.listing), sha256_of(source.file.parent / pin.listing)),
     )
 
 

@@ -71,6 +71,7 @@ def plan(
 @recipe_options
 @reviews_option
 @click.option("--out", type=PLACE, help="Folder of the build.  [default: build/<recipe>]")
+@click.option("--replace", is_flag=True, help="Replace a build of another dataset or version in this folder.")
 @allow_missing_option
 @click.option(
     "--format",
@@ -89,6 +90,7 @@ def curate(
     annotated: bool | None,
     reviews: tuple[str, ...],
     out: Path | str | None,
+    replace: bool,
     allow_missing: bool,
     formats: tuple[str, ...],
     workers: int | None,
@@ -99,7 +101,8 @@ def curate(
 ) -> None:
     """Build a dataset: apply rules, split, convert to JPEG, write shards.
 
-    A build that is already there is updated; what did not change is not done again.
+    A build that is already there is updated; what did not change is not done again. A build of another
+    version is not touched without --replace.
     """
     from cxrbuild.api import curate as curate_dataset
 
@@ -112,6 +115,7 @@ def curate(
         reviews=reviews,
         formats=formats or ("parquet", "tfrecord"),
         allow_missing=allow_missing,
+        replace=replace,
         workers=workers,
         executor=executor,
         progress=output.progress,

@@ -35,6 +35,7 @@ from cxrbuild.cli.shipped import recipes, sources
 from cxrbuild.cli.sign import sign
 from cxrbuild.cli.train_baseline import train_baseline
 from cxrbuild.cli.verify import verify
+from cxrbuild.cli.why import why
 from cxrbuild.cli.wrapping import wrapped
 from cxrbuild.errors import CxrbuildError, is_of_memory, nearest, of_memory, of_system
 
@@ -84,6 +85,7 @@ for _command in (
     plan,
     curate,
     audit,
+    why,
     review,
     train_baseline,
     explain,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, PLACE, output_options
+from cxrbuild.cli.options import PLACE, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     "--build",
     type=PLACE,
     metavar="DIR",
-    default=Path("build") / DEFAULT_RECIPE,
-    show_default=True,
-    help="Build to release.",
+    help="Build to release.  [default: the only one in build/, if its recipe has this VERSION]",
 )
 @click.option("--out", type=PLACE, help="Folder of the release.  [default: release/NAME-VERSION]")
 @click.option(
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
 @output_options
 def release(
     version: str,
-    build: Path | str,
+    build: Path | str | None,
     out: Path | str | None,
     policy: Literal["public", "private"],
     previous: Path | str | None,
@@ -62,17 +60,22 @@ def release(
     bytes.
     """
     from cxrbuild.api import release as make_release
+    from cxrbuild.releasing import only_build
 
     output = Output(quiet=quiet, as_json=as_json)
+    if build is None:
+        build = only_build(Path("build"), version)
     result = make_release(
         build, version, out, policy=policy, previous=previous, sizes=sizes, progress=output.progress
     )
-    _report(output, result, out if isinstance(out, str) else str(result.release.folder))
+    _report(output, result, build, out if isinstance(out, str) else str(result.release.folder))
 
 
-def _report(output: Output, result: ReleaseResult, out: str) -> None:
-    """Report what was released, and where."""
+def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) -> None:
+    """Report what was released, from which build and recipe, and where."""
     document = result.release.document
+    recipe = document.recipe
+    output.say(f"Build {build}: recipe {recipe.name}, version {recipe.version}.")
     images = sum(sum(part.values()) for part in document.counts.values())
     hidden = sum(document.withheld.values())
     if hidden:
@@ -100,4 +103,4 @@ def _report(output: Output, result: ReleaseResult, out: str) -> None:
         f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "
         f"{images - hidden:,} with pixels, in {out}"
     )
-    output.result("release-1", result.to_dict() | {"release": out})
+    output.result("release-1", result.to_dict() | {"release": out, "build": str(build)})

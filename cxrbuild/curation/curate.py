@@ -16,7 +16,7 @@ from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import compare_unconverted, convert_images, source_states
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.expectation import check_expectation, missing_rows
-from cxrbuild.curation.folder import clear_shards, require_build_folder
+from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import (
     STAGES,
@@ -84,6 +84,7 @@ def curate(
     *,
     formats: Sequence[str],
     allow_missing: bool = False,
+    replace: bool = False,
     workers: int = 1,
     executor: str = "local",
     progress: Progress = silent,
@@ -102,6 +103,8 @@ def curate(
         ``parquet``, ``tfrecord`` or both.
     allow_missing
         Continue without images that are missing or cannot be converted, and record them.
+    replace
+        Replace a build of another dataset or version that is in the folder.
     workers, executor
         The number of local processes, or the address of a cluster.
     progress
@@ -110,13 +113,15 @@ def curate(
     Raises
     ------
     CxrbuildError
-        A source was not fetched, or the folder is not a build.
+        A source was not fetched, the folder is not a build, or it is one of another dataset or version.
     CheckError
         The result is not what the recipe expects.
     """
     require_executor(executor)
     require_build_folder(out, data, [source.name for source in declared.sources])
     with locked(out):
+        if not replace:
+            require_same_version(out, declared.recipe)
         for folder in (out, out / names.STATE):
             remove_temporary_files(folder)
         absent = sources_to_bring(declared, data)

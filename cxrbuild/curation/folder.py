@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from cxrbuild.artifact import open_build
+from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import remove_temporary_files
 from cxrbuild.lockfile import source_folder
@@ -49,6 +51,35 @@ def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
         raise CxrbuildError(
             "a link is among a build's own folders", where=links[0],
             todo="Replace the link by its target, or name another folder for the whole build with --out",
+        )  # fmt: skip
+
+
+def require_same_version(out: Path, recipe: Recipe) -> None:
+    """Refuse to replace a build of another dataset or version: it may be the one that was released.
+
+    Parameters
+    ----------
+    out
+        The folder to build in.
+    recipe
+        The recipe of the new build.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds a finished build of another dataset or version.
+    """
+    try:
+        dataset = open_build(out).document.dataset
+    except CxrbuildError:
+        return  # no build yet, or one that this version cannot read and makes again
+    if (dataset.name, dataset.version) != (recipe.name, recipe.version):
+        found = f"{dataset.name} {dataset.version}"
+        raise CxrbuildError(
+            f"the folder holds a build of {found}", where=out,
+            expected=f"a new folder, or a build of {recipe.name} {recipe.version}", found=found,
+            todo=f"Keep it, and build into another folder with `--out {out}-{recipe.version}`; or replace it "
+            "with --replace",
         )  # fmt: skip
 
 

@@ -1,0 +1,121 @@
+"""The command `why`."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cxrbuild.cli.options import NAME_OR_PATH, build_option, complete_shipped, data_option, output_options
+from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of, name_some, printable
+
+if TYPE_CHECKING:
+    from cxrbuild.image_decision import DecisionResult, ImageDecision
+
+# How many images are described; of more, each has a line. --json describes all.
+_MOST = 3
+_KEY = 12
+
+
+@click.command()
+@click.argument("image")
+@build_option("The build or release to ask.")
+@click.option(
+    "--recipe",
+    type=NAME_OR_PATH,
+    metavar="NAME|FILE",
+    shell_complete=complete_shipped("recipes"),
+    help="The recipe with its own link files and sources.  [default: shipped ones, by name]",
+)
+@data_option
+@output_options
+def why(
+    image: str, build: Path | str | None, recipe: str | None, data: Path, quiet: bool, as_json: bool
+) -> None:
+    """Say why an image is in a dataset or not.
+
+    IMAGE is an image id, a path or file name of a source, or a patient. The answer has the pin of its source,
+    its row of metadata, what each rule decided, the exclusion with the reviewer's note, what gave the class
+    and the split, its links, and the duplicates that an audit found.
+    """
+    from cxrbuild.api import why as explain
+    from cxrbuild.cli.options import DEFAULT_RECIPE
+
+    output = Output(quiet=quiet, as_json=as_json)
+    place = build or Path("build") / DEFAULT_RECIPE
+    _report(output, explain(image, place, recipe, data))
+
+
+def _report(output: Output, result: DecisionResult) -> None:
+    images = result.images
+    if len(images) > 1:
+        output.say(f"{count_of(len(images), 'image')} of {result.dataset}: {printable(result.name)}")
+        for image in images:
+            output.say(f"  {printable(image.image_id)}: {printable(_verdict(image))}")
+    for image in images if len(images) <= _MOST else ():
+        if len(images) > 1:
+            output.say("")
+        _report_image(output, image, result.dataset)
+    if len(images) > _MOST:
+        output.say("Name one of them for everything about it; --json has everything about all.")
+    output.result("why-1", result.to_dict())
+
+
+def _report_image(output: Output, image: ImageDecision, dataset: str) -> None:
+    state = "is in" if image.kept else "is not in"
+    output.say(f"{printable(image.image_id)} {state} {dataset}: {printable(_verdict(image))}")
+    width = max(shutil.get_terminal_size().columns - _KEY - 2, 30)
+    for key, text in _lines(image):
+        lines = textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False)
+        for i, line in enumerate(lines):
+            output.say(f"  {key if i == 0 else '':<{_KEY}}{line}")
+
+
+def _verdict(image: ImageDecision) -> str:
+    if image.kept:
+        return f"{image.split}, {image.label}"
+    return f"{image.exclusion}" + (f" ({image.detail})" if image.detail else "")
+
+
+def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
+    """Yield everything that is known of an image, each with its title."""
+    yield "source", f"{image.source}, {image.source_path}"
+    yield "pin", ", ".join(f"{key} {value}" for key, value in image.pin.items()) or "none"
+    for row in image.metadata:
+        yield "metadata", f"{row['place']}: {_values(row['values'])}"
+    if image.metadata_note:
+        yield "metadata", f"not shown: {image.metadata_note}"
+    yield "read as", _values(image.upstream) or "no values"
+    if image.review:
+        yield "review", image.review
+    for rule in image.rules:
+        value = f" ({rule.value})" if rule.value else ""
+        yield "rule", f"{rule.rule}: {rule.outcome}{value}"
+    if not image.kept:
+        yield "excluded", f"{_verdict(image)}. {image.meaning or ''}"
+    if image.label:
+        yield "class", image.label + (f": {image.label_reason}" if image.label_reason else "")
+    if image.split:
+        yield "split", image.split + (f": {image.split_reason}" if image.split_reason else "")
+    if image.fold is not None:
+        yield "fold", str(image.fold)
+    if image.group:
+        others = f"; with {name_some(image.group_images, 4)}" if image.group_images else ", this image alone"
+        yield "group", image.group + others
+    for link in image.links:
+        yield "link", link
+    if image.duplicates is None:
+        yield "duplicates", "not known: `cxrbuild audit` finds them"
+    else:
+        yield "duplicates", "; ".join(image.duplicates) or "none found by the audit"
+    if image.withheld:
+        yield "withheld", f"{image.withheld}: a public release has no pixels of it"
+
+
+def _values(values: dict[str, str]) -> str:
+    return "; ".join(f"{column} {value}" for column, value in values.items())
