@@ -94,8 +94,13 @@ COLUMNS = (
     Column(
         "exclusion", "text", "all", "null if the image is kept, else the name of the rule that excluded it"
     ),
-    Column("exclusion_detail", "text", "all", "details of the exclusion: the mark and note of a reviewer, the kept duplicate, "
-        "the day and reason of a withdrawal, what a damaged file holds"),
+    Column(
+        "exclusion_detail",
+        "text",
+        "all",
+        "details of the exclusion: the mark and note of a reviewer, the kept duplicate, "
+        "the day and reason of a withdrawal, what a damaged file holds",
+    ),
     Column("source_sha256", "text", "convert", "SHA-256 of the upstream file"),
     Column(
         "source_format",
