@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
@@ -26,7 +27,7 @@ from cxrbuild.catalog import read_links, read_recipe
 from cxrbuild.checks import Check, Finding
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import DeclarationError
-from cxrbuild.records import conform, write_records
+from cxrbuild.records import conform, read_records, write_records
 
 
 def audited(folder: Path, **options: Any) -> AuditResult:
@@ -92,9 +93,29 @@ def test_leakage_fails_with_status_3_and_is_listed(tmp_path: Path) -> None:
     assert mirrored.similarity > 0.9
     assert (same.a, same.b, same.kind) == ("cohen_image-12", "cohen_image-13", "same bytes")
     assert same.crosses == ["label", "patient"]
+    with (build / "audit-pairs.csv").open(newline="") as stream:
+        pairs = list(csv.DictReader(stream))
+    assert [(pair["image_id_a"], pair["image_id_b"]) for pair in pairs] == [
+        (p.a, p.b) for p in document.pairs
+    ]
+    assert pairs[0]["source_path_a"] == manifest_path(build, mirrored.a)
+    assert (pairs[0]["changes"], pairs[0]["differ_in"], pairs[0]["linked"]) == (
+        "mirrored", "split patient", "no",
+    )  # fmt: skip
+    # The links are ready for `split.links`: the strict reader takes them.
+    links = read_links("audit-links.csv", build)
+    assert [(link.a[1], link.b[1], link.kind) for link in links] == [
+        (manifest_path(build, pair.a), manifest_path(build, pair.b), "duplicate") for pair in (mirrored, same)
+    ]
+    assert links[0].note.startswith("near-duplicate, mirrored: similarity 0.9")
     page = (build / "audit.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 2 * len(document.pairs)
     assert not re.search(r"(?:src|href)=.https?:", page)
+
+
+def manifest_path(build: Path, image: str) -> str:
+    manifest = read_records(build / "manifest.parquet").set_index("image_id")
+    return str(manifest.loc[image, "source_path"])
 
 
 def test_a_clean_build_with_linked_duplicates_passes(tmp_path: Path) -> None:
@@ -110,6 +131,7 @@ def test_a_clean_build_with_linked_duplicates_passes(tmp_path: Path) -> None:
     assert values(document)["duplicates"] == ("reported", 1)
     assert values(document)["unlinked_duplicates"] == ("reported", 0)
     assert [pair.linked for pair in document.pairs if pair.is_duplicate] == [True]
+    assert (build / "audit-links.csv").read_text() == "source_a,path_a,source_b,path_b,kind,note\n"
     before = (build / "audit.json").read_bytes(), (build / "audit.html").read_bytes()
     audited(tmp_path, workers=2)
     assert ((build / "audit.json").read_bytes(), (build / "audit.html").read_bytes()) == before

@@ -31,7 +31,8 @@ def audit(
 ) -> AuditResult:
     """Check a build for leakage, duplicates, label conflicts and confounding.
 
-    Writes ``audit.json`` and ``audit.html`` into the build.
+    Writes ``audit.json`` and ``audit.html`` into the build, and the pairs as ``audit-pairs.csv`` and
+    ``audit-links.csv``.
 
     Parameters
     ----------
@@ -55,7 +56,8 @@ def audit(
     from cxrbuild.auditing import audit as audit_build
     from cxrbuild.executors import default_workers
 
-    with adding(build, [names.AUDIT, names.AUDIT_PAGE], progress) as folder:
+    written = [names.AUDIT, names.AUDIT_PAGE, names.AUDIT_PAIRS, names.AUDIT_LINKS]
+    with adding(build, written, progress) as folder:
         return audit_build(
             folder,
             recipe_of(folder, recipe),

@@ -59,7 +59,7 @@ def audit(
     executor: str = "local",
     progress: Progress = silent,
 ) -> AuditResult:
-    """Audit a build, and write ``audit.json`` and ``audit.html`` into it.
+    """Audit a build, and write ``audit.json``, ``audit.html`` and the tables of its pairs into it.
 
     Parameters
     ----------
@@ -87,6 +87,7 @@ def audit(
 
 def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> AuditResult:
     from cxrbuild.auditing.page import write_page
+    from cxrbuild.auditing.pair_tables import write_pair_tables
 
     checks = audit_checks()
     recipe.audit.require_known({check.id for check in checks})
@@ -115,7 +116,8 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
     )
     document.write(opened.folder / names.AUDIT)
     with progress(stages.DRAWING, None, ""):
-        write_page(opened.folder / names.AUDIT_PAGE, context, document, opened.document)
+        write_pair_tables(opened.folder, context.rows, document.pairs)
+    write_page(opened.folder / names.AUDIT_PAGE, context, document, opened.document)
     _logger.info("wrote %s: %s", opened.folder / names.AUDIT, document.status)
     return AuditResult(opened, document)
 
@@ -165,8 +167,9 @@ def require_passed(result: AuditResult) -> None:
         raise CheckError(
             f"{len(failed)} of the audit's checks failed\n" + "\n".join(map(_list_findings, failed)),
             where=result.build.folder,
-            todo=f"Open {result.build.folder / names.AUDIT_PAGE}. Add links to a file of `split.links`, or "
-            "change the limits in the recipe's [audit]",
+            todo=f"Open {result.build.folder / names.AUDIT_PAGE}. {names.AUDIT_LINKS} next to it has the "
+            "duplicates as links: name a copy with those that you confirm under `split.links`, or change the "
+            "limits in the recipe's [audit]",
         )
 
 

@@ -11,6 +11,7 @@ import click
 from cxrbuild.cli.lists import audit_given_lists
 from cxrbuild.cli.options import build_option, data_option, output_options, recipe_option, worker_options
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     from cxrbuild.auditing import AuditResult
@@ -57,7 +58,8 @@ def audit(
 ) -> None:
     """Check a build for leakage, duplicates and confounding.
 
-    Writes `audit.json` and `audit.html` into the build; a release includes the result. Exit status 3 if a
+    Writes `audit.json` and `audit.html` into the build; a release includes the result. `audit-pairs.csv` has
+    the pairs with their files, `audit-links.csv` the duplicates as links for the recipe. Exit status 3 if a
     check finds more than its limit.
 
     With --list it checks lists of files with split and class that somebody published, against the metadata of
@@ -109,5 +111,13 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
         output.say(
             f"Unpinned: {', '.join(unpinned)}. Their files are not verified, and were audited as they are."
         )
+    pairs = result.document.pairs
+    links = sum(pair.is_duplicate and not pair.linked for pair in pairs)
     output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}.")
+    if pairs:
+        output.say(f"{count_of(len(pairs), 'pair')} with files and splits: {place}/{names.AUDIT_PAIRS}.")
+    if links:
+        output.say(
+            f"{count_of(links, 'duplicate')} that no link connects, as links: {place}/{names.AUDIT_LINKS}."
+        )
     output.result("audit-1", result.to_dict() | {"build": place})

@@ -1,0 +1,75 @@
+"""The pairs of an audit as CSV files: all of them, and links for those that no link connects yet."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.artifact import names
+from cxrbuild.artifact.audit import ImagePair
+from cxrbuild.catalog.link import LINKS
+from cxrbuild.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SIDE = ("image_id", "source", "source_path", "split", "label")
+_COLUMNS = (
+    *(f"{column}_{side}" for side in ("a", "b") for column in _SIDE),
+    "kind", "similarity", "changes", "differ_in", "linked",
+)  # fmt: skip
+
+
+def write_pair_tables(folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePair]) -> int:
+    """Write ``audit-pairs.csv`` and ``audit-links.csv`` into a build: the same bytes for the same pairs.
+
+    ``audit-links.csv`` is a file of links, as ``split.links`` names it: a duplicate in each row whose images
+    are not linked yet. Similar pairs are no links: a person must confirm that both are of one patient.
+
+    Parameters
+    ----------
+    folder
+        The build's folder.
+    rows
+        The manifest, with the images of the pairs.
+    pairs
+        The pairs that the audit found.
+
+    Returns
+    -------
+    int
+        The number of links.
+    """
+    used = {image for pair in pairs for image in (pair.a, pair.b)}
+    of_pairs = rows.loc[rows["image_id"].isin(list(used)), list(_SIDE)]
+    side = {row[0]: row for row in of_pairs.itertuples(index=False, name=None)}
+    _write(
+        folder / names.AUDIT_PAIRS,
+        _COLUMNS,
+        (
+            (*side[pair.a], *side[pair.b], pair.kind, f"{pair.similarity:g}", " ".join(pair.changes),
+             " ".join(pair.crosses), "yes" if pair.linked else "no")
+            for pair in pairs
+        ),
+    )  # fmt: skip
+    links = [
+        (*side[pair.a][1:3], *side[pair.b][1:3], "duplicate", _note(pair))
+        for pair in pairs
+        if pair.is_duplicate and not pair.linked
+    ]
+    _write(folder / names.AUDIT_LINKS, LINKS.header, links)
+    return len(links)
+
+
+def _note(pair: ImagePair) -> str:
+    changes = f", {' and '.join(pair.changes)}" if pair.changes else ""
+    return f"{pair.kind}{changes}: similarity {pair.similarity:g}, found by cxrbuild audit"
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
