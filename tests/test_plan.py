@@ -92,6 +92,7 @@ def test_images_too_many_too_few_and_moved_are_listed(paper: Plan) -> None:
     with pytest.raises(CheckError) as caught:
         check_expectation(plan, allow_missing=True)
     assert "of the dataset missing" not in str(caught.value)
+    assert "remove the key `manifest`, which names covid19-cxr/1.0.0" in str(caught.value)
     assert caught.value.status == 3
 
 

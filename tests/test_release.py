@@ -27,7 +27,7 @@ from cxrbuild.catalog.override import Overrides, ReviewOverride, RuleOverride
 from cxrbuild.contents import Contents
 from cxrbuild.documents import texts as generate_texts
 from cxrbuild.errors import CheckError, CxrbuildError
-from cxrbuild.files import read_json, sha256_of
+from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import conform, read_records
 from cxrbuild.releasing import release
 from cxrbuild.verification import verify
@@ -866,3 +866,25 @@ def test_withheld_of_an_empty_table() -> None:
     from cxrbuild.policy import withheld
 
     assert withheld(conform(pd.DataFrame()), "public").empty
+
+
+def copied_recipe(build: Path, folder: Path, **changes: object) -> Path:
+    """Copy a build as if it had been built from a changed copy of the shipped recipe `covid19-cxr`."""
+    shutil.copytree(build, folder)
+    document = read_json(folder / "build.json")
+    shipped = read_recipe("covid19-cxr")
+    document["recipe"] |= {"name": shipped.name, "title": shipped.title, "description": shipped.description}
+    document["recipe"] |= changes
+    document["dataset"] |= {"name": document["recipe"]["name"], "title": document["recipe"]["title"]}
+    write_json(folder / "build.json", document)
+    return folder
+
+
+def test_a_changed_copy_of_a_shipped_recipe_needs_its_own_text(build: Path, tmp_path: Path) -> None:
+    copy = copied_recipe(build, tmp_path / "copy")
+    with pytest.raises(CheckError, match="keeps its name, title, description"):
+        release(copy, "2.0.0", tmp_path / "out")
+    half = copied_recipe(build, tmp_path / "half", name="mine-cxr", title="Mine")
+    with pytest.raises(CheckError, match="differs from the shipped covid19-cxr, and keeps its description"):
+        release(half, "2.0.0", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

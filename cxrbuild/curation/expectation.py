@@ -33,7 +33,7 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     """
     recipe = plan.declared.recipe
     missing = missing_rows(plan)
-    problems = []
+    problems, others = [], []
     if not missing.empty and not allow_missing:
         problems += _missing_problems(plan, missing)
     records = plan.records.copy()
@@ -44,14 +44,16 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     if not plan.declared.overrides:
         unlabelled = int(missing["label"].isna().sum()) if allow_missing else 0
         problems += _count_problems(counts(whole), recipe.expect, unlabelled)
-        problems += _membership_problems(whole)
+        others = _membership_problems(whole)
+        problems += others
     if problems:
         raise CheckError(
             f"this is not the dataset that the recipe {recipe.name} expects\n" + "\n".join(problems),
             todo="Fetch the missing files or replace the unreadable ones, or continue without them with "
             "--allow-missing"
             if not missing.empty and not allow_missing
-            else "Fetch the pinned sources, or change [expect] and the version in the recipe"
+            else "Fetch the pinned sources. In a recipe of your own, change its name, version and [expect]"
+            + (f", and remove the key `manifest`, which names {recipe.manifest}" if others else "")
             if not empty
             else "Correct labels, rules or split, or list the classes under `split.allow_empty`",
         )

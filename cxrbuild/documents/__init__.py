@@ -4,6 +4,7 @@ from cxrbuild.documents.audit_notes import measured_contents
 from cxrbuild.documents.changelog import CHANGELOG_TITLE, changelog_head
 from cxrbuild.documents.croissant import croissant
 from cxrbuild.documents.license_table import LicenseRow, list_licenses
+from cxrbuild.documents.rebuild import decides_alike
 from cxrbuild.documents.ro_crate import ro_crate
 from cxrbuild.documents.texts import texts
 
@@ -12,6 +13,7 @@ __all__ = [
     "LicenseRow",
     "changelog_head",
     "croissant",
+    "decides_alike",
     "list_licenses",
     "measured_contents",
     "ro_crate",

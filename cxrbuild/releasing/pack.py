@@ -24,6 +24,7 @@ from cxrbuild.releasing.identities import require_no_metadata, require_no_number
 from cxrbuild.releasing.requirements import (
     require_classes,
     require_images,
+    require_own_text,
     require_same_key,
     require_tables,
 )
@@ -139,6 +140,7 @@ def release(
         ledger=records[ledger_columns(contents.recipe)],
         declarations=Declarations.of(contents.document),
     )
+    require_own_text(build, document, new)
     changes = check_version(name, version, new, before)
     del new
     with progress(CHECKING, None, ""):

@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DocumentError, Problem, names, open_release
+from cxrbuild.catalog import read_recipe, recipe_names
+from cxrbuild.catalog.published import published_manifest
+from cxrbuild.comparison import DatasetVersion, compare, read_version
+from cxrbuild.documents import decides_alike
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What a recipe says of its dataset.
+_TEXTS = ("name", "title", "description")
 
 
 def require_tables(build: Path, document: BuildDocument) -> None:
@@ -49,6 +56,47 @@ def require_classes(build: Path, document: BuildDocument) -> None:
             "classes of the build are empty\n  " + "\n  ".join(problems), where=build,
             todo="List the classes under `split.allow_empty` in the recipe, and run `cxrbuild curate` again",
         )  # fmt: skip
+
+
+def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion) -> None:
+    """Refuse a changed copy of a shipped recipe that keeps the name, title or description of the original.
+
+    What the original's text says, such as the number of its images, is false of the copy. A build whose rows
+    are those of the published manifest of its name and version is no copy; neither is one that only switches
+    rules or adds reviews, which its card says.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+    rows
+        The version to release.
+
+    Raises
+    ------
+    CheckError
+        The recipe is such a copy.
+    """
+    recipe = document.recipe
+    for shipped in map(read_recipe, recipe_names()):
+        kept = [
+            key for key in _TEXTS if getattr(recipe, key) and getattr(recipe, key) == getattr(shipped, key)
+        ]
+        if not kept or decides_alike(recipe, shipped) or _is_published(document, rows):
+            continue
+        raise CheckError(
+            f"the recipe differs from the shipped {shipped.name}, and keeps its {name_some(kept)}",
+            where=build, expected="a name, title and description of its own: the original's are not true",
+            todo=f"Write your own {name_some(kept)} into the recipe, what to cite as `citation`, and run "
+            "`cxrbuild curate` again",
+        )  # fmt: skip
+
+
+def _is_published(document: BuildDocument, rows: DatasetVersion) -> bool:
+    name = f"{document.dataset.name}/{document.dataset.version}"
+    return published_manifest(name).is_file() and compare(read_version(name), rows).bump is None
 
 
 def require_images(build: Path, embedded: pd.DataFrame) -> None:
