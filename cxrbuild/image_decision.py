@@ -33,7 +33,7 @@ _PIN = ("commit", "date", "tree", "sha256", "listing")
 
 
 @dataclass(frozen=True)
-class RuleOutcome:
+class RuleResult:
     """What a rule of the recipe decided about the image.
 
     Attributes
@@ -42,7 +42,7 @@ class RuleOutcome:
         The rule's name.
     sentence
         What it excludes.
-    outcome
+    result
         ``excludes``, ``keeps``, ``not asked`` (an earlier step excluded the image, or the rule is for other
         sources) or ``switched off``.
     value
@@ -51,7 +51,7 @@ class RuleOutcome:
 
     rule: str
     sentence: str
-    outcome: str
+    result: str
     value: str | None
 
 
@@ -104,7 +104,7 @@ class ImageDecision:
     metadata_note: str | None
     upstream: dict[str, str]
     review: str | None
-    rules: list[RuleOutcome]
+    rules: list[RuleResult]
     kept: bool
     exclusion: str | None
     detail: str | None
@@ -238,7 +238,7 @@ class _Describer:
             metadata_note=note,
             upstream={column: value for column in _UPSTREAM if (value := text[column]) is not None},
             review=_review(text),
-            rules=[_outcome(rule, one, text, recipe) for rule in recipe.rules],
+            rules=[_rule_result(rule, one, text, recipe) for rule in recipe.rules],
             kept=kept,
             exclusion=text["exclusion"],
             detail=text["exclusion_detail"],
@@ -352,10 +352,10 @@ def _review(text: Mapping[str, str | None]) -> str | None:
     return f"{mark} ({MARKS.get(mark, 'of another version')}){drawn.get(str(text['marks_finding']), '')}"
 
 
-def _outcome(rule: Rule, row: pd.DataFrame, text: Mapping[str, str | None], recipe: Recipe) -> RuleOutcome:
+def _rule_result(rule: Rule, row: pd.DataFrame, text: Mapping[str, str | None], recipe: Recipe) -> RuleResult:
     column = looked_at(rule)
     value = None if column is None else f"{column} {text.get(column) or 'blank'}"
-    return RuleOutcome(rule.name, rule.describe(), _decide(rule, row, text["exclusion"], recipe.rules), value)
+    return RuleResult(rule.name, rule.describe(), _decide(rule, row, text["exclusion"], recipe.rules), value)
 
 
 def _decide(rule: Rule, row: pd.DataFrame, exclusion: str | None, rules: Sequence[Rule]) -> str:

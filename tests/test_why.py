@@ -28,11 +28,11 @@ def test_an_excluded_image_has_its_rule_and_detail(demo: Path) -> None:
     row = ledger[ledger["exclusion"] == "lateral"].iloc[0]
     image = asked(row["image_id"], demo / "build")
     assert (image["kept"], image["exclusion"], image["split"]) == (False, "lateral", None)
-    outcomes = {rule["rule"]: (rule["outcome"], rule["value"]) for rule in image["rules"]}
-    assert outcomes["lateral"] == ("excludes", f"view_position {row['view_position']}")
-    order = list(outcomes)
+    results = {rule["rule"]: (rule["result"], rule["value"]) for rule in image["rules"]}
+    assert results["lateral"] == ("excludes", f"view_position {row['view_position']}")
+    order = list(results)
     later = order[order.index("lateral") + 1 :]
-    assert {outcomes[name][0] for name in later} == {"not asked"}
+    assert {results[name][0] for name in later} == {"not asked"}
     assert "frontal" in image["meaning"]
     text = run("why", row["image_id"], "--build", demo / "build", COLUMNS="60").out
     assert "is not in demo-cxr 1.0.0: lateral" in " ".join(text.split())

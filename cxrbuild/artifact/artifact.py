@@ -98,6 +98,15 @@ class Release(Artifact):
 
     document: ReleaseDocument
 
+    def count_withheld(self) -> dict[str, dict[str, int]]:
+        """Return the number of images whose pixels are withheld, by reason and class."""
+        rows = self.manifest
+        sizes = rows.groupby(["withheld", "label"]).size()
+        return {
+            reason: {label: int(sizes.get((reason, label), 0)) for label in self.classes}
+            for reason in self.document.withheld
+        }
+
 
 def kind_of(folder: Path) -> Kind | None:
     """Return whether a folder is a build or a release, even a damaged one; ``None`` where it is neither."""

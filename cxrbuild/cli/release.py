@@ -79,7 +79,12 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
     images = sum(sum(part.values()) for part in document.counts.values())
     hidden = sum(document.withheld.values())
     if hidden:
-        output.table(["withheld", "images"], [[why, n] for why, n in document.withheld.items()])
+        by_class = result.release.count_withheld()
+        classes = document.recipe.classes
+        output.table(
+            ["withheld", *classes, "all"],
+            [[why, *(by_class[why][label] for label in classes), n] for why, n in document.withheld.items()],
+        )
         output.say("")
     if document.policy == "private":
         output.say("Private: it includes images that must not be redistributed.")

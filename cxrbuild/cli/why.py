@@ -95,7 +95,7 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         yield "review", image.review
     for rule in image.rules:
         value = f" ({rule.value})" if rule.value else ""
-        yield "rule", f"{rule.rule}: {rule.outcome}{value}"
+        yield "rule", f"{rule.rule}: {rule.result}{value}"
     if not image.kept:
         yield "excluded", f"{_verdict(image)}. {image.meaning or ''}"
     if image.label:

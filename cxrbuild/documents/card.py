@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from cxrbuild.templates import markdown_environment
 _DTYPES = {"text": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
 # Hugging Face's types.
 _DTYPES = {"text": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
+# https://huggingface.co/docs/hub/repositories-licenses; others are `other` there.
+_HUB_LICENSES = frozenset({
+    "cc0-1.0", "pddl", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
+    "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
+    "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nd-4.0", "apache-2.0", "mit",
+})  # fmt: skip
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -51,7 +58,7 @@ def card(
     import yaml
 
     front = _front_matter(contents, splits, download_size)
-    return (
+    text = (
         markdown_environment("cxrbuild.documents")
         .get_template("card.md.j2")
         .render(
@@ -75,9 +82,27 @@ def card(
             reviews=added_reviews(contents),
             named=int(contents.kept["review"].eq("identifier").sum()),
             results=results,
+            repository=_repository(contents),
             n=lambda number: f"{number:,}",
         )
     )
+    # What a recipe does not say leaves blank lines and blanks at the end of lines.
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).rstrip("\n") + "\n"
+
+
+def _repository(contents: Contents) -> str:
+    """Return the OWNER/NAME of the dataset on the Hub, if the recipe's homepage is there."""
+    homepage = contents.recipe.datasheet.homepage or ""
+    found = re.fullmatch(r"https://huggingface\.co/datasets/([\w.-]+/[\w.-]+)/?", homepage)
+    return found[1] if found else f"OWNER/{contents.name}"
+
+
+def _license(contents: Contents) -> dict[str, str]:
+    """Return the licence as the Hub has it: one of its identifiers if all images have one licence."""
+    found = contents.kept["license"].unique()
+    if len(found) == 1 and (name := str(found[0]).lower()) in _HUB_LICENSES:
+        return {"license": name}
+    return {"license": "other", "license_name": "per-image", "license_link": "ATTRIBUTION.csv"}
 
 
 def _front_matter(
@@ -93,10 +118,7 @@ def _front_matter(
     images = sum(split["num_examples"] for split in splits.values())
     return {
         "pretty_name": contents.recipe.title,
-        # Each image has its own.
-        "license": "other",
-        "license_name": "per-image",
-        "license_link": "ATTRIBUTION.csv",
+        **_license(contents),
         "task_categories": ["image-classification"],
         "tags": _tags(contents),
         "size_categories": [next((category for most, category in _SIZES if images < most), "n>1M")],
@@ -136,7 +158,8 @@ def _dataset_info(
 def _tags(contents: Contents) -> list[str]:
     """Return tags as the Hub has them, in lower case with hyphens."""
     keywords = [keyword.lower().replace(" ", "-") for keyword in contents.recipe.datasheet.keywords]
-    return list(dict.fromkeys(["medical", "chest-x-ray", *keywords]))
+    classes = [label.lower().replace(" ", "-") for label in contents.recipe.classes]
+    return list(dict.fromkeys(["medical", "radiology", "x-ray", "chest-x-ray", *keywords, *classes]))
 
 
 def _unviewed(contents: Contents) -> str:
@@ -156,15 +179,14 @@ def _split_text(contents: Contents) -> str:
         + ")."
         for declared in split.declared
     ]
+    others = " of the other sources" if split.declared else ""
     for name in ("test", "validation"):
         size = getattr(split, name)
         if size is None:
             continue
         if size.count is not None:
             sizes = ", ".join(f"{count} of {label}" for label, count in size.count.items())
-            sentences.append(f"A hash assigns whole patients of the other sources to {name}: {sizes}.")
+            sentences.append(f"A hash assigns whole patients{others} to {name}: {sizes}.")
         else:
-            sentences.append(
-                f"A hash assigns a share of {size.share:g} of the other sources' patients to {name}."
-            )
+            sentences.append(f"A hash assigns a share of {size.share:g} of the patients{others} to {name}.")
     return " ".join(sentences)

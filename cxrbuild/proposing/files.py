@@ -54,7 +54,7 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
             raise CxrbuildError(
                 f"no column is called {column!r}",
                 where=table.path,
-                expected=suggest(column or "", table.header, "column"),
+                expected=suggest(column or "", table.header, "column").removeprefix("expected "),
             )
         if keys := find_keys(table.values, layout, progress, None if column == NONE else column):
             read.append((table, keys[0]))

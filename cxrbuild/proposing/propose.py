@@ -110,7 +110,8 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
         if answer != NONE and answer not in table.header and answer not in KEYWORDS:
             raise CxrbuildError(
                 f"no column is called {answer!r}", where=table.path,
-                expected=suggest(answer, table.header, "column"), todo=f"Correct --column {column}=...",
+                expected=suggest(answer, table.header, "column").removeprefix("expected "),
+                todo=f"Correct --column {column}=...",
             )  # fmt: skip
     values = _with_headers(values, key, layout, progress)
     finding = propose_finding(table.values, asked.get("finding"), found.others)
