@@ -39,11 +39,11 @@ def added_reviews(contents: Contents) -> list[str]:
 
 def is_shipped(recipe: Recipe) -> bool:
     """Return whether a recipe is a shipped one, apart from switches and text."""
-    return recipe.name in recipe_names() and decides_alike(recipe, read_recipe(recipe.name))
+    return recipe.name in recipe_names() and selects_same(recipe, read_recipe(recipe.name))
 
 
-def decides_alike(recipe: Recipe, other: Recipe) -> bool:
-    """Return whether two recipes decide alike about each image, apart from switches."""
+def selects_same(recipe: Recipe, other: Recipe) -> bool:
+    """Return whether two recipes decide the same of each image, apart from switches."""
     return _deciding(recipe) == _deciding(other)
 
 

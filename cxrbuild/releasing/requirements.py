@@ -9,7 +9,7 @@ from cxrbuild.artifact import BuildDocument, DocumentError, Problem, names, open
 from cxrbuild.catalog import read_recipe, recipe_names
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import DatasetVersion, compare, read_version
-from cxrbuild.documents import decides_alike
+from cxrbuild.documents import selects_same
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
 
@@ -84,7 +84,7 @@ def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion)
         kept = [
             key for key in _TEXTS if getattr(recipe, key) and getattr(recipe, key) == getattr(shipped, key)
         ]
-        if not kept or decides_alike(recipe, shipped) or _is_published(document, rows):
+        if not kept or selects_same(recipe, shipped) or _is_published(document, rows):
             continue
         raise CheckError(
             f"the recipe differs from the shipped {shipped.name}, and keeps its {name_some(kept)}",
