@@ -24,6 +24,7 @@ KEY = "a secret of some length"
 SOURCE = """
 name = "hospital"
 title = "A hospital"
+citation = "A hospital: its radiographs"
 license = "CC-BY-4.0"
 {top}
 

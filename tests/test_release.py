@@ -888,3 +888,37 @@ def test_a_changed_copy_of_a_shipped_recipe_needs_its_own_text(build: Path, tmp_
     with pytest.raises(CheckError, match="differs from the shipped covid19-cxr, and keeps its description"):
         release(half, "2.0.0", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_licence_that_asks_for_credit_needs_attribution(build: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(build, bare)
+    document = read_json(bare / "build.json")
+    document["declared_sources"]["mooney"] |= {"homepage": None, "citation": None}
+    write_json(bare / "build.json", document)
+    image = images_of(bare, source="mooney")["image_id"].iloc[0]
+    change_rows(bare, image, license="CC-BY-4.0", attribution=None)
+    with pytest.raises(CheckError) as caught:
+        release(bare, "1.0.0", tmp_path / "out")
+    said = str(caught.value)
+    assert "mooney: 1 image under CC-BY-4.0" in said
+    assert "[columns.attribution]" in said
+    change_rows(bare, image, attribution="A. Author, 2020")
+    release(bare, "1.0.0", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "\n\n\n" not in card
+    assert "None" not in card.replace("NonCommercial", "")
+    assert 'load_dataset("OWNER/demo-cxr")' in card
+    assert "license: other\n" in card
+
+
+def test_a_card_has_the_licence_that_all_images_have(demo: Path, tmp_path: Path) -> None:
+    build = tmp_path / "free"
+    shutil.copytree(demo / "build", build)
+    change_rows(build, list(images_of(build)["image_id"]), license="CC0-1.0")
+    card = release(build, "1.0.0", tmp_path / "out").release.folder / "README.md"
+    front = yaml.safe_load(card.read_text().split("---\n")[1])
+    assert front["license"] == "cc0-1.0"
+    assert "license_name" not in front
+    assert "All images have one licence" in card.read_text()
+    assert "## Withheld pixels" not in card.read_text()

@@ -25,7 +25,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uses")
     simple(folder / "files")
     for words in (
-        "init files --name mine --column finding=status --license CC-BY-4.0 --yes",
+        "init files --name mine --column finding=status --license CC0-1.0 --yes",
         "fetch mine.toml --from mine=files --pin",
         "curate --recipe mine-recipe.toml --out build --format parquet --workers 1",
         "release 0.1.0 --build build --out release",

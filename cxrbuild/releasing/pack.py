@@ -22,6 +22,7 @@ from cxrbuild.releasing.document import release_document
 from cxrbuild.releasing.files import DESCRIBING, write_files
 from cxrbuild.releasing.identities import require_no_metadata, require_no_numbers
 from cxrbuild.releasing.requirements import (
+    require_attribution,
     require_classes,
     require_images,
     require_own_text,
@@ -144,6 +145,7 @@ def release(
     changes = check_version(name, version, new, before)
     del new
     with progress(CHECKING, None, ""):
+        require_attribution(build, document, contents.embedded, policy)
         require_images(build, contents.embedded)
         require_no_metadata(build, document, contents.embedded, policy)
     # Next to the release, so that one rename moves it into place.

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DocumentError, Problem, names, open_release
 from cxrbuild.catalog import read_recipe, recipe_names
+from cxrbuild.catalog.license import read_licenses
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import DatasetVersion, compare, read_version
 from cxrbuild.documents import selects_same
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
+from cxrbuild.policy import Policy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +94,48 @@ def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion)
             todo=f"Write your own {name_some(kept)} into the recipe, what to cite as `citation`, and run "
             "`cxrbuild curate` again",
         )  # fmt: skip
+
+
+def require_attribution(build: Path, document: BuildDocument, embedded: pd.DataFrame, policy: Policy) -> None:
+    """Refuse a public release of images whose licence requires credit, and that credit nobody.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+    embedded
+        The rows whose pixels the release includes.
+    policy
+        ``public`` or ``private``; a private release is not checked.
+
+    Raises
+    ------
+    CheckError
+        An image has no ``attribution``, and its source neither a homepage nor a citation.
+    """
+    if policy == "private":
+        return
+    asking = [name for name, one in read_licenses().items() if "attribution" in one.conditions]
+    silent = [
+        name for name, one in document.declared_sources.items() if not one.homepage and not one.citation
+    ]
+    rows = embedded[
+        embedded["license"].isin(asking) & embedded["source"].isin(silent) & embedded["attribution"].isna()
+    ]
+    if rows.empty:
+        return
+    counts = rows.groupby(["source", "license"]).size()
+    raise CheckError(
+        "the licence of images requires attribution, and whom to credit is not declared", where=build,
+        expected="`attribution` under [columns] of the source, or its `homepage` or `citation`",
+        found="; ".join(
+            f"{source}: {count_of(int(n), 'image')} under {name}" for (source, name), n in counts.items()
+        ),
+        todo='Write `[columns.attribution]` with `value = "AUTHOR, YEAR"` or `from = "COLUMN"` into the '
+        "declaration of the source, and run `cxrbuild curate` again",
+    )  # fmt: skip
 
 
 def _is_published(document: BuildDocument, rows: DatasetVersion) -> bool:
