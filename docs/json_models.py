@@ -20,10 +20,12 @@ from cxrbuild.artifact.explanation import ExplanationDocument
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
 from cxrbuild.checks import Status
-from cxrbuild.comparison import KINDS, ChangeCount
+from cxrbuild.comparison import KINDS
+from cxrbuild.comparison.diff import CauseCount, ChangeCount, DeclaredChange
 from cxrbuild.environment import Observation
 from cxrbuild.exporting.document import ExportDocument
 from cxrbuild.fetching.lists import FetchedList
+from cxrbuild.image_decision import ImageDecision
 from cxrbuild.lists.checks import ListFinding
 from cxrbuild.lockfile import LockedSource
 from cxrbuild.overlapping import FingerprintDocument, Level, SharedImage
@@ -497,10 +499,13 @@ class Release(Printed):
         The folder or address.
     written
         Whether it was written; false if it was there.
+    build
+        The build that it was made from.
     """
 
     release: str
     written: bool
+    build: str
 
 
 class Sign(Printed):
@@ -608,6 +613,27 @@ class Verify(Printed):
     findings: list[FindingMade]
 
 
+class Why(Printed):
+    """What `why` prints.
+
+    Attributes
+    ----------
+    name
+        What was asked for.
+    folder
+        The build or release.
+    dataset
+        Its name and version.
+    images
+        The decisions about each image that the name means.
+    """
+
+    name: str
+    folder: str
+    dataset: str
+    images: list[ImageDecision]
+
+
 class DiffHead(Printed):
     """What `diff` prints of two versions of a dataset.
 
@@ -619,6 +645,12 @@ class DiffHead(Printed):
         The part of the version that must increase; `null` where nothing changed.
     counts
         The number of rows of each change, by source and class.
+    causes
+        The number of rows of each change, by cause.
+    declared
+        What changed in the recipe, its overrides and the sources.
+    silent
+        Which of them has no ledger, so that it is not known why it lacks images.
     columns_added, columns_removed
         Columns that one of them alone has.
     classes_changed
@@ -629,6 +661,9 @@ class DiffHead(Printed):
     new: str
     bump: Literal["major", "minor", "patch"] | None
     counts: list[ChangeCount]
+    causes: list[CauseCount]
+    declared: list[DeclaredChange]
+    silent: list[str]
     columns_added: list[str]
     columns_removed: list[str]
     classes_changed: bool
@@ -862,6 +897,7 @@ PRINTED: dict[str, tuple[type[BaseModel], ...]] = {
     "release-1": (Release, ReleaseDocument),
     "sign-1": (Sign,),
     "verify-1": (Verify,),
+    "why-1": (Why,),
     "diff-1": (Diff,),
     "diff-source-1": (SourceDiff,),
     "export-1": (Export, ExportDocument),

@@ -131,7 +131,8 @@ def require_attribution(build: Path, document: BuildDocument, embedded: pd.DataF
         "the licence of images requires attribution, and whom to credit is not declared", where=build,
         expected="`attribution` under [columns] of the source, or its `homepage` or `citation`",
         found="; ".join(
-            f"{source}: {count_of(int(n), 'image')} under {name}" for (source, name), n in counts.items()
+            f"{key[0]}: {count_of(int(n), 'image')} under {key[1]}"
+            for key, n in zip(counts.index.tolist(), counts.tolist(), strict=True)
         ),
         todo='Write `[columns.attribution]` with `value = "AUTHOR, YEAR"` or `from = "COLUMN"` into the '
         "declaration of the source, and run `cxrbuild curate` again",
