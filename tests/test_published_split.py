@@ -96,7 +96,7 @@ def test_a_file_that_a_pinned_source_does_not_hold_has_an_exclusion_of_its_own(t
         ({"ours": LIST.replace('"list.csv"', '"list.csv"\nurl = "https://example.org/list.csv"')},
          "`url` needs `sha256`"),
         ({"ours": LIST.replace('"part"', '"parts"')}, "the list has no column 'parts'"),
-        ({"ours": LIST.replace(', exam = "test"', "")}, "no split, or the unknown 'exam'"),
+        ({"ours": LIST.replace(', exam = "test"', "")}, "no known split, but 'exam'"),
         ({"rows": ROWS.replace("n7.png", "m7.png")}, "m7.png does not fit the pattern of other"),
         ({"rows": ROWS.replace("p2;well", "p2;")}, "rows of the list ours have no class"),
         ({"rows": "file;patient;class;from;part\n"}, "the list has no rows"),
