@@ -103,8 +103,8 @@ def test_live_lines_are_erased_before_text(columns: int) -> None:
         "A note while it reads. step        all upstream  6,913"
     )
     text = written.decode()
-    assert re.search(r"1/2 reading: \d+%, 0:0\d left, 2\d of 40 images", text)
-    assert re.search(r"\nreading headers: \d+%, 0:0\d left, 1\d of 30 files", text), "below its outer task"
+    assert re.search(r"1/2 reading: \d+%, 00:0\d left, 2\d of 40 images", text)
+    assert re.search(r"\nreading headers: \d+%, 00:0\d left, 1\d of 30 files", text), "below its outer task"
     assert "0;" not in text
     assert "[3" not in text, "no colour"
     if columns == 60:
@@ -157,11 +157,11 @@ def test_a_line_has_what_is_known() -> None:
     bar.began -= 10
     bar.update(100_000_000)
     # What a former run had done says nothing about the speed.
-    assert bar.describe() == "downloading: 60%, 0:10 left, 150.0 MB of 250.0 MB"
+    assert bar.describe() == "downloading: 60%, 00:10 left, 150.0 MB of 250.0 MB"
     bar.update(100_000_000)
-    assert bar.describe() == "downloading: 0:00 left, 250.0 MB of 250.0 MB"
+    assert bar.describe() == "downloading: 00:00 left, 250.0 MB of 250.0 MB"
     unknown = ShownBar("loading", None, "", 0, stage=None)
     assert unknown.describe() == "loading"
     unknown.began -= 75
-    assert unknown.describe() == "loading: 1:15 so far"
+    assert unknown.describe() == "loading: 01:15 so far"
     assert ShownBar("reading", 1, "image", 0, stage=None).describe() == "reading: 1 image"

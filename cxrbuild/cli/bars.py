@@ -224,13 +224,16 @@ def _start_of(lines: int) -> str:
 
 
 def _live_line(bar: ShownBar) -> str:
+    from tqdm import tqdm
+
     # Columns stay free for the ^C of a terminal: a line that wraps could not be erased.
     width = os.get_terminal_size(sys.stderr.fileno()).columns - 4
     text = bar.describe()
     room = min(_MOST_BAR, width - len(text) - 3)
-    if bar.share is not None and room >= _LEAST_BAR:
-        full = int(bar.share * room)
-        text += f" [{'#' * full}{'.' * (room - full)}]"
+    if bar.total and room >= _LEAST_BAR:
+        layout = text.replace("{", "{{").replace("}", "}}") + " [{bar}]"
+        done, ncols = min(bar.done, bar.total), len(text) + 3 + room
+        return str(tqdm.format_meter(done, bar.total, bar.elapsed, ncols, ascii=".#", bar_format=layout))
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."
 
 
@@ -240,11 +243,11 @@ def _duration(seconds: float) -> str:
     Examples
     --------
     >>> _duration(7.2), _duration(75), _duration(3700)
-    ('0:07', '1:15', '1:01:40')
+    ('00:07', '01:15', '1:01:40')
     """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    from tqdm import tqdm
+
+    return str(tqdm.format_interval(round(seconds)))
 
 
 def _megabytes(count: float) -> str:
