@@ -1,0 +1,150 @@
+"""What the commands that decide about images print: `plan`, `curate`, `why`, `audit`."""
+
+from __future__ import annotations
+
+from cxrbuild.artifact.build import FunnelStep
+from cxrbuild.catalog.override import Overrides
+from cxrbuild.image_decision import ImageDecision
+from cxrbuild.lists.checks import ListFinding
+from cxrbuild.patients import SharedId
+from json_models.base import Counts, Printed
+
+
+class Plan(Printed):
+    """What `plan` prints.
+
+    Attributes
+    ----------
+    recipe, version
+        The recipe.
+    overrides
+        How the plan differs from the recipe's defaults.
+    unpinned
+        Sources that are not verified to be the pinned version.
+    funnel
+        The flow chart: how many images each rule excludes.
+    counts
+        Images by split and class.
+    listed
+        The rows of the published list: those kept, and those with each exclusion.
+    shared_patient_ids
+        Patient ids of several sources that do not declare whether they are one patient.
+    out
+        The folder that ledger, manifest and flow chart were written to.
+    """
+
+    recipe: str
+    version: str
+    overrides: Overrides
+    unpinned: list[str]
+    funnel: list[FunnelStep]
+    counts: Counts
+    listed: dict[str, int]
+    shared_patient_ids: list[SharedId]
+    out: str | None
+
+
+class Curate(Printed):
+    """What `curate` and `demo` print: `build.json`, and where it is.
+
+    Attributes
+    ----------
+    build
+        The build's folder or address.
+    changed
+        Whether anything had to be done.
+    """
+
+    build: str
+    changed: bool
+
+
+class Why(Printed):
+    """What `why` prints.
+
+    Attributes
+    ----------
+    name
+        What was asked for.
+    folder
+        The build or release.
+    dataset
+        Its name and version.
+    images
+        The decisions about each image that the name means.
+    """
+
+    name: str
+    folder: str
+    dataset: str
+    images: list[ImageDecision]
+
+
+class Audit(Printed):
+    """What `audit` prints: `audit.json`, and where it is.
+
+    Attributes
+    ----------
+    build
+        The build's folder or address.
+    """
+
+    build: str
+
+
+class ListSource(Printed):
+    """A source that a list names.
+
+    Attributes
+    ----------
+    rows
+        The number of rows that name it.
+    found
+        The number of these whose file is there; `null` without sources.
+    """
+
+    rows: int
+    found: int | None
+
+
+class ListCheck(Printed):
+    """A check of a list.
+
+    Attributes
+    ----------
+    id, sentence
+        The check.
+    needs
+        What it needs: `lists`, `sources` or `images`.
+    findings
+        What it found; `null` if it could not be made.
+    """
+
+    id: str
+    sentence: str
+    needs: str
+    findings: list[ListFinding] | None
+
+
+class AuditList(Printed):
+    """What `audit --list` prints.
+
+    Attributes
+    ----------
+    passed
+        Whether no check found anything.
+    rows
+        Rows by split and class.
+    sources
+        The sources that the lists name.
+    compared_images
+        The number of images that were compared with each other; `null` where no image was read.
+    checks
+        The checks.
+    """
+
+    passed: bool
+    rows: Counts
+    sources: dict[str, ListSource]
+    compared_images: int | None
+    checks: list[ListCheck]

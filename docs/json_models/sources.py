@@ -1,0 +1,201 @@
+"""What the commands of sources and recipes print, and `doctor` and `completion`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
+from cxrbuild.environment import Observation
+from cxrbuild.fetching.lists import FetchedList
+from cxrbuild.lockfile import LockedSource
+from cxrbuild.proposing.proposal import Decision, WordCount
+from json_models.base import Counts, Printed
+
+
+class SourcesLock(Printed):
+    """`sources.lock.json` of a data folder: how each source was verified.
+
+    Attributes
+    ----------
+    sources
+        By name.
+    """
+
+    FORMAT: ClassVar[int] = 2
+
+    format: Literal[2]
+    sources: dict[str, LockedSource]
+
+
+class Fetch(Printed):
+    """What `fetch` prints.
+
+    Attributes
+    ----------
+    data
+        The data folder.
+    sources
+        By name of a source what the lock records, whether it was `downloaded`, and `notes`.
+    lists
+        By name of a published list its files.
+    to_bring
+        Sources that no address is known of, and that are not there.
+    """
+
+    data: str
+    sources: dict[str, dict[str, Any]]
+    lists: dict[str, FetchedList]
+    to_bring: list[str]
+
+
+class SourceDiff(Printed):
+    """What `diff` prints of two versions of a source.
+
+    Attributes
+    ----------
+    old, new
+        What was compared.
+    images
+        The number of images of both.
+    counts
+        The number of rows of each change.
+    patients_renamed
+        The number of patients with another number.
+    left_released
+        The number of images of published versions that the new version no longer has.
+    absent_columns
+        Columns that one of the versions does not have.
+    changes
+        A row for each change.
+    """
+
+    old: str
+    new: str
+    images: list[int] = Field(min_length=2, max_length=2)
+    counts: dict[str, int]
+    patients_renamed: int
+    left_released: int
+    absent_columns: list[str]
+    changes: list[dict[str, Any]]
+
+
+class FetchProposedPin(Printed):
+    """What `fetch --propose-pin` prints.
+
+    Attributes
+    ----------
+    folder, declaration
+        The folder of the new pin, and the declaration in it.
+    tree
+        The git tree hash.
+    problems
+        What of the metadata does not fit the declaration.
+    diff
+        What changed.
+    """
+
+    folder: str
+    declaration: str
+    tree: str
+    problems: list[str]
+    diff: SourceDiff
+
+
+class Init(Printed):
+    """What `init` prints.
+
+    Attributes
+    ----------
+    name
+        The name of the source.
+    root
+        The folder of the files.
+    images, rows
+        How many there are.
+    decisions
+        What was decided, from what, and how sure it is.
+    undecided
+        What could not be decided.
+    words
+        The words of each column and how often they occur.
+    classes
+        Images by class and split.
+    source, recipe
+        The proposed declarations.
+    written
+        The files that were written.
+    next
+        The commands to run next.
+    """
+
+    name: str
+    root: str
+    images: int
+    rows: int | None
+    decisions: list[Decision]
+    undecided: list[str]
+    words: list[WordCount]
+    classes: Counts
+    source: str
+    recipe: str
+    written: list[str]
+    next: list[str]
+
+
+class Sources(Printed):
+    """What `sources` prints.
+
+    Attributes
+    ----------
+    sources
+        The shipped sources.
+    """
+
+    sources: list[ShippedSource]
+
+
+class Recipes(Printed):
+    """What `recipes` prints.
+
+    Attributes
+    ----------
+    recipes
+        The shipped recipes.
+    """
+
+    recipes: list[ShippedRecipe]
+
+
+class Doctor(Printed):
+    """What `doctor` prints.
+
+    Attributes
+    ----------
+    observations
+        What was checked, and found.
+    problems
+        The number of problems.
+    """
+
+    observations: list[Observation]
+    problems: int
+
+
+class Completion(Printed):
+    """What `completion` prints.
+
+    Attributes
+    ----------
+    shell
+        The shell.
+    script
+        The script, with `--print`.
+    written
+        The files that were written, without `--print`.
+    """
+
+    shell: str
+    script: str | None = None
+    written: list[str] | None = None
