@@ -415,10 +415,10 @@ def test_several_columns_of_findings_need_a_separator(tmp_path: Path) -> None:
         read_source("s.toml", tmp_path)
 
 
-def test_an_empty_file_has_no_column(tmp_path: Path) -> None:
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     source, root = write(tmp_path, "", reader='file_name = "a.png"')
     with pytest.raises(
-        CxrbuildError, match=r'columns.finding comes from "finding"; the metadata has no column'
+        CxrbuildError, match=r"meta\.csv: the CSV file is empty\. Expected: a header, and a row"
     ):
         ingest(source, take_inventory(source, root))
 

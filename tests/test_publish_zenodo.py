@@ -49,7 +49,11 @@ def unpacked(files: dict[str, bytes | None], folder: Path) -> dict[str, bytes]:
         assert data is not None
         if name.endswith(".tar"):
             with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-                tar.extractall(folder, filter="data")
+                for member in tar:
+                    if (file := tar.extractfile(member)) is not None:
+                        path = folder / member.name
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(file.read())
         else:
             (folder / name).write_bytes(data)
     return contents(folder)

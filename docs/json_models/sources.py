@@ -118,6 +118,8 @@ class Init(Printed):
         What was decided, from what, and how sure it is.
     undecided
         What could not be decided.
+    unused
+        Columns of the table, and files, that the source does not use.
     words
         The words of each column and how often they occur.
     classes
@@ -136,6 +138,7 @@ class Init(Printed):
     rows: int | None
     decisions: list[Decision]
     undecided: list[str]
+    unused: list[str]
     words: list[WordCount]
     classes: Counts
     source: str
