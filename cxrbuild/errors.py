@@ -121,6 +121,9 @@ def is_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
+    # pandas reports a module that did not load as a dependency that is not there.
+    if isinstance(error, ImportError) and error.__cause__ is not None and is_of_memory(error.__cause__):
+        return True
     text = str(error).lower()
     return (
         (isinstance(error, ImportError) and ("map segment" in text or "allocate memory" in text))

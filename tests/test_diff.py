@@ -335,7 +335,7 @@ def test_diff_command_shows_changes(demo: Path, tmp_path: Path) -> None:
         assert page.out.startswith(begin)
         assert moved in page.out
         assert "The version needs a MAJOR step." in page.out
-        assert "http" not in page.out  # a page loads nothing from elsewhere
+        assert "://" not in page.out  # a page loads nothing from elsewhere
 
 
 def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:

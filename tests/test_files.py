@@ -175,3 +175,7 @@ def test_count_of_forms_plurals() -> None:
 )
 def test_is_of_memory_knows_how_libraries_report_it(error: Exception, of_memory: bool) -> None:
     assert is_of_memory(error) is of_memory
+    if isinstance(error, ImportError):
+        of_pandas = ImportError("Unable to import required dependency numpy.")
+        of_pandas.__cause__ = error
+        assert is_of_memory(of_pandas) is of_memory

@@ -21,7 +21,9 @@ from cxrbuild.auditing.audit import audit
 from cxrbuild.auditing.page_sections import list_sections
 from cxrbuild.auditing.registry import CHECKS
 from cxrbuild.catalog import read_recipe
+from cxrbuild.comparison import diff
 from cxrbuild.documents import measured_contents
+from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing import release
 from cxrbuild.report import describe_statuses, next_step
 from cxrbuild.report.headlines import Headline, list_headlines
@@ -40,7 +42,17 @@ def pages(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     )
     audit(folder / "build", read_recipe(str(folder / "recipe.toml")))
     release(folder / "build", "1.0.0", folder / "release")
-    return {"audit": folder / "build" / "audit.html", "release": folder / "release" / "report.html"}
+    # A later version: the first rows are gone, and another one is in test.
+    records = read_records(folder / "build" / "manifest.parquet").iloc[5:]
+    records.loc[records.index[0], "split"] = "test"
+    write_records(folder / "manifest.parquet", records)
+    changes = folder / "diff.html"
+    changes.write_text(diff(folder / "build", folder / "manifest.parquet").to_html(), encoding="utf-8")
+    return {
+        "audit": folder / "build" / "audit.html",
+        "release": folder / "release" / "report.html",
+        "diff": changes,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +301,7 @@ def test_every_check_has_a_next_step(pages: dict[str, Path]) -> None:
     assert [check.id for check in checks if not next_step(check)] == []
 
 
-@pytest.mark.parametrize("name", ["audit", "release"])
+@pytest.mark.parametrize("name", ["audit", "release", "diff"])
 def test_the_browser_may_run_the_script_of_the_page_alone(name: str, pages: dict[str, Path]) -> None:
     page = pages[name].read_text()
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -300,7 +312,7 @@ def test_the_browser_may_run_the_script_of_the_page_alone(name: str, pages: dict
 
 
 @pytest.mark.xdist_group("browser")
-@pytest.mark.parametrize("page", [("release", 1280), ("audit", 390)], indirect=True)
+@pytest.mark.parametrize("page", [("release", 1280), ("audit", 390), ("diff", 390)], indirect=True)
 def test_no_page_has_a_severe_accessibility_finding(page: object, pytestconfig: pytest.Config) -> None:
     axe = read_axe(pytestconfig)
     for scheme in ("light", "dark"):
