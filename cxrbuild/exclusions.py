@@ -74,6 +74,9 @@ EXCLUSIONS = (
     ),
 )
 
+BEFORE_RULES = frozenset(one.code for one in EXCLUSIONS if one.stage in ("ingest", "labels"))
+"""The exclusions of stages before the rules, which no rule was asked about."""
+
 # The image belongs to the dataset and is missing: not a decision of the recipe.
 MISSING = ("not_in_source", "missing_file", *(one.code for one in EXCLUSIONS if one.stage == "convert"))
 

@@ -13,7 +13,7 @@ from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.catalog.rule import DuplicateRule, Rule
 from cxrbuild.errors import CxrbuildError, nearest
-from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
 from cxrbuild.progress import silent
@@ -91,7 +91,8 @@ class ImageDecision:
     links
         The declared links of the image: ``duplicate`` or ``same patient``, the other image, and the note.
     duplicates
-        The pairs that the audit found; ``None`` where there is no audit result.
+        The pairs that the audit found, each with the split of the other image; ``None`` where there is no
+        audit result, or the image is not in the dataset, whose images alone an audit compares.
     withheld
         Why a release has no pixels of it; ``None`` where it has them.
     """
@@ -256,7 +257,7 @@ class _Describer:
                 for image, other in ((link.a, link.b), (link.b, link.a))
                 if image == (source, path)
             ],
-            duplicates=self._duplicates(str(text["image_id"])),
+            duplicates=self._duplicates(str(text["image_id"])) if kept else None,
             withheld=text["withheld"],
         )
 
@@ -274,11 +275,16 @@ class _Describer:
     def _duplicates(self, image: str) -> list[str] | None:
         if self._artifact.audit is None:
             return None
-        return [
-            f"{pair.kind}: {pair.b if pair.a == image else pair.a} ({pair.similarity:g})"
-            for pair in self._artifact.audit.pairs
-            if image in (pair.a, pair.b)
-        ]
+        splits = self._kept.set_index("image_id")["split"]
+        found = []
+        for pair in self._artifact.audit.pairs:
+            if image in (pair.a, pair.b):
+                other = pair.b if pair.a == image else pair.a
+                where = (
+                    f"{splits.get(other)}, another split" if "split" in pair.crosses else splits.get(other)
+                )
+                found.append(f"{pair.kind}: {other} ({where}; similarity {pair.similarity:g})")
+        return found
 
     def _metadata(self, source: str, path: str) -> tuple[list[dict[str, Any]], str | None]:
         """Return the rows of upstream's metadata that name a file, or why there are none."""
@@ -369,8 +375,10 @@ def _decide(rule: Rule, row: pd.DataFrame, exclusion: str | None, rules: Sequenc
         return "not asked"
     if exclusion in order:
         return "keeps" if order.index(rule.name) < order.index(exclusion) else "not asked"
+    if exclusion in BEFORE_RULES:
+        return "not asked"
     if exclusion is None or exclusion in after_rules or isinstance(rule, DuplicateRule):
         return "keeps"
-    # An exclusion of an earlier stage, or of the conversion, which comes after all rules.
+    # An exclusion of the conversion, which comes after all rules, or of another version of the program.
     alone = apply_rules(row.assign(exclusion=None), [rule])
     return "not asked" if alone["exclusion"].notna().any() else "keeps"

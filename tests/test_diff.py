@@ -215,10 +215,23 @@ def test_diff_shows_changes_of_recipe_and_pins() -> None:
         ("one", "images upstream", "1 image", "1 image"),
     ]
     assert found.bump is None
+    assert found.titles == ("rows", "rows")
+    assert "whose <code>modality</code> is CT" in found.to_html()
     text = found.to_markdown()
     assert "- Recipe:\n  - rules.ct: removed Excludes images whose `modality` is CT" in text
     assert f"- Source cohen:\n  - commit: 584034aa7fbf06496741f11008d72fd791c8e443 -> {'a' * 40}\n" in text
     assert "What it was built from is declared otherwise." in text
+
+
+def test_pages_are_headed_by_the_datasets_where_these_differ() -> None:
+    recipe = read_recipe("covid19-cxr")
+    old, new = (
+        replace(version_of(ROWS), declarations=declarations(recipe.model_copy(update={"version": version})))
+        for version in ("1.0.0", "2.0.0")
+    )
+    found = compare(old, new)
+    assert found.to_markdown().startswith("# covid19-cxr 1.0.0 -> covid19-cxr 2.0.0\n")
+    assert "<h1>covid19-cxr 1.0.0 → covid19-cxr 2.0.0</h1>" in found.to_html()
 
 
 def test_diff_result_is_json_and_html() -> None:

@@ -41,6 +41,11 @@ def test_sources_are_listed_with_pin_and_state(tmp_path: Path) -> None:
     assert by_name["mooney"]["recipes"] == ["covid19-cxr"]
 
 
+def test_no_shipped_recipe_uses_a_source_of_the_user(demo: Path, tmp_path: Path) -> None:
+    own, shipped = list_sources(tmp_path, [str(demo / "declared/mooney.toml"), "mooney"])
+    assert (own.recipes, shipped.recipes) == ([], ["covid19-cxr"])
+
+
 @pytest.mark.parametrize(
     ("options", "state"),
     [({}, "verified"), ({"unpinned": True}, "unpinned"), ({"pinned": "cohen"}, "another version")],

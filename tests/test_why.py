@@ -34,9 +34,18 @@ def test_an_excluded_image_has_its_rule_and_detail(demo: Path) -> None:
     later = order[order.index("lateral") + 1 :]
     assert {results[name][0] for name in later} == {"not asked"}
     assert "frontal" in image["meaning"]
+    assert image["duplicates"] is None
     text = run("why", row["image_id"], "--build", demo / "build", COLUMNS="60").out
     assert "is not in demo-cxr 1.0.0: lateral" in " ".join(text.split())
+    assert "duplicates  not compared:" in text
     assert max(map(len, text.splitlines())) <= 60 + len(row["source_path"])
+
+
+def test_no_rule_was_asked_about_an_image_excluded_before_the_rules(demo: Path) -> None:
+    ledger = read_records(demo / "build" / "ledger.parquet")
+    row = ledger[ledger["exclusion"] == "row_without_file"].iloc[0]
+    image = asked(row["image_id"], demo / "build")
+    assert {rule["result"] for rule in image["rules"]} == {"not asked"}
 
 
 def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path) -> None:

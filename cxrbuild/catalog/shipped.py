@@ -127,8 +127,12 @@ def list_sources(data: Path, names: Sequence[str] = ()) -> list[ShippedSource]:
     """
     lock = read_lock(data)
     recipes = [read_recipe(name) for name in recipe_names()]
-    found = [read_source(name) for name in names or source_names()]
-    return [_describe_source(source, recipes, lock, data) for source in found]
+    shipped = source_names()
+    # The shipped recipes use no source of a user's, whatever its name.
+    return [
+        _describe_source(read_source(name), recipes if name in shipped else [], lock, data)
+        for name in names or shipped
+    ]
 
 
 def list_recipes(data: Path) -> list[ShippedRecipe]:

@@ -100,6 +100,10 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
         output.say(f"Incomplete: {missing} missing. The release cannot be published.")
     if document.unpinned:
         output.say(f"Unpinned: {', '.join(document.unpinned)}. The release cannot be published.")
+    audit = result.release.audit
+    if audit is not None and audit.status == "failed":
+        failed = [check.id for check in audit.checks if check.status == "failed"]
+        output.say(f"Failed checks of its audit: {', '.join(failed)}. The card and the report state them.")
     dataset = document.dataset
     if result.changes is not None and result.changes.bump is None:
         output.say(f"Nothing changed since {result.changes.old}: the images, labels and splits are the same.")

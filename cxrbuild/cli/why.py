@@ -109,7 +109,9 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         yield "group", image.group + others
     for link in image.links:
         yield "link", link
-    if image.duplicates is None:
+    if not image.kept:
+        yield "duplicates", "not compared: an audit compares the images of the dataset"
+    elif image.duplicates is None:
         yield "duplicates", "not known: `cxrbuild audit` finds them"
     else:
         yield "duplicates", "; ".join(image.duplicates) or "none found by the audit"

@@ -91,6 +91,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         columns_removed=[] if membership else [c for c in a.columns if c not in b.columns],
         classes_changed=bool(old.classes and new.classes and old.classes != new.classes[: len(old.classes)]),
         declared=declared_changes(old, new),
+        datasets=_datasets(old, new),
         silent=[
             side.name
             for side, lacking in ((old, rows["added"]), (new, rows["removed"]))
@@ -155,6 +156,13 @@ class _CommonRows:
         found = pd.concat([pd.Series(dtype="str"), *texts])
         text = found.groupby(found.index, sort=False).agg("; ".join)
         return _described(self.new.loc[text.index, ["source", "label", "split"]], text.tolist())
+
+
+def _datasets(old: DatasetVersion, new: DatasetVersion) -> tuple[str, str] | None:
+    """Return name and version of both datasets, ``None`` where one has no recipe."""
+    if old.recipe is None or new.recipe is None:
+        return None
+    return f"{old.recipe.name} {old.recipe.version}", f"{new.recipe.name} {new.recipe.version}"
 
 
 def _described(rows: pd.DataFrame, change: Sequence[str] | pd.Series | str = "") -> pd.DataFrame:

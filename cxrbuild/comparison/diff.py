@@ -88,6 +88,8 @@ class Diff:
         Changes of the recipe, its overrides and the sources, where both versions record them.
     silent
         Which versions do not say why an image is not in them: they have no ledger.
+    datasets
+        Name and version of the dataset of both, where both are known: ``demo-cxr 1.0.0``.
     """
 
     old: str
@@ -98,6 +100,14 @@ class Diff:
     classes_changed: bool
     declared: Sequence[DeclaredChange] = ()
     silent: Sequence[str] = ()
+    datasets: tuple[str, str] | None = None
+
+    @property
+    def titles(self) -> tuple[str, str]:
+        """What a page calls the versions: the datasets; ``old`` and ``new`` where these are equal."""
+        if self.datasets is None or self.datasets[0] == self.datasets[1]:
+            return self.old, self.new
+        return self.datasets
 
     @property
     def bump(self) -> Bump | None:

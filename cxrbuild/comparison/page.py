@@ -14,7 +14,7 @@ def html_page(found: Diff) -> str:
         html_environment("cxrbuild.comparison")
         .get_template("page.html.j2")
         .render(
-            d=found,
+            titles=found.titles,
             kinds=KINDS,
             conclusion=conclusion(found),
             sentences=list(sentences(found)),

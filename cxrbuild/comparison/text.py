@@ -40,7 +40,7 @@ def markdown(found: Diff, most: int | None = None) -> str:
 def markdown_page(found: Diff) -> str:
     """Return the changes as a Markdown document with a title and the step of the version."""
     body = markdown(found)
-    title = f"# {_escaped(found.old)} -> {_escaped(found.new)}"
+    title = f"# {' -> '.join(map(_escaped, found.titles))}"
     return "\n".join([title, "", conclusion(found), *(["", body] if body else []), ""])
 
 

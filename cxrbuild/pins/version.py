@@ -124,7 +124,7 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
     if missing := [path for path in needed if not (root / path).is_file()]:
         raise CxrbuildError(
             f"the metadata of {name} is not there", where=root, expected=name_some(missing),
-            todo=f"Run `cxrbuild fetch {source.address}`",
+            todo=f"Name the data folder that has it with --data, or run `cxrbuild fetch {source.address}`",
         )  # fmt: skip
     for path, blob, found in reader.changed_metadata(root, blobs):
         raise CxrbuildError(
