@@ -363,6 +363,7 @@ def test_missing_images_are_listed_or_recorded(demo: Path, tmp_path: Path) -> No
     fetch_again(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
     assert "3 images of the dataset missing" in words
+    assert words.count("; image_id mooney_") == 3
     assert not (tmp_path / "build" / "build.json").exists()
     document = curate(demo, tmp_path / "build", "--allow-missing", data=data)
     assert len(document["missing"]) == 3

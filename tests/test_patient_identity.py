@@ -46,6 +46,14 @@ values = ["LL"]
 reason = "Lateral."
 
 """
+RULE_BY_PATH = """[[rules]]
+name = "by_hand"
+kind = "not_in"
+column = "source_path"
+values = ["4.dcm"]
+reason = "Not shown."
+
+[split]"""
 RECIPE = """
 name = "mine"
 version = "0.1.0"
@@ -288,6 +296,43 @@ def test_a_number_in_a_name_or_text_stops_a_public_release(
     assert not (tmp_path / "release").exists()
     ran = run("release", "0.1.0", "--build", "build", "--out", "own", "--policy", "private", cwd=tmp_path)
     assert ran.status == 0, ran.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (
+            '"No class."',
+            '"No class, as MRN000001 was."',
+            "1 text with one: recipe.rules.other_finding.reason",
+        ),
+        ('"Mine"', '"Mine, without 0MRN000001."', "1 text with one: recipe.title"),
+        ('"Mine"', '"Mine, without MRN0000019."', None),
+        ("[split]", RULE_BY_PATH, "1 path: recipe.rules.by_hand.values.0"),
+    ],
+)
+def test_a_recipe_that_names_a_patient_or_file_stops_a_public_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, found: str | None
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    rows = ["file,record,finding"]
+    for n in range(5):
+        write_image(tmp_path / "in" / f"{n}.dcm", n, PatientID="")
+        rows.append(f"{n}.dcm,MRN00000{n},{'sick' if n % 2 else 'well'}")
+    (tmp_path / "in" / "labels.csv").write_text("\n".join(rows) + "\n")
+    recipe = RECIPE.replace("{LATERAL}", "")
+    assert old in recipe
+    (tmp_path / "recipe.toml").write_text(recipe.replace(old, new))
+    declare(tmp_path, columns=RECORD)
+    fetch(tmp_path)
+    assert curate(tmp_path).status == 0
+    ran = run("release", "0.1.0", "--build", "build", "--out", "release", cwd=tmp_path)
+    if found is None:
+        assert ran.status == 0, ran.err
+        return
+    assert ran.status == 1
+    assert f"Found: {found}." in " ".join(ran.err.split())
+    assert not (tmp_path / "release").exists()
 
 
 @pytest.mark.parametrize("top", ["", "public = true"])

@@ -48,6 +48,12 @@ def test_no_rule_was_asked_about_an_image_excluded_before_the_rules(demo: Path) 
     assert {rule["result"] for rule in image["rules"]} == {"not asked"}
 
 
+def test_without_a_build_the_recipe_names_its_folder(demo: Path, tmp_path: Path) -> None:
+    ran = run("why", "x", "--recipe", demo / "declared" / "recipe.toml", cwd=tmp_path)
+    assert ran.status == 1
+    assert "build/demo-cxr: no finished build" in " ".join(ran.err.split())
+
+
 def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path) -> None:
     ledger = read_records(demo / "build" / "ledger.parquet")
     row = ledger[ledger["exclusion"] == "annotated"].iloc[0]

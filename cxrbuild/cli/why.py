@@ -43,11 +43,12 @@ def why(
     its row of metadata, what each rule decided, the exclusion with the reviewer's note, what gave the class
     and the split, its links, and the duplicates that an audit found.
     """
+    from cxrbuild.api import read_recipe
     from cxrbuild.api import why as explain
     from cxrbuild.cli.options import DEFAULT_RECIPE
 
     output = Output(quiet=quiet, as_json=as_json)
-    place = build or Path("build") / DEFAULT_RECIPE
+    place = build or Path("build") / (read_recipe(recipe).name if recipe else DEFAULT_RECIPE)
     _report(output, explain(image, place, recipe, data))
 
 

@@ -49,8 +49,9 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     if problems:
         raise CheckError(
             f"this is not the dataset that the recipe {recipe.name} expects\n" + "\n".join(problems),
-            todo="Fetch the missing files or replace the unreadable ones, or continue without them with "
-            "--allow-missing"
+            todo="Fetch the missing files or replace the unreadable ones. In a recipe of your own, a rule on "
+            "`image_id` excludes an image for good. --allow-missing continues without them; `publish` "
+            "refuses releases of such a build"
             if not missing.empty and not allow_missing
             else "Fetch the pinned sources. In a recipe of your own, change its name, version and [expect]"
             + (f", and remove the key `manifest`, which names {recipe.manifest}" if others else "")
@@ -69,7 +70,9 @@ def _missing_problems(plan: Plan, missing: pd.DataFrame) -> list[str]:
     rows = missing[~absent]
     if not rows.empty:
         detail = ": " + rows["exclusion_detail"]
-        rows = rows.assign(why=rows["exclusion"] + detail.fillna(""))
+        unreadable = rows["exclusion"] != "missing_file"
+        identifier = ("; image_id " + rows["image_id"]).where(unreadable, "")
+        rows = rows.assign(why=rows["exclusion"] + detail.fillna("") + identifier)
         problems.append(_listed(f"{count_of(len(rows), 'image')} of the dataset missing", rows, "why"))
     return problems
 

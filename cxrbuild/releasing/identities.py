@@ -33,6 +33,8 @@ _COLUMNS = (
 _TOKENS = (re.compile(r"[^\W_]+"), re.compile(r"[0-9]+"), re.compile(r"[\w-]+"), re.compile(r"[^/]+"))
 # Shorter numbers occur in names by chance, and identify nobody outside of the source.
 _SHORTEST = 4
+# A text of the recipe is compared with the number of every patient, and a year or a page is no patient.
+_SHORTEST_IN_RECIPE = 6
 
 
 def require_no_metadata(build: Path, document: BuildDocument, embedded: pd.DataFrame, policy: Policy) -> None:
@@ -124,6 +126,83 @@ def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFra
                 if column == "source_path"
                 else "Take another column for it, or remove the number where it comes from",
             )  # fmt: skip
+
+
+def require_no_identities_in_recipe(
+    build: Path, document: BuildDocument, records: pd.DataFrame, policy: Policy
+) -> None:
+    """Refuse a public release whose recipe or sources name a file or a patient of a confidential source.
+
+    Card, report, Croissant and ``build.json`` repeat these texts.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+    records
+        Its ledger, with the paths.
+    policy
+        ``public`` or ``private``; a private release is not checked.
+
+    Raises
+    ------
+    CxrbuildError
+        A text is the path of an image or holds the number of a patient.
+    """
+    if policy == "private":
+        return
+    declared = document.declared_sources
+    texts = list(_texts(document.recipe.model_dump(mode="json"), "recipe"))
+    for name, one in declared.items():
+        texts += _texts(
+            {"title": one.title, "description": one.description, "citation": one.citation}, f"source {name}"
+        )
+    confidential = [name for name, one in declared.items() if not one.public]
+    paths = set(records.loc[records["source"].isin(confidential), "source_path"])
+    found = [place for place, text in texts if text in paths]
+    if found:
+        raise CxrbuildError(
+            "a public release would give file names away", where=build,
+            expected="no path of an image of a source that is not public in the recipe and the sources",
+            found=f"{count_of(len(found), 'path')}: {name_some(found, 3)}",
+            todo='Name images by their id in the recipe, with `column = "image_id"`: '
+            "`cxrbuild why PATH --build DIR` shows it",
+        )  # fmt: skip
+    hashed = [name for name in confidential if declared[name].patient_id == "hash"]
+    patients = set(records.loc[records["source"].isin(hashed), "patient_id"].dropna())
+    if not patients:
+        return
+    key = read_key()
+    found = [
+        place
+        for place, text in texts
+        if any(
+            len(token) >= _SHORTEST_IN_RECIPE and hash_identifier(key, token) in patients
+            for token in set(_tokens(text))
+        )
+    ]
+    if found:
+        raise CxrbuildError(
+            "a public release would give patient numbers away", where=build,
+            expected="no number of a patient in the texts of the recipe and the sources",
+            found=f"{count_of(len(found), 'text')} with one: {name_some(found, 3)}",
+            todo="Remove the number there, and build the dataset again",
+        )  # fmt: skip
+
+
+def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
+    """Yield every text of a declaration with its place, such as ``recipe.rules.child.reason``."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from _texts(one, f"{place}.{key}")
+    elif isinstance(value, list):
+        for i, one in enumerate(value):
+            name = one.get("name", i) if isinstance(one, dict) else i
+            yield from _texts(one, f"{place}.{name}")
 
 
 def _tokens(text: str) -> Iterator[str]:

@@ -20,7 +20,11 @@ from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.releasing.document import release_document
 from cxrbuild.releasing.files import DESCRIBING, write_files
-from cxrbuild.releasing.identities import require_no_metadata, require_no_numbers
+from cxrbuild.releasing.identities import (
+    require_no_identities_in_recipe,
+    require_no_metadata,
+    require_no_numbers,
+)
 from cxrbuild.releasing.requirements import (
     require_attribution,
     require_classes,
@@ -119,6 +123,7 @@ def release(
     progress.plan(CHECKING, "writing shards", *(["resizing"] if ready else []), DESCRIBING, VERIFYING)
     records = read_records(build / names.LEDGER)
     require_no_numbers(build, document, records, policy)
+    require_no_identities_in_recipe(build, document, records, policy)
     records = without_identities(records, document, policy)
     records = _with_withheld(records, policy)
     results = read_results(build, document)
