@@ -242,6 +242,8 @@ def test_the_card_describes_what_the_audit_found(demo: Path, tmp_path: Path) -> 
     assert "30 images resemble more than 20 others" in (tmp_path / "second" / "report.html").read_text()
     assert "not audited" not in card
     assert verify(tmp_path / "second").findings == ()
+    tree = read_json(build / "build.json")["declared_sources"]["cohen"]["pin"]["tree"]
+    assert f"Git tree `{tree}`." in card
     ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "second", COLUMNS="300")
     assert "Failed checks of its audit: label_conflicts" in ran.out
 

@@ -46,5 +46,8 @@ How to load it:
   dataset = cxrbuild.load("{folder}/build")
   image, row = dataset[0]
 Plan again, from the declared files:
-  cxrbuild plan --recipe {folder}/declared/recipe.toml --data {folder}/data"""
+  cxrbuild plan --recipe {folder}/declared/recipe.toml --data {folder}/data
+Audit it, then release it:
+  cxrbuild audit --recipe {folder}/declared/recipe.toml --build {folder}/build
+  cxrbuild release 1.0.0 --build {folder}/build"""
     )
