@@ -98,6 +98,9 @@ def test_a_notebook_does_what_the_commands_do(demo: Path, tmp_path: Path) -> Non
     for result in (planned, curated, released, cxrbuild.load(demo / "build")):
         json.dumps(result.to_dict())
         assert result._repr_html_().startswith("<")
+    loaded = cxrbuild.load(demo / "build")
+    where = f"demo-cxr 1.0.0, folder={str(demo / 'build')!r}"
+    assert repr(loaded.select("test")) == f"Dataset(Build({where}), split='test')"
 
 
 def test_errors_are_one_class(tmp_path: Path) -> None:

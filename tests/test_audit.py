@@ -137,6 +137,16 @@ def test_a_clean_build_with_linked_duplicates_passes(tmp_path: Path) -> None:
     assert ((build / "audit.json").read_bytes(), (build / "audit.html").read_bytes()) == before
 
 
+def test_the_page_says_that_sources_are_unpinned(tmp_path: Path) -> None:
+    build = write_build(tmp_path, different_images(3))
+    audited(tmp_path)
+    assert "Unpinned" not in (build / "audit.html").read_text()
+    document = json.loads((build / "build.json").read_text()) | {"unpinned": ["cohen", "mooney"]}
+    (build / "build.json").write_text(json.dumps(document))
+    audited(tmp_path)
+    assert "<b>Unpinned:</b> cohen, mooney. Their" in (build / "audit.html").read_text()
+
+
 def test_missing_changed_and_unreadable_images_are_findings(tmp_path: Path) -> None:
     build = write_build(tmp_path, [*different_images(5), (b"no image", {}), (b"", {"split": "test"})])
     paths = sorted((build / "images").rglob("*.jpg"), key=lambda path: path.name)

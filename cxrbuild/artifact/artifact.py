@@ -70,6 +70,10 @@ class Artifact:
         """Return the folder and the content of ``build.json``."""
         return {"folder": str(self.folder)} | self.document.to_dict()
 
+    def __repr__(self) -> str:
+        # A dataclass would print the whole of build.json, tens of thousands of characters.
+        return f"{type(self).__name__}({self.name} {self.version}, folder={str(self.folder)!r})"
+
     def _repr_html_(self) -> str:
         from html import escape
 
@@ -85,14 +89,14 @@ class Artifact:
         return f"<p><b>{title}</b></p><table><tr><th>class</th>{header}</tr>{rows}</table>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Build(Artifact):
     """A finished build, as ``cxrbuild curate`` leaves it."""
 
     document: BuildDocument
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Release(Artifact):
     """A release, as ``cxrbuild release`` leaves it."""
 

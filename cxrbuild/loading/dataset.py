@@ -315,6 +315,10 @@ class Dataset:
             "images": {split: int(sizes.get(split, 0)) for split in self.splits},
         }
 
+    def __repr__(self) -> str:
+        folds = "" if self.folds is None else f", folds={self.folds}"
+        return f"Dataset({self.artifact!r}, split={self.split!r}{folds})"
+
     def _repr_html_(self) -> str:
         return self.artifact._repr_html_()
 
