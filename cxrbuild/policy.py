@@ -70,7 +70,8 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
 
     A public release does not name their files: `source_path`, and `group` where it is a path, hold the
     image's id instead. Patient numbers are hashed already, or the release is refused. What a reviewer wrote
-    about their images, or about any image with a readable name, is omitted too: only the mark stays.
+    about their images, or about any image with a readable name, is omitted too, and so is the reason of a
+    withdrawal: only the mark and the day stay.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def _unnamed(source: str, state: SourceState) -> SourceState:
 
 def _without_notes(records: pd.DataFrame, build: DatasetDocument, sources: Collection[str]) -> pd.DataFrame:
     rules = [rule.name for rule in build.recipe.rules if isinstance(rule, ReviewedRule | DuplicateRule)]
-    rows = records["exclusion"].isin(rules) & (
+    rows = records["exclusion"].isin(["withdrawn", *rules]) & (
         records["source"].isin(list(sources)) | records["review"].eq("identifier")
     )
     detail = records["exclusion_detail"]

@@ -11,11 +11,13 @@ import pytest
 from command import run
 from PIL import Image
 
+from cxrbuild.artifact import open_build
 from cxrbuild.catalog import read_source
 from cxrbuild.catalog.withdrawal import read_withdrawals
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.policy import without_identities
 from cxrbuild.records import read_records
 
 SOURCE = """
@@ -129,6 +131,23 @@ def test_changelog_and_card_say_that_an_image_was_withdrawn(
         assert ran.status == 0, ran.err
     assert "withdrawn (2026-02-28: consent withdrawn)" in (tmp_path / "2" / "CHANGELOG.md").read_text()
     assert "| withdrawn | 1 |" in (tmp_path / "2" / "README.md").read_text()
+
+
+def test_a_public_release_has_the_day_of_a_withdrawal_alone_unless_the_source_is_public(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "0123456789abcdef0123456789abcdef")
+    for public, detail in ((False, "2026-02-28"), (True, "2026-02-28: consent withdrawn")):
+        folder = tmp_path / str(public)
+        folder.mkdir()
+        write_world(folder, NAMES[1:], f"{WITHDRAWN},2026-02-28,consent withdrawn\n")
+        access = f"public = {str(public).lower()}\n"
+        source = access + SOURCE.replace('"keep"', '"hash"')
+        (folder / "source.toml").write_text(source)
+        opened = open_build(build(folder))
+        records = read_records(folder / "build" / "ledger.parquet")
+        found = without_identities(records, opened.document, "public").set_index("exclusion")
+        assert found.loc["withdrawn", "exclusion_detail"] == detail
 
 
 @pytest.mark.parametrize("kept", [True, False])
