@@ -103,8 +103,10 @@ def test_live_lines_are_erased_before_text(columns: int) -> None:
         "A note while it reads. step        all upstream  6,913"
     )
     text = written.decode()
-    assert re.search(r"1/2 reading: \d+%, 00:0\d left, 2\d of 40 images", text)
-    assert re.search(r"\nreading headers: \d+%, 00:0\d left, 1\d of 30 files", text), "below its outer task"
+    assert re.search(r"1/2 reading: \d+%, 00:0\d left, [23]\d of 40 images", text)
+    assert re.search(r"\nreading headers: \d+%, 00:0\d left, [12]\d of 30 files", text), (
+        "below its outer task"
+    )
     assert "0;" not in text
     assert "[3" not in text, "no colour"
     if columns == 60:
