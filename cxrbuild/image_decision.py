@@ -17,7 +17,7 @@ from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
 from cxrbuild.progress import silent
-from cxrbuild.reasons import label_texts, looked_at, split_texts
+from cxrbuild.reasons import label_reasons, looked_at, split_reasons
 from cxrbuild.rules import apply_rules
 
 if TYPE_CHECKING:
@@ -245,9 +245,9 @@ class _Describer:
             detail=text["exclusion_detail"],
             meaning=None if kept else exclusion_reasons(recipe.rules).get(str(text["exclusion"])),
             label=text["label"],
-            label_reason=None if text["label"] is None else _text(label_texts(one, recipe).iloc[0]),
+            label_reason=None if text["label"] is None else _text(label_reasons(one, recipe)["text"].iloc[0]),
             split=text["split"],
-            split_reason=_text(split_texts(one, recipe, self._kept).iloc[0]) if placed else None,
+            split_reason=_text(split_reasons(one, recipe, self._kept)["text"].iloc[0]) if placed else None,
             fold=None if text["fold"] is None else int(row["fold"]),
             group=text["group"],
             group_images=sorted(set(group["image_id"]) - {str(text["image_id"])}),

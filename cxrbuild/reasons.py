@@ -48,23 +48,34 @@ def looked_at(rule: Rule) -> str | None:
     return "finding" if isinstance(rule, LabelledRule) else column_of(rule)
 
 
-def label_texts(rows: pd.DataFrame, recipe: Recipe | None) -> pd.Series:
-    """Return why each row has its class: the finding, or the row of the published list; null: not known."""
+def label_reasons(rows: pd.DataFrame, recipe: Recipe | None) -> pd.DataFrame:
+    """Return why each row has its class.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``by``, what gave the class: ``list`` (the row of the published list) or ``finding``; and ``text``,
+        which says so. Null where it is not known.
+    """
     import pandas as pd
 
-    texts = pd.Series(None, index=rows.index, dtype="str")
+    by, text = (pd.Series(None, index=rows.index, dtype="str") for _ in range(2))
     if "listed" in rows:
-        texts = ("listed in " + rows["listed"].astype("str")).astype("str")
+        listed = rows["listed"].notna()
+        by, text = by.mask(listed, "list"), ("listed in " + rows["listed"].astype("str")).astype("str")
     if "finding" in rows and (recipe is None or recipe.split.published is None):
-        texts = texts.fillna("finding " + rows["finding"].astype("str"))
-    return texts
+        of_finding = by.isna() & rows["finding"].notna()
+        by = by.mask(of_finding, "finding")
+        text = text.fillna("finding " + rows["finding"].astype("str"))
+    return pd.DataFrame({"by": by, "text": text})
 
 
-def split_texts(rows: pd.DataFrame, recipe: Recipe | None, table: pd.DataFrame | None = None) -> pd.Series:
-    """Return what decided the split of each row; null where it is not known.
+def split_reasons(
+    rows: pd.DataFrame, recipe: Recipe | None, table: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return what decided the split of each row.
 
-    A published list, the split that the source declares, an image of the group that has a declared split, or
-    the draw by the hash of the group and the recipe's salt: see `cxrbuild.split.split_records`.
+    See `cxrbuild.split.split_records`, which decides it.
 
     Parameters
     ----------
@@ -74,24 +85,34 @@ def split_texts(rows: pd.DataFrame, recipe: Recipe | None, table: pd.DataFrame |
         The recipe.
     table
         All kept rows of the dataset, by which a group with a declared split is known; default ``rows``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``by``, what decided: ``list`` (a published list), ``source`` (which declares the split), ``group``
+        (an image of the group has a declared split) or ``draw`` (by the hash of the group and the recipe's
+        salt); and ``text``, which says so. Null where it is not known.
     """
     import pandas as pd
 
-    texts = pd.Series(None, index=rows.index, dtype="str")
+    by, text = (pd.Series(None, index=rows.index, dtype="str") for _ in range(2))
     if recipe is None or "group" not in rows:
-        return texts
+        return pd.DataFrame({"by": by, "text": text})
     split = recipe.split
     if split.published is not None:
-        return ("the published list, " + rows["listed"].astype("str")).astype("str")
+        text = ("the published list, " + rows["listed"].astype("str")).astype("str")
+        return pd.DataFrame({"by": by.mask(text.notna(), "list"), "text": text})
     declaring = [one.source for one in split.declared]
     declared = rows["source"].isin(declaring)
     theirs = rows["upstream_split"].astype("str").fillna("blank")
-    texts = texts.mask(declared, "declared by the source: " + theirs)
+    by, text = by.mask(declared, "source"), text.mask(declared, "declared by the source: " + theirs)
     whole = rows if table is None else table
     leading = set(whole.loc[whole["source"].isin(declaring), "group"])
-    following = texts.isna() & rows["group"].isin(list(leading))
-    texts = texts.mask(following, "follows an image of its group whose source declares the split")
+    following = text.isna() & rows["group"].isin(list(leading))
+    by = by.mask(following, "group")
+    text = text.mask(following, "follows an image of its group whose source declares the split")
     drawn = {name for name in ("test", "validation") if getattr(split, name) is not None}
     chosen = "drawn by the hash of its group, salt " + split.salt
     rest = "not drawn for " + " or ".join(sorted(drawn)) if drawn else "the recipe draws no other split"
-    return texts.fillna(rows["split"].map(dict.fromkeys(drawn, chosen)).astype("str")).fillna(rest)
+    text = text.fillna(rows["split"].map(dict.fromkeys(drawn, chosen)).astype("str")).fillna(rest)
+    return pd.DataFrame({"by": by.fillna("draw"), "text": text})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.comparison.version import DatasetVersion
-from cxrbuild.reasons import exclusion_texts, label_texts, split_texts
+from cxrbuild.reasons import exclusion_texts, label_reasons, split_reasons
 from cxrbuild.records import differs
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Causes:
     ) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows whose image is missing in a version."""
         causes = rows["image_id"].map(dict(other.missing)).astype("str")
-        reasons = rows["image_id"].map(_exclusions(rows, other)).astype("str").fillna(causes)
+        _, reasons = _exclusions(rows, other)
+        reasons = reasons.fillna(causes)
         return rows.assign(cause=causes, reason=f"{side}: " + reasons)
 
     def _of_absent(
@@ -55,22 +56,25 @@ class Causes:
     ) -> pd.DataFrame:
         if other.ledger is None or rows.empty:
             return with_causes(rows)
-        reasons = rows["image_id"].map(_exclusions(rows, other)).astype("str")
-        cause = reasons.str.partition(" (")[0].fillna(unknown)
-        return rows.assign(cause=cause, reason=(before + reasons).fillna(unknown))
+        causes, reasons = _exclusions(rows, other)
+        return rows.assign(cause=causes.fillna(unknown), reason=(before + reasons).fillna(unknown))
 
     def of_relabelled(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows with another class: another finding or other labels."""
         a, b = self._a.loc[rows["image_id"]], self._b.loc[rows["image_id"]]
-        before = label_texts(a, self._old.recipe).array
-        after = label_texts(b, self._new.recipe).array
-        return _filled(rows, [_relabelled(was, now) for was, now in zip(before, after, strict=True)])
+        before, after = label_reasons(a, self._old.recipe), label_reasons(b, self._new.recipe)
+        findings = b["finding"].astype("str").tolist() if "finding" in b else [""] * len(rows)
+        found = [
+            _relabelled(was, now, finding)
+            for was, now, finding in zip(_known(before), _known(after), findings, strict=True)
+        ]
+        return _filled(rows, found)
 
     def of_moved(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows in another split: what decided it before and now."""
         a, b = self._a.loc[rows["image_id"]], self._b.loc[rows["image_id"]]
-        before = split_texts(a, self._old.recipe, self._a).array
-        after = split_texts(b, self._new.recipe, self._b).array
+        before = _known(split_reasons(a, self._old.recipe, self._a))
+        after = _known(split_reasons(b, self._new.recipe, self._b))
         regrouped = (
             differs(a["group"], b["group"]).tolist() if "group" in a and "group" in b else [False] * len(rows)
         )
@@ -93,14 +97,27 @@ class Causes:
         return ("draw with other images", "other images came or left, and the count is exact")
 
 
-def _exclusions(rows: pd.DataFrame, version: DatasetVersion) -> dict[str, str]:
-    """Return why the version excludes some images, by id."""
+def _exclusions(rows: pd.DataFrame, version: DatasetVersion) -> tuple[pd.Series, pd.Series]:
+    """Return the exclusion of each row's image in a version, and its text; null where it excludes none."""
+    import pandas as pd
+
     if version.ledger is None:
-        return {}
+        unknown = pd.Series(None, index=rows.index, dtype="str")
+        return unknown, unknown
     asked = version.ledger[version.ledger["image_id"].isin(list(rows["image_id"]))]
     excluded = asked[asked["exclusion"].notna()]
-    texts = exclusion_texts(excluded, version.recipe)
-    return dict(zip(excluded["image_id"], texts, strict=True))
+    columns = (excluded["exclusion"], exclusion_texts(excluded, version.recipe))
+    exclusions, texts = (
+        rows["image_id"].map(dict(zip(excluded["image_id"], column, strict=True))).astype("str")
+        for column in columns
+    )
+    return exclusions, texts
+
+
+def _known(reasons: pd.DataFrame) -> list[tuple[str, str] | None]:
+    """Return ``by`` and ``text`` of each reason, ``None`` for one that is not known."""
+    pairs = zip(reasons["by"], reasons["text"], reasons["by"].notna(), strict=True)
+    return [(by, text) if known else None for by, text, known in pairs]
 
 
 def _groups(rows: pd.DataFrame) -> list[str]:
@@ -111,33 +128,33 @@ def _filled(rows: pd.DataFrame, found: list[tuple[str, str]]) -> pd.DataFrame:
     return rows.assign(cause=[cause for cause, _ in found], reason=[reason for _, reason in found])
 
 
-def _relabelled(was: str | None, now: str | None) -> tuple[str, str]:
-    """Return cause and reason of another class; the texts are those of `label_texts`."""
-    was, now = (None if text != text else text for text in (was, now))  # NaN is null
+def _relabelled(was: tuple[str, str] | None, now: tuple[str, str] | None, finding: str) -> tuple[str, str]:
+    """Return cause and reason of another class, from what gave the class before and now."""
     if was is None or now is None:
-        return ("", "") if now is None else ("", now)
+        return "", "" if now is None else now[1]
     if was == now:
-        return "other labels", f"{now} is declared as another class"
-    if was.startswith("finding ") and now.startswith("finding "):
-        return "another finding", f"{was} -> {now.removeprefix('finding ')}"
-    return "another list", f"{was} -> {now}"
+        return "other labels", f"{now[1]} is declared as another class"
+    if was[0] == now[0] == "finding":
+        return "another finding", f"{was[1]} -> {finding}"
+    return "another list", f"{was[1]} -> {now[1]}"
 
 
 def _moved(
-    was: str | None, now: str | None, redrawn: tuple[str, str], group: str = "", regrouped: str = ""
+    was: tuple[str, str] | None,
+    now: tuple[str, str] | None,
+    redrawn: tuple[str, str],
+    group: str = "",
+    regrouped: str = "",
 ) -> tuple[str, str]:
-    """Return cause and reason of another split; the texts are those of `split_texts`."""
-    was, now = (None if text != text else text for text in (was, now))
+    """Return cause and reason of another split, from what decided it before and now."""
     if regrouped:
-        return "another group", f"its group was {group}, and is {regrouped}" + (f": {now}" if now else "")
+        return "another group", f"its group was {group}, and is {regrouped}" + (f": {now[1]}" if now else "")
     if was is None or now is None:
-        known = now if was is None else was
-        return ("", "") if known is None else ("", known if was is None else f"before: {known}")
-    drawn = [text.startswith(("drawn", "not drawn")) for text in (was, now)]
-    if all(drawn):
-        return redrawn[0], f"{now}; {redrawn[1]}" if redrawn[1] else now
+        return "", now[1] if now else f"before: {was[1]}" if was else ""
+    if was[0] == now[0] == "draw":
+        return redrawn[0], f"{now[1]}; {redrawn[1]}" if redrawn[1] else now[1]
     if was == now:
-        return "other splits", f"{now}, which the recipe maps otherwise"
-    if now.startswith("declared"):
-        return "declared by the source", f"{was} -> {now}"
-    return "decided otherwise", f"{was} -> {now}"
+        return "other splits", f"{now[1]}, which the recipe maps otherwise"
+    if now[0] == "source":
+        return "declared by the source", f"{was[1]} -> {now[1]}"
+    return "decided otherwise", f"{was[1]} -> {now[1]}"
