@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrbuild.auditing.collisions import Flags, Integers, Keypoints, Whitening
 from cxrbuild.auditing.descriptors import Floats
+from cxrbuild.auditing.keypoints import Flags, Integers, Keypoints, Whitening
 
 SIZE_BIN = 0.4
 """The most by which the sizes of patches that agree differ, as log 2."""

@@ -16,18 +16,9 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.audit import DuplicateSearch
 from cxrbuild.auditing.agreement import SIZE_BIN, find_agreeing
-from cxrbuild.auditing.collisions import (
-    MOST_IMAGES,
-    Collisions,
-    Flags,
-    Integers,
-    Keypoints,
-    Sides,
-    Whitening,
-    fit_whitening,
-    open_collisions,
-)
+from cxrbuild.auditing.collisions import MOST_IMAGES, Collisions, open_collisions
 from cxrbuild.auditing.descriptors import MOST_KEYPOINTS, Floats
+from cxrbuild.auditing.keypoints import Flags, Integers, Keypoints, Sides, Whitening, fit_whitening
 from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.progress import Progress, silent

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.candidates import Candidates, find_candidates
-from cxrbuild.auditing.collisions import Sides
+from cxrbuild.auditing.keypoints import Sides
 from cxrbuild.auditing.registration import Registration, register
 from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.convert import NotConvertible, read_image

@@ -14,9 +14,9 @@ from cxrbuild.artifact.audit import DuplicateSearch
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.agreement import Agreement, find_agreeing
 from cxrbuild.auditing.candidates import Candidates, find_candidates
-from cxrbuild.auditing.collisions import Flags, Keypoints, Sides, fit_whitening
 from cxrbuild.auditing.descriptors import MOST_KEYPOINTS, Floats
 from cxrbuild.auditing.duplicates import Match
+from cxrbuild.auditing.keypoints import Flags, Keypoints, Sides, fit_whitening
 from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.progress import Bar, Progress, silent
 

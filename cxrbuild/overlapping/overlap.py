@@ -12,9 +12,9 @@ import numpy as np
 
 from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
 from cxrbuild.auditing import stages
-from cxrbuild.auditing.collisions import Sides
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.keypoint_matches import find_keypoint_matches
+from cxrbuild.auditing.keypoints import Sides
 from cxrbuild.auditing.store import DescriptorTable
 from cxrbuild.executors import open_executor
 from cxrbuild.overlapping.fingerprint import Fingerprint, FingerprintDocument, Level

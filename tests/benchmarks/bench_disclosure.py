@@ -27,8 +27,8 @@ from PIL import Image
 from scipy.fft import idctn
 
 from cxrbuild import load
-from cxrbuild.auditing.collisions import Keypoints, Whitening, fit_whitening
 from cxrbuild.auditing.descriptors import COEFFICIENTS, MOST_KEYPOINTS, THUMBNAIL_SIDE
+from cxrbuild.auditing.keypoints import Keypoints, Whitening, fit_whitening
 from cxrbuild.auditing.registration import register
 from cxrbuild.auditing.store import DescriptorStore, DescriptorTable
 from cxrbuild.cli.output import table
