@@ -24,7 +24,7 @@ if (
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["baseline_training", "figures"]
+pytest_plugins = ["baseline_training", "figures", "releasing"]
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 # What takes longest begins first, so that no worker waits for another one at the end.
-LONGEST = ("documents", "tensorflow", "test_curate", "test_verify", "test_release", "browser")
+LONGEST = ("documents", "tensorflow", "test_curate", "test_verify", "release", "browser")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
+from cxrbuild.releasing import release
 
 METRICS = ("loss", "accuracy", "precision", "recall")
 # What a public release must withhold, and why; assigned to images of the demo, which are all free.
@@ -34,6 +36,29 @@ def varied_build(demo: Path, folder: Path, formats: list[str]) -> Path:
     document = read_json(build / "build.json")
     write_json(build / "build.json", document | {"formats": formats})
     return build
+
+
+@pytest.fixture(scope="session")
+def varied(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build that `varied_build` makes; a test that changes it works on a copy."""
+    return varied_build(demo, tmp_path_factory.mktemp("varied"), ["parquet"])
+
+
+@pytest.fixture(scope="session")
+def varied_public(varied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A public release of that build."""
+    out = tmp_path_factory.mktemp("public") / "demo-cxr-1.0.0"
+    release(varied, "1.0.0", out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def varied_private(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private release of such a build, in both formats."""
+    folder = tmp_path_factory.mktemp("private")
+    out = folder / "demo-cxr-1.0.0"
+    release(varied_build(demo, folder, ["parquet", "tfrecord"]), "1.0.0", out, policy="private")
+    return out
 
 
 def change_rows(build: Path, image: str | list[str], **columns: object) -> None:

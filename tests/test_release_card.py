@@ -1,0 +1,194 @@
+"""Releases: the card with the commands that rebuild the dataset, licences, attribution and citation."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from command import run
+from releasing import change_rows, images_of
+
+from cxrbuild.artifact import ReleaseDocument
+from cxrbuild.catalog import read_recipe, read_source, source_names
+from cxrbuild.catalog.declarations import CATALOG
+from cxrbuild.catalog.license import UNKNOWN, read_licenses
+from cxrbuild.catalog.override import Overrides, ReviewOverride, RuleOverride
+from cxrbuild.contents import Contents
+from cxrbuild.documents import texts as generate_texts
+from cxrbuild.documents.rebuild import rebuild_commands
+from cxrbuild.files import read_json
+from cxrbuild.records import read_records
+from cxrbuild.releasing import release
+from cxrbuild.rules import switch_rules
+
+pytestmark = pytest.mark.xdist_group("release")
+
+
+def commands(card: Path) -> list[str]:
+    return [
+        line
+        for line in card.read_text().splitlines()
+        if re.match(r"cxrbuild (fetch|curate|verify) ", f"{line} ")
+    ]
+
+
+def shipped_build(build: Path, folder: Path, name: str, overrides: Overrides) -> Path:
+    """Copy a build as if a shipped recipe had made it."""
+    shutil.copytree(build, folder)
+    document = read_json(build / "build.json")
+    recipe = read_recipe(name).model_dump(mode="json", exclude={"audit", "baseline"})
+    document |= {"recipe": recipe, "dataset": {"name": name, "version": "1.0.0", "title": recipe["title"]}}
+    document["overrides"] = overrides.model_dump(mode="json")
+    (folder / "build.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "fetch", "curate"),
+    [
+        ("covid19-cxr", Overrides(), "", ""),
+        (
+            "covid19-cxr",
+            Overrides(
+                rules=(RuleOverride(rule="lateral", switch="lateral", enabled=False),),
+                reviews=(
+                    ReviewOverride(file="my, second reader.csv", reviews=1, replaced=1),
+                    ReviewOverride(file="b.csv", reviews=1, replaced=0),
+                ),
+            ),
+            "",
+            " --keep-lateral --reviews 'my, second reader.csv' --reviews b.csv",
+        ),
+        (
+            "covid19-cxr-adult",
+            Overrides(rules=(RuleOverride(rule="annotated", switch="annotated", enabled=False),)),
+            " cohen figure1 actualmed",
+            " --recipe covid19-cxr-adult --keep-annotated",
+        ),
+    ],
+)  # fmt: skip
+def test_card_rebuilds_this_very_dataset(
+    varied: Path, tmp_path: Path, name: str, overrides: Overrides, fetch: str, curate: str
+) -> None:
+
+    made = shipped_build(varied, tmp_path / "build", name, overrides)
+    document = read_json(made / "build.json")
+    recipe, _ = switch_rules(read_recipe(name), {"lateral": False})
+    document["recipe"] = recipe.model_dump(mode="json", exclude={"audit", "baseline"})
+    document |= {"policy": "public", "date": "2026-11-23", "withheld": {}}
+    del document["files"]
+    document["packaging"] = {"cxrbuild": "0", "manifest_sha256": "0", "files": {}}
+    contents = Contents(ReleaseDocument.parse(document, made), images_of(varied))
+    commands = rebuild_commands(contents)
+    assert commands == [f"cxrbuild fetch{fetch}", f"cxrbuild curate{curate}"]
+    # The command line takes them.
+    for command in commands:
+        ran = run(*command.split()[1:2], "--help")
+        assert all(option in ran.out for option in re.findall(r"--\w+", command))
+
+
+def test_card_of_the_adult_recipe(varied_public: Path, varied: Path, tmp_path: Path) -> None:
+    """Its images are the demo's, and its counts do not matter here: the card must name its recipe."""
+    recipe = read_json(
+        shipped_build(varied, tmp_path / "build", "covid19-cxr-adult", Overrides()) / "build.json"
+    )
+    document = read_json(varied_public / "build.json") | {key: recipe[key] for key in ("recipe", "dataset")}
+    # The demo's sources are the paper's four.
+    document["recipe"]["sources"] = list(document["declared_sources"])
+    contents = Contents(
+        ReleaseDocument.parse(document, varied_public), read_records(varied_public / "ledger.parquet")
+    )
+    texts = dict(generate_texts(varied_public, contents, {}, []))
+    (tmp_path / "README.md").write_text(texts["README.md"])
+    assert commands(tmp_path / "README.md")[1:] == [
+        "cxrbuild curate --recipe covid19-cxr-adult.toml",
+        "cxrbuild verify build/covid19-cxr-adult/images --manifest covid19-cxr-adult-1.0.0/manifest.parquet",
+    ]
+
+
+def test_card_of_a_recipe_of_ones_own(varied: Path, tmp_path: Path) -> None:
+    shutil.copytree(varied, tmp_path / "build")
+    document = read_json(varied / "build.json")
+    overrides = {
+        "rules": [{"rule": "lateral", "switch": "lateral", "enabled": True}],
+        "reviews": [{"file": "mine.csv", "reviews": 1, "replaced": 0}],
+    }
+    (tmp_path / "build" / "build.json").write_text(json.dumps(document | {"overrides": overrides}))
+    release(tmp_path / "build", "1.0.0", tmp_path / "out")
+    fetch, curate, _ = commands(tmp_path / "out" / "README.md")
+    assert fetch == "cxrbuild fetch " + " ".join(document["recipe"]["sources"])
+    assert curate == "cxrbuild curate --recipe demo-cxr.toml --drop-lateral --reviews mine.csv"
+    card = " ".join((tmp_path / "out" / "README.md").read_text().split())
+    assert "The recipe is not shipped with cxrbuild" in card
+    assert "need its file, here called `demo-cxr.toml`" in card
+    assert "`build.json` has the recipe under `recipe`" in card
+    assert "The build uses additional review files: mine.csv." in card
+
+
+def test_card_says_that_the_list_needs_all_views(varied_public: Path) -> None:
+    unknown = images_of(varied_public)["view_position"].isna()
+    card = " ".join((varied_public / "README.md").read_text().split())
+    assert 'Pass `views="*"`' in card
+    counts = images_of(varied_public)[unknown]["label"].value_counts()
+    assert counts["Pneumonia"]
+    assert all(f"{n} of {label}" in card for label, n in counts.items())
+
+
+def test_a_card_has_the_licence_that_all_images_have(demo: Path, tmp_path: Path) -> None:
+    build = tmp_path / "free"
+    shutil.copytree(demo / "build", build)
+    change_rows(build, list(images_of(build)["image_id"]), license="CC0-1.0")
+    card = release(build, "1.0.0", tmp_path / "out").release.folder / "README.md"
+    front = yaml.safe_load(card.read_text().split("---\n")[1])
+    assert front["license"] == "cc0-1.0"
+    assert "license_name" not in front
+    assert "All images have one licence" in card.read_text()
+    assert "## Withheld pixels" not in card.read_text()
+
+
+def test_recipe_of_the_paper_dataset_says_no_more_than_is_known() -> None:
+    recipe = read_recipe("covid19-cxr")
+    assert "The recipe defines 6,354 chest X-rays" in " ".join(recipe.description.split())
+    with (CATALOG / "reviews" / "covid_frontal.csv").open(encoding="utf-8", newline="") as stream:
+        marks = [row["mark"] for row in csv.DictReader(stream)]
+    seen = len(marks) - marks.count("unseen")
+    text = " ".join(recipe.datasheet.annotation.split())
+    assert f"{seen} of the {len(marks)} COVID-19 candidates" in text
+    assert f"other {marks.count('unseen')} (32 of ActualMed, 7 of Cohen)" in text
+
+
+def test_attribution_names_everyone(varied_public: Path) -> None:
+    table = pd.read_csv(varied_public / "ATTRIBUTION.csv")
+    assert len(table) == 89
+    assert table["attribution"].notna().all()
+    assert table["embedded"].value_counts().to_dict() == {"yes": 83, "no": 6}
+    assert set(table["changes"]) <= {"none", "converted to an 8-bit grey JPEG"}
+
+
+def test_citation(varied_public: Path) -> None:
+    cited = yaml.safe_load((varied_public / "CITATION.cff").read_text())
+    assert cited["cff-version"] == "1.2.0"
+    assert (cited["type"], cited["version"]) == ("dataset", "1.0.0")
+    assert cited["authors"]
+    assert cited["title"]
+
+
+def test_licences_are_declared_with_sources() -> None:
+    licences = read_licenses()
+    assert all(licence.source.startswith("https://") for licence in licences.values())
+    assert all(not licence.adaptation for name, licence in licences.items() if "-ND" in name)
+    assert "unknown" not in licences
+
+
+def test_every_licence_of_the_sources_is_in_the_table() -> None:
+
+    sources = [read_source(name) for name in source_names()]
+    words = {source.license for source in sources}
+    words |= {word for s in sources if s.columns.license for word in (s.columns.license.map or {}).values()}
+    assert words - {UNKNOWN} <= set(read_licenses())

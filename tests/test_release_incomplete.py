@@ -1,0 +1,88 @@
+"""Releases of builds that lack images or are unpinned, and what they say of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import run
+from releasing import drop_rows, images_of
+
+from cxrbuild.errors import CheckError
+from cxrbuild.files import read_json
+from cxrbuild.releasing import release
+from cxrbuild.verification import verify
+
+pytestmark = pytest.mark.xdist_group("release")
+
+
+def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
+    """Copy a build without two images, as if they were missing, from an unpinned source."""
+    shutil.copytree(build, folder / "incomplete")
+    gone = images_of(build, source="cohen", split="train")["image_id"].iloc[-2:].tolist()
+    drop_rows(folder / "incomplete", gone, step="missing_file")
+    document = read_json(folder / "incomplete" / "build.json")
+    document |= {"missing": dict.fromkeys(gone, "missing_file"), "unpinned": ["cohen"]}
+    document["sources"]["cohen"] |= {"different": {"images/a.png": "0" * 40}, "unpinned": True}
+    (folder / "incomplete" / "build.json").write_text(json.dumps(document))
+    return folder / "incomplete", gone
+
+
+def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> None:
+    short, gone = incomplete(varied, tmp_path)
+    release(varied, "1.0.0", tmp_path / "demo-cxr-1.0.0")
+    ran = run("release", "1.0.1", "--build", short, cwd=tmp_path, COLUMNS="300")
+    out = tmp_path / "release" / "demo-cxr-1.0.1"
+    assert ran.status == 0, ran.err
+    assert "Incomplete: 2 images missing. The release cannot be published." in ran.out
+    assert verify(out).findings == ()
+    assert (verify(out).missing, verify(out).unpinned) == (2, ("cohen",))
+    incompleteness = "2 images of 89 in the dataset missing."
+    unpinned = "The files of cohen are not verified to be the pinned version. 1 file known to be different."
+    card = (out / "README.md").read_text()
+    assert f"> **Incomplete.** {incompleteness}" in card
+    assert f"> **Unpinned.** {unpinned}" in card
+    described = read_json(out / "croissant.json")["description"]
+    assert described.startswith(f"Incomplete: {incompleteness}")
+    assert unpinned in described
+    assert "2 images of the dataset are missing" in (out / "report.html").read_text()
+    # Next to the complete release: no row was removed.
+    shutil.rmtree(out)
+    release(short, "1.0.1", tmp_path / "demo-cxr-1.0.1")
+    words = (tmp_path / "demo-cxr-1.0.1" / "CHANGELOG.md").read_text()
+    assert f"Incomplete: {incompleteness}" in words
+    assert "removed" not in words
+    assert f"  - {gone[0]} (train COVID-19): new: missing_file" in words
+    # Complete again: no row was added.
+    release(varied, "1.0.2", tmp_path / "demo-cxr-1.0.2", previous=tmp_path / "demo-cxr-1.0.1")
+    words = (tmp_path / "demo-cxr-1.0.2" / "CHANGELOG.md").read_text().split("## 1.0.1")[0]
+    assert "added" not in words
+    assert f"  - {gone[0]} (train COVID-19): old: missing_file" in words
+
+
+def test_verify_holds_what_is_missing_against_the_ledger(varied: Path, tmp_path: Path) -> None:
+    short, _ = incomplete(varied, tmp_path)
+    document = read_json(short / "build.json")
+    other = images_of(short)["image_id"].iloc[0]
+    (short / "build.json").write_text(json.dumps(document | {"missing": {other: "missing_file"}}))
+    with pytest.raises(CheckError, match=rf"{other}: missing has missing_file, the ledger null"):
+        release(short, "1.0.0", tmp_path / "out")
+    (short / "build.json").write_text(json.dumps(document))
+    release(short, "1.0.0", tmp_path / "out")
+    for name, words in (("README.md", "**Incomplete.**"), ("croissant.json", "Incomplete: ")):
+        text = (tmp_path / "out" / name).read_text()
+        (tmp_path / "out" / name).write_text(text.replace(words, "Nearly whole: "))
+        assert [found for found in verify(tmp_path / "out").findings if "Incomplete" in str(found)]
+        (tmp_path / "out" / name).write_text(text)
+
+
+def test_tfds_says_what_is_missing(varied: Path, tmp_path: Path) -> None:
+    short, _ = incomplete(varied, tmp_path)
+    document = read_json(short / "build.json")
+    (short / "build.json").write_text(json.dumps(document | {"formats": ["tfrecord"]}))
+    release(short, "1.0.0", tmp_path / "out")
+    info = read_json(tmp_path / "out" / "tfds" / "demo_cxr" / "1.0.0" / "dataset_info.json")
+    assert info["description"].startswith("Incomplete: 2 images")
+    assert "Unpinned: The files of cohen" in info["description"]

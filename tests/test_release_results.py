@@ -1,0 +1,179 @@
+"""Releases: the audit and baseline results that they include."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import run
+from releasing import baseline_result, change_rows, images_of, varied_build
+
+from cxrbuild.auditing.audit import audit
+from cxrbuild.catalog import read_recipe
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import read_json, sha256_of
+from cxrbuild.releasing import release
+from cxrbuild.verification import verify
+
+pytestmark = pytest.mark.xdist_group("release")
+
+
+def test_a_release_includes_audit_and_baseline_results(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
+    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
+    (bias,) = audited["biases"]
+    assert "single properties explain shares of a class's entropy: source 9" in bias
+    release(build, "1.0.0", tmp_path / "out")
+    assert verify(tmp_path / "out").findings == ()
+    page = (tmp_path / "out" / "report.html").read_text()
+    for words in (
+        "63,148,835 parameters",
+        "Gate: failed",
+        "unlinked_duplicates",
+        "<td>0.25",
+        escape(bias).replace("&#x27;", "&#39;"),
+    ):
+        assert words in page
+    assert (tmp_path / "out" / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "`audit.json` and `report.html`" in card
+    assert "`baseline.json` and `report.html`" in card
+    assert f"- {bias}" in card
+    assert bias in json.loads((tmp_path / "out" / "croissant.json").read_text())["rai:dataBiases"]
+
+
+def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    result = baseline_result(build)
+    (build / "baseline" / "metrics.json").write_text(json.dumps(result))
+    change_rows(build, images_of(build)["image_id"].iloc[0], patient_age=3.0)
+    with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline result is of another build"):
+        release(build, "1.0.0", tmp_path / "out")
+
+
+def test_refuses_a_baseline_by_another_recipe(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    metrics = build / "baseline" / "metrics.json"
+    result = baseline_result(build)
+    metrics.write_text(json.dumps(result | {"recipe": {"name": "covid19-cxr", "version": "1.0.0"}}))
+    with pytest.raises(
+        CxrbuildError, match=r"metrics\.json: this baseline result is of another recipe.*covid19-cxr"
+    ):
+        release(build, "1.0.0", tmp_path / "out")
+    # One that does not say what it was trained on may be of anything.
+    result["dataset"]["manifest_sha256"] = None
+    metrics.write_text(json.dumps(result))
+    with pytest.raises(CxrbuildError, match=r"this baseline result is of another build.*Found: none"):
+        release(build, "1.0.0", tmp_path / "out")
+
+
+def test_a_release_refuses_a_baseline_result_without_its_keys(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    (build / "baseline").mkdir()
+    path = build / "baseline" / "metrics.json"
+    result = baseline_result(build)
+    runs = [result["runs"][0] | {"classes": {}}]
+    for change, message in (
+        ({"summary": {}}, "summary.metrics: missing"),
+        ({"parameters": "many"}, "parameters: expected a whole number; found 'many'"),
+        ({"format": 1}, "format: this version of cxrbuild reads 2; found 1"),
+        ({"runs": []}, "runs: expected at least 1 value(s); found 0"),
+        ({"runs": runs}, "runs.0.classes: keys are missing, the classes are COVID-19, Normal, Pneumonia"),
+        ({"gpu": "H100"}, "gpu: unknown key"),
+    ):
+        path.write_text(json.dumps(result | change))
+        with pytest.raises(CxrbuildError) as error:
+            release(build, "1.0.0", tmp_path / "out")
+        assert f"{path}: not a baseline result" in str(error.value)
+        assert message in str(error.value)
+    path.write_text("[]")
+    with pytest.raises(CxrbuildError, match="not a JSON object"):
+        release(build, "1.0.0", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_card_describes_what_the_audit_found(demo: Path, tmp_path: Path) -> None:
+    build = varied_build(demo, tmp_path, ["parquet"])
+    release(build, "1.0.0", tmp_path / "first")
+    assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
+    audited = audit(build, read_recipe(str(demo / "declared" / "recipe.toml"))).document.to_dict()
+    train, test = images_of(build, split="train"), images_of(build, split="test")
+    a, b, c = (*train["image_id"].iloc[[0, -1]], test["image_id"].iloc[-1])
+
+    def crosses(other: str) -> list[str]:
+        rows = pd.concat([train, test]).set_index("image_id").loc[[a, other]]
+        names = {"split": "split", "label": "label", "source": "source", "patient": "group"}
+        return [name for name, column in names.items() if rows[column].nunique() > 1]
+
+    pair = {"a": a, "b": b, "kind": "near-duplicate", "crosses": crosses(b)}
+    finding = pair | {"type": "pair", "message": f"{a} and {b} (near-duplicate)"}
+    ids = [
+        {
+            "type": "similar ids", "message": "", "source": "mooney", "stem": f"p{i}",
+            "patient_ids": [f"p{i}a", f"p{i}b"], "splits": ["test", "train"][i:],
+        }
+        for i in range(2)
+    ]  # fmt: skip
+    found = {
+        "label_conflicts": [finding],
+        "duplicates": [finding],
+        "unlinked_duplicates": [finding],
+        "similar_patient_ids": ids,
+    }
+    for check in audited["checks"]:
+        if check["id"] in found:
+            check["findings"] = found[check["id"]]
+            check["value"] = len(check["findings"])
+            check["status"] = "failed" if check["id"] == "label_conflicts" else check["status"]
+    pair |= {"similarity": 0.99, "changes": [], "linked": False}
+    audited["pairs"] = [pair, pair | {"b": c, "kind": "similar", "crosses": crosses(c)}]
+    audited["status"] = "failed"
+    audited["duplicate_search"] |= {"limited_images": 30, "skipped_pairs": 412}
+    (build / "audit.json").write_text(json.dumps(audited))
+    release(build, "1.0.0", tmp_path / "second")
+    card = (tmp_path / "second" / "README.md").read_text()
+    limitations = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
+    for sentence in (
+        f"1 duplicate with two labels: {a} (COVID-19) and {b} (Pneumonia). "
+        "This exceeds the recipe's limit of 0",
+        "1 pair of duplicates, 1 of them of two patients.",
+        f"1 duplicate of patients who are not linked: {a} and {b}.",
+        "2 patient numbers (mooney 2) with several endings, such as p0a and p0b",
+        "1 of the 2 are in several splits",
+        f"1 similar pair of images of two patients, who may be one person; this is not confirmed: {a}",
+        "30 images resemble more than 20 others. Only their best candidates were compared: 412 pairs",
+        "Not measured, because this dataset is too small: probe_border",
+    ):
+        assert sentence in card
+        assert any(sentence in line for line in limitations)
+    assert "30 images resemble more than 20 others" in (tmp_path / "second" / "report.html").read_text()
+    assert "not audited" not in card
+    assert verify(tmp_path / "second").findings == ()
+    tree = read_json(build / "build.json")["declared_sources"]["cohen"]["pin"]["tree"]
+    assert f"Git tree `{tree}`." in card
+    ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "second", COLUMNS="300")
+    assert "Failed checks of its audit: label_conflicts" in ran.out
+
+
+def test_refuses_an_audit_without_checks(varied: Path, tmp_path: Path) -> None:
+    shutil.copytree(varied, tmp_path / "build")
+    of = {"name": "demo-cxr", "manifest_sha256": sha256_of(varied / "manifest.parquet")}
+    (tmp_path / "build" / "audit.json").write_text(json.dumps({"format": 2, "dataset": of}))
+    with pytest.raises(CxrbuildError, match=r"(?s)audit\.json: not an audit result.*checks: missing"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"dataset": 3}'])
+def test_refuses_an_audit_that_is_none(varied: Path, tmp_path: Path, text: str) -> None:
+    shutil.copytree(varied, tmp_path / "build")
+    (tmp_path / "build" / "audit.json").write_text(text)
+    with pytest.raises(CxrbuildError, match=r"audit\.json: not an audit result"):
+        release(tmp_path / "build", "1.0.0", tmp_path / "out")
