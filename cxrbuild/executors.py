@@ -100,7 +100,12 @@ def require_executor(address: str) -> None:
 
 @contextmanager
 def open_executor(
-    address: str, workers: int, *, reads: Sequence[Path] = (), writes: Sequence[Path] = ()
+    address: str,
+    workers: int,
+    *,
+    batches: int | None = None,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
 ) -> Iterator[Executor]:
     """Open an executor.
 
@@ -110,7 +115,9 @@ def open_executor(
         ``local`` for processes of this machine, or ``dask://HOST:PORT`` for a cluster's scheduler, whose
         workers must have the same versions and see the same folders under the same paths.
     workers
-        The number of local processes.
+        The most local processes.
+    batches
+        The number of batches if it is known: a process without a batch is not started.
     reads, writes
         Folders that the work reads or writes; the workers of a cluster must see them.
 
@@ -124,6 +131,8 @@ def open_executor(
     if address == "local":
         # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit locked.
         context = multiprocessing.get_context("spawn")
+        if batches is not None:
+            workers = max(1, min(workers, batches))
         with (
             _ProcessPool(workers, mp_context=context, initializer=_start_worker) as pool,
             _noticing_failure(pool),

@@ -19,7 +19,8 @@ from test_checks import install
 
 from cxrbuild.artifact import AuditDocument, CheckResult
 from cxrbuild.artifact.audit import AssociationFinding, ImageFinding, OtherFinding
-from cxrbuild.auditing import AuditResult, audit, probes
+from cxrbuild.auditing import probes
+from cxrbuild.auditing.audit import AuditResult, audit
 from cxrbuild.auditing.confounding import mutual_information
 from cxrbuild.auditing.probes import PROBES
 from cxrbuild.auditing.registry import CHECKS

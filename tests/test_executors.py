@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -42,6 +43,15 @@ def test_run_batches_yields_every_batch_with_its_result() -> None:
             assert len(drawn) - len(done) <= 5, "more was drawn than may be in flight"
             done[batch] = result
     assert done == {n: 2 * n for n in range(20)}
+
+
+def test_a_process_without_a_batch_is_not_started() -> None:
+    before = len(multiprocessing.active_children())
+    with open_executor("local", 3, batches=2):
+        assert len(multiprocessing.active_children()) == before + 2
+    with open_executor("local", 3, batches=0) as pool:
+        assert len(multiprocessing.active_children()) == before + 1
+        assert [result for _, (result, _) in run_batches(pool, double, [4], ahead=1)] == [8]
 
 
 def test_run_batches_reports_a_worker_that_dies() -> None:

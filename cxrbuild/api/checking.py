@@ -13,7 +13,7 @@ from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import adding, reading
 
 if TYPE_CHECKING:
-    from cxrbuild.auditing import AuditResult
+    from cxrbuild.auditing.audit import AuditResult
     from cxrbuild.catalog import Recipe
     from cxrbuild.image_decision import DecisionResult
     from cxrbuild.lists import ListAuditResult
@@ -53,7 +53,7 @@ def audit(
         The folder holds no build, or the build was made from another recipe.
     """
     from cxrbuild.artifact import names
-    from cxrbuild.auditing import audit as audit_build
+    from cxrbuild.auditing.audit import audit as audit_build
     from cxrbuild.executors import default_workers
 
     written = [names.AUDIT, names.AUDIT_PAGE, names.AUDIT_PAIRS, names.AUDIT_LINKS]
@@ -106,7 +106,7 @@ def audit_lists(
     CxrbuildError
         A list cannot be read, has no column of files or no split; or a source's metadata is not as declared.
     """
-    from cxrbuild.auditing import audit_lists as audit_files
+    from cxrbuild.auditing.published_lists import audit_lists as audit_files
     from cxrbuild.curation import read_declared
     from cxrbuild.executors import default_workers
 

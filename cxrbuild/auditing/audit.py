@@ -123,14 +123,14 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
 
 
 def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> Context:
-    from cxrbuild.auditing.images import read_images
+    from cxrbuild.auditing.images import BATCH, read_images
     from cxrbuild.auditing.pairs import find_pairs
     from cxrbuild.auditing.store import DescriptorStore
 
     rows, folder = opened.manifest, opened.folder
     state = folder / names.STATE / "audit"
     store = DescriptorStore(state)
-    with open_executor(executor, workers, reads=[folder]) as pool:
+    with open_executor(executor, workers, batches=-(-len(rows) // BATCH), reads=[folder]) as pool:
         problems = read_images(rows, folder, store, pool, workers=workers, progress=progress)
         _logger.info("read %d images, %d with a problem", len(rows), len(problems))
         usable = rows[~rows["image_id"].isin([one.image_id for one in problems])].reset_index(drop=True)

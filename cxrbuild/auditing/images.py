@@ -20,7 +20,8 @@ from cxrbuild.progress import Progress
 if TYPE_CHECKING:
     import pandas as pd
 
-_BATCH = 64
+BATCH = 64
+"""The images of a batch."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class _Job:
 
 def _batches(images: Iterable[SourceImage], known: set[str]) -> Iterator[tuple[_Job, ...]]:
     jobs = (_Job(image, number, image.digest in known) for number, image in enumerate(images))
-    while batch := tuple(islice(jobs, _BATCH)):
+    while batch := tuple(islice(jobs, BATCH)):
         yield batch
 
 

@@ -14,7 +14,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
-    from cxrbuild.auditing import AuditResult
+    from cxrbuild.auditing.audit import AuditResult
 
 # The width of the last column. The ids and the status take the other columns of 80.
 _WIDTH = 42
@@ -68,7 +68,7 @@ def audit(
     """
     from cxrbuild.api import audit as audit_build
     from cxrbuild.api import read_recipe
-    from cxrbuild.auditing import require_passed
+    from cxrbuild.auditing.audit import require_passed
 
     output = Output(quiet=quiet, as_json=as_json)
     if lists:

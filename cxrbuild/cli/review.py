@@ -134,7 +134,7 @@ def review(
     if readings is not None:
         images = select_conflicts(images, readings)
     selected = select_images(images, sources=sources, labels=labels, unreviewed=unreviewed)
-    with open_executor("local", workers or default_workers()) as executor:
+    with open_executor("local", workers or default_workers(), batches=len(selected)) as executor:
         page = write_page(
             selected, out, executor, title=title, propose=propose, embed=embed, max_pixels=max_pixels,
             progress=output.progress,

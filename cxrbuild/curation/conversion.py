@@ -31,7 +31,7 @@ from cxrbuild.progress import Progress
 from cxrbuild.records import is_image_id
 
 # Large enough that the message to a worker is cheap, small enough that a killed run loses little.
-_BATCH_SIZE = 24
+BATCH_SIZE = 24
 
 
 def convert_images(
@@ -117,7 +117,7 @@ def convert_images(
     journal.add(list(done.values()))
     rest = [task for task in tasks if task.previous.image_id not in done]
     # Consecutive images share a folder, in which one process at a time can create a file: distribute them.
-    count = -(-len(rest) // _BATCH_SIZE)
+    count = -(-len(rest) // BATCH_SIZE)
     batches = (Batch(settings, root, tuple(rest[i::count])) for i in range(count))
     if known := sum(task.previous.image_id in previous for task in tasks):
         progress.note(
@@ -199,7 +199,7 @@ def compare_unconverted(
         for name, path in zip(rows["image_id"], rows["source_path"], strict=True):
             files[f"{roots[source.name]}/{path}", blobs[path]] = name
     listed = list(files)
-    batches = (listed[i : i + _BATCH_SIZE] for i in range(0, len(listed), _BATCH_SIZE))
+    batches = (listed[i : i + BATCH_SIZE] for i in range(0, len(listed), BATCH_SIZE))
     changed: set[str] = set()
     with progress("comparing excluded DICOM files", len(files), "file") as bar:
         for batch, others in run_batches(executor, find_changed, batches, ahead=3 * workers):

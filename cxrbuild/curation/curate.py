@@ -13,7 +13,7 @@ from cxrbuild.artifact import Build, BuildDocument, names, open_build
 from cxrbuild.artifact.build import DatasetIdentity, FileEntry, SourceDescription, SourceState
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
-from cxrbuild.curation.conversion import compare_unconverted, convert_images, source_states
+from cxrbuild.curation.conversion import BATCH_SIZE, compare_unconverted, convert_images, source_states
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.expectation import check_expectation, missing_rows
 from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
@@ -138,7 +138,11 @@ def curate(
                 return CurationResult(Build(out, document), changed=False)
 
         progress.plan(*STAGES, "converting", "writing shards", _TABLES)
-        with open_executor(executor, workers, reads=[data], writes=[out / names.STATE]) as pool:
+        # The plan is not made yet: a source has at most as many images as files.
+        batches = -(-len(state.files) // BATCH_SIZE) or None
+        with open_executor(
+            executor, workers, batches=batches, reads=[data], writes=[out / names.STATE]
+        ) as pool:
             # The processes import their libraries while the plan is made.
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))

@@ -16,7 +16,7 @@ from cxrbuild import __version__
 from cxrbuild.artifact import Build, DocumentError, Release, names
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.descriptors import VERSION
-from cxrbuild.auditing.images import ImageProblem, SourceImage, describe_images, read_images
+from cxrbuild.auditing.images import BATCH, ImageProblem, SourceImage, describe_images, read_images
 from cxrbuild.auditing.store import DescriptorStore
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import open_executor, require_executor
@@ -143,7 +143,7 @@ def describe(
     rows["group"] = manifest["group"].fillna(manifest["image_id"]).factorize()[0]
     with (
         _opened_store(dataset, out) as store,
-        open_executor(executor, workers, reads=[artifact.folder]) as pool,
+        open_executor(executor, workers, batches=-(-len(rows) // BATCH), reads=[artifact.folder]) as pool,
     ):
         problems = _read(dataset, store, pool, workers, progress)
         if problems:

@@ -24,7 +24,7 @@ from PIL import Image
 from ratios import record
 
 from cxrbuild.artifact import names, open_build
-from cxrbuild.auditing import AuditResult, audit
+from cxrbuild.auditing.audit import AuditResult, audit
 from cxrbuild.catalog import read_recipe
 from cxrbuild.records import conform, write_records
 
