@@ -9,13 +9,15 @@ from cxrbuild.artifact.build import DatasetDocument, SourceState
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.catalog.rule import DuplicateRule, ReviewedRule
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.records import image_id
+from cxrbuild.reasons import details_without_notes
+from cxrbuild.records import image_id, is_image_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Policy = Literal["public", "private"]
 
+_DAY = r"\d{4}-\d{2}-\d{2}"
 # In order: the first reason that applies is the row's.
 WITHHELD = {
     "identifier": "The image shows a readable name or birth date.",
@@ -130,12 +132,32 @@ def _unnamed(source: str, state: SourceState) -> SourceState:
 
 
 def _without_notes(records: pd.DataFrame, build: DatasetDocument, sources: Collection[str]) -> pd.DataFrame:
-    rules = [rule.name for rule in build.recipe.rules if isinstance(rule, ReviewedRule | DuplicateRule)]
+    """Return rows without what a person wrote about images of some sources, or with a readable name.
+
+    A detail is kept only if the program alone can have written the rest of it.
+    """
+    rules = {rule.name: rule for rule in build.recipe.rules if isinstance(rule, ReviewedRule | DuplicateRule)}
     rows = records["exclusion"].isin(["withdrawn", *rules]) & (
-        records["source"].isin(list(sources)) | records["review"].eq("identifier")
+        records["source"].isin(list(sources)) | records["review"].eq("identifier").fillna(value=False)
     )
-    detail = records["exclusion_detail"]
-    return records.assign(exclusion_detail=detail.where(~rows, detail.str.partition(": ")[0]))
+    if not rows.any():
+        return records
+    excluded = records.loc[rows, ["exclusion", "exclusion_detail", "exclusion_note", "review"]]
+    plain = details_without_notes(excluded)
+    of_review = excluded["exclusion"].isin([n for n, rule in rules.items() if isinstance(rule, ReviewedRule)])
+    written = (
+        (of_review & plain.eq(excluded["review"]))
+        | (excluded["exclusion"].eq("withdrawn") & plain.str.fullmatch(_DAY))
+        | (~of_review & plain.map(_is_duplicate_of, na_action="ignore"))
+    )
+    details, notes = records["exclusion_detail"].copy(), records["exclusion_note"].copy()
+    details.loc[rows] = plain.where(written.fillna(value=False).astype("bool"))
+    notes.loc[rows] = None
+    return records.assign(exclusion_detail=details, exclusion_note=notes)
+
+
+def _is_duplicate_of(detail: str) -> bool:
+    return detail.startswith("duplicate of ") and is_image_id(detail.removeprefix("duplicate of "))
 
 
 def _without_paths(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:

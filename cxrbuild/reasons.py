@@ -43,6 +43,23 @@ def exclusion_texts(excluded: pd.DataFrame, recipe: Recipe | None) -> pd.Series:
     return excluded["exclusion"].astype("str") + (" (" + detail + ")").fillna("")
 
 
+def details_without_notes(rows: pd.DataFrame) -> pd.Series:
+    """Return ``exclusion_detail`` of each row without what a person wrote in it.
+
+    What a person wrote is the end of the detail, and ``exclusion_note`` has it: a note may itself have any
+    sign that separates it.
+    """
+    import pandas as pd
+
+    details = [
+        detail.removesuffix(f": {note}") if known else detail
+        for detail, note, known in zip(
+            rows["exclusion_detail"], rows["exclusion_note"], rows["exclusion_note"].notna(), strict=True
+        )
+    ]
+    return pd.Series(details, index=rows.index, dtype="str")
+
+
 def looked_at(rule: Rule) -> str | None:
     """Return the column whose value explains a rule's exclusion, ``None`` where there is none."""
     return "finding" if isinstance(rule, LabelledRule) else column_of(rule)

@@ -101,6 +101,13 @@ COLUMNS = (
         "details of the exclusion: the mark and note of a reviewer, the kept duplicate, "
         "the day and reason of a withdrawal, what a damaged file holds",
     ),
+    Column(
+        "exclusion_note",
+        "text",
+        "all",
+        "what a person wrote in `exclusion_detail`: the note of a reviewer or a link, the reason of a "
+        "withdrawal; null: nothing",
+    ),
     Column("source_sha256", "text", "convert", "SHA-256 of the upstream file"),
     Column(
         "source_format",

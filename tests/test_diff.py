@@ -17,7 +17,7 @@ from cxrbuild.artifact.build import SourceDescription
 from cxrbuild.catalog import Recipe, read_recipe, read_source
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.split import DrawnSplit
-from cxrbuild.comparison import DatasetVersion, Declarations, Diff, compare, read_version
+from cxrbuild.comparison import DatasetVersion, Declarations, Diff, compare, ledger_columns, read_version
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
 from cxrbuild.version_numbers import needed_version, parse_version
@@ -82,10 +82,12 @@ def test_diff_names_added_rows() -> None:
 def ledger(**exclusions: tuple[str, str | None]) -> pd.DataFrame:
     """Return a ledger of excluded images, each with its exclusion and detail."""
     rows = [
-        (image, "one", None, exclusion, detail, "LL") for image, (exclusion, detail) in exclusions.items()
+        (image, "one", None, None, exclusion, detail, (detail or "").partition(": ")[2] or None, "LL")
+        for image, (exclusion, detail) in exclusions.items()
     ]
-    columns = ["image_id", "source", "source_blob", "exclusion", "exclusion_detail", "view_position"]
-    return pd.DataFrame(rows, columns=columns).astype("str")
+    return pd.DataFrame(
+        rows, columns=[*ledger_columns(read_recipe("covid19-cxr"))[:7], "view_position"]
+    ).astype("str")
 
 
 def declarations(recipe: Recipe, source: str = "cohen", **pin: str) -> Declarations:
@@ -292,6 +294,88 @@ def test_diff_separates_unverified_files_from_changes() -> None:
     assert [kind for kind, rows in found.rows.items() if len(rows)] == ["metadata_changed"]
 
 
+def test_another_kind_of_pin_changes_no_image() -> None:
+    """A listing of names has no git hashes; one of a git tree has them."""
+    named, hashed = ROWS.assign(source_blob=None), ROWS.assign(source_blob=["1a", "1b", "1c"])
+    for old, new in ((named, hashed), (hashed, named)):
+        assert not compare(version_of(old), version_of(new)).counts()
+        loose = DatasetVersion("", new, None, released=False, unpinned=["one", "two"])
+        assert not compare(version_of(old), loose).counts()
+    found = compare(version_of(hashed), version_of(put("source_blob", "ff")(hashed)))
+    assert found.rows["metadata_changed"]["change"].item() == "source_blob 1b -> ff"
+
+
+def test_diff_shows_images_that_both_exclude_for_another_reason() -> None:
+    was = {"a": ("lateral", None), "b": ("annotated", "arrow: left"), "c": ("ct", None), "d": ("ct", None)}
+    now = {
+        "a": ("withdrawn", "2026-03-01: error"), "b": ("annotated", "arrow: right"), "c": ("ct", None),
+        "e": ("ct", None),
+    }  # fmt: skip
+    of_recipe = declarations(read_recipe("covid19-cxr"))
+    old, new = (
+        replace(version_of(ROWS[:0]), ledger=ledger(**rows), declarations=of_recipe) for rows in (was, now)
+    )
+    found = compare(old, new)
+    columns = ["image_id", "change", "cause", "reason"]
+    assert found.rows["exclusion_changed"][columns].to_numpy().tolist() == [
+        [
+            "a", "exclusion lateral -> withdrawn", "lateral -> withdrawn",
+            "before: lateral (view_position LL); now: withdrawn (2026-03-01: error)",
+        ],
+        ["b", "exclusion_detail arrow: left -> arrow: right", "another detail", ""],
+    ]  # fmt: skip
+    # No row of the dataset changed.
+    assert (found.bump, [count.kind for count in found.counts()]) == (None, ["exclusion_changed"])
+    assert "The dataset is the same. Some images are excluded for another reason." in found.to_markdown()
+    for page in (found.to_markdown(), found.to_html()):
+        assert "withdrawn (2026-03-01: error)" in page
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["exclusion_changed"][0]["label"] == ""
+    # A release omits the notes of sources that are not public: that is no change.
+    silent = ledger(a=("withdrawn", "2026-03-01"), b=("annotated", "arrow"), c=("ct", None), e=("ct", None))
+    assert not compare(new, replace(new, ledger=silent)).counts()
+    # Which version says nothing is not known.
+    assert not compare(old, version_of(ROWS[:0])).counts()
+
+
+def test_diff_shows_changes_of_withdrawals() -> None:
+    of_recipe = declarations(read_recipe("covid19-cxr"))
+    old, new = (
+        replace(version_of(ROWS[:0]), ledger=ledger(**rows), declarations=of_recipe)
+        for rows in (
+            {"a": ("withdrawn", "2026-03-01: x"), "b": ("withdrawn", "2026-03-01: x"),
+             "c": ("withdrawn", "2026-03-01: x"), "d": ("lateral", None)},
+            {"a": ("withdrawn", "2026-03-01: x"), "b": ("withdrawn", "2026-03-01: y: z"),
+             "d": ("withdrawn", "2026-04-01: x")},
+        )
+    )  # fmt: skip
+    assert [(one.of, one.key, one.old, one.new) for one in compare(old, new).declared][:3] == [
+        ("one", "withdrawn.b", "2026-03-01: x", "2026-03-01: y: z"),
+        ("one", "withdrawn.c", "2026-03-01: x", None),
+        ("one", "withdrawn.d", None, "2026-04-01: x"),
+    ]
+
+
+def test_diff_has_totals_before_and_after() -> None:
+    of_recipe = declarations(read_recipe("covid19-cxr"))
+    classes = ["Normal", "COVID-19"]
+    old = replace(version_of(ROWS, classes), ledger=ledger(d=("lateral", None)), declarations=of_recipe)
+    after = ledger(c=("ct", None), d=("lateral", None))
+    new = replace(version_of(ROWS[:2], classes), ledger=after, declarations=of_recipe)
+    found = compare(old, new)
+    assert [(one.of, one.name, one.split, one.old, one.new) for one in found.totals] == [
+        ("upstream", "", None, 1, 2), ("dataset", "", None, 3, 2),
+        ("class", "Normal", "train", 1, 1), ("class", "Normal", "test", 1, 0),
+        ("class", "COVID-19", "train", 1, 1),
+        ("source", "one", None, 2, 2), ("source", "two", None, 1, 0),
+        ("exclusion", "ct", None, 0, 1), ("exclusion", "lateral", None, 1, 1),
+    ]  # fmt: skip
+    assert "\n| Normal, test | 1 | 0 | -1 |\n" in found.to_markdown()
+    assert '<th scope="row" class="words">excluded: ct</th><td>0</td><td>1</td><td>+1</td>' in found.to_html()
+    # Without a ledger it is not known what was excluded.
+    found = compare(version_of(ROWS), new)
+    assert "| excluded: ct | not known | 1 |  |" in found.to_markdown()
+
+
 def test_diff_names_added_and_removed_columns() -> None:
     wider = ROWS.assign(view="PA")
     assert compare(version_of(ROWS), version_of(wider)).columns_added == ["view"]
@@ -358,7 +442,7 @@ def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:
     document = read_json(tmp_path / "short" / "build.json") | {"missing": {gone: "missing_file"}}
     (tmp_path / "short" / "build.json").write_text(json.dumps(document))
     ran = run("diff", demo / "build", tmp_path / "short", COLUMNS="200")
-    assert "rows that are missing on one side  cohen   COVID-19     1" in ran.out
+    assert "rows missing on one side  cohen   COVID-19     1" in ran.out
     assert f"  {gone} (" in ran.out
     assert "The dataset is the same. One side was built from other or fewer files." in ran.out
     assert "Nothing changed" not in ran.out

@@ -10,6 +10,7 @@ from cxrbuild.catalog import Link, Recipe, Review, read_recipe, read_source
 from cxrbuild.catalog.override import RuleOverride
 from cxrbuild.catalog.rule import DuplicateRule, InRule, NotInRule, PresentRule, RangeRule, ReviewedRule
 from cxrbuild.errors import DeclarationError
+from cxrbuild.reasons import details_without_notes
 from cxrbuild.records import conform
 from cxrbuild.rules import add_details, add_labels, add_reviews, apply_rules, switch_rules
 
@@ -237,7 +238,7 @@ def test_the_first_kept_image_of_linked_duplicates_stays() -> None:
 
 def test_details_have_the_reviewers_note_and_the_kept_duplicate() -> None:
     records = table(view_position=["LATERAL", "PA", "PA", "PA", "PA"])
-    notes = {0: "side view", 1: "two arrows", 3: ""}
+    notes = {0: "side view", 1: "two arrows: left", 3: ""}
     reviews = [Review("cohen", f"{n}.png", "arrow", True, note) for n, note in notes.items()]
     links = [Link(("cohen", f"{a}.png"), ("cohen", f"{b}.png"), "duplicate", "cropped") for a, b in ((4, 2),)]
     rules = [
@@ -248,8 +249,11 @@ def test_details_have_the_reviewers_note_and_the_kept_duplicate() -> None:
     found = add_details(apply_rules(add_reviews(records, reviews), rules, links), rules, reviews, links)
     assert list(zip(found["exclusion"].fillna(""), found["exclusion_detail"].fillna(""), strict=True)) == [
         ("lateral", ""),
-        ("annotated", "arrow: two arrows"),
+        ("annotated", "arrow: two arrows: left"),
         ("", ""),
         ("annotated", "arrow"),
         ("twice", "duplicate of i2: cropped"),
     ]
+    assert found["exclusion_note"].fillna("").tolist() == ["", "two arrows: left", "", "", "cropped"]
+    plain = details_without_notes(found).fillna("").tolist()
+    assert plain == ["", "arrow", "", "arrow", "duplicate of i2"]

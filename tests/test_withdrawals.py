@@ -137,10 +137,11 @@ def test_a_public_release_has_the_day_of_a_withdrawal_alone_unless_the_source_is
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "0123456789abcdef0123456789abcdef")
-    for public, detail in ((False, "2026-02-28"), (True, "2026-02-28: consent withdrawn")):
+    reason = "asked: by the patient"
+    for public, detail in ((False, "2026-02-28"), (True, f"2026-02-28: {reason}")):
         folder = tmp_path / str(public)
         folder.mkdir()
-        write_world(folder, NAMES[1:], f"{WITHDRAWN},2026-02-28,consent withdrawn\n")
+        write_world(folder, NAMES[1:], f"{WITHDRAWN},2026-02-28,{reason}\n")
         access = f"public = {str(public).lower()}\n"
         source = access + SOURCE.replace('"keep"', '"hash"')
         (folder / "source.toml").write_text(source)
@@ -148,6 +149,13 @@ def test_a_public_release_has_the_day_of_a_withdrawal_alone_unless_the_source_is
         records = read_records(folder / "build" / "ledger.parquet")
         found = without_identities(records, opened.document, "public").set_index("exclusion")
         assert found.loc["withdrawn", "exclusion_detail"] == detail
+        assert found["exclusion_note"].dropna().tolist() == ([reason] if public else [])
+        assert records["exclusion_note"].dropna().tolist() == [reason]
+        # A build of an earlier version does not say what a person wrote: nothing of it is published.
+        earlier = without_identities(records.assign(exclusion_note=None), opened.document, "public")
+        assert earlier.set_index("exclusion").loc["withdrawn"].fillna("")["exclusion_detail"] == (
+            detail if public else ""
+        )
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -218,7 +218,9 @@ def propose_pin(
     )
 
 
-def diff_sources(old: AnyPath, new: AnyPath, data: AnyPath = "data") -> PinDiff:
+def diff_sources(
+    old: AnyPath, new: AnyPath, data: AnyPath = "data", *, progress: Progress = silent
+) -> PinDiff:
     """Return the changes between two versions of a source, from listings and metadata, without pixels.
 
     Parameters
@@ -227,6 +229,8 @@ def diff_sources(old: AnyPath, new: AnyPath, data: AnyPath = "data") -> PinDiff:
         Shipped sources by name, or paths of declarations, such as those of `propose_pin`.
     data
         The data folder, which has the metadata of a source that was fetched.
+    progress
+        Opens progress bars.
 
     Raises
     ------
@@ -235,9 +239,12 @@ def diff_sources(old: AnyPath, new: AnyPath, data: AnyPath = "data") -> PinDiff:
     """
     from cxrbuild.pins import compare_versions, find_released, read_source_version
 
-    before = read_source_version(str(old), Path(data))
-    after = read_source_version(str(new), Path(data))
-    return compare_versions(before, after, find_released(before.source.name))
+    with progress(f"reading {old}", None, ""):
+        before = read_source_version(str(old), Path(data))
+    with progress(f"reading {new}", None, ""):
+        after = read_source_version(str(new), Path(data))
+    with progress("comparing", None, ""):
+        return compare_versions(before, after, find_released(before.source.name))
 
 
 def recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None) -> Recipe:

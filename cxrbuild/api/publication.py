@@ -99,13 +99,15 @@ def sign(folder: AnyPath, key: AnyPath, *, passphrase: str | None = None) -> Sig
     return sign_release(Path(folder), Path(key), passphrase)
 
 
-def diff(old: AnyPath, new: AnyPath) -> Diff:
+def diff(old: AnyPath, new: AnyPath, *, progress: Progress = silent) -> Diff:
     """Return what changed between two versions of a dataset, and the version step that this requires.
 
     Parameters
     ----------
     old, new
         Folders of releases or builds, ``manifest.parquet`` files, or names of published manifests.
+    progress
+        Opens progress bars.
 
     Raises
     ------
@@ -121,12 +123,13 @@ def diff(old: AnyPath, new: AnyPath) -> Diff:
     from cxrbuild.comparison import diff as compare_versions
 
     with (
-        reading(old, wanted=_is_table) as before,
-        reading(new, wanted=_is_table) as after,
+        reading(old, progress, wanted=_is_table) as before,
+        reading(new, progress, wanted=_is_table) as after,
     ):
         found = compare_versions(
             before if is_address(old) else old,
             after if is_address(new) else new,
+            progress=progress,
         )
     return replace(found, old=str(old), new=str(new))
 

@@ -40,22 +40,27 @@ def diff(old: str, new: str, form: str, data: Path, quiet: bool, as_json: bool) 
     Or both are sources: shipped ones by name, or .toml files, such as those of `fetch --propose-pin`. Their
     listings and metadata are compared, without pixels; --data has the metadata of a source that is fetched.
     """
-    from cxrbuild.api import diff as compare_versions
-    from cxrbuild.api import diff_sources
-    from cxrbuild.cli.pins import report_pins
-    from cxrbuild.pins import is_source
-
     output = Output(quiet=quiet, as_json=as_json)
     if form != "text" and (as_json or quiet):
         raise click.UsageError(f"--format {form} prints a page; omit --json and --quiet")
-    if is_source(str(old)) and is_source(str(new)):
-        if form != "text":
-            raise click.UsageError("--format compares datasets; two sources are compared as text or JSON")
-        pins = diff_sources(str(old), str(new), data)
+    # Libraries are imported within it: they may take as long as the comparison.
+    with output.progress(f"comparing {old} with {new}", None, ""):
+        from cxrbuild.api import diff as compare_versions
+        from cxrbuild.api import diff_sources
+        from cxrbuild.pins import is_source
+
+        if is_source(str(old)) and is_source(str(new)):
+            if form != "text":
+                raise click.UsageError("--format compares datasets; two sources are compared as text or JSON")
+            pins = diff_sources(str(old), str(new), data, progress=output.progress)
+        else:
+            pins, found = None, compare_versions(old, new, progress=output.progress)
+    if pins is not None:
+        from cxrbuild.cli.pins import report_pins
+
         report_pins(output, pins)
         output.result("diff-source-1", pins.to_dict())
         return
-    found = compare_versions(old, new)
     if form != "text":
         click.echo(found.to_markdown() if form == "markdown" else found.to_html(), nl=False)
         return
@@ -64,18 +69,24 @@ def diff(old: str, new: str, form: str, data: Path, quiet: bool, as_json: bool) 
 
 
 def _report(output: Output, found: Diff) -> None:
+    from cxrbuild.cli.wrapping import short_hashes
     from cxrbuild.comparison.diff import KINDS
     from cxrbuild.comparison.text import (
+        TOTALS_HEADER,
         conclusion,
         declared_by_part,
         describe_causes,
         describe_change,
         describe_row,
+        describe_totals,
         sentences,
     )
     from cxrbuild.errors import printable
 
     counts = found.counts()
+    if counts or found.declared:
+        output.table(TOTALS_HEADER, describe_totals(found), right=3)
+        output.say("")
     if counts:
         output.table(
             ["change", "source", "class", "rows"],
@@ -87,8 +98,10 @@ def _report(output: Output, found: Diff) -> None:
         output.say("")
     for title, changes in declared_by_part(found).items():
         output.say(f"{printable(title)}:")
-        for change in changes:
-            output.say(f"  {printable(describe_change(change))}")
+        for change in changes[:_MOST]:
+            output.item(describe_change(change))
+        if len(changes) > _MOST:
+            output.say(f"  and {len(changes) - _MOST:,} more; --json and --format list all")
         output.say("")
     for kind, title in KINDS.items():
         rows = found.rows[kind]
@@ -97,7 +110,7 @@ def _report(output: Output, found: Diff) -> None:
         causes = printable(describe_causes(found, kind))
         output.say(f"{title[0].upper()}{title[1:]}{f' ({causes})' if causes else ''}:")
         for row in rows.head(_MOST).to_dict("records"):
-            output.say(f"  {printable(describe_row(row))}")
+            output.item(short_hashes(describe_row(row)))
         if len(rows) > _MOST:
             output.say(f"  and {len(rows) - _MOST:,} more; --json and --format list all")
         output.say("")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cxrbuild.cli.bars import BARS
-from cxrbuild.cli.wrapping import wrapped
+from cxrbuild.cli.wrapping import folded, wrapped
 from cxrbuild.errors import printable
 from cxrbuild.progress import Progress, silent
 
@@ -40,11 +40,17 @@ class Output:
             BARS.clear()
             click.echo(wrapped(printable(message, lines=True)), err=self.as_json)
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print a table, unless quiet: text aligned left, numbers right."""
+    def item(self, text: str) -> None:
+        """Print an entry of a list, unless quiet: indented, and folded at spaces to the terminal."""
         if not self.quiet:
             BARS.clear()
-            click.echo(table(header, rows), err=self.as_json)
+            click.echo(folded(printable(text)), err=self.as_json)
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]], *, right: int = 0) -> None:
+        """Print a table, unless quiet: text aligned left, numbers and the last ``right`` columns right."""
+        if not self.quiet:
+            BARS.clear()
+            click.echo(table(header, rows, right=right), err=self.as_json)
 
     def result(self, schema: str, document: Mapping[str, Any]) -> None:
         """Print the JSON document, with ``as_json``.
@@ -73,7 +79,7 @@ def json_was_printed() -> bool:
     return bool(_printed)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, right: int = 0) -> str:
     """Return a table as text.
 
     Examples
@@ -84,7 +90,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     ct           63
     """
     cells = [[f"{c:,}" if isinstance(c, int) else printable(c) for c in row] for row in rows]
-    numeric = [all(isinstance(row[i], int) for row in rows) for i in range(len(header))]
+    numeric = [
+        i >= len(header) - right or all(isinstance(row[i], int) for row in rows) for i in range(len(header))
+    ]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     lines = [
         "  ".join(

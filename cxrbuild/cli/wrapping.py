@@ -7,6 +7,8 @@ import shutil
 import textwrap
 
 _GLUE = "\0"
+# Git's SHA-1 and SHA-256, and the first digits of them, which name one among the images of a dataset.
+_HASH, _DIGITS = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b"), 12
 
 
 def wrapped(message: str) -> str:
@@ -21,3 +23,26 @@ def wrapped(message: str) -> str:
         for line in message.split("\n")
     ]
     return "\n".join(lines).replace(_GLUE, " ")
+
+
+def folded(text: str, indent: int = 2) -> str:
+    """Return an indented text folded to the terminal at spaces; ids, paths and hashes stay whole."""
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def short_hashes(text: str) -> str:
+    """Return a text with the first digits of each hash in it.
+
+    Examples
+    --------
+    >>> short_hashes("source_blob 4713f6c806e8bb104db94bcdebd6305519921bd1 -> null")
+    'source_blob 4713f6c806e8 -> null'
+    """
+    return _HASH.sub(lambda found: found[0][:_DIGITS], text)

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from cxrbuild.comparison.causes import Causes, with_causes
 from cxrbuild.comparison.declared import declared_changes
 from cxrbuild.comparison.diff import Diff, Kind
+from cxrbuild.comparison.excluded import changed_exclusions
+from cxrbuild.comparison.totals import count_totals
 from cxrbuild.comparison.version import DatasetVersion, read_version
 from cxrbuild.curation.plan import MEMBERSHIP
+from cxrbuild.progress import Progress, silent
 from cxrbuild.records import differs
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ _BYTES = ("source_blob", "source_sha256", "source_format", "jpeg_sha256")
 _NOT_METADATA = ("image_id", "label", "split", "jpeg_path", *_PIXELS)
 
 
-def diff(old: str | Path, new: str | Path) -> Diff:
+def diff(old: str | Path, new: str | Path, *, progress: Progress = silent) -> Diff:
     """Return the changes between two versions of a dataset.
 
     Parameters
@@ -34,13 +37,20 @@ def diff(old: str | Path, new: str | Path) -> Diff:
     old, new
         The folder of a release or build, a ``manifest.parquet``, or a published name such as
         ``covid19-cxr/1.0.0``.
+    progress
+        Opens a progress bar for each step.
 
     Raises
     ------
     CxrbuildError
         There is no such version, or its files do not fit.
     """
-    return compare(read_version(old), read_version(new))
+    with progress(f"reading {old}", None, ""):
+        before = read_version(old)
+    with progress(f"reading {new}", None, ""):
+        after = read_version(new)
+    with progress("comparing", None, ""):
+        return compare(before, after)
 
 
 def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
@@ -48,7 +58,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
 
     Pixels and metadata are compared where both versions have them. Two kinds are no changes of the dataset:
     rows whose image is missing on one side by its ``build.json``, and other files of a source that is pinned
-    on the other side alone.
+    on the other side alone. A third one is images that both exclude, for another reason.
     """
     import pandas as pd
 
@@ -76,6 +86,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         "added": causes.of_added(added),
         "pixels_changed": common.changes(pixels, masks),
         "metadata_changed": common.changes(metadata, masks),
+        "exclusion_changed": changed_exclusions(old, new),
         "missing": pd.concat(
             [causes.of_missing(missing, new, "new"), causes.of_missing(restored, old, "old")],
             ignore_index=True,
@@ -92,6 +103,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         classes_changed=bool(old.classes and new.classes and old.classes != new.classes[: len(old.classes)]),
         declared=declared_changes(old, new),
         datasets=_datasets(old, new),
+        totals=count_totals(old, new),
         silent=[
             side.name
             for side, lacking in ((old, rows["added"]), (new, rows["removed"]))
@@ -148,6 +160,9 @@ class _CommonRows:
         for column in columns:
             before, after = self.pair(column)
             different = differs(before, after)
+            if column == "source_blob":
+                # The hashes of a listing: another kind of pin has none, and the image is the same.
+                different &= before.notna() & after.notna()
             mask = masks.get(column) if isinstance(masks, Mapping) else masks
             if mask is not None:
                 different &= mask

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import Recipe
 from cxrbuild.comparison.diff import DeclaredChange
+from cxrbuild.comparison.excluded import excluded_by_both, other_details
 from cxrbuild.comparison.version import DatasetVersion, Declarations
 from cxrbuild.errors import count_of
 
@@ -29,6 +30,7 @@ def declared_changes(old: DatasetVersion, new: DatasetVersion) -> list[DeclaredC
         *_recipe_changes(a.recipe, b.recipe),
         *_list_changes("overrides", "overrides", a.overrides.describe(), b.overrides.describe()),
         *_source_changes(a, b),
+        *_withdrawal_changes(old.ledger, new.ledger),
         *_upstream_changes(old.ledger, new.ledger),
     ]
 
@@ -121,6 +123,28 @@ def _source_changes(old: Declarations, new: Declarations) -> Iterator[DeclaredCh
 def _describe_pin(pin: Any) -> str:
     given = {"commit": pin.commit, "git tree": pin.tree, "archive SHA-256": pin.sha256}
     return ", ".join(f"{key} {value}" for key, value in given.items() if value) or "not pinned"
+
+
+def _withdrawal_changes(old: pd.DataFrame | None, new: pd.DataFrame | None) -> Iterator[DeclaredChange]:
+    """Yield the changes of the lists of withdrawals, by image: the ledger has each of their rows."""
+    if old is None or new is None:
+        return
+    a, b = (side[side["exclusion"] == "withdrawn"] for side in (old, new))
+    both = excluded_by_both(a, b)
+    same = both[0].index[~other_details(*both)]
+    was, now = (
+        {
+            image: (str(source), str(detail))
+            for image, source, detail in side[["image_id", "source", "exclusion_detail"]].itertuples(
+                index=False
+            )
+        }
+        for side in (a, b)
+    )
+    sources = {image: source for image, (source, _) in (was | now).items() if image not in same}
+    for image, source in sorted(sources.items(), key=lambda one: (one[1], one[0])):
+        details = (side[image][1] if image in side else None for side in (was, now))
+        yield DeclaredChange(source, f"withdrawn.{image}", *details)
 
 
 def _upstream_changes(old: pd.DataFrame | None, new: pd.DataFrame | None) -> Iterator[DeclaredChange]:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal[
-    "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "missing", "unverified"
-]
+    "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "exclusion_changed",
+    "missing", "unverified",
+]  # fmt: skip
 KINDS: dict[Kind, str] = {
     "removed": "removed rows",
     "relabelled": "rows with another class",
@@ -22,11 +23,39 @@ KINDS: dict[Kind, str] = {
     "added": "added rows",
     "pixels_changed": "rows with other pixels",
     "metadata_changed": "rows with other metadata",
-    "missing": "rows that are missing on one side",
-    "unverified": "rows whose file is not verified on one side",
+    "exclusion_changed": "excluded rows with another reason",
+    "missing": "rows missing on one side",
+    "unverified": "rows with an unverified file on one side",
 }
-# Kinds that describe the files that one side was built from, and no change of the dataset.
-NOT_CHANGES: tuple[Kind, ...] = ("missing", "unverified")
+# Kinds that describe the files that one side was built from.
+OF_FILES: tuple[Kind, ...] = ("missing", "unverified")
+# Kinds that are no change of the dataset.
+NOT_CHANGES: tuple[Kind, ...] = ("exclusion_changed", *OF_FILES)
+TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion"]
+
+
+@dataclass(frozen=True)
+class Total:
+    """The number of images in both versions.
+
+    Attributes
+    ----------
+    of
+        What is counted: all ``upstream`` images, the images of the ``dataset``, those of a ``class`` and
+        split, those of a ``source``, or those with an ``exclusion``.
+    name
+        The class, source or exclusion; empty where all are counted.
+    split
+        The split, of a class alone.
+    old, new
+        The numbers; ``None`` where the version has no ledger.
+    """
+
+    of: TotalOf
+    name: str
+    split: str | None
+    old: int | None
+    new: int | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +105,8 @@ class Diff:
     ----------
     old, new
         The versions.
+    totals
+        The number of images in both.
     rows
         The rows of each of ``KINDS``: image_id, source, label, split; the ``change`` of values as text; the
         ``reason`` as text, and its ``cause``, which several rows share. They are empty where the versions do
@@ -101,6 +132,7 @@ class Diff:
     declared: Sequence[DeclaredChange] = ()
     silent: Sequence[str] = ()
     datasets: tuple[str, str] | None = None
+    totals: Sequence[Total] = ()
 
     @property
     def titles(self) -> tuple[str, str]:
@@ -148,6 +180,7 @@ class Diff:
             "old": self.old,
             "new": self.new,
             "bump": self.bump,
+            "totals": [asdict(total) for total in self.totals],
             "counts": [asdict(count) for count in self.counts()],
             "causes": [asdict(count) for count in self.causes()],
             "declared": [asdict(change) for change in self.declared],

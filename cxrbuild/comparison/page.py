@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from cxrbuild.comparison.diff import KINDS, Diff
-from cxrbuild.comparison.text import conclusion, declared_by_part, describe_causes, sentences
+from cxrbuild.comparison.text import (
+    TOTALS_HEADER,
+    conclusion,
+    declared_by_part,
+    describe_causes,
+    describe_totals,
+    sentences,
+)
 from cxrbuild.templates import html_environment
 
 
@@ -18,6 +25,8 @@ def html_page(found: Diff) -> str:
             kinds=KINDS,
             conclusion=conclusion(found),
             sentences=list(sentences(found)),
+            totals=describe_totals(found),
+            totals_header=TOTALS_HEADER,
             counts=found.counts(),
             declared=declared_by_part(found),
             causes={kind: describe_causes(found, kind) for kind in rows},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cxrbuild.comparison.diff import KINDS, DeclaredChange, Diff, Kind
-from cxrbuild.templates import escape_markdown, flat
+from cxrbuild.comparison.diff import KINDS, OF_FILES, DeclaredChange, Diff, Kind, Total
+from cxrbuild.templates import escape_cell, escape_markdown, flat
+
+TOTALS_HEADER = ("images", "before", "now", "change")
 
 
 def markdown(found: Diff, most: int | None = None) -> str:
@@ -41,15 +43,48 @@ def markdown_page(found: Diff) -> str:
     """Return the changes as a Markdown document with a title and the step of the version."""
     body = markdown(found)
     title = f"# {' -> '.join(map(_escaped, found.titles))}"
-    return "\n".join([title, "", conclusion(found), *(["", body] if body else []), ""])
+    table = ["", *_markdown_table(TOTALS_HEADER, describe_totals(found))] if found.totals else []
+    return "\n".join([title, "", conclusion(found), *table, *(["", body] if body else []), ""])
+
+
+def _markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table whose first column has text, the others numbers."""
+    marks = ["---", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(map(escape_cell, row))} |" for row in (header, marks, *rows)]
+
+
+def describe_totals(found: Diff) -> list[tuple[str, str, str, str]]:
+    """Return the totals as rows of a table: what is counted, before, now, and the difference."""
+    rows = []
+    for one in found.totals:
+        old, new = ("not known" if n is None else f"{n:,}" for n in (one.old, one.new))
+        change = 0 if one.old is None or one.new is None else one.new - one.old
+        rows.append((_describe_total(one), old, new, f"{change:+,}" if change else ""))
+    return rows
+
+
+def _describe_total(total: Total) -> str:
+    match total.of:
+        case "upstream":
+            return "upstream"
+        case "dataset":
+            return "in the dataset"
+        case "class":
+            return f"{total.name}, {total.split}"
+        case "source":
+            return f"from {total.name}"
+        case "exclusion":
+            return f"excluded: {total.name}"
 
 
 def conclusion(found: Diff) -> str:
     """Return in a sentence which step the version needs."""
     if found.bump is not None:
         return f"The version needs a {found.bump.upper()} step."
-    if found.counts():
+    if any(len(found.rows[kind]) for kind in OF_FILES):
         return "The dataset is the same. One side was built from other or fewer files."
+    if len(found.rows["exclusion_changed"]):
+        return "The dataset is the same. Some images are excluded for another reason."
     if found.declared:
         return "The dataset is the same. What it was built from is declared otherwise."
     return "Nothing changed."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What is read of a ledger, next to the columns that the recipe's rules look at.
-_OF_LEDGER = ("image_id", "source", "source_blob", "exclusion", "exclusion_detail")
+_OF_LEDGER = ("image_id", "source", "source_blob", "label", "exclusion", "exclusion_detail", "exclusion_note")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,9 @@ def exclude_withdrawn(records: pd.DataFrame, source: Source, files: Iterable[str
         rows = conform(pd.DataFrame({"source_path": absent, "license": source.license}))
         records = pd.concat([records, rows], ignore_index=True)
     details = records["source_path"].map({p: one.describe() for p, one in source.withdrawals.items()})
+    notes = records["source_path"].map({p: one.reason for p, one in source.withdrawals.items()})
     withdrawn = details.notna()
     records.loc[withdrawn, "exclusion"] = "withdrawn"
     records.loc[withdrawn, "exclusion_detail"] = details[withdrawn]
+    records.loc[withdrawn, "exclusion_note"] = notes[withdrawn]
     return records

@@ -7,7 +7,7 @@ from pathlib import Path
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import (
-    NOT_CHANGES,
+    OF_FILES,
     DatasetVersion,
     Diff,
     compare,
@@ -110,12 +110,12 @@ def changelog(contents: Contents, previous: Path | str | None, found: Diff | Non
     if found is None:
         lines += ["First version.", ""]
     elif found.bump is None:
-        if any(len(found.rows[kind]) for kind in NOT_CHANGES):
+        if any(len(found.rows[kind]) for kind in OF_FILES):
             lines += [f"The dataset is the same as {_version(previous)}. Its files differ:", ""]
             lines += [markdown(found), ""]
         else:
             lines += [f"Rows, pixels and metadata are the same as in {_version(previous)}.", ""]
-            lines += [markdown(found), ""] if found.declared else []
+            lines += [markdown(found), ""] if found.declared or len(found.rows["exclusion_changed"]) else []
     else:
         lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", markdown(found), ""]
     before = Path(previous) / names.CHANGELOG if previous is not None else None

@@ -28,6 +28,7 @@ _COLUMNS = (
     "attribution",
     "upstream_split",
     "exclusion_detail",
+    "exclusion_note",
 )
 # Runs of letters and digits, of digits alone, and with the signs that numbers are written with.
 _TOKENS = (re.compile(r"[^\W_]+"), re.compile(r"[0-9]+"), re.compile(r"[\w-]+"), re.compile(r"[^/]+"))

@@ -1,8 +1,9 @@
-"""Fill ``exclusion_detail`` with what no other column has: the notes of reviewers and of links."""
+"""Fill ``exclusion_detail`` and ``exclusion_note``: the notes of reviewers and of links."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Link, Review
@@ -13,13 +14,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class _Detail:
+    """What the program says about an exclusion, and what a person wrote about it."""
+
+    text: str
+    note: str
+
+    def describe(self) -> str:
+        return f"{self.text}: {self.note}" if self.note.strip() else self.text
+
+
 def add_details(
     records: pd.DataFrame, rules: Sequence[Rule], reviews: Sequence[Review], links: Sequence[Link]
 ) -> pd.DataFrame:
-    """Fill ``exclusion_detail`` of the rows that rules of kind ``reviewed`` and ``duplicate`` exclude.
+    """Fill the detail and note of the rows that rules of kind ``reviewed`` and ``duplicate`` exclude.
 
     A review gives its mark and the reviewer's note: ``arrow: white arrow at right lung``. A duplicate gives
     the kept image and the note of a link: ``duplicate of cohen_1_0123456789: the same image, cropped``.
+    ``exclusion_note`` has the note alone, so that nobody has to find it in the detail.
 
     Parameters
     ----------
@@ -32,28 +45,32 @@ def add_details(
     """
     reviewed = {rule.name for rule in rules if isinstance(rule, ReviewedRule)}
     duplicate = {rule.name for rule in rules if isinstance(rule, DuplicateRule)}
-    details = records["exclusion_detail"].copy()
+    details, notes = records["exclusion_detail"].copy(), records["exclusion_note"].copy()
+    found: list[tuple[pd.Series, Mapping[str, _Detail]]] = []
     if (rows := records["exclusion"].isin(reviewed)).any():
-        details.loc[rows] = _named(records[rows], _of_reviews(records, reviews))
+        found.append((rows, _of_reviews(records, reviews)))
     if (rows := records["exclusion"].isin(duplicate)).any():
-        details.loc[rows] = _named(records[rows], _of_duplicates(records, rules, links))
-    return records.assign(exclusion_detail=details)
+        found.append((rows, _of_duplicates(records, rules, links)))
+    for rows, of_images in found:
+        names = records.loc[rows, "source"] + "/" + records.loc[rows, "source_path"]
+        details.loc[rows] = names.map({name: one.describe() for name, one in of_images.items()}).astype("str")
+        written = {name: one.note for name, one in of_images.items() if one.note.strip()}
+        notes.loc[rows] = names.map(written).astype("str")
+    return records.assign(exclusion_detail=details, exclusion_note=notes)
 
 
-def _named(rows: pd.DataFrame, details: Mapping[str, str]) -> pd.Series:
-    return (rows["source"] + "/" + rows["source_path"]).map(dict(details)).astype("str")
-
-
-def _of_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> Mapping[str, str]:
+def _of_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> Mapping[str, _Detail]:
     sources = set(records["source"])
     return {
-        f"{review.source}/{review.path}": _with_note(review.mark, review.note)
+        f"{review.source}/{review.path}": _Detail(review.mark, review.note)
         for review in reviews
         if review.source in sources
     }
 
 
-def _of_duplicates(records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Link]) -> Mapping[str, str]:
+def _of_duplicates(
+    records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Link]
+) -> Mapping[str, _Detail]:
     """Return the detail of each image that links connect with an image that the rule kept."""
     first = next(i for i, rule in enumerate(rules) if isinstance(rule, DuplicateRule))
     later = {rule.name for rule in rules[first + 1 :]}
@@ -73,11 +90,7 @@ def _of_duplicates(records: pd.DataFrame, rules: Sequence[Rule], links: Sequence
         kept.setdefault(groups.find((source, path)), number)
     images = dict.fromkeys(zip(linked["source"], linked["source_path"], strict=True))
     return {
-        "/".join(image): _with_note(f"duplicate of {kept[groups.find(image)]}", notes[image])
+        "/".join(image): _Detail(f"duplicate of {kept[groups.find(image)]}", notes[image])
         for image in images
         if groups.find(image) in kept
     }
-
-
-def _with_note(text: str, note: str) -> str:
-    return f"{text}: {note}" if note.strip() else text

@@ -14,6 +14,8 @@ from cxrbuild.records import differs
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
 
+# The columns with what a person wrote about an image.
+_OF_NOTES = ("exclusion_detail", "exclusion_note")
 _MEMBERSHIP = ["image_id", "source", "source_path", "label", "split"]
 
 
@@ -37,9 +39,9 @@ def check_identities(context: Context) -> Iterator[Finding]:
     except CxrbuildError as error:
         yield Finding(error.what, names.LEDGER)
         return
-    for column in ("source_path", "group", "exclusion_detail"):
+    for column in ("source_path", "group", *_OF_NOTES):
         for image in ledger.loc[differs(ledger[column], expected[column]), "image_id"]:
-            what = "has a note about an image" if column == "exclusion_detail" else "names a file"
+            what = "has a note about an image" if column in _OF_NOTES else "names a file"
             yield Finding(f"{column} {what} of a source that is not public", names.LEDGER, image)
 
 

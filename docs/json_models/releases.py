@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from cxrbuild.artifact.audit import DuplicateSearch
 from cxrbuild.checks import Status
 from cxrbuild.comparison import KINDS
-from cxrbuild.comparison.diff import CauseCount, ChangeCount, DeclaredChange
+from cxrbuild.comparison.diff import CauseCount, ChangeCount, DeclaredChange, Total
 from cxrbuild.overlapping import FingerprintDocument, Level, SharedImage
 from cxrbuild.publishing.sending import Step
 from json_models.base import Counts, Printed
@@ -147,8 +147,10 @@ class DiffHead(Printed):
         What was compared.
     bump
         The part of the version that must increase; `null` where nothing changed.
+    totals
+        The number of images in both.
     counts
-        The number of rows of each change, by source and class.
+        The number of rows of each change, by source and class; the class of an excluded image may be empty.
     causes
         The number of rows of each change, by cause.
     declared
@@ -164,6 +166,7 @@ class DiffHead(Printed):
     old: str
     new: str
     bump: Literal["major", "minor", "patch"] | None
+    totals: list[Total]
     counts: list[ChangeCount]
     causes: list[CauseCount]
     declared: list[DeclaredChange]

@@ -1,0 +1,66 @@
+"""Count the images of two versions before and after: all, by class and split, by source, by exclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from cxrbuild.comparison.diff import Total, TotalOf
+from cxrbuild.comparison.version import DatasetVersion
+from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.records import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def count_totals(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
+    """Count the images of two versions.
+
+    Upstream images and exclusions are counted where a version has a ledger.
+    """
+    a, b = old.manifest, new.manifest
+    return [
+        *_counts(_upstream(old), _upstream(new), "upstream", [""]),
+        Total("dataset", "", None, len(a), len(b)),
+        *_class_counts(a, b, [*(new.classes or ()), *(old.classes or ())]),
+        *_counts(_numbers(a["source"]), _numbers(b["source"]), "source"),
+        *_counts(_exclusions(old), _exclusions(new), "exclusion", _exclusion_order(old, new)),
+    ]
+
+
+def _class_counts(old: pd.DataFrame, new: pd.DataFrame, classes: Iterable[str]) -> Iterator[Total]:
+    a, b = (_numbers(side["label"].astype("str") + "\0" + side["split"].astype("str")) for side in (old, new))
+    labels = dict.fromkeys([*classes, *sorted(key.partition("\0")[0] for key in a | b)])
+    for label in labels:
+        for split in SPLITS:
+            counts = a.get(f"{label}\0{split}", 0), b.get(f"{label}\0{split}", 0)
+            if any(counts):
+                yield Total("class", label, split, *counts)
+
+
+def _counts(
+    old: Mapping[str, int] | None, new: Mapping[str, int] | None, of: TotalOf, order: Iterable[str] = ()
+) -> Iterator[Total]:
+    """Yield a total for each name that a version counts; ``None`` is a version that does not say."""
+    for name in dict.fromkeys([*order, *sorted((old or {}).keys() | (new or {}).keys())]):
+        if name in (old or {}) or name in (new or {}):
+            yield Total(of, name, None, *(None if side is None else side.get(name, 0) for side in (old, new)))
+
+
+def _numbers(values: pd.Series) -> dict[str, int]:
+    return {str(name): int(count) for name, count in values.value_counts().items()}
+
+
+def _upstream(version: DatasetVersion) -> dict[str, int] | None:
+    return None if version.ledger is None else {"": len(version.ledger)}
+
+
+def _exclusions(version: DatasetVersion) -> dict[str, int] | None:
+    return None if version.ledger is None else _numbers(version.ledger["exclusion"].dropna())
+
+
+def _exclusion_order(*versions: DatasetVersion) -> list[str]:
+    """Return all exclusions in the order of the flow chart."""
+    rules = [rule for version in versions if version.recipe is not None for rule in version.recipe.rules]
+    return list(exclusion_reasons(rules))
