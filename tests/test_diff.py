@@ -333,6 +333,9 @@ def test_diff_shows_images_that_both_exclude_for_another_reason() -> None:
     # A release omits the notes of sources that are not public: that is no change.
     silent = ledger(a=("withdrawn", "2026-03-01"), b=("annotated", "arrow"), c=("ct", None), e=("ct", None))
     assert not compare(new, replace(new, ledger=silent)).counts()
+    # A build of an earlier version does not say which part is a note.
+    earlier = replace(new, ledger=ledger(**now).assign(exclusion_note=pd.Series([None] * 4, dtype="str")))
+    assert not compare(earlier, new).counts()
     # Which version says nothing is not known.
     assert not compare(old, version_of(ROWS[:0])).counts()
 

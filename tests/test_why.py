@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import run
+from PIL import Image
 from releasing import images_of
 
 import cxrbuild
+from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records
@@ -28,8 +31,8 @@ def test_an_excluded_image_has_its_rule_and_detail(demo: Path) -> None:
     row = ledger[ledger["exclusion"] == "lateral"].iloc[0]
     image = asked(row["image_id"], demo / "build")
     assert (image["kept"], image["exclusion"], image["split"]) == (False, "lateral", None)
-    results = {rule["rule"]: (rule["result"], rule["value"]) for rule in image["rules"]}
-    assert results["lateral"] == ("excludes", f"view_position {row['view_position']}")
+    results = {rule["rule"]: (rule["result"], rule["column"], rule["value"]) for rule in image["rules"]}
+    assert results["lateral"] == ("excludes", "view_position", row["view_position"])
     order = list(results)
     later = order[order.index("lateral") + 1 :]
     assert {results[name][0] for name in later} == {"not asked"}
@@ -60,7 +63,12 @@ def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path) -> None:
     image = asked(row["image_id"], demo / "build")
     assert image["detail"] == row["exclusion_detail"]
     assert str(image["detail"]).startswith(f"{row['review']}")
-    assert str(image["review"]).startswith(f"{row['review']} (")
+    assert image["note"] == row["exclusion_note"]
+    assert image["review"] == {
+        "mark": row["review"], "meaning": MARKS[row["review"]], "marks_finding": True,
+    }  # fmt: skip
+    text = " ".join(run("why", row["image_id"], "--build", demo / "build").out.split())
+    assert f"review {row['review']} ({MARKS[row['review']]}), drawn at a finding" in text
 
 
 def test_a_kept_image_has_pin_metadata_class_split_and_group(demo: Path) -> None:
@@ -78,10 +86,110 @@ def test_a_kept_image_has_pin_metadata_class_split_and_group(demo: Path) -> None
     assert (image["label"], image["label_reason"]) == (row["label"], f"finding {row['finding']}")
     assert image["split"] == "test"
     assert str(image["split_reason"]).startswith(("drawn by the hash of its group", "follows an image"))
+    assert (image["label_by"], image["split_by"] in ("draw", "group")) == ("finding", True)
+    assert image["metadata_hidden"] == []
     assert image["group"] == row["group"]
     assert image["duplicates"] is None
     without = asked(row["image_id"], demo / "build", "--data", demo / "nowhere")
     assert "nowhere" in str(without["metadata_note"])
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_source_that_is_not_public_shows_the_columns_that_its_declaration_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, public: bool
+) -> None:
+    """The answer is pasted into tickets: without the name and the birth date of a patient."""
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "0123456789abcdef0123456789abcdef")
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    rows = ["file,patient,surname,born,finding,notes"]
+    for i in range(8):
+        Image.fromarray(np.full((16, 16), 20 * i, np.uint8)).save(scans / f"{i}.png")
+        rows.append(f"{i}.png,P{i},Weber,1950-01-0{i + 1},{('ill', 'well')[i % 2]},age 7{i} Weber")
+    (scans / "labels.csv").write_text("\n".join(rows) + "\n")
+    made = run("init", "scans", "--name", "scans", "--yes", *(["--public"] if public else []), cwd=tmp_path)
+    assert made.status == 0, made.err
+    with (tmp_path / "scans.toml").open("a") as stream:
+        stream.write('\n[columns.patient_age]\nfrom = "notes"\npattern = "^age ([0-9]+)"\n')
+    for words in (
+        ("fetch", "scans.toml", "--from", "scans=scans", "--allow-unpinned"),
+        ("curate", "--recipe", "scans-recipe.toml", "--out", "build", "--format", "parquet"),
+    ):
+        ran = run(*words, cwd=tmp_path)
+        assert ran.status == 0, ran.err
+    words = (
+        "3.png",
+        tmp_path / "build",
+        "--recipe",
+        tmp_path / "scans-recipe.toml",
+        "--data",
+        tmp_path / "data",
+    )
+    image = asked(*words)
+    (metadata,) = image["metadata"]
+    whole = {"file": "3.png", "patient": "P3", "surname": "Weber", "born": "1950-01-04", "finding": "well",
+             "notes": "age 73 Weber"}  # fmt: skip
+    assert metadata["values"] == (whole if public else {"finding": "well"})
+    hidden = ["file", "patient", "surname", "born", "notes"]
+    assert image["metadata_hidden"] == ([] if public else hidden)
+    assert image["upstream"]["patient_age"] == "73"
+    text = run("why", words[0], "--build", *words[1:], COLUMNS="200").out
+    assert ("Weber" in text, "1950" in text, "P3" in text) == (public, public, public)
+    assert (f"metadata    not shown, as they may identify the patient: {', '.join(hidden)}" in text) != public
+
+
+def test_links_and_duplicates_are_data(demo: Path, tmp_path: Path) -> None:
+    """Each has the other image, its split, the kind and what is known about it."""
+    shutil.copytree(demo / "build", tmp_path / "build")
+    shutil.copytree(demo / "declared", tmp_path / "declared")
+    kept = images_of(demo / "build", source="cohen").iloc[[0, 1]]
+    paths = list(kept["source_path"])
+    (tmp_path / "declared" / "links.csv").write_text(
+        "source_a,path_a,source_b,path_b,kind,note\n"
+        f"cohen,{paths[0]},cohen,{paths[1]},same patient,by the report\n"
+        f"cohen,{paths[0]},cohen,images/gone.png,duplicate,\n"
+    )
+    document = read_json(tmp_path / "build" / "build.json")
+    document["recipe"]["split"]["links"] = ["links.csv"]
+    write_json(tmp_path / "build" / "build.json", document)
+    words = ("--recipe", tmp_path / "declared" / "recipe.toml")
+    image = asked(kept["image_id"].iloc[0], tmp_path / "build", *words)
+    assert image["links"] == [
+        {
+            "kind": "same patient", "image": kept["image_id"].iloc[1], "source": "cohen", "path": paths[1],
+            "split": kept["split"].iloc[1], "exclusion": None, "note": "by the report",
+        },
+        {
+            "kind": "duplicate", "image": None, "source": "cohen", "path": "images/gone.png", "split": None,
+            "exclusion": None, "note": None,
+        },
+    ]  # fmt: skip
+    ran = run("why", kept["image_id"].iloc[0], "--build", tmp_path / "build", *words, COLUMNS="300")
+    other, split = kept[["image_id", "split"]].iloc[1]
+    assert f"link        same patient: {other} ({split}): by the report" in ran.out
+    assert "link        duplicate: cohen/images/gone.png (not in the ledger)" in ran.out
+
+
+def test_duplicates_of_an_audit_are_data(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "build", tmp_path / "build")
+    a, b = images_of(demo / "build", source="mooney").iloc[[0, 1]].to_dict("records")
+    words = ("--recipe", demo / "declared" / "recipe.toml", "--build", tmp_path / "build")
+    assert run("audit", *words).status == 0
+    pair = {
+        "kind": "near-duplicate",
+        "similarity": 0.97,
+        "changes": ["cropped"],
+        "crosses": ["split"],
+        "linked": False,
+    }
+    document = read_json(tmp_path / "build" / "audit.json")
+    document["pairs"] = [{"a": b["image_id"], "b": a["image_id"]} | pair]
+    write_json(tmp_path / "build" / "audit.json", document)
+    image = asked(a["image_id"], tmp_path / "build")
+    assert image["duplicates"] == [pair | {"image": b["image_id"], "split": b["split"]}]
+    ran = run("why", a["image_id"], "--build", tmp_path / "build", COLUMNS="300")
+    where = f"{b['split']}, another split; similarity 0.97; cropped"
+    assert f"duplicates  near-duplicate: {b['image_id']} ({where})" in ran.out
 
 
 def test_a_patient_has_all_images(demo: Path) -> None:

@@ -15,7 +15,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some, printable
 
 if TYPE_CHECKING:
-    from cxrbuild.image_decision import DecisionResult, ImageDecision
+    from cxrbuild.image_decision import DecisionResult, DuplicateImage, ImageDecision, LinkedImage
 
 # How many images are described; of more, each has a line. --json describes all.
 _MOST = 3
@@ -42,6 +42,10 @@ def why(
     IMAGE is an image id, a path or file name of a source, or a patient. The answer has the pin of its source,
     its row of metadata, what each rule decided, the exclusion with the reviewer's note, what gave the class
     and the split, its links, and the duplicates that an audit found.
+
+    Of a source that is not public, the answer has only the columns of metadata that the declaration uses, so
+    that no name or birth date is pasted into a ticket. The image id and the path can still be a number of the
+    patient.
     """
     from cxrbuild.api import read_recipe
     from cxrbuild.api import why as explain
@@ -89,13 +93,17 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     yield "pin", ", ".join(f"{key} {value}" for key, value in image.pin.items()) or "none"
     for row in image.metadata:
         yield "metadata", f"{row['place']}: {_values(row['values'])}"
+    if image.metadata_hidden:
+        yield "metadata", f"not shown, as they may identify the patient: {', '.join(image.metadata_hidden)}"
     if image.metadata_note:
         yield "metadata", f"not shown: {image.metadata_note}"
     yield "read as", _values(image.upstream) or "no values"
     if image.review:
-        yield "review", image.review
+        drawn = {True: ", drawn at a finding", False: ", not drawn at a finding", None: ""}
+        meaning = image.review.meaning or "of another version"
+        yield "review", f"{image.review.mark} ({meaning}){drawn[image.review.marks_finding]}"
     for rule in image.rules:
-        value = f" ({rule.value})" if rule.value else ""
+        value = f" ({rule.column} {rule.value or 'blank'})" if rule.column else ""
         yield "rule", f"{rule.rule}: {rule.result}{value}"
     if not image.kept:
         yield "excluded", f"{_verdict(image)}. {image.meaning or ''}"
@@ -109,15 +117,28 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         others = f"; with {name_some(image.group_images, 4)}" if image.group_images else ", this image alone"
         yield "group", image.group + others
     for link in image.links:
-        yield "link", link
+        yield "link", _describe_link(link)
     if not image.kept:
         yield "duplicates", "not compared: an audit compares the images of the dataset"
     elif image.duplicates is None:
         yield "duplicates", "not known: `cxrbuild audit` finds them"
     else:
-        yield "duplicates", "; ".join(image.duplicates) or "none found by the audit"
+        found = "; ".join(map(_describe_duplicate, image.duplicates))
+        yield "duplicates", found or "none found by the audit"
     if image.withheld:
         yield "withheld", f"{image.withheld}: a public release has no pixels of it"
+
+
+def _describe_link(link: LinkedImage) -> str:
+    name = link.image or f"{link.source}/{link.path}"
+    state = f"excluded by {link.exclusion}" if link.exclusion else link.split or "not in the ledger"
+    return f"{link.kind}: {name} ({state})" + (f": {link.note}" if link.note else "")
+
+
+def _describe_duplicate(pair: DuplicateImage) -> str:
+    other = ", another split" if "split" in pair.crosses else ""
+    changes = f"; {', '.join(pair.changes)}" if pair.changes else ""
+    return f"{pair.kind}: {pair.image} ({pair.split}{other}; similarity {pair.similarity:g}{changes})"
 
 
 def _values(values: dict[str, str]) -> str:

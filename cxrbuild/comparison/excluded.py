@@ -57,6 +57,6 @@ def other_details(old: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
 
     A note that one of them lacks is no difference: a public release omits notes.
     """
-    a, b = details_without_notes(old), details_without_notes(new)
+    different = differs(old["exclusion_detail"], new["exclusion_detail"])
     known = old["exclusion_note"].notna() & new["exclusion_note"].notna()
-    return differs(a, b) | (known & differs(old["exclusion_note"], new["exclusion_note"]))
+    return different & (known | differs(details_without_notes(old), details_without_notes(new)))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Artifact, names
-from cxrbuild.catalog import Link, Recipe, Source, read_links, read_source, source_names
-from cxrbuild.catalog.reader import Inventory
+from cxrbuild.catalog import Link, Recipe, read_links
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.catalog.rule import DuplicateRule, Rule
 from cxrbuild.errors import CxrbuildError, nearest
 from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
-from cxrbuild.lockfile import read_lock, source_folder
+from cxrbuild.image_decision.metadata import MetadataRows
+from cxrbuild.image_decision.result import (
+    DecisionResult,
+    DuplicateImage,
+    ImageDecision,
+    LinkedImage,
+    ReviewResult,
+    RuleResult,
+)
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
-from cxrbuild.progress import silent
 from cxrbuild.reasons import label_reasons, looked_at, split_reasons
 from cxrbuild.rules import apply_rules
 
@@ -30,126 +35,6 @@ _UPSTREAM = (
     "attribution", "upstream_split",
 )  # fmt: skip
 _PIN = ("commit", "date", "tree", "sha256", "listing")
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """What a rule of the recipe decided about the image.
-
-    Attributes
-    ----------
-    rule
-        The rule's name.
-    sentence
-        What it excludes.
-    result
-        ``excludes``, ``keeps``, ``not asked`` (an earlier step excluded the image, or the rule is for other
-        sources) or ``switched off``.
-    value
-        The value that it looks at, with its column; ``None`` where it looks at no column.
-    """
-
-    rule: str
-    sentence: str
-    result: str
-    value: str | None
-
-
-@dataclass(frozen=True)
-class ImageDecision:
-    """Why an image is in a dataset or not.
-
-    Attributes
-    ----------
-    image_id, source, source_path
-        The image.
-    pin
-        The version of its source: what is pinned, and how its files were verified.
-    metadata
-        The rows of upstream's metadata that name it: the place of each, and its values, without patient
-        numbers that are hashed; none where the data folder does not have them.
-    metadata_note
-        Why there are none; ``None`` where there are.
-    upstream
-        What the metadata says, in the columns of the table; blank ones are omitted.
-    review
-        The mark that a reviewer saw, and what it means; ``None`` without a review.
-    rules
-        What each rule decided, in order.
-    kept
-        Whether the image is in the dataset.
-    exclusion, detail, meaning
-        Why not: the exclusion, its detail (with the reviewer's note), and what the exclusion means.
-    label, label_reason
-        Its class, and what gave it.
-    split, split_reason
-        Its split, and what decided it.
-    fold
-        Its fold; ``None`` without folds.
-    group, group_images
-        The group of linked patients that is split as one, and its other images.
-    links
-        The declared links of the image: ``duplicate`` or ``same patient``, the other image, and the note.
-    duplicates
-        The pairs that the audit found, each with the split of the other image; ``None`` where there is no
-        audit result, or the image is not in the dataset, whose images alone an audit compares.
-    withheld
-        Why a release has no pixels of it; ``None`` where it has them.
-    """
-
-    image_id: str
-    source: str
-    source_path: str
-    pin: dict[str, str]
-    metadata: list[dict[str, Any]]
-    metadata_note: str | None
-    upstream: dict[str, str]
-    review: str | None
-    rules: list[RuleResult]
-    kept: bool
-    exclusion: str | None
-    detail: str | None
-    meaning: str | None
-    label: str | None
-    label_reason: str | None
-    split: str | None
-    split_reason: str | None
-    fold: int | None
-    group: str | None
-    group_images: list[str]
-    links: list[str]
-    duplicates: list[str] | None
-    withheld: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the decision as JSON has it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class DecisionResult:
-    """The decisions about the images that a name means.
-
-    Attributes
-    ----------
-    name
-        What was asked for.
-    folder
-        The build or release.
-    dataset
-        Its name and version.
-    images
-        The decisions, by image id.
-    """
-
-    name: str
-    folder: str
-    dataset: str
-    images: list[ImageDecision] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the decisions as JSON has them."""
-        return asdict(self)
 
 
 def explain_images(
@@ -216,10 +101,10 @@ class _Describer:
     """Describes rows of a ledger, with what the artefact, the recipe and the data folder say of them."""
 
     def __init__(self, artifact: Artifact, recipe: Recipe | None, data: Path | None) -> None:
-        self._artifact, self._recipe, self._data = artifact, recipe, data
+        self._artifact = artifact
+        self._metadata = MetadataRows(artifact, recipe, data)
         self._kept = artifact.ledger[artifact.ledger["split"].notna()]
         self._links = list(_read_links(artifact.document.recipe, recipe))
-        self._read: dict[str, tuple[pd.DataFrame | None, str | None]] = {}
 
     def __call__(self, row: pd.Series) -> ImageDecision:
         recipe, ledger = self._artifact.document.recipe, self._artifact.ledger
@@ -227,7 +112,9 @@ class _Describer:
         text = {str(key): _text(value) for key, value in row.items()}
         kept = text["exclusion"] is None
         source, path = str(text["source"]), str(text["source_path"])
-        metadata, note = self._metadata(source, path)
+        metadata, hidden, note = self._metadata.of_image(source, path)
+        given = label_reasons(one, recipe).iloc[0].map(_text)
+        decided = split_reasons(one, recipe, self._kept).iloc[0].map(_text)
         placed = text["split"] is not None
         group = ledger[ledger["group"].eq(row["group"]).fillna(value=False)]
         return ImageDecision(
@@ -236,23 +123,32 @@ class _Describer:
             source_path=path,
             pin=self._pin(source),
             metadata=metadata,
+            metadata_hidden=hidden,
             metadata_note=note,
-            upstream={column: value for column in _UPSTREAM if (value := text[column]) is not None},
+            upstream={
+                column: value
+                for column in _UPSTREAM
+                if (value := text[column]) is not None
+                and (not column.endswith("_text") or self._metadata.is_public(source))
+            },
             review=_review(text),
             rules=[_rule_result(rule, one, text, recipe) for rule in recipe.rules],
             kept=kept,
             exclusion=text["exclusion"],
             detail=text["exclusion_detail"],
+            note=text["exclusion_note"],
             meaning=None if kept else exclusion_reasons(recipe.rules).get(str(text["exclusion"])),
             label=text["label"],
-            label_reason=None if text["label"] is None else _text(label_reasons(one, recipe)["text"].iloc[0]),
+            label_by=None if text["label"] is None else given["by"],
+            label_reason=None if text["label"] is None else given["text"],
             split=text["split"],
-            split_reason=_text(split_reasons(one, recipe, self._kept)["text"].iloc[0]) if placed else None,
+            split_by=decided["by"] if placed else None,
+            split_reason=decided["text"] if placed else None,
             fold=None if text["fold"] is None else int(row["fold"]),
             group=text["group"],
             group_images=sorted(set(group["image_id"]) - {str(text["image_id"])}),
             links=[
-                f"{link.kind}: {'/'.join(other)}" + (f" ({link.note})" if link.note else "")
+                self._linked(link, *other)
                 for link in self._links
                 for image, other in ((link.a, link.b), (link.b, link.a))
                 if image == (source, path)
@@ -272,7 +168,16 @@ class _Describer:
             found |= {"state": "unpinned"}
         return found
 
-    def _duplicates(self, image: str) -> list[str] | None:
+    def _linked(self, link: Link, source: str, path: str) -> LinkedImage:
+        ledger = self._artifact.ledger
+        rows = ledger[(ledger["source"] == source) & (ledger["source_path"] == path)]
+        image, split, exclusion = (
+            None if rows.empty else _text(rows[column].iloc[0])
+            for column in ("image_id", "split", "exclusion")
+        )
+        return LinkedImage(link.kind, image, source, path, split, exclusion, link.note or None)
+
+    def _duplicates(self, image: str) -> list[DuplicateImage] | None:
         if self._artifact.audit is None:
             return None
         splits = self._kept.set_index("image_id")["split"]
@@ -280,58 +185,13 @@ class _Describer:
         for pair in self._artifact.audit.pairs:
             if image in (pair.a, pair.b):
                 other = pair.b if pair.a == image else pair.a
-                where = (
-                    f"{splits.get(other)}, another split" if "split" in pair.crosses else splits.get(other)
-                )
-                found.append(f"{pair.kind}: {other} ({where}; similarity {pair.similarity:g})")
+                found.append(
+                    DuplicateImage(
+                        pair.kind, other, _text(splits.get(other)), pair.similarity, list(pair.changes),
+                        list(pair.crosses), pair.linked,
+                    )
+                )  # fmt: skip
         return found
-
-    def _metadata(self, source: str, path: str) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the rows of upstream's metadata that name a file, or why there are none."""
-        if source not in self._read:
-            self._read[source] = self._read_metadata(source)
-        values, note = self._read[source]
-        if values is None:
-            return [], note
-        rows = values[values.index.get_level_values("path") == path]
-        places = rows.index.get_level_values("place")
-        found = [
-            {"place": str(place), "values": {str(k): v for k, v in row.items() if v and v == v}}
-            for place, row in zip(places, rows.to_dict("records"), strict=True)
-        ]
-        return found, None if found else "no row of the metadata names it"
-
-    def _read_metadata(self, name: str) -> tuple[pd.DataFrame | None, str | None]:
-        source = self._source(name)
-        if self._data is None or source is None:
-            return None, "no declaration of the source is named" if self._data is not None else None
-        reader, root = source.reader, source_folder(self._data, name)
-        rows = self._artifact.ledger
-        paths = rows.loc[rows["source"] == name, "source_path"]
-        files = reader.metadata_files(list(paths))
-        if not files or reader.reads_images:
-            return None, "the metadata of this source is in the names or headers of its files"
-        if not root.is_dir():
-            return None, f"{root} is not there"
-        recorded, lock = self._artifact.document.sources.get(name), read_lock(self._data).get(name)
-        if recorded is not None and (lock is None or lock.tree != recorded.tree):
-            return None, f"{root} has another version than the build"
-        upstream = dict.fromkeys(paths)
-        try:
-            values = reader.read(Inventory(root, frozenset(paths), upstream), sorted(paths), silent)
-        except CxrbuildError as error:
-            return None, error.what
-        patient = source.columns.patient_id
-        if reader.patient_id == "hash" and patient is not None:
-            # What is hashed in the ledger is not shown here either.
-            values = values.drop(columns=[name for name in patient.origins if name in values])
-        return values, None
-
-    def _source(self, name: str) -> Source | None:
-        if self._recipe is not None:
-            sources = [read_source(one, self._recipe.folder) for one in self._recipe.sources]
-            return next((source for source in sources if source.name == name), None)
-        return read_source(name) if name in source_names() else None
 
 
 def _read_links(recorded: Recipe, recipe: Recipe | None) -> Iterator[Link]:
@@ -350,18 +210,19 @@ def _text(value: Any) -> str | None:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _review(text: Mapping[str, str | None]) -> str | None:
+def _review(text: Mapping[str, str | None]) -> ReviewResult | None:
     mark = text["review"]
     if mark is None:
         return None
-    drawn = {"True": ", drawn at a finding", "False": ", not drawn at a finding"}
-    return f"{mark} ({MARKS.get(mark, 'of another version')}){drawn.get(str(text['marks_finding']), '')}"
+    drawn = {"True": True, "False": False}
+    return ReviewResult(mark, MARKS.get(mark), drawn.get(str(text["marks_finding"])))
 
 
 def _rule_result(rule: Rule, row: pd.DataFrame, text: Mapping[str, str | None], recipe: Recipe) -> RuleResult:
     column = looked_at(rule)
-    value = None if column is None else f"{column} {text.get(column) or 'blank'}"
-    return RuleResult(rule.name, rule.describe(), _decide(rule, row, text["exclusion"], recipe.rules), value)
+    value = None if column is None else text.get(column)
+    result = _decide(rule, row, text["exclusion"], recipe.rules)
+    return RuleResult(rule.name, rule.describe(), result, column, value)
 
 
 def _decide(rule: Rule, row: pd.DataFrame, exclusion: str | None, rules: Sequence[Rule]) -> str:

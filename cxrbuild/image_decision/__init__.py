@@ -1,0 +1,6 @@
+"""Say of images why they are in a dataset or not."""
+
+from cxrbuild.image_decision.describe import explain_images
+from cxrbuild.image_decision.result import DecisionResult, DuplicateImage, ImageDecision, LinkedImage
+
+__all__ = ["DecisionResult", "DuplicateImage", "ImageDecision", "LinkedImage", "explain_images"]

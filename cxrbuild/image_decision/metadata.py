@@ -1,0 +1,116 @@
+"""Read the rows of upstream's metadata that name an image, without what may identify a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrbuild.artifact import Artifact
+from cxrbuild.catalog import Recipe, Source, read_source, source_names
+from cxrbuild.catalog.reader import Inventory
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.lockfile import read_lock, source_folder
+from cxrbuild.progress import silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class MetadataRows:
+    """The rows of metadata of the sources of a build or release; each source is read once.
+
+    Parameters
+    ----------
+    artifact
+        The build or release.
+    recipe
+        The recipe with its sources; ``None``: those that are shipped.
+    data
+        The data folder; ``None``: no metadata is read.
+    """
+
+    def __init__(self, artifact: Artifact, recipe: Recipe | None, data: Path | None) -> None:
+        self._artifact, self._recipe, self._data = artifact, recipe, data
+        self._read: dict[str, _Metadata] = {}
+
+    def of_image(self, source: str, path: str) -> tuple[list[dict[str, Any]], list[str], str | None]:
+        """Return the rows that name a file, the columns that they omit, and why there are none."""
+        if source not in self._read:
+            self._read[source] = self._read_metadata(source)
+        values = self._read[source].values
+        if values is None:
+            return [], [], self._read[source].note
+        rows = values[values.index.get_level_values("path") == path]
+        places = rows.index.get_level_values("place")
+        found = [
+            {"place": str(place), "values": {str(k): v for k, v in row.items() if v and v == v}}
+            for place, row in zip(places, rows.to_dict("records"), strict=True)
+        ]
+        if not found:
+            return [], [], "no row of the metadata names it"
+        return found, list(self._read[source].hidden), None
+
+    def is_public(self, name: str) -> bool:
+        """Return whether a source is declared to be public, by the build or release."""
+        described = self._artifact.document.declared_sources.get(name)
+        return described is not None and described.public
+
+    def _read_metadata(self, name: str) -> _Metadata:
+        source = self._source(name)
+        if self._data is None or source is None:
+            return _Metadata(note="no declaration of the source is named" if self._data is not None else None)
+        reader, root = source.reader, source_folder(self._data, name)
+        rows = self._artifact.ledger
+        paths = rows.loc[rows["source"] == name, "source_path"]
+        files = reader.metadata_files(list(paths))
+        if not files or reader.reads_images:
+            return _Metadata(note="the metadata of this source is in the names or headers of its files")
+        if not root.is_dir():
+            return _Metadata(note=f"{root} is not there")
+        recorded, lock = self._artifact.document.sources.get(name), read_lock(self._data).get(name)
+        if recorded is not None and (lock is None or lock.tree != recorded.tree):
+            return _Metadata(note=f"{root} has another version than the build")
+        upstream = dict.fromkeys(paths)
+        try:
+            values = reader.read(Inventory(root, frozenset(paths), upstream), sorted(paths), silent)
+        except CxrbuildError as error:
+            return _Metadata(note=error.what)
+        public = source.public and self.is_public(name)
+        hidden = _hidden_columns(source, [str(one) for one in values], public=public)
+        return _Metadata(values.drop(columns=hidden), hidden)
+
+    def _source(self, name: str) -> Source | None:
+        if self._recipe is not None:
+            sources = [read_source(one, self._recipe.folder) for one in self._recipe.sources]
+            return next((source for source in sources if source.name == name), None)
+        return read_source(name) if name in source_names() else None
+
+
+@dataclass(frozen=True)
+class _Metadata:
+    """The metadata of a source that can be shown, the columns that cannot, or why there is none."""
+
+    values: pd.DataFrame | None = None
+    hidden: Sequence[str] = ()
+    note: str | None = None
+
+
+def _hidden_columns(source: Source, names: Sequence[str], *, public: bool) -> list[str]:
+    """Return the columns of upstream's metadata that may identify a patient.
+
+    The answer is pasted into tickets and mails. So it has no number that the ledger has as a hash, and of a
+    source that is not public nothing that the declaration does not use, or uses a part of (``pattern``).
+    """
+    columns = source.columns
+    declared = {field: getattr(columns, field) for field in type(columns).model_fields}
+    used = {
+        origin
+        for column in declared.values()
+        if column is not None and column.pattern is None
+        for origin in column.origins
+    }
+    hashed = columns.patient_id is not None and source.reader.patient_id == "hash"
+    numbers = columns.patient_id.origins if columns.patient_id is not None and hashed else []
+    return [name for name in names if name in numbers or not (public or name in used)]

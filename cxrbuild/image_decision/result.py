@@ -1,0 +1,210 @@
+"""The answer about an image: every decision about it, as data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What a rule of the recipe decided about the image.
+
+    Attributes
+    ----------
+    rule
+        The rule's name.
+    sentence
+        What it excludes.
+    result
+        ``excludes``, ``keeps``, ``not asked`` (an earlier step excluded the image, or the rule is for other
+        sources) or ``switched off``.
+    column, value
+        The column that it looks at, ``None`` where it looks at none, and its value, ``None`` where it is
+        blank.
+    """
+
+    rule: str
+    sentence: str
+    result: str
+    column: str | None
+    value: str | None
+
+
+@dataclass(frozen=True)
+class ReviewResult:
+    """What a reviewer saw on the image.
+
+    Attributes
+    ----------
+    mark, meaning
+        The mark, and what it means; ``None`` for a mark of another version.
+    marks_finding
+        Whether it is drawn at a finding; ``None`` where nobody has seen the image.
+    """
+
+    mark: str
+    meaning: str | None
+    marks_finding: bool | None
+
+
+@dataclass(frozen=True)
+class LinkedImage:
+    """An image that a declared link connects.
+
+    Attributes
+    ----------
+    kind
+        ``duplicate`` or ``same patient``.
+    image
+        Its id; ``None`` where the ledger has no such image.
+    source, path
+        Where it is.
+    split, exclusion
+        Its split, or why it is excluded.
+    note
+        What the file of links says about them.
+    """
+
+    kind: str
+    image: str | None
+    source: str
+    path: str
+    split: str | None
+    exclusion: str | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class DuplicateImage:
+    """An image that the audit found to be a duplicate of the image, or similar to it.
+
+    Attributes
+    ----------
+    kind
+        ``same bytes``, ``same pixels``, ``near-duplicate`` or ``similar``.
+    image, split
+        The other image.
+    similarity
+        From 0 to 1.
+    changes
+        How one differs from the other.
+    crosses
+        Which of ``split``, ``label``, ``source`` and ``patient`` differ.
+    linked
+        Whether both are in one group of patients.
+    """
+
+    kind: str
+    image: str
+    split: str | None
+    similarity: float
+    changes: list[str]
+    crosses: list[str]
+    linked: bool
+
+
+@dataclass(frozen=True)
+class ImageDecision:
+    """Why an image is in a dataset or not.
+
+    Attributes
+    ----------
+    image_id, source, source_path
+        The image.
+    pin
+        The version of its source: what is pinned, and how its files were verified.
+    metadata
+        The rows of upstream's metadata that name it: the place of each, and its values; none where the data
+        folder does not have them. Of a source that is not public, only the columns that its declaration
+        uses, whole and unhashed: others can have the patient's name or birth date.
+    metadata_hidden
+        The columns that are omitted therefore.
+    metadata_note
+        Why there are no rows; ``None`` where there are.
+    upstream
+        What the metadata says, in the columns of the table; blank ones are omitted, and so are upstream's own
+        values (``..._text``) of a source that is not public.
+    review
+        What a reviewer saw; ``None`` without a review.
+    rules
+        What each rule decided, in order.
+    kept
+        Whether the image is in the dataset.
+    exclusion, detail, note, meaning
+        Why not: the exclusion, its detail (with the note), the note that a person wrote, and what the
+        exclusion means.
+    label, label_by, label_reason
+        Its class, and what gave it: ``list`` or ``finding``, and as text.
+    split, split_by, split_reason
+        Its split, and what decided it: ``list``, ``source``, ``group`` or ``draw``, and as text.
+    fold
+        Its fold; ``None`` without folds.
+    group, group_images
+        The group of linked patients that is split as one, and its other images.
+    links
+        The images that declared links connect with it.
+    duplicates
+        The images that the audit found; ``None`` where there is no audit result, or the image is not in the
+        dataset, whose images alone an audit compares.
+    withheld
+        Why a release has no pixels of it; ``None`` where it has them.
+    """
+
+    image_id: str
+    source: str
+    source_path: str
+    pin: dict[str, str]
+    metadata: list[dict[str, Any]]
+    metadata_hidden: list[str]
+    metadata_note: str | None
+    upstream: dict[str, str]
+    review: ReviewResult | None
+    rules: list[RuleResult]
+    kept: bool
+    exclusion: str | None
+    detail: str | None
+    note: str | None
+    meaning: str | None
+    label: str | None
+    label_by: str | None
+    label_reason: str | None
+    split: str | None
+    split_by: str | None
+    split_reason: str | None
+    fold: int | None
+    group: str | None
+    group_images: list[str]
+    links: list[LinkedImage]
+    duplicates: list[DuplicateImage] | None
+    withheld: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decision as JSON has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DecisionResult:
+    """The decisions about the images that a name means.
+
+    Attributes
+    ----------
+    name
+        What was asked for.
+    folder
+        The build or release.
+    dataset
+        Its name and version.
+    images
+        The decisions, by image id.
+    """
+
+    name: str
+    folder: str
+    dataset: str
+    images: list[ImageDecision] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decisions as JSON has them."""
+        return asdict(self)
