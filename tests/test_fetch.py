@@ -90,7 +90,7 @@ def test_fetch_refuses_other_files_or_names_them_in_the_lock(upstream: Path, tmp
     assert f"mine from {upstream}: the files are not the pinned version" in message
     assert f"Expected: git tree {source.pin.tree}" in message
     assert "1 missing: README.md; 1 extra: images/c.png; 1 different: images/a.png" in message
-    assert f"add --from mine={upstream} --allow-unpinned" in message
+    assert f"add `--from mine={upstream} --allow-unpinned`" in message
     assert not (data / "sources/mine").exists()
     assert read_lock(data) == {}
 

@@ -60,7 +60,12 @@ def test_changed_files_are_refused_until_they_are_pinned(here: Path) -> None:
     words = ("fetch", "mine.toml", "--from=mine=files", "--data", "other", "--pin")
     refused = run(*words, cwd=here)
     assert refused.status == 1
-    assert "1 different: sick/a.png" in " ".join(refused.err.split())
+    said = " ".join(refused.err.split())
+    assert "1 different: sick/a.png" in said
+    # Both ways out, each as it can be copied.
+    command = f"cxrbuild fetch mine.toml --from mine={here / 'files'} --data other --allow-unpinned --pin"
+    assert f"If they are a new version, pin it: `{command}` writes their hashes into mine.toml." in said
+    assert f"add `--from mine={here / 'files'} --allow-unpinned`" in said
     before = read_source("mine.toml", here).pin.tree
     done = run(*words, "--allow-unpinned", cwd=here)
     assert done.status == 0, done.err

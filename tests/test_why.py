@@ -273,3 +273,38 @@ def test_curate_keeps_a_build_of_another_version(demo: Path, tmp_path: Path) -> 
     assert (build / "build.json").read_bytes() == before
     assert run(*words, "--replace").status == 0
     assert read_json(build / "build.json")["dataset"]["version"] == "1.0.0"
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_curate_keeps_a_build_that_it_cannot_read(demo: Path, tmp_path: Path, replaces: bool) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(demo / "build", build)
+    document = read_json(build / "build.json") | {"format": 99}
+    write_json(build / "build.json", document)
+    before = {path: path.read_bytes() for path in build.rglob("*") if path.is_file()}
+    words = ("curate", "--recipe", demo / "declared/recipe.toml", "--data", demo / "data", "--out", build)
+    ran = run(*words, *(["--replace"] if replaces else []))
+    if replaces:
+        assert ran.status == 0, ran.err
+        assert read_json(build / "build.json")["format"] == 2
+        return
+    assert ran.status == 1
+    said = " ".join(ran.err.split())
+    assert f"{build / 'build.json'}: the folder holds a build that this version cannot read" in said
+    assert "Found: format: this version of cxrbuild reads 2; found 99." in said
+    assert f"`--out {build}-1.0.0`; or replace it with --replace" in said
+    assert {path: path.read_bytes() for path in build.rglob("*") if path.is_file()} == before | {
+        build / ".cxrbuild.lock": b""
+    }
+
+
+def test_curate_replaces_no_release(demo: Path, public_release: Path, tmp_path: Path) -> None:
+    """Not even on demand: a release never changes."""
+    folder = tmp_path / "release"
+    shutil.copytree(public_release, folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    words = ("--recipe", demo / "declared/recipe.toml", "--data", demo / "data", "--out", folder)
+    ran = run("curate", *words, "--replace")
+    assert ran.status == 1
+    assert "the folder holds a release, and a release never changes" in " ".join(ran.err.split())
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -186,7 +186,7 @@ class BuildDocument(DatasetDocument):
 
     KIND: ClassVar[str] = "the build.json of a build"
     NEXT_STEP: ClassVar[str] = (
-        "Run `cxrbuild curate` again, in a new folder if another cxrbuild made this build"
+        "Run `cxrbuild curate` again: in a new folder, or with --replace, which overwrites this build"
     )
 
     files: dict[str, FileEntry]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from cxrbuild.artifact import open_build
+from cxrbuild.artifact import DocumentError, kind_of, names, open_build
 from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import remove_temporary_files
@@ -32,7 +32,8 @@ def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
     Raises
     ------
     CxrbuildError
-        The sources are in it or it is in them, a link leads out of it, or it contains something else.
+        The sources are in it or it is in them, a link leads out of it, or it contains something else, such
+        as a release.
     """
     _refuse_sources(out, data, sources)
     if not out.exists():
@@ -45,6 +46,11 @@ def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
             "the folder is not empty and not a build", where=out,
             found=name_some(sorted(found), 5), todo="Name another one with --out",
         )  # fmt: skip
+    if kind_of(out) == "release":
+        raise CxrbuildError(
+            "the folder holds a release, and a release never changes", where=out,
+            todo="Name another folder with --out",
+        )  # fmt: skip
     own = [out / name for name in _OWN]
     places = [*own, *(path for folder in own for depth in ("*", "*/*") for path in folder.glob(depth))]
     if links := [path for path in places if path.is_symlink() and not path.is_file()]:
@@ -55,7 +61,9 @@ def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
 
 
 def require_same_version(out: Path, recipe: Recipe) -> None:
-    """Refuse to replace a build of another dataset or version: it may be the one that was released.
+    """Refuse to replace a build of another dataset or version, or one that this version cannot read.
+
+    It may be the one that was released.
 
     Parameters
     ----------
@@ -67,19 +75,25 @@ def require_same_version(out: Path, recipe: Recipe) -> None:
     Raises
     ------
     CxrbuildError
-        The folder holds a finished build of another dataset or version.
+        The folder holds a finished build of another dataset or version, or an unknown one.
     """
+    if not (out / names.BUILD).exists():
+        return  # no build yet, or an interrupted one
+    keep = f"Keep it, and build into another folder with `--out {out}-{recipe.version}`; or replace it "
+    keep += "with --replace"
     try:
         dataset = open_build(out).document.dataset
-    except CxrbuildError:
-        return  # no build yet, or one that this version cannot read and makes again
+    except DocumentError as error:
+        raise CxrbuildError(
+            "the folder holds a build that this version cannot read, and it is not replaced",
+            where=out / names.BUILD, found=name_some(error.problems, 5), todo=keep,
+        ) from None  # fmt: skip
     if (dataset.name, dataset.version) != (recipe.name, recipe.version):
         found = f"{dataset.name} {dataset.version}"
         raise CxrbuildError(
             f"the folder holds a build of {found}", where=out,
             expected=f"a new folder, or a build of {recipe.name} {recipe.version}", found=found,
-            todo=f"Keep it, and build into another folder with `--out {out}-{recipe.version}`; or replace it "
-            "with --replace",
+            todo=keep,
         )  # fmt: skip
 
 

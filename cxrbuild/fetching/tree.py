@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -238,7 +239,7 @@ def _fetch(
             }
             comparison = compare(source, files, sha256)
             if source.pinned and comparison.unpinned and not allow_unpinned:
-                raise _refused(source, origin, comparison)
+                raise _refused(source, origin, comparison, data)
         except ArchiveError as error:
             if origin.url is not None:
                 _set_aside(source, part, error)
@@ -275,14 +276,21 @@ def _unpacked(
     return members, sha256_of(path) if source.pin.sha256 else None, None
 
 
-def _refused(source: Source, origin: Origin, comparison: Comparison) -> ArchiveError:
-    again = f"--from {source.name}={origin} --allow-unpinned" if origin.path else "--allow-unpinned"
+def _refused(source: Source, origin: Origin, comparison: Comparison, data: Path) -> ArchiveError:
+    origins = ["--from", f"{source.name}={origin}"] if origin.path else []
+    again = shlex.join([*origins, "--allow-unpinned"])
+    pin = ""
+    if source.address != source.name:
+        origins += [] if data == Path("data") else ["--data", str(data)]
+        command = shlex.join(["cxrbuild", "fetch", source.address, *origins, "--allow-unpinned", "--pin"])
+        pin = f"If they are a new version, pin it: `{command}` writes their hashes into {source.file.name}. "
     return ArchiveError(
         "the files are not the pinned version",
         where=f"{source.name} from {origin}",
         expected=comparison.expected,
         found=comparison.found,
-        todo=f"To accept them, marked as unpinned in everything that is built from them, add {again}",
+        todo=f"{pin}To accept them without a pin, marked as unpinned in everything built from them, add "
+        f"`{again}`",
     )
 
 
