@@ -44,8 +44,9 @@ def test_a_document_of_another_shape_is_refused() -> None:
             require_schema(document | change)
 
 
-def test_commands_about_the_program(tmp_path: Path) -> None:
+def test_commands_about_the_program(demo: Path, tmp_path: Path) -> None:
     assert printed("sources-1", "sources", "--data", tmp_path)["sources"]
+    assert printed("sources-of-1", "sources", "--of", demo / "build")["sources"]
     assert printed("recipes-1", "recipes", "--data", tmp_path)["recipes"]
     assert printed("completion-1", "completion", "bash", "--print")["script"]
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}

@@ -234,6 +234,24 @@ def test_sources_shows_the_whole_pin() -> None:
     assert source["commit"] in source["url"]
 
 
+def test_sources_of_a_build_or_release_shows_its_pins(demo: Path, public_release: Path) -> None:
+    pins = {
+        name: one["pin"] for name, one in read_json(demo / "build/build.json")["declared_sources"].items()
+    }
+    for folder in (demo / "build", public_release):
+        ran = run("sources", "--of", folder, COLUMNS="300")
+        assert ran.status == 0, ran.err
+        assert f"demo-cxr 1.0.0 was made with these pins: {folder}\n" in ran.out
+        assert all(
+            f"  git tree: {pin['tree']}\n  listing: " in ran.out for pin in pins.values() if pin["tree"]
+        )
+        assert f"  archive SHA-256: {pins['mooney']['sha256']}\n" in ran.out
+        assert "  verified by: git tree\n" in ran.out
+        found = json.loads(run("sources", "cohen", "--of", folder, "--json").out)["sources"]
+        assert list(found) == ["cohen"]
+        assert (found["cohen"]["pin"], found["cohen"]["unpinned"]) == (pins["cohen"], False)
+
+
 def renamed(build: Path, version: str) -> None:
     """Give a build another version, as if it had been built so."""
     document = read_json(build / "build.json")

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import complete_shipped, data_option, output_options
+from cxrbuild.cli.options import PLACE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import count_of, printable
+from cxrbuild.errors import CxrbuildError, count_of, printable, suggest
 
 if TYPE_CHECKING:
+    from cxrbuild.artifact.build import SourceState
     from cxrbuild.catalog.shipped import ShippedSource
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_shipped("sources"))
+@click.option(
+    "--of",
+    "artifact",
+    type=PLACE,
+    metavar="DIR|s3://...",
+    help="Show the pins that a build or release was made with, and how its files were verified.",
+)
 @data_option
 @output_options
-def sources(names: tuple[str, ...], data: Path, quiet: bool, as_json: bool) -> None:
+def sources(
+    names: tuple[str, ...], artifact: Path | str | None, data: Path, quiet: bool, as_json: bool
+) -> None:
     """List the shipped sources, or show the pin of some.
 
     The list has the pin, licence and size of each source, the recipes that use it, and whether the data
     folder has it. `cxrbuild fetch NAME` downloads one. With NAME, a shipped source or the .toml file of
     another, it shows the whole pin: address, commit, hashes, and the listing of its files.
+
+    With --of it shows the pins of all sources of a build or release, or of those that NAME names.
     """
     from cxrbuild.api import list_sources
 
     output = Output(quiet=quiet, as_json=as_json)
+    if artifact is not None:
+        _report_pins_of(output, artifact, names)
+        return
     found = list_sources(data, names)
     if names:
         for source in found:
@@ -82,6 +98,65 @@ def _report_pin(output: Output, source: ShippedSource) -> None:
     for key, value in lines.items():
         if value is not None:
             output.say(f"  {key}: {printable(value)}")
+
+
+def _report_pins_of(output: Output, place: Path | str, names: Sequence[str]) -> None:
+    """Report the pins that a build or release was made with, whole."""
+    from cxrbuild.artifact import open_artifact
+    from cxrbuild.artifact.names import BUILD, SUMS
+    from cxrbuild.remote import reading
+
+    with reading(place, output.progress, wanted=lambda name: name in ("", BUILD, SUMS)) as folder:
+        document = open_artifact(folder).document
+    declared = document.declared_sources
+    if stray := [name for name in names if name not in declared]:
+        raise CxrbuildError(
+            "the dataset has no such source", where=place, found=stray[0],
+            expected=suggest(stray[0], declared, "source"),
+            todo="Name sources of the dataset, or none for all",
+        )  # fmt: skip
+    dataset = f"{document.dataset.name} {document.dataset.version}"
+    output.say(f"{dataset} was made with these pins: {printable(place)}")
+    shown = {name: one for name, one in declared.items() if not names or name in names}
+    for name, one in shown.items():
+        state, pin = document.sources.get(name), one.pin
+        output.say(f"\n{name}: {one.title}")
+        lines = {
+            "commit": pin.commit,
+            "date": pin.date,
+            "git tree": pin.tree,
+            "archive SHA-256": pin.sha256,
+            "listing": pin.listing,
+            "pin": None if pin.tree or pin.sha256 else "none",
+            "verified by": None if state is None else _describe_proof(state),
+            "files": None if state is None else _describe_files(state),
+            "git tree of the files": None if state is None or state.tree == pin.tree else state.tree,
+        }
+        for key, value in lines.items():
+            if value is not None:
+                output.say(f"  {key}: {printable(value)}")
+    described = {
+        name: {
+            "title": one.title,
+            "license": one.license,
+            "public": one.public,
+            "pin": one.pin.model_dump(mode="json"),
+            "unpinned": name in document.unpinned,
+            "files": document.sources[name].model_dump(mode="json") if name in document.sources else None,
+        }
+        for name, one in shown.items()
+    }
+    output.result("sources-of-1", {"folder": str(place), "dataset": dataset, "sources": described})
+
+
+def _describe_proof(state: SourceState) -> str:
+    return f"{state.proof} (unpinned)" if state.unpinned else state.proof
+
+
+def _describe_files(state: SourceState) -> str:
+    differences = {"missing": state.missing, "extra": state.extra, "different": state.different}
+    found = [f"{len(paths):,} {kind}" for kind, paths in differences.items() if paths]
+    return f"{state.files:,}" + (f"; {', '.join(found)}" if found else "")
 
 
 def _size(source: ShippedSource) -> str:

@@ -30,6 +30,7 @@ from json_models.sources import (
     SourceDiff,
     Sources,
     SourcesLock,
+    SourcesOf,
 )
 
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
@@ -74,6 +75,7 @@ PRINTED: dict[str, tuple[type[BaseModel], ...]] = {
     "publish-1": (Publish,),
     "init-1": (Init,),
     "sources-1": (Sources,),
+    "sources-of-1": (SourcesOf,),
     "recipes-1": (Recipes,),
     "doctor-1": (Doctor,),
     "completion-1": (Completion,),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from cxrbuild.artifact.build import SourceState
 from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
+from cxrbuild.catalog.source import Pin
 from cxrbuild.environment import Observation
 from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.lockfile import LockedSource
@@ -157,6 +159,45 @@ class Sources(Printed):
     """
 
     sources: list[ShippedSource]
+
+
+class PinnedSource(BaseModel):
+    """A source of a build or release, with the pin that it was made with.
+
+    Attributes
+    ----------
+    title, license, public, pin
+        As declared.
+    unpinned
+        Whether its files were not verified to be the pinned version.
+    files
+        What the lock said about its files; `null` where the source was not fetched.
+    """
+
+    title: str
+    license: str
+    public: bool
+    pin: Pin
+    unpinned: bool
+    files: SourceState | None
+
+
+class SourcesOf(Printed):
+    """What `sources --of` prints.
+
+    Attributes
+    ----------
+    folder
+        The build or release.
+    dataset
+        Its name and version.
+    sources
+        By name.
+    """
+
+    folder: str
+    dataset: str
+    sources: dict[str, PinnedSource]
 
 
 class Recipes(Printed):
