@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -295,7 +296,7 @@ def test_a_german_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     found = decided(document)
     assert {subject: found[subject] for subject in expected} == expected
     assert document["unused"] == ["Befundtext"]
-    assert "no row names the other 4 images, 4 of them DICOM files" in document["decisions"][0]["reason"]
+    assert "no row names the other 4, all of them DICOM files, such as" in document["decisions"][0]["reason"]
     meanings = {one["word"]: one["meaning"] for one in document["words"] if one["column"] == "patient_sex"}
     assert meanings == {"männlich": "M", "weiblich": "F", "divers": "O", "k.A.": None}
     built(document, tmp_path)
@@ -305,6 +306,107 @@ def test_a_german_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ]  # fmt: skip
     assert rows.loc["bilder/IM4.dcm", "patient_age"] == 45  # blank in the table, 045Y in the header
     assert rows.loc["bilder/IM20.dcm", "exclusion"] == "file_without_row"
+
+
+def ward(root: Path) -> Path:
+    """Write the export of a ward: studies of two images, a name without suffix, images of another site."""
+    number = 0
+    for study in range(12):
+        views = ("PA", "LL") if study % 3 == 0 else ("PA",)
+        for view in views:
+            header = {
+                "PatientID": f"MRN-{study // 2}", "PatientSex": "WEIBLICH", "ViewPosition": view,
+                "Modality": ("DX", "CR")[study % 2], "AccessionNumber": f"A{study}",
+            }  # fmt: skip
+            path = root / "pacs" / f"IM{number:04d}{'' if number == 2 else '.dcm'}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(dicom(ramp(0, 4000 + number), SOPInstanceUID=f"1.2.{number}", **header))
+            number += 1
+    (root / "pacs" / "EXPORT.txt").write_text("exported\n")
+    for number in range(5):
+        write_image(root / "praxis" / "Normal" / f"normal_{number:03d}.png", number)
+    rows = [
+        [f"A{n}", f"MRN-{n // 2}", "selten" if n == 0 else ("Pneumonie", "unauffällig")[n % 2], "M" * (n < 6)]
+        for n in range(12)
+    ]
+    write_table(root / "ris.csv", ["Aufnahme", "Pat.-Nr.", "Befund", "Geschlecht"], rows, delimiter=";")
+    return root
+
+
+@needs_shell
+def test_studies_of_several_images_next_to_those_of_another_site(tmp_path: Path) -> None:
+    root = ward(tmp_path / "archive")
+    document = proposed(root / "ris.csv", tmp_path, "--images", root / "pacs")
+    # The lateral image of a study is its second, and all 16 images count.
+    words = {(one["column"], one["word"]): (one["rows"], one["meaning"]) for one in document["words"]}
+    assert words["view_position", "LL"] == (4, "LL")
+    assert words["view_position", "PA"] == (12, "PA")
+    assert (document["images"], document["excluded"]) == (16, {})
+    # The table leaves the sex of half of the patients blank, and the word of the headers is German.
+    assert '"WEIBLICH" = "F"  # 8 images' in document["source"]
+    # `pacs/*` alone would match EXPORT.txt.
+    assert 'images = ["pacs/*"]\nignore = ["pacs/*.txt"]' in document["source"]
+    # A class of one patient cannot be in train and test.
+    classes = next(one for one in document["decisions"] if one["subject"] == "classes")
+    assert "so none has 'selten' (1 kept image of 1 patient)" in classes["reason"]
+    # The commands copy what belongs to the source, and not the other site.
+    commands = [line for line in document["next"] if line.startswith(("mkdir", "cp"))]
+    for command in commands:
+        subprocess.run(command, shell=True, check=True)
+    copied = tmp_path / "mine-files"
+    assert f"--from mine={copied} --pin" in document["next"][-3]
+    assert sorted(path.name for path in copied.iterdir()) == ["pacs", "ris.csv"]
+    plan = built(document | {"root": str(copied)}, tmp_path, curate=True)
+    assert plan["funnel"][0]["images"] == 16
+    assert plan["funnel"][-1]["images"] == 11  # without four lateral images and the rare finding
+
+
+def test_both_files_are_written_where_the_source_does_not_fit_yet(tmp_path: Path) -> None:
+    root = ward(tmp_path / "archive")
+    words = ["--images", root / "pacs", "--column", "patient_sex=none"]
+    document = proposed(root / "ris.csv", tmp_path, *words)
+    assert document["undecided"][-1] == "trial"
+    reason = document["decisions"][-1]["reason"]
+    assert "correct both files before you fetch" in reason
+    assert "'WEIBLICH' is none of M, F, O" in reason
+    assert set(read_recipe(str(tmp_path / "mine-recipe.toml")).labels) == {
+        "Pneumonie",
+        "unauffällig",
+        "selten",
+    }
+    assert read_source("mine.toml", tmp_path).columns.finding is not None
+
+
+def test_a_column_without_a_finding_is_said_to_have_none(tmp_path: Path) -> None:
+    rows: list[list[object]] = [[f"{n}.png", f"P{n}", "", "M", 1] for n in range(8)]
+    document = proposed(simple(tmp_path / "files", rows), tmp_path, "--column", "finding=status")
+    assert decided(document)["finding"] == (None, "not sure")
+    assert "'status' has a finding of no image" in document["source"]
+    assert built(document, tmp_path)["funnel"][-1]["images"] == 8
+
+
+@pytest.mark.parametrize(
+    ("names", "patients"),
+    [
+        # A class that is the patient of all its images.
+        ([f"{label}/{label.lower()}_{n:03d}.png" for label in ("Normal", "Covid") for n in range(4)], None),
+        ([f"{label}/{label[:1]}{n:03d}.png" for label in ("Normal", "Covid") for n in range(9)], None),
+        # Few patients of many images: numbered exports.
+        ([f"{label}/{'ab'[n % 2]}_{n:03d}.png" for label in ("Normal", "Covid") for n in range(12)], None),
+        (
+            [f"{label}/{'abcdef'[n // 2]}{label}x_{n}.png" for label in ("A", "B") for n in range(12)],
+            "file name",
+        ),
+    ],
+)
+def test_no_guess_makes_a_class_a_patient(names: list[str], patients: str | None, tmp_path: Path) -> None:
+    for number, name in enumerate(names):
+        write_image(tmp_path / "files" / name, number)
+    document = proposed(tmp_path / "files", tmp_path)
+    assert decided(document)["patient_id"] == (patients, "not sure")
+    assert decided(document)["classes"] == ("2 classes", "likely")
+    assert "allow_empty" not in document["recipe"]
+    assert min(built(document, tmp_path)["counts"]["test"].values()) > 0
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,9 @@ def report_proposal(output: Output, proposal: Proposal) -> None:
         shown = ", ".join(f"{word.word or '(blank)'} {word.rows:,}" for word in words[:_MOST_WORDS])
         more = f" and {len(words) - _MOST_WORDS:,} more words" if len(words) > _MOST_WORDS else ""
         output.say(f"{column}: {shown}{more}.")
+    if proposal.excluded:
+        steps = ", ".join(f"{name} {n:,}" for name, n in proposal.excluded.items())
+        output.say(f"Findings are counted without what steps before the rules exclude: {steps}.")
     output.say("")
     splits = list(next(iter(proposal.classes.values()), {}))
     output.table(

@@ -12,8 +12,10 @@ from cxrbuild.catalog.class_name import class_name_problems
 
 # More classes than this are an ontology, which a person has to group.
 MOST_CLASSES = 20
-# A class with this many groups has both splits with a share of 0.2: 0.8 to the 40th is one in 7,500.
+# A class with this many groups has test images with a share of 0.2: 0.8 to the 40th is one in 7,500; and
+# with this many it has images to train on: 0.2 to the 6th is one in 15,000.
 _MANY_GROUPS = 40
+_SOME_GROUPS = 6
 _SHARE = 0.2
 # Groups of one size may add up to one of these and not to another.
 _EXACT_SHARES = (0.2, 0.25, 0.15, 0.33, 0.5)
@@ -62,7 +64,7 @@ def first_classes(findings: Sequence[Sequence[str]]) -> dict[str, list[str]]:
 
 def drop_small(
     classes: dict[str, list[str]], count: Callable[[dict[str, list[str]]], Mapping[str, Kept]]
-) -> tuple[dict[str, list[str]], Mapping[str, Kept]]:
+) -> tuple[dict[str, list[str]], Mapping[str, Kept], dict[str, Kept]]:
     """Drop classes that cannot be in two splits, the smallest first.
 
     An image with findings of two classes is excluded, so that other classes grow when one is dropped.
@@ -73,8 +75,14 @@ def drop_small(
         Classes with their words.
     count
         Returns what a trial keeps of each class.
+
+    Returns
+    -------
+    classes, kept, small
+        The remaining classes, what a trial keeps of them, and for each word of the others what it kept.
     """
     kept = count(classes)
+    small_ones: dict[str, Kept] = {}
     while len(classes) > 1:
         small = [name for name in classes if kept.get(name, Kept(0, 0)).groups < 2]
         if not small:
@@ -84,9 +92,10 @@ def drop_small(
         dropped = {name for name in small if kept.get(name, Kept(0, 0)).images == same}
         if len(dropped) == len(classes):
             dropped.discard(next(iter(classes)))
+        small_ones |= {word: kept.get(name, Kept(0, 0)) for name in dropped for word in classes[name]}
         classes = {name: words for name, words in classes.items() if name not in dropped}
         kept = count(classes)
-    return classes, kept
+    return classes, kept, small_ones
 
 
 def splits_to_try(kept: Mapping[str, Kept], *, mixed: bool) -> list[dict[str, object]]:
@@ -116,4 +125,6 @@ def splits_to_try(kept: Mapping[str, Kept], *, mixed: bool) -> list[dict[str, ob
         if none := [name for name, count in counts.items() if not count]:
             exact["allow_empty"] = {"test": none}
         tries.append(exact)
-    return [*tries, share | {"allow_empty": {"train": few, "test": few}}]
+    very_few = [name for name in few if kept[name].groups < _SOME_GROUPS]
+    allowed = {"train": very_few, "test": few}
+    return [*tries, share | {"allow_empty": {split: names for split, names in allowed.items() if names}}]

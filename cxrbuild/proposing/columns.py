@@ -130,6 +130,13 @@ def propose_column(column: str, values: pd.DataFrame, answer: str | None) -> Col
     return _fill(column, values, [], "not found", "no column has such a name or such values", ())
 
 
+def add_origin(found: ColumnProposal, values: pd.DataFrame, origin: str) -> ColumnProposal:
+    """Propose to take one more column where those of a proposal say nothing."""
+    one = found.decision
+    origins = [*found.origins, origin]
+    return _fill(one.subject, values, origins, one.certainty, one.reason, one.alternatives)
+
+
 def _fill(
     column: str,
     values: pd.DataFrame,

@@ -20,19 +20,34 @@ _TRIED_TABLES = 8
 
 @dataclass(frozen=True)
 class Found:
-    """The files, and the table whose rows name them, if there is one."""
+    """The files, and the table whose rows name them, if there is one.
+
+    Attributes
+    ----------
+    layout, table, key
+        The files, the table, and how its rows find their images.
+    others
+        Other tables.
+    parts
+        The table and the folder of the images, where the folder of both has images of others too.
+    """
 
     layout: Layout
     table: Table | None = None
     key: Key | None = None
     others: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 def find_files(path: Path, images: Path | None, column: str | None, progress: Progress) -> Found:
     """Return the files and the table whose rows name most images."""
+    parts: tuple[str, ...] = ()
     if path.is_file():
         root = path.parent if images is None else _common(path.parent, images)
-        layout, tables = look(root), [Path(os.path.relpath(path, root)).as_posix()]
+        folder = "." if images is None else Path(os.path.relpath(images, root)).as_posix()
+        layout, tables = look(root, folder), [Path(os.path.relpath(path, root)).as_posix()]
+        if layout.outside:
+            parts = (tables[0], folder)
     elif path.is_dir():
         if images is not None:
             raise CxrbuildError("--images is for a CSV file", where=path, found="a folder",
@@ -66,13 +81,13 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
                 todo="Name the folder of the images with --images DIR",
             )  # fmt: skip
     if not read:
-        return Found(layout)
+        return Found(layout, parts=parts)
     # Of two tables with as many images, the one with more columns says more.
     read.sort(key=lambda one: (-len(one[1].images), -len(one[0].header)))
     table, key = read[0]
     others = [str(other.path.relative_to(layout.root)) for other, _ in read[1:]]
     others += [name for name in tables if name not in others and layout.root / name != table.path]
-    return Found(layout, table, key, (*others, *layout.compressed))
+    return Found(layout, table, key, (*others, *layout.compressed), parts)
 
 
 def _common(first: Path, second: Path) -> Path:
@@ -93,15 +108,19 @@ def describe_files(found: Found) -> list[Decision]:
     unnamed = [path for path in layout.images if path not in key.images]
     if unnamed:
         of_dicom = len(set(unnamed).intersection(layout.dicom))
-        kind = f", {of_dicom:,} of them DICOM files," if of_dicom else ""
-        reason += (
-            f"; no row names the other {count_of(len(unnamed), 'image')}{kind} such as {unnamed[0]}, which "
-            "the dataset excludes"
-        )
+        number = "all" if of_dicom == len(unnamed) else f"{of_dicom:,}"
+        kind = f", {number} of them DICOM files" if of_dicom else ""
+        if len(unnamed) == 1:
+            reason += f"; no row names {unnamed[0]}{', a DICOM file' if of_dicom else ''}, which the dataset"
+        else:
+            reason += (
+                f"; no row names the other {len(unnamed):,}{kind}, such as {unnamed[0]}, which the dataset"
+            )
+        reason += " excludes"
     if of_rows := len(key.images.intersection(layout.dicom)):
         reason += (
-            f"; {of_rows:,} are DICOM files, whose headers fill what the table leaves unknown of patient, "
-            "sex, age, modality and view"
+            f"; {count_of(of_rows, 'DICOM file')}: the headers fill what the table leaves unknown of "
+            "patient, sex, age, modality and view"
         )
     known: Certainty = "likely" if found.others or unnamed or of_rows else "sure"
     decisions = [Decision("table", relative, known, reason, found.others)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cxrbuild.errors import count_of, name_some
@@ -12,8 +13,9 @@ from cxrbuild.proposing.vocabulary import NORMAL, PATIENT_PART, SPLITS, spaced
 
 # A folder for each finding: there are few, and each has several images.
 _MOST_FINDINGS = 50
-# A patient has a few images: names with one beginning for more images than this are numbered exports.
-_MOST_IMAGES = 8
+# A patient has a few images, mostly: names with one beginning for many images are numbered exports. One of
+# Mooney's patients has 30 of 5,856 images.
+_MEAN_IMAGES, _MOST_IMAGES, _MOST_SHARE = 4, 8, 0.02
 # `COVID-12.png`, `Viral Pneumonia-3.png`: the class, then a number.
 _CLASS_STEM = r"(?P<finding>[^/\d]*?[^\W\d_][^/]*?)[-_ ]?\(?\d+\)?\.[^./]+$"
 # A lazy group takes as little as possible: the file name without its last number.
@@ -96,7 +98,9 @@ def propose_folders(paths: Sequence[str], *, with_patient: bool) -> FolderPropos
         groups = (*(taken[i] for i in sorted(taken)), "finding")
         return FolderProposal(f"{head}(?:.*/)?{tail}", groups, decisions)
     if with_patient and "patient_id" not in decisions:
-        tail, decisions["patient_id"] = _patient_in_names(paths)
+        of_finding = next((i for i, group in taken.items() if group == "finding"), None)
+        classes = ["" if of_finding is None else path.split("/")[of_finding] for path in paths]
+        tail, decisions["patient_id"] = _patient_in_names(paths, classes)
     groups = (*(taken[i] for i in sorted(taken)), *(("patient",) if tail else ()))
     pattern = head + (f"(?:.*/)?{tail}" if tail else "") if groups else None
     return FolderProposal(pattern, groups, decisions)
@@ -114,20 +118,47 @@ def _finding_in_names(paths: Sequence[str]) -> tuple[str, Decision] | None:
     return _CLASS_STEM, Decision("finding", "file name", "likely", reason)
 
 
-def _patient_in_names(paths: Sequence[str]) -> tuple[str, Decision]:
-    """Return the end of a pattern that finds the patient in a file's name, blank where none is there."""
+def _patient_in_names(paths: Sequence[str], classes: Sequence[str]) -> tuple[str, Decision]:
+    """Return the end of a pattern that finds the patient in a file's name, blank where none is there.
+
+    Parameters
+    ----------
+    paths
+        The paths of the images.
+    classes
+        The folder of each that is its finding, blank where none is.
+    """
     names = [path.rpartition("/")[2] for path in paths]
     if all(re.search(rf"(?i)(?:^|[-_]){PATIENT_PART}(?=[-_.])", name) for name in names):
         tail = rf"(?:[^/]*[-_])?(?P<patient>(?i:{PATIENT_PART}))[-_.][^/]*$"
         reason = "the name of each file has the number of a patient"
         return tail, Decision("patient_id", "file name", "likely", reason)
     found = [re.search(_STEM, name) for name in names]
-    patients = {match["patient"] for match in found if match}
-    if all(found) and max(2, len(names) // _MOST_IMAGES) <= len(patients) < len(names):
+    stems = [match["patient"] for match in found if match]
+    images = Counter(stems)
+    if all(found) and _are_patients(images) and not _are_classes(stems, classes):
         reason = (
             "the file name without its last number, a guess: "
-            f"{count_of(len(patients), 'patient')} have {count_of(len(names), 'image')}. Look at the names"
+            f"{count_of(len(images), 'patient')} have {count_of(len(names), 'image')}. Look at the names"
         )
         return _STEM, Decision("patient_id", "file name", "not sure", reason)
     reason = "no name of a folder or file is a patient's: images of one patient can come into two splits"
     return "", Decision("patient_id", None, "not sure", reason)
+
+
+def _are_patients(images: Mapping[str, int]) -> bool:
+    """Return whether names can be patients by how many images each has: some have several, none has many."""
+    return 1 < len(images) < sum(images.values()) <= _MEAN_IMAGES * len(images) and max(
+        images.values()
+    ) <= max(_MOST_IMAGES, _MOST_SHARE * sum(images.values()))
+
+
+def _are_classes(stems: Sequence[str], classes: Sequence[str]) -> bool:
+    """Return whether names are classes: one is called like a folder, or all images of a class have one."""
+    of_class: dict[str, set[str]] = {}
+    for stem, label in zip(stems, classes, strict=True):
+        of_class.setdefault(label, set()).add(stem)
+    folders = {spaced(label) for label in of_class if label}
+    return any(spaced(stem) in folders for stem in stems) or any(
+        len(names) == 1 and classes.count(label) > _MEAN_IMAGES for label, names in of_class.items()
+    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +33,10 @@ class Layout:
         The paths of CSV files, sorted by depth and name.
     compressed
         The paths of compressed CSV files.
+    others
+        The paths of all other files next to the images, tables among them.
+    outside
+        How many images the folder has outside of the folder of this source's images.
     """
 
     root: Path
@@ -41,6 +44,8 @@ class Layout:
     dicom: tuple[str, ...]
     tables: tuple[str, ...]
     compressed: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    outside: int = 0
     _headers: list[Headers] = field(default_factory=list, repr=False)
 
     @property
@@ -71,8 +76,15 @@ class Layout:
         return found
 
 
-def look(root: Path) -> Layout:
+def look(root: Path, folder: str = ".") -> Layout:
     """List the images and tables below a folder. A file is an image by its first bytes, or by its suffix.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    folder
+        The folder of the images, from the root: images outside of it belong to others.
 
     Raises
     ------
@@ -83,39 +95,73 @@ def look(root: Path) -> Layout:
     """
     entries = [entry for entry in files_under(root) if entry.is_file() and not is_desktop_file(entry.name)]
     paths = sorted(Path(entry.path).relative_to(root).as_posix() for entry in entries)
-    tables, compressed, images, dicom = [], [], [], []
+    tables, compressed, images, dicom, others, outside = [], [], [], [], [], 0
     for path in paths:
         low = path.lower()
+        inside = folder == "." or path.startswith(f"{folder}/")
         if low.endswith((".csv", ".tsv")):
             tables.append(path)
+            others.append(path)
         elif low.endswith((".csv.gz", ".csv.zip")):
             compressed.append(path)
-        elif not low.endswith((".txt", ".json", ".md", ".toml", ".py", ".pdf", ".zip", ".gz")):
+            others.append(path)
+        elif low.endswith((".txt", ".json", ".md", ".toml", ".py", ".pdf", ".zip", ".gz")):
+            others.append(path)
+        else:
             kind = image_format(read_head(root / path))
-            if kind == "DICOM":
-                dicom.append(path)
-            if kind is not None or has_image_suffix(path):
+            if kind is None and not has_image_suffix(path):
+                others.append(path)
+            elif not inside:
+                outside += 1
+            else:
                 images.append(path)
+                dicom += [path] if kind == "DICOM" else []
     if not images:
         raise CxrbuildError(
-            "no image is there", where=root, expected="PNG, JPEG, DICOM or other image files",
+            "no image is there", where=root / folder, expected="PNG, JPEG, DICOM or other image files",
             found=f"{len(paths)} other files" if paths else "no file",
             todo="Name the folder of the images, or with a CSV file `--images DIR`",
         )  # fmt: skip
     tables = [path for path in tables if path.count("/") < _DEEPEST_TABLE]
     tables.sort(key=lambda path: (path.count("/"), path))
-    return Layout(root, tuple(images), tuple(dicom), tuple(tables), tuple(compressed))
+    return Layout(root, tuple(images), tuple(dicom), tuple(tables), tuple(compressed), tuple(others), outside)
 
 
-def image_patterns(paths: list[str]) -> list[str]:
-    """Return glob patterns of some images: their only top folder, else their suffixes."""
+def image_patterns(paths: Sequence[str], others: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Return the keys of a reader that list some images: by their only top folder, and by their suffixes.
+
+    No pattern says that a name has no suffix: where images have none, other files are ignored instead.
+
+    Parameters
+    ----------
+    paths
+        The paths of the images.
+    others
+        The paths of files that are none.
+
+    Examples
+    --------
+    >>> image_patterns(["a/1.dcm", "a/2.DCM"]), image_patterns(["1", "2.dcm"], ["list.csv", "NOTES"])
+    ({'images': ['a/*.dcm']}, {'images': ['*'], 'ignore': ['*.csv', 'NOTES']})
+    """
     tops = {path.partition("/")[0] if "/" in path else "" for path in paths}
-    if len(tops) == 1 and (top := tops.pop()):
-        return [f"{_escaped(top)}/*"]
-    suffixes = Counter(os.path.splitext(path)[1].lower() for path in paths)  # noqa: PTH122 - of text, not a path
-    if "" in suffixes:
-        return ["*"]
-    return [f"*{_escaped(suffix)}" for suffix in sorted(suffixes)]
+    top = tops.pop() if len(tops) == 1 else ""
+    prefix = f"{_escaped(top)}/" if top else ""
+    suffixes = {_suffix(path) for path in paths}
+    if "" not in suffixes:
+        return {"images": [f"{prefix}*{_escaped(suffix)}" for suffix in sorted(suffixes)]}
+    matched = [path for path in others if not top or path.startswith(f"{top}/")]
+    patterns = {
+        f"{prefix}*{_escaped(suffix)}" if (suffix := _suffix(path)) not in suffixes else _escaped(path)
+        for path in matched
+    }
+    return {"images": [f"{prefix}*"], **({"ignore": sorted(patterns)} if patterns else {})}
+
+
+def _suffix(path: str) -> str:
+    """Return the suffix of a name in lower case, blank where it is a number, as at the end of a UID."""
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - of text, not a path
+    return "" if suffix[1:].isdecimal() else suffix
 
 
 def _escaped(text: str) -> str:

@@ -44,7 +44,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class WordCount:
-    """A word of the metadata, how many rows have it, and what the proposal makes of it.
+    """A word of the metadata, how many images have it, and what the proposal makes of it.
 
     Attributes
     ----------
@@ -53,7 +53,8 @@ class WordCount:
     word
         Upstream's word.
     rows
-        The number of rows that have it.
+        The number of images that have it. Of a table, its rows count, each once for every image that it
+        names, or once without one; of the finding, the images that no step before the rules excludes.
     meaning
         Our value or class, ``None`` where the word means that the value is not known, or has no class.
     """
@@ -108,6 +109,10 @@ class Proposal:
         The two files as text.
     unused
         The columns of the table that nothing is taken from.
+    excluded
+        The images that steps before the rules exclude, so that their findings are not counted.
+    parts
+        The table and the folder of the images, where the folder of both has images of others too.
     """
 
     name: str
@@ -120,6 +125,8 @@ class Proposal:
     source: str
     recipe: str
     unused: tuple[str, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
     @property
     def undecided(self) -> list[Decision]:
@@ -135,13 +142,24 @@ class Proposal:
     def commands(self, out: Path) -> list[str]:
         """Return the commands that build a dataset from the two files in a folder."""
         source, recipe = (shlex.quote(str(path)) for path in self.paths(out))
+        folder = out / f"{self.name}-files" if self.parts else self.root
         lines = [
-            f"cxrbuild fetch {source} --from {self.name}={shlex.quote(str(self.root))} --pin",
+            *self._copies(folder),
+            f"cxrbuild fetch {source} --from {self.name}={shlex.quote(str(folder))} --pin",
             f"cxrbuild plan --recipe {recipe}",
             f"cxrbuild curate --recipe {recipe}",
         ]
         key = "export CXRBUILD_PATIENT_KEY=$(python -c 'import secrets; print(secrets.token_hex())')"
         return [key, *lines] if self.hashes_patients else lines
+
+    def _copies(self, folder: Path) -> list[str]:
+        """Return the commands that copy the source's parts into a folder without the images of others."""
+        parents = dict.fromkeys((folder / part).parent for part in self.parts)
+        copies = [
+            f"cp -R {shlex.quote(str(self.root / part))} {shlex.quote(str((folder / part).parent))}/"
+            for part in self.parts
+        ]
+        return [f"mkdir -p {shlex.join(map(str, parents))}", *copies] if copies else []
 
     def paths(self, out: Path) -> tuple[Path, Path]:
         """Return the paths of the source and of the recipe in a folder."""
@@ -199,6 +217,7 @@ class Proposal:
             "decisions": [asdict(decision) for decision in self.decisions],
             "undecided": [decision.subject for decision in self.undecided],
             "unused": list(self.unused),
+            "excluded": dict(self.excluded),
             "words": [asdict(word) for word in self.words],
             "classes": {label: dict(counts) for label, counts in self.classes.items()},
             "source": self.source,

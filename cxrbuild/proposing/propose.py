@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from cxrbuild.errors import CxrbuildError, count_of, name_some, suggest
 from cxrbuild.ingest.header import KEYWORDS
 from cxrbuild.progress import Progress, silent
-from cxrbuild.proposing.columns import ColumnProposal, propose_column, propose_license, propose_patient
+from cxrbuild.proposing.columns import (
+    ColumnProposal,
+    add_origin,
+    propose_column,
+    propose_license,
+    propose_patient,
+)
 from cxrbuild.proposing.files import Found, describe_files, find_files
 from cxrbuild.proposing.findings import FindingProposal, propose_finding
 from cxrbuild.proposing.folders import propose_folders
@@ -113,18 +119,21 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
                 expected=suggest(answer, table.header, "column").removeprefix("expected "),
                 todo=f"Correct --column {column}=...",
             )  # fmt: skip
-    values = _with_headers(values, key, layout, progress)
+    of_table = _by_image(values, key)
+    values = _with_headers(of_table, key, layout, progress)
     finding = propose_finding(table.values, asked.get("finding"), found.others)
     columns = {"patient_id": propose_patient(table.values, key.column, asked.get("patient_id"))}
     if columns["patient_id"].decision.choice is None and "PatientID" in values:
         columns["patient_id"] = propose_patient(values[["PatientID"]], None, None)
-    columns |= {column: _propose_column(column, table.values, values, asked) for column in _COLUMNS}
+    columns |= {column: _propose_column(column, of_table, values, asked) for column in _COLUMNS}
     columns["license"] = propose_license(table.values, asked.get("license"))
     relative = str(table.path.relative_to(layout.root).as_posix())
+    rows = count_of(len(table.values), "row")
     reader = {
         "kind": "csv", "file": relative, "encoding": table.encoding,
         **({"delimiter": table.delimiter} if table.delimiter != "," else {}),
-        "header": list(table.header), **reader_of_key(key), "images": image_patterns(sorted(key.images)),
+        "header": list(table.header), **reader_of_key(key),
+        **image_patterns(sorted(key.images), layout.others),
         "patient_id": "keep" if answers.public else "hash",
     }  # fmt: skip
     decisions = [
@@ -134,12 +143,13 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
     ]
     return SourceText(
         name=name, title=f"Chest radiographs of {layout.label}",
-        origin=f"{relative} ({count_of(len(values), 'row')}) and {count_of(len(layout.images), 'image')}",
+        origin=f"{relative} ({rows}) and {count_of(len(layout.images), 'image')}",
         public=answers.public, license=answers.license, reader=reader,
         finding=finding if finding.decision.choice else None,
         columns={one.decision.subject: one for one in _ordered(columns) if one.origins}, decisions=decisions,
         words=[word for one in _ordered(columns) for word in one.words],
         unused=_unused(table.header, key, finding, columns.values()),
+        counted="row" if len(of_table) == len(table.values) else "image",
     )  # fmt: skip
 
 
@@ -147,11 +157,28 @@ def _propose_column(
     column: str, of_table: pd.DataFrame, with_headers: pd.DataFrame, asked: Mapping[str, str]
 ) -> ColumnProposal:
     """Propose where a column comes from: the table first, as headers fill what it leaves unknown anyway."""
-    if column not in asked:
-        found = propose_column(column, of_table, None)
-        if found.origins:
-            return found
-    return propose_column(column, with_headers, asked.get(column))
+    keyword = _HEADER_COLUMNS.get(column)
+    answer = asked.get(column)
+    found = propose_column(column, of_table, answer if answer in of_table else None)
+    if answer is not None and (answer == NONE or answer not in of_table):
+        return propose_column(column, with_headers, answer)
+    if keyword is None or keyword not in with_headers or keyword in of_table:
+        return found if found.origins else propose_column(column, with_headers, None)
+    if not found.origins:
+        return _of_header(column, with_headers, keyword)
+    unknown = of_table[list(found.origins)].isin(found.blank).all(axis=1)
+    if _declares(_of_header(column, with_headers[unknown], keyword)):
+        # Words of the header that mean nothing by themselves need a declaration too.
+        return add_origin(found, with_headers, keyword)
+    return found
+
+
+def _of_header(column: str, values: pd.DataFrame, keyword: str) -> ColumnProposal:
+    """Propose to take an element of the headers; its words without a meaning are declared as not known."""
+    found = propose_column(column, values[[keyword]], None)
+    if found.origins or not (values[keyword] != "").any():
+        return found
+    return propose_column(column, values[[keyword]], keyword)
 
 
 def _unused(
@@ -164,6 +191,16 @@ def _unused(
     return tuple(name for name in header if name and name not in used)
 
 
+def _by_image(values: pd.DataFrame, key: Key) -> pd.DataFrame:
+    """Repeat each row for every image that it finds, as the reader does; a row without an image stays."""
+    times = [max(1, len(paths)) for paths in key.paths]
+    return (
+        values
+        if max(times, default=1) == 1
+        else values.loc[values.index.repeat(times)].reset_index(drop=True)
+    )
+
+
 def _with_headers(values: pd.DataFrame, key: Key, layout: Layout, progress: Progress) -> pd.DataFrame:
     """Add the elements of the rows' DICOM headers that the table has no column for."""
     import pandas as pd
@@ -171,7 +208,7 @@ def _with_headers(values: pd.DataFrame, key: Key, layout: Layout, progress: Prog
     if not layout.dicom:
         return values
     elements = layout.headers(progress).elements
-    rows = [elements.get(paths[0], {}) if paths else {} for paths in key.paths]
+    rows = [elements.get(path, {}) for paths in key.paths for path in (paths or ("",))]
     added = pd.DataFrame(rows, columns=list(KEYWORDS), dtype="str").fillna("")
     added = added.loc[:, [name for name in added if name not in values and (added[name] != "").any()]]
     return pd.concat([values, added.set_axis(values.index)], axis=1)
@@ -213,7 +250,7 @@ def _from_names(found: Found, name: str, answers: Answers, progress: Progress) -
     reader: dict[str, object] = {"kind": "dicom" if is_dicom else "folders"}
     if folder_columns or not is_dicom:
         reader["pattern"] = proposed.pattern or "^"
-    reader |= {"images": image_patterns(list(paths)), "patient_id": "keep" if answers.public else "hash"}
+    reader |= {**image_patterns(paths, layout.others), "patient_id": "keep" if answers.public else "hash"}
     return SourceText(
         name=name, title=f"Chest radiographs of {layout.label}",
         origin=f"{count_of(len(paths), 'image')}" + (" with DICOM headers" if is_dicom else ""),
@@ -222,7 +259,7 @@ def _from_names(found: Found, name: str, answers: Answers, progress: Progress) -
             name: one for name, one in headers.items() if name not in folder_columns and _declares(one)
         },
         decisions=decisions, folder_columns=folder_columns,
-        words=[word for one in _ordered(headers) for word in one.words],
+        words=[word for one in _ordered(headers) for word in one.words], counted="image",
     )  # fmt: skip
 
 
@@ -241,7 +278,7 @@ def _header_columns(layout: Layout, progress: Progress) -> dict[str, ColumnPropo
     rows = list(layout.headers(progress).elements.values())
     elements = pd.DataFrame(rows, columns=list(KEYWORDS), dtype="str").fillna("")
     columns = {
-        column: propose_column(column, elements[[keyword]], None)
+        column: _of_header(column, elements, keyword)
         for column, keyword in _HEADER_COLUMNS.items()
         if (elements[keyword] != "").any()
     }

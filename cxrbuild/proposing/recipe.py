@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cxrbuild.errors import CxrbuildError, count_of
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.progress import Progress
-from cxrbuild.proposing.classes import Kept, drop_small, first_classes, splits_to_try
+from cxrbuild.proposing.classes import MOST_CLASSES, Kept, drop_small, first_classes, splits_to_try
 from cxrbuild.proposing.files import Found
 from cxrbuild.proposing.proposal import Certainty, Decision, Proposal, WordCount
 from cxrbuild.proposing.render import RecipeText, SourceText, recipe_text, source_text
@@ -24,65 +25,125 @@ _NO_RADIOGRAPHS = ("CT", "MR", "US")
 
 
 def add_recipe(found: Found, proposed: SourceText, day: str, progress: Progress) -> Proposal:
-    """Try the source on the files, choose classes and split, and return both files."""
+    """Try the source on the files, choose classes and split, and return both files.
+
+    Where the trial does not succeed, both files say why, and what a person has to correct.
+    """
     source = source_text(proposed)
-    trial = start_trial(source, found.layout.root, progress)
+    try:
+        trial = start_trial(source, found.layout.root, progress)
+    except CxrbuildError as error:
+        return _untried(found, proposed, day, " ".join(error.what.split()))
+    if found.parts:
+        there = set(found.layout.images)
+        of_others = (trial.records["exclusion"] == "unmatched_image") & ~trial.records["source_path"].isin(
+            there
+        )
+        trial = replace(trial, records=trial.records[~of_others].reset_index(drop=True))
     records = trial.records
-    separator = trial.source.finding_separator
+    findings = _findings(records, trial.source.finding_separator)
+    rows = Counter(word for row in findings for word in dict.fromkeys(row))
+    excluded = {str(name): int(n) for name, n in records["exclusion"].value_counts().items()}
+    if not rows and proposed.finding is not None and records["exclusion"].isna().any():
+        return add_recipe(found, _without_finding(proposed), day, progress)
+    if not rows:
+        steps = ", ".join(f"{name} {n:,}" for name, n in excluded.items())
+        return _untried(found, proposed, day, f"every image is excluded before the rules: {steps}")
+    recipe = _recipe(found, proposed, day, rows)
+    recipe = replace(
+        recipe,
+        lateral=_occurring(records, "view_position", _LATERAL),
+        ct=_occurring(records, "modality", _NO_RADIOGRAPHS),
+    )
+
+    def count(classes: dict[str, list[str]]) -> dict[str, Kept]:
+        return kept_by_class(trial.run(recipe_text(_shared(recipe, classes))), list(classes))
+
+    classes, kept, small = drop_small(first_classes(findings), count)
+    declared = _declared_split(records)
+    mixed = has_mixed_groups(trial.run(recipe_text(_shared(recipe, classes))))
+    splits: list[dict[str, object]] = [{"declared": declared}] if declared else []
+    for split in (*splits, *splits_to_try(kept, mixed=mixed)):
+        recipe = replace(recipe, classes=classes, split=split)
+        try:
+            done = trial.run(recipe_text(recipe))
+        except CxrbuildError:
+            continue  # no choice of whole groups gives the exact counts: the next split asks for less
+        break
+    counts = split_counts(done, list(classes))
+    recipe = replace(recipe, split=_allowing_empty(recipe.split, counts))
+    classes_decision = _on_classes(classes, rows, small, done)
+    split_decision, notes = _on_split(declared if "declared" in recipe.split else {}, recipe.split)
+    decisions = (*proposed.decisions, classes_decision, split_decision)
+    recipe = replace(recipe, notes=notes, decisions=decisions)
+    return replace(_proposal(found, proposed, recipe, decisions), classes=counts, excluded=excluded)
+
+
+def _findings(records: pd.DataFrame, separator: str | None) -> list[list[str]]:
+    """Return the findings of the images that no step before the rules excludes."""
     known = records.loc[records["exclusion"].isna(), "finding"].dropna()
     findings = [
         [part.strip() for part in text.split(separator)] if separator else [text]
         for text in known.astype(str)
     ]
-    findings = [[word for word in row if word] for row in findings]
-    rows = Counter(word for row in findings for word in dict.fromkeys(row))
-    if not rows:
-        raise CxrbuildError(
-            "no image has a finding", where=found.layout.root,
-            todo="Name the column with --column finding=COLUMN, or --column finding=none",
-        )  # fmt: skip
-    recipe = RecipeText(
+    return [[word for word in row if word] for row in findings]
+
+
+def _recipe(found: Found, proposed: SourceText, day: str, rows: Mapping[str, int]) -> RecipeText:
+    return RecipeText(
         name=f"{proposed.name}-cxr", title=f"Chest radiographs of {found.layout.label}", day=day,
         source=proposed.name, classes={}, rows=rows,
-        lateral=_occurring(records, "view_position", _LATERAL),
-        ct=_occurring(records, "modality", _NO_RADIOGRAPHS),
     )  # fmt: skip
 
-    def count(classes: dict[str, list[str]]) -> dict[str, Kept]:
-        return kept_by_class(trial.run(recipe_text(_shared(recipe, classes))), list(classes))
 
-    classes, kept = drop_small(first_classes(findings), count)
-    declared = _declared_split(records)
-    mixed = has_mixed_groups(trial.run(recipe_text(_shared(recipe, classes))))
-    splits = [{"declared": declared}] if declared else splits_to_try(kept, mixed=mixed)
-    counts: dict[str, Mapping[str, int]] = {}
-    for split in splits:
-        tried = replace(recipe, classes=classes, split=split)
-        try:
-            done = trial.run(recipe_text(tried))
-        except CxrbuildError:
-            continue  # no choice of whole groups gives the exact counts: the next split asks for less
-        counts = split_counts(done, list(classes))
-        recipe = replace(tried, split=_allowing_empty(split, counts))
-        break
-    decision = _on_classes(classes, rows, done)
-    split_decision, notes = _on_split(declared, recipe.split)
-    labelled = {word for words in classes.values() for word in words}
-    others = [word for word in sorted(rows, key=lambda word: (-rows[word], word)) if word not in labelled]
-    decisions = (*proposed.decisions, decision, split_decision)
-    recipe = replace(recipe, others=others, notes=notes, decisions=decisions)
-    meaning = {word: name for name, words in classes.items() for word in words}
-    words = [
-        WordCount("finding", word, rows[word], meaning.get(word))
-        for word in sorted(rows, key=lambda word: (-rows[word], word))
-    ]
-    words += proposed.words
+def _proposal(
+    found: Found, proposed: SourceText, recipe: RecipeText, decisions: tuple[Decision, ...]
+) -> Proposal:
+    """Return both files, and the words of the findings next to those of the other columns."""
+    rows = recipe.rows
+    meaning = {word: name for name, words in recipe.classes.items() for word in words}
+    ordered = sorted(rows, key=lambda word: (-rows[word], word))
+    recipe = replace(recipe, others=[word for word in ordered if word not in meaning])
+    words = [WordCount("finding", word, rows[word], meaning.get(word)) for word in ordered]
     return Proposal(
         name=proposed.name, root=found.layout.root, images=len(found.layout.images),
-        rows=len(found.table.values) if found.table else None, decisions=decisions, words=tuple(words),
-        classes=counts, source=source, recipe=recipe_text(recipe),
-        unused=proposed.unused,
+        rows=len(found.table.values) if found.table else None, decisions=decisions,
+        words=(*words, *proposed.words), classes={}, source=source_text(proposed),
+        recipe=recipe_text(recipe), unused=proposed.unused, parts=found.parts,
     )  # fmt: skip
+
+
+def _without_finding(proposed: SourceText) -> SourceText:
+    """Return the source without its column of findings, which no image has a value in."""
+    column = proposed.finding.decision.choice if proposed.finding else None
+    reason = f"{column!r} has a finding of no image that can be kept"
+    none = Decision("finding", None, "not sure", reason)
+    decisions = [none if one.subject == "finding" else one for one in proposed.decisions]
+    return replace(proposed, finding=None, decisions=decisions)
+
+
+def _untried(found: Found, proposed: SourceText, day: str, problem: str) -> Proposal:
+    """Return both files where the source does not fit its files yet: the classes are those of the words."""
+    if proposed.finding is not None:
+        findings: Sequence[Sequence[str]] = proposed.finding.findings
+    elif "finding" in proposed.folder_columns:
+        matches = [re.search(str(proposed.reader["pattern"]), path) for path in found.layout.images]
+        findings = [[match["finding"]] for match in matches if match]
+    else:
+        findings = [["unlabelled"] for _ in found.layout.images]
+    classes = first_classes(findings) or {"unlabelled": ["unlabelled"]}
+    rows = Counter(word for row in findings for word in dict.fromkeys(row))
+    reason = f"{count_of(len(classes), 'class')} of the words, not tried"
+    decisions = (
+        *proposed.decisions,
+        Decision("classes", count_of(len(classes), "class"), "not sure", reason),
+        Decision("split", "drawn", "not sure", "a fifth of the patients, not tried"),
+        Decision("trial", None, "not sure", f"correct both files before you fetch: {problem}"),
+    )
+    proposed = replace(proposed, decisions=decisions)
+    recipe = _recipe(found, proposed, day, rows)
+    recipe = replace(recipe, classes=classes, split={"test": {"share": 0.2}}, decisions=decisions)
+    return _proposal(found, proposed, recipe, decisions)
 
 
 def _shared(recipe: RecipeText, classes: Mapping[str, Sequence[str]]) -> RecipeText:
@@ -120,13 +181,26 @@ def _allowing_empty(
 
 
 def _on_classes(
-    classes: Mapping[str, Sequence[str]], rows: Mapping[str, int], done: pd.DataFrame
+    classes: Mapping[str, Sequence[str]],
+    rows: Mapping[str, int],
+    small: Mapping[str, Kept],
+    done: pd.DataFrame,
 ) -> Decision:
-    labelled = sum(len(words) for words in classes.values())
+    labelled = {word for words in classes.values() for word in words}
     if list(rows) == ["unlabelled"]:
         reason = "no finding is known, so every image has the class unlabelled: name the column of findings"
         return Decision("classes", "unlabelled", "not sure", reason)
-    reason = f"{labelled} of {count_of(len(rows), 'word')} have a class"
+    reason = f"{len(labelled)} of {count_of(len(rows), 'word')} have a class"
+    if small:
+        shown = name_some(
+            f"{word!r} ({count_of(one.images, 'kept image')} of {count_of(one.groups, 'patient')})"
+            if one.images
+            else f"{word!r} (no image is kept)"
+            for word, one in sorted(small.items(), key=lambda item: -item[1].images)
+        )
+        reason += f"; a class needs two patients, one for train and one for test, so none has {shown}"
+    if rest := [word for word in rows if word not in labelled and word not in small]:
+        reason += f"; {count_of(len(rest), 'other word')} got none, as {MOST_CLASSES} classes are the most"
     ambiguous = int((done["exclusion"] == "ambiguous_finding").sum())
     kept = int(done["exclusion"].isna().sum())
     if ambiguous:
@@ -134,7 +208,8 @@ def _on_classes(
             f"; {count_of(ambiguous, 'image')} with findings of two classes become `ambiguous_finding`, and "
             f"{count_of(kept, 'image')} are kept: put words of one class into one list, or remove classes"
         )
-    certainty: Certainty = "not sure" if ambiguous or labelled < len(rows) or len(classes) == 1 else "likely"
+    unsure = ambiguous or len(labelled) < len(rows) or len(classes) == 1
+    certainty: Certainty = "not sure" if unsure else "likely"
     return Decision("classes", count_of(len(classes), "class"), certainty, reason)
 
 
@@ -154,6 +229,8 @@ def _on_split(declared: Mapping[str, str], split: Mapping[str, object]) -> tuple
     assert isinstance(test, Mapping)
     if "share" in test:
         reason = "a fifth of the patients, each decided alone, so that no patient moves when images are added"
+        if split.get("allow_empty"):
+            reason += "; `allow_empty` lists classes with so few patients that a split may have none of them"
     else:
         reason = (
             "a fifth of each class, exactly, as few patients would make a share uncertain; an image that is "

@@ -39,6 +39,8 @@ class SourceText:
         The words of all columns but the finding.
     unused
         The columns of the table that nothing is taken from.
+    counted
+        What the numbers of the words count: ``row``, or ``image`` where a row can have several.
     """
 
     name: str
@@ -53,6 +55,7 @@ class SourceText:
     folder_columns: Mapping[str, str] = field(default_factory=dict)
     words: Sequence[WordCount] = ()
     unused: tuple[str, ...] = ()
+    counted: str = "row"
 
 
 def source_text(proposed: SourceText) -> str:
@@ -85,7 +88,7 @@ def source_text(proposed: SourceText) -> str:
         lines += _key("pattern", column.pattern) if column.pattern else []
         lines += _key("decimal", column.decimal) if column.decimal != "." else []
         lines += _key("blank", list(column.blank)) if column.blank != ("",) else []
-        lines += _words(column)
+        lines += _words(column, proposed.counted)
     for name, group in proposed.folder_columns.items():
         lines += ["", *_decided(by_subject.get(name)), f"[columns.{name}]", *_key("from", group)]
     if proposed.unused:
@@ -119,14 +122,14 @@ def _finding_lines(proposed: SourceText) -> list[str]:
     return lines
 
 
-def _words(column: ColumnProposal) -> list[str]:
-    """Return the map of a column, with the number of rows that have each word."""
+def _words(column: ColumnProposal, counted: str) -> list[str]:
+    """Return the map of a column, with the number of rows or images that have each word."""
     if not column.map:
         return []
     rows = {word.word: word.rows for word in column.words}
     lines = ["", f"[columns.{column.decision.subject}.map]"]
     return lines + [
-        f"{toml(word)} = {toml(meaning)}" + (f"  # {count_of(rows[word], 'row')}" if word in rows else "")
+        f"{toml(word)} = {toml(meaning)}" + (f"  # {count_of(rows[word], counted)}" if word in rows else "")
         for word, meaning in column.map.items()
     ]
 
@@ -142,7 +145,7 @@ class RecipeText:
     classes
         Classes with their words, in order.
     rows
-        How many rows have each word.
+        How many images have each word.
     others
         Words without a class, for a comment.
     lateral, ct
@@ -184,7 +187,7 @@ def recipe_text(proposed: RecipeText) -> str:
         rows = " + ".join(f"{proposed.rows[word]:,}" for word in words if word in proposed.rows)
         lines.append(
             f"{toml(name)} = {{ {proposed.source} = {toml(list(words))} }}"
-            + (f"  # {rows} rows" if rows else "")
+            + (f"  # {rows} image{'' if rows == '1' else 's'}" if rows else "")
         )
     if proposed.others:
         shown = [f"{word!r} ({proposed.rows[word]:,})" for word in proposed.others[:60]]

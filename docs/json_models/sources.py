@@ -124,6 +124,8 @@ class Init(Printed):
         Columns of the table, and files, that the source does not use.
     words
         The words of each column and how often they occur.
+    excluded
+        Images that steps before the rules exclude, by exclusion: their findings are not counted.
     classes
         Images by class and split.
     source, recipe
@@ -142,6 +144,7 @@ class Init(Printed):
     undecided: list[str]
     unused: list[str]
     words: list[WordCount]
+    excluded: dict[str, int]
     classes: Counts
     source: str
     recipe: str
