@@ -1,15 +1,19 @@
 """Run the command line, as ``cxrbuild`` and as ``python -m cxrbuild``."""
 
 import gc
+import signal
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    # Nothing has been done yet that Control-C could damage: while modules are imported it ends the process.
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Here, for every worker process reads this module too, and needs no commands.
-    try:
-        from cxrbuild.cli import main as run
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    from cxrbuild.cli import main as run
+
+    signal.signal(signal.SIGINT, handler)
 
     # Libraries and tables are many objects and hardly any garbage. It is looked for seldom, and not at all in
     # the end, where all of pandas would be searched once more: some 0.2 s of a `curate`.

@@ -155,3 +155,34 @@ def test_tables_and_words_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert "`cxrbuild fetch --from cohen=PATH`" in words
     assert words.splitlines()[-1] == "  listed: left as it is, however long"
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
+)
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        # pydantic does this where it builds a model, and Python where it names a descriptor.
+        "try: kill()\nexcept BaseException as error: raise RuntimeError('cannot be built') from error",
+        # An exception in the callback of a weak reference, or in a finalizer, is lost.
+        "owner = Owner(); reference = weakref.ref(owner, kill); del owner; time.sleep(30)",
+    ],
+)
+def test_a_signal_that_a_library_hides_ends_the_command(
+    hidden: str, number: str, status: int, word: str
+) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows ends a process at a signal")
+    program = (
+        "import os, signal, sys, time, weakref; sys.argv = ['cxrbuild', 'hide']\n"
+        "from cxrbuild.cli.main import cli, main\n"
+        "class Owner: pass\n"
+        f"def kill(*_): os.kill(os.getpid(), signal.{number})\n"
+        "@cli.command('hide')\n"
+        f"def hide(): exec({hidden!r}, globals())\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stderr == f"cxrbuild: {word}; completed work is kept, run the same command to resume\n"

@@ -44,6 +44,7 @@ _UNWIND_S = 1.5
 # A shell adds the number of the signal that ended a command.
 _SIGNALLED = 128
 _reported = threading.Event()
+_received: list[int] = []
 
 
 class _Commands(click.Group):
@@ -116,14 +117,27 @@ def _handle_signals() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook = _ignore_interrupt
+
+
+def _ignore_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
+    # Python cannot raise an exception in a finalizer or a weak reference's callback, and would print it. The
+    # timer of `_interrupt` ends the command.
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
+    _received.append(number)
     # What a command is doing may not end at once; it may be killed, since the next run resumes any run.
     timer = threading.Timer(_UNWIND_S, _leave, (number,))
     timer.daemon = True
     timer.start()
-    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise _interruption(number)
+
+
+def _interruption(number: int) -> KeyboardInterrupt:
+    return _Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 def _leave(number: int) -> None:
@@ -152,7 +166,7 @@ def main() -> None:
     logging.getLogger("cxrbuild").addHandler(logging.NullHandler())
     try:
         _require_utf8()
-        cli.main(prog_name="cxrbuild", standalone_mode=False)
+        _run()
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:
@@ -181,6 +195,18 @@ def main() -> None:
         if debug or not is_of_memory(error):
             raise
         _fail(of_memory(), at_once=True)
+
+
+def _run() -> None:
+    try:
+        cli.main(prog_name="cxrbuild", standalone_mode=False)
+    except click.exceptions.Exit:
+        raise
+    except Exception as error:
+        # A library may turn the exception of a signal into one of its own, as pydantic does.
+        if _received:
+            raise _interruption(_received[0]) from error
+        raise
 
 
 def _fail(error: CxrbuildError, *, at_once: bool = False) -> NoReturn:
