@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from json_models import FILES, PRINTED
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
+@cache
 def schemas() -> dict[str, dict[str, Any]]:
     """Return each schema by the name of its file in ``schemas/``."""
     found = {f"files/{name}-{model.FORMAT}.json": _schema(model) for name, (_, model) in _files()}
