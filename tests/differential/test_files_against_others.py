@@ -9,13 +9,13 @@ import types
 import typing
 import warnings
 
-import cv2
 import numpy as np
 import pytest
 from figures import Figures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_files import chunk, inserted, luma, png
+from libraries import library
 from PIL import Image, ImageOps
 
 from cxrbuild.convert import NotConvertible, Settings, read_image, to_jpeg
@@ -126,6 +126,7 @@ def tensorflow() -> types.ModuleType:
 def test_copied_jpeg_opens_as_it_is(
     figures: Figures, tensorflow: types.ModuleType, whole: bytes, data: st.DataObject
 ) -> None:
+    cv2 = library("cv2")
     figures.add("mutated JPEG read or refused")
     mutated = bytearray(whole)
     # Half of the files are damaged in the segments before the scan alone: those may still be copied.
