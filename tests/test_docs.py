@@ -63,6 +63,8 @@ SLOW = (
     "overlap.md",
     "paper-dataset.md",
     "publishing.md",
+    "releases.md",
+    "reviewing.md",
     "updating.md",
 )
 
