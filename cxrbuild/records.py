@@ -247,7 +247,7 @@ def read_columns(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> 
     names = list(_DTYPE_OF) if columns is None else columns
     rows, available = pd.RangeIndex(file.metadata.num_rows), set(file.schema_arrow.names)
     found = {
-        name: file.read(columns=[name]).to_pandas()[name].astype(_DTYPE_OF[name])
+        name: file.read(columns=[name]).column(0).to_pandas().astype(_DTYPE_OF[name])
         if name in available
         else pd.Series(index=rows, dtype=_DTYPE_OF[name])
         for name in names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from pydantic import Field
@@ -27,6 +28,7 @@ class _Licenses(Declaration):
     licenses: dict[str, License] = Field(description="by SPDX identifier or LicenseRef")
 
 
+@cache
 def read_licenses() -> dict[str, License]:
     """Return the table of licences by SPDX identifier, or by LicenseRef where SPDX has none.
 

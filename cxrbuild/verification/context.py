@@ -25,7 +25,7 @@ from cxrbuild.errors import is_of_memory
 from cxrbuild.files import files_under, sha256_of
 from cxrbuild.parsing import parse_json
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import differs, read_columns, schema
+from cxrbuild.records import read_columns, schema
 from cxrbuild.shards import lay_out
 from cxrbuild.verification.result_files import RESULTS, read_result
 
@@ -225,8 +225,8 @@ class Context:
             return False
         kept = self.ledger.index[self.ledger["exclusion"].isna()]
         # Column by column: the kept rows of a large ledger are not copied.
-        return len(kept) == len(self.manifest) and not any(
-            differs(self.manifest[column], self.ledger[column].loc[kept].reset_index(drop=True)).any()
+        return len(kept) == len(self.manifest) and all(
+            self.manifest[column].equals(self.ledger[column].loc[kept].reset_index(drop=True))
             for column in self.manifest.columns
         )
 
