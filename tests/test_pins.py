@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from command import run
+from dicom_files import dicom, ramp
 from file_server import Answer, Server
 
 import cxrbuild
@@ -284,3 +285,36 @@ def test_two_revisions_of_cohen_are_compared_without_an_image(
     # Of the images of the published dataset, the pin has more than the older revisions.
     assert [len(one.diff.left_released) for one in (first, second)] == [184, 93]
     assert "'AP semi erect' is unknown to columns.view_position" in first.problems[1]
+
+
+def test_rows_that_find_their_images_by_headers_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The modality is in the headers alone, and the rows find their images by an accession number."""
+    monkeypatch.chdir(tmp_path)
+    for version, finding in (("old", "sick"), ("new", "well")):
+        folder = tmp_path / version
+        folder.mkdir()
+        for n in range(4):
+            header = {"PatientID": f"00{n}", "AccessionNumber": f"A{n // 2}", "Modality": "DX"}
+            (folder / f"{n}.dcm").write_bytes(dicom(ramp(0, 4000 + n), SOPInstanceUID=f"1.2.{n}", **header))
+        (folder / "ris.csv").write_text(f"number,finding\nA0,{finding}\nA1,well\n")
+    (tmp_path / "ward.toml").write_text(
+        'name = "ward"\ntitle = "Ward"\nlicense = "unknown"\n[reader]\nkind = "csv"\nfile = "ris.csv"\n'
+        'header = ["number", "finding"]\naccession_number = "{number}"\nimages = ["*.dcm"]\n'
+        '[columns.finding]\nfrom = "finding"\n[columns.modality]\nfrom = "Modality"\nmap = { DX = "DX" }\n'
+    )
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "sixteen-characters-and-more")
+    assert run("fetch", "ward.toml", "--from=ward=old", "--pin").status == 0
+    monkeypatch.delenv("CXRBUILD_PATIENT_KEY")
+    ran = run("fetch", "--propose-pin", "ward.toml", "--from=ward=new", "--json")
+    assert ran.status == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["problems"] == []
+    assert document["diff"]["absent_columns"] == []
+    # Both images of the study.
+    assert document["diff"]["counts"] == {"relabelled": 2}
+    # The proposed pin has the table alone, whose rows find no image: that is no removed metadata.
+    ran = run("diff", "ward.toml", document["declaration"])
+    assert "Not compared, as it is not there" in ran.out
+    assert "metadata was removed" not in ran.out

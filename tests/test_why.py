@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import run
+from dicom_files import dicom, ramp
 from PIL import Image
 from releasing import images_of
 
@@ -207,6 +208,59 @@ def test_a_release_answers_too(public_release: Path) -> None:
     row = images_of(public_release).iloc[0]
     image = asked(row["image_id"], public_release)
     assert (image["kept"], image["split"]) == (True, row["split"])
+
+
+def test_a_plan_answers_with_the_recipe_that_is_named(demo: Path, tmp_path: Path) -> None:
+    recipe = demo / "declared" / "recipe.toml"
+    made = run("plan", "--recipe", recipe, "--data", demo / "data", "--out", tmp_path / "plan")
+    assert made.status == 0, made.err
+    row = read_records(demo / "build" / "ledger.parquet").query("exclusion == 'lateral'").iloc[0]
+    words = ("--recipe", recipe, "--data", demo / "data")
+    of_plan = asked(row["image_id"], tmp_path / "plan", *words)
+    of_build = asked(row["image_id"], demo / "build", *words)
+    assert of_plan["rules"] == of_build["rules"]
+    assert of_plan["metadata"] == of_build["metadata"]
+    ran = run("why", row["image_id"], "--build", tmp_path / "plan")
+    assert ran.status == 1
+    assert "Name the recipe with --recipe FILE" in " ".join(ran.err.split())
+    ran = run("why", row["image_id"], "--build", tmp_path / "plan", "--recipe", "covid19-cxr")
+    assert "the plan was made with another recipe" in " ".join(ran.err.split())
+
+
+def test_rows_and_patients_of_a_hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows find their images by the headers; a patient's number is found with the key that hashed it."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for n in range(4):
+        header = {"PatientID": f"00{n}", "AccessionNumber": f"A{n // 2}", "Modality": "DX"}
+        (folder / f"{n}.dcm").write_bytes(dicom(ramp(0, 4000 + n), SOPInstanceUID=f"1.2.{n}", **header))
+    (folder / "ris.csv").write_text("number;finding;phone\nA0;sick;123\nA1;well;456\nA9;well;789\n")
+    (tmp_path / "ward.toml").write_text(
+        'name = "ward"\ntitle = "Ward"\nlicense = "unknown"\n[reader]\nkind = "csv"\nfile = "ris.csv"\n'
+        'delimiter = ";"\naccession_number = "{number}"\nimages = ["*.dcm"]\n'
+        '[columns.finding]\nfrom = "finding"\n'
+    )
+    (tmp_path / "recipe.toml").write_text(
+        'name = "ward-cxr"\nversion = "0.1.0"\ntitle = "Ward"\nsources = ["ward.toml"]\n'
+        '[labels]\nSick = { ward = ["sick"] }\nWell = { ward = ["well"] }\n'
+        '[[rules]]\nname = "other_finding"\nkind = "labelled"\nreason = "None of the classes."\n'
+        '[split]\nsalt = "ward"\n[split.test]\ncount = { Sick = 1, Well = 1 }\n'
+    )
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "sixteen-characters-and-more")
+    words = ("--recipe", "recipe.toml")
+    done = run("fetch", "ward.toml", "--from=ward=scans", cwd=tmp_path)
+    assert done.status == 0, done.err
+    done = run("plan", *words, "--out", "plan", cwd=tmp_path)
+    assert done.status == 0, done.err
+    ran = run("why", "001", "--build", "plan", *words, cwd=tmp_path)
+    assert "metadata    ris.csv, line 2: finding sick" in ran.out
+    assert "123" not in ran.out
+    monkeypatch.delenv("CXRBUILD_PATIENT_KEY")
+    ran = run("why", "1.dcm", "--build", "plan", *words, cwd=tmp_path)
+    assert "metadata    ris.csv, line 2: finding sick" in ran.out
+    ran = run("why", "001", "--build", "plan", *words, cwd=tmp_path)
+    assert ran.status == 1
+    assert "those of ward are hashed, so set CXRBUILD_PATIENT_KEY" in " ".join(ran.err.split())
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(demo: Path) -> None:

@@ -275,9 +275,10 @@ def why(
     image
         An image id, a path or file name of a source, or a patient.
     build
-        The folder of a build or release.
+        The folder of a build or release, or one that ``plan --out`` wrote.
     recipe
-        The recipe, whose link files and sources are read; default the shipped ones that the build names.
+        The recipe, whose link files and sources are read; default the shipped ones that the build names. A
+        plan does not record its recipe, and needs it.
     data
         The data folder whose row of metadata is shown; default none.
 
@@ -294,13 +295,13 @@ def why(
     from cxrbuild.api.declarations import read_recipe
     from cxrbuild.artifact import open_artifact
     from cxrbuild.catalog import Recipe
-    from cxrbuild.image_decision import explain_images
+    from cxrbuild.image_decision import explain_images, is_plan, open_plan
 
     read = recipe if isinstance(recipe, Recipe) or recipe is None else read_recipe(recipe)
     with reading(build, wanted=_is_record) as folder:
-        return explain_images(
-            open_artifact(folder), image, recipe=read, data=None if data is None else Path(data)
-        )
+        place = Path(folder)
+        asked = open_plan(place, read) if is_plan(place) else open_artifact(place)
+        return explain_images(asked, image, recipe=read, data=None if data is None else Path(data))
 
 
 def _is_record(name: str) -> bool:

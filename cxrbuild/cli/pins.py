@@ -54,7 +54,9 @@ def report_pins(output: Output, diff: PinDiff) -> None:
         rows.append([CHANGES[change], count, int(released.get(change, 0))])
     output.say(f"{diff.old}: {diff.images[0]:,} images. {diff.new}: {diff.images[1]:,} images.")
     if not rows:
-        output.say("Nothing changed.")
+        output.say("Nothing that is compared changed." if diff.absent else "Nothing changed.")
+        for origin in diff.absent:
+            output.say(f"Not compared, as it is not there: {printable(origin)}.")
         return
     output.say("")
     output.table(["change", "images", "released"], rows)
@@ -72,7 +74,7 @@ def report_pins(output: Output, diff: PinDiff) -> None:
         if len(of_change) > _MOST:
             output.say(f"  and {len(of_change) - _MOST:,} more; --json lists all")
     for origin in diff.absent:
-        output.say(f"Not compared: the column {printable(origin)} is not there.")
+        output.say(f"Not compared, as it is not there: {printable(origin)}.")
     if len(diff.left_released):
         output.say(f"\n{count_of(len(diff.left_released), 'image')} of released versions left upstream.")
 

@@ -24,7 +24,7 @@ _KEY = 12
 
 @click.command()
 @click.argument("image")
-@build_option("The build or release to ask.")
+@build_option("The build or release to ask, or the folder of `plan --out`.")
 @click.option(
     "--recipe",
     type=NAME_OR_PATH,

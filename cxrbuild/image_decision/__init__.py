@@ -1,6 +1,15 @@
 """Say of images why they are in a dataset or not."""
 
 from cxrbuild.image_decision.describe import explain_images
+from cxrbuild.image_decision.planned import is_plan, open_plan
 from cxrbuild.image_decision.result import DecisionResult, DuplicateImage, ImageDecision, LinkedImage
 
-__all__ = ["DecisionResult", "DuplicateImage", "ImageDecision", "LinkedImage", "explain_images"]
+__all__ = [
+    "DecisionResult",
+    "DuplicateImage",
+    "ImageDecision",
+    "LinkedImage",
+    "explain_images",
+    "is_plan",
+    "open_plan",
+]

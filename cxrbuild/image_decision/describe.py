@@ -10,7 +10,7 @@ from cxrbuild.artifact import Artifact, names
 from cxrbuild.catalog import Link, Recipe, read_links
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.catalog.rule import DuplicateRule, Rule
-from cxrbuild.errors import CxrbuildError, nearest
+from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
 from cxrbuild.image_decision.metadata import MetadataRows
 from cxrbuild.image_decision.result import (
@@ -45,7 +45,7 @@ def explain_images(
     Parameters
     ----------
     artifact
-        A build or a release.
+        A build, a release or a plan.
     name
         An image id, a path within a source, a file name, or a patient.
     recipe
@@ -60,7 +60,7 @@ def explain_images(
     """
     ledger = artifact.ledger
     found = _find(ledger, name, artifact)
-    describe = _Describer(artifact, recipe, data)
+    describe = _Describer(artifact, recipe, data, ledger[found])
     dataset = f"{artifact.name} {artifact.version}"
     images = [describe(row) for _, row in ledger[found].sort_values("image_id").iterrows()]
     return DecisionResult(name, str(artifact.folder), dataset, images)
@@ -93,16 +93,32 @@ def _find(ledger: pd.DataFrame, name: str, artifact: Artifact) -> pd.Series:
     raise CxrbuildError(
         "no image has this name", where=artifact.folder / names.LEDGER,
         expected="an image id, a path or file name of a source, or a patient", found=name,
-        todo=f"Write {near}, the nearest name" if near else "`ledger.parquet` lists every upstream image",
+        todo=_advise_on_patient(artifact)
+        or (f"Write {near}, the nearest name" if near else "`ledger.parquet` lists every upstream image"),
     )  # fmt: skip
+
+
+def _advise_on_patient(artifact: Artifact) -> str | None:
+    """Return what to do if a name is the number of a patient, whom the ledger has as a hash."""
+    ledger, document = artifact.ledger, artifact.document
+    known = ledger.loc[ledger["patient_id"].notna(), "source"].unique()
+    declared = document.declared_sources.items()
+    hashed = [name for name, one in declared if one.patient_id == "hash" and name in known]
+    fingerprint = key_fingerprint()
+    if not hashed or (fingerprint and document.patient_key in (None, fingerprint)):
+        return None
+    todo = "set CXRBUILD_PATIENT_KEY to the key that they were hashed with"
+    return f"If it is the number of a patient: those of {name_some(hashed)} are hashed, so {todo}"
 
 
 class _Describer:
     """Describes rows of a ledger, with what the artefact, the recipe and the data folder say of them."""
 
-    def __init__(self, artifact: Artifact, recipe: Recipe | None, data: Path | None) -> None:
+    def __init__(
+        self, artifact: Artifact, recipe: Recipe | None, data: Path | None, asked: pd.DataFrame
+    ) -> None:
         self._artifact = artifact
-        self._metadata = MetadataRows(artifact, recipe, data)
+        self._metadata = MetadataRows(artifact, recipe, data, asked)
         self._kept = artifact.ledger[artifact.ledger["split"].notna()]
         self._links = list(_read_links(artifact.document.recipe, recipe))
 

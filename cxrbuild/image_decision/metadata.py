@@ -11,7 +11,9 @@ from cxrbuild.artifact import Artifact
 from cxrbuild.catalog import Recipe, Source, read_source, source_names
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.ingest.header import read_headers
 from cxrbuild.lockfile import read_lock, source_folder
+from cxrbuild.patient_key import key_fingerprint
 from cxrbuild.progress import silent
 
 if TYPE_CHECKING:
@@ -29,10 +31,14 @@ class MetadataRows:
         The recipe with its sources; ``None``: those that are shipped.
     data
         The data folder; ``None``: no metadata is read.
+    asked
+        The rows of the ledger that are asked for: rows of metadata can be found by headers of their files.
     """
 
-    def __init__(self, artifact: Artifact, recipe: Recipe | None, data: Path | None) -> None:
-        self._artifact, self._recipe, self._data = artifact, recipe, data
+    def __init__(
+        self, artifact: Artifact, recipe: Recipe | None, data: Path | None, asked: pd.DataFrame
+    ) -> None:
+        self._artifact, self._recipe, self._data, self._asked = artifact, recipe, data, asked
         self._read: dict[str, _Metadata] = {}
 
     def of_image(self, source: str, path: str) -> tuple[list[dict[str, Any]], list[str], str | None]:
@@ -65,21 +71,32 @@ class MetadataRows:
         rows = self._artifact.ledger
         paths = rows.loc[rows["source"] == name, "source_path"]
         files = reader.metadata_files(list(paths))
-        if not files or reader.reads_images:
+        if not files:
             return _Metadata(note="the metadata of this source is in the names or headers of its files")
         if not root.is_dir():
             return _Metadata(note=f"{root} is not there")
         recorded, lock = self._artifact.document.sources.get(name), read_lock(self._data).get(name)
         if recorded is not None and (lock is None or lock.tree != recorded.tree):
             return _Metadata(note=f"{root} has another version than the build")
-        upstream = dict.fromkeys(paths)
+        headers = self._headers(name, root) if reader.reads_images else {}
+        if key_fingerprint() is None:
+            # An identifier that no header has is hashed, but not looked for here.
+            reader = reader.model_copy(update={"patient_id": "keep"})
+        inventory = Inventory(root, frozenset(paths), dict.fromkeys(paths), headers)
         try:
-            values = reader.read(Inventory(root, frozenset(paths), upstream), sorted(paths), silent)
+            values = reader.read(inventory, sorted(paths), silent)
         except CxrbuildError as error:
             return _Metadata(note=error.what)
         public = source.public and self.is_public(name)
         hidden = _hidden_columns(source, [str(one) for one in values], public=public)
         return _Metadata(values.drop(columns=hidden), hidden)
+
+    def _headers(self, name: str, root: Path) -> dict[str, dict[str, str]]:
+        """Return the headers of those images of a source that are asked for."""
+        paths = self._asked.loc[self._asked["source"] == name, "source_path"]
+        # The ledger of somebody else's release may name any path.
+        inside = [path for path in paths if (root / path).resolve().is_relative_to(root.resolve())]
+        return read_headers(root, [path for path in inside if (root / path).is_file()], silent).elements
 
     def _source(self, name: str) -> Source | None:
         if self._recipe is not None:

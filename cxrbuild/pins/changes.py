@@ -165,6 +165,8 @@ def _changed_values(
     old: SourceVersion, new: SourceVersion, same: Mapping[str, str]
 ) -> list[tuple[str, str, str, str]]:
     """Return the changes of metadata of the images that both versions have, without numbers to be hashed."""
+    if not len(old.values.columns) or not len(new.values.columns):
+        return []  # of one version no metadata is known
     paths = [path for path in sorted(same) if path in old.values.index and same[path] in new.values.index]
     found = [
         ("row_removed", path, "", "")

@@ -25,7 +25,7 @@ from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import source_folder
 from cxrbuild.parsing import parse_toml
 from cxrbuild.pins.changes import PinDiff, compare_versions
-from cxrbuild.pins.version import METADATA, SourceVersion, open_version, read_source_version
+from cxrbuild.pins.version import METADATA, SourceVersion, open_version, read_source_version, reads_headers
 from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def propose_pin(
         new = open_version(str(folder / f"{source.name}.toml"), source, listed, root)
         diff = compare_versions(old, new, known)
         declaration = _write(folder, source, new, root, files, _pin(source, tree, commit), diff)
-    return PinProposal(folder, declaration, tree, diff, _find_problems(declaration, source))
+        problems = _find_problems(declaration, source, root)
+    return PinProposal(folder, declaration, tree, diff, problems)
 
 
 def _folder_of(source: Source) -> Path:
@@ -311,8 +312,18 @@ def _header(new: SourceVersion, root: Path) -> list[str] | None:
     return [name.removeprefix("\ufeff") for name in first]
 
 
-def _find_problems(declaration: Path, old: Source) -> list[str]:
-    """Return why the new version cannot be fetched or read as it is declared."""
+def _find_problems(declaration: Path, old: Source, files: Path) -> list[str]:
+    """Return why the new version cannot be fetched or read as it is declared.
+
+    Parameters
+    ----------
+    declaration
+        The declaration with the new pin.
+    old
+        The source as it was.
+    files
+        The folder of the new version: all its files, or its metadata alone.
+    """
     source, problems = read_source(str(declaration)), []
     url, commit = source.download.url, old.pin.commit
     if url is not None and commit is not None and commit in url:
@@ -322,8 +333,17 @@ def _find_problems(declaration: Path, old: Source) -> list[str]:
     if not source.reader.images_are_dicom:
         root = declaration.parent / METADATA
         root.mkdir(exist_ok=True)
+        # No secret is needed to see whether the values fit.
+        kept = source.reader.model_copy(update={"patient_id": "keep"})
+        source = source.model_copy(update={"reader": kept})
         try:
-            ingest(source, replace(take_inventory(source, root, as_pinned=True), available=frozenset()))
+            if not reads_headers(source):
+                ingest(source, replace(take_inventory(source, root, as_pinned=True), available=frozenset()))
+            else:
+                inventory = take_inventory(source, files)
+                # With --listing there may be the table alone, whose rows find no header.
+                if inventory.available - set(source.reader.metadata_files(inventory.blobs)):
+                    ingest(source, inventory)
         except CxrbuildError as error:
             problems.append(str(error))
     return problems

@@ -1,4 +1,4 @@
-"""A version of a source: its listing, and upstream's metadata of each image, without an image."""
+"""A version of a source: its listing, and upstream's metadata of each image, without a pixel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.source import Listed
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import is_desktop_file
+from cxrbuild.ingest.header import KEYWORDS, find_dicom, read_headers
 from cxrbuild.lockfile import source_folder
 from cxrbuild.parsing import parse_toml
 from cxrbuild.progress import silent
@@ -50,6 +51,14 @@ class SourceVersion:
     images: list[str]
     values: pd.DataFrame
     absent: Mapping[str, str]
+
+
+def reads_headers(source: Source) -> bool:
+    """Return whether some of a source's metadata are in the headers of its images, next to a table."""
+    columns = (getattr(source.columns, field) for field in type(source.columns).model_fields)
+    origins = {origin for column in columns if column is not None for origin in column.origins}
+    listed = getattr(source.reader, "header", None) or ()
+    return source.reader.reads_images or bool(origins & set(KEYWORDS) - set(listed))
 
 
 def is_source(name: str) -> bool:
@@ -135,13 +144,25 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
     if hasattr(reader, "header"):
         # Another version may have other columns: they are compared, not refused.
         reader = reader.model_copy(update={"header": None})
-    rows = reader.read(Inventory(root, frozenset(listing), blobs), images, silent)
+    headers = _read_headers(source, root, images)
+    if reader.reads_images and not headers:
+        # Without the images no row is found: the metadata of a proposed pin is its table alone.
+        absent = {"finding": "the headers of the images"}
+        return SourceVersion(name, source, listing, images, pd.DataFrame(index=images), absent)
+    rows = reader.read(Inventory(root, frozenset(listing), blobs, headers), images, silent)
+    for keyword in KEYWORDS if headers else ():
+        if keyword not in rows:
+            elements = [
+                headers.get(path, {}).get(keyword, "") for path in rows.index.get_level_values("path")
+            ]
+            rows[keyword] = pd.Series(elements, index=rows.index, dtype="str")
     rows = rows[~rows.index.get_level_values("path").duplicated()].droplevel("place")
     values, absent = {}, {}
     for field in type(source.columns).model_fields:
         column = getattr(source.columns, field)
         known = [] if column is None else [origin for origin in column.origins if origin in rows]
-        if column is not None and column.origins and not known:
+        in_headers = column is not None and set(column.origins) <= set(KEYWORDS)
+        if column is not None and column.origins and not known and not in_headers:
             absent[field] = " or ".join(column.origins)
         if known:
             text = rows[known[0]].str.strip()
@@ -151,3 +172,11 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
     return SourceVersion(
         name, source, listing, images, pd.DataFrame(values, index=rows.index, dtype="str"), absent
     )
+
+
+def _read_headers(source: Source, root: Path, images: list[str]) -> Mapping[str, Mapping[str, str]]:
+    """Return the headers of images where they have metadata, and the folder has the images themselves."""
+    if not reads_headers(source):
+        return {}
+    there = [path for path in images if (root / path).is_file()]
+    return read_headers(root, find_dicom(root, there), silent).elements

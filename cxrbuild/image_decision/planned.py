@@ -1,0 +1,53 @@
+"""The folder that `plan --out` writes, as something to ask: its ledger, with the recipe that a user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrbuild import __version__
+from cxrbuild.artifact import Artifact, names
+from cxrbuild.artifact.build import DatasetDocument, DatasetIdentity, SourceDescription
+from cxrbuild.catalog import Recipe, read_source
+from cxrbuild.catalog.override import Overrides
+from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.exclusions import exclusion_reasons
+
+
+def is_plan(folder: Path) -> bool:
+    """Return whether a folder holds a plan: a ledger without a build."""
+    return (folder / names.LEDGER).is_file() and not any(
+        (folder / name).exists() for name in (names.BUILD, names.SUMS)
+    )
+
+
+def open_plan(folder: Path, recipe: Recipe | None) -> Artifact:
+    """Open a plan. It does not record its recipe, so that a user names it.
+
+    Raises
+    ------
+    CxrbuildError
+        No recipe is named, or the plan is of another one.
+    """
+    if recipe is None:
+        raise CxrbuildError(
+            "the folder holds a plan, which does not record its recipe", where=folder,
+            todo="Name the recipe with --recipe FILE",
+        )  # fmt: skip
+    sources = [read_source(one, recipe.folder) for one in recipe.sources]
+    document = DatasetDocument(
+        dataset=DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
+        inputs="", cxrbuild=__version__, libraries={}, recipe=recipe,
+        declared_sources={source.name: SourceDescription.of(source) for source in sources},
+        overrides=Overrides(rules=()), unpinned=[], sources={}, missing={}, counts={}, funnel=[],
+        groups_in_several_splits={}, formats=[],
+    )  # fmt: skip
+    plan = Artifact(folder, document)
+    others = set(plan.ledger["source"]) - {source.name for source in sources}
+    steps = set(plan.ledger["exclusion"].dropna()) - set(exclusion_reasons(recipe.rules))
+    if others or steps:
+        raise CxrbuildError(
+            "the plan was made with another recipe", where=folder,
+            expected=f"the sources and exclusions of {recipe.name} {recipe.version}",
+            found=name_some(sorted(others | steps)), todo="Name its recipe, or plan again",
+        )  # fmt: skip
+    return plan
