@@ -223,7 +223,10 @@ def test_a_plan_answers_with_the_recipe_that_is_named(demo: Path, tmp_path: Path
     ran = run("why", row["image_id"], "--build", tmp_path / "plan")
     assert ran.status == 1
     assert "Name the recipe with --recipe FILE" in " ".join(ran.err.split())
-    ran = run("why", row["image_id"], "--build", tmp_path / "plan", "--recipe", "covid19-cxr")
+    shutil.copytree(demo / "declared", tmp_path / "declared")
+    other = tmp_path / "declared" / "recipe.toml"
+    other.write_text(other.read_text().replace('name = "lateral"', 'name = "side_view"'))
+    ran = run("why", row["image_id"], "--build", tmp_path / "plan", "--recipe", other)
     assert "the plan was made with another recipe" in " ".join(ran.err.split())
 
 
