@@ -38,6 +38,11 @@ class PathIndex:
         self._canonical: dict[str, list[str]] | None = None
         self._folded: dict[str, list[str]] = {}
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths."""
+        return self._paths
+
     def find(self, spelling: str, *, match_case: bool = False) -> list[str]:
         """Return the paths that a spelling can mean: none, one, or several that differ only in case.
 

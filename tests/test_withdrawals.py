@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import run
+from dicom_files import dicom, ramp
 from PIL import Image
 
 from cxrbuild.artifact import open_build
@@ -85,9 +86,25 @@ def write_world(folder: Path, names: list[str], withdrawn: str) -> None:
     )
 
 
-def build(folder: Path) -> Path:
-    fetched = run("fetch", "source.toml", "--from", "mine=in", "--allow-unpinned", "--quiet", cwd=folder)
+def withdraw(folder: Path, reason: str) -> None:
+    """Pin the source, and again after it withdrew an image and removed its file and row."""
+    fetch_and_pin(folder)
+    (folder / "in" / WITHDRAWN).unlink()
+    metadata = folder / "in" / "metadata.csv"
+    rows = metadata.read_text().splitlines(keepends=True)
+    metadata.write_text("".join(row for row in rows if "sick0" not in row))
+    (folder / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,{reason}\n")
+    fetch_and_pin(folder)
+
+
+def fetch_and_pin(folder: Path) -> None:
+    given = ("--from", "mine=in", "--pin", "--allow-unpinned", "--quiet")
+    fetched = run("fetch", "source.toml", *given, cwd=folder)
     assert fetched.status == 0, fetched.err
+
+
+def build(folder: Path) -> Path:
+    fetch_and_pin(folder)
     ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build", cwd=folder)
     assert ran.status == 0, ran.err
     return folder / "build"
@@ -98,13 +115,14 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return a build, and one after the source withdrew an image and removed its file and row."""
     before, after = tmp_path_factory.mktemp("before"), tmp_path_factory.mktemp("after")
     write_world(before, NAMES, "")
-    write_world(after, NAMES[1:], f"{WITHDRAWN},2026-02-28,consent withdrawn\n")
+    write_world(after, NAMES, "")
+    withdraw(after, "consent withdrawn")
     return build(before), build(after)
 
 
 def test_the_ledger_keeps_a_row_for_a_withdrawn_image(builds: tuple[Path, Path]) -> None:
     ledger = read_records(builds[1] / "ledger.parquet").set_index("source_path")
-    row = ledger.loc[WITHDRAWN]
+    row = ledger.loc[WITHDRAWN].dropna()
     assert (row["exclusion"], row["exclusion_detail"]) == ("withdrawn", "2026-02-28: consent withdrawn")
     assert ledger["exclusion"].notna().sum() == 1
     # The links through the withdrawn image still connect the others.
@@ -141,10 +159,11 @@ def test_a_public_release_has_the_day_of_a_withdrawal_alone_unless_the_source_is
     for public, detail in ((False, "2026-02-28"), (True, f"2026-02-28: {reason}")):
         folder = tmp_path / str(public)
         folder.mkdir()
-        write_world(folder, NAMES[1:], f"{WITHDRAWN},2026-02-28,{reason}\n")
+        write_world(folder, NAMES, "")
         access = f"public = {str(public).lower()}\n"
         source = access + SOURCE.replace('"keep"', '"hash"')
         (folder / "source.toml").write_text(source)
+        withdraw(folder, reason)
         opened = open_build(build(folder))
         records = read_records(folder / "build" / "ledger.parquet")
         found = without_identities(records, opened.document, "public").set_index("exclusion")
@@ -162,7 +181,9 @@ def test_a_public_release_has_the_day_of_a_withdrawal_alone_unless_the_source_is
 def test_a_withdrawn_image_is_excluded_whether_or_not_its_file_and_row_are_there(
     tmp_path: Path, kept: bool
 ) -> None:
-    write_world(tmp_path, NAMES if kept else NAMES[1:], f"{WITHDRAWN},2026-02-28,error\n")
+    write_world(tmp_path, NAMES, f"{WITHDRAWN},2026-02-28,error\n")
+    if not kept:
+        withdraw(tmp_path, "error")
     source = read_source("source.toml", tmp_path)
     records = ingest(source, take_inventory(source, tmp_path / "in")).set_index("source_path")
     assert len(records) == len(NAMES)
@@ -210,3 +231,126 @@ def test_all_problems_of_withdrawals_are_listed(tmp_path: Path) -> None:
     for problem in ("line 3: no path", "line 4: ", "line 5: no reason", "line 6: a.png is in line 2 already",
                     "line 7: 1 cell, not 3"):  # fmt: skip
         assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("written", "near"),
+    [
+        ("images/sick00.png", "(the nearest path is images/sick0.png)"),
+        ("sick1.png", "(the nearest path is images/sick1.png)"),
+        ("images/SICK1.png", "(the file is images/sick1.png)"),
+        ("images/Rückseite.tif", "images/Rückseite.tif."),
+    ],
+)
+def test_a_misspelt_withdrawal_is_refused_and_withdraws_nothing(
+    tmp_path: Path, written: str, near: str
+) -> None:
+    write_world(tmp_path, NAMES, f"{WITHDRAWN},2026-02-28,error\n{written},2026-02-28,error\n")
+    pinned = run("fetch", "source.toml", "--from", "mine=in", "--pin", cwd=tmp_path)
+    planned = run("plan", "--recipe", "recipe.toml", cwd=tmp_path)
+    for ran in (pinned, planned):
+        assert ran.status == 1
+        message = " ".join(ran.err.split())
+        assert "withdrawn.csv: 1 withdrawal of images that the source does not have" in message
+        assert f"{written} {near}".replace(f"{written} {written}", written) in message
+
+
+def test_an_image_of_an_earlier_pin_stays_nameable(tmp_path: Path) -> None:
+    """Upstream removed it, and the source was pinned again before the withdrawal was declared."""
+    write_world(tmp_path, NAMES, "")
+    fetch_and_pin(tmp_path)
+    (tmp_path / "in" / WITHDRAWN).unlink()
+    metadata = tmp_path / "in" / "metadata.csv"
+    metadata.write_text(metadata.read_text().replace("sick0.png,p-sick0,sick\n", ""))
+    fetch_and_pin(tmp_path)
+    other = "images/well3.png"
+    (tmp_path / "in" / other).unlink()
+    metadata.write_text(metadata.read_text().replace("well3.png,p-well3,well\n", ""))
+    fetch_and_pin(tmp_path)
+    source = read_source("source.toml", tmp_path)
+    assert source.former_paths == {WITHDRAWN, other}
+    assert source.listing is not None
+    assert not source.former_paths & source.listing.keys()
+    (tmp_path / "withdrawn.csv").write_text(
+        f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n{other},2026-02-28,error\n"
+    )
+    fetch_and_pin(tmp_path)
+    ran = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["unpinned"] == []
+    assert {step["step"]: step["images"] for step in document["funnel"]}["withdrawn"] == 2
+
+
+def test_nothing_of_a_withdrawn_image_is_kept_but_which_it_is_and_why_it_left(tmp_path: Path) -> None:
+    write_world(tmp_path, NAMES, f"{WITHDRAWN},2026-02-28,consent withdrawn\n")
+    built = build(tmp_path)
+    ledger = read_records(built / "ledger.parquet").set_index("source_path")
+    row = ledger.loc[WITHDRAWN].dropna().to_dict()
+    assert row.pop("image_id").startswith("mine_")
+    assert row == {
+        "source": "mine", "license": "CC0-1.0", "group": f"mine/{WITHDRAWN}",
+        "exclusion": "withdrawn", "exclusion_detail": "2026-02-28: consent withdrawn",
+        "exclusion_note": "consent withdrawn",
+    }  # fmt: skip
+    funnel = {step.step: step.images for step in open_build(built).document.funnel}
+    assert funnel["upstream"] == len(NAMES) == funnel["kept"] + funnel["withdrawn"]
+    assert run("verify", built).status == 0
+    out = tmp_path / "private"
+    ran = run("release", "1.0.0", "--build", built, "--out", out, "--policy", "private")
+    assert ran.status == 0, ran.err
+    assert run("verify", out).status == 0
+    assert "p-sick0" not in str(read_records(out / "ledger.parquet").to_dict())
+
+
+def test_folders_that_still_hold_a_withdrawn_image_are_named(tmp_path: Path) -> None:
+    write_world(tmp_path, NAMES, "")
+    fetch_and_pin(tmp_path)
+    for out in ("build/old", "build/new"):
+        ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", out, cwd=tmp_path)
+        assert ran.status == 0, ran.err
+    packed = ("--build", "build/old", "--policy", "private")
+    assert run("release", "1.0.0", *packed, cwd=tmp_path).status == 0
+    (tmp_path / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n")
+    ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build/new", cwd=tmp_path)
+    place = f"({WITHDRAWN}), "
+    message = " ".join(ran.err.split())
+    assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in message
+    assert f"{Path('build', 'old')} (1 image), " in message
+    assert f"{Path('release', 'mine-1.0.0-private')} (1 image)." in message
+    assert "build/new" not in message
+    assert list((tmp_path / "build" / "new" / "images").rglob("*sick0*")) == []
+
+
+def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -> None:
+    """Only the header of the file said whose row it is."""
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        header = {"PatientID": f"MRN{number}", "AccessionNumber": f"ACC{number}"}
+        (tmp_path / "in" / f"{number}.dcm").write_bytes(dicom(ramp(0, 4095), **header))
+    rows = "".join(f"ACC{number},sick,4{number}\n" for number in range(3))
+    (tmp_path / "in" / "metadata.csv").write_text("accession,finding,age\n" + rows)
+    text = SOURCE.replace('path = "images/{name}"', 'accession_number = "{accession}"')
+    text = text.replace("images/*", "*.dcm").replace('from = "patient"', 'from = "PatientID"')
+    (tmp_path / "source.toml").write_text(text + '\n[columns.patient_age]\nfrom = "age"\n')
+    (tmp_path / "withdrawn.csv").write_text("path,date,reason\n0.dcm,2026-02-28,error\n")
+    listing = [f"100644\t{'0' * 40}\t{name}" for name in ("0.dcm", "1.dcm", "2.dcm", "metadata.csv")]
+    (tmp_path / "mine.tsv").write_text("\n".join(["mode\tblob\tpath", *listing, ""]))
+    with (tmp_path / "source.toml").open("a") as stream:
+        stream.write(f'[pin]\ntree = "{"0" * 40}"\nlisting = "mine.tsv"\n')
+    (tmp_path / "in" / "0.dcm").unlink()
+
+    def table() -> dict[str, tuple[object, ...]]:
+        source = read_source("source.toml", tmp_path)
+        records = ingest(source, take_inventory(source, tmp_path / "in"))
+        rows = records[["exclusion", "finding", "patient_age"]].astype("object").fillna("none")
+        return dict(zip(records["source_path"], rows.itertuples(index=False, name=None), strict=True))
+
+    others = {"1.dcm": ("none", "sick", 41.0), "2.dcm": ("none", "sick", 42.0)}
+    # The row may be of the withdrawn image, so that nothing of it is kept.
+    doubtful = {"AccessionNumber ACC0": ("row_without_file", "none", "none")}
+    assert table() == others | doubtful | {"0.dcm": ("withdrawn", "none", "none")}
+    (tmp_path / "withdrawn.csv").write_text("path,date,reason,identifier\n0.dcm,2026-02-28,error,ACC0\n")
+    joined = table()
+    assert joined.keys() == {"0.dcm", "1.dcm", "2.dcm"}
+    assert joined["0.dcm"][0] == "withdrawn"

@@ -119,13 +119,17 @@ def plan(
     CxrbuildError
         A source was not fetched, its metadata is not as declared, or the split has no solution.
     """
-    from cxrbuild.curation import make_plan, read_declared
+    from cxrbuild.curation import describe_holders, make_plan, read_declared
     from cxrbuild.curation.plan import STAGES
 
     declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
     progress.plan(*STAGES)
     with reading(data, progress, wanted=_is_of_sources) as folder:
-        return make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
+        made = make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
+        # A copy of data in object storage is removed again.
+        if folder == Path(data) and (holders := describe_holders(made.records, folder, made.locked)):
+            progress.note(holders)
+        return made
 
 
 def curate(

@@ -103,6 +103,15 @@ class Reader(Declaration, ABC):
         return False
 
     @property
+    def finds_by_name(self) -> bool:
+        """Whether a row gives the file name of its image alone, so that it has no path without the file."""
+        return False
+
+    def path_without_image(self, identifier: str) -> str:
+        """Return what `read` gives as the path of a row whose identifier no available image has."""
+        return identifier
+
+    @property
     def images_are_dicom(self) -> bool:
         """Whether every image must be a DICOM file, so that one without a readable header is excluded."""
         return False

@@ -112,7 +112,9 @@ class Source(Declaration):
     )
     columns: Columns = Field(Columns.model_validate({}), description="how its values map onto our columns")
     withdrawn: str | None = Field(
-        None, description="file next to the declaration: images that were withdrawn (`path,date,reason`)"
+        None,
+        description="file next to the declaration: images that were withdrawn (`path,date,reason`, and "
+        "`identifier` where needed)",
     )
     lung_masks: LungMasks | None = Field(None, description="masks of the lungs, which `explain` reads")
     file: Path = Field(exclude=True, description="the declaration's file; not a key of it")
@@ -164,6 +166,11 @@ class Source(Declaration):
         """Whether the declaration says how to verify the source."""
         return self.pin.tree is not None or self.pin.sha256 is not None
 
+    @property
+    def withdrawals_place(self) -> str:
+        """The file of withdrawals, as a message names it."""
+        return str(self.file.parent / (self.withdrawn or ""))
+
     @cached_property
     def withdrawals(self) -> dict[str, Withdrawal]:
         """The images that were withdrawn, by path.
@@ -178,6 +185,19 @@ class Source(Declaration):
     @cached_property
     def listing(self) -> dict[str, Listed] | None:
         """The files of the pin by path, ``None`` if the declaration lists none."""
+        lines = self._listed
+        if lines is None:
+            return None
+        return {path: listed for path, listed in lines.items() if listed.blob != ""}
+
+    @cached_property
+    def former_paths(self) -> frozenset[str]:
+        """The files of earlier pins that the pin no longer has: images that were withdrawn can be of them."""
+        return frozenset(path for path, listed in (self._listed or {}).items() if listed.blob == "")
+
+    @property
+    def _listed(self) -> dict[str, Listed] | None:
+        """The lines of the listing by path; those of former files have neither mode nor blob."""
         if not self.pin.listing:
             return None
         try:

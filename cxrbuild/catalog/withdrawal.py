@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
 from cxrbuild.catalog.day import check_day
+from cxrbuild.errors import DeclarationError, count_of, name_some, nearest
+from cxrbuild.paths import PathIndex
 
-WITHDRAWALS = CsvTable("withdrawals", ("path", "date", "reason"))
+WITHDRAWALS = CsvTable("withdrawals", ("path", "date", "reason"), optional="identifier")
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,15 @@ class Withdrawal:
         The day of the withdrawal, YYYY-MM-DD.
     reason
         The reason, for the reader of the dataset.
+    identifier
+        The identifier that the image's row of metadata gives instead of a path, where the file is gone and
+        the row is left; empty where it is not needed.
     """
 
     path: str
     date: str
     reason: str
+    identifier: str = ""
 
     def describe(self) -> str:
         """Describe the withdrawal in a clause."""
@@ -35,7 +43,7 @@ class Withdrawal:
 
 
 def read_withdrawals(path: Path) -> dict[str, Withdrawal]:
-    """Read a file of withdrawals: ``path,date,reason``.
+    """Read a file of withdrawals: ``path,date,reason``, and ``identifier`` where it is needed.
 
     Parameters
     ----------
@@ -55,7 +63,7 @@ def read_withdrawals(path: Path) -> dict[str, Withdrawal]:
     withdrawals: dict[str, Withdrawal] = {}
     problems: list[str] = []
     lines: dict[str, int] = {}
-    for line, (image, date, reason) in WITHDRAWALS.rows(path, problems):
+    for line, (image, date, reason, identifier) in WITHDRAWALS.rows(path, problems):
         if not image:
             problems.append(f"line {line}: no path")
         try:
@@ -66,6 +74,55 @@ def read_withdrawals(path: Path) -> dict[str, Withdrawal]:
             problems.append(f"line {line}: no reason")
         if (first := lines.setdefault(image, line)) != line:
             problems.append(f"line {line}: {image} is in line {first} already")
-        withdrawals[image] = Withdrawal(image, date, reason)
+        withdrawals[image] = Withdrawal(image, date, reason, identifier.strip())
     require_none(path, problems)
     return withdrawals
+
+
+def require_known(where: str, withdrawn: Collection[str], known: Iterable[str]) -> None:
+    """Refuse withdrawals of images that the source neither has nor had: a misspelt one withdraws nothing.
+
+    Parameters
+    ----------
+    where
+        The source and its file of withdrawals.
+    withdrawn
+        The paths of the withdrawn images.
+    known
+        The paths that the source has or had.
+
+    Raises
+    ------
+    DeclarationError
+        A path is not known, or names a file in another spelling.
+    """
+    index = PathIndex(known)
+    if not (unknown := [path for path in withdrawn if index.find(path) != [path]]):
+        return
+    found = []
+    for path in sorted(unknown):
+        if index.find(path):
+            found.append(index.describe(path))
+        else:
+            near = _nearest_path(path, index.paths)
+            found.append(f"{path} (the nearest path is {near})" if near else path)
+    raise DeclarationError(
+        f"{count_of(len(unknown), 'withdrawal')} of images that the source does not have", where=where,
+        expected="paths of its files, of its rows of metadata, or of a pin's listing, now or before",
+        found=name_some(found),
+        todo="Write the paths as the files have them. Remove the line of an image that this source never "
+        "had; one that was removed before the source was pinned needs no line",
+    )  # fmt: skip
+
+
+def _nearest_path(path: str, paths: Iterable[str]) -> str | None:
+    """Return the path that is most like a misspelt one: lost zeros and another folder come first."""
+    paths = sorted(paths)
+    for plain in (_without_zeros, lambda one: one.rpartition("/")[2].casefold()):
+        if same := [other for other in paths if plain(other) == plain(path)]:
+            return same[0]
+    return nearest(path, paths)
+
+
+def _without_zeros(path: str) -> str:
+    return re.sub(r"(?<!\d)0+(?=\d)", "", path.casefold())

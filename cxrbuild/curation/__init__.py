@@ -13,6 +13,7 @@ from cxrbuild.curation.plan import (
     write_plan,
 )
 from cxrbuild.curation.present import read_present
+from cxrbuild.curation.withdrawn import describe_holders
 
 __all__ = [
     "CurationResult",
@@ -22,6 +23,7 @@ __all__ = [
     "counts",
     "curate",
     "decide",
+    "describe_holders",
     "funnel",
     "funnel_steps",
     "make_plan",

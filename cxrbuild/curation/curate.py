@@ -36,6 +36,7 @@ from cxrbuild.curation.seal import (
     write_seal,
 )
 from cxrbuild.curation.states import write_states
+from cxrbuild.curation.withdrawn import describe_holders
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
@@ -147,6 +148,8 @@ def curate(
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
+            if holders := describe_holders(plan.records, data, plan.locked, out):
+                progress.note(holders)
             _require_same_key(plan, out)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))

@@ -17,7 +17,7 @@ from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
 from cxrbuild.folds import add_folds
-from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.ingest import ingest, take_inventory, without_withdrawn_values
 from cxrbuild.lists import add_membership, read_declared_list
 from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint, require_same_key
@@ -231,7 +231,7 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
     records = add_details(records, declared.recipe.rules, declared.reviews, declared.links)
     try:
         records = split_records(records, declared.recipe.split, declared.links, declared.namespaces)
-        return add_folds(records, declared.recipe.split)
+        return without_withdrawn_values(add_folds(records, declared.recipe.split))
     except CxrbuildError as error:
         # A DICOM file has its class in its header: missing files explain why a class has too few images.
         unread = records.loc[records["exclusion"] == "missing_file", "source_path"]

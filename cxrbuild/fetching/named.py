@@ -16,12 +16,15 @@ from cxrbuild.catalog import (
     read_source_or_list,
     source_names,
 )
+from cxrbuild.catalog.reader import Inventory
+from cxrbuild.catalog.withdrawal import require_known
 from cxrbuild.errors import CxrbuildError, DeclarationError, nearest
 from cxrbuild.fetching.lists import FetchedList, fetch_lists
 from cxrbuild.fetching.pinning import require_own, write_pin
+from cxrbuild.fetching.record import read_record
 from cxrbuild.fetching.sources import FetchResult, fetch
 from cxrbuild.lockfile import source_folder
-from cxrbuild.progress import Progress
+from cxrbuild.progress import Progress, silent
 
 
 def read_named(names: Iterable[str], recipe: str | None, origins: Iterable[str]) -> list[Source | ImageList]:
@@ -157,6 +160,8 @@ def fetch_and_pin(
     fetched = fetch_named(
         named, data, origins=origins, allow_unpinned=allow_unpinned, jobs=jobs, progress=progress
     )
+    for source in own:
+        _require_known_withdrawals(source, data)
     written = [
         path for source in own for path in write_pin(source, data, fetched.sources[source.name].locked)
     ]
@@ -164,3 +169,19 @@ def fetch_and_pin(
     pinned = [read_source(str(source.file)) for source in own]
     again = fetch(pinned, data, jobs=jobs, progress=progress)
     return replace(fetched, sources=fetched.sources | again.sources), written
+
+
+def _require_known_withdrawals(source: Source, data: Path) -> None:
+    """Refuse to pin a source of which a misspelt image is withdrawn: `plan` would refuse it too."""
+    if not source.withdrawals:
+        return
+    root = source_folder(data, source.name)
+    record = read_record(root)
+    known = record.keys() | (source.listing or {}).keys() | source.former_paths
+    if not source.reader.reads_images and not known.issuperset(source.withdrawals):
+        # A row can name an image whose file was deleted before the first pin.
+        inventory = Inventory(root, frozenset(record), {path: file.blob for path, file in record.items()})
+        images = sorted(path for path in record if source.reader.matches(path, source.reader.images))
+        rows = source.reader.read(inventory, images, silent)
+        known |= set(rows.index.get_level_values("path"))
+    require_known(source.withdrawals_place, source.withdrawals, known)

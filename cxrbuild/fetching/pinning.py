@@ -9,7 +9,7 @@ from pathlib import Path
 from cxrbuild.catalog import Source, read_source
 from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.errors import CxrbuildError, DeclarationError
-from cxrbuild.fetching.record import record_path
+from cxrbuild.fetching.record import format_listing, read_record
 from cxrbuild.files import write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
 
@@ -75,7 +75,9 @@ def write_pin(source: Source, data: Path, lock: LockedSource) -> list[Path]:
     pin = {"tree": lock.tree, "listing": listing.name}
     text = with_pin(before, pin)
     previous = listing.read_bytes() if listing.exists() else None
-    write_bytes(listing, record_path(source_folder(data, source.name)).read_bytes())
+    # The declaration is of the pin before: its listing has what is no longer there.
+    text_of_listing = format_listing(read_record(source_folder(data, source.name)), source)
+    write_bytes(listing, text_of_listing.encode())
     write_bytes(source.file, text.encode())
     problem = _problem(source, lock.tree)
     if problem is not None:

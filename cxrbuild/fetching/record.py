@@ -76,6 +76,20 @@ def format_record(files: Mapping[str, TreeFile]) -> str:
     return "\n".join([_HEADER, *lines, ""])
 
 
+def format_listing(files: Mapping[str, TreeFile], before: Source) -> str:
+    """Return a pin's listing: the record of its files, and the paths alone of what earlier pins had.
+
+    Parameters
+    ----------
+    files
+        The files of the pin.
+    before
+        The source with its pin of before.
+    """
+    former = (before.former_paths | (before.listing or {}).keys()) - files.keys()
+    return format_record(files) + "".join(f"\t\t{path}\n" for path in sorted(former))
+
+
 def read_record(target: Path) -> dict[str, TreeFile]:
     """Read the record of a fetched tree; a missing or damaged record is empty."""
     try:

@@ -14,7 +14,7 @@ from cxrbuild.image_files import has_image_suffix, image_format, read_head
 from cxrbuild.ingest.header import Headers, burned_in, find_dicom, read_headers
 from cxrbuild.ingest.inventory import take_inventory
 from cxrbuild.ingest.mapping import map_columns
-from cxrbuild.ingest.withdrawals import exclude_withdrawn
+from cxrbuild.ingest.withdrawals import exclude_withdrawn, without_withdrawn_values
 from cxrbuild.patient_key import read_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, image_id
@@ -22,7 +22,7 @@ from cxrbuild.records import conform, image_id
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Inventory", "exclude", "find_dicom", "ingest", "take_inventory"]
+__all__ = ["Inventory", "exclude", "find_dicom", "ingest", "take_inventory", "without_withdrawn_values"]
 
 
 def ingest(source: Source, inventory: Inventory, progress: Progress = silent) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     more = _read_headers(source, inventory, others, progress)
     headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
     records = map_columns(source, values, headers)
-    records = exclude_withdrawn(records, source, inventory.blobs)
+    records = exclude_withdrawn(records, source, inventory.blobs, progress)
     exclude(records, ~records["source_path"].isin(list(inventory.blobs)), "row_without_file")
     exclude(records, records["source_path"].duplicated(), "listed_twice")
     _exclude_paths(records, headers.unreadable, "unreadable_header")

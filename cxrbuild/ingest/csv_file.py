@@ -116,6 +116,16 @@ class CsvReader(Reader):
         """Whether rows are found by the images' headers."""
         return self.path is None and self.file_name is None
 
+    @property
+    def finds_by_name(self) -> bool:
+        """Whether a row gives the file name of its image alone."""
+        return self.file_name is not None
+
+    def path_without_image(self, identifier: str) -> str:
+        """Return the path of a row that no image's header belongs to; an identifier is hashed in it."""
+        key, _ = self._key()
+        return f"{_HEADER_KEYS[key]} {self._shown(identifier)}" if key in _HEADER_KEYS else identifier
+
     def metadata_files(self, paths: Collection[str]) -> Sequence[str]:  # noqa: ARG002
         """Return the CSV file."""
         return (self.file,)
@@ -227,7 +237,7 @@ class CsvReader(Reader):
             if elements.get(keyword):
                 paths.setdefault(elements[keyword], []).append(path)
         for identifier in (text.strip() for text in spelled):
-            yield paths.get(identifier) or [f"{keyword} {self._shown(identifier)}"]
+            yield paths.get(identifier) or [self.path_without_image(identifier)]
 
     def _shown(self, identifier: str) -> str:
         return identifier if self.patient_id == "keep" else hash_identifier(read_key(), identifier)

@@ -18,7 +18,7 @@ from cxrbuild.catalog.source import Listed
 from cxrbuild.comparison import read_version
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.pinning import with_pin
-from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record
+from cxrbuild.fetching.record import TreeFile, format_listing, git_tree_of, read_record
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.files import write_bytes
 from cxrbuild.ingest import ingest, take_inventory
@@ -260,7 +260,7 @@ def _write(
     diff: PinDiff,
 ) -> Path:
     """Write the files of a proposal; the declaration comes last."""
-    write_bytes(folder / pin["listing"], format_record(files).encode())
+    write_bytes(folder / pin["listing"], format_listing(files, source).encode())
     for path in source.reader.metadata_files(files):
         place = folder / METADATA / path
         place.parent.mkdir(parents=True, exist_ok=True)
