@@ -168,8 +168,13 @@ class Contents:
         return self.document.funnel[0].by_source
 
     def confounded(self) -> list[str]:
-        """Return sentences about classes that share no source: a model can learn the source instead."""
+        """Return sentences about classes that share no source: a model can learn the source instead.
+
+        There are none where the dataset has one source alone, which says nothing about the class.
+        """
         pairs = self.kept[["label", "source"]].drop_duplicates()
+        if pairs["source"].nunique() < 2:
+            return []
         sources = {
             label: sorted(pairs.loc[pairs["label"] == label, "source"]) for label in self.recipe.classes
         }

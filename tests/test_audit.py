@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from test_checks import install
 
 from cxrbuild.artifact import AuditDocument, CheckResult
-from cxrbuild.artifact.audit import AssociationFinding, ImageFinding, OtherFinding
+from cxrbuild.artifact.audit import AssociationFinding, ImageFinding, ImagePair, OtherFinding
 from cxrbuild.auditing import probes
 from cxrbuild.auditing.audit import AuditResult, audit
 from cxrbuild.auditing.confounding import mutual_information
@@ -26,6 +26,8 @@ from cxrbuild.auditing.probes import PROBES
 from cxrbuild.auditing.registry import CHECKS
 from cxrbuild.catalog import read_links, read_recipe
 from cxrbuild.checks import Check, Finding
+from cxrbuild.cli.audit import report_audit
+from cxrbuild.cli.output import Output
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import DeclarationError
 from cxrbuild.records import conform, read_records, write_records
@@ -163,6 +165,27 @@ def test_missing_changed_and_unreadable_images_are_findings(tmp_path: Path) -> N
     page = (build / "audit.html").read_text()
     assert "4 images missing, changed or unreadable" in page
     assert "cohen_image-01: changed since the build" in page
+
+
+def test_similar_pairs_are_named_apart_from_duplicates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pair after a table of `none` would contradict it."""
+    write_build(tmp_path, different_images(4))
+    result = audited(tmp_path)
+    pair = ImagePair(
+        a="a", b="b", kind="similar", similarity=0.7, changes=[], crosses=[], linked=False
+    )  # fmt: skip
+    for pairs, words in (
+        ([pair], "1 pair of similar images, with files and splits: "),
+        (
+            [pair, pair.model_copy(update={"kind": "near-duplicate"})],
+            "1 pair of duplicate images and 1 pair of similar images, with files and splits: ",
+        ),
+    ):
+        document = result.document.model_copy(update={"pairs": pairs})
+        report_audit(Output(quiet=False, as_json=False), AuditResult(result.build, document))
+        assert words in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -421,8 +421,8 @@ def test_diff_command_shows_changes(demo: Path, tmp_path: Path) -> None:
     shutil.copytree(build, tmp_path / "later")
     moved = images_of(build, source="cohen", split="train")["image_id"].iloc[0]
     change_rows(tmp_path / "later", moved, split="test")
-    ran = run("diff", build, tmp_path / "later" / "manifest.parquet")
-    assert (ran.status, ran.err) == (0, "")
+    ran = run("diff", build, tmp_path / "later" / "manifest.parquet", COLUMNS="200")
+    assert ran.status == 0, ran.err
     assert f"  {moved} (split train -> test)" in ran.out
     assert "The version needs a MAJOR step." in ran.out
     document = json.loads(run("diff", build, tmp_path / "later", "--json", "--quiet").out)
@@ -431,11 +431,43 @@ def test_diff_command_shows_changes(demo: Path, tmp_path: Path) -> None:
     assert "Nothing changed." in run("diff", build, build / "manifest.parquet").out
     for form, begin in (("markdown", "# "), ("html", "<!doctype html>")):
         page = run("diff", build, tmp_path / "later", "--format", form)
-        assert (page.status, page.err) == (0, "")
+        assert page.status == 0, page.err
         assert page.out.startswith(begin)
         assert moved in page.out
         assert "The version needs a MAJOR step." in page.out
         assert "://" not in page.out  # a page loads nothing from elsewhere
+
+
+def test_diff_command_says_what_it_does(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while it imports libraries, which can take longer than the comparison."""
+    monkeypatch.setattr("cxrbuild.cli.bars._FIRST_LINE_S", 0)
+    build = demo / "build"
+    ran = run("diff", build, build / "manifest.parquet", COLUMNS="300")
+    assert ran.out == "Nothing changed.\n"
+    assert [line.partition(":")[0] for line in ran.err.splitlines()] == [
+        f"comparing {build} with {build / 'manifest.parquet'}",
+        f"reading {build}",
+        f"reading {build / 'manifest.parquet'}",
+        "comparing",
+    ]
+    source = demo / "declared" / "cohen.toml"
+    assert f"reading {source}" in run("diff", source, source, "--data", demo / "data", COLUMNS="300").err
+
+
+def test_diff_text_fits_a_narrow_terminal(demo: Path, tmp_path: Path) -> None:
+    """Ids and hashes of pins stay whole to be copied; hashes of images are shortened."""
+    shutil.copytree(demo / "build", tmp_path / "later")
+    changed = images_of(demo / "build", source="cohen")["image_id"].iloc[0]
+    change_rows(tmp_path / "later", changed, source_sha256="ab" * 32)
+    document = read_json(tmp_path / "later" / "build.json")
+    document["declared_sources"]["cohen"]["pin"]["tree"] = "cd" * 20
+    (tmp_path / "later" / "build.json").write_text(json.dumps(document))
+    ran = run("diff", demo / "build", tmp_path / "later", COLUMNS="60")
+    assert max(map(len, ran.out.splitlines())) <= 60
+    assert changed in ran.out
+    assert "cd" * 20 in ran.out
+    assert "abababababab" in ran.out
+    assert "ab" * 7 not in ran.out
 
 
 def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:

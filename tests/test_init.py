@@ -453,6 +453,26 @@ def simple(root: Path, rows: list[list[object]] | None = None) -> Path:
     return root
 
 
+def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
+    """Its first row would be taken as the header, and its image would be lost."""
+    root = simple(tmp_path / "files")
+    table = root / "table.csv"
+    table.write_text(table.read_text().partition("\n")[2])
+    for path in (root, table):
+        ran = run("init", path, "--yes", "--name", "files", "--out", tmp_path / "out")
+        assert ran.status == 1
+        said = " ".join(ran.err.split())
+        assert "the table has no header: its first row is that of an image" in said
+        assert "Found: 0.png, which names pngs/0.png." in said
+
+
+def test_init_says_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxrbuild.cli.bars._FIRST_LINE_S", 0)
+    root = simple(tmp_path / "files")
+    ran = run("init", root, "--yes", "--name", "files", "--out", tmp_path / "out", COLUMNS="300")
+    assert ran.err.startswith(f"looking at {root}")
+
+
 def test_the_finding_is_named_by_an_option(tmp_path: Path) -> None:
     root = simple(tmp_path / "files")
     assert decided(proposed(root, tmp_path / "a"))["finding"] == (None, "not sure")

@@ -231,6 +231,12 @@ def test_the_report_begins_with_what_a_reviewer_looks_for(pages: dict[str, Path]
     assert "explains 98% of COVID-19" in first
 
 
+def test_no_page_shows_backticks(pages: dict[str, Path]) -> None:
+    for name, path in pages.items():
+        shown = re.sub(r"(?s)<(script|style)>.*?</\1>", "", path.read_text())
+        assert "`" not in shown, name
+
+
 def edited(pages: dict[str, Path], **changes: dict[str, object]) -> AuditDocument:
     """Return the demo's audit result with other values of some checks."""
     document = AuditDocument.read(pages["audit"].with_name("audit.json"))

@@ -65,10 +65,13 @@ def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     document = read_json(build / "build.json")
     document["dataset"]["title"] = document["recipe"]["title"] = "<script>alert(1)</script>"
+    excluding = next(rule for rule in document["recipe"]["rules"] if rule["name"] == "lateral")
+    excluding["reason"] = "The `view_position` is <not> frontal."
     (build / "build.json").write_text(json.dumps(document))
     release(build, "1.0.0", tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "&lt;script&gt;alert(1)" in page
+    assert "The <code>view_position</code> is &lt;not&gt; frontal." in page
     assert page.count("<script") == 1
     assert "<script>alert" not in page
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.api.arguments import AnyPath
+from cxrbuild.arguments import checked
 from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import reading, writing
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cxrbuild.fetching.sources import FetchResult
 
 
+@checked
 def fetch(
     sources: Sequence[AnyPath | Source] | None = None,
     data: AnyPath = "data",
@@ -88,6 +90,7 @@ def fetch(
     )
 
 
+@checked
 def plan(
     recipe: AnyPath | Recipe = "covid19-cxr",
     data: AnyPath = "data",
@@ -132,6 +135,7 @@ def plan(
         return made
 
 
+@checked
 def curate(
     recipe: AnyPath | Recipe = "covid19-cxr",
     data: AnyPath = "data",
@@ -206,6 +210,7 @@ def curate(
         )
 
 
+@checked
 def run_demo(
     folder: AnyPath = "demo", *, workers: int | None = None, progress: Progress = silent
 ) -> DemoResult:
@@ -231,6 +236,7 @@ def run_demo(
     return run(Path(folder), workers=workers or default_workers(), progress=progress)
 
 
+@checked
 def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
     """Draw a synthetic chest image of no person, to try things with.
 
@@ -254,6 +260,7 @@ def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
     return draw(seed, finding, lateral=lateral)
 
 
+@checked
 def check_environment(data: AnyPath = "data", out: AnyPath = "build", *, network: bool = True) -> Environment:
     """Check versions, extras, image decoders, folders, locale and network.
 

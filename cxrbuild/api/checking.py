@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.api.arguments import AnyPath
 from cxrbuild.api.declarations import recipe_of
+from cxrbuild.arguments import checked
 from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import adding, reading
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cxrbuild.verification import VerificationResult
 
 
+@checked
 def audit(
     build: AnyPath,
     recipe: AnyPath | Recipe | None = None,
@@ -67,6 +69,7 @@ def audit(
         )
 
 
+@checked
 def audit_lists(
     lists: Sequence[AnyPath],
     data: AnyPath | None = None,
@@ -122,6 +125,7 @@ def audit_lists(
     )
 
 
+@checked
 def overlap(
     a: AnyPath, b: AnyPath, *, workers: int | None = None, progress: Progress = silent
 ) -> OverlapResult:
@@ -171,6 +175,7 @@ def overlap(
         return find_overlap(*compared, workers=processes, progress=progress)
 
 
+@checked
 def fingerprint(
     folder: AnyPath,
     out: AnyPath | None = None,
@@ -217,6 +222,7 @@ def fingerprint(
         )
 
 
+@checked
 def verify(
     folder: AnyPath,
     *,
@@ -262,6 +268,7 @@ def verify(
         )
 
 
+@checked
 def why(
     image: str,
     build: AnyPath,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.api.arguments import AnyPath
+from cxrbuild.arguments import checked
 from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cxrbuild.proposing import Proposal
 
 
+@checked
 def read_recipe(recipe: AnyPath = "covid19-cxr") -> Recipe:
     """Read a recipe.
 
@@ -40,6 +42,7 @@ def read_recipe(recipe: AnyPath = "covid19-cxr") -> Recipe:
     return read(str(recipe))
 
 
+@checked
 def read_source(source: AnyPath) -> Source:
     """Read the declaration of a source.
 
@@ -64,6 +67,7 @@ def read_source(source: AnyPath) -> Source:
     return read(str(source))
 
 
+@checked
 def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[ShippedSource]:
     """List the shipped sources, or some: pin, address, licence, size, and whether they are fetched.
 
@@ -90,6 +94,7 @@ def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[
     return list_(Path(data), list(map(str, names)))
 
 
+@checked
 def list_recipes(data: AnyPath = "data") -> list[ShippedRecipe]:
     """List the shipped recipes: classes, sources and the images of a build.
 
@@ -114,6 +119,7 @@ def list_recipes(data: AnyPath = "data") -> list[ShippedRecipe]:
     return list_(Path(data))
 
 
+@checked
 def propose(
     path: AnyPath,
     *,
@@ -165,6 +171,7 @@ def propose(
     )
 
 
+@checked
 def propose_pin(
     source: AnyPath,
     data: AnyPath = "data",
@@ -218,6 +225,7 @@ def propose_pin(
     )
 
 
+@checked
 def diff_sources(
     old: AnyPath, new: AnyPath, data: AnyPath = "data", *, progress: Progress = silent
 ) -> PinDiff:

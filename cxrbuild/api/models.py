@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.api.arguments import AnyPath
 from cxrbuild.api.declarations import recipe_of
+from cxrbuild.arguments import checked
 from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cxrbuild.explanation import ExplanationResult
 
 
+@checked
 def train_baseline(
     build: AnyPath,
     recipe: AnyPath | Recipe | None = None,
@@ -80,6 +82,7 @@ def train_baseline(
     )
 
 
+@checked
 def compare_baselines(
     build: AnyPath,
     recipe: AnyPath | Recipe | None = None,
@@ -142,6 +145,7 @@ def compare_baselines(
     )
 
 
+@checked
 def explain(
     build: AnyPath,
     recipe: AnyPath | Recipe | None = None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.api.arguments import AnyPath
+from cxrbuild.arguments import checked
 from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import copy_neighbours, is_address, reading, writing
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cxrbuild.releasing import ReleaseResult, SigningResult
 
 
+@checked
 def release(
     build: AnyPath,
     version: str,
@@ -75,6 +77,7 @@ def release(
         )
 
 
+@checked
 def sign(folder: AnyPath, key: AnyPath, *, passphrase: str | None = None) -> SigningResult:
     """Sign a release with an SSH key: write ``SHA256SUMS.sig`` into it.
 
@@ -99,6 +102,7 @@ def sign(folder: AnyPath, key: AnyPath, *, passphrase: str | None = None) -> Sig
     return sign_release(Path(folder), Path(key), passphrase)
 
 
+@checked
 def diff(old: AnyPath, new: AnyPath, *, progress: Progress = silent) -> Diff:
     """Return what changed between two versions of a dataset, and the version step that this requires.
 
@@ -134,6 +138,7 @@ def diff(old: AnyPath, new: AnyPath, *, progress: Progress = silent) -> Diff:
     return replace(found, old=str(old), new=str(new))
 
 
+@checked
 def export(
     folder: AnyPath,
     to: str,
@@ -179,6 +184,7 @@ def export(
     )
 
 
+@checked
 def publish(
     folder: AnyPath,
     target: str,

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cxrbuild.arguments import checked
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import AuditDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, ReleaseDocument
@@ -126,6 +127,7 @@ def kind_of(folder: Path) -> Kind | None:
     return "release" if isinstance(content, dict) and "policy" in content else "build"
 
 
+@checked
 def open_build(folder: Path | str) -> Build:
     """Open a finished build.
 
@@ -155,6 +157,7 @@ def open_build(folder: Path | str) -> Build:
     return Build(folder, BuildDocument.read(folder / names.BUILD))
 
 
+@checked
 def open_release(folder: Path | str) -> Release:
     """Open a release.
 
@@ -179,6 +182,7 @@ def open_release(folder: Path | str) -> Release:
     return Release(folder, ReleaseDocument.read(folder / names.BUILD))
 
 
+@checked
 def open_artifact(folder: Path | str) -> Build | Release:
     """Open a build or a release, whichever the folder holds.
 

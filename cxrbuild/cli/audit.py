@@ -115,7 +115,14 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
     links = sum(pair.is_duplicate and not pair.linked for pair in pairs)
     output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}.")
     if pairs:
-        output.say(f"{count_of(len(pairs), 'pair')} with files and splits: {place}/{names.AUDIT_PAIRS}.")
+        # Similar images are no finding of a check: without their name a table of `none` would contradict.
+        similar = sum(not pair.is_duplicate for pair in pairs)
+        kinds = [
+            f"{count_of(number, 'pair')} of {kind} images"
+            for number, kind in ((len(pairs) - similar, "duplicate"), (similar, "similar"))
+            if number
+        ]
+        output.say(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}.")
     if links:
         output.say(
             f"{count_of(links, 'duplicate')} that no link connects, as links: {place}/{names.AUDIT_LINKS}."

@@ -55,19 +55,23 @@ def init(
     on, and says how sure it is. On a terminal it asks about what it is not sure of; elsewhere use --yes or
     --json. It writes NAME.toml and NAME-recipe.toml, overwrites nothing, and prints the next commands.
     """
-    from cxrbuild.proposing import Answers, propose
-
     asking = not yes and not as_json
     if asking and not sys.stdin.isatty():
         raise click.UsageError("init asks questions, and standard input is no terminal; add --yes or --json")
     output = Output(quiet=quiet, as_json=as_json)
-    answers = Answers(dict(_column(column) for column in columns), public, name, license)
-    proposal = propose(path, images=images, answers=answers, progress=output.progress)
+    given = dict(_column(column) for column in columns)
+    # Libraries are imported within it: they may take as long as looking at the files.
+    with output.progress(f"looking at {path}", None, ""):
+        from cxrbuild.proposing import Answers, propose
+
+        answers = Answers(given, public, name, license)
+        proposal = propose(path, images=images, answers=answers, progress=output.progress)
     proposal.require_free(out)
     report_proposal(output, proposal)
     while asking and (changed := _ask(proposal, answers)) is not None:
         answers = changed
-        proposal = propose(path, images=images, answers=answers, progress=output.progress)
+        with output.progress(f"looking at {path}", None, ""):
+            proposal = propose(path, images=images, answers=answers, progress=output.progress)
         report_proposal(output, proposal)
     if asking:
         click.confirm("Write these two files?", default=True, abort=True)

@@ -104,7 +104,7 @@ def export(
         else, or the disk is full.
     """
     export_format = _format(to)
-    require_size(size)
+    require_size(size, resampling)
     if export_format.needs_size and size is None:
         raise CxrbuildError(
             f"the format {to} needs images of one size", todo="Name a size, such as --size 64 or --size 224"

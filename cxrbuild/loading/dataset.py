@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cxrbuild.arguments import checked
 from cxrbuild.artifact import Artifact, Build, names
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.loading.resizing import Resampling, require_size
@@ -106,6 +107,7 @@ class Dataset:
         """The number of each row's class, shape (n,)."""
         return self.rows["label"].map(self.classes.index).to_numpy("int64")
 
+    @checked
     def to_pandas(self, split: str | None = None) -> pd.DataFrame:
         """Return the rows of the dataset, or of one of its splits, as a copy.
 
@@ -116,6 +118,7 @@ class Dataset:
         """
         return (self if split is None else self.select(split)).rows.copy()
 
+    @checked
     def select(self, split: str) -> Dataset:
         """Return one split of the dataset.
 
@@ -131,6 +134,7 @@ class Dataset:
             )  # fmt: skip
         return replace(self, split=split)
 
+    @checked
     def fold(self, number: int) -> tuple[Dataset, Dataset]:
         """Return the images outside a fold, to train on, and those in it, to validate with.
 
@@ -184,6 +188,7 @@ class Dataset:
                 if image_id in self._numbers:
                     yield data, shard
 
+    @checked
     def read_image(self, image_id: str) -> Image:
         """Return the pixels of an image: 8-bit, one channel.
 
@@ -195,6 +200,7 @@ class Dataset:
         data, where = self._bytes(image_id)
         return _decode(data, where)
 
+    @checked
     def read_bytes(self, image_id: str) -> bytes:
         """Return the JPEG file of an image.
 
@@ -205,6 +211,7 @@ class Dataset:
         """
         return self._bytes(image_id)[0]
 
+    @checked
     def torch(
         self,
         split: str | None = None,
@@ -234,12 +241,13 @@ class Dataset:
         CxrbuildError
             The dataset has no such split, the size is not valid, or PyTorch is not installed.
         """
-        chosen = self._chosen(split, size)
+        chosen = self._chosen(split, size, resampling)
         _require("torch", "cxrbuild[torch]")
         from cxrbuild.loading.torch_images import TorchImages
 
         return TorchImages(chosen, size, resampling, transform)
 
+    @checked
     def tensorflow(
         self, split: str | None = None, *, size: int | None = None, resampling: Resampling = "bicubic"
     ) -> tf.data.Dataset:
@@ -262,12 +270,13 @@ class Dataset:
         CxrbuildError
             The dataset has no such split, the size is not valid, or TensorFlow is not installed.
         """
-        chosen = self._chosen(split, size)
+        chosen = self._chosen(split, size, resampling)
         _require("tensorflow", "cxrbuild[train]")
         from cxrbuild.loading.tensorflow_images import tensorflow_images
 
         return tensorflow_images(chosen, size, resampling)
 
+    @checked
     def torchxrayvision(
         self,
         split: str | None = None,
@@ -298,7 +307,7 @@ class Dataset:
         CxrbuildError
             The dataset has no such split, the size is not valid, or TorchXRayVision is not installed.
         """
-        chosen = self._chosen(split, size)
+        chosen = self._chosen(split, size, resampling)
         _require("torchxrayvision", "torchxrayvision")
         from cxrbuild.loading.xray_images import XrayImages
 
@@ -322,8 +331,8 @@ class Dataset:
     def _repr_html_(self) -> str:
         return self.artifact._repr_html_()
 
-    def _chosen(self, split: str | None, size: int | None) -> Dataset:
-        require_size(size)
+    def _chosen(self, split: str | None, size: int | None, resampling: str) -> Dataset:
+        require_size(size, resampling)
         return self if split is None else self.select(split)
 
     @cached_property

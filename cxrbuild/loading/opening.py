@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cxrbuild.arguments import checked
 from cxrbuild.artifact import open_artifact
 from cxrbuild.loading.dataset import Dataset
 from cxrbuild.loading.published import download_release, is_address
 from cxrbuild.remote import reading
 
 
+@checked
 def load(path: str | Path) -> Dataset:
     """Open a build or a release as a dataset.
 

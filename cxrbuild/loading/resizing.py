@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, suggest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,14 +15,19 @@ RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
 LARGEST_SIZE = 8192
 
 
-def require_size(size: int | None) -> None:
-    """Require that a side is ``None`` or a number of pixels that an image can have.
+def require_size(size: int | None, resampling: str = "bicubic") -> None:
+    """Require that a side is ``None`` or a number of pixels that an image can have, and a known filter.
 
     Raises
     ------
     CxrbuildError
-        It is less than 1 or more than 8192.
+        The side is less than 1 or more than 8192, or there is no such filter.
     """
+    if resampling not in RESAMPLINGS:
+        raise CxrbuildError(
+            "no such filter", expected=suggest(resampling, RESAMPLINGS, "filter"), found=repr(resampling),
+            todo=f"Name one of {', '.join(RESAMPLINGS)} as `resampling`",
+        )  # fmt: skip
     if size is not None and not 1 <= size <= LARGEST_SIZE:
         raise CxrbuildError(
             "images cannot have this size", expected=f"a side of 1 to {LARGEST_SIZE} pixels", found=size,

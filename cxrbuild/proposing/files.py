@@ -72,6 +72,7 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
                 expected=suggest(column or "", table.header, "column").removeprefix("expected "),
             )
         if keys := find_keys(table.values, layout, progress, None if column == NONE else column):
+            _require_header(table, keys[0], layout)
             read.append((table, keys[0]))
         elif path.is_file():
             raise CxrbuildError(
@@ -88,6 +89,25 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
     others = [str(other.path.relative_to(layout.root)) for other, _ in read[1:]]
     others += [name for name in tables if name not in others and layout.root / name != table.path]
     return Found(layout, table, key, (*others, *layout.compressed), parts)
+
+
+def _require_header(table: Table, key: Key, layout: Layout) -> None:
+    """Refuse a table whose first row names an image: it has no header, and its first image would be lost.
+
+    Raises
+    ------
+    CxrbuildError
+        The table has no header.
+    """
+    unnamed = [path for path in layout.images if path not in key.images]
+    first = key.column.casefold()
+    names = {name.casefold(): path for path in unnamed for name in (path, Path(path).name, Path(path).stem)}
+    if (image := names.get(first)) is not None:
+        raise CxrbuildError(
+            "the table has no header: its first row is that of an image", where=table.path,
+            expected="a first row with the names of the columns, such as file, patient, finding",
+            found=f"{key.column}, which names {image}", todo="Write such a row above it",
+        )  # fmt: skip
 
 
 def _common(first: Path, second: Path) -> Path:
