@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -318,3 +319,14 @@ def test_rows_that_find_their_images_by_headers_are_compared(
     ran = run("diff", "ward.toml", document["declaration"])
     assert "Not compared, as it is not there" in ran.out
     assert "metadata was removed" not in ran.out
+
+
+def test_changes_fit_a_narrow_terminal(world: Path) -> None:
+    """Paths stay whole, to be copied; hashes have their first digits."""
+    words = ("--from", f"mine={world / 'new'}", "--data", world / "data", "--out", world / "narrow")
+    ran = run("fetch", "--propose-pin", world / "declared" / "mine.toml", *words, COLUMNS="60")
+    assert ran.status == 0, ran.err
+    changes = ran.out[ran.out.index("\nImages ") : ran.out.index("\nProposed: ")]
+    assert "images/" in changes
+    assert max(map(len, changes.splitlines())) <= 60
+    assert not re.search(r"[0-9a-f]{13}", changes)

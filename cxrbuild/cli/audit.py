@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,8 @@ from cxrbuild.errors import count_of
 if TYPE_CHECKING:
     from cxrbuild.auditing.audit import AuditResult
 
-# The width of the last column. The ids and the status take the other columns of 80.
-_WIDTH = 42
+# The widths of the last column, and what the ids and the status take of a terminal.
+_LEAST_WIDTH, _MOST_WIDTH, _TAKEN = 20, 42, 38
 
 
 @click.command()
@@ -91,10 +92,11 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
     from cxrbuild.artifact import names
     from cxrbuild.report.page import describe_statuses
 
+    width = max(_LEAST_WIDTH, min(_MOST_WIDTH, shutil.get_terminal_size().columns - _TAKEN))
     rows: list[list[object]] = []
     for check in result.document.checks:
         allowed = f" (up to {check.limit:g} allowed)" if check.status == "passed" and check.value else ""
-        first, *more = textwrap.wrap(check.message + allowed, _WIDTH)
+        first, *more = textwrap.wrap(check.message + allowed, width)
         rows.append([check.id, check.status, first])
         rows.extend(["", "", line] for line in more)
     output.table(["check", "status", "found"], rows)

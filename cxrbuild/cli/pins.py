@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.cli.output import Output
+from cxrbuild.cli.wrapping import short_hashes
 from cxrbuild.errors import count_of, printable
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def report_pins(output: Output, diff: PinDiff) -> None:
         for row in shown.to_dict("records"):
             values = " -> ".join(_short(row[key]) for key in ("old", "new") if row[key])
             where = f", in {row['released']}" if row["released"] else ""
-            output.say(f"  {printable(row['path'])}{': ' if values else ''}{values}{where}")
+            output.item(f"{row['path']}{': ' if values else ''}{values}{where}")
         if len(of_change) > _MOST:
             output.say(f"  and {len(of_change) - _MOST:,} more; --json lists all")
     for origin in diff.absent:
@@ -80,5 +81,6 @@ def report_pins(output: Output, diff: PinDiff) -> None:
 
 
 def _short(text: str) -> str:
-    """Return a value without its middle: addresses often differ at the end."""
-    return printable(text if len(text) <= _LONGEST else f"{text[:20]}...{text[-20:]}")
+    """Return a value without its middle: addresses often differ at the end. A hash has its first digits."""
+    text = short_hashes(text)
+    return text if len(text) <= _LONGEST else f"{text[:20]}...{text[-20:]}"
