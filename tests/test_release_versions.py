@@ -87,6 +87,16 @@ def test_previous_release_can_be_named(varied: Path, tmp_path: Path) -> None:
     assert "the same as in 1.0.0" in (tmp_path / "out" / "CHANGELOG.md").read_text()
 
 
+def test_a_public_release_is_not_compared_with_a_private_one(varied: Path, tmp_path: Path) -> None:
+    """Its changelog would have the paths and notes of the private one as old values."""
+    private = tmp_path / "elsewhere" / "private"
+    release(varied, "1.0.0", private, policy="private")
+    with pytest.raises(CxrbuildError, match="would publish what only a private release has"):
+        release(varied, "1.2.0", tmp_path / "out", previous=private)
+    assert not (tmp_path / "out").exists()
+    assert release(varied, "1.2.0", tmp_path / "out", policy="private", previous=private).written
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"dataset": {"na'])
 def test_a_release_beside_it_that_cannot_be_read(
     varied: Path, varied_public: Path, tmp_path: Path, text: str

@@ -30,6 +30,7 @@ from cxrbuild.releasing.requirements import (
     require_classes,
     require_images,
     require_own_text,
+    require_public_previous,
     require_same_key,
     require_tables,
 )
@@ -135,6 +136,7 @@ def release(
     )
     # A release that already exists may be older than the newest one.
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
+    require_public_previous(policy, before)
     require_same_key(document, before)
     new = DatasetVersion(
         str(build),

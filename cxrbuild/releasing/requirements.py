@@ -178,6 +178,26 @@ def require_images(build: Path, embedded: pd.DataFrame) -> None:
         )  # fmt: skip
 
 
+def require_public_previous(policy: Policy, previous: Path | str | None) -> None:
+    """Refuse a private release as the one before a public release: the changelog would publish it.
+
+    The changelog lists old values next to new ones: paths, groups, and notes about images.
+
+    Raises
+    ------
+    CxrbuildError
+        The previous release is private.
+    """
+    if policy == "private" or not isinstance(previous, Path):
+        return
+    if open_release(previous).document.policy == "private":
+        raise CxrbuildError(
+            "the changelog of a public release would publish what only a private release has", where=previous,
+            expected="a public release as the previous one", found="a private release",
+            todo="Name the last public release with --previous, or omit the option for a first version",
+        )  # fmt: skip
+
+
 def require_same_key(document: BuildDocument, previous: Path | str | None) -> None:
     """Refuse patient numbers that are hashed with another key than in the previous release.
 
