@@ -63,9 +63,16 @@ def run(*words: object, cwd: Path | None = None, **env: str) -> Ran:
 
 def require_schema(document: dict[str, Any]) -> None:
     """Require that a document that a command printed has the shape of the schema that it names."""
+    _validator(document["schema"]).validate(document)
+
+
+@cache
+def _validator(name: str) -> Any:
     import jsonschema
 
-    jsonschema.validate(document, read_schema(document["schema"]), jsonschema.Draft202012Validator)
+    schema = read_schema(name)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
 
 
 @cache

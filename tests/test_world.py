@@ -119,6 +119,5 @@ def test_curate_builds_the_papers_dataset_or_lists_what_is_missing(
     ledger = read_records(tmp_path / "build" / "ledger.parquet")
     assert len(ledger) == 6913
     assert len(list((tmp_path / "build" / "images").rglob("*.jpg"))) == kept
-    assert run(*words, "--json", "--quiet", "--allow-missing").out != ""
     again = json.loads(run(*words, "--json", "--quiet", "--allow-missing").out)
     assert again["changed"] is False
