@@ -29,6 +29,11 @@ WITHHELD = {
 }
 
 
+def count_unreviewed(records: pd.DataFrame) -> int:
+    """Return how many images no person has looked at for marks and names."""
+    return int((records["review"].isna() | records["review"].eq("unseen")).sum())
+
+
 def withheld(records: pd.DataFrame, policy: Policy) -> pd.Series:
     """Return for each row why its pixels are withheld, null if they are included.
 

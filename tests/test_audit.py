@@ -79,6 +79,7 @@ def test_leakage_fails_with_status_3_and_is_listed(tmp_path: Path) -> None:
     assert "split.links" in ran.err
     assert "Traceback" not in ran.err
     assert max(map(len, ran.out.split("\n\n")[0].splitlines())) <= 80
+    assert "audit-links.csv next to it has 2 duplicates as links" in " ".join(ran.err.split())
 
     document = AuditDocument.read(build / "audit.json")
     assert document.status == "failed"
@@ -119,6 +120,18 @@ def test_leakage_fails_with_status_3_and_is_listed(tmp_path: Path) -> None:
 def manifest_path(build: Path, image: str) -> str:
     manifest = read_records(build / "manifest.parquet").set_index("image_id")
     return str(manifest.loc[image, "source_path"])
+
+
+def test_no_links_are_announced_where_the_file_has_none(tmp_path: Path) -> None:
+    """The duplicate is of one patient, whose images two splits have; both are linked by that already."""
+    image = phantom("twice", "Normal")
+    pair = [(jpeg(image), {"group": "cohen:10", "split": split}) for split in ("train", "test")]
+    build = write_build(tmp_path, [*different_images(10), *pair])
+    ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
+    assert ran.status == 3
+    assert len((build / "audit-links.csv").read_text().splitlines()) == 1
+    assert "audit-links.csv" not in ran.err
+    assert "Declare duplicates in a link file of the recipe" in " ".join(ran.err.split())
 
 
 def test_a_clean_build_with_linked_duplicates_passes(tmp_path: Path) -> None:

@@ -359,6 +359,9 @@ def test_studies_of_several_images_next_to_those_of_another_site(tmp_path: Path)
     plan = built(document | {"root": str(copied)}, tmp_path, curate=True)
     assert plan["funnel"][0]["images"] == 16
     assert plan["funnel"][-1]["images"] == 11  # without four lateral images and the rare finding
+    assert plan["findings_without_class"] == {"selten": 1}
+    words = ("--recipe", tmp_path / "mine-recipe.toml", "--data", tmp_path / "data")
+    assert "Findings without a class: selten 1." in run("plan", *words, **KEY).out
 
 
 def test_both_files_are_written_where_the_source_does_not_fit_yet(tmp_path: Path) -> None:

@@ -108,6 +108,20 @@ def test_another_file_is_not_overwritten(here: Path) -> None:
     assert (here / "mine.toml").read_text() == SOURCE
 
 
+def test_a_listing_that_is_gone_is_written_again(here: Path) -> None:
+    pin(here)
+    listing = (here / "mine.tsv").read_bytes()
+    (here / "mine.tsv").unlink()
+    done = run("fetch", "mine.toml", "--pin", cwd=here)
+    assert done.status == 1
+    assert "remove the line `listing`: `cxrbuild fetch --pin` then writes it again" in done.err
+    text = (here / "mine.toml").read_text()
+    (here / "mine.toml").write_text(text.replace('listing = "mine.tsv"\n', ""))
+    pin(here)
+    assert (here / "mine.toml").read_text() == text
+    assert (here / "mine.tsv").read_bytes() == listing
+
+
 def test_from_python(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     result = cxrbuild.fetch(["mine.toml"], origins={"mine": "files"}, pin=True)

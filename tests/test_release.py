@@ -14,7 +14,7 @@ from PIL import Image
 from releasing import WITHHELD, change_rows, images_of, varied_build
 
 from cxrbuild.errors import CheckError, CxrbuildError
-from cxrbuild.files import read_json, sha256_of
+from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.policy import withheld
 from cxrbuild.records import conform
 from cxrbuild.releasing import release
@@ -109,8 +109,25 @@ def test_holds_what_is_promised(varied_private: Path) -> None:
     assert sums == {name: sha256_of(varied_private / name) for name in promised - {"SHA256SUMS"}}
 
 
+def test_images_that_nobody_has_reviewed_are_counted(varied: Path, tmp_path: Path) -> None:
+    shutil.copytree(varied, tmp_path / "build")
+    rows = images_of(varied)
+    seen = rows.loc[rows["source"] == "mooney", "image_id"].tolist()[:3]
+    change_rows(tmp_path / "build", seen, review="clean")
+    ran = run("release", "2.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
+    assert "80 of 83 images with pixels have no review" in ran.out
+    assert "another version than its recipe: 2.0.0, not 1.0.0" in ran.out
+    card = (tmp_path / "release" / "demo-cxr-2.0.0" / "README.md").read_text()
+    assert (
+        "80 of 83 images with pixels have no review: nobody has looked for names and marks on them." in card
+    )
+
+
 def test_a_release_without_pixels(varied: Path, tmp_path: Path) -> None:
     shutil.copytree(varied, tmp_path / "build")
+    document = read_json(tmp_path / "build" / "build.json")
+    # No shard, and so no description of shards for TensorFlow Datasets.
+    write_json(tmp_path / "build" / "build.json", document | {"formats": ["parquet", "tfrecord"]})
     change_rows(tmp_path / "build", images_of(varied)["image_id"].tolist(), license="LicenseRef-internal")
     ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
     assert ran.status == 0
@@ -186,7 +203,10 @@ def test_goes_on_after_a_killed_run(varied: Path, varied_public: Path, tmp_path:
 def test_command_line(varied: Path, tmp_path: Path) -> None:
     ran = run("release", "1.0.0", "--build", varied, cwd=tmp_path)
     assert ran.status == 0, ran.err
-    assert "demo-cxr 1.0.0 (public) released: 89 images, 83 with pixels" in " ".join(ran.out.split())
+    said = " ".join(ran.out.split())
+    assert "demo-cxr 1.0.0 (public) released: 89 images, 83 with pixels" in said
+    assert "another version than its recipe" not in said
+    assert "83 of 83 images with pixels have no review: nobody has looked for names and marks" in said
     assert verify(tmp_path / "release" / "demo-cxr-1.0.0").findings == ()
     ran = run("release", "1.0.0", "--build", varied, "--policy", "private", "--json", cwd=tmp_path)
     assert json.loads(ran.out)["release"] == "release/demo-cxr-1.0.0-private"

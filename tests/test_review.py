@@ -425,12 +425,23 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     assert read_reviews(str(file), Path()) == [review_of("1.jpg", "clean")]
 
 
+def test_semicolons_separate_cells_where_the_header_shows_it(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = "cohen;1.jpg;clean;no;a, b\r\ncohen;2.jpg;marker;no;\r\n"
+    file.write_bytes((HEADER.replace(",", ";") + rows).encode("utf-8-sig"))
+    noted, other = read_reviews(str(file), Path())
+    assert (noted.path, noted.note, other) == ("1.jpg", "a, b", review_of("2.jpg", "marker"))
+    # A comma stays part of a note; a row of commas is one cell.
+    file.write_text(HEADER.replace(",", ";") + "cohen,1.jpg,clean,no,\n")
+    with pytest.raises(CxrbuildError, match="line 2: 1 cell, not 5"):
+        read_reviews(str(file), Path())
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (HEADER.replace(",", ";").encode("utf-8-sig"), "the cells of this file are separated by semicolons"),
         (HEADER.replace(",", "\t").encode(), "the cells of this file are separated by tabs"),
-        (HEADER.replace(",", ";").encode(), "Save it again with commas"),
+        (HEADER.replace(",", "\t").encode(), "Save it again with commas"),
         ((HEADER + "cohen,1.jpg,clean,no,hémithorax\n").encode("cp1252"), "not UTF-8 text"),
     ],
 )

@@ -22,10 +22,11 @@ from cxrbuild.auditing.context import Context, recorded
 from cxrbuild.auditing.registry import audit_checks
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Result, evaluate
-from cxrbuild.errors import CheckError, CxrbuildError, printable
+from cxrbuild.errors import CheckError, CxrbuildError, count_of, printable
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of
 from cxrbuild.progress import Progress, silent
+from cxrbuild.report import next_step
 
 _logger = logging.getLogger(__name__)
 # The findings of a check that an error lists.
@@ -167,10 +168,22 @@ def require_passed(result: AuditResult) -> None:
         raise CheckError(
             f"{len(failed)} of the audit's checks failed\n" + "\n".join(map(_list_findings, failed)),
             where=result.build.folder,
-            todo=f"Open {result.build.folder / names.AUDIT_PAGE}. {names.AUDIT_LINKS} next to it has the "
-            "duplicates as links: name a copy with those that you confirm under `split.links`, or change the "
-            "limits in the recipe's [audit]",
+            todo=_advise(result, failed),
         )
+
+
+def _advise(result: AuditResult, failed: list[CheckResult]) -> str:
+    """Return what to do about failed checks, as the page says it, and where links for the recipe are."""
+    steps = [f"Open {result.build.folder / names.AUDIT_PAGE}.", *dict.fromkeys(map(next_step, failed))]
+    # Duplicates of one patient are in one split anyway, or are linked already.
+    links = sum(pair.is_duplicate and not pair.linked for pair in result.document.pairs)
+    if links:
+        steps.append(
+            f"{names.AUDIT_LINKS} next to it has {count_of(links, 'duplicate')} as links: name a copy with "
+            "those that you confirm under `split.links`."
+        )
+    steps.append("The limits are in the recipe's [audit]")
+    return " ".join(step for step in steps if step)
 
 
 def _list_findings(check: CheckResult) -> str:

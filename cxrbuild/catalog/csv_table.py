@@ -90,12 +90,17 @@ class CsvTable:
         """Return the number of columns, and the rows below the header."""
         rows: list[tuple[int, list[str]]] = []
         problems: list[str] = []
+        headers = [list(self.header), *([[*self.header, self.optional]] if self.optional else [])]
         start = 1
         try:
             # A spreadsheet writes a byte order mark before UTF-8.
             with path.open(encoding="utf-8-sig", newline="") as stream:
+                # Excel separates cells by semicolons where the comma is the decimal sign.
+                first = next(csv.reader([stream.readline()], delimiter=";"), [])
+                stream.seek(0)
+                delimiter = ";" if first in headers else ","
                 # Without `strict`, a quote that is never closed would swallow the lines to the end.
-                reader = csv.reader(stream, strict=True)
+                reader = csv.reader(stream, strict=True, delimiter=delimiter)
                 found = next(reader, [])
                 start = reader.line_num + 1
                 for row in reader:
@@ -112,14 +117,12 @@ class CsvTable:
                 "not UTF-8 text", where=path, found=error,
                 todo="Save it as CSV in UTF-8; spreadsheets ask for the encoding, or call it 'CSV UTF-8'",
             ) from error  # fmt: skip
-        headers = [list(self.header), *([[*self.header, self.optional]] if self.optional else [])]
         if found in headers:
             require_none(path, problems)
             return len(found), [(line, row) for line, row in rows if row]
-        signs = {";".join(self.header): "semicolons", "\t".join(self.header): "tabs"}
-        if len(found) == 1 and (sign := signs.get(found[0])):
+        if len(found) == 1 and found[0] == "\t".join(self.header):
             raise DeclarationError(
-                f"the cells of this file are separated by {sign}", where=path, expected="commas",
+                "the cells of this file are separated by tabs", where=path, expected="commas or semicolons",
                 todo="Save it again with commas: LibreOffice asks for the field separator; Excel takes the "
                 "list separator of the system's regional settings",
             )  # fmt: skip

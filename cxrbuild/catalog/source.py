@@ -135,7 +135,10 @@ class Source(Declaration):
     @model_validator(mode="after")
     def _check_files(self) -> Source:
         if self.pin.listing and not self._listing_path.is_file():
-            raise ValueError(f"pin.listing: no file {self.pin.listing} in {self._listing_path.parent}")
+            raise ValueError(
+                f"pin.listing: no file {self.pin.listing} in {self._listing_path.parent}; copy it there, or "
+                "remove the line `listing`: `cxrbuild fetch --pin` then writes it again, from pinned files"
+            )
         if self.withdrawn and not (self.file.parent / self.withdrawn).is_file():
             raise ValueError(f"withdrawn: no file {self.withdrawn} in {self.file.parent}")
         return self

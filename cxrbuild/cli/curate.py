@@ -23,8 +23,14 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some
 from cxrbuild.patients import describe_shared_ids, find_shared_ids
 
+# How many findings without a class are listed.
+_FINDINGS = 6
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cxrbuild.artifact import FunnelStep
+    from cxrbuild.catalog import Recipe
     from cxrbuild.catalog.override import Overrides
     from cxrbuild.curation import CurationResult, Plan
 
@@ -129,6 +135,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
 
     _report_funnel(output, funnel_steps(plan))
     _report_counts(output, counts(plan))
+    _report_without_class(output, plan.records, plan.declared.recipe)
     if listed := plan.listed:
         rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
         name = plan.declared.image_list.name if plan.declared.image_list else ""
@@ -148,6 +155,8 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     if result.changed:
         _report_funnel(output, document.funnel)
     _report_counts(output, document.counts)
+    if result.changed:
+        _report_without_class(output, result.build.ledger, document.recipe)
     _report_caveats(output, document.overrides, document.unpinned)
     recipe = document.recipe
     compared = ["the counts under `expect`"] if recipe.expect else []
@@ -178,6 +187,16 @@ def _report_funnel(output: Output, steps: list[FunnelStep]) -> None:
     header = ["step", *steps[0].by_source, "all"]
     output.table(header, [[step.step, *step.by_source.values(), step.images] for step in steps])
     output.say("")
+
+
+def _report_without_class(output: Output, records: pd.DataFrame, recipe: Recipe) -> None:
+    """Report the findings that no class has: a new one must not go unnoticed among those of a rule."""
+    from cxrbuild.curation import findings_without_class
+
+    found = findings_without_class(records, recipe)
+    if found and recipe.split.published is None:
+        shown = name_some([f"{finding} {n:,}" for finding, n in found.items()], _FINDINGS)
+        output.say(f"Findings without a class: {shown}.")
 
 
 def _report_counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:

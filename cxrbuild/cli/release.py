@@ -10,6 +10,7 @@ import click
 from cxrbuild.cli.options import PLACE, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
+from cxrbuild.policy import count_unreviewed
 
 if TYPE_CHECKING:
     from cxrbuild.releasing import ReleaseResult
@@ -76,6 +77,11 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
     document = result.release.document
     recipe = document.recipe
     output.say(f"Build {build}: recipe {recipe.name}, version {recipe.version}.")
+    if document.dataset.version != recipe.version:
+        output.say(
+            f"The release has another version than its recipe: {document.dataset.version}, not "
+            f"{recipe.version}. Raise `version` in the recipe too, so that its builds have this version."
+        )
     images = sum(sum(part.values()) for part in document.counts.values())
     hidden = sum(document.withheld.values())
     if hidden:
@@ -86,6 +92,14 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
             [[why, *(by_class[why][label] for label in classes), n] for why, n in document.withheld.items()],
         )
         output.say("")
+    rows = result.release.manifest
+    shown = rows[rows["withheld"].isna()]
+    if unreviewed := count_unreviewed(shown):
+        output.say(
+            f"{unreviewed:,} of {count_of(len(shown), 'image')} with pixels "
+            f"{'has' if unreviewed == 1 else 'have'} no review: nobody has looked for names and "
+            "marks on them. `cxrbuild review` makes a page to look at them."
+        )
     if document.policy == "private":
         output.say("Private: it includes images that must not be redistributed.")
     if images == hidden:

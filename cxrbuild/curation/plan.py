@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import FunnelStep, names
-from cxrbuild.catalog import Source
+from cxrbuild.catalog import Recipe, Source
+from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exclusions import exclusion_reasons
@@ -107,6 +108,7 @@ class Plan:
             "funnel": [step.model_dump() for step in funnel_steps(self)],
             "counts": counts(self),
             "listed": self.listed,
+            "findings_without_class": findings_without_class(self.records, self.declared.recipe),
             "shared_patient_ids": [one.to_dict() for one in self.shared_ids],
         }
 
@@ -289,6 +291,14 @@ def counts(plan: Plan) -> dict[str, dict[str, int]]:
     table = table.reindex(index=plan.declared.recipe.classes, columns=splits, fill_value=0)
     found: dict[str, dict[str, int]] = table.to_dict()  # type: ignore[assignment]
     return found
+
+
+def findings_without_class(records: pd.DataFrame, recipe: Recipe) -> dict[str, int]:
+    """Return the findings that no class has, each with the images that are excluded for it, most first."""
+    rules = [rule.name for rule in recipe.rules if isinstance(rule, LabelledRule)]
+    found = records.loc[records["exclusion"].isin(rules) & records["label"].isna(), "finding"].dropna()
+    counted = {str(finding): int(n) for finding, n in found.value_counts(sort=False).items()}
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
 def write_plan(plan: Plan, out: Path) -> list[Path]:

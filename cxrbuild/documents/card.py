@@ -12,7 +12,7 @@ from cxrbuild.catalog.class_name import READ_AS_MISSING
 from cxrbuild.contents import Contents
 from cxrbuild.documents.license_table import list_licenses
 from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_commands
-from cxrbuild.policy import WITHHELD
+from cxrbuild.policy import WITHHELD, count_unreviewed
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 from cxrbuild.templates import markdown_environment
@@ -80,6 +80,8 @@ def card(
             rebuild=rebuild_commands(contents),
             shipped=is_shipped(contents.recipe),
             reviews=added_reviews(contents),
+            closed=[name for name, one in contents.document.declared_sources.items() if not one.public],
+            unreviewed=count_unreviewed(contents.embedded),
             named=int(contents.kept["review"].eq("identifier").sum()),
             results=results,
             repository=_repository(contents),

@@ -264,6 +264,20 @@ def _hashed(identifiers: pd.Series) -> pd.Series:
     return identifiers.map({one: hash_identifier(key, one) for one in known}).astype("str")
 
 
+def _advise(source: Source, problems: list[str]) -> str:
+    """Return what to do about values and columns that a declaration does not know."""
+    steps = []
+    if any(problem.startswith("columns.") for problem in problems):
+        steps.append("Correct `from` in its columns")
+    if not all(problem.startswith("columns.") for problem in problems):
+        steps.append("Declare the values in `map`, or in `blank` if they mean that it is not known")
+    todo = ". ".join(steps)
+    if source.address != source.name:
+        return todo
+    # A shipped declaration fits the version that it pins.
+    return f"Fetch the pinned source again. For another version, copy its declaration. {todo}"
+
+
 def _refuse(source: Source, problems: list[str]) -> None:
     if problems:
         more = len(problems) - _LISTED_PROBLEMS
@@ -271,6 +285,5 @@ def _refuse(source: Source, problems: list[str]) -> None:
             "metadata that its declaration does not know\n  " + "\n  ".join(problems[:_LISTED_PROBLEMS])
             + (f"\n  and {more} more" if more > 0 else ""),
             where=f"source {source.name}",
-            todo="Fetch the pinned source, or declare the values in a source file of your own: in `map`, or "
-            "in `blank` if they mean that it is not known",
+            todo=_advise(source, problems),
         )  # fmt: skip

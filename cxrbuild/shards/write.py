@@ -80,7 +80,8 @@ def write_shards(
             entries |= kept | written
             if not todo:
                 bar.update(len(shard.rows))
-    if "tfrecord" in formats:
+    # A release whose pixels are all withheld has no shards for `tfds` to describe.
+    if "tfrecord" in formats and shards:
         entries |= _write_metadata(shards, entries, root, classes, dataset)
     return entries
 

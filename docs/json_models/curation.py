@@ -27,6 +27,8 @@ class Plan(Printed):
         Images by split and class.
     listed
         The rows of the published list: those kept, and those with each exclusion.
+    findings_without_class
+        Findings that no class has, each with the images that are excluded for it.
     shared_patient_ids
         Patient ids of several sources that do not declare whether they are one patient.
     out
@@ -40,6 +42,7 @@ class Plan(Printed):
     funnel: list[FunnelStep]
     counts: Counts
     listed: dict[str, int]
+    findings_without_class: dict[str, int]
     shared_patient_ids: list[SharedId]
     out: str | None
 
