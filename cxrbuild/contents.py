@@ -14,6 +14,7 @@ from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.errors import count_of
 from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.policy import unlisted_sources
 from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Contents:
     document
         Its ``build.json``.
     records
-        Its ledger: a row for every upstream image, ``withheld`` filled.
+        Its ledger: a row for every image that it lists, ``withheld`` filled.
     measured_biases
         Biases that its audit and its explanation measured, in sentences.
     audit_notes
@@ -89,10 +90,11 @@ class Contents:
     def notices(self) -> dict[str, str]:
         """How it differs from the dataset that its recipe defines: title and sentence by difference."""
         notices = {}
-        if missing := len(self.document.missing):
+        if missing := self.document.missing_images:
             total = len(self.kept) + missing
+            named = "lists them" if len(self.document.missing) == missing else "counts them by source"
             notices["Incomplete"] = (
-                f"{count_of(missing, 'image')} of {total:,} in the dataset missing. `build.json` lists them."
+                f"{count_of(missing, 'image')} of {total:,} in the dataset missing. `build.json` {named}."
             )
         if unpinned := self.document.unpinned:
             different = sum(
@@ -166,6 +168,16 @@ class Contents:
     def upstream(self) -> dict[str, int]:
         """Return the number of upstream images by source."""
         return self.document.funnel[0].by_source
+
+    @property
+    def upstream_images(self) -> int:
+        """The number of upstream images, also of those that the ledger does not list."""
+        return self.document.funnel[0].images
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """The sources whose excluded images the ledger does not list."""
+        return unlisted_sources(self.document)
 
     def confounded(self) -> list[str]:
         """Return sentences about classes that share no source: a model can learn the source instead.

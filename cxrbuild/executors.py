@@ -160,7 +160,12 @@ def open_executor(
 
 
 def run_batches(
-    executor: Executor, work: Callable[[Batch], Result], batches: Iterable[Batch], *, ahead: int
+    executor: Executor,
+    work: Callable[[Batch], Result],
+    batches: Iterable[Batch],
+    *,
+    ahead: int,
+    in_order: bool = False,
 ) -> Iterator[tuple[Batch, Result]]:
     """Yield each batch with its result when it is done, a limited number of batches in flight.
 
@@ -175,6 +180,9 @@ def run_batches(
     ahead
         The most batches that are submitted at a time to local processes. A cluster gets as many as it has
         threads for, and more when it grows.
+    in_order
+        Whether the results are yielded in the order of the batches. A result that waits for an earlier one
+        counts as in flight, so that memory is limited.
 
     Raises
     ------
@@ -195,7 +203,8 @@ def run_batches(
             if not pending:
                 return
             # Work that no worker does never ends: the cluster's size and the pool's failure are looked at.
-            done, _ = wait(pending, 1.0, return_when=FIRST_COMPLETED)
+            asked = [next(iter(pending))] if in_order else pending
+            done, _ = wait(asked, 1.0, return_when=FIRST_COMPLETED)
             if isinstance(executor, _ProcessPool) and executor.failure is not None:
                 raise executor.failure
             for future in done:

@@ -1,16 +1,18 @@
-"""Decide which images a release includes, and why it withholds the pixels of others."""
+"""Decide which images a release lists, what it says of them, and why it withholds the pixels of some."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Literal
 
-from cxrbuild.artifact.build import DatasetDocument, SourceState
+from cxrbuild.artifact.build import DatasetDocument, ReleaseDocument, SourceState
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.catalog.rule import DuplicateRule, ReviewedRule
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.patients import Namespaces, patient_names
 from cxrbuild.reasons import details_without_notes
 from cxrbuild.records import image_id, is_image_id
+from cxrbuild.rules.details import DUPLICATE_OF
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Policy = Literal["public", "private"]
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
+_UNLISTED_IMAGE = "an image that is not listed"
 # In order: the first reason that applies is the row's.
 WITHHELD = {
     "identifier": "The image shows a readable name or birth date.",
@@ -72,13 +75,65 @@ def withheld(records: pd.DataFrame, policy: Policy) -> pd.Series:
     return why
 
 
+def confidential_sources(build: DatasetDocument, policy: Policy) -> frozenset[str]:
+    """Return the sources whose files a release does not name, and of which it lists no excluded image.
+
+    Parameters
+    ----------
+    build
+        The ``build.json`` of the build.
+    policy
+        ``public``: the sources that are not public; ``private``: none.
+    """
+    if policy == "private":
+        return frozenset()
+    return frozenset(name for name, source in build.declared_sources.items() if not source.public)
+
+
+def unlisted_sources(document: DatasetDocument) -> frozenset[str]:
+    """Return the sources whose excluded images the ledger of a build or release does not list.
+
+    Parameters
+    ----------
+    document
+        The ``build.json`` of the build, which lists every image, or of the release.
+    """
+    if not isinstance(document, ReleaseDocument):
+        return frozenset()
+    return confidential_sources(document, document.policy)
+
+
+def is_unlisted(records: pd.DataFrame, sources: Collection[str]) -> pd.Series:
+    """Return the mask of the rows that a release does not list: excluded images of these sources."""
+    return records["source"].isin(list(sources)) & records["exclusion"].notna()
+
+
+def without_unlisted(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> pd.DataFrame:
+    """Return the rows that a release lists: a public one no excluded image of a source that is not public.
+
+    The flow chart counts the others by source and exclusion.
+
+    Parameters
+    ----------
+    records
+        Rows of the table.
+    build
+        The ``build.json`` of their build.
+    policy
+        ``public`` or ``private``; a private release lists all.
+    """
+    sources = confidential_sources(build, policy)
+    return records[~is_unlisted(records, sources)].reset_index(drop=True) if sources else records
+
+
 def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> pd.DataFrame:
     """Return rows without what can identify the patients of sources that are not public.
 
     A public release does not name their files: `source_path`, and `group` where it is a path, hold the
     image's id instead. Patient numbers are hashed already, or the release is refused. What a reviewer wrote
     about their images, or about any image with a readable name, is omitted too, and so is the reason of a
-    withdrawal: only the mark and the day stay.
+    withdrawal: only the mark and the day stay. No group is named after an image or a patient that
+    `without_unlisted` omits.
 
     Parameters
     ----------
@@ -96,7 +151,7 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
     """
     if policy == "private":
         return records
-    confidential = {name for name, source in build.declared_sources.items() if not source.public}
+    confidential = confidential_sources(build, policy)
     numbered = set(records.loc[records["patient_id"].notna(), "source"])
     if kept := sorted(
         name for name in confidential & numbered if build.declared_sources[name].patient_id == "keep"
@@ -108,31 +163,39 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
             found='`patient_id = "keep"`',
             todo="Declare one of them and build again, or make a private release with --policy private",
         )  # fmt: skip
-    return _without_notes(_without_paths(records, confidential), build, confidential)
+    named = _without_paths(records, confidential, build.namespaces)
+    return _without_duplicates(_without_notes(named, build, confidential), confidential)
 
 
-def renames_files(build: DatasetDocument, policy: Policy) -> bool:
-    """Return whether a release names files by the image's id, because a source is not public."""
-    return policy == "public" and any(not source.public for source in build.declared_sources.values())
+def without_file_names(
+    build: DatasetDocument, policy: Policy, listed: Collection[str]
+) -> dict[str, SourceState]:
+    """Return what a release records of its sources: of files that it does not name, the ids of listed images.
 
-
-def without_file_names(build: DatasetDocument, policy: Policy) -> dict[str, SourceState]:
-    """Return what a release records of its sources: image ids instead of the paths of confidential files."""
-    if policy == "private":
-        return build.sources
+    Parameters
+    ----------
+    build
+        The ``build.json`` of the build.
+    policy
+        ``public`` or ``private``.
+    listed
+        The ids of the images that the release lists.
+    """
+    confidential = confidential_sources(build, policy)
     return {
-        name: state if build.declared_sources[name].public else _unnamed(name, state)
+        name: _unnamed(name, state, listed) if name in confidential else state
         for name, state in build.sources.items()
     }
 
 
-def _unnamed(source: str, state: SourceState) -> SourceState:
-    def ids(paths: Iterable[str]) -> list[str]:
-        return [image_id(source, path, named=False) for path in paths]
+def _unnamed(source: str, state: SourceState, listed: Collection[str]) -> SourceState:
+    def ids(paths: Iterable[str]) -> dict[str, str]:
+        found = {image_id(source, path, named=False): path for path in paths}
+        return {image: path for image, path in found.items() if image in listed}
 
-    different = dict(zip(ids(state.different), state.different.values(), strict=True))
+    different = {image: state.different[path] for image, path in ids(state.different).items()}
     return state.model_copy(
-        update={"missing": ids(state.missing), "extra": ids(state.extra), "different": different}
+        update={"missing": list(ids(state.missing)), "extra": list(ids(state.extra)), "different": different}
     )
 
 
@@ -162,10 +225,28 @@ def _without_notes(records: pd.DataFrame, build: DatasetDocument, sources: Colle
 
 
 def _is_duplicate_of(detail: str) -> bool:
-    return detail.startswith("duplicate of ") and is_image_id(detail.removeprefix("duplicate of "))
+    kept = detail.removeprefix(DUPLICATE_OF)
+    return kept != detail and (is_image_id(kept) or kept == _UNLISTED_IMAGE)
 
 
-def _without_paths(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
+def _without_duplicates(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
+    """Omit the note of a link with a confidential image, and the id of one that is not listed."""
+    if not sources:
+        return records
+    kept = records["exclusion_detail"].str.extract(rf"^{DUPLICATE_OF}(\S+?)(?:: |$)", expand=False)
+    public = records.loc[~records["source"].isin(list(sources)), "image_id"]
+    # Known by its name: in a release, the row of an image that is not listed is not there.
+    of_sources = kept.str.startswith(tuple(f"{source}_" for source in sources)).fillna(value=False)
+    of_sources &= ~kept.isin(set(public))
+    listed = set(records.loc[~is_unlisted(records, sources), "image_id"])
+    named = DUPLICATE_OF + kept.where(kept.isin(listed), _UNLISTED_IMAGE)
+    return records.assign(
+        exclusion_detail=records["exclusion_detail"].mask(of_sources, named),
+        exclusion_note=records["exclusion_note"].mask(of_sources),
+    )
+
+
+def _without_paths(records: pd.DataFrame, sources: Collection[str], namespaces: Namespaces) -> pd.DataFrame:
     rows = records["source"].isin(list(sources))
     if not rows.any():
         return records
@@ -173,7 +254,22 @@ def _without_paths(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFr
     named, hidden = (of_sources["source"] + "/" + of_sources[name] for name in ("source_path", "image_id"))
     # A file's first row has the id that its path gives: it comes last here, and so is the one that counts.
     by_path = dict(zip(named[::-1], hidden[::-1], strict=True))
-    return records.assign(
+    unnamed = records.assign(
         group=[by_path.get(group, group) for group in records["group"]],
         source_path=records["source_path"].where(~rows, records["image_id"]),
     ).astype({"group": "str"})
+    return unnamed.assign(group=_without_unlisted_groups(unnamed, sources, namespaces))
+
+
+def _without_unlisted_groups(
+    records: pd.DataFrame, sources: Collection[str], namespaces: Namespaces
+) -> pd.Series:
+    """Return the groups, each named after a patient or image that the release lists."""
+    listed = records[~is_unlisted(records, sources)]
+    names = patient_names(listed, namespaces)
+    scopes = [f"{source}/" for source in sources]
+    scopes += [f"{namespaces.get(source) or source}:" for source in sources]
+    group = listed["group"]
+    stray = group.str.startswith(tuple(scopes)).fillna(value=False) & ~group.isin(set(names))
+    least = names[stray].groupby(group[stray]).min()
+    return records["group"].where(~records["group"].isin(least.index), records["group"].map(least))

@@ -333,3 +333,86 @@ def test_a_cluster_without_workers_is_an_error_within_30_seconds(
     assert time.monotonic() - begun < 30
     assert status == 1
     assert "the cluster has no worker" in one_paragraph(err)
+
+
+def release(build: Path, out: Path, executor: str, *more: object):
+    return run_process(
+        "release", "1.0.0", "--build", build, "--out", out, "--size", 64, "--size", 32,
+        "--executor", executor, "--quiet", *more,
+    )  # fmt: skip
+
+
+def test_a_cluster_releases_the_same_bytes(demo: Path, tmp_path: Path, dask: DaskCluster) -> None:
+    ran = release(demo / "build", tmp_path / "local", "local", "--workers", 1)
+    assert (ran.status, ran.err) == (0, "")
+    dask.add_worker()
+    wait_for_workers(dask, 1)
+    ran = release(demo / "build", tmp_path / "cluster", dask.address)
+    assert (ran.status, ran.err) == (0, "")
+    assert tree(tmp_path / "cluster") == tree(tmp_path / "local")
+    assert any(name.startswith("sizes/64/train-") for name in tree(tmp_path / "cluster"))
+    shutil.copytree(tmp_path / "cluster", tmp_path / "changed")
+    large, small = (next((tmp_path / "changed" / "sizes" / size).glob("train-*")) for size in ("64", "32"))
+    large.write_bytes(small.read_bytes())
+    for folder, status in (("cluster", 0), ("changed", 3)):
+        ran = run_process("verify", tmp_path / folder, "--executor", dask.address)
+        assert ran.status == status
+        assert ("is PNG L of 32 x 32, not PNG L of 64 x 64" in " ".join(ran.err.split())) == (status == 3)
+    # A worker with other code is refused before anything is written.
+    dask.add_worker(package=with_quality(tmp_path / "other", 30))
+    wait_for_workers(dask, 2)
+    ran = release(demo / "build", tmp_path / "refused", dask.address)
+    assert ran.status == 1
+    assert "a worker of the cluster differs from this program" in one_paragraph(ran.err)
+    assert not (tmp_path / "refused").exists()
+
+
+def test_a_release_on_a_wrong_executor_is_refused_before_anything_is_written(
+    demo: Path, tmp_path: Path
+) -> None:
+    ran = release(demo / "build", tmp_path / "release", "slurm")
+    assert ran.status == 1
+    assert "no such executor" in one_paragraph(ran.err)
+    ran = release(demo / "build", tmp_path / "release", "dask://127.0.0.1:1")
+    assert ran.status == 1
+    assert "no Dask scheduler answers" in one_paragraph(ran.err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_release_on_a_cluster_without_workers_is_an_error_within_30_seconds(
+    demo: Path, tmp_path: Path, dask: DaskCluster
+) -> None:
+    begun = time.monotonic()
+    ran = release(demo / "build", tmp_path / "release", dask.address)
+    assert time.monotonic() - begun < 30
+    assert ran.status == 1
+    assert "the cluster has no worker" in one_paragraph(ran.err)
+    assert not (tmp_path / "release").exists()
+
+
+@pytest.mark.slow
+def test_a_release_has_the_same_bytes_though_a_worker_is_killed(
+    large: Path, tmp_path: Path, dask: DaskCluster
+) -> None:
+    ran = release(large / "build", tmp_path / "local", "local", "--workers", 2, "--policy", "private")
+    assert (ran.status, ran.err) == (0, "")
+    workers = [dask.add_worker(), dask.add_worker(), dask.add_worker()]
+    wait_for_workers(dask, 3)
+    command = [
+        sys.executable, "-m", "cxrbuild", "release", "1.0.0", "--build", large / "build", "--policy",
+        "private", "--out", tmp_path / "cluster", "--size", "64", "--size", "32", "--executor", dask.address,
+        "--quiet",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    # A row group is written when its images are resized; the first of many.
+    while not any(path.stat().st_size > 1000 for path in (tmp_path / ".cluster.part").rglob("sizes/64/*")):
+        assert process.poll() is None, "the run ended early"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers[0].kill()
+    workers[1].kill()
+    _, err = process.communicate(timeout=180)
+    assert (process.returncode, err) == (0, "")
+    assert tree(tmp_path / "cluster") == tree(tmp_path / "local")

@@ -240,7 +240,7 @@ def verify(
     manifest
         What to check images against: a ``manifest.parquet`` or the name of a published manifest.
     executor
-        Where image files are checked: ``local``, or ``dask://HOST:PORT``.
+        Where image files and ready sizes are checked: ``local``, or ``dask://HOST:PORT``.
     signers
         A file with public keys, by one of which a release must be signed.
     progress

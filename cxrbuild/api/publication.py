@@ -30,6 +30,8 @@ def release(
     policy: Literal["public", "private"] = "public",
     previous: AnyPath | None = None,
     sizes: Sequence[int] = (),
+    workers: int | None = None,
+    executor: str = "local",
     progress: Progress = silent,
 ) -> ReleaseResult:
     """Make a release from a build: a versioned folder that others can load, check, cite and rebuild.
@@ -48,13 +50,17 @@ def release(
         The release before; default the newest older one next to ``out``.
     sizes
         The ready sizes that it has in addition to the images' own: the sides of squares, in pixels.
+    workers
+        Number of processes that resize images; default one for each processor.
+    executor
+        Where images are resized, and the resized ones checked: ``local``, or ``dask://HOST:PORT``.
     progress
         Opens progress bars.
 
     Raises
     ------
     CxrbuildError
-        The folder holds no build, or ``out`` holds another release.
+        The folder holds no build, ``out`` holds another release, or the cluster cannot do the work.
     CheckError
         The version is too small, or the build's files have changed.
     """
@@ -73,8 +79,9 @@ def release(
             # The releases next to it decide which version is too small.
             copy_neighbours(str(place), _is_table, names.SUMS, progress)
         return make_release(
-            source, version, target, policy=policy, previous=before, sizes=sizes, progress=progress
-        )
+            source, version, target, policy=policy, previous=before, sizes=sizes, workers=workers,
+            executor=executor, progress=progress,
+        )  # fmt: skip
 
 
 @checked

@@ -53,7 +53,10 @@ class Artifact:
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        """A row for every upstream image, kept or excluded."""
+        """A row for every upstream image, kept or excluded.
+
+        A public release lists no excluded image of a source that is not public.
+        """
         return read_records(self.folder / names.LEDGER)
 
     @cached_property

@@ -11,6 +11,7 @@ from cxrbuild.artifact.document import Document, Part
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.source import Pin, Source
+from cxrbuild.exclusions import MISSING
 
 # What a release records of a source: it must be complete without the declaration's file.
 DESCRIBED = ("title", "homepage", "description", "citation", "license", "public", "patient_namespace", "pin")
@@ -137,7 +138,8 @@ class DatasetDocument(Document):
     sources
         What the lock says about each source.
     missing
-        Images that belong to the dataset and are missing, with their exclusion.
+        Images that belong to the dataset and are missing, with their exclusion. A public release names none
+        of sources that are not public; ``funnel`` counts them.
     counts
         Images by split and class.
     funnel
@@ -173,6 +175,11 @@ class DatasetDocument(Document):
     def namespaces(self) -> dict[str, str | None]:
         """The ``patient_namespace`` that each source declares."""
         return {name: source.patient_namespace for name, source in self.declared_sources.items()}
+
+    @property
+    def missing_images(self) -> int:
+        """The number of images that belong to the dataset and are missing, named in ``missing`` or not."""
+        return sum(step.images for step in self.funnel if step.step in MISSING)
 
 
 class BuildDocument(DatasetDocument):

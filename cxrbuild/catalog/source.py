@@ -95,7 +95,8 @@ class Source(Declaration):
     public: bool = Field(
         False,
         strict=True,
-        description="whether its files are published, so that their names and patient numbers are public",
+        description="whether its files are published, so that their names and patient numbers are public; "
+        "if not, a public release lists none of its excluded images",
     )
     patient_namespace: Name | None = Field(
         None,

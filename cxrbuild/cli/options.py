@@ -200,7 +200,11 @@ def build_option(text: str) -> Callable[[F], F]:
 
 def worker_options(command: F) -> F:
     """Add `--workers` and `--executor`."""
-    command = executor_option("Where to run the work.")(command)
+    return workers_option(executor_option("Where to run the work.")(command))
+
+
+def workers_option(command: F) -> F:
+    """Add `--workers`."""
     return click.option(
         "--workers", type=click.IntRange(1), help="Number of processes.  [default: one for each processor]"
     )(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cxrbuild.cli.options import PLACE, output_options
+from cxrbuild.cli.options import PLACE, executor_option, output_options, workers_option
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 from cxrbuild.policy import count_unreviewed
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     metavar="PIXELS",
     help="Add the images resized to squares of this side, such as 224; repeatable.  [default: none]",
 )
+@workers_option
+@executor_option("Where to resize the images that --size adds, and to check them.")
 @output_options
 def release(
     version: str,
@@ -51,6 +53,8 @@ def release(
     policy: Literal["public", "private"],
     previous: Path | str | None,
     sizes: tuple[int, ...],
+    workers: int | None,
+    executor: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -67,8 +71,9 @@ def release(
     if build is None:
         build = only_build(Path("build"), version)
     result = make_release(
-        build, version, out, policy=policy, previous=previous, sizes=sizes, progress=output.progress
-    )
+        build, version, out, policy=policy, previous=previous, sizes=sizes, workers=workers,
+        executor=executor, progress=output.progress,
+    )  # fmt: skip
     _report(output, result, build, out if isinstance(out, str) else str(result.release.folder))
 
 
@@ -109,8 +114,8 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
             "with --policy private. To redistribute your own images, declare a licence for their source, for "
             "example CC-BY-4.0."
         )
-    if document.missing:
-        missing = count_of(len(document.missing), "image")
+    if document.missing_images:
+        missing = count_of(document.missing_images, "image")
         output.say(f"Incomplete: {missing} missing. The release cannot be published.")
     if document.unpinned:
         output.say(f"Unpinned: {', '.join(document.unpinned)}. The release cannot be published.")

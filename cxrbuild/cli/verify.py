@@ -24,7 +24,7 @@ from cxrbuild.cli.output import Output
     metavar="FILE",
     help="Require that a release is signed with a key of this file: a .pub file, or allowed_signers.",
 )
-@executor_option("Where to check the image files of a build or a folder.")
+@executor_option("Where to check the image files of a build or a folder, and the ready sizes of a release.")
 @output_options
 def verify(
     folder: Path | str, manifest: str | None, signers: Path | None, executor: str, quiet: bool, as_json: bool

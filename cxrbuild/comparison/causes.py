@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _GONE, _NEW = "no longer upstream", "new upstream"
+# A public release does not list the excluded images of a source that is not public.
+_NOT_STATED = "not stated: the source is not public"
 
 
 def with_causes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +59,8 @@ class Causes:
         if other.ledger is None or rows.empty:
             return with_causes(rows)
         causes, reasons = _exclusions(rows, other)
-        return rows.assign(cause=causes.fillna(unknown), reason=(before + reasons).fillna(unknown))
+        fallback = rows["source"].isin(list(other.unlisted)).map({True: _NOT_STATED, False: unknown})
+        return rows.assign(cause=causes.fillna(fallback), reason=(before + reasons).fillna(fallback))
 
     def of_relabelled(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows with another class: another finding or other labels."""
@@ -106,7 +109,9 @@ def _exclusions(rows: pd.DataFrame, version: DatasetVersion) -> tuple[pd.Series,
         return unknown, unknown
     asked = version.ledger[version.ledger["image_id"].isin(list(rows["image_id"]))]
     excluded = asked[asked["exclusion"].notna()]
-    columns = (excluded["exclusion"], exclusion_texts(excluded, version.recipe))
+    texts = exclusion_texts(excluded, version.recipe)
+    texts = texts.mask(excluded["source"].isin(list(version.unlisted)), excluded["exclusion"])
+    columns = (excluded["exclusion"], texts)
     exclusions, texts = (
         rows["image_id"].map(dict(zip(excluded["image_id"], column, strict=True))).astype("str")
         for column in columns

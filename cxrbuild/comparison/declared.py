@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cxrbuild.catalog import Recipe
 from cxrbuild.comparison.diff import DeclaredChange
-from cxrbuild.comparison.excluded import excluded_by_both, other_details
+from cxrbuild.comparison.excluded import excluded_by_both, listed_ledgers, other_details
 from cxrbuild.comparison.version import DatasetVersion, Declarations
 from cxrbuild.errors import count_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Keys of a recipe that say nothing about which images it keeps, or follow from the rows.
 _TEXTS = ("title", "description", "citation", "datasheet")
@@ -30,8 +27,8 @@ def declared_changes(old: DatasetVersion, new: DatasetVersion) -> list[DeclaredC
         *_recipe_changes(a.recipe, b.recipe),
         *_list_changes("overrides", "overrides", a.overrides.describe(), b.overrides.describe()),
         *_source_changes(a, b),
-        *_withdrawal_changes(old.ledger, new.ledger),
-        *_upstream_changes(old.ledger, new.ledger),
+        *_withdrawal_changes(old, new),
+        *_upstream_changes(old, new),
     ]
 
 
@@ -125,11 +122,12 @@ def _describe_pin(pin: Any) -> str:
     return ", ".join(f"{key} {value}" for key, value in given.items() if value) or "not pinned"
 
 
-def _withdrawal_changes(old: pd.DataFrame | None, new: pd.DataFrame | None) -> Iterator[DeclaredChange]:
+def _withdrawal_changes(old: DatasetVersion, new: DatasetVersion) -> Iterator[DeclaredChange]:
     """Yield the changes of the lists of withdrawals, by image: the ledger has each of their rows."""
-    if old is None or new is None:
+    ledgers = listed_ledgers(old, new)
+    if ledgers is None:
         return
-    a, b = (side[side["exclusion"] == "withdrawn"] for side in (old, new))
+    a, b = (side[side["exclusion"] == "withdrawn"] for side in ledgers)
     both = excluded_by_both(a, b)
     same = both[0].index[~other_details(*both)]
     was, now = (
@@ -147,15 +145,20 @@ def _withdrawal_changes(old: pd.DataFrame | None, new: pd.DataFrame | None) -> I
         yield DeclaredChange(source, f"withdrawn.{image}", *details)
 
 
-def _upstream_changes(old: pd.DataFrame | None, new: pd.DataFrame | None) -> Iterator[DeclaredChange]:
-    """Yield for each source how many upstream images left, came, and have other bytes."""
-    if old is None or new is None:
+def _upstream_changes(old: DatasetVersion, new: DatasetVersion) -> Iterator[DeclaredChange]:
+    """Yield for each source how many upstream images left, came, and have other bytes.
+
+    Where a ledger does not list all images of a source, it is not known which left or came.
+    """
+    if old.ledger is None or new.ledger is None:
         return
-    a, b = (side.drop_duplicates("image_id").set_index("image_id") for side in (old, new))
+    a, b = (ledger.drop_duplicates("image_id").set_index("image_id") for ledger in (old.ledger, new.ledger))
     left, came = (
         side.loc[side.index.difference(other.index), "source"].value_counts()
         for side, other in ((a, b), (b, a))
     )
+    unlisted = {*old.unlisted, *new.unlisted}
+    left, came = (counts.drop(unlisted, errors="ignore") for counts in (left, came))
     common = a.index.intersection(b.index)
     blobs: Mapping[Any, int] = {}
     if len(common):

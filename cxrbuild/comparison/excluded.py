@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cxrbuild.comparison.version import DatasetVersion
+from cxrbuild.policy import is_unlisted
 from cxrbuild.reasons import details_without_notes, exclusion_texts
 from cxrbuild.records import differs
 
@@ -21,9 +22,10 @@ def changed_exclusions(old: DatasetVersion, new: DatasetVersion) -> pd.DataFrame
     """
     import pandas as pd
 
-    if old.ledger is None or new.ledger is None:
+    ledgers = listed_ledgers(old, new)
+    if ledgers is None:
         return pd.DataFrame(columns=_COLUMNS, dtype="str")
-    a, b = excluded_by_both(old.ledger, new.ledger)
+    a, b = excluded_by_both(*ledgers)
     ruled = differs(a["exclusion"], b["exclusion"])
     found = ruled | other_details(a, b)
     a, b, ruled = a[found], b[found], ruled[found]
@@ -40,6 +42,20 @@ def changed_exclusions(old: DatasetVersion, new: DatasetVersion) -> pd.DataFrame
         reason=("before: " + texts + "; now: " + text).where(ruled, ""),
     )
     return rows.reset_index()[_COLUMNS].astype("str").sort_values("image_id", ignore_index=True)
+
+
+def listed_ledgers(old: DatasetVersion, new: DatasetVersion) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return both ledgers, without the images that a public release of one of them does not list.
+
+    ``None`` where a version has no ledger.
+    """
+    if old.ledger is None or new.ledger is None:
+        return None
+    unlisted = {*old.unlisted, *new.unlisted}
+    if not unlisted:
+        return old.ledger, new.ledger
+    a, b = (ledger[~is_unlisted(ledger, unlisted)] for ledger in (old.ledger, new.ledger))
+    return a, b
 
 
 def excluded_by_both(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def count_totals(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
     """Count the images of two versions.
 
-    Upstream images and exclusions are counted where a version has a ledger.
+    Upstream images and exclusions are counted where a version has a flow chart or a ledger: the ledger of a
+    public release may not list all of them.
     """
     a, b = old.manifest, new.manifest
     return [
@@ -53,10 +54,14 @@ def _numbers(values: pd.Series) -> dict[str, int]:
 
 
 def _upstream(version: DatasetVersion) -> dict[str, int] | None:
+    if version.funnel is not None:
+        return {"": version.funnel["upstream"]}
     return None if version.ledger is None else {"": len(version.ledger)}
 
 
 def _exclusions(version: DatasetVersion) -> dict[str, int] | None:
+    if version.funnel is not None:
+        return {step: n for step, n in version.funnel.items() if n and step not in ("upstream", "kept")}
     return None if version.ledger is None else _numbers(version.ledger["exclusion"].dropna())
 
 

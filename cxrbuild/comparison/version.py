@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.policy import unlisted_sources
 from cxrbuild.reasons import looked_at
 from cxrbuild.records import read_records
 
@@ -70,6 +71,11 @@ class DatasetVersion:
         Its sources that are not verified to be the pinned version.
     ledger
         Of every upstream image its exclusion, and what the rules look at; ``None`` where it is not known.
+    unlisted
+        The sources whose excluded images a public release does not list: why one is excluded is said by the
+        name of the exclusion alone, where it is known at all.
+    funnel
+        The number of images of each step of the flow chart; ``None`` where it is not known.
     declarations
         What it was built from; ``None`` where only the rows are known.
     """
@@ -81,6 +87,8 @@ class DatasetVersion:
     missing: Mapping[str, str] = field(default_factory=dict)
     unpinned: Sequence[str] = ()
     ledger: pd.DataFrame | None = None
+    unlisted: Collection[str] = ()
+    funnel: Mapping[str, int] | None = None
     declarations: Declarations | None = None
 
     @property
@@ -146,6 +154,8 @@ def read_version(name: str | Path) -> DatasetVersion:
         missing={} if document is None else document.missing,
         unpinned=() if document is None else document.unpinned,
         ledger=read_ledger(file.with_name(names.LEDGER), recipe),
+        unlisted=() if document is None else unlisted_sources(document),
+        funnel=None if document is None else {step.step: step.images for step in document.funnel},
         declarations=declarations,
     )
 

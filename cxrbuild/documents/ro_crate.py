@@ -82,7 +82,7 @@ def ro_crate(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> dic
         "citation": related_works(contents),
         "usageInfo": usage_conditions(contents),
         "mentions": _creation(contents, sources),
-        "hasPart": [_file(folder, name, hashes[name]) for name in files],
+        "hasPart": [_file(folder, name, hashes[name], contents) for name in files],
     }
     if sheet.homepage:
         root["url"] = sheet.homepage
@@ -136,12 +136,12 @@ def is_data(name: str) -> bool:
     return name.endswith(".parquet") or name.startswith(f"{names.TFRECORD}/")
 
 
-def _file(folder: Path, name: str, digest: str) -> Entity:
+def _file(folder: Path, name: str, digest: str, contents: Contents) -> Entity:
     entity: Entity = {
         "@id": name,
         "@type": "File",
         "name": name,
-        "description": _DESCRIPTIONS.get(name) or _describe_shard(name),
+        "description": _describe(name, contents),
         "encodingFormat": _FORMATS.get(Path(name).suffix, "application/octet-stream"),
     }
     if is_data(name):
@@ -149,6 +149,13 @@ def _file(folder: Path, name: str, digest: str) -> Entity:
     if name == names.CROISSANT:
         entity["conformsTo"] = {"@id": CONFORMS_TO, "@type": "CreativeWork", "name": "Croissant 1.1"}
     return entity
+
+
+def _describe(name: str, contents: Contents) -> str:
+    text = _DESCRIPTIONS.get(name) or _describe_shard(name)
+    if name == names.LEDGER and contents.unlisted:
+        text += f"; of {', '.join(sorted(contents.unlisted))}, for every kept image alone"
+    return text
 
 
 def _describe_shard(name: str) -> str:

@@ -22,6 +22,7 @@ from cxrbuild.image_decision.result import (
     RuleResult,
 )
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
+from cxrbuild.policy import unlisted_sources
 from cxrbuild.reasons import label_reasons, looked_at, split_reasons
 from cxrbuild.rules import apply_rules
 
@@ -94,8 +95,18 @@ def _find(ledger: pd.DataFrame, name: str, artifact: Artifact) -> pd.Series:
         "no image has this name", where=artifact.folder / names.LEDGER,
         expected="an image id, a path or file name of a source, or a patient", found=name,
         todo=_advise_on_patient(artifact)
-        or (f"Write {near}, the nearest name" if near else "`ledger.parquet` lists every upstream image"),
+        or (f"Write {near}, the nearest name" if near else _where_listed(artifact)),
     )  # fmt: skip
+
+
+def _where_listed(artifact: Artifact) -> str:
+    unlisted = unlisted_sources(artifact.document)
+    if not unlisted:
+        return "`ledger.parquet` lists every upstream image"
+    return (
+        "Ask the build: a public release lists neither the excluded images nor the file names of "
+        f"{name_some(sorted(unlisted))}, which are not public"
+    )
 
 
 def _advise_on_patient(artifact: Artifact) -> str | None:

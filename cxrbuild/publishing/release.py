@@ -98,10 +98,11 @@ def read_release(folder: Path, progress: Progress = silent) -> OutgoingRelease:
             found=f"{name_some(document.unpinned)} did not match the pin when it was fetched",
             todo="Fetch without --allow-unpinned, then curate and release again",
         )  # fmt: skip
-    if missing := document.missing:
+    if missing := document.missing_images:
         raise CxrbuildError(
             "an incomplete release is not published", where=folder,
-            found=f"{count_of(len(missing), 'missing image')}: {name_some(sorted(missing))}",
+            found=count_of(missing, "missing image")
+            + (f": {name_some(sorted(document.missing))}" if document.missing else ""),
             todo="Fetch what is missing, then curate without --allow-missing and release again",
         )  # fmt: skip
     require_verified(verify(folder, progress=progress), folder)

@@ -21,15 +21,27 @@ if TYPE_CHECKING:
 def release_document(
     build: BuildDocument, version: str, policy: Policy, records: pd.DataFrame, sizes: Sequence[int] = ()
 ) -> ReleaseDocument:
-    """Return the release's ``build.json``: the build's, without the hashes of its files."""
+    """Return the release's ``build.json``: the build's, without the hashes of its files.
+
+    Parameters
+    ----------
+    build
+        The ``build.json`` of the build.
+    version, policy, sizes
+        The release's.
+    records
+        Its ledger.
+    """
+    listed = frozenset(records["image_id"])
     reasons = records["withheld"].value_counts()
     shared = {name: getattr(build, name) for name in DatasetDocument.model_fields}
     return ReleaseDocument(
         **shared
         | {
             "dataset": build.dataset.model_copy(update={"version": version}),
-            # A public release does not name the files of sources that are not public.
-            "sources": without_file_names(build, policy),
+            # A public release names no file, and no excluded image, of a source that is not public.
+            "sources": without_file_names(build, policy, listed),
+            "missing": {image: why for image, why in build.missing.items() if image in listed},
             "groups_in_several_splits": groups_in_several_splits(records).to_dict(),
             "policy": policy,
             "date": _date(build.recipe.date),

@@ -21,13 +21,22 @@ DESCRIBING = "writing documents"
 
 
 def write_files(
-    build: Path, root: Path, contents: Contents, results: Results, changes: str, progress: Progress
+    build: Path,
+    root: Path,
+    contents: Contents,
+    results: Results,
+    changes: str,
+    *,
+    workers: int,
+    executor: str,
+    progress: Progress,
 ) -> ReleaseDocument:
     """Write every file of the release, ``SHA256SUMS`` last; return its ``build.json``."""
     write_records(root / names.LEDGER, contents.records)
     write_records(root / names.MANIFEST, contents.kept)
+    # First, so that a cluster that cannot do the work is an error before the shards are copied.
+    write_sizes(build, root, contents, workers=workers, executor=executor, progress=progress)
     shards = _write_shards(build, root, contents, progress)
-    write_sizes(build, root, contents, progress)
     with progress(DESCRIBING, None, ""):
         return _write_documents(build, root, contents, results, changes, shards)
 
@@ -41,8 +50,8 @@ def _write_documents(
     shards: Iterable[str],
 ) -> ReleaseDocument:
     write_bytes(root / names.CHANGELOG, changes.encode())
-    for name, path in results.files.items():
-        write_bytes(root / name, path.read_bytes())
+    for name, content in results.files.items():
+        write_bytes(root / name, content)
     write_report(root / names.REPORT, contents, build, results.audit, results.baseline, results.explanation)
     # Files that do not follow from the data are recorded with their hashes; others can be generated again.
     recorded = [names.CHANGELOG, names.REPORT, *results.files]

@@ -11,7 +11,7 @@ from cxrbuild.artifact import BuildDocument
 from cxrbuild.convert.jpeg import has_metadata
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.patient_key import hash_identifier, read_key, require_same_key
-from cxrbuild.policy import Policy
+from cxrbuild.policy import Policy, confidential_sources, is_unlisted, without_unlisted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,9 @@ _COLUMNS = (
 )
 # Runs of letters and digits, of digits alone, and with the signs that numbers are written with.
 _TOKENS = (re.compile(r"[^\W_]+"), re.compile(r"[0-9]+"), re.compile(r"[\w-]+"), re.compile(r"[^/]+"))
+_NAME_IN_REVIEW = (
+    "Exclude images by a review file and a rule of kind `reviewed`: these files are not part of a release"
+)
 # Shorter numbers occur in names by chance, and identify nobody outside of the source.
 _SHORTEST = 4
 # A text of the recipe is compared with the number of every patient, and a year or a page is no patient.
@@ -104,7 +107,8 @@ def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFra
         return
     declared = document.declared_sources
     hashed = [name for name, one in declared.items() if not one.public and one.patient_id == "hash"]
-    rows = records[records["source"].isin(hashed) & records["patient_id"].notna()]
+    listed = without_unlisted(records, document, policy)
+    rows = listed[listed["source"].isin(hashed) & listed["patient_id"].notna()]
     if rows.empty:
         return
     require_same_key({str(build): document.patient_key})
@@ -132,7 +136,7 @@ def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFra
 def require_no_identities_in_recipe(
     build: Path, document: BuildDocument, records: pd.DataFrame, policy: Policy
 ) -> None:
-    """Refuse a public release whose recipe or sources name a file or a patient of a confidential source.
+    """Refuse a public release whose recipe or sources name a file, patient or image that it must not name.
 
     Card, report, Croissant and ``build.json`` repeat these texts.
 
@@ -150,7 +154,8 @@ def require_no_identities_in_recipe(
     Raises
     ------
     CxrbuildError
-        A text is the path of an image or holds the number of a patient.
+        A text is the path of an image, the id of one that the release does not list, or holds the number of a
+        patient.
     """
     if policy == "private":
         return
@@ -160,16 +165,22 @@ def require_no_identities_in_recipe(
         texts += _texts(
             {"title": one.title, "description": one.description, "citation": one.citation}, f"source {name}"
         )
-    confidential = [name for name, one in declared.items() if not one.public]
-    paths = set(records.loc[records["source"].isin(confidential), "source_path"])
+    confidential = confidential_sources(document, policy)
+    paths = set(records.loc[records["source"].isin(list(confidential)), "source_path"])
     found = [place for place, text in texts if text in paths]
     if found:
         raise CxrbuildError(
             "a public release would give file names away", where=build,
             expected="no path of an image of a source that is not public in the recipe and the sources",
-            found=f"{count_of(len(found), 'path')}: {name_some(found, 3)}",
-            todo='Name images by their id in the recipe, with `column = "image_id"`: '
-            "`cxrbuild why PATH --build DIR` shows it",
+            found=f"{count_of(len(found), 'path')}: {name_some(found, 3)}", todo=_NAME_IN_REVIEW,
+        )  # fmt: skip
+    unlisted = set(records.loc[is_unlisted(records, confidential), "image_id"])
+    found = [place for place, text in texts if text in unlisted]
+    if found:
+        raise CxrbuildError(
+            "a public release would name images that it does not include", where=build,
+            expected="no id of an excluded image of a source that is not public in recipe and sources",
+            found=f"{count_of(len(found), 'id')}: {name_some(found, 3)}", todo=_NAME_IN_REVIEW,
         )  # fmt: skip
     hashed = [name for name in confidential if declared[name].patient_id == "hash"]
     patients = set(records.loc[records["source"].isin(hashed), "patient_id"].dropna())

@@ -13,8 +13,15 @@ from cxrbuild.artifact import Release, names, open_build
 from cxrbuild.comparison import DatasetVersion, Declarations, Diff, ledger_columns
 from cxrbuild.documents import measured_contents
 from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.executors import default_workers, require_executor
 from cxrbuild.files import locked, naming
-from cxrbuild.policy import Policy, withheld, without_identities
+from cxrbuild.policy import (
+    Policy,
+    confidential_sources,
+    withheld,
+    without_identities,
+    without_unlisted,
+)
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
@@ -34,8 +41,8 @@ from cxrbuild.releasing.requirements import (
     require_same_key,
     require_tables,
 )
-from cxrbuild.releasing.results import read_results
-from cxrbuild.releasing.sizes import ready_sizes
+from cxrbuild.releasing.results import read_results, with_groups
+from cxrbuild.releasing.sizes import RESIZING, ready_sizes
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.files import changed_files
 from cxrbuild.version_numbers import parse_version
@@ -82,6 +89,8 @@ def release(
     policy: Policy = "public",
     previous: Path | None = None,
     sizes: Sequence[int] = (),
+    workers: int | None = None,
+    executor: str = "local",
     progress: Progress = silent,
 ) -> ReleaseResult:
     """Make a release from a build.
@@ -103,31 +112,42 @@ def release(
         The previous release; default the newest older one next to ``out``, or a published manifest.
     sizes
         The ready sizes that it has in addition to the images' own: the sides of squares, in pixels.
+    workers
+        The number of local processes that resize images; default one for each processor.
+    executor
+        Where images are resized, and the resized ones checked: ``local``, or the address of a cluster.
     progress
         Opens a progress bar for each stage.
 
     Raises
     ------
     CxrbuildError
-        The folder holds no build, or ``out`` holds another release.
+        The folder holds no build, ``out`` holds another release, or the cluster cannot do the work.
     CheckError
         The version is too small, or the build's files have changed.
     """
     import pyarrow as pa
 
     parse_version(version)
+    require_executor(executor)
     ready = ready_sizes(sizes)
     document = open_build(build).document
     require_tables(build, document)
     require_classes(build, document)
     name = document.dataset.name
-    progress.plan(CHECKING, "writing shards", *(["resizing"] if ready else []), DESCRIBING, VERIFYING)
+    progress.plan(CHECKING, *([RESIZING] if ready else []), "writing shards", DESCRIBING, VERIFYING)
     records = read_records(build / names.LEDGER)
     require_no_numbers(build, document, records, policy)
     require_no_identities_in_recipe(build, document, records, policy)
+    groups = records["group"]
     records = without_identities(records, document, policy)
-    records = _with_withheld(records, policy)
-    results = read_results(build, document)
+    renamed = groups.notna() & (groups != records["group"])
+    names_of_groups = dict(zip(groups[renamed], records.loc[renamed, "group"], strict=True))
+    del groups
+    # Why an image left is looked up here, also where the release does not list it.
+    explaining = records[ledger_columns(document.recipe)]
+    records = _with_withheld(without_unlisted(records, document, policy), policy)
+    results = with_groups(read_results(build, document), names_of_groups)
     contents = measured_contents(
         release_document(document, version, policy, records, ready),
         records,
@@ -138,6 +158,7 @@ def release(
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
     require_public_previous(policy, before)
     require_same_key(document, before)
+    require_public_previous(policy, before)
     new = DatasetVersion(
         str(build),
         contents.kept,
@@ -145,12 +166,14 @@ def release(
         released=True,
         missing=document.missing,
         unpinned=document.unpinned,
-        ledger=records[ledger_columns(contents.recipe)],
+        ledger=explaining,
+        unlisted=confidential_sources(document, policy),
+        funnel={step.step: step.images for step in document.funnel},
         declarations=Declarations.of(contents.document),
     )
     require_own_text(build, document, new)
     changes = check_version(name, version, new, before)
-    del new
+    del new, explaining
     with progress(CHECKING, None, ""):
         require_attribution(build, document, contents.embedded, policy)
         require_images(build, contents.embedded)
@@ -164,7 +187,10 @@ def release(
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
             text = changelog(contents, before, changes)
-            written = write_files(build, staging, contents, results, text, progress)
+            written = write_files(
+                build, staging, contents, results, text, workers=workers or default_workers(),
+                executor=executor, progress=progress,
+            )  # fmt: skip
             _logger.info(
                 "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
             )
@@ -173,7 +199,7 @@ def release(
             del records, contents
             pa.default_memory_pool().release_unused()
             with progress(VERIFYING, None, ""):
-                require_verified(verify(staging, progress=progress), build)
+                require_verified(verify(staging, executor=executor, progress=progress), build)
             moved = _put(staging, out)
             _logger.info("%s %s", "released" if moved else "unchanged:", out)
             return ReleaseResult(Release(out, written), written=moved, changes=changes)

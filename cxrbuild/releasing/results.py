@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.artifact import AuditDocument, BaselineDocument, BuildDocument, ExplanationDocument, names
+from cxrbuild.artifact.audit import AuditFinding, PatientFinding
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.verification.result_files import RESULTS, read_result, result_of
 
@@ -20,18 +22,49 @@ class Results:
     audit, baseline, explanation
         Their content.
     files
-        Where the build has each, by its name in a release.
+        The bytes of each, by its name in a release.
     """
 
     audit: AuditDocument | None
     baseline: BaselineDocument | None
     explanation: ExplanationDocument | None
-    files: dict[str, Path]
+    files: dict[str, bytes]
 
     @property
     def kinds(self) -> list[str]:
         """Which of ``audit``, ``baseline`` and ``explanation`` there are."""
         return [name.removesuffix(".json") for name in self.files]
+
+
+def with_groups(results: Results, groups: Mapping[str, str]) -> Results:
+    """Return results whose audit names groups as the release does.
+
+    Parameters
+    ----------
+    results
+        The results of the build.
+    groups
+        The new name of each group that the release names otherwise.
+    """
+    audit = results.audit
+    if audit is None:
+        return results
+    checks = [
+        check.model_copy(update={"findings": [_with_group(one, groups) for one in check.findings]})
+        for check in audit.checks
+    ]
+    if checks == audit.checks:
+        return results
+    audit = audit.model_copy(update={"checks": checks})
+    return replace(results, audit=audit, files=results.files | {names.AUDIT: audit.to_bytes()})
+
+
+def _with_group(finding: AuditFinding, groups: Mapping[str, str]) -> AuditFinding:
+    if not isinstance(finding, PatientFinding) or finding.group not in groups:
+        return finding
+    name = groups[finding.group]
+    message = finding.message.replace(finding.group, name, 1)
+    return finding.model_copy(update={"group": name, "message": message})
 
 
 def read_results(build: Path, document: BuildDocument) -> Results:
@@ -51,7 +84,7 @@ def read_results(build: Path, document: BuildDocument) -> Results:
     """
     manifest = document.files[names.MANIFEST].sha256
     found: dict[str, Any] = {}
-    files = {}
+    files: dict[str, bytes] = {}
     for kind, place, released in RESULTS:
         path = build / place
         if not path.is_file():
@@ -71,5 +104,5 @@ def read_results(build: Path, document: BuildDocument) -> Results:
                 todo="Run it again with the build's own recipe (--recipe), or move the file away",
             )  # fmt: skip
         found[kind] = result
-        files[released] = path
+        files[released] = path.read_bytes()
     return Results(found.get("audit"), found.get("baseline"), found.get("explanation"), files)

@@ -17,7 +17,7 @@ def flow_chart(contents: Contents) -> str:
     upstream = contents.upstream()
     steps = [step for step in contents.steps() if step.images]
     drawn: list[str] = []
-    left = len(contents.records)
+    left = contents.upstream_images
     y = _box(drawn, _MAIN, 0, [f"{left:,} upstream", *(f"{n:,} {name}" for name, n in upstream.items())])
     for step in steps:
         sources = [f"{n:,} {name}" for name, n in step.by_source.items() if n]
@@ -53,7 +53,7 @@ def flow_chart(contents: Contents) -> str:
             lines += _wrapped(f"{row[split]:,} {label}", max(width // 7, 8))
         drawn.append(_arrow(_centre(_MAIN), kept, _centre(place), top))
         lowest = max(lowest, _box(drawn, place, top, lines, kind="kept"))
-    title = f"{len(contents.records):,} images upstream, {left:,} kept"
+    title = f"{contents.upstream_images:,} images upstream, {left:,} kept"
     return (
         f'<svg class="flow" viewBox="0 0 {_WIDTH} {lowest + 2:.0f}" role="img" aria-label="{title}">'
         '<defs><marker id="head" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="7" markerHeight="7" '

@@ -13,6 +13,9 @@ from cxrbuild.rules.apply import duplicate_groups
 if TYPE_CHECKING:
     import pandas as pd
 
+DUPLICATE_OF = "duplicate of "
+"""What precedes the id of the kept image in the detail of a duplicate."""
+
 
 @dataclass(frozen=True)
 class _Detail:
@@ -90,7 +93,7 @@ def _of_duplicates(
         kept.setdefault(groups.find((source, path)), number)
     images = dict.fromkeys(zip(linked["source"], linked["source_path"], strict=True))
     return {
-        "/".join(image): _Detail(f"duplicate of {kept[groups.find(image)]}", notes[image])
+        "/".join(image): _Detail(f"{DUPLICATE_OF}{kept[groups.find(image)]}", notes[image])
         for image in images
         if groups.find(image) in kept
     }

@@ -1,7 +1,7 @@
 """Write the JPEGs of a build with their labels as Parquet and TFRecord, for training."""
 
 from cxrbuild.shards.hashed_file import hashing
-from cxrbuild.shards.images import ImageGroup, read_groups
+from cxrbuild.shards.images import ImageGroup, read_groups, row_groups
 from cxrbuild.shards.layout import Shard, is_of_shards, lay_out, shard_columns
 from cxrbuild.shards.parquet import parquet_writer
 from cxrbuild.shards.record import ShardRecord
@@ -22,6 +22,7 @@ __all__ = [
     "lay_out",
     "parquet_writer",
     "read_groups",
+    "row_groups",
     "shard_columns",
     "write_shards",
 ]

@@ -44,6 +44,13 @@ class ImageGroup:
             yield view[start:end]
 
 
+def row_groups(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a shard, row group by row group."""
+    number = (rows["jpeg_bytes"].cumsum() - rows["jpeg_bytes"]) // _GROUP_BYTES
+    for _, group in rows.groupby(number):
+        yield group
+
+
 def read_groups(rows: pd.DataFrame, build: Path) -> Iterator[ImageGroup]:
     """Yield a shard's images; a group is read while the one before it is written.
 
@@ -59,10 +66,9 @@ def read_groups(rows: pd.DataFrame, build: Path) -> Iterator[ImageGroup]:
     CxrbuildError
         A JPEG has another size than its row.
     """
-    number = (rows["jpeg_bytes"].cumsum() - rows["jpeg_bytes"]) // _GROUP_BYTES
     with ThreadPoolExecutor(1) as reader:
         pending: deque[Future[ImageGroup]] = deque()
-        for _, group in rows.groupby(number):
+        for group in row_groups(rows):
             pending.append(reader.submit(_read_group, group, build))
             if len(pending) > 1:
                 yield pending.popleft().result()

@@ -82,7 +82,7 @@ def _table_findings(contents: Contents, tables: list[_Table]) -> Iterator[Findin
     columns = next(iter(counts.values()), {})
     counts["all"] = {column: sum(row[column] for row in counts.values()) for column in columns}
     steps = {step.name: {"images": step.images} for step in contents.steps()}
-    steps |= {"upstream": {"images": len(contents.records)}, "kept": {"images": len(contents.kept)}}
+    steps |= {"upstream": {"images": contents.upstream_images}, "kept": {"images": len(contents.kept)}}
     expected = [
         ("class", counts),
         (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
 from cxrbuild.exclusions import MISSING
+from cxrbuild.policy import is_unlisted, unlisted_sources
 from cxrbuild.split import groups_in_several_splits
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
@@ -33,20 +35,39 @@ def check_empty_classes(context: Context) -> Iterator[Finding]:
 
 
 def check_funnel(context: Context) -> Iterator[Finding]:
-    """Find cells of the flow chart that differ from the ledger's."""
-    ledger = context.ledger
-    step = ledger["exclusion"].fillna("kept")
-    counted = ledger.groupby([step, "source"]).size().to_dict()
-    counted |= {("upstream", source): n for source, n in ledger["source"].value_counts().items()}
-    totals = step.value_counts().to_dict() | {"upstream": len(ledger)}
-    funnel = context.document.funnel
-    for name, found, expected in _differences({row.step: row.images for row in funnel}, totals):
-        message = f"counts {found:,} images, the ledger has {expected:,}"
-        yield Finding(message, names.BUILD, f"funnel {name}")
+    """Find cells of the flow chart that differ from the ledger's.
+
+    The ledger of a public release does not list the excluded images of sources that are not public: of these
+    sources the steps must add up to the images upstream, and ``kept`` is the ledger's.
+    """
+    ledger, funnel = context.ledger, context.document.funnel
+    unlisted = unlisted_sources(context.document)
     recorded = {(row.step, source): n for row in funnel for source, n in row.by_source.items()}
-    for (name, source), found, expected in _differences(recorded, counted):
-        message = f"counts {found:,} images, the ledger has {expected:,}"
-        yield Finding(message, names.BUILD, f"funnel {name} {source}")
+    counted = {
+        (step, source): n
+        for (step, source), n in recorded.items()
+        if source in unlisted and step not in ("upstream", "kept")
+    }
+    # What the ledger should not list is reported by the check of identities.
+    listed = ledger[~is_unlisted(ledger, unlisted)]
+    sizes: dict[Any, int] = listed.groupby([listed["exclusion"].fillna("kept"), "source"]).size().to_dict()
+    counted |= sizes
+    of_source, totals = Counter[str](), Counter[str]()
+    for (step, source), n in counted.items():
+        of_source[source] += n
+        totals[step] += n
+    totals["upstream"] = of_source.total()
+    counted |= {("upstream", source): n for source, n in of_source.items()}
+    for step, found, expected in _differences({row.step: row.images for row in funnel}, totals):
+        yield Finding(_count_message(found, expected, unlisted), names.BUILD, f"funnel {step}")
+    for (step, source), found, expected in _differences(recorded, counted):
+        message = _count_message(found, expected, unlisted & {source})
+        yield Finding(message, names.BUILD, f"funnel {step} {source}")
+
+
+def _count_message(found: int, expected: int, unlisted: Collection[str]) -> str:
+    by = "the ledger and the steps of sources that are not public have" if unlisted else "the ledger has"
+    return f"counts {found:,} images, {by} {expected:,}"
 
 
 def check_missing(context: Context) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from cxrbuild.exclusions import MISSING, exclusion_reasons
 from cxrbuild.folds import assign_folds
 from cxrbuild.grouping import connected_groups
 from cxrbuild.patients import patient_names
-from cxrbuild.policy import renames_files
+from cxrbuild.policy import unlisted_sources
 from cxrbuild.records import COLUMNS, differs, image_id
 from cxrbuild.rules import apply_rules
 from cxrbuild.split import assign_splits
@@ -194,4 +194,4 @@ def _require_original_paths(context: Context) -> None:
 
 
 def _renames(context: Context) -> bool:
-    return context.kind == "release" and renames_files(context.release, context.release.policy)
+    return bool(unlisted_sources(context.document))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
-from cxrbuild.executors import default_workers, open_executor, run_batches
+from cxrbuild.executors import default_workers, run_batches
 from cxrbuild.files import files_under
 from cxrbuild.records import SPLITS
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.jpeg import COLUMNS, jpeg_problems
+from cxrbuild.verification.pool import image_executor
 
 IMAGES = "checking images"
 
@@ -57,7 +56,7 @@ def check_images(context: Context) -> Iterator[Finding]:
     ]
     batches = (tuple(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH))
     problems: dict[str, list[str]] = {}
-    with context.progress(IMAGES, len(rows), "image") as bar, _executor(context) as pool:
+    with context.progress(IMAGES, len(rows), "image") as bar, image_executor(context) as pool:
         for batch, found in run_batches(pool, _check_batch, batches, ahead=2 * default_workers()):
             problems.update(zip((path for path, _ in batch), found, strict=True))
             bar.update(len(batch))
@@ -67,17 +66,6 @@ def check_images(context: Context) -> Iterator[Finding]:
     for image, split, label in zip(rows["image_id"], rows["split"], rows["label"], strict=True):
         if image not in seen:
             yield Finding(f"is missing ({split} {label})", folder.relative_to(root).as_posix(), image)
-
-
-@contextmanager
-def _executor(context: Context) -> Iterator[Executor]:
-    if context.executor == "local":
-        # Decoding leaves the interpreter to other threads: processes would start for nothing.
-        with ThreadPoolExecutor(default_workers()) as pool:
-            yield pool
-    else:
-        with open_executor(context.executor, 1, reads=[context.folder]) as pool:
-            yield pool
 
 
 def _check_batch(batch: tuple[_Image, ...]) -> list[list[str]]:

@@ -9,13 +9,18 @@ from cxrbuild.catalog.published import published_manifest
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.comparison import KINDS, NOT_CHANGES, DatasetVersion, compare, read_version
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.policy import withheld, without_identities
+from cxrbuild.policy import is_unlisted, unlisted_sources, withheld, without_identities
 from cxrbuild.records import differs
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
 
-# The columns with what a person wrote about an image.
-_OF_NOTES = ("exclusion_detail", "exclusion_note")
+# What a column must not have of an image, by column.
+_NAMED = {
+    "source_path": "names a file",
+    "group": "names a file or an excluded image",
+    "exclusion_detail": "has a note about an image, or names an excluded image,",
+    "exclusion_note": "has a note about an image",
+}
 _MEMBERSHIP = ["image_id", "source", "source_path", "label", "split"]
 
 
@@ -32,17 +37,25 @@ def check_withheld(context: Context) -> Iterator[Finding]:
 
 
 def check_identities(context: Context) -> Iterator[Finding]:
-    """Find what can identify patients of sources that are not public, in a public release."""
-    ledger = context.ledger
+    """Find files, patients and excluded images of sources that are not public, in a public release."""
+    document = context.release
+    ledger, unlisted = context.ledger, unlisted_sources(document)
+    for image in ledger.loc[is_unlisted(ledger, unlisted), "image_id"]:
+        yield Finding("is an excluded image of a source that is not public", names.LEDGER, image)
     try:
-        expected = without_identities(ledger, context.release, context.release.policy)
+        expected = without_identities(ledger, document, document.policy)
     except CxrbuildError as error:
         yield Finding(error.what, names.LEDGER)
         return
-    for column in ("source_path", "group", *_OF_NOTES):
+    listed = set(ledger.loc[~is_unlisted(ledger, unlisted), "image_id"])
+    for source in sorted(unlisted & set(document.sources)):
+        state = document.sources[source]
+        for image in sorted({*state.missing, *state.extra, *state.different} - listed):
+            message = "is a file, and no image of the dataset, of a source that is not public"
+            yield Finding(message, names.BUILD, f"sources.{source} {image}")
+    for column in _NAMED:
         for image in ledger.loc[differs(ledger[column], expected[column]), "image_id"]:
-            what = "has a note about an image" if column in _OF_NOTES else "names a file"
-            yield Finding(f"{column} {what} of a source that is not public", names.LEDGER, image)
+            yield Finding(f"{column} {_NAMED[column]} of a source that is not public", names.LEDGER, image)
 
 
 def check_published(context: Context) -> Iterator[Finding]:

@@ -74,7 +74,12 @@ CHECKS = (
     ),
     _check("sizes", "Ready sizes have the rows and pixels of the shards.", sizes.check_sizes, _RELEASE),
     _check("withheld", "The release embeds what its policy allows.", policy.check_withheld, _RELEASE),
-    _check("identities", "No file name can identify a patient.", policy.check_identities, _RELEASE),
+    _check(
+        "identities",
+        "No file and no excluded image of a source that is not public is named.",
+        policy.check_identities,
+        _RELEASE,
+    ),
     _check("published", "A published version has its published rows.", policy.check_published, _RELEASE),
     _check("packaged_files", "Files are as build.json records them.", results.check_packaged_files, _RELEASE),
     _check("build_manifest", "The build's manifest has its hash.", results.check_build_manifest, _RELEASE),

@@ -12,7 +12,7 @@ from cxrbuild import __version__
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
 from cxrbuild.files import sha256_of
-from cxrbuild.policy import renames_files
+from cxrbuild.policy import unlisted_sources
 from cxrbuild.records import write_records
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.result_files import RESULTS, result_of
@@ -58,7 +58,7 @@ def check_build_manifest(context: Context) -> Iterator[Finding]:
     source that is not public has other rows than the build: it does not name the source's files.
     """
     document = context.release
-    if renames_files(document, document.policy):
+    if unlisted_sources(document):
         return
     same_versions = {document.cxrbuild, document.packaging.cxrbuild} == {__version__}
     if same_versions and document.libraries.get("pyarrow") == version("pyarrow"):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding, NotApplicable
-from cxrbuild.errors import is_of_memory
+from cxrbuild.errors import is_of_memory, name_some
+from cxrbuild.executors import default_workers, run_batches
 from cxrbuild.loading.resizing import resize
 from cxrbuild.verification.context import Context
+from cxrbuild.verification.pool import image_executor
 from cxrbuild.verification.shards import BATCH
 
 SIZES = "checking sizes"
@@ -23,46 +22,90 @@ SIZES = "checking sizes"
 _TOLERANCE = 1
 
 
+class _Group(NamedTuple):
+    """A row group of a shard, to compare at a ready size: a worker reads both from their files."""
+
+    name: str
+    whole: str
+    sized: str
+    size: int
+    number: int
+
+
 def check_sizes(context: Context) -> Iterator[Finding]:
     """Find shards of a ready size that are missing, or whose rows are not those of the Parquet shards."""
     sizes = context.sizes
     if not sizes:
         raise NotApplicable("the release has no ready sizes")
-    paths = context.parquet_paths
+    groups: list[_Group] = []
+    for size in sizes:
+        for path in context.parquet_paths:
+            # The workers of a cluster have another current folder.
+            sized = context.folder.absolute() / names.sized_folder(size) / path.name
+            name = f"{names.sized_folder(size)}/{path.name}"
+            count, problem = _count_groups(path, sized)
+            if problem is not None:
+                yield Finding(problem, name)
+            groups += [_Group(name, str(path.absolute()), str(sized), size, i) for i in range(count)]
     with (
         context.progress(SIZES, len(sizes) * len(context.embedded), "image") as bar,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        image_executor(context) as pool,
     ):
-        for size in sizes:
-            for path in paths:
-                name = f"{names.sized_folder(size)}/{path.name}"
-                try:
-                    for findings in _compare(path, context.folder / name, size, pool):
-                        yield from (Finding(message, name, row) for row, message in findings)
-                        bar.update(BATCH)
-                except FileNotFoundError:
-                    yield Finding("is missing", name)
-                except Exception as error:  # a damaged file can cause any error of a decoder
-                    if is_of_memory(error):
-                        raise
-                    yield Finding(f"cannot be read: {error}", name)
+        found = run_batches(pool, _compare, groups, ahead=2 * default_workers(), in_order=True)
+        for group, (rows, differences) in found:
+            yield from (Finding(message, group.name, row or None) for row, message in differences)
+            bar.update(rows)
 
 
-def _compare(path: Path, sized: Path, size: int, pool: ThreadPoolExecutor) -> Iterator[list[tuple[str, str]]]:
-    """Yield for some rows at a time the ids of those that differ, and how."""
+def _count_groups(path: Path, sized: Path) -> tuple[int, str | None]:
+    """Return how many row groups two shards have in common, or why they cannot be compared."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as whole, pq.ParquetFile(sized) as ready:
-        if whole.schema_arrow != ready.schema_arrow:
-            yield [("", "has other columns than the shard in data")]
-            return
-        if whole.metadata.num_rows != ready.metadata.num_rows:
-            yield [("", f"has {ready.metadata.num_rows:,} rows, not {whole.metadata.num_rows:,}")]
-            return
-        for expected, found in zip(whole.iter_batches(BATCH), ready.iter_batches(BATCH), strict=True):
-            differences = pool.map(partial(_difference, size), expected.to_pylist(), found.to_pylist())
-            ids = expected.column("image_id").to_pylist()
-            yield [(name, text) for name, text in zip(ids, differences, strict=True) if text]
+    try:
+        with pq.ParquetFile(path) as whole, pq.ParquetFile(sized) as ready:
+            if whole.schema_arrow != ready.schema_arrow:
+                return 0, "has other columns than the shard in data"
+            a, b = (
+                [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+                for file in (whole, ready)
+            )
+    except FileNotFoundError:
+        return 0, "is missing"
+    except (pa.ArrowException, OSError) as error:
+        if is_of_memory(error):
+            raise
+        return 0, f"cannot be read: {error}"
+    if sum(a) != sum(b):
+        return 0, f"has {sum(b):,} rows, not {sum(a):,}"
+    if a != b:
+        return 0, f"has row groups of {_listed(b)} rows, the shard in data of {_listed(a)}"
+    return len(a), None
+
+
+def _listed(numbers: list[int]) -> str:
+    return name_some([f"{n:,}" for n in numbers], 5)
+
+
+def _compare(group: _Group) -> tuple[int, list[tuple[str, str]]]:
+    """Return the number of rows of a group, and the ids of those that differ, with how: runs on a worker."""
+    import pyarrow.parquet as pq
+
+    found: list[tuple[str, str]] = []
+    count = 0
+    try:
+        with pq.ParquetFile(group.whole) as whole, pq.ParquetFile(group.sized) as ready:
+            both = (file.iter_batches(BATCH, row_groups=[group.number]) for file in (whole, ready))
+            for expected, sized in zip(*both, strict=True):
+                for row, other in zip(expected.to_pylist(), sized.to_pylist(), strict=True):
+                    if text := _difference(group.size, row, other):
+                        found.append((row["image_id"], text))
+                count += expected.num_rows
+    except Exception as error:  # a damaged file can cause any error of a decoder
+        if is_of_memory(error):
+            raise
+        found.append(("", f"cannot be read: {error}"))
+    return count, found
 
 
 def _difference(size: int, expected: dict[str, Any], found: dict[str, Any]) -> str | None:

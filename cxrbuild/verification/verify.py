@@ -45,7 +45,8 @@ def verify(
         What to compare images with: a ``manifest.parquet``, or a published name; default
         ``covid19-cxr/1.0.0``. A published manifest has no hashes of pixels.
     executor
-        Where the image files of a build or a folder are checked: ``local``, or the address of a cluster.
+        Where the image files of a build or a folder, and the ready sizes of a release, are checked:
+        ``local``, or the address of a cluster.
     signers
         A file with public keys, by one of which a release must be signed; ``None`` for releases that need not
         be signed.
@@ -135,7 +136,7 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
         images=images,
         checks=checks,
         unpinned=tuple(document.unpinned),
-        missing=len(document.missing),
+        missing=document.missing_images,
         other_version=context.release.packaging.cxrbuild if other else None,
         signer=signer_of(context),
     )

@@ -1,0 +1,417 @@
+"""A public release says nothing of single excluded images whose source is not public, and counts them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command import run
+from PIL import Image
+from releasing import sum_again
+
+import cxrbuild
+from cxrbuild.files import read_json, write_json
+from cxrbuild.patient_key import KEY_VARIABLE
+from cxrbuild.records import read_records, write_records
+
+KEY = "a secret of some length"
+SOURCE = """
+name = "{name}"
+title = "Images of {name}"
+citation = "{name}: its images"
+license = "CC-BY-4.0"
+public = {public}
+{withdrawn}
+
+[reader]
+kind = "csv"
+file = "table.csv"
+path = "{{file}}"
+images = ["*.png"]
+patient_id = "{patient_id}"
+
+[columns.patient_id]
+from = "patient"
+
+[columns.finding]
+from = "finding"
+
+[columns.view_position]
+from = "view"
+map = {{ PA = "PA", LL = "LL" }}
+
+[columns.patient_age]
+from = "age"
+"""
+RECIPE = """
+name = "mine"
+version = "{version}"
+date = "2026-11-25"
+title = "Mine"
+sources = ["hospital.toml", "open.toml"]
+reviews = ["reviews.csv"]
+
+[labels]
+Sick = {{ hospital = ["sick"], open = ["sick"] }}
+Well = {{ hospital = ["well"], open = ["well"] }}
+
+[[rules]]
+name = "duplicate"
+kind = "duplicate"
+reason = "The same radiograph again."
+
+[[rules]]
+name = "lateral"
+kind = "not_in"
+column = "view_position"
+values = ["LL"]
+reason = "Lateral."
+{more}
+[[rules]]
+name = "annotated"
+kind = "reviewed"
+at_finding = true
+reason = "A mark shows the finding."
+
+[[rules]]
+name = "other_finding"
+kind = "labelled"
+reason = "No class."
+
+[split]
+salt = "mine"
+links = ["links.csv"]
+declared = [{{ source = "open", map = {{ test = "test", train = "train" }} }}]
+test = {{ share = 0.3 }}
+"""
+# File, patient, finding, view and age of the hospital's images. Only excluded ones are over 90 years old.
+HOSPITAL = [
+    ("a-side.png", "", "sick", "LL", 91),
+    ("b-marked.png", "P-1", "sick", "PA", 92),
+    ("c-other.png", "P-2", "neither", "PA", 93),
+    ("d-twin.png", "P-3", "well", "LL", 94),
+    *[(f"k{n}.png", "" if n < 2 else f"Q-{n}", "sick" if n % 2 else "well", "PA", 40) for n in range(10)],
+]
+OPEN = [(f"o{n}.png", f"R{n}", "sick" if n % 2 else "well", "PA" if n else "LL", 50) for n in range(8)]
+# The ids that `image_id` gives to the paths of excluded images are asked of the build.
+EXCLUDED = {"a-side": "lateral", "b-marked": "annotated", "c-other": "other_finding", "d-twin": "lateral"}
+REVIEWS = """source,path,mark,marks_finding,note
+hospital,b-marked.png,arrow,yes,an arrow drawn by Dr Doe
+"""
+LINKS = """source_a,path_a,source_b,path_b,kind,note
+hospital,a-side.png,hospital,k0.png,same patient,told by Dr Doe
+hospital,a-side.png,open,o3.png,same patient,told by Dr Doe
+open,o3.png,open,o5.png,same patient,
+hospital,d-twin.png,open,o2.png,duplicate,found by Dr Doe
+hospital,k1.png,open,o4.png,duplicate,found by Dr Doe
+"""
+
+
+def write_source(
+    world: Path, name: str, rows: list[tuple[str, str, str, str, int]], withdrawn: str = ""
+) -> None:
+    (world / name).mkdir(exist_ok=True)
+    for file, *_ in rows:
+        pixels = np.random.default_rng([*file.encode()]).integers(0, 255, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(world / name / file)
+    table = pd.DataFrame(rows, columns=["file", "patient", "finding", "view", "age"])
+    split = np.where(table["file"].isin(["o5.png", "o6.png"]), "test", "train")
+    table.assign(split=split).to_csv(world / name / "table.csv", index=False)
+    public = name == "open"
+    (world / f"{name}.toml").write_text(
+        SOURCE.format(
+            name=name,
+            public=str(public).lower(),
+            patient_id="keep" if public else "hash",
+            withdrawn=withdrawn,
+        )
+        + ('\n[columns.upstream_split]\nfrom = "split"\n' if public else "")
+    )
+
+
+def curate(world: Path, out: str = "build", *words: str, version: str = "1.0.0", more: str = "") -> Path:
+    (world / "recipe.toml").write_text(RECIPE.format(version=version, more=more))
+    (world / "reviews.csv").write_text(REVIEWS)
+    (world / "links.csv").write_text(LINKS)
+    ran = run("fetch", "hospital.toml", "open.toml", "--from", "hospital=hospital", "--from", "open=open",
+              "--allow-unpinned", "--quiet", cwd=world)  # fmt: skip
+    assert ran.status == 0, ran.err
+    ran = run("curate", "--recipe", "recipe.toml", "--out", out, "--format", "parquet", "--workers", "1",
+              *words, cwd=world)  # fmt: skip
+    assert ran.status == 0, ran.err
+    return world / out
+
+
+def release(world: Path, build: Path, version: str, out: str, *words: object) -> Path:
+    ran = run("release", version, "--build", build, "--out", world / out, *words, cwd=world)
+    assert ran.status == 0, ran.err
+    return world / out
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hospital's images and public ones, a build of them with its audit, and its releases."""
+    folder = tmp_path_factory.mktemp("unlisted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY_VARIABLE, KEY)
+        write_source(folder, "hospital", HOSPITAL)
+        write_source(folder, "open", OPEN)
+        build = curate(folder)
+        audited = run("audit", "--build", build, "--recipe", "recipe.toml", "--workers", "1", cwd=folder)
+        assert audited.status in (0, 3), audited.err
+        release(folder, build, "1.0.0", "public")
+        release(folder, build, "1.0.0", "private", "--policy", "private")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+
+
+def ids(world: Path) -> dict[str, str]:
+    """Return the id of each image of the hospital by the stem of its file."""
+    ledger = read_records(world / "build" / "ledger.parquet")
+    rows = ledger[ledger["source"] == "hospital"]
+    return dict(zip(rows["source_path"].str.removesuffix(".png"), rows["image_id"], strict=True))
+
+
+def texts(folder: Path) -> str:
+    """Return all that the files of a folder say, tables as CSV."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == ".parquet":
+            found.append(pd.read_parquet(path).drop(columns="image", errors="ignore").to_csv())
+        elif path.is_file():
+            found.append(path.read_bytes().decode(errors="replace"))
+    return "\n".join(found)
+
+
+def test_a_public_release_says_nothing_of_a_single_excluded_image(world: Path) -> None:
+    of_build = read_records(world / "build" / "ledger.parquet").set_index("image_id")
+    said, names = texts(world / "public"), ids(world)
+    for stem, exclusion in EXCLUDED.items():
+        assert of_build.loc[names[stem], "exclusion"] == exclusion
+        assert names[stem] not in said
+        assert stem not in said
+    assert "Doe" not in said
+    ledger = read_records(world / "public" / "ledger.parquet")
+    rows = ledger[ledger["source"] == "hospital"]
+    assert rows["exclusion"].isna().all()
+    assert set(rows["patient_age"]) == {40}
+    kept = of_build[of_build["exclusion"].isna() & of_build["source"].eq("hospital")]
+    assert set(rows["image_id"]) == set(kept.index)
+    # Of the public source every image is listed.
+    assert (ledger["source"] == "open").sum() == len(OPEN)
+    assert set(ledger.loc[ledger["exclusion"].notna(), "exclusion"]) == {"lateral", "duplicate"}
+
+
+def test_groups_and_details_name_no_image_that_is_not_listed(world: Path) -> None:
+    names = ids(world)
+    build = read_records(world / "build" / "ledger.parquet").set_index("image_id")
+    ledger = read_records(world / "public" / "ledger.parquet").set_index("image_id")
+    of_path = ledger.reset_index().set_index("source_path")["image_id"]
+    # The group was named after the lateral image, which is its least.
+    assert build.loc[names["k0"], "group"] == "hospital/a-side.png"
+    assert ledger.loc[names["k0"], "group"] == f"hospital/{names['k0']}"
+    assert ledger.loc[of_path["o3.png"], "group"] == f"hospital/{names['k0']}"
+    assert ledger.loc[of_path["o2.png"], "exclusion_detail"] == "duplicate of an image that is not listed"
+    assert ledger.loc[of_path["o4.png"], "exclusion_detail"] == f"duplicate of {names['k1']}"
+    # Those who are together stay together, and nobody else joins them.
+    both = ledger.index
+    pairs = set(zip(build.loc[both, "group"], ledger["group"], strict=True))
+    assert len(pairs) == build.loc[both, "group"].nunique() == ledger["group"].nunique()
+
+
+def test_the_flow_chart_of_a_public_release_adds_up(world: Path) -> None:
+    build, public = (read_json(world / name / "build.json") for name in ("build", "public"))
+    assert public["funnel"] == build["funnel"]
+    steps = {row["step"]: row["by_source"]["hospital"] for row in public["funnel"]}
+    assert steps["upstream"] == len(HOSPITAL)
+    assert steps["lateral"] == 2
+    assert sum(n for step, n in steps.items() if step != "upstream") == len(HOSPITAL)
+    card = (world / "public" / "README.md").read_text()
+    assert f"| upstream | {len(HOSPITAL) + len(OPEN)} | |" in card
+    assert "but for the images of hospital that are excluded" in card
+    report = (world / "public" / "report.html").read_text()
+    assert f"{len(HOSPITAL) + len(OPEN)} images upstream" in report
+    assert run("verify", world / "public").status == 0
+
+
+def test_a_private_release_lists_every_image(world: Path) -> None:
+    build, private = (read_records(world / name / "ledger.parquet") for name in ("build", "private"))
+    pd.testing.assert_frame_equal(build, private)
+    assert "has a row for every upstream image. `exclusion`" in (world / "private" / "README.md").read_text()
+    assert run("verify", world / "private").status == 0
+
+
+def test_audit_and_release_name_a_group_alike(world: Path) -> None:
+    """The public source has images of one group in two splits."""
+    audit = read_json(world / "public" / "audit.json")
+    findings = next(check for check in audit["checks"] if check["id"] == "patient_leakage")["findings"]
+    name = f"hospital/{ids(world)['k0']}"
+    assert [finding["group"] for finding in findings] == [name]
+    assert findings[0]["message"].startswith(f"{name}: ")
+    assert read_json(world / "public" / "build.json")["groups_in_several_splits"] == {name: "test, train"}
+    private = read_json(world / "private" / "audit.json")
+    assert private == read_json(world / "build" / "audit.json")
+    assert "hospital/a-side.png" in json.dumps(private)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("row", "is an excluded image of a source that is not public"),
+        ("step", "the ledger and the steps of sources that are not public have"),
+        ("kept", "the ledger and the steps of sources that are not public have"),
+        ("group", "group names a file or an excluded image of a source that is not public"),
+        ("detail", "exclusion_detail has a note about an image, or names an excluded image"),
+        ("state", "is a file, and no image of the dataset, of a source that is not public"),
+        ("missing", "missing has missing_file, the ledger null"),
+    ],
+)
+def test_verify_finds_an_image_that_is_named_or_not_counted(
+    world: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    folder = tmp_path / "release"
+    shutil.copytree(world / "public", folder)
+    document, ledger = read_json(folder / "build.json"), read_records(folder / "ledger.parquet")
+    build, names = read_records(world / "build" / "ledger.parquet"), ids(world)
+    excluded = names["a-side"]
+    if change == "row":
+        row = build[build["image_id"] == excluded].assign(source_path=excluded, group=None)
+        ledger = pd.concat([ledger, row], ignore_index=True)
+    elif change in ("step", "kept"):
+        name = "lateral" if change == "step" else "kept"
+        step = next(row for row in document["funnel"] if row["step"] == name)
+        step["by_source"]["hospital"] += 1
+        step["images"] += 1
+    elif change == "group":
+        ledger.loc[ledger["image_id"] == names["k0"], "group"] = f"hospital/{excluded}"
+    elif change == "detail":
+        ledger.loc[ledger["exclusion"] == "duplicate", "exclusion_detail"] = f"duplicate of {excluded}"
+    elif change == "state":
+        document["sources"]["hospital"]["extra"] = [excluded]
+    else:
+        document["missing"] = {excluded: "missing_file"}
+    write_records(folder / "ledger.parquet", ledger)
+    write_json(folder / "build.json", document)
+    sum_again(folder)
+    ran = run("verify", folder)
+    assert ran.status == 3
+    assert message in " ".join(ran.err.split())
+
+
+def test_why_and_load_work_on_such_a_release(world: Path) -> None:
+    names = ids(world)
+    ran = run("why", names["a-side"], "--build", world / "public")
+    assert ran.status == 1
+    assert "no image has this name" in ran.err
+    ran = run("why", "nothing-like-it", "--build", world / "public")
+    text = " ".join(ran.err.split())
+    assert (
+        "Ask the build: a public release lists neither the excluded images nor the file names of hospital"
+        in text
+    )
+    ran = run("why", names["k0"], "--build", world / "public", "--json")
+    assert ran.status == 0, ran.err
+    others = json.loads(ran.out)["images"][0]["group_images"]
+    assert [image.split("_")[1] for image in others] == ["o3", "o5"]
+    dataset = cxrbuild.load(world / "public")
+    assert len(dataset) == len(read_records(world / "public" / "manifest.parquet"))
+
+
+def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> None:
+    """An image of the release is withdrawn, an excluded one is kept now, and a new one is excluded."""
+    folder = tmp_path / "next"
+    shutil.copytree(
+        world, folder, ignore=shutil.ignore_patterns("build", "public", "private", "data", "release")
+    )
+    names = ids(world)
+    (folder / "gone.csv").write_text("path,date,reason\nk3.png,2026-02-28,said by Dr Doe\n")
+    rows = [(*row[:3], "PA", *row[4:]) if row[0] == "a-side.png" else row for row in HOSPITAL]
+    rows.append(("z-new.png", "P-9", "well", "LL", 96))
+    write_source(folder, "hospital", rows, 'withdrawn = "gone.csv"')
+    build = curate(folder, version="2.0.0")
+    public = release(folder, build, "2.0.0", "public", "--previous", world / "public")
+    added, removed = names["a-side"], names["k3"]
+    said = (public / "CHANGELOG.md").read_text()
+    escaped = said.replace("\\", "")
+    assert (
+        f"{removed} (train Sick): withdrawn\n" in escaped or f"{removed} (test Sick): withdrawn\n" in escaped
+    )
+    assert "2026-02-28" not in said
+    assert "Doe" not in texts(public)
+    assert f"{added} (" in escaped
+    assert "not stated: the source is not public" in escaped
+    # Which images of the hospital came or left upstream, a public release does not say.
+    assert "images upstream" not in said
+    assert "no longer upstream" not in said
+    ran = run("diff", world / "public", public, "--json")
+    found = json.loads(ran.out)
+    reasons = {row["image_id"]: row["reason"] for kind in ("removed", "added") for row in found[kind]}
+    assert reasons[removed] == reasons[added] == "not stated: the source is not public"
+    ran = run("diff", world / "build", build, "--json")
+    reasons = {row["image_id"]: row["reason"] for row in json.loads(ran.out)["removed"]}
+    assert reasons[removed] == "withdrawn (2026-02-28: said by Dr Doe)"
+
+
+@pytest.mark.parametrize(("previous", "kind"), [("private", "a private release"), ("build", "a build")])
+def test_a_changelog_that_names_files_is_refused(
+    world: Path, tmp_path: Path, previous: str, kind: str
+) -> None:
+    out = tmp_path / "release"
+    ran = run("release", "1.0.1", "--build", world / "build", "--out", out, "--previous", world / previous)
+    text = " ".join(ran.err.split())
+    assert ran.status == 1
+    assert "would name files and images of sources that are not public" in text
+    assert f"Found: {kind} with images of hospital" in text
+    assert not out.exists()
+
+
+def test_a_recipe_that_names_an_excluded_image_is_refused(world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "named"
+    shutil.copytree(
+        world, folder, ignore=shutil.ignore_patterns("build", "public", "private", "data", "release")
+    )
+    rule = """
+[[rules]]
+name = "by_hand"
+kind = "not_in"
+column = "image_id"
+values = ["{image}"]
+reason = "Not shown."
+"""
+    build = curate(folder, more=rule.format(image=ids(world)["k5"]))
+    ran = run("release", "1.0.0", "--build", build, "--out", folder / "public")
+    text = " ".join(ran.err.split())
+    assert ran.status == 1
+    assert "a public release would name images that it does not include" in text
+    assert "1 id: recipe.rules.by_hand.values.0" in text
+    release(folder, build, "1.0.0", "private", "--policy", "private")
+
+
+def test_missing_images_are_counted_and_not_named(world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "missing"
+    shutil.copytree(world, folder, ignore=shutil.ignore_patterns("build", "public", "private", "release"))
+    (folder / "data" / "sources" / "hospital" / "k4.png").unlink()
+    (folder / "data" / "sources" / "open" / "o7.png").unlink()
+    ran = run("curate", "--recipe", "recipe.toml", "--out", "build", "--format", "parquet", "--workers", "1",
+              "--allow-missing", cwd=folder)  # fmt: skip
+    assert ran.status == 0, ran.err
+    public = release(folder, folder / "build", "1.0.0", "public")
+    missing = read_json(folder / "build" / "build.json")["missing"]
+    assert ids(world)["k4"] in missing
+    assert len(missing) == 2
+    found = read_json(public / "build.json")["missing"]
+    assert [image.split("_")[0] for image in found] == ["open"]
+    assert ids(world)["k4"] not in texts(public)
+    card = (public / "README.md").read_text()
+    assert "2 images of 15 in the dataset missing. `build.json` counts them by source." in card
+    ran = run("verify", public)
+    assert ran.status == 0, ran.err
+    assert "Incomplete: 2 images missing" in ran.out
