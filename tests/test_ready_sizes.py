@@ -165,6 +165,19 @@ def test_changed_sizes_are_found(
     assert any(message in finding.message and "sizes/64" in (finding.file or "") for finding in found), found
 
 
+def test_documents_say_which_hash_is_the_changed_file_s(sized: Path, tmp_path: Path) -> None:
+    shutil.copytree(sized, tmp_path / "copy")
+    path = tmp_path / "copy" / "sizes" / "64" / SHARD
+    recorded, before = sha256_of(path), path.stat().st_size
+    path.write_bytes(path.read_bytes() + b"more")
+    found = {str(finding) for finding in verify(tmp_path / "copy").findings}
+    for document, key in (("croissant.json", "distribution"), ("ro-crate-metadata.json", "@graph")):
+        unit = " B" if key == "distribution" else ""
+        entry = f"{document}: {key}[sizes/64/{SHARD}]"
+        assert f"{entry}.sha256: is {recorded}, the file's is {sha256_of(path)}" in found
+        assert f"{entry}.contentSize: is {before}{unit}, the file's is {before + 4}{unit}" in found
+
+
 def test_sizes_that_no_image_can_have(build: Path, tmp_path: Path) -> None:
     for size in (0, -1, 10_000):
         ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "out", "--size", size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
@@ -34,25 +34,40 @@ def line_differences(expected: str, found: str) -> Iterator[tuple[str, str]]:
                 yield f"line {start + j1 + k + 1}", _expected(wanted, line)
 
 
-def json_differences(expected: Any, found: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each key of a JSON document whose value differs, and a message."""
+def json_differences(
+    expected: Any, found: Any, key: str = "", *, of_files: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield each key of a JSON document whose value differs, and a message.
+
+    Parameters
+    ----------
+    expected, found
+        The document as it follows from the data, and as it is.
+    key
+        The key of both in the whole document.
+    of_files
+        The names of keys whose values are measured on files: where they differ, either may have changed.
+    """
     if isinstance(expected, dict) and isinstance(found, dict):
-        yield from _entry_differences(expected, found, f"{key}." if key else "", "")
+        yield from _entry_differences(expected, found, (f"{key}." if key else "", ""), of_files)
     elif isinstance(expected, list) and isinstance(found, list):
         a, b = _named(expected), _named(found)
-        yield from _entry_differences(a, b, f"{key}[", "]")
+        yield from _entry_differences(a, b, (f"{key}[", "]"), of_files)
         if list(a) != list(b) and set(a) == set(b):
             yield key, "is in another order"
     elif _text(expected) != _text(found):
-        yield key, _expected(_text(expected), _text(found))
+        measured = key.rpartition(".")[2] in of_files
+        message = f"is {_text(found)}, the file's is {_text(expected)}" if measured else None
+        yield key, message or _expected(_text(expected), _text(found))
 
 
 def _entry_differences(
-    expected: dict[str, Any], found: dict[str, Any], before: str, after: str
+    expected: dict[str, Any], found: dict[str, Any], around: tuple[str, str], of_files: Collection[str]
 ) -> Iterator[tuple[str, str]]:
+    before, after = around
     for name, value in expected.items():
         if name in found:
-            yield from json_differences(value, found[name], f"{before}{name}{after}")
+            yield from json_differences(value, found[name], f"{before}{name}{after}", of_files=of_files)
         else:
             yield f"{before}{name}{after}", _expected(_text(value), None)
     for name in found:
