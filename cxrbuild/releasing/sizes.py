@@ -73,7 +73,7 @@ def write_sizes(
     shards = lay_out(contents.embedded)
     with (
         progress(RESIZING, len(contents.embedded), "image") as bar,
-        open_executor(executor, workers, reads=[build]) as pool,
+        open_executor(executor, workers, batches=-(-len(contents.embedded) // _BATCH), reads=[build]) as pool,
     ):
         done = run_batches(
             pool, partial(_resize_batch, sizes), _batches(shards, build), ahead=3 * workers, in_order=True
