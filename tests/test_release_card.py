@@ -152,6 +152,19 @@ def test_a_card_has_the_licence_that_all_images_have(demo: Path, tmp_path: Path)
     assert "## Withheld pixels" not in card.read_text()
 
 
+def test_a_card_says_what_each_licence_asks_for(varied_public: Path, demo: Path, tmp_path: Path) -> None:
+    card = (varied_public / "README.md").read_text()
+    assert "| CC-BY-NC-ND-4.0 | 1 | 0 | attribution, no commercial use, no adaptations |" in card
+    build = tmp_path / "unlicensed"
+    shutil.copytree(demo / "build", build)
+    change_rows(build, list(images_of(build)["image_id"]), license="unknown")
+    made = release(build, "1.0.0", tmp_path / "out", policy="private").release.folder
+    card = (made / "README.md").read_text()
+    assert "No licence is stated for any image;" in card
+    assert "All images have one licence" not in card
+    assert "**Private release.** It includes all images, whatever their licence. Do not" in card
+
+
 def test_recipe_of_the_paper_dataset_says_no_more_than_is_known() -> None:
     recipe = read_recipe("covid19-cxr")
     assert "The recipe defines 6,354 chest X-rays" in " ".join(recipe.description.split())

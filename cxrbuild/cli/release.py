@@ -106,7 +106,7 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
             "marks on them. `cxrbuild review` makes a page to look at them."
         )
     if document.policy == "private":
-        output.say("Private: it includes images that must not be redistributed.")
+        output.say("Private: it includes all images, whatever their licence. Do not redistribute it.")
     if images == hidden:
         output.say(
             "No image may be redistributed, so the release has no pixels; the table above has the reasons. "

@@ -44,4 +44,7 @@ def list_licenses(contents: Contents) -> list[LicenseRow]:
 def _describe_conditions(licence: License | None) -> str:
     if licence is None:
         return "not known"
-    return ", ".join(licence.conditions) if licence.redistribution else "does not allow copies"
+    if not licence.redistribution:
+        return "does not allow copies"
+    conditions = [*licence.conditions, *([] if licence.adaptation else ["no adaptations"])]
+    return ", ".join(conditions) or "none"

@@ -141,7 +141,9 @@ def _describe_licenses(contents: Contents) -> Headline:
     if unknown:
         sentences.append(f"{count_of(unknown, 'image')} without a stated licence.")
     if contents.policy == "private":
-        sentences.append("This release is private: it includes pixels that must not be redistributed.")
+        sentences.append(
+            "This release is private: it includes all pixels, whatever their licence. Do not redistribute it."
+        )
     elif withheld:
         sentences.append(f"The pixels of {count_of(withheld, 'image')} are withheld.")
     uncertain = any(row.conditions == "not known" and row.embedded for row in rows)
