@@ -20,7 +20,7 @@ class Exclusion:
 
 # The recipe's own rules come after the stage `labels`.
 EXCLUSIONS = (
-    Exclusion("withdrawn", "ingest", "The image was withdrawn; `exclusion_detail` gives the day and reason."),
+    Exclusion("withdrawn", "ingest", "The source withdrew the image."),
     Exclusion("row_without_file", "ingest", "The metadata names a file that the source does not hold."),
     Exclusion(
         "file_without_row",
