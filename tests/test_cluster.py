@@ -346,7 +346,6 @@ def test_a_cluster_releases_the_same_bytes(demo: Path, tmp_path: Path, dask: Das
     ran = release(demo / "build", tmp_path / "local", "local", "--workers", 1)
     assert (ran.status, ran.err) == (0, "")
     dask.add_worker()
-    wait_for_workers(dask, 1)
     ran = release(demo / "build", tmp_path / "cluster", dask.address)
     assert (ran.status, ran.err) == (0, "")
     assert tree(tmp_path / "cluster") == tree(tmp_path / "local")
