@@ -103,8 +103,8 @@ REVIEWS = """source,path,mark,marks_finding,note
 hospital,b-marked.png,arrow,yes,an arrow drawn by Dr Doe
 """
 LINKS = """source_a,path_a,source_b,path_b,kind,note
-hospital,a-side.png,hospital,k0.png,same patient,told by Dr Doe
-hospital,a-side.png,open,o3.png,same patient,told by Dr Doe
+hospital,a-side.png,hospital,k0.png,same patient,noted by Dr Doe
+hospital,a-side.png,open,o3.png,same patient,noted by Dr Doe
 open,o3.png,open,o5.png,same patient,
 hospital,d-twin.png,open,o2.png,duplicate,found by Dr Doe
 hospital,k1.png,open,o4.png,duplicate,found by Dr Doe
@@ -249,7 +249,7 @@ def test_a_private_release_lists_every_image(world: Path) -> None:
     assert run("verify", world / "private").status == 0
 
 
-def test_audit_and_release_name_a_group_alike(world: Path) -> None:
+def test_audit_and_release_use_one_name_for_a_group(world: Path) -> None:
     """The public source has images of one group in two splits."""
     audit = read_json(world / "public" / "audit.json")
     findings = next(check for check in audit["checks"] if check["id"] == "patient_leakage")["findings"]
