@@ -365,16 +365,18 @@ def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> N
     assert reasons[removed] == "withdrawn (2026-02-28: said by Dr Doe)"
 
 
-@pytest.mark.parametrize(("previous", "kind"), [("private", "a private release"), ("build", "a build")])
+@pytest.mark.parametrize(
+    ("previous", "message"),
+    [("private", "what only a private release has"), ("build", "no release in this folder")],
+)
 def test_a_changelog_that_names_files_is_refused(
-    world: Path, tmp_path: Path, previous: str, kind: str
+    world: Path, tmp_path: Path, previous: str, message: str
 ) -> None:
     out = tmp_path / "release"
     ran = run("release", "1.0.1", "--build", world / "build", "--out", out, "--previous", world / previous)
     text = " ".join(ran.err.split())
     assert ran.status == 1
-    assert "would name files and images of sources that are not public" in text
-    assert f"Found: {kind} with images of hospital" in text
+    assert message in text
     assert not out.exists()
 
 

@@ -158,7 +158,6 @@ def release(
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
     require_public_previous(policy, before)
     require_same_key(document, before)
-    require_public_previous(policy, before)
     new = DatasetVersion(
         str(build),
         contents.kept,
