@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import run
-from releasing import drop_rows, images_of
+from releasing import change_rows, drop_rows, images_of, varied_build
 
 from cxrbuild.errors import CheckError
 from cxrbuild.files import read_json
@@ -86,3 +86,15 @@ def test_tfds_says_what_is_missing(varied: Path, tmp_path: Path) -> None:
     info = read_json(tmp_path / "out" / "tfds" / "demo_cxr" / "1.0.0" / "dataset_info.json")
     assert info["description"].startswith("Incomplete: 2 images")
     assert "Unpinned: The files of cohen" in info["description"]
+
+
+def test_a_public_release_of_images_without_a_licence_has_tables_alone(demo: Path, tmp_path: Path) -> None:
+    """The build has shards in both formats; no image of it may be redistributed."""
+    build = varied_build(demo, tmp_path, ["parquet", "tfrecord"])
+    change_rows(build, images_of(build)["image_id"].tolist(), license="LicenseRef-internal")
+    ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "out")
+    assert ran.status == 0, ran.err
+    assert verify(tmp_path / "out").findings == ()
+    assert not (tmp_path / "out" / "tfds").exists()
+    assert not (tmp_path / "out" / "data").exists()
+    assert (tmp_path / "out" / "ledger.parquet").is_file()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cxrbuild.artifact.audit import PatientFinding, SharedIdFinding, SimilarIdsFinding, UnknownPatientsFinding
 from cxrbuild.auditing.context import Context, record
-from cxrbuild.checks import Measurement
+from cxrbuild.checks import Measurement, NotApplicable
 from cxrbuild.errors import count_of, name_some
 from cxrbuild.patients import find_shared_ids
 
@@ -59,7 +59,11 @@ def check_similar_patient_ids(context: Context) -> Measurement:
 
     Mooney's ``person1_bacteria`` and ``person1_virus`` may be one child or two: upstream does not say.
     """
-    rows = context.rows.dropna(subset="patient_id")
+    known = context.rows.dropna(subset="patient_id")
+    # A hash says nothing about the number: only the numbers of sources that keep them can be compared.
+    rows = known.dropna(subset="patient_id_text")
+    if rows.empty and not known.empty:
+        raise NotApplicable("the ids are hashed")
     rows = rows.assign(stem=rows["patient_id"].str.extract(r"^(.*\d)\D*$")[0]).dropna(subset="stem")
     rows = rows[rows.groupby(["source", "stem"])["patient_id"].transform("nunique") > 1]
     findings, in_several_splits = [], 0
