@@ -90,6 +90,12 @@ class Reader(Declaration, ABC):
         description="`hash` replaces patient numbers by a hash keyed with the environment's secret; `keep` "
         "is for numbers that are public",
     )
+    patient_conflicts: Literal["refuse", "join", "ignore"] = Field(
+        "refuse",
+        description="what to do where two patient numbers of the metadata have one number in the DICOM "
+        "headers, or the reverse, or differ in leading zeros alone: `join` takes them for one patient, "
+        "`ignore` for those that the metadata gives",
+    )
     burned_in_annotation: Literal["drop", "keep"] = Field(
         "drop", description="what to do with a DICOM image whose BurnedInAnnotation is YES"
     )

@@ -11,6 +11,7 @@ from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.ingest import header
 from cxrbuild.ingest.age import FORMS, parse_ages
 from cxrbuild.ingest.header import Headers
+from cxrbuild.ingest.patient_numbers import reconcile_patients
 from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.records import conform
 
@@ -90,14 +91,34 @@ def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.Da
             unknown = ours.isna()
             filled, filled_text = _map_column(name, implied, upstream, only=unknown)
             ours, text = ours.where(~unknown, filled), text.where(~unknown | filled.isna(), filled_text)
-        if name == "patient_id" and source.reader.patient_id == "hash":
-            ours, text = _hashed(ours), text.where(text.isna())
+        if name == "patient_id":
+            ours = _reconciled(source, declared, upstream, ours, paths)
+            if source.reader.patient_id == "hash":
+                ours, text = _hashed(ours), text.where(text.isna())
         records[name] = parse_ages(ours) if name == "patient_age" else ours
         if name in _KEPT:
             records[f"{name}_text"] = text
     _refuse(source, upstream.problems)
     records["license"] = records["license"].fillna(source.license)
     return records
+
+
+def _reconciled(
+    source: Source, declared: Column | None, upstream: _Upstream, numbers: pd.Series, paths: pd.Index
+) -> pd.Series:
+    """Return the patient numbers, compared with those of the headers if they are not taken from there."""
+    import pandas as pd
+
+    in_headers = None
+    if "PatientID" in upstream.elements and declared and set(declared.origins) & set(upstream.values):
+        in_headers = upstream.elements["PatientID"].replace("", None)
+    rows = zip(upstream.places, paths, strict=True)
+    places = pd.Series([place if place == path else f"{place}: {path}" for place, path in rows], dtype="str")
+    hashes = source.reader.patient_id == "hash"
+    return reconcile_patients(
+        source, numbers, in_headers, places,
+        lambda number: hash_identifier(read_key(), number) if hashes else number,
+    )  # fmt: skip
 
 
 def _normal(values: pd.Series) -> pd.Series:
