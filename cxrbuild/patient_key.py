@@ -32,8 +32,8 @@ def read_key() -> bytes:
             expected=f"a secret of {_SHORTEST_KEY} characters or more, the same in every run, kept apart "
             "from the dataset",
             found="none" if not key else f"{len(key)} characters",
-            todo="Set it to what `python -c 'import secrets; print(secrets.token_hex())'` prints, "
-            'and keep it; or declare `patient_id = "keep"` in the reader, if the numbers are public',
+            todo="Set it to the key of before, or at first to what "
+            "`python -c 'import secrets; print(secrets.token_hex())'` prints, and keep it",
         )
     return key.encode()
 

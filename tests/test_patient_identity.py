@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -383,6 +384,16 @@ def test_a_build_refuses_another_key_where_the_lock_has_none(
     monkeypatch.delenv(KEY_VARIABLE)
     fetch(world)
     monkeypatch.setenv(KEY_VARIABLE, KEY)
+    lock = world / "data" / "sources.lock.json"
+    for found in ("an entry without it", "no entry"):
+        for ran in (curate(world), run("plan", "--recipe", "recipe.toml", cwd=world)):
+            message = " ".join(ran.err.split())
+            assert ran.status == 1
+            assert "the lock does not record which key patient numbers are hashed with" in message
+            assert f"Found: {found}." in message
+            assert "run `cxrbuild fetch " in message
+        lock.unlink(missing_ok=True)
+    fetch(world)
     assert curate(world).status == 0
     monkeypatch.setenv(KEY_VARIABLE, "another secret of some length")
     ran = curate(world)
@@ -394,6 +405,8 @@ def test_a_build_refuses_another_key_where_the_lock_has_none(
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     assert run("release", "0.1.0", "--build", "build", "--out", "mine-0.1.0", cwd=world).status == 0
     monkeypatch.setenv(KEY_VARIABLE, "another secret of some length")
+    shutil.rmtree(world / "data")
+    fetch(world)
     ran = curate(world, "elsewhere")
     assert ran.status == 0, ran.err
     ran = run("release", "0.2.0", "--build", "elsewhere", "--out", "mine-0.2.0", cwd=world)

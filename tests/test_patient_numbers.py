@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from dicom_files import dicom, ramp
 
 from cxrbuild.catalog import read_source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.ingest.patient_numbers import count_named_files
 from cxrbuild.patient_key import hash_identifier
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -92,3 +94,13 @@ def test_a_number_that_only_a_header_gives_is_joined_too(tmp_path: Path) -> None
     with pytest.raises(CxrbuildError, match="1 patient may have several numbers"):
         patients(tmp_path, numbers)
     assert patients(tmp_path, numbers, "join") == [hashed("00085954")] * 2
+
+
+def test_paths_that_hold_the_number_of_their_patient_are_counted() -> None:
+    rows = [
+        ("00349563", "MUELLER_00349563/IM1.dcm"), ("349563", "a/00349563.dcm"), ("00349563", "349563-2.dcm"),
+        ("00349563", "1349563.dcm"), ("00349563", "3495631.dcm"), ("123", "123.dcm"), (None, "349563.dcm"),
+        ("P7777", "xP7777.dcm"), ("P7777", "x_P7777.dcm"),
+    ]  # fmt: skip
+    numbers, paths = zip(*rows, strict=True)
+    assert count_named_files(pd.Series(numbers, dtype="str"), paths) == 4

@@ -141,6 +141,11 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         name = plan.declared.image_list.name if plan.declared.image_list else ""
         output.say(f"The list {name} has {sum(listed.values()):,} rows: {rows}.")
     _report_caveats(output, plan.declared.overrides, plan.unpinned)
+    if plan.unlocked:
+        output.say(
+            f"The lock has no entry of {name_some(one.name for one in plan.unlocked)}: run `cxrbuild fetch "
+            f"{' '.join(one.address for one in plan.unlocked)}`, which compares the files with the pin."
+        )
     if shared := describe_shared_ids(plan.shared_ids):
         output.say(shared)
     if out is not None:

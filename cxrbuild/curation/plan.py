@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +22,7 @@ from cxrbuild.folds import add_folds
 from cxrbuild.ingest import ingest, take_inventory, without_withdrawn_values
 from cxrbuild.lists import add_membership, read_declared_list
 from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
-from cxrbuild.patient_key import key_fingerprint, require_same_key
+from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, require_same_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import SPLITS, conform, write_records
@@ -72,6 +73,12 @@ class Plan:
         if self.as_pinned:
             return []
         return unpinned_sources(self.declared, self.locked)
+
+    @property
+    def unlocked(self) -> list[Source]:
+        """The sources that the lock has no entry of, so that nothing says how their files were verified."""
+        brought = {*self.locked, *self.to_bring}
+        return [] if self.as_pinned else [s for s in self.declared.sources if s.name not in brought]
 
     @property
     def patient_key(self) -> str | None:
@@ -175,8 +182,8 @@ def make_plan(
             if source.name in fetched:
                 images = inventory.available & set(table["source_path"])
                 require_fetched(images, fetched[source.name], source, data)
-            if lock is not None and _hashes(source, table):
-                require_same_key({f"{lock_path(data)}, source {source.name}": lock.patient_key})
+            if not pinned and _hashes(source, table):
+                _require_recorded_key(source, lock, data)
             tables.append(table)
             bar.update()
     with progress(DECIDING, None, ""):
@@ -244,6 +251,26 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
         if not unread.empty:
             error.todo = f"First fetch the missing images: {name_some(unread)}"
         raise
+
+
+def _require_recorded_key(source: Source, lock: LockedSource | None, data: Path) -> None:
+    """Refuse a key of patient numbers that is not the recorded one, and any key where none is recorded."""
+    where = f"{lock_path(data)}, source {source.name}"
+    if lock is None or lock.patient_key is None:
+        raise CxrbuildError(
+            "the lock does not record which key patient numbers are hashed with", where=where,
+            expected="the fingerprint of the key",
+            found="no entry" if lock is None else "an entry without it",
+            todo=f"Set {KEY_VARIABLE} to the key that the numbers were hashed with before, if they were: "
+            "another one gives every patient another id and other splits. Then "
+            + _advise_to_lock(source, data),
+        )  # fmt: skip
+    require_same_key({where: lock.patient_key})
+
+
+def _advise_to_lock(source: Source, data: Path) -> str:
+    command = ["cxrbuild", "fetch", source.address, *([] if data == Path("data") else ["--data", str(data)])]
+    return f"run `{shlex.join(command)}`: it verifies the present files, and records the key"
 
 
 def _hashes(source: Source, records: pd.DataFrame) -> bool:

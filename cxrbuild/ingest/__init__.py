@@ -63,7 +63,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     others = sorted(set(values.index.get_level_values("path")) - set(images))
     more = _read_headers(source, inventory, others, progress)
     headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
-    records = map_columns(source, values, headers)
+    records = map_columns(source, values, headers, progress)
     records = exclude_withdrawn(records, source, inventory.blobs, progress)
     exclude(records, ~records["source_path"].isin(list(inventory.blobs)), "row_without_file")
     exclude(records, records["source_path"].duplicated(), "listed_twice")

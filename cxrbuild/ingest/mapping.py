@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.column import AgeColumn, Column, FindingColumn
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.errors import CxrbuildError, count_of, name_some, nearest
 from cxrbuild.ingest import header
 from cxrbuild.ingest.age import FORMS, parse_ages
 from cxrbuild.ingest.header import Headers
-from cxrbuild.ingest.patient_numbers import reconcile_patients
+from cxrbuild.ingest.patient_numbers import count_named_files, reconcile_patients
 from cxrbuild.patient_key import hash_identifier, read_key
+from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class _Upstream:
         self.problems += [f"{self.places[i]}, {origins}: {values[i]!r} {problem}" for i in rows.index[rows]]
 
 
-def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.DataFrame:
+def map_columns(
+    source: Source, values: pd.DataFrame, headers: Headers, progress: Progress = silent
+) -> pd.DataFrame:
     """Map upstream's values onto the table's columns.
 
     The header of a DICOM image fills what the source's declaration leaves unknown: the patient, sex, age,
@@ -61,6 +64,8 @@ def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.Da
         What the reader read, see `Reader.read`.
     headers
         The headers of the images that are DICOM files.
+    progress
+        Notes files that are named after the numbers of their patients.
 
     Raises
     ------
@@ -93,6 +98,8 @@ def map_columns(source: Source, values: pd.DataFrame, headers: Headers) -> pd.Da
             ours, text = ours.where(~unknown, filled), text.where(~unknown | filled.isna(), filled_text)
         if name == "patient_id":
             ours = _reconciled(source, declared, upstream, ours, paths)
+            if not source.public and (named := count_named_files(ours, list(paths))):
+                progress.note(_advise_to_number(source, named))
             if source.reader.patient_id == "hash":
                 ours, text = _hashed(ours), text.where(text.isna())
         records[name] = parse_ages(ours) if name == "patient_age" else ours
@@ -119,6 +126,15 @@ def _reconciled(
         source, numbers, in_headers, places,
         lambda number: hash_identifier(read_key(), number) if hashes else number,
     )  # fmt: skip
+
+
+def _advise_to_number(source: Source, paths: int) -> str:
+    contain = "contains" if paths == 1 else "contain"
+    return (
+        f"{source.name}: {count_of(paths, 'path')} {contain} the number of the patient. A build and a "
+        "private release have the paths, and a public one is refused. Number the files, also if they are "
+        'named after patients, and fetch them again: "Number the files first" in docs/own-data.md.'
+    )
 
 
 def _normal(values: pd.Series) -> pd.Series:

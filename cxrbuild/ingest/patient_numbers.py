@@ -6,7 +6,8 @@ two hashes, of which one comes into train and the other into test, and no check 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.source import Source
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LISTED = 5
+_SHORTEST = 4
 
 
 def reconcile_patients(
@@ -110,3 +112,26 @@ def _conflicts(numbers: pd.Series, in_headers: pd.Series | None) -> dict[str, st
     conflicts = [one for one in members.values() if len(one) > 1 or set(one) & several]
     # The longest number has all its zeros.
     return {number: max(one, key=lambda n: (len(n), n)) for one in conflicts for number in one}
+
+
+def count_named_files(numbers: pd.Series, paths: Sequence[str]) -> int:
+    """Return how many paths hold the number of their patient, of four characters or more.
+
+    Parameters
+    ----------
+    numbers
+        The patient of each row, null where not known.
+    paths
+        The path of each row's image.
+    """
+    found = set()
+    for number, path in zip(numbers, paths, strict=True):
+        plain = number.lstrip("0") if isinstance(number, str) else ""
+        # Shorter numbers occur in names by chance, and so does a part of a longer number.
+        if (
+            len(plain) >= _SHORTEST
+            and plain in path
+            and re.search(rf"(?<![^\W_0]){re.escape(plain)}(?![^\W_])", path)
+        ):
+            found.add(path)
+    return len(found)
