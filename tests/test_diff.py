@@ -379,6 +379,20 @@ def test_diff_has_totals_before_and_after() -> None:
     assert "| excluded: ct | not known | 1 |  |" in found.to_markdown()
 
 
+def test_diff_has_findings_without_a_class_that_are_new() -> None:
+    of_recipe = declarations(read_recipe("covid19-cxr"))
+    excluded = {"c": ("other_finding", None), "d": ("other_finding", None)}
+    before = ledger(**excluded).assign(finding="Tumor", label=None)
+    after = before.assign(finding=["Tumor", "Atypical"])
+    old, new = (
+        replace(version_of(ROWS[:2]), ledger=rows, declarations=of_recipe) for rows in (before, after)
+    )
+    found = [one for one in compare(old, new).totals if one.of == "finding"]
+    assert [(one.name, one.old, one.new) for one in found] == [("Atypical", 0, 1)]
+    assert "\n| without a class: Atypical | 0 | 1 | +1 |\n" in compare(old, new).to_markdown()
+    assert not [one for one in compare(new, new).totals if one.of == "finding"]
+
+
 def test_diff_names_added_and_removed_columns() -> None:
     wider = ROWS.assign(view="PA")
     assert compare(version_of(ROWS), version_of(wider)).columns_added == ["view"]

@@ -31,7 +31,7 @@ KINDS: dict[Kind, str] = {
 OF_FILES: tuple[Kind, ...] = ("missing", "unverified")
 # Kinds that are no change of the dataset.
 NOT_CHANGES: tuple[Kind, ...] = ("exclusion_changed", *OF_FILES)
-TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion"]
+TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion", "finding"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ class Total:
     ----------
     of
         What is counted: all ``upstream`` images, the images of the ``dataset``, those of a ``class`` and
-        split, those of a ``source``, or those with an ``exclusion``.
+        split, those of a ``source``, those with an ``exclusion``, or those with a ``finding`` without a
+        class that one version alone has.
     name
-        The class, source or exclusion; empty where all are counted.
+        The class, source, exclusion or finding; empty where all are counted.
     split
         The split, of a class alone.
     old, new

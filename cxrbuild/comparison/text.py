@@ -75,6 +75,8 @@ def _describe_total(total: Total) -> str:
             return f"from {total.name}"
         case "exclusion":
             return f"excluded: {total.name}"
+        case "finding":
+            return f"without a class: {total.name}"
 
 
 def conclusion(found: Diff) -> str:

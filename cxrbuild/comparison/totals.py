@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.comparison.diff import Total, TotalOf
 from cxrbuild.comparison.version import DatasetVersion
+from cxrbuild.curation.plan import findings_without_class
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.records import SPLITS
 
@@ -27,7 +28,24 @@ def count_totals(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
         *_class_counts(a, b, [*(new.classes or ()), *(old.classes or ())]),
         *_counts(_numbers(a["source"]), _numbers(b["source"]), "source"),
         *_counts(_exclusions(old), _exclusions(new), "exclusion", _exclusion_order(old, new)),
+        *_new_findings(old, new),
     ]
+
+
+def _new_findings(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
+    """Count the findings without a class that one version alone has, most images first.
+
+    Among the images of a rule nobody would notice a word that upstream writes from now on.
+    """
+    ledgers = [one.ledger for one in (old, new) if one.ledger is not None and "finding" in one.ledger]
+    recipes = [one.recipe for one in (old, new) if one.recipe is not None]
+    if len(ledgers) < 2 or len(recipes) < 2 or any(one.split.published is not None for one in recipes):
+        return []
+    a, b = (findings_without_class(*one) for one in zip(ledgers, recipes, strict=True))
+    # A finding that has a class in the other version is no new word.
+    known = [set(one["finding"].dropna()) for one in ledgers]
+    found = [Total("finding", name, None, a.get(name, 0), b.get(name, 0)) for name in {**b, **a}]
+    return [one for one in found if (one.name in known[0]) != (one.name in known[1])]
 
 
 def _class_counts(old: pd.DataFrame, new: pd.DataFrame, classes: Iterable[str]) -> Iterator[Total]:

@@ -11,7 +11,7 @@ function toCsv(rows) {
 }
 
 // Parse CSV into rows, each with the number of its last line.
-function parseCsv(text) {
+function parseCsv(text, delimiter) {
   const rows = [];
   let row = [], cell = "", quoted = false, line = 1;
   const endRow = () => {
@@ -26,7 +26,7 @@ function parseCsv(text) {
       else if (c === '"') quoted = false;
       else cell += c;
     } else if (c === '"' && cell === "") quoted = true;
-    else if (c === ",") {
+    else if (c === delimiter) {
       row.push(cell);
       cell = "";
     } else if (c === "\n" || c === "\r") {
@@ -43,13 +43,12 @@ function parseCsv(text) {
 
 // Read the reviews of a file, and list every problem in it.
 function readReviews(text, marks) {
-  const [header, ...rows] = parseCsv(text.replace(/^\uFEFF/, ""));
+  text = text.replace(/^\uFEFF/, "");
+  // Excel separates cells by semicolons where the comma is the decimal sign: the header decides.
+  const [header, ...rows] = parseCsv(text, text.startsWith(HEADER.join(";")) ? ";" : ",");
   const columns = header?.cells.length;
   if (![HEADER, WITH_READER].some((known) => known.join(",") === header?.cells.join(","))) {
-    const why = header?.cells.join(",") === HEADER.join(";")
-      ? "its cells are separated by semicolons; save it with commas"
-      : `its first line must be ${HEADER.join(",")}`;
-    return { reviews: [], problems: [`not a review file: ${why}`] };
+    return { reviews: [], problems: [`not a review file: its first line must be ${HEADER.join(",")}`] };
   }
   const problems = [], lines = new Map();
   for (const { line, cells } of rows) {
