@@ -114,7 +114,9 @@ def test_a_listing_that_is_gone_is_written_again(here: Path) -> None:
     (here / "mine.tsv").unlink()
     done = run("fetch", "mine.toml", "--pin", cwd=here)
     assert done.status == 1
-    assert "remove the line `listing`: `cxrbuild fetch --pin` then writes it again" in done.err
+    assert "remove the line `listing`: `cxrbuild fetch --pin` then writes it again" in " ".join(
+        done.err.split()
+    )
     text = (here / "mine.toml").read_text()
     (here / "mine.toml").write_text(text.replace('listing = "mine.tsv"\n', ""))
     pin(here)

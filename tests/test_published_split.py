@@ -108,7 +108,7 @@ def test_a_list_that_does_not_fit_is_a_clear_error(
     recipe = write_declared(tmp_path, **replaced)
     ran = run("plan", "--recipe", recipe, "--data", tmp_path / "data", COLUMNS="2000")
     assert ran.status == 1, ran.err
-    assert message in ran.err
+    assert " ".join(message.split()) in " ".join(ran.err.split())
 
 
 def test_a_name_that_can_be_several_files_is_an_error(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_name_that_can_be_several_files_is_an_error(tmp_path: Path) -> None:
     write_image(tmp_path / "data" / "sources" / "mine" / "copy" / "p2 c.png", 9)
     ran = run("plan", "--recipe", recipe, "--data", tmp_path / "data", COLUMNS="2000")
     assert ran.status == 1
-    assert "list.csv:4: p2 c.png can be copy/p2 c.png, img/p2 c.png" in ran.err
+    assert "list.csv:4: p2 c.png can be copy/p2 c.png, img/p2 c.png" in " ".join(ran.err.split())
 
 
 def test_a_build_follows_the_list_and_is_verified(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_other_files_than_the_lists_are_refused(tmp_path: Path, origin: str, mes
         "fetch", declared / "ours.toml", "--from", f"ours={given}", "--data", tmp_path / "d", COLUMNS="999"
     )
     assert ran.status == 1
-    assert message in ran.err
+    assert " ".join(message.split()) in " ".join(ran.err.split())
     assert not (tmp_path / "d" / "lists").exists()
 
 

@@ -11,13 +11,21 @@ _GLUE = "\0"
 _HASH, _DIGITS = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b"), 12
 
 
-def wrapped(message: str) -> str:
-    """Return a message wrapped to the terminal; indented lines and text in backquotes stay whole."""
+def wrapped(message: str, *, lists: bool = False) -> str:
+    """Return a message wrapped to the terminal; indented lines and text in backquotes stay whole.
+
+    Parameters
+    ----------
+    message
+        The message.
+    lists
+        Whether indented lines are entries of lists, which are folded too, and no commands to copy.
+    """
     width = shutil.get_terminal_size().columns
     # A command that is broken over two lines cannot be copied.
     message = re.sub(r"`[^`\n]*`", lambda quoted: quoted[0].replace(" ", _GLUE), message)
     lines = [
-        line
+        (folded(line.strip(), len(line) - len(line.lstrip())) if lists else line)
         if line.startswith(" ")
         else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
         for line in message.split("\n")
