@@ -8,7 +8,9 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -296,11 +298,11 @@ def test_a_published_release_is_downloaded_once_and_checked(
     assert dataset[3].image.tobytes() == cxrbuild.load(public_release)[3].image.tobytes()
     assert not list((tmp_path / "cache").rglob("*.tfrecord*"))
     before = {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.parquet")}
-    (tmp_path / "published").rename(tmp_path / "moved")
-    again = cxrbuild.load(address)  # without a connection the copy is used
+    again = cxrbuild.load(address)
     assert again.rows.equals(dataset.rows)
     assert {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.parquet")} == before
 
+    (tmp_path / "published").rename(tmp_path / "moved")
     monkeypatch.setenv("CXRBUILD_CACHE", str(tmp_path / "other"))
     with pytest.raises(cxrbuild.CxrbuildError, match="no release at this address"):
         cxrbuild.load(address)
@@ -310,6 +312,48 @@ def test_a_published_release_is_downloaded_once_and_checked(
         cxrbuild.load(address)
     assert "CHANGELOG.md" in str(caught.value)
     assert not list((tmp_path / "other").rglob("*.part"))
+
+
+class ReleaseServer(BaseHTTPRequestHandler):
+    """Serves a folder, or answers everything with one status."""
+
+    root: Path
+    status = 200
+
+    def do_GET(self) -> None:
+        content = (self.root / self.path.lstrip("/")).read_bytes() if self.status == 200 else b""
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_a_cached_copy_is_used_without_a_connection_only(
+    public_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setenv("CXRBUILD_CACHE", str(tmp_path / "cache"))
+    handler = type("Handler", (ReleaseServer,), {"root": public_release})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}"
+            dataset = cxrbuild.load(address)
+            [copy] = (path.parent for path in (tmp_path / "cache").rglob("SHA256SUMS"))
+            for status in (404, 410, 403, 503):
+                handler.status = status
+                with pytest.raises(cxrbuild.CxrbuildError, match="may have withdrawn the release") as caught:
+                    cxrbuild.load(address)
+                assert str(copy) in caught.value.what
+                assert caught.value.where == address
+        finally:
+            server.shutdown()
+            thread.join()
+    assert cxrbuild.load(address).rows.equals(dataset.rows)
 
 
 def test_a_release_in_a_bucket_loads(public_release: Path, tmp_path: Path) -> None:

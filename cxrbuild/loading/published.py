@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _FOLDER = "CXRBUILD_CACHE"
+# The classes by which Python, requests, aiohttp, httpx and paramiko report that no server answers. They are
+# compared by name, because none of these libraries needs to be installed.
+_UNCONNECTED = {
+    "ConnectionError", "TimeoutError", "Timeout", "gaierror", "ClientConnectionError", "TransportError",
+    "NoValidConnectionsError",
+}  # fmt: skip
+_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 
 
 def is_address(text: str) -> bool:
@@ -29,7 +37,8 @@ def download_release(address: str) -> Path:
     """Return the folder of a published release, which is downloaded if it is not there yet.
 
     The folder is in ``$CXRBUILD_CACHE``, by default ``~/.cache/cxrbuild``. Each file is compared with the
-    release's SHA256SUMS. TFRecord is not downloaded. Without a connection the copy that is there is used.
+    release's SHA256SUMS. TFRecord is not downloaded. Without a connection the copy that is there is used; a
+    copy of a release that is no longer at its address is not.
 
     Parameters
     ----------
@@ -39,7 +48,8 @@ def download_release(address: str) -> Path:
     Raises
     ------
     CxrbuildError
-        The address has no release or cannot be read, or a file differs from its hash.
+        The address has no release any more or cannot be read, or a file differs from its hash. It names the
+        copy that is there.
     """
     shown = redact_address(address).rstrip("/")
     folder = _cache() / hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
@@ -48,17 +58,40 @@ def download_release(address: str) -> Path:
             with _reporting(shown):
                 system, root = _connect(address)
                 sums = system.cat_file(f"{root}/{names.SUMS}")
-        except CxrbuildError:
+        except CxrbuildError as error:
             found = sorted(folder.glob(f"*/{names.SUMS}"), key=lambda path: path.stat().st_mtime)
-            if not found:
+            if not found or isinstance(error.__cause__, ImportError):
                 raise
-            return found[-1].parent
+            copy = found[-1].parent
+            if not _is_unconnected(error.__cause__):
+                raise _refuse_copy(error, copy) from error.__cause__
+            return copy
         release = folder / hashlib.sha256(sums).hexdigest()[:16]
         if not (release / names.SUMS).is_file():
             _download(system, root, sums, release, shown)
         # The newest is used where there is no connection.
         os.utime(release / names.SUMS)
         return release
+
+
+def _is_unconnected(error: BaseException | None) -> bool:
+    """Return whether no server answered; one that answered 404, 410, 403 or 500 did."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if kinds & _UNCONNECTED or getattr(error, "errno", None) in _UNREACHABLE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _refuse_copy(error: CxrbuildError, copy: Path) -> CxrbuildError:
+    return CxrbuildError(
+        f"{error.what}. The copy in {copy} is not used, because its publisher may have withdrawn the release",
+        where=error.where, expected=error.expected, found=error.found,
+        todo=f"{error.todo}, or ask the publisher; to use the copy all the same, load its folder",
+    )  # fmt: skip
 
 
 def _cache() -> Path:
