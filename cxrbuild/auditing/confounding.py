@@ -11,9 +11,7 @@ from cxrbuild.auditing.context import Context, record
 from cxrbuild.checks import Measurement, NotApplicable
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 UNKNOWN = "unknown"
 # The associations in the message.
@@ -89,21 +87,16 @@ def mutual_information(counts: Sequence[Sequence[int]]) -> tuple[float, float]:
         The contingency table: a row for each value of the first variable, a column for each of the second.
     """
     import numpy as np
+    from scipy.stats import entropy
+    from sklearn.metrics import mutual_info_score
 
     table = np.asarray(counts)
     rows, columns = table.sum(1), table.sum(0)
-    most = _entropy(columns)
+    nats = mutual_info_score(None, None, contingency=table)
     chance = (np.count_nonzero(rows) - 1) * (np.count_nonzero(columns) - 1) / (2 * table.sum())
-    nats = max(0.0, _entropy(rows) + most - _entropy(table) - chance)
+    nats = max(0.0, float(nats - chance))
+    most = float(entropy(columns))
     return nats / math.log(2), min(1.0, nats / most) if most else 0.0
-
-
-def _entropy(counts: NDArray[np.int64]) -> float:
-    """Return the entropy of a distribution in nats, without libraries that take a second to import."""
-    import numpy as np
-
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
 
 
 def _measure(name: str, values: pd.Series, labels: pd.Series, classes: Sequence[str]) -> AssociationFinding:

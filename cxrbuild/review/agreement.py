@@ -125,9 +125,9 @@ def measure_agreement(answers: Sequence[tuple[str, str]]) -> Kappa:
     agreement = sum(x == y for x, y in answers) / len(answers)
     if len(set(first)) == len(set(second)) == 1:
         return Kappa(len(answers), agreement, None)
-    counts = Counter(first), Counter(second)
-    by_chance = sum(count * counts[1][answer] for answer, count in counts[0].items()) / len(answers) ** 2
-    return Kappa(len(answers), agreement, (agreement - by_chance) / (1 - by_chance))
+    from sklearn.metrics import cohen_kappa_score
+
+    return Kappa(len(answers), agreement, float(cohen_kappa_score(first, second)))
 
 
 def _judgement(review: Review) -> dict[str, object]:
