@@ -13,6 +13,7 @@ from cxrbuild.artifact.build import SourceDescription
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.errors import count_of
+from cxrbuild.exactness import describe_exactness
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.policy import unlisted_sources
 from cxrbuild.records import SPLITS
@@ -97,14 +98,16 @@ class Contents:
                 f"{count_of(missing, 'image')} of {total:,} in the dataset missing. `build.json` {named}."
             )
         if unpinned := self.document.unpinned:
-            different = sum(
-                len(state.different) for name, state in self.document.sources.items() if name in unpinned
-            )
-            counted = f" {count_of(different, 'file')} known to be different." if different else ""
-            notices["Unpinned"] = (
-                f"The files of {', '.join(unpinned)} are not verified to be the pinned version.{counted}"
-            )
+            notices["Unpinned"] = " ".join([
+                f"The files of {', '.join(unpinned)} are not verified to be the pinned version.",
+                *self.exactness,
+            ])  # fmt: skip
         return notices
+
+    @property
+    def exactness(self) -> list[str]:
+        """How many of its images are those of the pins, in sentences."""
+        return describe_exactness(self.document.exactness)
 
     @property
     def description(self) -> str:

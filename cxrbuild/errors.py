@@ -190,7 +190,7 @@ def name_some(names: Iterable[object], most: int = 10) -> str:
     listed = [printable(name) for name in names]
     if len(listed) <= most:
         return ", ".join(listed)
-    return f"{', '.join(listed[:most])} and {len(listed) - most} more"
+    return f"{', '.join(listed[:most])} and {len(listed) - most:,} more"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

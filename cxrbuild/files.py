@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +288,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".cxrbuild.lock"
     lock = FileLock(path, blocking=False)
@@ -298,5 +299,18 @@ def locked(folder: Path) -> Iterator[None]:
         raise _in_use(folder) from None
     try:
         yield
+    except BaseException:
+        _remove_empty(made, path)
+        raise
     finally:
         lock.release()
+
+
+def _remove_empty(folders: list[Path], lock: Path) -> None:
+    """Remove folders that this command made, innermost first, if they hold nothing but its lock."""
+    # Windows removes no open file: there they stay.
+    with suppress(OSError):
+        if folders and list(folders[0].iterdir()) == [lock]:
+            lock.unlink()
+            for folder in folders:
+                folder.rmdir()

@@ -105,6 +105,7 @@ def retry(
     wait: Callable[[float], object],
     give_up: Callable[[int, RetryableError], CxrbuildError],
     progressed: Callable[[], bool] = lambda: False,
+    report: Callable[[int, RetryableError, float], object] = lambda *_: None,
 ) -> Result:
     """Try something until it succeeds, with growing waits, or until `RETRY_POLICY` ends it.
 
@@ -118,6 +119,9 @@ def retry(
         Returns the error to raise, given the number of failures in a row and the last one.
     progressed
         Returns whether the failed try brought progress: the count of failures then starts again.
+    report
+        Reports a failed try before the wait, given the number of failures in a row, the last one, and the
+        seconds to wait.
 
     Raises
     ------
@@ -133,6 +137,7 @@ def retry(
             if failures >= RETRY_POLICY.tries:
                 raise give_up(failures, error) from None
             pause = RETRY_POLICY.pause(failures, error.wait)
+            report(failures, error, pause)
             _logger.warning("try %d failed: %s; next try in %.1f s", failures, error, pause)
         wait(pause)
 

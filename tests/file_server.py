@@ -126,6 +126,7 @@ def tarball(seed: int, size: int = 300_000) -> bytes:
 
 ARCHIVE = archive()
 OTHER = archive(2)
+THIRD = archive(3)
 
 
 def make_source(

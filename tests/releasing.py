@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from cxrbuild.artifact.build import SourceState
+from cxrbuild.exactness import count_exactness
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing import release
@@ -92,11 +94,18 @@ def drop_rows(build: Path, images: list[str], step: str = "annotated") -> None:
         ledger.loc[left, "split"] = None
     else:
         document["missing"] |= dict.fromkeys(images, step)
+    count_again(document, ledger)
     write_records(build / "ledger.parquet", ledger)
     write_records(build / "manifest.parquet", ledger[ledger["exclusion"].isna()])
     for name in ("ledger.parquet", "manifest.parquet"):
         document["files"][name]["sha256"] = sha256_of(build / name)
     write_json(build / "build.json", document)
+
+
+def count_again(document: dict[str, Any], ledger: pd.DataFrame) -> None:
+    """Count what `build.json` says of the ledger's files, after one of them changed."""
+    sources = {name: SourceState(**state) for name, state in document["sources"].items()}
+    document["exactness"] = {name: one.model_dump() for name, one in count_exactness(ledger, sources).items()}
 
 
 def baseline_result(build: Path) -> dict[str, Any]:

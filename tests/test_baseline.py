@@ -201,7 +201,7 @@ def test_equal_trainings_give_equal_bytes(
     } < {*found}
     accuracy = trained.document.summary.metrics["test"].accuracy.mean
     assert f"{accuracy:.4f}" in ran.out
-    assert f"The report is {tmp_path / 'out' / 'report.md'}." in " ".join(ran.out.split())
+    assert f"The report is {tmp_path / 'out' / 'report.md'}" in " ".join(ran.out.split())
     assert "An epoch took 0." in ran.out
 
 

@@ -290,7 +290,7 @@ def test_optimizers_are_compared_on_the_test_split_which_chooses_nothing(
     assert [one.name for one in document.combinations] == ["zhong-sgd", "zhong-nadam"]
     assert document.protocol == "split"
     assert "test  zhong-nadam" in ran.out
-    assert f"The report is {tmp_path / 'out' / 'comparison.md'}." in ran.out
+    assert f"The report is {tmp_path / 'out' / 'comparison.md'}" in ran.out
     report = (tmp_path / "out" / "comparison.md").read_text()
     assert "**The test split chooses\nnothing here**" in report
     assert "**15 images show little**" in report

@@ -455,7 +455,9 @@ def test_a_pipe_is_not_an_image(demo: Path, tmp_path: Path) -> None:
     image = min((data / "sources" / "mooney").rglob("*.jpeg"))
     image.unlink()
     os.mkfifo(image)
-    assert f"{image.name} (missing_file)" in curate(demo, tmp_path / "build", data=data, status=3)
+    assert f"1 (missing_file)\n      {image.relative_to(image.parents[3]).as_posix()}" in curate(
+        demo, tmp_path / "build", data=data, status=3
+    )
 
 
 @needs_shell
@@ -623,11 +625,11 @@ validation = { share = 0.3 }
     one.unlink()
     status, reported = curated()
     assert status == 3
-    assert "hospital well/3.dcm (missing_file)" in reported
+    assert "hospital 1 (missing_file) well/3.dcm" in reported
     ran = run("curate", *words, "--json", "--allow-missing", CXRBUILD_PATIENT_KEY=key)
     assert list(json.loads(ran.out)["missing"].values()) == ["missing_file"]
     one.mkdir()
-    assert "hospital well/3.dcm (missing_file)" in curated()[1]
+    assert "hospital 1 (missing_file) well/3.dcm" in curated()[1]
     one.rmdir()
     one.write_bytes(content)
     assert curated() == (0, "")

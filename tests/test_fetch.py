@@ -89,7 +89,10 @@ def test_fetch_refuses_other_files_or_names_them_in_the_lock(upstream: Path, tmp
     message = fetch_error(source, data, upstream)
     assert f"mine from {upstream}: the files are not the pinned version" in message
     assert f"Expected: git tree {source.pin.tree}" in message
-    assert "1 missing: README.md; 1 extra: images/c.png; 1 different: images/a.png" in message
+    assert (
+        "1 image with other bytes: images/a.png; 1 image extra: images/c.png; 1 other file missing: README.md"
+        in message
+    )
     assert f"add `--from mine={upstream} --allow-unpinned`" in message
     assert not (data / "sources/mine").exists()
     assert read_lock(data) == {}
@@ -209,7 +212,9 @@ def test_fetch_reports_keeps_and_replaces_a_damaged_tree(upstream: Path, tmp_pat
     (tree / "images/b.png").unlink()
     (tree / "mine.txt").write_bytes(b"mine")
     damaged = read_files(tree)
-    changes = "1 missing: images/b.png; 1 extra: mine.txt; 1 different: images/a.png"
+    changes = (
+        "1 image missing: images/b.png; 1 image with other bytes: images/a.png; 1 other file extra: mine.txt"
+    )
     words = f"was changed since it was fetched ({changes})"
 
     message = fetch_error(source, data)
@@ -229,7 +234,7 @@ def test_fetch_names_the_damaged_files_of_an_unpinned_tree(upstream: Path, tmp_p
     source, data = make_source(tmp_path), tmp_path / "data"
     fetch_one(source, data, upstream)
     (data / "sources/mine/images/a.png").write_bytes(b"damaged")
-    assert "(1 different: images/a.png)" in fetch_one(source, data, upstream).notes[0]
+    assert "(1 image with other bytes: images/a.png)" in fetch_one(source, data, upstream).notes[0]
     (data / "sources/mine/images/a.png").write_bytes(b"damaged")
     (data / "sources/mine.tsv").unlink()
     assert "was changed since it was fetched." in fetch_one(source, data, upstream).notes[0]
@@ -328,9 +333,9 @@ def test_fetch_reports_progress_in_bytes(upstream: Path, tmp_path: Path) -> None
             notes.append(message)
 
     fetch_one(make_pinned_source(upstream), tmp_path / "data", upstream, progress=Counting())
-    assert notes == []
+    assert notes == [f"mine: fetching {upstream} into {tmp_path / 'data/sources/mine'}"]
     fetch_one(make_pinned_source(upstream), tmp_path / "data", progress=Counting())
-    assert notes == ["mine is present and verified."]
+    assert notes[1:] == ["mine is present, unchanged and verified."]
     size = sum(map(len, FILES.values()))
     assert message == {"mine: copying": [size, size], "mine: checking": [size, size]}
 

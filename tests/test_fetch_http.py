@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fetching import write_files
 from file_server import (
     ARCHIVE,
     OTHER,
+    THIRD,
     Answer,
     Server,
     archive,
@@ -220,7 +222,10 @@ def test_fetch_resumes_a_killed_run(server: Server, tmp_path: Path) -> None:
             notes.append(message)
 
     assert fetch_one(source, data, progress=Noting()).locked.proof == "archive and names"
-    assert notes == [f"mine: downloading: resumes at {held / 1e6:,.1f} of {len(ARCHIVE) / 1e6:,.1f} MB."]
+    assert notes == [
+        f"mine: fetching {server.url}/a into {data / 'sources/mine'}",
+        f"mine: downloading: resumes at {held / 1e6:,.1f} of {len(ARCHIVE) / 1e6:,.1f} MB.",
+    ]
     assert server.headers_of("/a")[-1]["Range"] == f"bytes={held}-"
 
 
@@ -379,8 +384,21 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     assert taken.locked.proof == "names"
     assert taken.locked.unpinned
     assert kept.exists()
+    # Another refused archive does not replace it, the same one again is not kept twice.
+    server.answers["/a"] = [Answer(THIRD), Answer(OTHER)]
+    second = data / "downloads/mine~2.refused"
+    assert f"--from mine={second}" in fetch_error(source, data)
+    assert f"--from mine={kept}" in fetch_error(source, data)
+    assert (kept.read_bytes(), second.read_bytes()) == (OTHER, THIRD)
+    # Nor do files that were accepted from elsewhere: they are not the pinned ones either.
+    folder = write_files(tmp_path / "folder", {"images/a.bin": b"x"})
+    elsewhere = {"mine": str(folder)}
+    assert fetch_one(source, data, origins=elsewhere, allow_unpinned=True).locked.unpinned
+    assert kept.exists()
+    assert second.exists()
     server.answers["/a"] = [Answer(ARCHIVE)]
     assert fetch_one(source, data).locked.proof == "archive and names"
+    assert not second.exists()
     assert "Range" not in server.headers_of("/a")[-1]
     assert not kept.exists()
 

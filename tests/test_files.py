@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import subprocess
 import threading
@@ -179,3 +180,24 @@ def test_is_of_memory_knows_how_libraries_report_it(error: Exception, of_memory:
         of_pandas = ImportError("Unable to import required dependency numpy.")
         of_pandas.__cause__ = error
         assert is_of_memory(of_pandas) is of_memory
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file")
+def test_a_failed_command_leaves_no_folder_that_holds_nothing_but_its_lock(tmp_path: Path) -> None:
+    new, old, full = tmp_path / "new" / "build", tmp_path / "old", tmp_path / "full"
+
+    def fail(folder: Path) -> None:
+        with locked(folder):
+            if folder is full:
+                (folder / "file").write_text("")
+            raise ValueError("failed")
+
+    old.mkdir()
+    for folder, kept in ((new, False), (old, True), (full, True)):
+        with pytest.raises(ValueError, match="failed"):
+            fail(folder)
+        assert folder.exists() is kept
+    assert not new.parent.exists()
+    with locked(new):
+        pass
+    assert new.is_dir()

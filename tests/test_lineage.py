@@ -16,9 +16,11 @@ from environments import python_with
 from releasing import change_rows, images_of, sum_again, varied_build
 
 from cxrbuild.artifact import open_release
+from cxrbuild.catalog import read_source
 from cxrbuild.catalog.credit import Organization, Person, RelatedWork
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.declarations import read_toml
+from cxrbuild.documents.reference import reference_of
 from cxrbuild.errors import DeclarationError
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.publishing.record import record_metadata
@@ -330,3 +332,50 @@ def test_verify_reports_a_described_release_as_sound(described: Path) -> None:
     ran = run("verify", described, "--json")
     assert ran.status == 0, ran.err
     assert json.loads(ran.out)["signer"] is None
+
+
+@pytest.mark.parametrize(
+    ("citation", "expected"),
+    [
+        (
+            read_source("mooney").citation,
+            {
+                "type": "generic",
+                "authors": [{"family-names": name} for name in ("Kermany", "Zhang", "Goldbaum")],
+                "title": "Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for "
+                "Classification",
+                "year": 2018,
+                "doi": "10.17632/rscbjbr9sj.2",
+                "notes": "Mendeley Data, v2",
+            },
+        ),
+        (
+            read_source("figure1").citation,
+            {
+                "type": "generic",
+                "authors": [{"family-names": "Chung"}],
+                "title": "Figure 1 COVID-19 chest X-ray dataset initiative",
+                "year": 2020,
+                "url": "https://github.com/agchung/Figure1-COVID-chestxray-dataset",
+            },
+        ),
+        (
+            "de Vries, Doe et al.: Do images 2, 3 and 2019 differ? arXiv 2006.11988v2, 2020",
+            {
+                "type": "generic",
+                "authors": [{"family-names": "de Vries"}, {"family-names": "Doe"}, {"name": "et al."}],
+                "title": "Do images 2, 3 and 2019 differ?",
+                "year": 2020,
+                "doi": "10.48550/arXiv.2006.11988",
+                "url": "https://arxiv.org/abs/2006.11988",
+            },
+        ),
+        (
+            "Jane Doe: Images. Ours",
+            {"type": "generic", "authors": [{"name": "Jane Doe"}], "title": "Images. Ours"},
+        ),
+        ("Images", {"type": "generic", "authors": [{"name": "unknown"}], "title": "Images"}),
+    ],
+)
+def test_citations_are_read_into_fields_where_they_have_them(citation: str, expected: object) -> None:
+    assert reference_of(citation) == expected

@@ -84,11 +84,12 @@ def test_images_too_many_too_few_and_moved_are_listed(paper: Plan) -> None:
     with pytest.raises(CheckError) as caught:
         check_expectation(plan, allow_missing=False)
     words = str(caught.value)
-    path = records["source_path"]
-    assert f"1 image not in covid19-cxr/1.0.0:\n    cohen {path[arrow]} (train COVID-19)" in words
-    assert f"of covid19-cxr/1.0.0 absent:\n    {records['source'][kept[0]]} {path[kept[0]]}" in words
-    assert f"{path[moved]} (test {records['label'][moved]} is now train" in words
-    assert f"of the dataset missing:\n    mooney {path[gone]} (missing_file)" in words
+    path, label = records["source_path"], records["label"][moved]
+    assert f"1 image not in covid19-cxr/1.0.0:\n    cohen 1 (train COVID-19)\n      {path[arrow]}" in words
+    assert f"of covid19-cxr/1.0.0 absent:\n    {records['source'][kept[0]]} 1 (" in words
+    assert f"lateral)\n      {path[kept[0]]}" in words
+    assert f" 1 (test {label} is now train {label})\n      {path[moved]}" in words
+    assert f"of the dataset missing:\n    mooney 1 (missing_file)\n      {path[gone]}" in words
     with pytest.raises(CheckError) as caught:
         check_expectation(plan, allow_missing=True)
     assert "of the dataset missing" not in str(caught.value)
@@ -109,6 +110,10 @@ def test_missing_images_fail_by_name_and_a_dataset_without_images_always_fails(m
     ran = run("plan", "--data", metadata_only, "--json")
     assert ran.status == 3
     assert "6,354 images of the dataset missing" in ran.err
+    assert "\n    actualmed 58 (missing_file)\n" in ran.err
+    assert "\n      and 55 more\n" in ran.err
+    assert all(len(line) <= 80 for line in ran.err.splitlines())
+    assert "`cxrbuild plan --out DIR`, with the same options, writes a ledger" in ran.err
     assert json.loads(ran.out)["counts"] == {}
     ran = run("plan", "--data", metadata_only, "--allow-missing", "--quiet")
     assert (ran.status, ran.out) == (3, "")

@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from command import run
-from releasing import change_rows, drop_rows, images_of, varied_build
+from releasing import change_rows, count_again, drop_rows, images_of, varied_build
 
 from cxrbuild.errors import CheckError
 from cxrbuild.files import read_json
+from cxrbuild.records import read_records
 from cxrbuild.releasing import release
 from cxrbuild.verification import verify
 
@@ -25,7 +27,10 @@ def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
     drop_rows(folder / "incomplete", gone, step="missing_file")
     document = read_json(folder / "incomplete" / "build.json")
     document |= {"missing": dict.fromkeys(gone, "missing_file"), "unpinned": ["cohen"]}
-    document["sources"]["cohen"] |= {"different": {"images/a.png": "0" * 40}, "unpinned": True}
+    ledger = read_records(folder / "incomplete" / "ledger.parquet")
+    changed = ledger.loc[ledger["source"].eq("cohen") & ledger["exclusion"].isna(), "source_path"].iloc[0]
+    document["sources"]["cohen"] |= {"different": {changed: "0" * 40}, "unpinned": True}
+    count_again(document, ledger)
     (folder / "incomplete" / "build.json").write_text(json.dumps(document))
     return folder / "incomplete", gone
 
@@ -40,10 +45,22 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> 
     assert verify(out).findings == ()
     assert (verify(out).missing, verify(out).unpinned) == (2, ("cohen",))
     incompleteness = "2 images of 89 in the dataset missing."
-    unpinned = "The files of cohen are not verified to be the pinned version. 1 file known to be different."
+    unpinned = (
+        "The files of cohen are not verified to be the pinned version. 86 of 89 images verified: they have "
+        "the bytes of the pins. Other bytes than the pin's: 1. Missing: 2."
+    )
     card = (out / "README.md").read_text()
     assert f"> **Incomplete.** {incompleteness}" in card
     assert f"> **Unpinned.** {unpinned}" in card
+    assert "| images | verified | other bytes | name only | missing |\n|---|---:|---:|---:|---:|\n" in card
+    cohen = read_json(short / "build.json")["exactness"]["cohen"]
+    assert f"| cohen | {cohen['verified']} | 1 | 0 | 2 |\n" in card
+    cited = yaml.safe_load((out / "CITATION.cff").read_text())
+    assert cited["title"].endswith(", version 1.0.1: incomplete and unpinned build, not the dataset itself")
+    manifest = read_json(short / "build.json")["files"]["manifest.parquet"]["sha256"]
+    assert cited["message"].startswith(f"Do not cite it as demo-cxr 1.0.1. {incompleteness}")
+    assert unpinned in cited["message"]
+    assert manifest in cited["message"]
     described = read_json(out / "croissant.json")["description"]
     assert described.startswith(f"Incomplete: {incompleteness}")
     assert unpinned in described
@@ -68,6 +85,11 @@ def test_verify_holds_what_is_missing_against_the_ledger(varied: Path, tmp_path:
     other = images_of(short)["image_id"].iloc[0]
     (short / "build.json").write_text(json.dumps(document | {"missing": {other: "missing_file"}}))
     with pytest.raises(CheckError, match=rf"{other}: missing has missing_file, the ledger null"):
+        release(short, "1.0.0", tmp_path / "out")
+    more = {"cohen": document["exactness"]["cohen"] | {"verified": 1000}}
+    wrong = document | {"exactness": document["exactness"] | more}
+    (short / "build.json").write_text(json.dumps(wrong))
+    with pytest.raises(CheckError, match="exactness cohen: differs from what ledger and sources say"):
         release(short, "1.0.0", tmp_path / "out")
     (short / "build.json").write_text(json.dumps(document))
     release(short, "1.0.0", tmp_path / "out")

@@ -103,7 +103,7 @@ def test_curate_builds_the_papers_dataset_or_lists_what_is_missing(
     if not whole:
         assert ran.status == 3
         assert "43 images of the dataset missing" in ran.err
-        assert "images/16708_5_1.jpg (missing_file)" in ran.err
+        assert "\n    cohen 11 (missing_file)\n" in ran.err
         ran = run(*words, "--json", "--quiet", "--allow-missing")
     assert ran.status == 0, ran.err
     document = json.loads(ran.out)

@@ -155,7 +155,7 @@ def open_build(folder: Path | str) -> Build:
         raise CxrbuildError(
             "no finished build in this folder", where=folder, expected=f"a folder with {names.BUILD}",
             found=None if folder.is_dir() else "no such folder",
-            todo="Run `cxrbuild curate`, or name a build with --build",
+            todo="Run `cxrbuild curate`, or name the folder of a build",
         )  # fmt: skip
     return Build(folder, BuildDocument.read(folder / names.BUILD))
 

@@ -273,6 +273,8 @@ class AuditDocument(Document):
     ----------
     images
         Number of images in the manifest.
+    missing
+        Number of images of the dataset that are missing from the build; they were not compared.
     status
         ``failed`` where a check found more than its limit.
     biases
@@ -295,3 +297,4 @@ class AuditDocument(Document):
     biases: list[str]
     pairs: list[ImagePair]
     duplicate_search: DuplicateSearch
+    missing: int = 0

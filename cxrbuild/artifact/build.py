@@ -71,6 +71,38 @@ class SourceState(Part):
     different: dict[str, str]
 
 
+class SourceExactness(Part):
+    """How many images of a source are those of its pin, as `cxrbuild.exactness` counts them.
+
+    Attributes
+    ----------
+    verified, other_bytes
+        Images whose bytes are those of the pin, and those whose bytes are others.
+    name_only
+        Images whose names are those of the pin; it has no hash of single files.
+    missing
+        Images that are missing or cannot be converted.
+    not_pinned
+        Images that no pin lists.
+    archive_bytes, found_bytes
+        Where only names can be checked: the size of the pinned archive, and the total size of the files.
+    """
+
+    verified: int
+    other_bytes: int
+    name_only: int
+    missing: int
+    not_pinned: int
+    archive_bytes: int | None = None
+    found_bytes: int | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of images by state."""
+        states = ("verified", "other_bytes", "name_only", "missing", "not_pinned")
+        return {state: getattr(self, state) for state in states}
+
+
 class FunnelStep(Part):
     """A step of the flow chart: ``upstream``, an exclusion, or ``kept``, with the number of its images."""
 
@@ -140,6 +172,8 @@ class DatasetDocument(Document):
     missing
         Images that belong to the dataset and are missing, with their exclusion. A public release names none
         of sources that are not public; ``funnel`` counts them.
+    exactness
+        By source how many of the dataset's images are those of the pin; empty in builds of earlier versions.
     counts
         Images by split and class.
     funnel
@@ -170,6 +204,7 @@ class DatasetDocument(Document):
     groups_in_several_splits: dict[str, str]
     formats: list[Literal["parquet", "tfrecord"]]
     patient_key: str | None = None
+    exactness: dict[str, SourceExactness] = Field(default_factory=dict)
 
     @property
     def namespaces(self) -> dict[str, str | None]:

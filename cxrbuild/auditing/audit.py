@@ -109,6 +109,7 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
             manifest_sha256=sha256_of(opened.folder / names.MANIFEST),
         ),
         images=len(opened.manifest),
+        missing=len(opened.document.missing),
         status="failed" if any(result.status == "failed" for result in results) else "passed",
         checks=results,
         biases=describe_biases(results),
@@ -143,8 +144,10 @@ def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: 
         "compared %d candidate pairs, skipped %d beyond %d per image: found %d pairs",
         search.compared_pairs, search.skipped_pairs, search.most_per_image, len(pairs),
     )  # fmt: skip
-    namespaces = opened.document.namespaces
-    return Context(folder, recipe, usable, problems, descriptors, pairs, search, workers, namespaces)
+    return Context(
+        folder, recipe, usable, problems, descriptors, pairs, search, workers,
+        namespaces=opened.document.namespaces, missing=len(opened.document.missing),
+    )  # fmt: skip
 
 
 def _record(result: Result) -> CheckResult:

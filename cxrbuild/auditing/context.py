@@ -43,6 +43,8 @@ class Context:
         Number of processors that a check may use.
     namespaces
         The ``patient_namespace`` that each source declares.
+    missing
+        The number of images of the dataset that the build has not: nothing is known of them.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Context:
     search: DuplicateSearch
     workers: int
     namespaces: Namespaces
+    missing: int = 0
 
 
 @dataclass(frozen=True)

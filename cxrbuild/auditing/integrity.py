@@ -16,9 +16,17 @@ def check_image_integrity(context: Context) -> Measurement:
         )
         for one in sorted(context.problems, key=lambda one: one.image_id)
     ]
-    message = (
-        f"{count_of(len(findings), 'image')} missing, changed or unreadable"
-        if findings
-        else "all images available"
-    )
+    manifest = len(context.rows) + len(findings)
+    if context.missing:
+        # They are no images of the manifest, so that no limit is exceeded; but no check saw them.
+        message = (
+            f"{len(context.rows):,} of {count_of(manifest + context.missing, 'image')} available; "
+            f"{context.missing:,} missing from the build were not compared"
+        )
+        if findings:
+            message += f"; {len(findings):,} of the build missing, changed or unreadable"
+    elif findings:
+        message = f"{count_of(len(findings), 'image')} missing, changed or unreadable"
+    else:
+        message = "all images available"
     return Measurement(len(findings), message, findings)

@@ -14,6 +14,7 @@ from cxrbuild.artifact import AuditDocument, BuildDocument
 from cxrbuild.auditing.context import Context
 from cxrbuild.auditing.page_sections import list_sections
 from cxrbuild.convert import NotConvertible, read_image
+from cxrbuild.exactness import describe_exactness
 from cxrbuild.files import write_bytes
 from cxrbuild.report import describe_row, describe_statuses
 from cxrbuild.templates import html_environment
@@ -60,6 +61,7 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
         .render(
             build=build,
             audit=document,
+            exactness=describe_exactness(build.exactness),
             style=Markup((files("cxrbuild.auditing") / "page.css").read_text(encoding="utf-8")),  # noqa: S704
             statuses=describe_statuses(check.status for check in document.checks),
             sections=sections,

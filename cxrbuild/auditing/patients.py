@@ -66,24 +66,33 @@ def check_similar_patient_ids(context: Context) -> Measurement:
         raise NotApplicable("the ids are hashed")
     rows = rows.assign(stem=rows["patient_id"].str.extract(r"^(.*\d)\D*$")[0]).dropna(subset="stem")
     rows = rows[rows.groupby(["source", "stem"])["patient_id"].transform("nunique") > 1]
-    findings, in_several_splits = [], 0
+    found = []
     for (source, name), of_stem in rows.groupby(["source", "stem"]):
         patient_ids, splits = sorted(set(of_stem["patient_id"])), sorted(set(of_stem["split"]))
-        in_several_splits += len(splits) > 1
         message = f"{source}: {name_some(patient_ids, _LISTED)} in {' and '.join(splits)}"
-        findings.append(
-            record(
-                SimilarIdsFinding(
-                    message=message, source=source, stem=name, patient_ids=patient_ids, splits=splits
-                )
+        found.append(
+            SimilarIdsFinding(
+                message=message, source=source, stem=name, patient_ids=patient_ids, splits=splits
             )
         )
-    message = "none"
-    if findings:
-        message = (
-            f"{count_of(len(findings), 'number')} with several ids, {in_several_splits} in several splits"
-        )
-    return Measurement(len(findings), message, findings)
+    return Measurement(len(found), _describe_similar_ids(found), [record(one) for one in found])
+
+
+def _describe_similar_ids(found: list[SimilarIdsFinding]) -> str:
+    if not found:
+        return "none"
+    crossing = [one for one in found if len(one.splits) > 1]
+    sources = [one.source for one in crossing or found]
+    # An example of the source that has most of them.
+    source = max(sorted(set(sources)), key=sources.count)
+    example = " / ".join(next(one for one in crossing or found if one.source == source).patient_ids[:2])
+    placed = (
+        f"{count_of(len(crossing), 'patient number')} ({example}) in several splits, of {len(found):,} with "
+        "several ids"
+        if crossing
+        else f"{count_of(len(found), 'patient number')} with several ids ({example}), none in several splits"
+    )
+    return f"{placed}; whether these are one person is unknown: docs/audit.md"
 
 
 def check_unknown_patients(context: Context) -> Measurement:

@@ -90,6 +90,7 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
     """Report what each check of an audit found, and where the page is."""
     place = build if isinstance(build, str) else str(result.build.folder)
     from cxrbuild.artifact import names
+    from cxrbuild.exactness import describe_exactness
     from cxrbuild.report.page import describe_statuses
 
     width = max(_LEAST_WIDTH, min(_MOST_WIDTH, shutil.get_terminal_size().columns - _TAKEN))
@@ -110,12 +111,13 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
             f"best candidates were compared, {search.skipped_pairs:,} pairs were not."
         )
     if unpinned := result.build.document.unpinned:
-        output.say(
-            f"Unpinned: {', '.join(unpinned)}. Their files are not verified, and were audited as they are."
-        )
+        output.say(f"Unpinned: {', '.join(unpinned)}. The files were audited as they are.")
+        for sentence in describe_exactness(result.build.document.exactness):
+            output.say(sentence)
     pairs = result.document.pairs
     links = sum(pair.is_duplicate and not pair.linked for pair in pairs)
-    output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}.")
+    # No full stop after a path: it would be copied along.
+    output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}")
     if pairs:
         # Similar images are no finding of a check: without their name a table of `none` would contradict.
         similar = sum(not pair.is_duplicate for pair in pairs)
@@ -124,9 +126,9 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
             for number, kind in ((len(pairs) - similar, "duplicate"), (similar, "similar"))
             if number
         ]
-        output.say(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}.")
+        output.say(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}")
     if links:
         output.say(
-            f"{count_of(links, 'duplicate')} that no link connects, as links: {place}/{names.AUDIT_LINKS}."
+            f"{count_of(links, 'duplicate')} that no link connects, as links: {place}/{names.AUDIT_LINKS}"
         )
     output.result("audit-1", result.to_dict() | {"build": place})

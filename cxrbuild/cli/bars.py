@@ -53,12 +53,18 @@ class ShownBar:
         """Seconds since the task began."""
         return time.monotonic() - self.began
 
-    def describe(self) -> str:
-        """Return what is done, how much there is, and how long it will take, as far as they are known."""
+    def describe(self, *, estimate: bool = True) -> str:
+        """Return what is done, how much there is, and how long it will take, as far as they are known.
+
+        Parameters
+        ----------
+        estimate
+            Whether to say how long it will take: the parts of a task that runs others differ in length.
+        """
         facts = []
         if self.share is not None and 0 < self.share < 1:
             facts.append(f"{self.share:.0%}")
-        if (left := self._left()) is not None:
+        if estimate and (left := self._left()) is not None:
             facts.append(f"{_duration(left)} left")
         elif self.elapsed >= 1:
             facts.append(f"{_duration(self.elapsed)} so far")
@@ -196,7 +202,7 @@ class Bars:
             for bar in self._bars
             if (bar.stage or bar.elapsed >= _DELAY_S) and (bar.total is not None or self._is_innermost(bar))
         ]
-        lines = [_live_line(bar) for bar in shown[:_MOST_LINES]]
+        lines = [_live_line(bar, self._is_innermost(bar)) for bar in shown[:_MOST_LINES]]
         if lines:
             erase = f"{_start_of(self._shown)}\x1b[J"
             click.echo(erase + "\n".join(lines), nl=False, err=True)
@@ -223,12 +229,12 @@ def _start_of(lines: int) -> str:
     return "\r" + (f"\x1b[{lines - 1}A" if lines > 1 else "")
 
 
-def _live_line(bar: ShownBar) -> str:
+def _live_line(bar: ShownBar, innermost: bool) -> str:
     from tqdm import tqdm
 
     # Columns stay free for the ^C of a terminal: a line that wraps could not be erased.
     width = os.get_terminal_size(sys.stderr.fileno()).columns - 4
-    text = bar.describe()
+    text = bar.describe(estimate=innermost)
     room = min(_MOST_BAR, width - len(text) - 3)
     if bar.total and room >= _LEAST_BAR:
         layout = text.replace("{", "{{").replace("}", "}}") + " [{bar}]"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import (
     PATH,
     PLACE,
@@ -146,10 +147,11 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
             f"The lock has no entry of {name_some(one.name for one in plan.unlocked)}: run `cxrbuild fetch "
             f"{' '.join(one.address for one in plan.unlocked)}`, which compares the files with the pin."
         )
+    report_exactness(output, plan.exactness)
     if shared := describe_shared_ids(plan.shared_ids):
         output.say(shared)
     if out is not None:
-        output.say(f"Ledger, manifest and funnel are in {out}.")
+        output.say(f"Ledger, manifest and funnel are in {out}")
     output.result("plan-1", plan.to_dict() | {"out": None if out is None else str(out)})
 
 
@@ -163,15 +165,22 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     if result.changed:
         _report_without_class(output, result.build.ledger, document.recipe)
     _report_caveats(output, document.overrides, document.unpinned)
+    report_exactness(output, document.exactness)
     recipe = document.recipe
     compared = ["the counts under `expect`"] if recipe.expect else []
     compared += [f"the published manifest {recipe.manifest}"] if recipe.manifest else []
     # Any other difference than a missing image is an error before this.
     if compared and not document.overrides:
         but = " but for the missing images" if document.missing else ""
-        output.say(f"Compared with {' and '.join(compared)}: equal{but}.")
+        output.say(
+            f"Names, classes and splits compared with {' and '.join(compared)}: equal{but}. "
+            "Bytes are not part of that comparison."
+        )
     if document.missing:
-        output.say(f"{count_of(len(document.missing), 'image')} missing; the ledger lists them.")
+        output.say(
+            f"{count_of(len(document.missing), 'image')} of the dataset missing; `build.json` and the ledger "
+            "list them."
+        )
     if document.groups_in_several_splits:
         output.say(
             f"{'The list assigns' if document.recipe.split.published else 'The sources assign'} "

@@ -8,6 +8,7 @@ import click
 
 from cxrbuild.cli.options import PATH, data_option, output_options
 from cxrbuild.cli.output import Output
+from cxrbuild.cli.wrapping import folded
 
 
 @click.command()
@@ -28,10 +29,11 @@ def doctor(data: Path, out: Path, offline: bool, quiet: bool, as_json: bool) -> 
     output = Output(quiet=quiet, as_json=as_json)
     environment = check_environment(data, out, network=not offline)
     words = {"ok": "ok", "optional": "missing (optional)", "problem": "PROBLEM"}
-    for one in environment.observations:
-        output.say(f"{one.subject}: {words[one.status]}; {one.found}")
+    # Problems first: a terminal shows the end of a long list, a reader begins at the start.
+    for one in sorted(environment.observations, key=lambda one: one.status != "problem"):
+        output.say(folded(f"{one.subject}: {words[one.status]}; {one.found}", 0))
         if one.todo:
-            output.say(f"    {one.todo}")
+            output.say(folded(one.todo, 4))
     output.result("doctor-1", environment.to_dict())
     if problems := environment.problems:
         raise CheckError(

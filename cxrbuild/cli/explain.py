@@ -101,7 +101,7 @@ def explain(
         count = count_of(len(result.unusable_masks), "lung mask")
         output.say(f"{count} cannot be used: {', '.join(result.unusable_masks)}.")
     output.say(result.document.sentence)
-    output.say(f"The maps are shown in {result.out / 'explain.html'}.")
+    output.say(f"The maps are shown in {result.out / 'explain.html'}")
     output.result("explain-1", result.to_dict())
     if gate:
         require_passed(result)

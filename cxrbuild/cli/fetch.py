@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
@@ -156,13 +157,20 @@ def report_fetch(output: Output, result: FetchResult) -> None:
     rows = []
     for name, source in result.sources.items():
         lock = source.locked
-        proof = f"unpinned (verified: {lock.proof})" if lock.unpinned else lock.proof
+        # The names alone say little, and nothing where other names are there.
+        unpinned = "unpinned, by name" if lock.proof == "names" else "unpinned"
+        proof = unpinned if lock.unpinned else lock.proof
         what = "fetched" if source.downloaded else "present"
         rows.append([name, what, proof, lock.files, f"{lock.bytes / 1e6:,.1f} MB"])
     for name, one in result.lists.items():
         what = "fetched" if one.downloaded else "present"
         rows.append([f"{name} (list)", what, "SHA-256", one.files, f"{one.bytes / 1e6:,.1f} MB"])
     output.table(["source", "", "proof", "files", "size"], rows)
+    if exactness := {n: one.exactness for n, one in result.sources.items() if one.locked.pin}:
+        output.say("")
+        report_exactness(output, exactness)
+        if any(source.locked.unpinned for source in result.sources.values()):
+            output.say("These are all images of the sources; `cxrbuild plan` counts those of a dataset.")
     for name in result.to_bring:
         output.say(f"{name} has no address. Bring it: cxrbuild fetch {name} --from {name}=FOLDER|ARCHIVE")
     for name, source in result.sources.items():
@@ -171,8 +179,8 @@ def report_fetch(output: Output, result: FetchResult) -> None:
             output.say(note)
         if lock.missing or lock.extra or lock.different:
             output.say(
-                f"{name} differs from its pin: {count_of(len(lock.missing), 'file')} missing, "
-                f"{len(lock.extra)} extra, {len(lock.different)} different; "
-                f"{lock_path(result.data)} names each."
+                f"{name}, other files included: {count_of(len(lock.missing), 'file')} missing, "
+                f"{len(lock.extra)} extra, {len(lock.different)} different. {lock_path(result.data)} names "
+                "each."
             )
     output.result("fetch-1", result.to_dict())

@@ -57,7 +57,7 @@ def overlap(
     document = result.to_dict(against)
     if out is not None:
         files = write_tables(result, out, against)
-        output.say(f"\nWritten to {out}: {', '.join(path.name for path in files)}.")
+        output.say(f"\nWritten to {out}: {', '.join(path.name for path in files)}")
         document |= {"files": [str(path) for path in files]}
     output.result("overlap-1", document)
 

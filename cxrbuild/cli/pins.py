@@ -37,7 +37,7 @@ def propose_named_pin(
     )  # fmt: skip
     report_pins(output, proposal.diff)
     output.say(f"\nProposed: git tree {proposal.tree}.")
-    output.say(f"Declaration, listing and changes are in {proposal.folder}.")
+    output.say(f"Declaration, listing and changes are in {proposal.folder}")
     if proposal.problems:
         output.say("\nThe declaration does not fit this version yet:")
     for problem in proposal.problems:

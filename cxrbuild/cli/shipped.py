@@ -63,7 +63,7 @@ def _report_sources(output: Output, found: list[ShippedSource]) -> None:
                 source.images,
                 _size(source),
                 source.license,
-                source.pin,
+                source.pin.removeprefix("git ").removesuffix(" and names"),
                 source.fetched or "no",
             ]
             for source in found

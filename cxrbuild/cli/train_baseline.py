@@ -156,7 +156,7 @@ def train_baseline(
         )
         output.table(["", "", *COMPARED], compared.rows())
         output.say("")
-        output.say(f"The report is {compared.out / 'comparison.md'}.")
+        output.say(f"The report is {compared.out / 'comparison.md'}")
         output.result("train-baseline-comparison-1", compared.to_dict())
         return
     if gate:
@@ -180,7 +180,7 @@ def train_baseline(
     _report_training_data(output, result.document)
     if result.seconds_per_epoch is not None:
         output.say(f"An epoch took {result.seconds_per_epoch:.1f} s (median).")
-    output.say(f"The report is {result.out / 'report.md'}.")
+    output.say(f"The report is {result.out / 'report.md'}")
     output.result("train-baseline-1", result.to_dict())
     if gate:
         require_gate(result.document.gate, result.out / "report.md")

@@ -89,8 +89,11 @@ def _verdict(image: ImageDecision) -> str:
 
 def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     """Yield everything that is known of an image, each with its title."""
+    from cxrbuild.exactness import MEANINGS
+
     yield "source", f"{image.source}, {image.source_path}"
     yield "pin", ", ".join(f"{key} {value}" for key, value in image.pin.items()) or "none"
+    yield "bytes", MEANINGS[image.exactness]
     for row in image.metadata:
         yield "metadata", f"{row['place']}: {_values(row['values'])}"
     if image.metadata_hidden:

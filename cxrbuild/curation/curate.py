@@ -38,6 +38,7 @@ from cxrbuild.curation.seal import (
 from cxrbuild.curation.states import write_states
 from cxrbuild.curation.withdrawn import describe_holders
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.exactness import count_exactness
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
 from cxrbuild.lockfile import read_lock
@@ -251,6 +252,7 @@ def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, 
             for name, lock in plan.locked.items()
         },
         "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
+        "exactness": count_exactness(plan.records, plan.locked),
         "counts": counts(plan),
         "funnel": funnel_steps(plan),
         "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),

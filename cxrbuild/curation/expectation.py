@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# The paths that a message lists of each source and reason.
+_NAMED = 3
+
+
 def missing_rows(plan: Plan) -> pd.DataFrame:
     """Return the rows that belong to the dataset but are missing or could not be converted."""
     return plan.records[plan.records["exclusion"].isin(MISSING)]
@@ -29,7 +33,7 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     Raises
     ------
     CheckError
-        Counts or images differ; each additional, absent or moved image is listed.
+        Counts or images differ; the first additional, absent and moved images are listed.
     """
     recipe = plan.declared.recipe
     missing = missing_rows(plan)
@@ -49,15 +53,23 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     if problems:
         raise CheckError(
             f"this is not the dataset that the recipe {recipe.name} expects\n" + "\n".join(problems),
-            todo="Fetch the missing files or replace the unreadable ones. In a recipe of your own, a rule on "
+            todo=f"{_advice(plan, missing, allow_missing, bool(others), bool(empty))}. `cxrbuild plan --out "
+            "DIR`, with the same options, writes a ledger that lists every image",
+        )
+
+
+def _advice(plan: Plan, missing: pd.DataFrame, allow_missing: bool, others: bool, empty: bool) -> str:
+    if not missing.empty and not allow_missing:
+        return (
+            "Fetch the missing files or replace the unreadable ones. In a recipe of your own, a rule on "
             "`image_id` excludes an image for good. --allow-missing continues without them; `publish` "
             "refuses releases of such a build"
-            if not missing.empty and not allow_missing
-            else "Fetch the pinned sources. In a recipe of your own, change its name, version and [expect]"
-            + (f", and remove the key `manifest`, which names {recipe.manifest}" if others else "")
-            if not empty
-            else "Correct labels, rules or split, or list the classes under `split.allow_empty`",
         )
+    if empty:
+        return "Correct labels, rules or split, or list the classes under `split.allow_empty`"
+    return "Fetch the pinned sources. In a recipe of your own, change its name, version and [expect]" + (
+        f", and remove the key `manifest`, which names {plan.declared.recipe.manifest}" if others else ""
+    )
 
 
 def _missing_problems(plan: Plan, missing: pd.DataFrame) -> list[str]:
@@ -124,5 +136,13 @@ def _membership_problems(plan: Plan) -> list[str]:
 
 
 def _listed(title: str, rows: pd.DataFrame, column: str) -> str:
-    lines = ("    " + rows["source"] + " " + rows["source_path"] + " (" + rows[column] + ")").tolist()
-    return "\n".join([f"  {title}:", *lines])
+    """Return the title and, of each source, the first paths: a path may fill a line."""
+    lines = [f"  {title}:"]
+    for source, some in rows.groupby("source"):
+        common = some[column].iloc[0] if some[column].nunique() == 1 else None
+        lines.append(f"    {source} {len(some):,}" + (f" ({common})" if common else ""))
+        each = "" if common else " (" + some[column] + ")"
+        lines += ("      " + some["source_path"] + each)[:_NAMED].tolist()
+        if len(some) > _NAMED:
+            lines.append(f"      and {len(some) - _NAMED:,} more")
+    return "\n".join(lines)

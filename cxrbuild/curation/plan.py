@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import FunnelStep, names
+from cxrbuild.artifact.build import SourceExactness
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
@@ -81,6 +83,11 @@ class Plan:
         return [] if self.as_pinned else [s for s in self.declared.sources if s.name not in brought]
 
     @property
+    def exactness(self) -> dict[str, SourceExactness]:
+        """How many of the dataset's images are those of the pins, by source; empty with ``as_pinned``."""
+        return {} if self.as_pinned else count_exactness(self.records, self.locked)
+
+    @property
     def patient_key(self) -> str | None:
         """Fingerprint of the key that patient numbers are hashed with; ``None`` where none is hashed."""
         by_source = dict(iter(self.records.groupby("source")))
@@ -112,6 +119,7 @@ class Plan:
             "version": self.declared.recipe.version,
             "overrides": self.declared.overrides.model_dump(mode="json"),
             "unpinned": self.unpinned,
+            "exactness": {name: one.model_dump() for name, one in self.exactness.items()},
             "funnel": [step.model_dump() for step in funnel_steps(self)],
             "counts": counts(self),
             "listed": self.listed,

@@ -8,6 +8,7 @@ from cxrbuild.catalog.credit import RelatedWork
 from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
+from cxrbuild.documents.reference import reference_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,15 +45,15 @@ def citation(contents: Contents) -> str:
     cited = [recipe.citation, *(source.citation for source in contents.sources.values())]
     document: dict[str, Any] = {
         "cff-version": "1.2.0",
-        "message": "Cite this dataset, and the works below that its images come from.",
+        "message": _message(contents),
         "type": "dataset",
-        "title": f"{recipe.title}, version {contents.version}",
+        "title": _title(contents),
         "version": contents.version,
         "date-released": contents.document.date,
         "authors": _authors(recipe.datasheet),
         "references": [
             *(_work(work) for work in recipe.datasheet.related),
-            *(_reference(words) for words in cited if words),
+            *(reference_of(words) for words in cited if words),
         ],
     }
     if recipe.datasheet.keywords:
@@ -60,6 +61,23 @@ def citation(contents: Contents) -> str:
     if recipe.datasheet.homepage:
         document["url"] = recipe.datasheet.homepage
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000))
+
+
+def _title(contents: Contents) -> str:
+    title = f"{contents.recipe.title}, version {contents.version}"
+    kinds = " and ".join(kind.lower() for kind in contents.notices)
+    return f"{title}: {kinds} build, not the dataset itself" if kinds else title
+
+
+def _message(contents: Contents) -> str:
+    works = "the works below that its images come from."
+    if not contents.notices:
+        return f"Cite this dataset, and {works}"
+    caveats = " ".join(contents.notices.values())
+    return (
+        f"Do not cite it as {contents.name} {contents.version}. {caveats} State this and the SHA-256 of its "
+        f"manifest, {contents.document.packaging.manifest_sha256}, and cite {works}"
+    )
 
 
 def _authors(sheet: Datasheet) -> list[dict[str, str]]:
@@ -80,14 +98,6 @@ def _work(work: RelatedWork) -> dict[str, Any]:
         "type": "generic", "authors": [{"name": "unknown"}], "title": work.title or work.identifier,
         **identifier, "notes": f"The dataset {work.relation} it.",
     }  # fmt: skip
-
-
-def _reference(words: str) -> dict[str, Any]:
-    """Return a reference of `Authors: title`, as declarations have it."""
-    authors, colon, title = words.partition(": ")
-    if not colon:
-        authors, title = "unknown", words
-    return {"type": "generic", "authors": [{"name": authors}], "title": title}
 
 
 def image_list(contents: Contents) -> str:

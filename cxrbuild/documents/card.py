@@ -12,13 +12,12 @@ from cxrbuild.catalog.class_name import READ_AS_MISSING
 from cxrbuild.contents import Contents
 from cxrbuild.documents.license_table import list_licenses
 from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_commands
+from cxrbuild.exactness import exactness_table
 from cxrbuild.policy import WITHHELD, count_unreviewed
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 from cxrbuild.templates import markdown_environment
 
-# Hugging Face's types.
-_DTYPES = {"text": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
 # Hugging Face's types.
 _DTYPES = {"text": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
 # https://huggingface.co/docs/hub/repositories-licenses; others are `other` there.
@@ -65,6 +64,7 @@ def card(
             front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000),
             c=contents,
             sheet=contents.recipe.datasheet,
+            exactness=_exactness(contents),
             all=contents.count(contents.kept),
             embedded=contents.count(contents.embedded),
             by_source=contents.count_by("source", contents.kept),
@@ -90,6 +90,12 @@ def card(
     )
     # What a recipe does not say leaves blank lines and blanks at the end of lines.
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).rstrip("\n") + "\n"
+
+
+def _exactness(contents: Contents) -> list[list[str]]:
+    """Return the rows of the table of exact images, the header first; none where nothing is recorded."""
+    header, rows = exactness_table(contents.document.exactness)
+    return [header, *([name, *(f"{n:,}" for n in row)] for name, *row in rows)] if rows else []
 
 
 def _repository(contents: Contents) -> str:

@@ -84,8 +84,9 @@ def download(
         pace_session(session, pace)
         transfer = _Transfer(url, part, title, progress, session, pace, bars)
         retry(
-            transfer.attempt, wait=cancellation.wait, give_up=transfer.give_up, progressed=transfer.progressed
-        )
+            transfer.attempt, wait=cancellation.wait, give_up=transfer.give_up,
+            progressed=transfer.progressed, report=transfer.report_retry,
+        )  # fmt: skip
 
 
 class _Transfer:
@@ -128,6 +129,15 @@ class _Transfer:
             todo="Run the command again to resume it" if kept else f"Try again later. {_BROWSER}",
         )  # fmt: skip
 
+    def report_retry(self, failures: int, error: RetryableError, pause: float) -> None:
+        """Report a failed try, so that waiting is not taken for standing still."""
+        tries = http.RETRY_POLICY.tries
+        self.progress.note(
+            f"{self.title}: {error}; try {failures + 1} of {tries} in {pause:,.0f} s"
+            if pause >= 1
+            else f"{self.title}: {error}; try {failures + 1} of {tries} at once"
+        )
+
     def attempt(self) -> None:
         """Try once; return when the file is complete."""
         version = self.partial.version()
@@ -159,13 +169,14 @@ class _Transfer:
             for _ in range(_REDIRECTS):
                 # Redirects are followed here: requests would look for each new host in ~/.netrc.
                 self.pace.begin_answer()
-                response = self.session.get(
-                    url,
-                    headers=headers,
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=(http.RETRY_POLICY.connect, http.RETRY_POLICY.read),
-                )
+                with self.progress(f"{self.title}: waiting for {host_of(url)[1]}", None, ""):
+                    response = self.session.get(
+                        url,
+                        headers=headers,
+                        stream=True,
+                        allow_redirects=False,
+                        timeout=(http.RETRY_POLICY.connect, http.RETRY_POLICY.read),
+                    )
                 self.pace.end_answer()
                 target = self.session.get_redirect_target(response)
                 if target is None:

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import name_some
+from cxrbuild.errors import count_of, name_some
 from cxrbuild.fetching.record import TreeFile, git_tree_of
 from cxrbuild.files import files_under, git_blob_of, is_desktop_file
+from cxrbuild.image_files import has_image_suffix
 from cxrbuild.lockfile import Proof
 from cxrbuild.progress import Progress
+
+# The names that a message lists of each kind.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,11 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
     if pin.tree:
         expected, found = f"git tree {pin.tree}", f"git tree {tree}"
     elif pin.sha256:
-        expected = f"an archive with SHA-256 {pin.sha256}"
+        size = "" if pin.bytes is None else f", {pin.bytes:,} bytes"
+        expected = f"an archive with SHA-256 {pin.sha256}{size}"
+        total = sum(file.size for file in files.values())
         found = f"SHA-256 {archive_sha256}" if archive_sha256 else "files without their archive"
+        found += f", {total:,} bytes in {count_of(len(files), 'file')}" if size else ""
     if expected and names == "names" and not different:
         found += ", with exactly the names of the listing"
     found += describe_differences(missing, extra, different)
@@ -143,6 +150,14 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
 
 
 def describe_differences(missing: list[str], extra: list[str], different: Mapping[str, Any]) -> str:
-    """Return a text with the number of missing, extra and different files and the first of their names."""
-    kinds = {"missing": missing, "extra": extra, "different": sorted(different)}
-    return "".join(f"; {len(paths)} {kind}: {name_some(paths, 5)}" for kind, paths in kinds.items() if paths)
+    """Return a text with the numbers of missing, different and extra files and the first of their names.
+
+    The images come first: other files, as of a repository's own tests, decide nothing.
+    """
+    kinds = {"missing": missing, "with other bytes": sorted(different), "extra": extra}
+    texts = []
+    for noun, are_images in (("image", True), ("other file", False)):
+        for kind, paths in kinds.items():
+            if some := [path for path in paths if has_image_suffix(path) == are_images]:
+                texts.append(f"; {count_of(len(some), noun)} {kind}: {name_some(some, _NAMED)}")
+    return "".join(texts)

@@ -50,7 +50,12 @@ class FetchResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
         fetched = {
-            name: asdict(source.locked) | {"downloaded": source.downloaded, "notes": source.notes}
+            name: asdict(source.locked)
+            | {
+                "downloaded": source.downloaded,
+                "exactness": source.exactness.model_dump(),
+                "notes": source.notes,
+            }
             for name, source in self.sources.items()
         }
         return {

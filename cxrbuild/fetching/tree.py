@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cxrbuild.artifact.build import SourceExactness
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.exactness import count_files
 from cxrbuild.fetching.credentials import authorization
 from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
 from cxrbuild.fetching.layout import is_ignored, lay_out_tree, require_distinct_case
@@ -35,6 +36,8 @@ from cxrbuild.fetching.pin import (
     mode_of,
 )
 from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
+from cxrbuild.fetching.refusal import refusal_of
+from cxrbuild.fetching.set_aside import remove_kept, set_aside
 from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
 from cxrbuild.files import remove_temporary_files, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
@@ -54,12 +57,15 @@ class Fetched:
         Its entry in the lock.
     downloaded
         Whether this call fetched its files; False where they were present already.
+    exactness
+        How many of its images are those of the pin.
     notes
         Messages for the user, one sentence each.
     """
 
     locked: LockedSource
     downloaded: bool
+    exactness: SourceExactness
     notes: list[str] = field(default_factory=list)
 
 
@@ -107,8 +113,9 @@ def fetch_tree(
         if present and (not (origin and origin.path) or is_unchanged(data, source.name, origin, state)):
             if git_tree_of(record) != present.tree:
                 _write_record(target, files)
-            progress.note(f"{source.name} is present and verified.")
-            return Fetched(present, downloaded=False)
+            state = "and was accepted unpinned" if present.unpinned and source.pinned else "and verified"
+            progress.note(f"{source.name} is present, unchanged {state}.")
+            return Fetched(present, False, count_files(files.keys(), source, present))
         damage = _damage(source, files, entry, record)
     try:
         origin = origin or origin_of(source, None, data)
@@ -116,17 +123,29 @@ def fetch_tree(
         if damage is None and files and origin.path and origin.path.is_dir():
             by_blob = {file.blob: target / path for path, file in files.items() if file.mode == "100644"}
             former = FormerCopy(read_copied(data, source.name, origin), by_blob)
-        locked, aside = _fetch(
+        locked, paths, aside = _fetch(
             source, data, origin, former, allow_unpinned, damage is not None, progress, cancellation
         )
     except CxrbuildError as error:
         if damage:
             error.what = f"{target} {damage}, and fetching it again failed: {error.what}"
+        elif _is_accepted(source, files, entry):
+            # Only the words of the command decide whether these files are refused.
+            error.what = (
+                f"its files that were accepted before are present and unchanged, and are kept; the pinned "
+                f"ones were not fetched: {error.what}"
+            )
+            keep = f"`cxrbuild plan` and `curate` use the present files. `cxrbuild fetch {source.address} "
+            keep += "--allow-unpinned` confirms them without a download"
+            error.todo = f"{error.todo.rstrip('.')}. {keep}" if error.todo else keep
         raise
     if origin.path:
         write_origin_state(data, source.name, origin, state)
     return Fetched(
-        locked, downloaded=True, notes=[f"{target} {damage}. It was kept as {aside}"] if aside else []
+        locked,
+        True,
+        count_files(paths, source, locked),
+        notes=[f"{target} {damage}. It was kept as {aside}"] if aside else [],
     )
 
 
@@ -175,6 +194,13 @@ def _present(
     return entry
 
 
+def _is_accepted(source: Source, files: Mapping[str, TreeFile], entry: LockedSource | None) -> bool:
+    """Return whether the present files are those that a former run accepted although they are unpinned."""
+    return bool(
+        files and entry and entry.unpinned and entry.pin == _pin(source) and entry.tree == git_tree_of(files)
+    )
+
+
 def _damage(
     source: Source, files: Mapping[str, TreeFile], entry: LockedSource | None, record: Mapping[str, TreeFile]
 ) -> str | None:
@@ -210,9 +236,10 @@ def _fetch(
     keep_old: bool,
     progress: Progress,
     cancellation: Cancellation,
-) -> tuple[LockedSource, Path | None]:
+) -> tuple[LockedSource, Collection[str], Path | None]:
     target = source_folder(data, source.name)
     part = data / "downloads" / f"{source.name}.part"
+    progress.note(f"{source.name}: fetching {origin} into {target}")
     if origin.url is not None:
         from cxrbuild.fetching.download import download  # imports an HTTP library
 
@@ -239,20 +266,27 @@ def _fetch(
             }
             comparison = compare(source, files, sha256)
             if source.pinned and comparison.unpinned and not allow_unpinned:
-                raise _refused(source, origin, comparison, data)
+                raise refusal_of(source, origin, comparison, files, data)
         except ArchiveError as error:
             if origin.url is not None:
-                _set_aside(source, part, error)
+                # The archive took long to download.
+                kept = set_aside(part)
+                todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
+                error.todo = (
+                    f"{todo}The archive is kept: --from {source.name}={kept} uses it without a download"
+                )
             raise
         aside = _put_in_place(stage, layout, files, target, keep_old, origin)
         if copied is not None:
             write_copied(data, source.name, origin, copied)
-    # A user may have given one of these files.
-    if part != origin.path:
+    verified = not (source.pinned and comparison.unpinned)
+    # Unverified files do not replace what was downloaded. A user may have given one of these files.
+    if origin.url is not None or (verified and part.resolve() != origin.path):
         PartialFile(part).remove()
-    if _refused_path(part) != origin.path:
-        _refused_path(part).unlink(missing_ok=True)
-    return _locked(source, str(origin), comparison, files), aside
+    if verified and (removed := remove_kept(part, origin.path)):
+        names = ", ".join(map(str, removed))
+        progress.note(f"{source.name} was fetched; removed the archive that was refused before: {names}")
+    return _locked(source, str(origin), comparison, files), files.keys(), aside
 
 
 def _unpacked(
@@ -274,36 +308,6 @@ def _unpacked(
     title = f"{source.name}: unpacking"
     members = unpack(path, stage, ignored=ignored, title=title, progress=progress)
     return members, sha256_of(path) if source.pin.sha256 else None, None
-
-
-def _refused(source: Source, origin: Origin, comparison: Comparison, data: Path) -> ArchiveError:
-    origins = ["--from", f"{source.name}={origin}"] if origin.path else []
-    again = shlex.join([*origins, "--allow-unpinned"])
-    pin = ""
-    if source.address != source.name:
-        origins += [] if data == Path("data") else ["--data", str(data)]
-        command = shlex.join(["cxrbuild", "fetch", source.address, *origins, "--allow-unpinned", "--pin"])
-        pin = f"If they are a new version, pin it: `{command}` writes their hashes into {source.file.name}. "
-    return ArchiveError(
-        "the files are not the pinned version",
-        where=f"{source.name} from {origin}",
-        expected=comparison.expected,
-        found=comparison.found,
-        todo=f"{pin}To accept them without a pin, marked as unpinned in everything built from them, add "
-        f"`{again}`",
-    )
-
-
-def _set_aside(source: Source, part: Path, error: ArchiveError) -> None:
-    # The archive took long to download, so it is kept. The next run must not resume it, so it is renamed.
-    kept = _refused_path(part)
-    PartialFile(part).rename(kept)
-    todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
-    error.todo = f"{todo}The archive is kept: --from {source.name}={kept} uses it without a download"
-
-
-def _refused_path(part: Path) -> Path:
-    return part.with_suffix(".refused")
 
 
 def _put_in_place(

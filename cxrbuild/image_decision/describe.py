@@ -11,6 +11,7 @@ from cxrbuild.catalog import Link, Recipe, read_links
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.catalog.rule import DuplicateRule, Rule
 from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.exactness import image_states
 from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
 from cxrbuild.image_decision.metadata import MetadataRows
 from cxrbuild.image_decision.result import (
@@ -149,6 +150,7 @@ class _Describer:
             source=source,
             source_path=path,
             pin=self._pin(source),
+            exactness=str(image_states(one, self._artifact.document.sources).iloc[0]),
             metadata=metadata,
             metadata_hidden=hidden,
             metadata_note=note,

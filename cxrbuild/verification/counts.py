@@ -8,6 +8,7 @@ from typing import Any
 
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
+from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import MISSING
 from cxrbuild.policy import is_unlisted, unlisted_sources
 from cxrbuild.split import groups_in_several_splits
@@ -108,6 +109,14 @@ def check_summary(context: Context) -> Iterator[Finding]:
     if document.unpinned != unpinned:
         message = f"is {_listed(document.unpinned)}, by `sources` it is {_listed(unpinned)}"
         yield Finding(message, names.BUILD, "unpinned")
+    # An older build has none. A public release lists no missing images of sources that are not public.
+    hidden = set()
+    if context.kind == "release" and context.release.policy == "public":
+        hidden = {name for name, one in document.declared_sources.items() if not one.public}
+    counted = count_exactness(context.ledger, document.sources) if document.exactness else {}
+    for name in sorted({*counted, *document.exactness} - hidden):
+        if document.exactness.get(name) != counted.get(name):
+            yield Finding("differs from what ledger and sources say", names.BUILD, f"exactness {name}")
     enabled = {rule.name: rule.enabled for rule in recipe.rules}
     for override in document.overrides.rules:
         if enabled.get(override.rule) != override.enabled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrbuild.artifact.build import FunnelStep
+from cxrbuild.artifact.build import FunnelStep, SourceExactness
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.image_decision import ImageDecision
 from cxrbuild.lists.checks import ListFinding
@@ -21,6 +21,8 @@ class Plan(Printed):
         How the plan differs from the recipe's defaults.
     unpinned
         Sources that are not verified to be the pinned version.
+    exactness
+        By source how many of the dataset's images are those of the pin; empty with `--as-pinned`.
     funnel
         The flow chart: how many images each rule excludes.
     counts
@@ -39,6 +41,7 @@ class Plan(Printed):
     version: str
     overrides: Overrides
     unpinned: list[str]
+    exactness: dict[str, SourceExactness]
     funnel: list[FunnelStep]
     counts: Counts
     listed: dict[str, int]

@@ -39,7 +39,8 @@ class Fetch(Printed):
     data
         The data folder.
     sources
-        By name of a source what the lock records, whether it was `downloaded`, and `notes`.
+        By name of a source what the lock records, whether it was `downloaded`, its `exactness` as in
+        `build.json`, of all its images, and `notes`.
     lists
         By name of a published list its files.
     to_bring

@@ -1,0 +1,93 @@
+"""Say why files are not the pinned version, and what the user can do: name other files, or accept these."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from cxrbuild.catalog.source import Source, read_source, source_names
+from cxrbuild.errors import count_of
+from cxrbuild.fetching.extraction import ArchiveError
+from cxrbuild.fetching.origin import Origin
+from cxrbuild.fetching.pin import Comparison
+from cxrbuild.fetching.record import TreeFile
+from cxrbuild.image_files import has_image_suffix
+
+# Files that have fewer of a pin's names are not those of its source; files of another that have more are.
+_FEW, _MOST = 0.05, 0.5
+
+
+def refusal_of(
+    source: Source, origin: Origin, comparison: Comparison, files: Mapping[str, TreeFile], data: Path
+) -> ArchiveError:
+    """Return the error for files that are not those of the pin.
+
+    Parameters
+    ----------
+    source
+        The source.
+    origin
+        Where the files come from.
+    comparison
+        How they differ from the pin.
+    files
+        The files.
+    data
+        The data folder, which a command names.
+    """
+    found, todo = comparison.found, _ways_to_accept(source, origin, data)
+    listed = _names(source)
+    if other := _other_source(source, comparison.tree, files):
+        found = f"git tree {comparison.tree}: the files of the source {other}"
+        todo = f"Name the files of {source.name}. Those of {other} are fetched by `--from {other}={origin}`"
+    elif listed and _share(listed, files) < _FEW:
+        common = len(listed & files.keys())
+        found = (
+            f"{count_of(len(files), 'file')}, {common:,} of them with a name of its {len(listed):,} images"
+        )
+        todo = f"Name a folder or archive that has files such as `{min(listed)}`"
+    return ArchiveError(
+        "the files are not the pinned version",
+        where=f"{source.name} from {origin}",
+        expected=comparison.expected,
+        found=found,
+        todo=todo,
+    )
+
+
+def _ways_to_accept(source: Source, origin: Origin, data: Path) -> str:
+    origins = ["--from", f"{source.name}={origin}"] if origin.path else []
+    again = shlex.join([*origins, "--allow-unpinned"])
+    pin = ""
+    if source.address != source.name:
+        origins += [] if data == Path("data") else ["--data", str(data)]
+        command = shlex.join(["cxrbuild", "fetch", source.address, *origins, "--allow-unpinned", "--pin"])
+        pin = f"If they are a new version, pin it: `{command}` writes their hashes into {source.file.name}. "
+    return (
+        f"{pin}To accept them without a pin, marked as unpinned in everything built from them, add `{again}`"
+    )
+
+
+def _other_source(source: Source, tree: str, files: Collection[str]) -> str | None:
+    """Return the other shipped source whose pin the files are, or most of whose images they have."""
+    own = _share(_names(source), files)
+    for name in source_names():
+        if name == source.name:
+            continue
+        other = read_source(name)
+        names = _names(other)
+        # Another source's layout may drop the folder at the top.
+        share = max(_share(names, files), _share([name.partition("/")[2] for name in names], files))
+        if other.pin.tree == tree or (share > _MOST and own < _FEW):
+            return name
+    return None
+
+
+def _names(source: Source) -> frozenset[str]:
+    """Return the names of the images that a pin lists; many sources have a `README.md`."""
+    return frozenset(filter(has_image_suffix, source.listing or {}))
+
+
+def _share(names: Collection[str], files: Collection[str]) -> float:
+    return sum(name in files for name in names) / len(names) if names else 0.0
