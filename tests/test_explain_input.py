@@ -98,8 +98,8 @@ def test_a_mask_that_cannot_be_used_is_named(
 ) -> None:
     change(tmp_path / "data" / "sources" / "s" / "masks" / "a.png")
     found = problems(source, tmp_path / "data")
-    assert list(found) == ["masks/a.png"]
-    assert found["masks/a.png"].startswith(problem)
+    assert list(found) == ["s/masks/a.png"]
+    assert found["s/masks/a.png"].startswith(problem)
     masks = make_region(find_masks(RECORDS, [source], tmp_path / "data"), 8, silent)[1]
     with pytest.raises(CxrbuildError, match=r"1 lung mask cannot be used.*masks/a\.png.*--allow-missing"):
         require_usable(masks, tmp_path / "data")
@@ -111,7 +111,26 @@ def test_a_mask_that_the_listing_names_is_missing(source: Source, tmp_path: Path
     (tmp_path / "data" / "sources" / "s" / "masks" / "b.png").unlink()
     # Without a listing nothing says that this image has a mask.
     assert problems(source, tmp_path / "data") == {}
-    assert problems(pinned, tmp_path / "data") == {"masks/b.png": "no such file"}
+    assert problems(pinned, tmp_path / "data") == {"s/masks/b.png": "no such file"}
+
+
+def test_masks_of_two_sources_with_one_path_are_both_named(source: Source, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    other = source.model_copy(update={"name": "t"})
+    shutil.copytree(data / "sources" / "s", data / "sources" / "t")
+    records = pd.concat([RECORDS, RECORDS.assign(source="t", image_id=["c", "d"])], ignore_index=True)
+    for name in "st":
+        draw_mask(data / "sources" / name / "masks" / "a.png", (60, 40), white=90)
+    masks = make_region(find_masks(records, [source, other], data), 8, silent)[1]
+    assert masks.unusable == dict.fromkeys(["s/masks/a.png", "t/masks/a.png"], "nothing in it is white")
+    assert sorted(masks.files) == ["b", "d"]
+
+
+def test_a_mask_that_two_images_have_is_the_mask_of_neither(source: Source, tmp_path: Path) -> None:
+    records = RECORDS.assign(source_path=["images/a.png", "images/old/a.jpg"])
+    masks = find_masks(records, [source], tmp_path / "data")
+    assert masks.files == {}
+    assert masks.unusable == {"s/masks/a.png": "2 images have it: images/a.png, images/old/a.jpg"}
 
 
 def test_masks_that_are_declared_but_not_there_are_an_error(source: Source, tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ class MaskFile:
     width: int
     height: int
 
+    @property
+    def place(self) -> str:
+        """The path below the folder of all sources; two sources can have one path."""
+        return f"{self.source}/{self.name}"
+
     def read(self, side: int) -> Mask | str:
         """Return the mask, resized to a square as the network's input is, or why it cannot be used.
 
@@ -106,7 +111,7 @@ class Masks:
     files
         By ``image_id``.
     unusable
-        Masks that are missing or cannot be used: the reason by path within the source.
+        Masks that are missing or cannot be used: the reason by ``SOURCE/PATH``.
     """
 
     files: dict[str, MaskFile]
@@ -160,7 +165,7 @@ def require_usable(masks: Masks, data: Path) -> None:
         raise CxrbuildError(
             f"{count_of(len(problems), 'lung mask')} cannot be used",
             where=source_folder(data, ""),
-            expected="masks of the size of their images, or of the same proportion, with white lungs",
+            expected="a mask for each image alone, of its size or of the same proportion, with white lungs",
             found=name_some(problems, 3),
             todo="Correct them or the source's `lung_masks`, or continue without them: --allow-missing",
         )
@@ -197,7 +202,7 @@ def make_region(masks: Masks, side: int, progress: Progress) -> tuple[Region | N
             file = masks.files[name]
             mask = file.read(side)
             if isinstance(mask, str):
-                unusable[file.name] = mask
+                unusable[file.place] = mask
             else:
                 usable[name] = file
                 times += mask
@@ -219,14 +224,12 @@ def _covers(region: Mask, parts: NDArray[np.float64]) -> bool:
 def _find_of_source(rows: pd.DataFrame, source: Source, data: Path) -> Masks:
     assert source.lung_masks is not None
     root = source_folder(data, source.name)
-    wanted = {
-        source.lung_masks.path_for(row["source_path"]): (
-            row["image_id"],
-            int(row["width"]),
-            int(row["height"]),
+    wanted: dict[str, list[tuple[str, str, int, int]]] = {}
+    columns = ["image_id", "source_path", "width", "height"]
+    for image_id, image, width, height in rows[columns].itertuples(index=False, name=None):
+        wanted.setdefault(source.lung_masks.path_for(image), []).append(
+            (image_id, image, int(width), int(height))
         )
-        for row in rows[["image_id", "source_path", "width", "height"]].to_dict("records")
-    }
     there = {path for path in wanted if (root / path).is_file()}
     missing = sorted(set(wanted).intersection(source.listing or ()) - there)
     if not there:
@@ -238,13 +241,17 @@ def _find_of_source(rows: pd.DataFrame, source: Source, data: Path) -> Masks:
             todo=f"Name the folder of the fetched sources with --data, or correct `lung_masks`. {_WITHOUT}",
         )
     _require_unchanged(there, root, source, data)
-    return Masks(
-        {
-            wanted[path][0]: MaskFile(root / path, source.name, path, *wanted[path][1:])
-            for path in sorted(there)
-        },
-        dict.fromkeys(missing, "no such file"),
-    )
+    unusable = {f"{source.name}/{path}": "no such file" for path in missing}
+    files: dict[str, MaskFile] = {}
+    for path in sorted(there):
+        (image_id, _, width, height), *others = wanted[path]
+        if others:
+            # It shows the lungs of one of them; on the others it would hide something else.
+            images = name_some([image for _, image, _, _ in wanted[path]], 3)
+            unusable[f"{source.name}/{path}"] = f"{count_of(len(wanted[path]), 'image')} have it: {images}"
+        else:
+            files[image_id] = MaskFile(root / path, source.name, path, width, height)
+    return Masks(files, unusable)
 
 
 def _require_unchanged(paths: set[str], root: Path, source: Source, data: Path) -> None:

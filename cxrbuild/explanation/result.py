@@ -21,7 +21,7 @@ class ExplanationResult:
     document
         The content of ``explanation.json``.
     unusable_masks
-        Lung masks that were not used: the reason by path within the source.
+        Lung masks that were not used: the reason by ``SOURCE/PATH``.
     """
 
     out: Path

@@ -44,7 +44,7 @@ class Explain(Printed):
     surviving
         The share of the model's success that survives without the lungs; `null` where it was not measured.
     unusable_masks
-        By lung mask why it cannot be used.
+        By lung mask, as `SOURCE/PATH`, why it cannot be used.
     """
 
     out: str
