@@ -364,7 +364,7 @@ def test_missing_images_are_listed_or_recorded(demo: Path, tmp_path: Path) -> No
     fetch_again(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
     assert "3 images of the dataset missing" in words
-    assert words.count("; image_id mooney_") == 3
+    assert " ".join(words.split()).count("; image_id mooney_") == 3
     assert not (tmp_path / "build" / "build.json").exists()
     document = curate(demo, tmp_path / "build", "--allow-missing", data=data)
     assert len(document["missing"]) == 3
@@ -455,9 +455,8 @@ def test_a_pipe_is_not_an_image(demo: Path, tmp_path: Path) -> None:
     image = min((data / "sources" / "mooney").rglob("*.jpeg"))
     image.unlink()
     os.mkfifo(image)
-    assert f"1 (missing_file)\n      {image.relative_to(image.parents[3]).as_posix()}" in curate(
-        demo, tmp_path / "build", data=data, status=3
-    )
+    words = " ".join(curate(demo, tmp_path / "build", data=data, status=3).split())
+    assert f"mooney 1 (missing_file) {image.relative_to(data / 'sources' / 'mooney').as_posix()}" in words
 
 
 @needs_shell
