@@ -30,6 +30,7 @@ from cxrbuild.exporting import FORMATS, webdataset
 from cxrbuild.exporting.registry import FormatName
 from cxrbuild.files import sha256_of
 from cxrbuild.loading import RESAMPLINGS
+from cxrbuild.records import read_records, write_records
 
 SIZE = 32
 
@@ -166,6 +167,18 @@ def test_csv_keeps_the_jpegs(demo: Path, rows: pd.DataFrame, tmp_path: Path) -> 
         assert (found[column].astype("str") == rows.loc[found.index, column]).all()
     for name, file in found["file"].items():
         assert (out / file).read_bytes() == (demo / "build" / rows.loc[name, "jpeg_path"]).read_bytes()
+
+
+def test_no_cell_of_the_table_is_a_formula(demo: Path, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
+    records = read_records(build / "manifest.parquet")
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a\n=1"]
+    records.loc[records.index[: len(texts)], "attribution"] = texts
+    write_records(build / "manifest.parquet", records)
+    assert run("export", "--build", build, "--to", "csv", "--out", tmp_path / "out").status == 0
+    table = pd.read_csv(tmp_path / "out" / "images.csv").set_index("image_id")
+    found = table.loc[records["image_id"][: len(texts)], "attribution"]
+    assert list(found) == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "a =1"]
 
 
 def test_fiftyone(demo: Path, rows: pd.DataFrame, pixels: dict[str, np.ndarray], tmp_path: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import ImagePair
 from cxrbuild.catalog.link import LINKS
-from cxrbuild.files import replacing
+from cxrbuild.spreadsheets import safe_rows, write_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +44,10 @@ def write_pair_tables(folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePai
     used = {image for pair in pairs for image in (pair.a, pair.b)}
     of_pairs = rows.loc[rows["image_id"].isin(list(used)), list(_SIDE)]
     side = {row[0]: row for row in of_pairs.itertuples(index=False, name=None)}
-    _write(
+    write_rows(
         folder / names.AUDIT_PAIRS,
         _COLUMNS,
-        (
+        safe_rows(
             (*side[pair.a], *side[pair.b], pair.kind, f"{pair.similarity:g}", " ".join(pair.changes),
              " ".join(pair.crosses), "yes" if pair.linked else "no")
             for pair in pairs
@@ -59,17 +58,11 @@ def write_pair_tables(folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePai
         for pair in pairs
         if pair.is_duplicate and not pair.linked
     ]
-    _write(folder / names.AUDIT_LINKS, LINKS.header, links)
+    # The recipe reads it: its paths stay as they are.
+    write_rows(folder / names.AUDIT_LINKS, LINKS.header, links)
     return len(links)
 
 
 def _note(pair: ImagePair) -> str:
     changes = f", {' and '.join(pair.changes)}" if pair.changes else ""
     return f"{pair.kind}{changes}: similarity {pair.similarity:g}, found by cxrbuild audit"
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -9,12 +9,11 @@ from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
 from cxrbuild.documents.reference import reference_of
+from cxrbuild.spreadsheets import safe_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Rows that are made into text at once: the cells of a table as Python objects are many times as large.
-_ROWS = 1 << 16
 # Creative Commons and Apache licences require a statement of changes.
 _CHANGES = {"copied": "none", "encoded": "converted to an 8-bit grey JPEG"}
 
@@ -30,7 +29,7 @@ def attribution(contents: Contents) -> str:
         changes=kept["conversion"].map(_CHANGES),
         embedded=kept["withheld"].isna().map({True: "yes", False: "no"}),
     )
-    return _csv(table)
+    return safe_csv(table)
 
 
 def _homepages(contents: Contents, kept: pd.DataFrame) -> pd.Series:
@@ -117,22 +116,4 @@ def image_list(contents: Contents) -> str:
         modality=kept["modality"],
         filename=kept["jpeg_path"],
     )
-    return _csv(table)
-
-
-def _csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV that a spreadsheet does not execute.
-
-    A cell that begins with one of ``=+-@`` or a tab is a formula there; an apostrophe makes it text:
-    https://owasp.org/www-community/attacks/CSV_Injection
-    """
-    rows = (table.iloc[start : start + _ROWS] for start in range(0, max(len(table), 1), _ROWS))
-    return "".join(_csv_of(some, header=number == 0) for number, some in enumerate(rows))
-
-
-def _csv_of(rows: pd.DataFrame, *, header: bool) -> str:
-    safe = rows.copy(deep=False)
-    for column in rows.select_dtypes(["object", "string"]).columns:
-        cells = rows[column].astype("str").str.replace(r"\r\n?|\n", " ", regex=True)
-        safe[column] = cells.mask(cells.str.match(r"[=+\-@\t]").fillna(value=False), "'" + cells)
-    return safe.to_csv(index=False, header=header, lineterminator="\n")
+    return safe_csv(table)

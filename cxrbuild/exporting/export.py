@@ -23,6 +23,7 @@ from cxrbuild.exporting.registry import FORMATS, ExportFormat
 from cxrbuild.files import files_under, locked, naming, sha256_of, write_bytes
 from cxrbuild.loading import Dataset, Resampling, load, require_size
 from cxrbuild.progress import Progress, silent
+from cxrbuild.spreadsheets import safe_csv
 
 _logger = logging.getLogger(__name__)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -194,7 +195,7 @@ def _write(
     places = export_format.write(images, staging)
     rows = images.rows.drop(columns=["width", "height"])
     rows.insert(0, "file", places)
-    rows.to_csv(staging / _TABLE, index=False, lineterminator="\n", encoding="utf-8")
+    write_bytes(staging / _TABLE, safe_csv(rows).encode())
     write_bytes(staging / _CARD, card(export_format, wanted, images).encode())
     with progress(_HASHING, None, ""):
         document = wanted.model_copy(update={"files": _hash_files(staging)})

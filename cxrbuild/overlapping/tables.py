@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import replacing
 from cxrbuild.overlapping.overlap import OverlapResult
+from cxrbuild.spreadsheets import safe_rows, write_rows
 
 PAIRS, LEAK_FREE = "pairs.csv", "leak-free-{side}.csv"
 _PAIR_COLUMNS = ("a", "split_a", "b", "split_b", "kind", "similarity", "changes")
@@ -53,17 +52,9 @@ def write_tables(result: OverlapResult, folder: Path, against: Sequence[str] = (
         (p.a, p.split_a, p.b, p.split_b, p.kind, f"{p.similarity:g}", " ".join(p.changes))
         for p in result.pairs
     )
-    paths = [_write(folder / PAIRS, _PAIR_COLUMNS, pairs)]
+    paths = [write_rows(folder / PAIRS, _PAIR_COLUMNS, safe_rows(pairs))]
     for side in ("a", "b"):
         rows = result.leak_free(side, against)[["image_id", "split"]]
         path = folder / LEAK_FREE.format(side=side)
-        paths.append(_write(path, ("image_id", "split"), rows.itertuples(index=False)))
+        paths.append(write_rows(path, ("image_id", "split"), rows.itertuples(index=False)))
     return paths
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-    return path

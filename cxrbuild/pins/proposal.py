@@ -27,6 +27,7 @@ from cxrbuild.parsing import parse_toml
 from cxrbuild.pins.changes import PinDiff, compare_versions
 from cxrbuild.pins.version import METADATA, SourceVersion, open_version, read_source_version, reads_headers
 from cxrbuild.progress import Progress, silent
+from cxrbuild.spreadsheets import safe_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -267,7 +268,7 @@ def _write(
         shutil.copyfile(root / path, place)
     if source.withdrawn is not None:
         shutil.copyfile(source.file.parent / source.withdrawn, folder / Path(source.withdrawn).name)
-    write_bytes(folder / CHANGES, diff.rows.to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(folder / CHANGES, safe_csv(diff.rows).encode())
     declaration = folder / f"{source.name}.toml"
     write_bytes(declaration, _declare(source, new, root, pin).encode())
     return declaration
