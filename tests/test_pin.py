@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from command import run
 import cxrbuild
 from cxrbuild.catalog import read_source
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.pin import locked_against
+from cxrbuild.lockfile import read_lock, write_lock
 
 SOURCE = """# The images of our clinic.
 name = "mine"  # short
@@ -61,7 +64,7 @@ def test_changed_files_are_refused_until_they_are_pinned(here: Path) -> None:
     refused = run(*words, cwd=here)
     assert refused.status == 1
     said = " ".join(refused.err.split())
-    assert "1 different: sick/a.png" in said
+    assert "1 image with other bytes: sick/a.png" in said
     # Both ways out, each as it can be copied.
     command = f"cxrbuild fetch mine.toml --from mine={here / 'files'} --data other --allow-unpinned --pin"
     assert f"If they are a new version, pin it: `{command}` writes their hashes into mine.toml." in said
@@ -130,3 +133,79 @@ def test_from_python(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.sources["mine"].locked.proof == "git tree"
     with pytest.raises(CxrbuildError, match="the shipped source cohen has its pin already"):
         cxrbuild.fetch(["cohen"], pin=True)
+
+
+RECIPE = """name = "clinic"
+version = "1.0.0"
+title = "Clinic"
+date = "2020-01-01"
+sources = ["mine.toml"]
+
+[labels]
+Sick = { mine = ["sick"] }
+Well = { mine = ["well"] }
+
+[split]
+salt = "1"
+test = { share = 0.5 }
+allow_empty = { train = ["Sick", "Well"], test = ["Sick", "Well"] }
+
+[[rules]]
+name = "unlabelled"
+kind = "labelled"
+reason = "no class"
+"""
+
+
+def other_declaration(here: Path) -> Path:
+    """Pin `mine` to its files in one folder, and to files of which one is another in a second folder."""
+    pin(here)
+    place = here / "other"
+    for name in ("sick/a.png", "well/b.png"):
+        (place / "files" / name).parent.mkdir(parents=True)
+        (place / "files" / name).write_text(name)
+    (place / "files" / "sick" / "a.png").write_text("another image")
+    (place / "mine.toml").write_text(SOURCE)
+    (place / "recipe.toml").write_text(RECIPE)
+    done = run("fetch", "mine.toml", "--from=mine=files", "--pin", "--data", "own", cwd=place)
+    assert done.status == 0, done.err
+    return place
+
+
+def test_files_of_another_pin_are_not_verified(here: Path) -> None:
+    place = other_declaration(here)
+    tree = read_source("mine.toml", place).pin.tree
+    words = ("plan", "--recipe", "recipe.toml", "--allow-missing", "--data")
+    own = run(*words, "own", cwd=place)
+    assert (own.status, "npinned" in own.out) == (0, False), own.err
+    planned = run(*words, "../data", cwd=place)
+    assert planned.status == 0, planned.err
+    assert "Unpinned: mine." in planned.out
+    said = " ".join(planned.err.split())
+    assert f"expected git tree {tree}; found git tree {read_source('mine.toml', here).pin.tree}" in said
+    assert f"run `cxrbuild fetch {place / 'mine.toml'} --data ../data`" in said
+    states = [cxrbuild.list_sources(here / "data", [one / "mine.toml"])[0].fetched for one in (here, place)]
+    assert states == ["verified", "another version"]
+    locked = read_lock(here / "data")["mine"]
+    found = locked_against(read_source("mine.toml", place), here / "data", locked)
+    assert (found.proof, found.unpinned, list(found.different)) == ("names", True, ["sick/a.png"])
+
+
+def test_the_same_files_of_another_declaration_are_verified(here: Path) -> None:
+    pin(here)
+    (here / "copy").mkdir()
+    text = (here / "mine.toml").read_text()
+    (here / "copy" / "mine.toml").write_text(text.replace('"mine.tsv"', '"../mine.tsv"'))
+    (state,) = cxrbuild.list_sources(here / "data", [here / "copy" / "mine.toml"])
+    assert state.fetched == "verified"
+
+
+@pytest.mark.parametrize(("digest", "state"), [("a", "verified"), ("b", "another version")])
+def test_an_archive_is_compared_by_the_hash_that_was_verified(digest: str, state: str, here: Path) -> None:
+    pin(here)
+    locked = read_lock(here / "data")["mine"]
+    archive = {"sha256": "a" * 64, "listing": "names.txt"}
+    write_lock(here / "data", {"mine": replace(locked, pin=archive, proof="archive and names")})
+    (here / "mine.txt").write_text("sick/a.png\nwell/b.png\n")
+    (here / "mine.toml").write_text(f'{SOURCE}\n[pin]\nsha256 = "{digest * 64}"\nlisting = "mine.txt"\n')
+    assert cxrbuild.list_sources(here / "data", [here / "mine.toml"])[0].fetched == state

@@ -12,9 +12,9 @@ from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Recipe, Source
-    from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
     from cxrbuild.pins import PinDiff, PinProposal
     from cxrbuild.proposing import Proposal
+    from cxrbuild.shipped import ShippedRecipe, ShippedSource
 
 
 @checked
@@ -89,7 +89,7 @@ def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[
     >>> {source.name: source.images for source in cxrbuild.list_sources()}["mooney"]
     5856
     """
-    from cxrbuild.catalog.shipped import list_sources as list_
+    from cxrbuild.shipped import list_sources as list_
 
     return list_(Path(data), list(map(str, names)))
 
@@ -114,7 +114,7 @@ def list_recipes(data: AnyPath = "data") -> list[ShippedRecipe]:
     >>> [(recipe.name, recipe.images) for recipe in cxrbuild.list_recipes()]
     [('covid19-cxr', 6354), ('covid19-cxr-adult', 411), ('covidx4', 14197)]
     """
-    from cxrbuild.catalog.shipped import list_recipes as list_
+    from cxrbuild.shipped import list_recipes as list_
 
     return list_(Path(data))
 

@@ -14,7 +14,7 @@ from cxrbuild.errors import CxrbuildError, count_of, printable, suggest
 
 if TYPE_CHECKING:
     from cxrbuild.artifact.build import SourceState
-    from cxrbuild.catalog.shipped import ShippedSource
+    from cxrbuild.shipped import ShippedSource
 
 
 @click.command()
@@ -172,7 +172,7 @@ def recipes(data: Path, quiet: bool, as_json: bool) -> None:
     The list has the classes and sources of each recipe, the images that its build has, and the sources that
     the data folder does not have yet. `cxrbuild curate --recipe NAME` builds one.
     """
-    from cxrbuild.catalog.shipped import list_recipes
+    from cxrbuild.shipped import list_recipes
 
     output = Output(quiet=quiet, as_json=as_json)
     found = list_recipes(data)

@@ -18,6 +18,7 @@ from cxrbuild.curation.declared import Declared
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.files import write_bytes
 from cxrbuild.folds import add_folds
@@ -176,6 +177,10 @@ def make_plan(
             # A source that a user brings has no pin: what is there is what it has.
             pinned = as_pinned and (listed is None or source.listing is not None)
             lock, root = locked.get(source.name), source_folder(data, source.name)
+            if lock is not None and not pinned:
+                lock = locked[source.name] = locked_against(source, data, lock)
+                if lock.unpinned and source.pinned and is_for_another_pin(source, lock):
+                    progress.note(_describe_another(source, data, lock))
             if lock is not None and not pinned and root.is_dir():
                 fetched[source.name] = fetched_blobs(source, data, lock)
             inventory = take_inventory(
@@ -277,8 +282,23 @@ def _require_recorded_key(source: Source, lock: LockedSource | None, data: Path)
 
 
 def _advise_to_lock(source: Source, data: Path) -> str:
-    command = ["cxrbuild", "fetch", source.address, *([] if data == Path("data") else ["--data", str(data)])]
-    return f"run `{shlex.join(command)}`: it verifies the present files, and records the key"
+    return f"run `{_fetch_command(source, data)}`: it verifies the present files, and records the key"
+
+
+def _describe_another(source: Source, data: Path, lock: LockedSource) -> str:
+    """Return a note on files that were fetched for another pin."""
+    expected = f"git tree {source.pin.tree}" if source.pin.tree else f"archive SHA-256 {source.pin.sha256}"
+    return (
+        f"{source_folder(data, source.name)}: these files were fetched for another pin of {source.name}; "
+        f"expected {expected}; found git tree {lock.tree}. To have the pinned version, run "
+        f"`{_fetch_command(source, data)}`, or name another data folder with --data"
+    )
+
+
+def _fetch_command(source: Source, data: Path) -> str:
+    return shlex.join([
+        *("cxrbuild", "fetch", source.address), *([] if data == Path("data") else ["--data", str(data)]),
+    ])  # fmt: skip
 
 
 def _hashes(source: Source, records: pd.DataFrame) -> bool:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import count_of, name_some
-from cxrbuild.fetching.record import TreeFile, git_tree_of
+from cxrbuild.fetching.record import TreeFile, git_tree_of, read_record
 from cxrbuild.files import files_under, git_blob_of, is_desktop_file
 from cxrbuild.image_files import has_image_suffix
-from cxrbuild.lockfile import Proof
+from cxrbuild.lockfile import LockedSource, Proof, source_folder
 from cxrbuild.progress import Progress
 
 # The names that a message lists of each kind.
@@ -147,6 +147,39 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
         found += ", with exactly the names of the listing"
     found += describe_differences(missing, extra, different)
     return Comparison(names, True, tree, missing, extra, different, expected, found)
+
+
+def locked_against(source: Source, data: Path, locked: LockedSource) -> LockedSource:
+    """Return the lock's entry of fetched files, compared with the pin of a declaration.
+
+    The files may have been fetched for another declaration of the source, and verified against its pin. They
+    are then compared with this one by the record of their hashes.
+
+    Parameters
+    ----------
+    source
+        The source, as it is declared now.
+    data
+        The folder that ``fetch`` filled.
+    locked
+        The source's entry in the lock.
+    """
+    if locked.pin == source.pin.model_dump(exclude_none=True):
+        return locked
+    record = read_record(source_folder(data, source.name))
+    if git_tree_of(record) != locked.tree:
+        return replace(locked, proof="none", unpinned=True)  # `plan` refuses such a record
+    verified = locked.proof == "archive and names"
+    found = compare(source, record, locked.pin.get("sha256") if verified else None)
+    return replace(
+        locked, proof=found.proof, unpinned=found.unpinned, missing=found.missing, extra=found.extra,
+        different=found.different,
+    )  # fmt: skip
+
+
+def is_for_another_pin(source: Source, locked: LockedSource) -> bool:
+    """Return whether files were fetched for a declaration with another pin, whatever it lists or says."""
+    return (locked.pin.get("tree"), locked.pin.get("sha256")) != (source.pin.tree, source.pin.sha256)
 
 
 def describe_differences(missing: list[str], extra: list[str], different: Mapping[str, Any]) -> str:

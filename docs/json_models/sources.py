@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from cxrbuild.artifact.build import SourceState
-from cxrbuild.catalog.shipped import ShippedRecipe, ShippedSource
 from cxrbuild.catalog.source import Pin
 from cxrbuild.environment import Observation
 from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.lockfile import LockedSource
 from cxrbuild.proposing.proposal import Decision, WordCount
+from cxrbuild.shipped import ShippedRecipe, ShippedSource
 from json_models.base import Counts, Printed
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from cxrbuild.catalog.recipe import Recipe, read_recipe, recipe_names
 from cxrbuild.catalog.source import Source, read_source, source_names
+from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.files import sha256_of
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
 
@@ -41,8 +42,8 @@ class ShippedSource:
     recipes
         The shipped recipes that use it.
     fetched
-        ``verified``, ``unpinned``, ``another version`` where the lock has another pin, or ``None`` where
-        the data folder does not have it.
+        ``verified``, ``unpinned``, ``another version`` where the files were fetched for another pin and are
+        not those of this one, or ``None`` where the data folder does not have it.
     url, mirrors
         The address of the pinned version, and other addresses by name; ``None`` where a user brings it.
     commit, date, tree, sha256
@@ -200,7 +201,7 @@ def _describe_recipe(recipe: Recipe, lock: Mapping[str, LockedSource], data: Pat
 def _state(source: Source, lock: Mapping[str, LockedSource], data: Path) -> str | None:
     if source.name not in lock or not source_folder(data, source.name).is_dir():
         return None
-    locked = lock[source.name]
-    if locked.pin != source.pin.model_dump(exclude_none=True):
-        return "another version"
-    return "unpinned" if locked.unpinned else "verified"
+    locked = locked_against(source, data, lock[source.name])
+    if not locked.unpinned:
+        return "verified"
+    return "another version" if is_for_another_pin(source, locked) else "unpinned"
