@@ -14,6 +14,7 @@ from cxrbuild.exactness import count_exactness
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing import release
+from cxrbuild.releasing.pack import ReleaseResult
 
 METRICS = ("loss", "accuracy", "precision", "recall")
 # What a public release must withhold, and why; assigned to images of the demo, which are all free.
@@ -73,6 +74,23 @@ def change_rows(build: Path, image: str | list[str], **columns: object) -> None:
         write_records(build / name, records)
         document["files"][name]["sha256"] = sha256_of(build / name)
     write_json(build / "build.json", document)
+
+
+def set_version(build: Path, version: str) -> None:
+    """Give a build another version, as if it had been built so."""
+    document = read_json(build / "build.json")
+    document["dataset"]["version"] = document["recipe"]["version"] = version
+    write_json(build / "build.json", document)
+
+
+def release_as(build: Path, version: str, out: Path, **options: Any) -> ReleaseResult:
+    """Release a build as if its recipe had this version; the build stays as it is."""
+    before = (build / "build.json").read_bytes()
+    set_version(build, version)
+    try:
+        return release(build, version, out, **options)
+    finally:
+        (build / "build.json").write_bytes(before)
 
 
 def drop_rows(build: Path, images: list[str], step: str = "annotated") -> None:

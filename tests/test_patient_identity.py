@@ -13,6 +13,7 @@ from command import run
 from PIL import ExifTags, Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+from releasing import set_version
 
 import cxrbuild
 from cxrbuild.artifact import open_build
@@ -409,6 +410,7 @@ def test_a_build_refuses_another_key_where_the_lock_has_none(
     fetch(world)
     ran = curate(world, "elsewhere")
     assert ran.status == 0, ran.err
+    set_version(world / "elsewhere", "0.2.0")
     ran = run("release", "0.2.0", "--build", "elsewhere", "--out", "mine-0.2.0", cwd=world)
     assert ran.status == 1
     assert "hashed with another key than in the previous release" in " ".join(ran.err.split())

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import Ran, run, run_process
+from command import Ran, run_process
 from hub_server import TOKEN, HubServer
 from loopback import serving
 from publishing import kill_when_stalled, limited_proxy
+from releasing import release_as
 
 REPO = "radiology/demo-cxr"
 ADDRESS = f"hf://datasets/{REPO}"
@@ -27,8 +28,7 @@ def hub() -> Iterator[HubServer]:
 def newer(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same build as version 1.0.1."""
     out = tmp_path_factory.mktemp("newer") / "demo-cxr-1.0.1"
-    ran = run("release", "1.0.1", "--build", demo / "build", "--out", out)
-    assert ran.status == 0, ran.err
+    release_as(demo / "build", "1.0.1", out)
     return out
 
 

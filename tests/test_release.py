@@ -114,10 +114,9 @@ def test_images_that_nobody_has_reviewed_are_counted(varied: Path, tmp_path: Pat
     rows = images_of(varied)
     seen = rows.loc[rows["source"] == "mooney", "image_id"].tolist()[:3]
     change_rows(tmp_path / "build", seen, review="clean")
-    ran = run("release", "2.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
+    ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
     assert "80 of 83 images with pixels have no review" in ran.out
-    assert "another version than its recipe: 2.0.0, not 1.0.0" in ran.out
-    card = (tmp_path / "release" / "demo-cxr-2.0.0" / "README.md").read_text()
+    card = (tmp_path / "release" / "demo-cxr-1.0.0" / "README.md").read_text()
     assert (
         "80 of 83 images with pixels have no review: nobody has looked for names and marks on them." in card
     )
@@ -161,7 +160,7 @@ def test_source_date_epoch_is_the_date(varied: Path, tmp_path: Path, monkeypatch
     assert "## 1.0.0 (2020-09-13)" in (tmp_path / "out" / "CHANGELOG.md").read_text()
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(CxrbuildError, match=r"SOURCE_DATE_EPOCH: not a valid time.*yesterday"):
-        release(varied, "1.0.1", tmp_path / "later")
+        release(varied, "1.0.0", tmp_path / "later")
 
 
 def test_a_release_never_changes(varied: Path, tmp_path: Path) -> None:
@@ -205,7 +204,6 @@ def test_command_line(varied: Path, tmp_path: Path) -> None:
     assert ran.status == 0, ran.err
     said = " ".join(ran.out.split())
     assert "demo-cxr 1.0.0 (public) released: 89 images, 83 with pixels" in said
-    assert "another version than its recipe" not in said
     assert "83 of 83 images with pixels have no review: nobody has looked for names and marks" in said
     assert verify(tmp_path / "release" / "demo-cxr-1.0.0").findings == ()
     ran = run("release", "1.0.0", "--build", varied, "--policy", "private", "--json", cwd=tmp_path)

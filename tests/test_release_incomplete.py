@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command import run
-from releasing import change_rows, count_again, drop_rows, images_of, varied_build
+from releasing import change_rows, count_again, drop_rows, images_of, release_as, set_version, varied_build
 
 from cxrbuild.errors import CheckError
 from cxrbuild.files import read_json
@@ -38,6 +38,7 @@ def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
 def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> None:
     short, gone = incomplete(varied, tmp_path)
     release(varied, "1.0.0", tmp_path / "demo-cxr-1.0.0")
+    set_version(short, "1.0.1")
     ran = run("release", "1.0.1", "--build", short, cwd=tmp_path, COLUMNS="300")
     out = tmp_path / "release" / "demo-cxr-1.0.1"
     assert ran.status == 0, ran.err
@@ -73,7 +74,7 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> 
     assert "removed" not in words
     assert f"  - {gone[0]} (train COVID-19): new: missing_file" in words
     # Complete again: no row was added.
-    release(varied, "1.0.2", tmp_path / "demo-cxr-1.0.2", previous=tmp_path / "demo-cxr-1.0.1")
+    release_as(varied, "1.0.2", tmp_path / "demo-cxr-1.0.2", previous=tmp_path / "demo-cxr-1.0.1")
     words = (tmp_path / "demo-cxr-1.0.2" / "CHANGELOG.md").read_text().split("## 1.0.1")[0]
     assert "added" not in words
     assert f"  - {gone[0]} (train COVID-19): old: missing_file" in words

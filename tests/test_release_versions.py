@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from command import run
-from releasing import change_rows, drop_rows, images_of
+from releasing import change_rows, drop_rows, images_of, set_version
+from releasing import release_as as release
 
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json
-from cxrbuild.releasing import release
 from cxrbuild.verification import verify
 
 pytestmark = pytest.mark.xdist_group("release")
@@ -31,7 +31,9 @@ def test_versions_before_the_first_move_freely(varied: Path, tmp_path: Path) -> 
 def test_refuses_a_step_back(varied: Path, tmp_path: Path) -> None:
     newest = tmp_path / "release" / "demo-cxr-1.0.0"
     release(varied, "1.0.0", newest)
-    ran = run("release", "0.9.0", "--build", varied, cwd=tmp_path, COLUMNS="600")
+    shutil.copytree(varied, tmp_path / "build")
+    set_version(tmp_path / "build", "0.9.0")
+    ran = run("release", "0.9.0", "--build", "build", cwd=tmp_path, COLUMNS="600")
     assert ran.status == 3
     assert "version 0.9.0 is lower than the newest version. Expected: 1.0.0 or later" in ran.err
     assert [path.name for path in newest.parent.iterdir()] == ["demo-cxr-1.0.0"]

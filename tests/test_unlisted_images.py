@@ -373,7 +373,7 @@ def test_a_changelog_that_names_files_is_refused(
     world: Path, tmp_path: Path, previous: str, message: str
 ) -> None:
     out = tmp_path / "release"
-    ran = run("release", "1.0.1", "--build", world / "build", "--out", out, "--previous", world / previous)
+    ran = run("release", "1.0.0", "--build", world / "build", "--out", out, "--previous", world / previous)
     text = " ".join(ran.err.split())
     assert ran.status == 1
     assert message in text

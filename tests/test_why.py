@@ -11,7 +11,7 @@ import pytest
 from command import run
 from dicom_files import dicom, ramp
 from PIL import Image
-from releasing import images_of
+from releasing import images_of, set_version
 
 import cxrbuild
 from cxrbuild.catalog.review import MARKS
@@ -309,21 +309,16 @@ def test_sources_of_a_build_or_release_shows_its_pins(demo: Path, public_release
         assert (found["cohen"]["pin"], found["cohen"]["unpinned"]) == (pins["cohen"], False)
 
 
-def renamed(build: Path, version: str) -> None:
-    """Give a build another version, as if it had been built so."""
-    document = read_json(build / "build.json")
-    document["dataset"]["version"] = document["recipe"]["version"] = version
-    write_json(build / "build.json", document)
-
-
 def test_release_takes_no_build_of_several_or_of_another_version(demo: Path, tmp_path: Path) -> None:
     place = tmp_path / "build" / "demo-cxr"
     shutil.copytree(demo / "build", place)
     ran = run("release", "1.1.0", cwd=tmp_path)
-    assert ran.status == 1
+    assert ran.status == 3
     assert "the build is of version 1.0.0 of its recipe" in ran.err
+    named = run("release", "1.1.0", "--build", place, cwd=tmp_path)
+    assert (named.status, "the build is of version 1.0.0" in " ".join(named.err.split())) == (3, True)
     shutil.copytree(place, tmp_path / "build" / "other")
-    renamed(tmp_path / "build" / "other", "3.0.0")
+    set_version(tmp_path / "build" / "other", "3.0.0")
     ran = run("release", "1.0.0", cwd=tmp_path, COLUMNS="200")
     assert ran.status == 1
     assert "--build build/demo-cxr: demo-cxr 1.0.0\n  --build build/other: demo-cxr 3.0.0" in ran.err
@@ -337,7 +332,7 @@ def test_release_takes_no_build_of_several_or_of_another_version(demo: Path, tmp
 def test_curate_keeps_a_build_of_another_version(demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(demo / "build", build)
-    renamed(build, "0.9.0")
+    set_version(build, "0.9.0")
     before = (build / "build.json").read_bytes()
     words = ("curate", "--recipe", demo / "declared/recipe.toml", "--data", demo / "data", "--out", build)
     ran = run(*words)

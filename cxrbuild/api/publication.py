@@ -41,7 +41,7 @@ def release(
     build
         The folder of the build.
     version
-        MAJOR.MINOR.PATCH. A version that is too small for what changed is refused.
+        MAJOR.MINOR.PATCH, as the build's recipe has it. One that is too small for what changed is refused.
     out
         The folder of the release; default ``release/NAME-VERSION``, with ``-private`` for a private one.
     policy

@@ -60,16 +60,16 @@ def release(
 ) -> None:
     """Make a versioned release from a build.
 
-    VERSION is MAJOR.MINOR.PATCH. The version must increase as much as the changes since the previous release
-    require. The date is SOURCE_DATE_EPOCH, else the recipe's date: the same build and version give the same
-    bytes.
+    VERSION is MAJOR.MINOR.PATCH, as the recipe of the build has it. It must increase as much as the changes
+    since the previous release require. The date is SOURCE_DATE_EPOCH, else the recipe's date: the same build
+    gives the same bytes.
     """
     from cxrbuild.api import release as make_release
     from cxrbuild.releasing import only_build
 
     output = Output(quiet=quiet, as_json=as_json)
     if build is None:
-        build = only_build(Path("build"), version)
+        build = only_build(Path("build"))
     result = make_release(
         build, version, out, policy=policy, previous=previous, sizes=sizes, workers=workers,
         executor=executor, progress=output.progress,
@@ -82,11 +82,6 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
     document = result.release.document
     recipe = document.recipe
     output.say(f"Build {build}: recipe {recipe.name}, version {recipe.version}.")
-    if document.dataset.version != recipe.version:
-        output.say(
-            f"The release has another version than its recipe: {document.dataset.version}, not "
-            f"{recipe.version}. Raise `version` in the recipe too, so that its builds have this version."
-        )
     images = sum(sum(part.values()) for part in document.counts.values())
     hidden = sum(document.withheld.values())
     if hidden:

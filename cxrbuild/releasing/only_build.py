@@ -1,4 +1,4 @@
-"""Find the build to release where none is named: never one of several, or of another version."""
+"""Find the build to release where none is named: never one of several."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from cxrbuild.artifact import kind_of, open_build
 from cxrbuild.errors import CxrbuildError
 
 
-def only_build(folder: Path, version: str) -> Path:
+def only_build(folder: Path) -> Path:
     """Return the only build in a folder of builds.
 
     Parameters
     ----------
     folder
         The folder of builds, in which ``curate`` builds by default.
-    version
-        The version to release.
 
     Returns
     -------
@@ -26,7 +24,7 @@ def only_build(folder: Path, version: str) -> Path:
     Raises
     ------
     CxrbuildError
-        There is no build, there are several, or the recipe of the only one has another version.
+        There is no build, or there are several.
     """
     found = sorted(path for path in (folder, *folder.glob("*")) if kind_of(path) == "build")
     if not found:
@@ -40,14 +38,6 @@ def only_build(folder: Path, version: str) -> Path:
             f"{len(found)} builds are there, and the release needs one\n"
             + "\n".join(f"  --build {path}: {_describe(path)}" for path in found),
             where=folder, todo="Name the build with --build",
-        )  # fmt: skip
-    document = open_build(found[0]).document
-    if document.recipe.version != version:
-        raise CxrbuildError(
-            f"the build is of version {document.recipe.version} of its recipe", where=found[0],
-            expected=f"version {version}, as the release", found=document.recipe.version,
-            todo=f"Write `version = \"{version}\"` into the recipe and curate again, or name this build with "
-            f"`--build {found[0]}`",
         )  # fmt: skip
     return found[0]
 

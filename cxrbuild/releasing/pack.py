@@ -40,6 +40,7 @@ from cxrbuild.releasing.requirements import (
     require_public_previous,
     require_same_key,
     require_tables,
+    require_version,
 )
 from cxrbuild.releasing.results import read_results, with_groups
 from cxrbuild.releasing.sizes import RESIZING, ready_sizes
@@ -103,7 +104,7 @@ def release(
     build
         A finished build.
     version
-        The release's version, MAJOR.MINOR.PATCH.
+        The release's version, MAJOR.MINOR.PATCH: that of the build's recipe.
     out
         The folder of the release: a new one, or one that holds the same release.
     policy
@@ -124,7 +125,7 @@ def release(
     CxrbuildError
         The folder holds no build, ``out`` holds another release, or the cluster cannot do the work.
     CheckError
-        The version is too small, or the build's files have changed.
+        The version is too small or not that of the build, or the build's files have changed.
     """
     import pyarrow as pa
 
@@ -132,6 +133,7 @@ def release(
     require_executor(executor)
     ready = ready_sizes(sizes)
     document = open_build(build).document
+    require_version(build, document, version)
     require_tables(build, document)
     require_classes(build, document)
     name = document.dataset.name

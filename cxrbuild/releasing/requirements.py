@@ -45,6 +45,24 @@ def require_tables(build: Path, document: BuildDocument) -> None:
             )  # fmt: skip
 
 
+def require_version(build: Path, document: BuildDocument, version: str) -> None:
+    """Require the version of the build's recipe: an older build is no new version.
+
+    Raises
+    ------
+    CheckError
+        The build is of another version.
+    """
+    found = document.recipe.version
+    if found != version:
+        raise CheckError(
+            f"the build is of version {found} of its recipe", where=build,
+            expected=f"version {version}, as the release", found=found,
+            todo=f"Write `version = \"{version}\"` into the recipe, run `cxrbuild curate` again and release "
+            "its build",
+        )  # fmt: skip
+
+
 def require_classes(build: Path, document: BuildDocument) -> None:
     """Require an image of each class in each split, unless the recipe allows that there is none.
 
