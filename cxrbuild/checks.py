@@ -224,6 +224,22 @@ def known_ids(command: Command) -> tuple[str, ...]:
     return (*own, *sorted(entry.name for entry in entry_points(group=GROUP)))
 
 
+def name_check(check_id: str, command: Command) -> str:
+    """Return the id of a check, with the package that it is of where that is another.
+
+    Parameters
+    ----------
+    check_id
+        The id.
+    command
+        The command that made the check.
+    """
+    if check_id in {check.id for check in import_module(_REGISTRIES[command]).CHECKS}:
+        return check_id
+    packages = {_package(entry) for entry in entry_points(group=GROUP, name=check_id)}
+    return f"{check_id} of {' and '.join(sorted(packages))}" if packages else check_id
+
+
 def _load(entry: EntryPoint) -> Check[Any]:
     try:
         check = entry.load()
@@ -252,8 +268,11 @@ def _guarded(
 
 
 def _refused(entry: EntryPoint, message: str) -> CxrbuildError:
-    package = entry.dist.name if entry.dist is not None else "another package"
     return CxrbuildError(
-        f"the check {entry.name!r} of {package} cannot be used: {message}", where=entry.value,
+        f"the check {entry.name!r} of {_package(entry)} cannot be used: {message}", where=entry.value,
         todo="Upgrade or uninstall that package",
     )  # fmt: skip
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "another package"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from command import run
 
 from cxrbuild.checks import Check, Finding, Measurement, NotApplicable, evaluate, registered_checks
 from cxrbuild.errors import CxrbuildError
@@ -139,3 +141,21 @@ def test_a_check_that_fails_is_an_error_that_names_its_package(site: Path) -> No
         CxrbuildError, match="'fails' of short-checks cannot be used: it failed: ZeroDivisionE"
     ):
         evaluate(check, [], limit=0)
+
+
+def test_the_findings_of_another_packages_check_name_it(site: Path, demo: Path, small_recipe: Path) -> None:
+    code = """
+from cxrbuild import Check, Finding
+FOUND = Check("found", "None.", lambda context: [Finding("is bad", "a.csv", "b")], "verify")
+ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")], "audit")
+"""
+    install(site, found="short_checks:FOUND", rows="short_checks:ROWS")
+    (site / "short_checks.py").write_text(code)
+    build = shutil.copytree(demo / "build", site / "build")
+    ran = run("verify", build)
+    assert ran.status == 3
+    assert "a.csv: b: is bad (found of short-checks)" in ran.err
+    ran = run("audit", "--build", build, "--recipe", small_recipe)
+    assert ran.status == 3
+    assert "rows of short-checks: 1 finding (at most 0)" in ran.err
+    assert "c.csv: d: is bad" in ran.err

@@ -147,3 +147,40 @@ def test_two_packages_with_one_kind_are_refused(tmp_path: Path, site: Path) -> N
     (info / "entry_points.txt").write_text("[cxrbuild.readers]\nsidecar = other:Reader\n")
     with pytest.raises(DeclarationError, match="several packages have a reader of the kind 'sidecar'"):
         declare(tmp_path, "sidecar")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("import json; json.loads('{')", "Found: JSONDecodeError: Expecting property name enclosed"),
+        ("return {}['finding']", "Found: KeyError: 'finding', in "),
+        ("return None", "Found: `read` returned a NoneType, not a table"),
+        ("return pd.DataFrame({'text': []})", "`read` returned a table indexed by [None], not by place"),
+    ],
+)
+def test_a_reader_that_fails_is_an_error_that_names_its_package(
+    tmp_path: Path, site: Path, body: str, message: str
+) -> None:
+    install(site, sidecar="sidecar_reader:SidecarReader")
+    head, _, _ = MODULE.partition("        rows = [path")
+    (site / "sidecar_reader.py").write_text(f"{head}        {body}\n")
+    source = declare(tmp_path, "sidecar")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a.png").write_bytes(b"image")
+    with pytest.raises(CxrbuildError, match=r"the reader 'sidecar' of sidecar-reader failed") as failed:
+        ingest(source, take_inventory(source, tmp_path / "root"))
+    assert message in str(failed.value)
+    assert "let it raise cxrbuild.CxrbuildError with file and line" in str(failed.value)
+
+
+def test_the_own_error_of_a_reader_stays(tmp_path: Path, site: Path) -> None:
+    install(site, sidecar="sidecar_reader:SidecarReader")
+    head, _, _ = MODULE.partition("        rows = [path")
+    (site / "sidecar_reader.py").write_text(
+        f"from cxrbuild import CxrbuildError\n{head}"
+        "        raise CxrbuildError('no finding', where='a.txt, line 3')\n"
+    )
+    source = declare(tmp_path, "sidecar")
+    (tmp_path / "root").mkdir()
+    with pytest.raises(CxrbuildError, match=r"^a\.txt, line 3: no finding\.$"):
+        ingest(source, take_inventory(source, tmp_path / "root"))

@@ -16,12 +16,13 @@ from cxrbuild.artifact import (
     names,
     open_build,
 )
+from cxrbuild.artifact.audit import AuditFinding, OtherFinding
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.biases import describe_biases
 from cxrbuild.auditing.context import Context, recorded
 from cxrbuild.auditing.registry import audit_checks
 from cxrbuild.catalog.recipe import Recipe
-from cxrbuild.checks import Result, evaluate
+from cxrbuild.checks import Result, evaluate, name_check
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, printable
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of
@@ -190,11 +191,18 @@ def _advise(result: AuditResult, failed: list[CheckResult]) -> str:
 
 
 def _list_findings(check: CheckResult) -> str:
-    lines = [f"  {check.id}: {check.message} (at most {check.limit:g})"]
-    lines += [f"    {printable(finding.message)}" for finding in check.findings[:_LISTED]]
+    lines = [f"  {name_check(check.id, 'audit')}: {check.message} (at most {check.limit:g})"]
+    lines += [f"    {printable(_place(finding) + finding.message)}" for finding in check.findings[:_LISTED]]
     if len(check.findings) > _LISTED:
         lines.append(f"    and {len(check.findings) - _LISTED} more, in {names.AUDIT}")
     return "\n".join(lines)
+
+
+def _place(finding: AuditFinding) -> str:
+    """Return the file and row of a finding of another package's check; ours name images."""
+    if not isinstance(finding, OtherFinding):
+        return ""
+    return "".join(f"{part}: " for part in (finding.file, finding.row) if part)
 
 
 def _open_build(folder: Path, recipe: Recipe) -> Build:

@@ -12,16 +12,17 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from cxrbuild.catalog.column import Column
 from cxrbuild.catalog.declarations import Declaration
-from cxrbuild.errors import suggest
+from cxrbuild.errors import CxrbuildError, suggest
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.words import compose
@@ -35,6 +36,8 @@ _BUILT_IN = {
     "folders": "cxrbuild.ingest.folders:FoldersReader",
     "dicom": "cxrbuild.ingest.dicom:DicomReader",
 }
+# The methods that other packages write, and that read files or take what files hold.
+_GUARDED = ("read", "metadata_files", "path_without_image")
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,58 @@ def _load(entry: EntryPoint) -> type[Reader]:
         ) from error
     if not (isinstance(found, type) and issubclass(found, Reader)):
         raise ValueError(f"the reader {entry.name!r} ({entry.value}) is no subclass of Reader")  # noqa: TRY004
+    if entry.dist is not None:
+        for name in _GUARDED:
+            _guard(entry, found, name)
     return found
+
+
+def _guard(entry: EntryPoint, reader: type[Reader], name: str) -> None:
+    """Let a method of another package's reader report what it raises as an error that names the package.
+
+    The class itself is changed: a subclass made here could not be sent to another process.
+    """
+    method = getattr(reader, name)
+    if method is getattr(Reader, name) or hasattr(method, "guarded"):
+        return
+
+    @wraps(method)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            found = method(*args, **kwargs)
+        except (CxrbuildError, OSError, MemoryError):
+            raise
+        except Exception as error:  # the code of another package: any error is possible
+            last = extract_tb(error.__traceback__)[-1]
+            raise _failed(
+                entry, f"{type(error).__name__}: {error}, in {last.filename}, line {last.lineno}"
+            ) from error
+        if name == "read" and (problem := _find_fault(found)):
+            raise _failed(entry, f"`read` returned {problem}")
+        return found
+
+    guarded.guarded = True  # type: ignore[attr-defined]
+    setattr(reader, name, guarded)
+
+
+def _find_fault(found: object) -> str | None:
+    """Return what is wrong with the result of `read`."""
+    import pandas as pd
+
+    if not isinstance(found, pd.DataFrame):
+        return f"a {type(found).__name__}, not a table"
+    if list(found.index.names) != ["place", "path"]:
+        return f"a table indexed by {list(found.index.names)}, not by place and path"
+    return None
+
+
+def _failed(entry: EntryPoint, found: str) -> CxrbuildError:
+    assert entry.dist is not None
+    return CxrbuildError(
+        f"the reader {entry.name!r} of {entry.dist.name} failed", where=entry.value, found=found,
+        todo="Check the metadata that it reads, or upgrade that package; if it is yours, let it raise "
+        "cxrbuild.CxrbuildError with file and line where metadata is not as declared",
+    )  # fmt: skip
 
 
 def read_reader(table: object) -> object:

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.checks import Finding, Result
+from cxrbuild.checks import Finding, Result, name_check
 from cxrbuild.errors import CheckError, count_of, printable
 from cxrbuild.verification.context import Kind
 
@@ -98,6 +98,12 @@ class VerificationResult:
         )
 
 
+def _of_other(finding: Finding) -> str:
+    """Return the check of a finding and its package, if that is another package."""
+    name = name_check(finding.check, "verify")
+    return "" if name == finding.check else f" ({name})"
+
+
 def require_verified(result: VerificationResult, where: Path | str) -> None:
     """Refuse what failed a check.
 
@@ -113,13 +119,13 @@ def require_verified(result: VerificationResult, where: Path | str) -> None:
         by_file.setdefault(finding.file or "", []).append(finding)
     lines = []
     for file, findings in by_file.items():
-        lines += [f"  {printable(finding)}" for finding in findings[:_MOST]]
+        lines += [f"  {printable(finding)}{_of_other(finding)}" for finding in findings[:_MOST]]
         if len(findings) > _MOST:
             more = f"  and {count_of(len(findings) - _MOST, 'more finding')}; --json lists all"
             lines.append(f"  {printable(file)}:{more}" if file else more)
     # A check of another package may measure a value without naming what it found.
     lines += [
-        f"  {check.id}: {printable(check.message)}"
+        f"  {name_check(check.id, 'verify')}: {printable(check.message)}"
         for check in result.checks
         if check.status == "failed" and not check.findings
     ]
