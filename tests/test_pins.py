@@ -257,6 +257,44 @@ def test_numbers_that_are_hashed_are_not_shown(world: Path) -> None:
     assert {(row["old"], row["new"]) for row in renamed} == {("", "")}
 
 
+def test_numbers_that_one_declaration_hashes_are_not_shown(world: Path) -> None:
+    proposed = Path(propose(world, "--from", f"mine={world / 'new'}")["declaration"])
+    for hashing, keeping in (
+        (proposed, world / "declared/mine.toml"),
+        (world / "declared/mine.toml", proposed),
+    ):
+        for path, kind in ((hashing, "hash"), (keeping, "keep")):
+            path.write_text(re.sub('patient_id = "[a-z]+"', f'patient_id = "{kind}"', path.read_text()))
+        ran = run("diff", world / "declared/mine.toml", proposed, "--data", world / "data", "--json")
+        renamed = [r for r in json.loads(ran.out)["changes"] if r["change"] == "patient_renamed"]
+        assert len(renamed) == 2
+        assert {(row["old"], row["new"]) for row in renamed} == {("", "")}
+
+
+def test_findings_of_several_columns_are_joined_as_a_plan_joins_them(world: Path) -> None:
+    declared = world / "declared" / "mine.toml"
+    text = declared.read_text().replace("[columns.finding]\nfrom", "[columns.finding]\ncolumns")
+    text = text.replace('columns = "finding"', 'columns = ["sick", "well"]').replace(
+        "public = true", 'public = true\nfinding_separator = "|"'
+    )
+    text = text.replace('["name", "finding", "who", "licence"]', '["name", "sick", "well"]')
+    text = text[: text.index("[columns.patient_id]")]
+    images = {"a.png": b"a", "b.png": b"b"}
+    header = "name,sick,well"
+    old = write_version(world / "wide", [("a.png", "1", "0"), ("b.png", "0", "1")], images, header)
+    pinned = files_on_disk(old, {}, title="", progress=silent)
+    (declared.parent / "mine.tsv").write_text(format_record(pinned))
+    declared.write_text(re.sub('tree = "[0-9a-f]+"', f'tree = "{git_tree_of(pinned)}"', text))
+    words = ("--data", world / "wide-data")
+    assert run("fetch", declared, "--from", f"mine={old}", *words).status == 0
+    new = write_version(world / "wider", [("a.png", "1", "1"), ("b.png", "0", "0")], images, header)
+    result = propose(world, "--from", f"mine={new}", *words)
+    changed = [
+        (r["path"], r["old"], r["new"]) for r in result["diff"]["changes"] if r["change"] == "relabelled"
+    ]
+    assert changed == [("images/a.png", "sick", "sick|well"), ("images/b.png", "well", "")]
+
+
 def images_of(tree: Path) -> dict[str, str]:
     rows = [line.split("\t") for line in tree.read_text(encoding="utf-8").splitlines()[1:]]
     return {path: blob for _, blob, path in rows if path.startswith("images/")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -251,18 +252,36 @@ def _ages(column: AgeColumn, values: pd.Series) -> pd.Series:
 
 def _join_findings(column: FindingColumn, upstream: _Upstream, separator: str | None) -> pd.Series:
     """Return the names of the columns that say that their finding is there, null where none does."""
-    import pandas as pd
-
-    joined = pd.Series("", index=upstream.values.index, dtype="str")
-    for origin in column.origins:
-        values = upstream.get(origin)
-        here = values.isin(column.present)
-        unknown = ~here & ~values.isin(column.absent)
+    columns = {origin: upstream.get(origin) for origin in column.origins}
+    for origin, values in columns.items():
+        unknown = ~values.isin([*column.present, *column.absent])
         problem = f"in {origin!r} is in neither `present` nor `absent` of columns.finding"
         upstream.problems += [f"{upstream.places[i]}: {values[i]!r} {problem}" for i in values.index[unknown]]
-        added = joined.where(joined == "", joined + (separator or "")) + origin
-        joined = joined.where(~here, added)
+    joined = join_findings(column, columns, separator)
     return joined.where(joined != "")
+
+
+def join_findings(
+    column: FindingColumn, columns: Mapping[str, pd.Series], separator: str | None
+) -> pd.Series:
+    """Return the names of the columns that say that their finding is there, blank where none does.
+
+    Parameters
+    ----------
+    column
+        The declaration of the finding.
+    columns
+        Upstream's text by column, of at least one column.
+    separator
+        What stands between several findings of a row.
+    """
+    import pandas as pd
+
+    joined = pd.Series("", index=next(iter(columns.values())).index, dtype="str")
+    for origin, values in columns.items():
+        added = joined.where(joined == "", joined + (separator or "")) + origin
+        joined = joined.where(~values.isin(column.present), added)
+    return joined
 
 
 def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Series, ours: pd.Series) -> None:

@@ -182,7 +182,10 @@ def _changed_values(
         before = old.values.loc[paths, column].tolist()
         after = new.values.loc[[same[path] for path in paths], column].tolist()
         change = _NAMED.get(column, "metadata_changed")
-        hidden = column == "patient_id" and old.source.reader.patient_id == "hash"
+        # A number that one of the declarations hashes is not shown from the other.
+        hidden = column == "patient_id" and "hash" in (
+            old.source.reader.patient_id, new.source.reader.patient_id,
+        )  # fmt: skip
         prefix = "" if column in _NAMED else f"{column} "
         found += [
             (change, path, *(("", "") if hidden else (f"{prefix}{was}", f"{prefix}{now}")))

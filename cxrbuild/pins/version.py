@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Source, read_source, source_names
+from cxrbuild.catalog.column import FindingColumn
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.source import Listed
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import is_desktop_file
 from cxrbuild.ingest.header import KEYWORDS, find_dicom, read_headers
+from cxrbuild.ingest.mapping import join_findings
 from cxrbuild.lockfile import source_folder
 from cxrbuild.parsing import parse_toml
 from cxrbuild.progress import silent
@@ -164,7 +166,12 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
         in_headers = column is not None and set(column.origins) <= set(KEYWORDS)
         if column is not None and column.origins and not known and not in_headers:
             absent[field] = " or ".join(column.origins)
-        if known:
+        if known and isinstance(column, FindingColumn) and column.columns is not None:
+            if lacking := [origin for origin in column.columns if origin not in rows]:
+                absent[field] = ", ".join(lacking)
+            columns = {origin: rows[origin].str.strip() for origin in known}
+            values[field] = join_findings(column, columns, source.finding_separator)
+        elif known:
             text = rows[known[0]].str.strip()
             for origin in known[1:]:
                 text = text.where(~text.isin(column.blank), rows[origin].str.strip())
