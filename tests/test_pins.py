@@ -200,6 +200,26 @@ def test_a_newer_commit_is_fetched_and_declared(world: Path, server: Server) -> 
     assert Path(again["declaration"]).read_text() == Path(result["declaration"]).read_text()
 
 
+def test_every_address_of_the_old_commit_is_changed_or_reported(world: Path) -> None:
+    """`fetch --pin` drops the commit of the pin, and leaves the addresses."""
+    declared = world / "declared" / "mine.toml"
+    mirror = f'[download.mirrors]\nbackup = "https://mirror.org/{OLD}.zip"\n\n[pin]'
+    text = declared.read_text().replace(f'commit = "{OLD}"\n', "").replace("[pin]", mirror)
+    declared.write_text(text)
+    named = propose(world, "--from", f"mine={world / 'new'}", "--out", world / "unnamed")
+    assert [one.partition(": ")[2].partition(" is ")[0] for one in named["problems"]] == [
+        "download.url", "download.mirrors.backup",
+    ]  # fmt: skip
+    archive = world / "mine.tar.gz"
+    archive.write_bytes(archived(world / "new", NEW))
+    result = propose(world, "--from", f"mine={archive}")
+    source = read_source(result["declaration"])
+    assert result["problems"] == []
+    assert source.download.url == f"https://example.org/{NEW}.tar.gz"
+    assert source.download.mirrors == {"backup": f"https://mirror.org/{NEW}.zip"}
+    assert Path(result["declaration"]).read_text().startswith("# A comment that stays.")
+
+
 def test_another_layout_is_declared_and_what_it_lacks_is_reported(world: Path) -> None:
     header = "name,finding,who,rights"
     write_version(world / "next", CHANGED, {name: b"x" for name, *_ in CHANGED}, header)

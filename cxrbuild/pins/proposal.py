@@ -221,12 +221,12 @@ def _fetch_new(
 ) -> tuple[Path, dict[str, TreeFile], str | None]:
     """Fetch the new version into a folder; return its root, its files and its commit if that is known."""
     if origin is None:
-        url, known = source.download.url, source.pin.commit
+        url, known = source.download.url, _declared_commit(source)
         if commit is None or url is None or known is None or known not in url:
             raise CxrbuildError(
                 "nothing says where the new version is", where=source.name,
                 todo=f"Name it with --from {source.name}=FOLDER|ARCHIVE|URL, or with --commit if the "
-                "declared address has the pin's commit in it",
+                "declared address has a commit in it",
             )  # fmt: skip
         origin = url.replace(known, commit)
     fetch([source], data, origins={source.name: origin}, allow_unpinned=True, progress=progress)
@@ -234,6 +234,15 @@ def _fetch_new(
     if commit is None and Path(origin).is_file():
         commit = _commit_of(Path(origin))
     return target, read_record(target), commit if commit and _COMMIT.fullmatch(commit) else None
+
+
+def _declared_commit(source: Source) -> str | None:
+    """Return the commit of the declared version: the pin's, or that in the address where the pin has none."""
+    if source.pin.commit is not None:
+        return source.pin.commit
+    # `fetch --pin` from a folder leaves the address of the version before.
+    found = _COMMIT.search(source.download.url or "")
+    return None if found is None else found[0]
 
 
 def _commit_of(archive: Path) -> str | None:
@@ -280,10 +289,16 @@ def _declare(source: Source, new: SourceVersion, root: Path, pin: Mapping[str, s
     wanted = parse_toml(text)
     wanted["pin"] = dict(pin)
     text = with_pin(text, pin)
-    url, old = source.download.url, source.pin.commit
-    if url is not None and old is not None and old in url and "commit" in pin:
-        wanted["download"]["url"] = url.replace(old, pin["commit"])
-        text = text.replace(url, wanted["download"]["url"])
+    old = _declared_commit(source)
+    if old is not None and "commit" in pin:
+        addresses = wanted.get("download", {})
+        for places, key in [
+            (addresses, "url"),
+            *((addresses.get("mirrors", {}), one) for one in source.download.mirrors),
+        ]:
+            if old in (url := places.get(key, "")):
+                places[key] = url.replace(old, pin["commit"])
+                text = text.replace(json.dumps(url), json.dumps(places[key]))
     header = _header(new, root)
     if header is not None and header != wanted["reader"].get("header"):
         wanted["reader"]["header"] = header
@@ -326,11 +341,14 @@ def _find_problems(declaration: Path, old: Source, files: Path) -> list[str]:
         The folder of the new version: all its files, or its metadata alone.
     """
     source, problems = read_source(str(declaration)), []
-    url, commit = source.download.url, old.pin.commit
-    if url is not None and commit is not None and commit in url:
-        problems.append(
-            f"{declaration}: download.url is the address of the old version; name the new one with --commit"
-        )
+    commit = _declared_commit(old)
+    addresses = {"download.url": source.download.url or ""}
+    addresses |= {f"download.mirrors.{name}": url for name, url in source.download.mirrors.items()}
+    problems += [
+        f"{declaration}: {key} is the address of the old version; name the new one with --commit"
+        for key, url in addresses.items()
+        if commit is not None and commit in url
+    ]
     if not source.reader.images_are_dicom:
         root = declaration.parent / METADATA
         root.mkdir(exist_ok=True)
