@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 from api_reference import api_page
+from checks_reference import checks
 from declarations_reference import declarations
 from json_reference import json_documents, schema_text, schemas
 from markdown_text import prose, summary, table, toml
@@ -42,26 +43,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
-_ADDED_CHECK = """```text
-# In the package's pyproject.toml
-[project.entry-points."cxrbuild.checks"]
-ages_known = "my_checks:AGES_KNOWN"
-```
-
-```text
-# my_checks.py
-from cxrbuild import Check, Finding
-
-
-def find_unknown_ages(context):
-    for image in context.manifest.loc[context.manifest["patient_age"].isna(), "image_id"]:
-        yield Finding("patient_age is null", "manifest.parquet", image)
-
-
-AGES_KNOWN = Check("ages_known", "Every patient's age is known.", find_unknown_ages, "verify")
-```"""
-
-
 def pages() -> dict[str, str]:
     """Return each generated page by its name, as text."""
     return {
@@ -69,7 +50,7 @@ def pages() -> dict[str, str]:
         "columns.md": _page("Columns", _columns()),
         "rules.md": _page("Rules and exclusions", _rules()),
         "declarations.md": _page("Declarations", declarations()),
-        "checks.md": _page("Checks of `verify`", _checks()),
+        "checks.md": _page("Checks of `verify`", checks()),
         "api.md": _page("Python API", api_page()),
         "json.md": _page("JSON documents", json_documents()),
         **{f"schemas/{name}": schema_text(schema) for name, schema in schemas().items()},
@@ -147,31 +128,6 @@ def _columns() -> Iterator[str]:
             for column in COLUMNS
         ],
     )
-
-
-def _checks() -> Iterator[str]:
-    from cxrbuild.verification.registry import CHECKS
-
-    yield (
-        "`verify` makes these checks, in this order. A check with nothing to look at is *not applicable*, "
-        "such as `card` where the card is generated again and compared line by line. `--json` lists "
-        "each check with its status, and each finding with the id of its check."
-    )
-    yield table(
-        ["check", "what holds", "folders"],
-        (
-            [f"`{check.id}`", check.sentence, ", ".join(sorted(check.applies_to, reverse=True))]
-            for check in CHECKS
-        ),
-    )
-    yield "## Add a check"
-    yield (
-        "A package adds a check by an entry point in the group `cxrbuild.checks`: its name is the id, "
-        "its object a `cxrbuild.Check`. The function takes the context of the command, which has the folder "
-        "and everything read from it. It yields findings, or returns a `cxrbuild.Measurement`, and raises "
-        "`cxrbuild.NotApplicable` where it has nothing to look at."
-    )
-    yield _ADDED_CHECK
 
 
 def _rules() -> Iterator[str]:

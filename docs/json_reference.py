@@ -72,7 +72,7 @@ def _section(name: str, file: str, models: tuple[type[BaseModel], ...], title: s
     yield f"### {name}"
     words = (inspect.getdoc(models[0]) or "").split("\n\n")[0].replace("``", "`")
     yield prose(f"{title}. {words}".lstrip(". ")) + f" Schema: [{file}](schemas/{file})"
-    meanings = {key: text for model in models for key, text in _meanings(model).items()}
+    meanings = {key: text for model in models for key, text in meanings_of(model).items()}
     required = schema.get("required", [])
     yield table(
         ["key", "type", "meaning"],
@@ -110,7 +110,7 @@ def _plain(value: Any) -> Any:
     return plain
 
 
-def _meanings(model: type) -> dict[str, str]:
+def meanings_of(model: type) -> dict[str, str]:
     """Return what each key means, from *Attributes* in the docstrings of a model and its bases."""
     found: dict[str, str] = {}
     for kind in model.__mro__:

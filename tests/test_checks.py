@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-from command import run
+from command import CHECKOUT, run
 
 from cxrbuild.checks import Check, Finding, Measurement, NotApplicable, evaluate, registered_checks
 from cxrbuild.errors import CxrbuildError
@@ -47,7 +48,7 @@ def install(folder: Path, name: str = "short_checks", **entries: str) -> None:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in ("short_checks", "more_checks"):
+    for name in ("short_checks", "more_checks", "my_checks"):
         sys.modules.pop(name, None)
 
 
@@ -159,3 +160,18 @@ ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")],
     assert ran.status == 3
     assert "rows of short-checks: 1 finding (at most 0)" in ran.err
     assert "c.csv: d: is bad" in ran.err
+
+
+def test_the_package_of_the_documentation_works(site: Path, demo: Path, small_recipe: Path) -> None:
+    page = (CHECKOUT / "docs" / "checks.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"^```text\n# (\S+)\n(.*?)^```", page, re.DOTALL | re.M))
+    project = tomllib.loads(files["pyproject.toml"])
+    entries = project["project"]["entry-points"]["cxrbuild.checks"]
+    install(site, "my_checks", **entries)
+    for name in project["tool"]["setuptools"]["py-modules"]:
+        (site / f"{name}.py").write_text(files[f"{name}.py"])
+    build = shutil.copytree(demo / "build", site / "build")
+    found = " ".join(run("verify", build).err.split())
+    assert "patient_age is null (ages_known of my-checks)" in found
+    ran = run("audit", "--build", build, "--recipe", small_recipe)
+    assert re.search(r"large_images of my-checks: \d+ findings? \(at most 0\)", " ".join(ran.err.split()))

@@ -1,0 +1,99 @@
+"""The page of the checks of `verify`: what each checks, and how another package adds one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from functools import cached_property
+
+from json_reference import meanings_of
+from markdown_text import table
+
+from cxrbuild.auditing.context import Context as AuditContext
+from cxrbuild.verification.context import Context as VerifyContext
+from cxrbuild.verification.registry import CHECKS
+
+_PACKAGE = """```text
+# pyproject.toml
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "my-checks"
+version = "1.0"
+dependencies = ["cxrbuild"]
+
+[project.entry-points."cxrbuild.checks"]
+ages_known = "my_checks:AGES_KNOWN"
+large_images = "my_checks:LARGE_IMAGES"
+
+[tool.setuptools]
+py-modules = ["my_checks"]
+```
+
+```text
+# my_checks.py
+from cxrbuild import Check, Finding
+
+
+def find_unknown_ages(context):
+    for image in context.manifest.loc[context.manifest["patient_age"].isna(), "image_id"]:
+        yield Finding("patient_age is null", "manifest.parquet", image)
+
+
+def find_small_images(context):
+    for image in context.rows.loc[context.rows["width"] < 512, "image_id"]:
+        yield Finding("is narrower than 512 pixels", "manifest.parquet", image)
+
+
+AGES_KNOWN = Check("ages_known", "Every patient's age is known.", find_unknown_ages, "verify")
+LARGE_IMAGES = Check("large_images", "No image is narrower than 512 pixels.", find_small_images, "audit")
+```"""
+
+
+def checks() -> Iterator[str]:
+    """Yield the paragraphs of the page."""
+    yield (
+        "`verify` makes these checks, in this order. A check with nothing to look at is *not applicable*, "
+        "such as `card` where the card is generated again and compared line by line. `--json` lists "
+        "each check with its status, and each finding with the id of its check."
+    )
+    yield table(
+        ["check", "what holds", "folders"],
+        (
+            [f"`{check.id}`", check.sentence, ", ".join(sorted(check.applies_to, reverse=True))]
+            for check in CHECKS
+        ),
+    )
+    yield "## Add a check"
+    yield (
+        "A package adds a check by an entry point in the group `cxrbuild.checks`: its name is the id, "
+        "its object a `cxrbuild.Check`. The function takes the context of its command. "
+        "It yields findings, or returns a `cxrbuild.Measurement`, and raises "
+        "`cxrbuild.NotApplicable` where it has nothing to look at. These two files are a whole package, with "
+        "a check of `verify` and one of `audit`; `pip install` of their folder adds both."
+    )
+    yield _PACKAGE
+    yield "## The context of `verify`"
+    yield (
+        "Each attribute is read when it is first used. Where its file cannot be used, the check is *not "
+        "applicable*, and the check of that file reports why."
+    )
+    yield table(["attribute", "what it is"], [[f"`{name}`", text] for name, text in _verify_attributes()])
+    yield "## The context of `audit`"
+    attributes = meanings_of(AuditContext).items()
+    yield table(["attribute", "what it is"], [[f"`{name}`", text] for name, text in attributes])
+
+
+def _verify_attributes() -> Iterator[tuple[str, str]]:
+    """Yield the parameters that stay attributes, and what is read; not the findings of reading."""
+    yield "folder", "The folder."
+    yield "kind", "What it is: `build`, `release` or `images`."
+    for name, value in vars(VerifyContext).items():
+        getter = value.fget if isinstance(value, property) else None
+        if isinstance(value, cached_property):
+            getter = value.func
+        if getter is not None and not name.startswith("_") and not name.endswith(("_read", "_reads")):
+            text = inspect.getdoc(getter) or ""
+            yield name, " ".join(text.split("\n\n")[0].replace("``", "`").split())
