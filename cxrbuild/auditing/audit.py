@@ -11,6 +11,7 @@ from typing import Any
 from cxrbuild.artifact import (
     AuditDocument,
     Build,
+    BuildDocument,
     CheckResult,
     ResultIdentity,
     names,
@@ -147,7 +148,8 @@ def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: 
     )  # fmt: skip
     return Context(
         folder, recipe, usable, problems, descriptors, pairs, search, workers,
-        namespaces=opened.document.namespaces, missing=len(opened.document.missing),
+        namespaces=opened.document.namespaces, hashed=_hashed(opened.document),
+        missing=len(opened.document.missing),
     )  # fmt: skip
 
 
@@ -213,3 +215,8 @@ def _open_build(folder: Path, recipe: Recipe) -> Build:
             todo="Name its recipe with --recipe",
         )  # fmt: skip
     return build
+
+
+def _hashed(document: BuildDocument) -> frozenset[str]:
+    """Return the sources whose patient ids are hashes."""
+    return frozenset(name for name, one in document.declared_sources.items() if one.patient_id == "hash")

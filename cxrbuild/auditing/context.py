@@ -43,6 +43,8 @@ class Context:
         Number of processors that a check may use.
     namespaces
         The ``patient_namespace`` that each source declares.
+    hashed
+        The sources whose patient ids are hashes.
     missing
         The number of images of the dataset that the build has not: nothing is known of them.
     """
@@ -56,6 +58,7 @@ class Context:
     search: DuplicateSearch
     workers: int
     namespaces: Namespaces
+    hashed: frozenset[str]
     missing: int = 0
 
 
