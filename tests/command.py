@@ -83,7 +83,8 @@ def read_schema(name: str) -> dict[str, Any]:
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Restore what a command sets for its process: handlers of signals and of the log."""
+    """Restore what a command sets for its process: handlers of signals, of lost exceptions and of the log."""
+    unraisable = sys.unraisablehook
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     logger = logging.getLogger("cxrbuild")
     handlers, level, propagate = [*logger.handlers], logger.level, logger.propagate
@@ -92,6 +93,7 @@ def _restored() -> Iterator[None]:
     finally:
         for number, handler in signals.items():
             signal.signal(number, handler)
+        sys.unraisablehook = unraisable
         for handler in {*logger.handlers}.difference(handlers):
             logger.removeHandler(handler)
             handler.close()

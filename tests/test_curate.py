@@ -576,7 +576,8 @@ validation = { share = 0.3 }
 """
     )
     data, out, key = tmp_path / "data", tmp_path / "build", "a secret of the hospital's own"
-    ran = run("fetch", tmp_path / "hospital.toml", "--from", f"hospital={files}", "--data", data)
+    ran = run("fetch", tmp_path / "hospital.toml", "--from", f"hospital={files}", "--data", data,
+              CXRBUILD_PATIENT_KEY=key)  # fmt: skip
     assert ran.status == 0, ran.err
     words = ["--recipe", tmp_path / "recipe.toml", "--data", data, "--out", out, "--format", "parquet"]
     ran = run("curate", *words, "--json", CXRBUILD_PATIENT_KEY=key)
