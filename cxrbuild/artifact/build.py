@@ -214,7 +214,7 @@ class DatasetDocument(Document):
     @property
     def missing_images(self) -> int:
         """The number of images that belong to the dataset and are missing, named in ``missing`` or not."""
-        return sum(step.images for step in self.funnel if step.step in MISSING)
+        return max(len(self.missing), sum(step.images for step in self.funnel if step.step in MISSING))
 
 
 class BuildDocument(DatasetDocument):
