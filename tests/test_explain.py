@@ -201,7 +201,7 @@ def test_the_command_prints_the_tests_and_the_sentence(mark: Planted, tmp_path: 
     assert [line[:14].strip() for line in lines[1:8]] == [test.replace("_", " ") for test in TESTS]
     printed = " ".join(ran.out.split())
     assert ExplanationDocument.read(tmp_path / "out" / "explanation.json").sentence in printed
-    assert printed.endswith("explain.html.")
+    assert printed.endswith("explain.html")
     quiet = run("explain", "--build", mark.build, "--recipe", mark.recipe_file, "--data", mark.data,
                 "--out", tmp_path / "out", "--quiet")  # fmt: skip
     assert (quiet.status, quiet.out, quiet.err) == (0, "", "")

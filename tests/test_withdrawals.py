@@ -116,6 +116,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     before, after = tmp_path_factory.mktemp("before"), tmp_path_factory.mktemp("after")
     write_world(before, NAMES, "")
     write_world(after, NAMES, "")
+    (after / "recipe.toml").write_text(RECIPE.replace('version = "1.0.0"', 'version = "2.0.0"'))
     withdraw(after, "consent withdrawn")
     return build(before), build(after)
 
@@ -205,7 +206,7 @@ def test_a_pinned_source_stays_verified_without_its_withdrawn_file(tmp_path: Pat
         shutil.rmtree(data)
     for folder in (tmp_path / "in", data / "sources" / "mine"):
         (folder / WITHDRAWN).unlink(missing_ok=True)
-    with pytest.raises(CxrbuildError, match=f"1 missing: {WITHDRAWN}"):
+    with pytest.raises(CxrbuildError, match=f"1 image missing: {WITHDRAWN}"):
         fetch([read_source("source.toml", tmp_path)], data, origins={"mine": origin})
     (tmp_path / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,consent withdrawn\n")
     source = read_source("source.toml", tmp_path)
@@ -216,7 +217,7 @@ def test_a_pinned_source_stays_verified_without_its_withdrawn_file(tmp_path: Pat
     other = data / "sources" / "mine" / "images" / NAMES[-1]
     other.write_bytes(b"other")
     (Path(origin) / "images" / NAMES[-1]).write_bytes(b"other")
-    with pytest.raises(CxrbuildError, match=f"1 different: images/{NAMES[-1]}"):
+    with pytest.raises(CxrbuildError, match=f"1 image with other bytes: images/{NAMES[-1]}"):
         fetch([source], data, origins={"mine": origin})
 
 

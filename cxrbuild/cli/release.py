@@ -10,7 +10,6 @@ import click
 from cxrbuild.cli.options import PLACE, executor_option, output_options, workers_option
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
-from cxrbuild.policy import count_unreviewed
 
 if TYPE_CHECKING:
     from cxrbuild.releasing import ReleaseResult
@@ -92,6 +91,8 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
             [[why, *(by_class[why][label] for label in classes), n] for why, n in document.withheld.items()],
         )
         output.say("")
+    from cxrbuild.policy import count_unreviewed
+
     rows = result.release.manifest
     shown = rows[rows["withheld"].isna()]
     if unreviewed := count_unreviewed(shown):
