@@ -97,7 +97,18 @@ def test_a_changed_copy_of_a_shipped_recipe_needs_its_own_text(varied: Path, tmp
     half = copied_recipe(varied, tmp_path / "half", name="mine-cxr", title="Mine")
     with pytest.raises(CheckError, match="differs from the shipped covid19-cxr, and keeps its description"):
         release(half, "1.0.0", tmp_path / "out")
+    own = {"name": "mine-cxr", "title": "Mine", "description": "Mine."}
+    sheet = read_recipe("covid19-cxr").datasheet.model_dump(mode="json")
+    made = copied_recipe(varied, tmp_path / "made", **own, datasheet={"creator": sheet["creator"]})
+    with pytest.raises(CheckError, match=r"and keeps its datasheet\.creator"):
+        release(made, "1.0.0", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    kept = {"creator": "Me", "limitations": sheet["limitations"], "sensitive": sheet["sensitive"]}
+    warned = copied_recipe(varied, tmp_path / "warned", **own, datasheet=kept)
+    ran = run("release", "1.0.0", "--build", warned, "--out", tmp_path / "out")
+    assert ran.status == 0, ran.err
+    said = " ".join(ran.err.split())
+    assert "keeps its datasheet.sensitive, datasheet.limitations: the card states them of your data" in said
 
 
 def test_a_licence_that_asks_for_credit_needs_attribution(varied: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from cxrbuild.releasing.identities import (
     require_no_numbers,
 )
 from cxrbuild.releasing.requirements import (
+    describe_kept_datasheet,
     require_attribution,
     require_classes,
     require_images,
@@ -173,6 +174,8 @@ def release(
         declarations=Declarations.of(contents.document),
     )
     require_own_text(build, document, new)
+    if warning := describe_kept_datasheet(document, new):
+        progress.note(warning)
     changes = check_version(name, version, new, before)
     del new, explaining
     with progress(CHECKING, None, ""):

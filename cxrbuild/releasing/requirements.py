@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DocumentError, Problem, names, open_release
 from cxrbuild.catalog import read_recipe, recipe_names
+from cxrbuild.catalog.datasheet import NOT_STATED
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import DatasetVersion, compare, read_version
@@ -79,9 +80,10 @@ def require_classes(build: Path, document: BuildDocument) -> None:
 
 
 def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion) -> None:
-    """Refuse a changed copy of a shipped recipe that keeps the name, title or description of the original.
+    """Refuse a changed copy of a shipped recipe that keeps its name, title, description or creator.
 
-    What the original's text says, such as the number of its images, is false of the copy. A build whose rows
+    What the original's text says, such as the number of its images, is false of the copy, which its creator
+    did not make. A build whose rows
     are those of the published manifest of its name and version is no copy; neither is one that only switches
     rules or adds reviews, which its card says.
 
@@ -104,14 +106,46 @@ def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion)
         kept = [
             key for key in _TEXTS if getattr(recipe, key) and getattr(recipe, key) == getattr(shipped, key)
         ]
+        creator = shipped.datasheet.creator
+        if recipe.datasheet.creator == creator != NOT_STATED:
+            kept.append("datasheet.creator")
         if not kept or selects_same(recipe, shipped) or _is_published(document, rows):
             continue
         raise CheckError(
             f"the recipe differs from the shipped {shipped.name}, and keeps its {name_some(kept)}",
-            where=build, expected="a name, title and description of its own: the original's are not true",
+            where=build, expected="a name, title, description and creator of its own, which are true",
             todo=f"Write your own {name_some(kept)} into the recipe, what to cite as `citation`, and run "
             "`cxrbuild curate` again",
         )  # fmt: skip
+
+
+def describe_kept_datasheet(document: BuildDocument, rows: DatasetVersion) -> str:
+    """Return a warning of the texts that a changed copy of a shipped recipe keeps in its datasheet.
+
+    They are not refused: what images reveal about persons, for example, can be true of the copy too.
+
+    Parameters
+    ----------
+    document
+        The ``build.json``.
+    rows
+        The version to release.
+    """
+    recipe = document.recipe
+    for shipped in map(read_recipe, recipe_names()):
+        kept = [
+            f"datasheet.{key}"
+            for key in type(shipped.datasheet).model_fields
+            if key not in ("creator", "keywords")
+            and (text := getattr(recipe.datasheet, key))
+            and text == getattr(shipped.datasheet, key)
+        ]
+        if kept and not selects_same(recipe, shipped) and not _is_published(document, rows):
+            return (
+                f"The recipe differs from the shipped {shipped.name}, and keeps its {', '.join(kept)}: "
+                "the card states them of your data. Check them, and write your own where they are not true."
+            )
+    return ""
 
 
 def require_attribution(build: Path, document: BuildDocument, embedded: pd.DataFrame, policy: Policy) -> None:
