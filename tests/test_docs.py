@@ -61,6 +61,7 @@ SLOW = (
     "exporting.md",
     "loading.md",
     "overlap.md",
+    "own-data.md",
     "paper-dataset.md",
     "publishing.md",
     "releases.md",
