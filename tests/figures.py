@@ -41,7 +41,8 @@ def figures(record_property: Any) -> Iterator[Figures]:
     """Count what a test does, for the figures of its suite."""
     found = Figures()
     yield found
-    record_property("figures", {"counts": found.counts, "longest": found.longest})
+    # Plain dictionaries: a worker of pytest-xdist can send no others.
+    record_property("figures", {"counts": dict(found.counts), "longest": dict(found.longest)})
 
 
 class _Collector:
