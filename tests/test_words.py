@@ -23,9 +23,9 @@ def _words() -> list[tuple[re.Pattern[str], str]]:
 
 def _files() -> list[Path]:
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT, check=True, capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT, check=True, capture_output=True, text=True, encoding="utf-8",
+    ).stdout.split("\0")  # fmt: skip
     paths = [CHECKOUT / name for name in listed if "/listings/" not in name]
     return [
         path

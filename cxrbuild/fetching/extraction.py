@@ -212,7 +212,7 @@ class Extraction:
                 expected=f"at most {LIMITS.entries:,} files and folders", todo=BY_HAND,
             )  # fmt: skip
         names = [one for one in name.split("/") if one not in ("", ".")]
-        if reason := _unsafe(name, names):
+        if reason := why_unsafe(name, names):
             raise ArchiveError(
                 f"a path that is not safe to write: it {reason}", where=self.origin,
                 expected="paths below the top, with forward slashes, in UTF-8, without control characters",
@@ -235,8 +235,16 @@ class Extraction:
         )  # fmt: skip
 
 
-def _unsafe(name: str, names: list[str]) -> str | None:
-    """Return why a name is not safe to write, as the end of a sentence."""
+def why_unsafe(name: str, names: list[str]) -> str | None:
+    """Return why a path is not safe to write, as the end of a sentence; ``None`` if it is.
+
+    Parameters
+    ----------
+    name
+        The path.
+    names
+        The names in it.
+    """
     if not name:
         return "is empty"
     if name.startswith("/"):

@@ -25,6 +25,7 @@ from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import source_folder
 from cxrbuild.parsing import parse_toml
 from cxrbuild.pins.changes import PinDiff, compare_versions
+from cxrbuild.pins.listing import read_listing
 from cxrbuild.pins.version import METADATA, SourceVersion, open_version, read_source_version, reads_headers
 from cxrbuild.progress import Progress, silent
 from cxrbuild.spreadsheets import safe_csv
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHANGES = "changes.csv"
-_LISTED = re.compile(r"(\d{6})(?: blob |\t)([0-9a-f]{40})\t(.+)", re.ASCII).fullmatch
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
@@ -130,8 +130,9 @@ def propose_pin(
         tree = git_tree_of(files)
         if tree == source.pin.tree:
             raise CxrbuildError(
-                "nothing to propose: these files are the pinned version", where=name, found=f"git tree {tree}"
-            )
+                "nothing to propose: these files are the pinned version", where=name,
+                found=f"git tree {tree}", todo="Name the new version with --from, --commit or --listing",
+            )  # fmt: skip
         if commit is not None and commit == source.pin.commit:
             # A commit has one tree: these files are of another commit, or were changed.
             raise CxrbuildError(
@@ -175,35 +176,6 @@ def find_released(source: str, more: Sequence[str | Path] = ()) -> dict[str, lis
             for path in manifest.loc[manifest["source"] == source, "source_path"]:
                 found.setdefault(path, []).append(name)
     return found
-
-
-def read_listing(path: Path) -> dict[str, TreeFile]:
-    """Read the files of a git tree: ``mode blob path`` lines of a pin, or of ``git ls-tree -r``.
-
-    Raises
-    ------
-    CxrbuildError
-        There is no such file, or a line of it is another one.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise CxrbuildError("no listing of files", where=path, found=error) from None
-    files = {}
-    for number, line in enumerate(lines, 1):
-        if not line or (number == 1 and line == "mode\tblob\tpath"):
-            continue
-        row = _LISTED(line)
-        if row is None:
-            raise CxrbuildError(
-                "not a listing of files", where=f"{path}, line {number}",
-                expected="mode, blob and path, as `git -c core.quotePath=false ls-tree -r COMMIT` has them",
-                found=line[:80],
-            )  # fmt: skip
-        files[row[3]] = TreeFile(row[1], row[2])
-    if not files:
-        raise CxrbuildError("the listing has no files", where=path)
-    return files
 
 
 def _read_listed(origin: str | None, listing: Path) -> Path:
