@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,19 +29,56 @@ class Figures:
 
     def add(self, what: str, number: int = 1) -> None:
         """Count something: a noun in the plural."""
+        require_plain(f"figures.add({what!r})", [what, number])
         self.counts[what] += number
 
     def took(self, what: str, seconds: float) -> None:
         """Record how long something took; the longest is kept."""
+        require_plain(f"figures.took({what!r})", [what, seconds])
         self.longest[what] = max(seconds, self.longest.get(what, 0.0))
 
 
+def require_plain(place: str, value: object) -> None:
+    """Require a value that a worker of pytest-xdist can send: any other ends the worker after the test.
+
+    The types are compared, not their classes: execnet sends no `Counter`, and no number of NumPy.
+
+    Raises
+    ------
+    TypeError
+        The value, or one in it, is of another type.
+    """
+    if type(value) is dict:
+        parts: Iterable[object] = [*value, *value.values()]
+    elif type(value) in (list, tuple):
+        parts = value
+    elif type(value) in (str, int, float, bool, type(None)):
+        return
+    else:
+        raise TypeError(
+            f"{place}: expected a plain text, number, list or dict, which pytest-xdist can send; found "
+            f"{value!r}, of the type {type(value).__name__}: convert it, as with `int`, `str` or `dict`"
+        )
+    for part in parts:
+        require_plain(place, part)
+
+
 @pytest.fixture
-def figures(record_property: Any) -> Iterator[Figures]:
+def record_property(record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
+    """Record a property of a test, as pytest's own fixture does, but none that cannot be sent."""
+
+    def record(name: str, value: object) -> None:
+        require_plain(f"record_property({name!r})", [name, value])
+        record_property(name, value)
+
+    return record
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Iterator[Figures]:
     """Count what a test does, for the figures of its suite."""
     found = Figures()
     yield found
-    # Plain dictionaries: a worker of pytest-xdist can send no others.
     record_property("figures", {"counts": dict(found.counts), "longest": dict(found.longest)})
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 import pytest
 from command import CHECKOUT
-from figures import PAGE, update_page
+from figures import PAGE, Figures, require_plain, update_page
 
 ROW = "| `tests/reliability/test_a.py` | does things | 1 kills | 2020-01-01 |\n"
 LINE = {
@@ -32,3 +40,68 @@ def test_figures_of_a_run_that_failed_are_refused() -> None:
         update_page(ROW, [LINE | {"results": {"passed": 2, "failed": 1}}])
     with pytest.raises(ValueError, match="0 rows"):
         update_page("", [LINE])
+
+
+@dataclass
+class Kills:
+    number: int = 1
+
+
+@pytest.mark.parametrize(
+    "value", [Counter(a=1), Path("a"), np.int64(1), np.float64(1), Kills(), {1}, b"a"], ids=type
+)
+def test_a_value_that_workers_cannot_send_is_refused(value: object) -> None:
+    for what in (value, [value], {"a": {"b": (1, value)}}):
+        with pytest.raises(TypeError, match=r"^record_property\('a'\): expected a plain.*convert it"):
+            require_plain("record_property('a')", what)
+    with pytest.raises(TypeError, match=r"^figures\.add\('kills'\): .*of the type"):
+        Figures().add("kills", value)
+    with pytest.raises(TypeError, match=r"^figures\.took\('kills'\): .*of the type"):
+        Figures().took("kills", value)
+
+
+def test_plain_values_are_those_that_workers_send() -> None:
+    execnet = pytest.importorskip("execnet")
+    for value in ("a", 1, 1.5, True, None, [1], (1, "a"), {"a": {"b": [1.5]}}):
+        require_plain("here", value)
+        assert execnet.loads(execnet.dumps(value)) == value
+
+
+RECORDING = """
+from collections import Counter
+from pathlib import Path
+import pytest
+
+def test_good(figures):
+    figures.add("kills", 2)
+    figures.took("all ended", 0.5)
+
+@pytest.mark.parametrize("value", [Counter(a=1), Path("a")])
+def test_bad(record_property, value):
+    record_property("found", value)
+
+def test_figure(figures):
+    figures.add("kills", Path("a"))
+
+def test_after(figures):
+    figures.add("kills")
+"""
+
+
+def test_a_test_that_records_another_value_fails_and_its_worker_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    (tmp_path / "test_recording.py").write_text(RECORDING)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "1", "-p", "figures", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(CHECKOUT / "tests")}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "3 failed, 2 passed" in done.stdout
+    assert "crashed" not in done.stdout
+    assert "test_recording.py: 3 kills, all ended within 0.5 s" in done.stdout
+    for line in (
+        "record_property('found'): expected a plain text, number, list or dict",
+        "figures.add('kills'): expected a plain text, number, list or dict",
+    ):
+        assert f"TypeError: {line}" in done.stdout
