@@ -9,9 +9,10 @@ Every fenced block of README.md and docs/ is of one of these kinds, and any othe
 
 An HTML comment that begins with ``<!-- bash`` or ``<!-- python`` runs too: it prepares what a reader has
 already. The program that runs is this checkout's, but its catalogue declares the demo's small sources, served
-on the loopback, instead of the real ones, so that no block needs another network. A block for PyTorch is only
-compiled where it is not installed. Lines that begin as
-``NOT_RUN`` says are checked as far as can be without running them; no other line is skipped or changed.
+on the loopback, instead of the real ones, so that no block needs another network. A block for PyTorch,
+torchvision or TorchXRayVision is only compiled where the library cannot be imported: the other blocks of its
+page run, and then the test is skipped with the reason. Lines that begin as ``NOT_RUN`` says are checked as
+far as can be without running them; no other line is skipped or changed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ import pandas as pd
 import pytest
 import tomli_w
 from command import CHECKOUT, run
+from libraries import why_unusable
 from systems import needs_shell
 
 from cxrbuild.catalog import DEFAULT_RECIPE, read_links, read_recipe, read_source
@@ -150,15 +152,17 @@ def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> N
     fenced = [block for block in BLOCK.finditer(page.read_text(encoding="utf-8")) if block[3] is None]
     assert len(fences) == 2 * len(fenced), "a fence that this test does not see"
     printed, exports = "", ""
-    for block in blocks(page):
+    not_run = []
+    for number, block in enumerate(blocks(page), 1):
         if block.kind == "bash":
             printed = ran(
                 ["bash", "-euo", "pipefail", "-c", exports + runnable(block.code)], environment, tmp_path
             )
             # A reader stays in one shell.
             exports += "".join(re.findall(r"^export .*\n", block.code, re.MULTILINE))
-        elif block.kind == "python" and not available(block.code):
+        elif block.kind == "python" and (reason := why_not_run(block.code)):
             compile(block.code, page.name, "exec")
+            not_run.append(f"block {number} ({reason})")
         elif block.kind == "python":
             printed = ran([sys.executable, "-c", block.code], environment, tmp_path)
         elif block.kind == "toml":
@@ -171,12 +175,27 @@ def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> N
             assert printed.strip() == block.code.strip()
         else:
             assert block.kind == "text", f"{page.name}: a block of the unknown kind {block.kind!r}"
+    if not_run:
+        pytest.skip(f"the other blocks of {page.name} ran; not run: {'; '.join(not_run)}")
 
 
-def available(code: str) -> bool:
-    """Return whether the libraries of the extra `test-all` that some code names are installed."""
-    named = set(re.findall(r"\w+", code)) & {"torch", "torchvision", "torchxrayvision"}
-    return all(importlib.util.find_spec(name) for name in named)
+def why_not_run(code: str) -> str | None:
+    """Return which library of the extra `test-all` that some code names cannot be imported, and why."""
+    named = sorted(set(re.findall(r"\w+", code)) & {"torch", "torchvision", "torchxrayvision"})
+    return next((reason for name in named if (reason := why_unusable(name))), None)
+
+
+def test_a_library_that_does_not_fit_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "misfit.py").write_text("raise RuntimeError('operator misfit::nms does not exist')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    reason = "misfit cannot be imported: RuntimeError: operator misfit::nms does not exist"
+    assert why_unusable("misfit") == reason
+    assert why_unusable("no_such_library") == "no_such_library is not installed"
+    assert why_unusable("json") is None
+    assert why_not_run("import json") is None
 
 
 def runnable(code: str) -> str:

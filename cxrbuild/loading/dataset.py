@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cxrbuild.arguments import checked
 from cxrbuild.artifact import Artifact, Build, names
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.loading.libraries import importing
 from cxrbuild.loading.resizing import Resampling, require_size
 from cxrbuild.loading.shard_images import ShardImages
 from cxrbuild.records import SPLITS
@@ -130,7 +130,8 @@ class Dataset:
         if split not in self.splits:
             raise CxrbuildError(
                 f"the dataset has no split {split!r}", where=self.artifact.folder,
-                expected=f"one of {', '.join(self.splits)}",
+                expected=f"one of {', '.join(self.splits)}" if self.splits else "images",
+                todo="Name a split that the dataset has, or none for all images",
             )  # fmt: skip
         return replace(self, split=split)
 
@@ -155,6 +156,9 @@ class Dataset:
             raise CxrbuildError(
                 f"the dataset has no fold {number!r}", where=self.artifact.folder,
                 expected=f"one of {', '.join(map(str, found))}" if found else "a recipe with `[split.folds]`",
+                todo="Name a fold that the dataset has"
+                if found
+                else "Declare the folds in the recipe, and build the dataset again",
             )  # fmt: skip
         others = tuple(fold for fold in found if fold != number)
         return replace(self, folds=others), replace(self, folds=(number,))
@@ -239,11 +243,11 @@ class Dataset:
         Raises
         ------
         CxrbuildError
-            The dataset has no such split, the size is not valid, or PyTorch is not installed.
+            The dataset has no such split, the size is not valid, or PyTorch cannot be imported.
         """
         chosen = self._chosen(split, size, resampling)
-        _require("torch", "cxrbuild[torch]")
-        from cxrbuild.loading.torch_images import TorchImages
+        with importing("torch"):
+            from cxrbuild.loading.torch_images import TorchImages
 
         return TorchImages(chosen, size, resampling, transform)
 
@@ -268,11 +272,11 @@ class Dataset:
         Raises
         ------
         CxrbuildError
-            The dataset has no such split, the size is not valid, or TensorFlow is not installed.
+            The dataset has no such split, the size is not valid, or TensorFlow cannot be imported.
         """
         chosen = self._chosen(split, size, resampling)
-        _require("tensorflow", "cxrbuild[train]")
-        from cxrbuild.loading.tensorflow_images import tensorflow_images
+        with importing("tensorflow"):
+            from cxrbuild.loading.tensorflow_images import tensorflow_images
 
         return tensorflow_images(chosen, size, resampling)
 
@@ -305,11 +309,11 @@ class Dataset:
         Raises
         ------
         CxrbuildError
-            The dataset has no such split, the size is not valid, or TorchXRayVision is not installed.
+            The dataset has no such split, the size is not valid, or TorchXRayVision cannot be imported.
         """
         chosen = self._chosen(split, size, resampling)
-        _require("torchxrayvision", "torchxrayvision")
-        from cxrbuild.loading.xray_images import XrayImages
+        with importing("torchxrayvision"):
+            from cxrbuild.loading.xray_images import XrayImages
 
         return XrayImages(chosen, size, resampling, transform)
 
@@ -365,22 +369,29 @@ class Dataset:
     def _absent(self, image_id: str) -> CxrbuildError:
         manifest = self.artifact.manifest
         row = manifest[manifest["image_id"] == image_id]
+        where = self.artifact.folder
         if row.empty:
-            known = name_some(manifest["image_id"], 3)
-            return CxrbuildError(f"the dataset has no image {image_id!r}", expected=f"one of {known}")
-        if self.split is not None and row["split"].iloc[0] != self.split:
-            return CxrbuildError(f"the image {image_id} is in the split {row['split'].iloc[0]}")
-        if self.folds is not None and row["fold"].iloc[0] not in self.folds:
-            return CxrbuildError(f"the image {image_id} is in the fold {row['fold'].iloc[0]}")
+            return CxrbuildError(
+                f"the dataset has no image {image_id!r}", where=where,
+                expected=f"one of {name_some(manifest['image_id'], 3)}",
+                todo="Name an `image_id` of the rows, which `to_pandas()` returns",
+            )  # fmt: skip
+        split, fold = row["split"].iloc[0], row["fold"].iloc[0]
+        if self.split is not None and split != self.split:
+            return CxrbuildError(
+                f"the image {image_id} is in the split {split}", where=where,
+                expected=f"an image of the split {self.split}", todo=f'Read it from `select("{split}")`',
+            )  # fmt: skip
+        if self.folds is not None and fold not in self.folds:
+            return CxrbuildError(
+                f"the image {image_id} is in the fold {fold}", where=where,
+                expected=f"an image of the folds {', '.join(map(str, self.folds))}",
+                todo="Read it from the other dataset that `fold` returned",
+            )  # fmt: skip
         return CxrbuildError(
-            f"the release withholds the pixels of {image_id}", where=self.artifact.folder,
+            f"the release withholds the pixels of {image_id}", where=where,
             found=row["withheld"].iloc[0], todo="Build the dataset with `cxrbuild curate` to have them",
         )  # fmt: skip
-
-
-def _require(library: str, requirement: str) -> None:
-    if importlib.util.find_spec(library) is None:
-        raise CxrbuildError(f"{library} is not installed", todo=f"Run `pip install '{requirement}'`")
 
 
 def _decode(data: bytes, where: Path) -> Image:

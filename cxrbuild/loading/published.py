@@ -110,7 +110,12 @@ def _download(system: AbstractFileSystem, root: str, sums: bytes, release: Path,
     """Download what is missing; ``SHA256SUMS`` last, as the mark of a complete copy."""
     hashes, problems = parse_sums(sums.decode("utf-8", errors="replace"))
     if problems or names.BUILD not in hashes:
-        raise CxrbuildError("no release at this address", where=shown, found=f"{names.SUMS} of another kind")
+        raise CxrbuildError(
+            "no release at this address", where=shown,
+            expected=f"{names.SUMS} of a release, with the hash of {names.BUILD}",
+            found=problems[0] if problems else f"{names.SUMS} of other files",
+            todo="Check the address; if it is right, ask the release's publisher",
+        )  # fmt: skip
     for name, expected in hashes.items():
         path = release / name
         if name.startswith(f"{names.TFRECORD}/") or (path.is_file() and sha256_of(path) == expected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -110,16 +111,17 @@ class ShardImages:
         return extents
 
 
-def _open(path: Path) -> pq.ParquetFile:
+@contextmanager
+def _open(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a shard; that it is damaged may show only when a row group is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as shard:
+            yield shard
     except (pa.ArrowException, OSError) as error:
         raise CxrbuildError(
-            "the shard cannot be read",
-            where=path,
-            found=error,
+            "the shard cannot be read", where=path, found=str(error).split("\n", 1)[0],
             todo="Check the folder with `cxrbuild verify`",
-        ) from error
+        ) from error  # fmt: skip

@@ -11,9 +11,10 @@ import numpy as np
 from cxrbuild.loading.resizing import Resampling, resize
 from cxrbuild.quiet import suppress_stderr
 
-if TYPE_CHECKING:
+with suppress_stderr():
     import tensorflow as tf
 
+if TYPE_CHECKING:
     from cxrbuild.loading.dataset import Dataset
 
 
@@ -23,8 +24,6 @@ def tensorflow_images(dataset: Dataset, size: int | None, resampling: Resampling
     Pillow decodes and resizes the images, as for every other loader: the decoder of TensorFlow gives other
     pixels.
     """
-    with suppress_stderr():
-        import tensorflow as tf
 
     def read() -> Iterator[tuple[bytes, int]]:
         for (data, _), target in zip(dataset.iterate_bytes(), dataset.targets, strict=True):
