@@ -94,7 +94,10 @@ def require_executor(address: str) -> None:
     """
     if address != "local" and not is_address(address):
         raise CxrbuildError(
-            "no such executor", expected="local, or dask://HOST:PORT without TLS", found=address or "nothing"
+            "no such executor",
+            expected="local, or dask://HOST:PORT without TLS",
+            found=address or "nothing",
+            todo="Leave --executor out to use this machine, or name the scheduler of a Dask cluster",
         )
 
 

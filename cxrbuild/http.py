@@ -203,6 +203,7 @@ def host_of(url: str) -> tuple[str, str, int]:
         raise CxrbuildError(
             "not an address to download from", where=redact_address(url),
             expected="http://HOST/... or https://HOST/...",
+            todo="Correct the address: it needs http:// or https:// and a host",
         )  # fmt: skip
     return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
 

@@ -229,12 +229,19 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
                     where=path,
                     expected="a column image_id",
                     found=", ".join(found),
+                    todo="Name manifest.parquet or ledger.parquet of a build or release",
                 )
             return read_columns(file, columns)
     except FileNotFoundError:
-        raise CxrbuildError("no such table", where=path) from None
+        raise CxrbuildError(
+            "no such table", where=path,
+            todo="Name a table of a build or release, or build it with `cxrbuild curate`",
+        ) from None  # fmt: skip
     except pa.ArrowInvalid as error:
-        raise CxrbuildError("not a Parquet file", where=path, found=error) from None
+        raise CxrbuildError(
+            "not a Parquet file", where=path, found=error,
+            todo="Build the dataset again with `cxrbuild curate`, or name another table",
+        ) from None  # fmt: skip
 
 
 def read_columns(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -43,6 +43,9 @@ def parse_version(version: str) -> tuple[int, int, int]:
     """
     match = re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version)
     if match is None:
-        raise CxrbuildError("not a version", expected="MAJOR.MINOR.PATCH, such as 1.0.0", found=version)
+        raise CxrbuildError(
+            "not a version", expected="MAJOR.MINOR.PATCH, such as 1.0.0", found=version,
+            todo="Write three numbers with dots between them",
+        )  # fmt: skip
     major, minor, patch = match.groups()
     return int(major), int(minor), int(patch)

@@ -15,6 +15,7 @@ from accessibility import read_axe, severe_findings
 from browser import open_browser
 from command import run
 from planted import CLASSES, COUNTS, Planted, make_planted
+from recording import Recorded
 
 from cxrbuild.artifact.explanation import TESTS, ExplanationDocument
 from cxrbuild.errors import CheckError, CxrbuildError
@@ -43,8 +44,13 @@ def patch(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 
 @pytest.fixture(scope="module")
-def of_mark(mark: Planted) -> ExplanationResult:
-    return explain(mark.build, mark.recipe, data=mark.data)
+def progress_of_mark() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture(scope="module")
+def of_mark(mark: Planted, progress_of_mark: Recorded) -> ExplanationResult:
+    return explain(mark.build, mark.recipe, data=mark.data, progress=progress_of_mark)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +78,14 @@ def test_a_mark_in_a_corner_fails_the_blackout_test(of_mark: ExplanationResult) 
     assert document.passed is False
     with pytest.raises(CheckError, match="survives without the lungs"):
         require_passed(of_mark)
+
+
+def test_every_bar_comes_to_its_end(of_mark: ExplanationResult, progress_of_mark: Recorded) -> None:
+    progress_of_mark.require_ended()
+    assert (
+        progress_of_mark.totals["reading lung masks"] == of_mark.document.lungs.masks == sum(COUNTS.values())
+    )
+    assert progress_of_mark.totals["predicting validation images"] == COUNTS["val"]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from baseline_training import BaselineResult
 from command import run
 from PIL import Image
+from recording import Recorded
 
 from cxrbuild.catalog import Recipe, Source, read_source
 from cxrbuild.catalog.lung_masks import LungMasks
@@ -136,6 +137,9 @@ def test_a_mask_that_two_images_have_is_the_mask_of_neither(source: Source, tmp_
 def test_masks_that_are_declared_but_not_there_are_an_error(source: Source, tmp_path: Path) -> None:
     with pytest.raises(CxrbuildError, match=r"declares lung masks.*masks/a\.png.*no such folder"):
         find_masks(RECORDS, [source], tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "data" / "sources" / "s" / "masks")
+    with pytest.raises(CxrbuildError, match=r"masks/a\.png.*a folder without them.*--without-masks"):
+        find_masks(RECORDS, [source], tmp_path / "data")
     assert find_masks(RECORDS.assign(source="other"), [source], tmp_path / "elsewhere").files == {}
 
 
@@ -147,7 +151,9 @@ def test_a_mask_that_changed_since_it_was_fetched_is_an_error(source: Source, tm
     record_path(root).write_text(format_record(files))
     assert problems(source, tmp_path / "data") == {}
     draw_mask(root / "masks" / "a.png", (60, 40), white=200)
-    with pytest.raises(CxrbuildError, match=r"1 lung mask changed.*masks/a\.png.*cxrbuild fetch"):
+    with pytest.raises(
+        CxrbuildError, match=r"1 lung mask changed.*the masks that fetch put.*masks/a\.png.*cxrbuild fetch"
+    ):
         find_masks(RECORDS, [source], tmp_path / "data")
 
 
@@ -184,7 +190,8 @@ def test_a_build_without_pixels_is_refused(demo: Path, small_recipe: Path, tmp_p
     write_records(tmp_path / "manifest.parquet", records)
     ran = run("explain", "--build", tmp_path, "--recipe", small_recipe)
     assert ran.status == 1
-    assert "this dataset has no pixels" in " ".join(ran.err.split())
+    assert "this dataset has no pixels. Expected: " in " ".join(ran.err.split())
+    assert "Found: manifest.parquet alone. Run `cxrbuild curate`" in " ".join(ran.err.split())
 
 
 def test_a_damaged_image_is_named(
@@ -229,12 +236,29 @@ def test_another_model_is_refused(
         explain(demo / "build", recipe, model=model, out=tmp_path / "out")
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_model_without_rows_and_columns_is_refused(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
+    from keras import Sequential, layers
+
+    network = [
+        layers.Input((16, 16, 3)),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(3, activation="softmax"),
+    ]
+    Sequential(network).save(tmp_path / "other.keras")
+    with pytest.raises(CxrbuildError, match="no layer of the model has rows and columns") as caught:
+        explain(demo / "build", recipe, model=tmp_path / "other.keras", out=tmp_path / "out")
+    assert caught.value.where == tmp_path / "other.keras"
+    assert str(caught.value.found) == "layers of the kinds GlobalAveragePooling2D, Dense"
+    assert "train-baseline" in caught.value.todo
+
+
 def test_a_missing_or_damaged_model_is_refused(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
     model = tmp_path / "m.keras"
     with pytest.raises(CxrbuildError, match=r"no such model.*train-baseline"):
         explain(demo / "build", recipe, model=model)
     model.write_bytes(b"no model")
-    with pytest.raises(CxrbuildError, match="not a Keras model"):
+    with pytest.raises(CxrbuildError, match=r"not a Keras model.*train-baseline.*--model"):
         explain(demo / "build", recipe, model=model)
 
 
@@ -249,7 +273,13 @@ def test_images_of_patients_that_the_model_was_trained_on_are_never_explained(
     model = trained.out / "model.keras"
     with pytest.raises(CxrbuildError, match="leakage: the model was trained on images of patients"):
         explain(build, recipe, model=model, out=tmp_path / "out")
-    found = explain(build, recipe, model=model, out=tmp_path / "out", exclude_seen_patients=True)
+    progress = Recorded()
+    found = explain(
+        build, recipe, model=model, out=tmp_path / "out", exclude_seen_patients=True, progress=progress
+    )
+    # Without masks and a validation split no bar is of them.
+    progress.require_ended()
+    assert {"reading lung masks", "predicting validation images"}.isdisjoint(progress.planned)
     assert found.document.dataset.excluded_as_seen == {"COVID-19": 0, "Normal": 1, "Pneumonia": 0}
     assert found.document.dataset.counts == trained.document.dataset.counts["test"]
     assert found.document.lungs is None

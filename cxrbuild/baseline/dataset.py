@@ -65,4 +65,5 @@ def _read_reference(folder: Path, recipe: Recipe) -> DatasetReference:
         raise CxrbuildError(
             "not the dataset_info.json of TensorFlow Datasets", where=path,
             expected="an object with name and version",
+            todo="Name the folder <name>/<version> that TensorFlow Datasets wrote, a build or a release",
         ) from None  # fmt: skip

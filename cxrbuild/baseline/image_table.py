@@ -154,6 +154,7 @@ def _read_shards(shards: list[Path]) -> ImageTable:
                 where=shard,
                 expected="columns image and label, as Hugging Face datasets writes them",
                 found=repr(error),
+                todo="Check the folder with `cxrbuild verify`, or name a build or a release",
             ) from error
         frame["split"] = shard.name.split("-")[0]
         frames.append(frame)
@@ -190,6 +191,7 @@ def _read_tfrecords(folder: Path) -> ImageTable:
             where=folder,
             expected="label.labels.txt, and records with image, label and image_id",
             found=str(error).split("\n", 1)[0],
+            todo="Name the folder of a build or a release, or <name>/<version> in its `tfds`",
         ) from error
     return _from_memory(pd.DataFrame(rows, columns=None if rows else ["image_id", "label", "split"]), jpegs)
 

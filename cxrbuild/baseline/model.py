@@ -79,7 +79,10 @@ def load_model(path: Path, network: Network, classes: int) -> Any:
     import keras
 
     if not path.is_file():
-        raise CxrbuildError("no such model", where=path, expected="a .keras file written by a training")
+        raise CxrbuildError(
+            "no such model", where=path, expected="a .keras file written by a training",
+            todo="Train one with `cxrbuild train-baseline`, or name the .keras file of a training",
+        )  # fmt: skip
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras does not document what it raises for a damaged file.
@@ -88,6 +91,7 @@ def load_model(path: Path, network: Network, classes: int) -> Any:
             where=path,
             expected="a .keras file written by a training",
             found=_first_line(error),
+            todo="Train one with `cxrbuild train-baseline`, or name the .keras file of a training",
         ) from error
     expected = describe_layers(build_model(network, classes))
     found = describe_layers(model)

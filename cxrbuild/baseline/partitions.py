@@ -123,7 +123,9 @@ def withhold_sources(
     for source in sources:
         if source not in known:
             raise CxrbuildError(
-                f"the dataset has no source {source!r}; {suggest(source, known, 'source')}", where=where
+                f"the dataset has no source {source!r}; {suggest(source, known, 'source')}",
+                where=where,
+                todo="Name sources of the dataset, as `cxrbuild sources --of DIR` lists them",
             )
         of_source = rows["source"] == source
         train = ~of_source & (rows["split"] == "train")

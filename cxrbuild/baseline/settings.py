@@ -47,7 +47,10 @@ def choose_settings(
     """
     default = recipe.baseline or Baseline.model_validate({})
     if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
-        raise CxrbuildError("invalid number of epochs", expected=f"from 1 to {MAX_EPOCHS:,}", found=epochs)
+        raise CxrbuildError(
+            "invalid number of epochs", expected=f"from 1 to {MAX_EPOCHS:,}", found=epochs,
+            todo=f"Name a number from 1 to {MAX_EPOCHS:,}",
+        )  # fmt: skip
     settings = default.with_variant(variant or default.variant)
     if network is not None:
         settings = settings.with_network(network)
@@ -101,6 +104,7 @@ def require_trainable(recipe: Recipe, seeds: Sequence[int]) -> None:
             where=recipe.name,
             expected="two classes or more in the recipe's [labels]",
             found=recipe.classes[0],
+            todo="Name a recipe with two classes or more",
         )
     invalid = [seed for seed in seeds if not 0 <= seed <= MAX_SEED]
     if invalid or not seeds:
@@ -108,6 +112,7 @@ def require_trainable(recipe: Recipe, seeds: Sequence[int]) -> None:
             "invalid seeds",
             expected=f"one or more numbers from 0 to {MAX_SEED:,}",
             found=name_some(invalid) or "none",
+            todo="Name seeds in this range",
         )
 
 

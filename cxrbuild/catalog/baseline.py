@@ -277,7 +277,8 @@ class Baseline(Training):
         if name not in self.variants:
             raise DeclarationError(
                 f"no variant of the baseline is called {name!r}; "
-                + suggest(name, [self.variant, *self.variants], "variant")
+                + suggest(name, [self.variant, *self.variants], "variant"),
+                todo="Name a variant that the recipe declares",
             )
         return self._with_changes(name)
 
@@ -306,7 +307,7 @@ class Baseline(Training):
             There is no such network.
         """
         if name not in NETWORKS:
-            raise DeclarationError(network_problem(name))
+            raise DeclarationError(network_problem(name), todo="Name a network that cxrbuild has")
         if name == self.network.name:
             return self
         declared = {network.name: network for network in self.networks}

@@ -131,6 +131,7 @@ class CsvTable:
             where=path,
             expected=",".join(self.header),
             found=",".join(found) or "an empty file",
+            todo="Write the header as expected, or name another file",
         )
 
 

@@ -207,14 +207,20 @@ class Source(Declaration):
         try:
             text = self._listing_path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise DeclarationError("not a listing in UTF-8", where=self._listing_path, found=error) from None
+            raise DeclarationError(
+                "not a listing in UTF-8", where=self._listing_path, found=error,
+                todo="Save the listing in UTF-8, or write it again with `cxrbuild fetch --pin`",
+            ) from None  # fmt: skip
         lines = text.removesuffix("\n").split("\n")
         if self._listing_path.suffix != ".tsv":
             return {line: Listed(None, None) for line in lines if line}
         rows = [line.split("\t") for line in lines[1:]]
         if lines[:1] != ["mode\tblob\tpath"] or any(len(row) != 3 for row in rows):
             raise DeclarationError(
-                "not a listing", where=self._listing_path, expected="tab-separated lines: mode, blob, path"
+                "not a listing",
+                where=self._listing_path,
+                expected="tab-separated lines: mode, blob, path",
+                todo="Write the listing again with `cxrbuild fetch --pin`",
             )
         return {path: Listed(sys.intern(mode), blob) for mode, blob, path in rows}
 

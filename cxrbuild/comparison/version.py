@@ -137,10 +137,16 @@ def read_version(name: str | Path) -> DatasetVersion:
         ) from None  # fmt: skip
     lacking = [column for column in ("image_id", "source", "label", "split") if column not in manifest]
     if lacking:
-        raise CxrbuildError("not a manifest", where=file, expected="columns " + ", ".join(lacking))
+        raise CxrbuildError(
+            "not a manifest", where=file, expected="columns " + ", ".join(lacking),
+            todo="Name the folder of a build or release, a manifest.parquet, or a published name",
+        )  # fmt: skip
     duplicated = manifest.loc[manifest["image_id"].duplicated(), "image_id"]
     if len(duplicated):
-        raise CxrbuildError("an image_id occurs twice", where=file, found=duplicated.iloc[0])
+        raise CxrbuildError(
+            "an image_id occurs twice", where=file, found=duplicated.iloc[0],
+            todo="Build the dataset again with `cxrbuild curate`, or name its own manifest.parquet",
+        )  # fmt: skip
     document = _document(file.parent)
     declarations = (
         Declarations.of(document) if document is not None else None if path.exists() else _shipped(str(name))

@@ -127,7 +127,7 @@ def explain(
         *([LUNGS] if masks.files else []),
         EXPLAINING,
         MAPS,
-        PREDICTING,
+        *([PREDICTING] if found.rows["split"].eq("validation").any() else []),
         MEASURING,
     )
     with progress(LOADING, None, ""):

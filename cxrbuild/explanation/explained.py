@@ -188,6 +188,8 @@ def predict_images(
 ) -> Floats:
     """Return the logits of a selection, shape (n, classes)."""
     found = [np.empty((0, classes), np.float32)]
+    if not len(selection):
+        return found[0]
     with progress(PREDICTING, len(selection), "image") as bar:
         for _, grey in selection.batches(attribution.side):
             found.append(attribution.predict(grey))

@@ -100,6 +100,7 @@ def find_dataset(folder: Path, classes: list[str]) -> ImageTable:
         raise CxrbuildError(
             "no such build",
             where=folder,
+            expected="the folder of a build or a release",
             todo="Run `cxrbuild curate`, or name a build or a release with --build",
         )
     shards = [*(folder / names.PARQUET).glob("*.parquet")]
@@ -108,6 +109,7 @@ def find_dataset(folder: Path, classes: list[str]) -> ImageTable:
             "this dataset has no pixels",
             where=folder,
             expected=f"{names.IMAGES}/ or {names.PARQUET}/*.parquet next to {names.MANIFEST}",
+            found=f"{names.MANIFEST} alone",
             todo="Run `cxrbuild curate`, or name a build or a release with pixels",
         )
     return find_images(folder, classes)

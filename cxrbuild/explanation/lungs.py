@@ -172,7 +172,7 @@ def require_usable(masks: Masks, data: Path) -> None:
 
 
 def make_region(masks: Masks, side: int, progress: Progress) -> tuple[Region | None, Masks]:
-    """Return the region of the lungs.
+    """Read the masks, and return the region of the lungs.
 
     Its pixels are those that are lungs in the most masks, down to the frequency at which the region has 90 %
     of the pixels of a mask, as the mean over the masks.
@@ -193,6 +193,8 @@ def make_region(masks: Masks, side: int, progress: Progress) -> tuple[Region | N
     masks
         The masks that can be used, and those that cannot.
     """
+    if not masks.files:
+        return None, masks
     times = np.zeros((side, side), np.int64)
     parts = np.zeros((side, side))
     usable: dict[str, MaskFile] = {}
@@ -237,7 +239,7 @@ def _find_of_source(rows: pd.DataFrame, source: Source, data: Path) -> Masks:
             f"the source {source.name} declares lung masks, but no image of the dataset has one",
             where=root,
             expected=f"files such as {min(wanted)}",
-            found=None if root.is_dir() else "no such folder",
+            found="a folder without them" if root.is_dir() else "no such folder",
             todo=f"Name the folder of the fetched sources with --data, or correct `lung_masks`. {_WITHOUT}",
         )
     _require_unchanged(there, root, source, data)
@@ -266,6 +268,7 @@ def _require_unchanged(paths: set[str], root: Path, source: Source, data: Path) 
         raise CxrbuildError(
             f"{count_of(len(changed), 'lung mask')} changed since the source was fetched",
             where=root,
+            expected="the masks that fetch put there",
             found=name_some(changed, 3),
             todo=advise_fetch(data, [source]),
         )

@@ -27,7 +27,7 @@ def open_model(path: Path, classes: list[str]) -> Any:
     ------
     CxrbuildError
         There is no such file, it is not a Keras model, its input is not one square image of three channels,
-        or its output is not one probability for each class.
+        its output is not one probability for each class, or no layer has rows and columns.
     """
     load_tensorflow()
     import keras
@@ -47,9 +47,11 @@ def open_model(path: Path, classes: list[str]) -> Any:
             where=path,
             expected="a .keras file written by a training",
             found=str(error).strip().split("\n", 1)[0],
+            todo="Run `cxrbuild train-baseline` again, or name another model with --model",
         ) from error
     _require_input(path, model)
     _require_output(path, model, classes)
+    _require_maps(path, model)
     return model
 
 
@@ -79,13 +81,13 @@ def find_features(model: Any) -> Any:
     If the network flattens a tensor, it is that one: the last pool of the paper's network comes after it, but
     its dense layers read the convolution before the pool. Else it is the output of the last layer with rows
     and columns, such as the last activation before a global pool.
-
-    Raises
-    ------
-    CxrbuildError
-        No layer has rows and columns.
     """
-    maps = [
+    return _maps(model)[0]
+
+
+def _maps(model: Any) -> list[Any]:
+    """Return the tensors with rows and columns, the one that Grad-CAM weighs first."""
+    return [
         layer.input
         for layer in model.layers
         if type(layer).__name__ == "Flatten" and len(layer.input.shape) == _MAP_DIMENSIONS
@@ -97,13 +99,6 @@ def find_features(model: Any) -> Any:
         and len(layer.output.shape) == _MAP_DIMENSIONS
         and min(layer.output.shape[1:3]) > 1
     ]
-    if not maps:
-        raise CxrbuildError(
-            "no layer of the model has rows and columns",
-            expected="a convolutional network",
-            todo="Name a model that `cxrbuild train-baseline` trained with --model",
-        )
-    return maps[0]
 
 
 def _require_input(path: Path, model: Any) -> None:
@@ -130,4 +125,16 @@ def _require_output(path: Path, model: Any, classes: list[str]) -> None:
             expected=f"{len(classes)} outputs, {', '.join(classes)}, of a dense layer with softmax",
             found=f"{outputs} outputs of {kind} with activation {activation}",
             todo="Name a model that was trained on the classes of the build's recipe",
+        )
+
+
+def _require_maps(path: Path, model: Any) -> None:
+    if not _maps(model):
+        layers = ", ".join(dict.fromkeys(type(layer).__name__ for layer in model.layers))
+        raise CxrbuildError(
+            "no layer of the model has rows and columns",
+            where=path,
+            expected="a convolutional network",
+            found=f"layers of the kinds {layers}",
+            todo="Name a model that `cxrbuild train-baseline` trained with --model",
         )

@@ -137,7 +137,10 @@ def export(
 
 def _format(to: str) -> ExportFormat:
     if to not in FORMATS:
-        raise CxrbuildError(f"no export format is called {to!r}", expected=f"one of {', '.join(FORMATS)}")
+        raise CxrbuildError(
+            f"no export format is called {to!r}", expected=f"one of {', '.join(FORMATS)}",
+            todo=f"Name one of {', '.join(FORMATS)} with --to",
+        )  # fmt: skip
     return FORMATS[to]
 
 

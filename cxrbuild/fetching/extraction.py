@@ -162,6 +162,7 @@ class Extraction:
             raise ArchiveError(
                 "a file has another size than declared", where=self.origin,
                 expected=f"{path} with {size:,} bytes", found="more" if left < 0 else f"{size - left:,}",
+                todo=f"Fetch it again. If the error remains, the header is wrong. {BY_HAND}",
             )  # fmt: skip
         of_desktop = _is_of_desktop(path, start)
         self.members.append(Member(path, Path(file), size, digest.hexdigest(), executable, of_desktop))
@@ -217,12 +218,14 @@ class Extraction:
                 f"a path that is not safe to write: it {reason}", where=self.origin,
                 expected="paths below the top, with forward slashes, in UTF-8, without control characters",
                 found=ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."),
+                todo="Give a folder with the source's files, with other names, with --from SOURCE=FOLDER",
             )  # fmt: skip
         if len(names) > LIMITS.depth:
             raise ArchiveError(
                 "a path is deeper than the limit", where=self.origin,
                 expected=f"at most {LIMITS.depth} folders",
                 found=f"{len(names):,}: {'/'.join(names[:3])[:_SHOWN]}/...",
+                todo="Give a folder with the source's files in fewer folders with --from SOURCE=FOLDER",
             )  # fmt: skip
         return "/".join(names)
 

@@ -11,6 +11,8 @@ from cxrbuild.catalog.source import Download
 from cxrbuild.errors import name_some
 from cxrbuild.fetching.extraction import ArchiveError, Member
 
+_CORRECT = "Correct `strip` and `relocate` in `[download]`, or give a folder with --from SOURCE=FOLDER"
+
 
 def is_ignored(path: str, patterns: Iterable[str]) -> bool:
     """Return whether a path is ignored: by a pattern, or as part of git's own folder in a clone."""
@@ -64,7 +66,10 @@ def lay_out_tree(
             places[member.path] = place
             by_path[member.path].append(member)
     if not by_path:
-        raise ArchiveError("it contains no files", where=origin, expected="the source's files")
+        raise ArchiveError(
+            "it contains no files", where=origin, expected="the source's files",
+            todo="Name an archive or a folder with the source's files",
+        )  # fmt: skip
 
     tree: dict[str, Member] = {}
     for path, group in by_path.items():
@@ -74,6 +79,7 @@ def lay_out_tree(
                 raise ArchiveError(
                     "two different files have one path", where=origin,
                     expected=f"one {places[path]}", found=f"{other.path} and {path}",
+                    todo=_CORRECT,
                 )  # fmt: skip
     folders: set[str] = set()
     for path in tree:
@@ -82,7 +88,10 @@ def lay_out_tree(
             folders.add(folder)
             folder = folder.rpartition("/")[0]
     if both := sorted(folders & tree.keys()):
-        raise ArchiveError("a path is both a file and a folder", where=origin, found=name_some(both))
+        raise ArchiveError(
+            "a path is both a file and a folder", where=origin, found=name_some(both),
+            todo=_CORRECT,
+        )  # fmt: skip
     return tree
 
 

@@ -109,6 +109,7 @@ def _read(
             raise CxrbuildError(
                 f"no file {file.file} of the list {declared.name}", where=f"--from {declared.name}={given}",
                 expected="a folder with the files of the list, or the address of one",
+                todo=f"Name the folder that has {file.file} with --from {declared.name}=FOLDER",
             )  # fmt: skip
         content, where = path.read_bytes(), str(path)
     if (found := hashlib.sha256(content).hexdigest()) != file.sha256:

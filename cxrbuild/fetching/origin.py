@@ -56,6 +56,7 @@ def origin_of(source: Source, given: str | None, data: Path) -> Origin:
             "no such file or folder", where=f"--from {source.name}={redact_address(given)}",
             expected="a folder, an archive, an address that begins with http:// or https://"
             + (f", or a mirror: {mirrors}" if mirrors else ""),
+            todo="Correct the path, or omit --from to download from the declared address",
         )  # fmt: skip
     path = path.resolve()
     if not (path.is_dir() or path.is_file()):
@@ -67,6 +68,7 @@ def origin_of(source: Source, given: str | None, data: Path) -> Origin:
         raise CxrbuildError(
             "the folder contains the data folder itself", where=f"--from {source.name}={given}",
             expected="a folder with the source's files alone", found=data,
+            todo="Name a folder within it with --from, or another data folder with --data",
         )  # fmt: skip
     return Origin(path=path)
 

@@ -120,6 +120,7 @@ def fetch(
         raise CxrbuildError(
             "--from names a source that is not fetched", where=name_some(unknown),
             expected=f"one of {', '.join(names)}",
+            todo="Correct the name before `=`, or name the source to fetch too",
         )  # fmt: skip
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise CxrbuildError(

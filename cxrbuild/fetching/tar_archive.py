@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, cast
 
-from cxrbuild.fetching.extraction import LIMITS, ArchiveError, Extraction
+from cxrbuild.fetching.extraction import BY_HAND, LIMITS, ArchiveError, Extraction
 from cxrbuild.progress import Progress
 
 _BLOCK = 1 << 20
@@ -131,6 +131,7 @@ class _HeaderLimit:
                 raise ArchiveError(
                     "a header of the archive is larger than the limit", where=self.extraction.origin,
                     expected=f"at most {LIMITS.header:,} bytes",
+                    todo=BY_HAND,
                 )  # fmt: skip
             self.left -= size
         return self.stream.read(size)

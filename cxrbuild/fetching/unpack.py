@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from cxrbuild.fetching.extraction import LIMITS, ArchiveError, Extraction, Member, require_room
+from cxrbuild.fetching.extraction import BY_HAND, LIMITS, ArchiveError, Extraction, Member, require_room
 from cxrbuild.fetching.origin_state import FormerCopy
 from cxrbuild.fetching.tar_archive import untar
 from cxrbuild.fetching.zip_archive import unzip
@@ -66,6 +66,7 @@ def decode_content(archive: Path, decoded: Path) -> Path:
                             raise ArchiveError(
                                 "the gzip around the archive expands to more than the limit", where=archive,
                                 expected=f"at most {limit:,} bytes",
+                                todo=BY_HAND,
                             )  # fmt: skip
                         require_room(len(block), decoded.parent)
                         target.write(block)
@@ -120,13 +121,17 @@ def unpack(
             raise ArchiveError(
                 "not an archive", where=archive, expected="zip, tar, tar.gz, tar.bz2 or tar.xz",
                 found=f"a file that begins with {start[:16]!r}" if start else "an empty file",
+                todo="Name an archive of one of these formats, or the folder that it was unpacked into",
             ) from error  # fmt: skip
         except (
             tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, UnicodeError
         ) as error:  # fmt: skip
             raise _damaged(archive, error) from error
         except NotImplementedError as error:
-            raise ArchiveError("cannot be unpacked", where=archive, found=error) from error
+            raise ArchiveError(
+                "cannot be unpacked", where=archive, found=error,
+                todo="Unpack it with another program, and give the folder with --from SOURCE=FOLDER",
+            ) from error  # fmt: skip
         except OSError as error:
             # gzip and bz2 report damage by an OSError without a number; the system's errors have one.
             if error.errno is not None:
@@ -141,7 +146,10 @@ def _max_bytes(archive: Path) -> int:
 
 def _damaged(archive: Path, error: Exception) -> ArchiveError:
     return ArchiveError(
-        "the archive is damaged or incomplete", where=archive, found=str(error) or type(error).__name__
+        "the archive is damaged or incomplete",
+        where=archive,
+        found=str(error) or type(error).__name__,
+        todo="Download it again, and compare its size with that which the host states",
     )
 
 

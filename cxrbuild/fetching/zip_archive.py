@@ -53,7 +53,10 @@ def unzip(stream: IO[bytes], extraction: Extraction, title: str, progress: Progr
                 if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                     raise extraction.no_plain_file(path, is_link=stat.S_ISLNK(mode))
                 if entry.flag_bits & _ENCRYPTED:
-                    raise ArchiveError("the archive is encrypted", where=extraction.origin, found=path)
+                    raise ArchiveError(
+                        "the archive is encrypted", where=extraction.origin, found=path,
+                        todo="Unpack it with the password, and give the folder with --from SOURCE=FOLDER",
+                    )  # fmt: skip
                 with packed.open(entry) as source:
                     extraction.add(source, path, entry.file_size, bool(mode & 0o100))
                 bar.update(entry.file_size)
@@ -128,5 +131,6 @@ def _refuse_overlaps(packed: zipfile.ZipFile, extraction: Extraction) -> None:
             raise ArchiveError(
                 "the archive is damaged or made to harm: its entries overlap", where=extraction.origin,
                 found=entry.filename,
+                todo="Download it again; if the error remains, ask the host for another archive",
             )  # fmt: skip
         end = entry.header_offset + _LOCAL_HEADER + entry.compress_size

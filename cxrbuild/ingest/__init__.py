@@ -163,5 +163,6 @@ def _image_ids(source: Source, paths: pd.Series) -> pd.Series:
         raise CxrbuildError(
             f"two paths of the source {source.name} have one image_id",
             found=name_some(paths[ids.duplicated(keep=False)]),
+            todo="Rename one of the files: the id follows from the path alone",
         )
     return ids

@@ -289,7 +289,11 @@ def _rows(path: Path, encoding: str, delimiter: str) -> list[tuple[int, list[str
         ) from error  # fmt: skip
     except UnicodeError as error:  # of codecs that know no place
         raise CxrbuildError(
-            "not in the declared encoding", where=path, expected=encoding, found=error
+            "not in the declared encoding",
+            where=path,
+            expected=encoding,
+            found=error,
+            todo="This is another revision: fetch the pinned one, or declare a source for this one",
         ) from error
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, start = [], 1
@@ -300,7 +304,10 @@ def _rows(path: Path, encoding: str, delimiter: str) -> list[tuple[int, list[str
                 rows.append((start, row))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise CxrbuildError(f"not CSV from line {start} on", where=path, found=error) from error
+        raise CxrbuildError(
+            f"not CSV from line {start} on", where=path, found=error,
+            todo="Correct the quotes of this line, or declare the delimiter of the file as `delimiter`",
+        ) from error  # fmt: skip
     finally:
         csv.field_size_limit(limit)
     return rows
@@ -309,7 +316,10 @@ def _rows(path: Path, encoding: str, delimiter: str) -> list[tuple[int, list[str
 def _check_header(path: Path, found: list[str], declared: list[str] | None) -> None:
     if declared is None or found == declared:
         if len(set(found)) < len(found):
-            raise CxrbuildError("two columns of the header have one name", where=path, found=_quoted(found))
+            raise CxrbuildError(
+                "two columns of the header have one name", where=path, found=_quoted(found),
+                todo="Rename one of the columns in the file",
+            )  # fmt: skip
         return
     missing = [column for column in declared if column not in found]
     added = [column for column in found if column not in declared]

@@ -97,4 +97,7 @@ def require_clean(result: ListAuditResult) -> None:
     """
     failed = [check.id for check in result.checks if check.findings]
     if failed:
-        raise CheckError(f"the lists have findings: {', '.join(failed)}")
+        raise CheckError(
+            f"the lists have findings: {', '.join(failed)}",
+            todo="Look at the findings above, and correct the lists or publish what they find",
+        )  # fmt: skip

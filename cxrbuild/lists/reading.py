@@ -106,7 +106,9 @@ def read_lists(
 
     if unknown := sorted(set(columns or {}) - set(COLUMNS)):
         raise CxrbuildError(
-            f"no column of a list is called {', '.join(unknown)}", expected=f"some of {', '.join(COLUMNS)}"
+            f"no column of a list is called {', '.join(unknown)}",
+            expected=f"some of {', '.join(COLUMNS)}",
+            todo="Name some of these with --columns",
         )
     words = _SPLIT_WORDS | {word.strip().lower(): split for word, split in (splits or {}).items()}
     rows = [row for file in files for row in _read(file, dict(columns or {}), words)]
@@ -205,7 +207,10 @@ def _json_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple
         else:
             content = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError as error:
-        raise CxrbuildError("not a JSON document", where=path, found=error) from error
+        raise CxrbuildError(
+            "not a JSON document", where=path, found=error,
+            todo="Correct the file, or name another one",
+        ) from error  # fmt: skip
     lists = content if isinstance(content, dict) else {"": content}
     number = 0
     for split, objects in lists.items():
@@ -213,6 +218,7 @@ def _json_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple
             raise CxrbuildError(
                 "not a list of files", where=path,
                 expected="a list of objects or file names, or one for each split", found=f"the key {split!r}",
+                todo="Write a list of objects, each with the file of an image",
             )  # fmt: skip
         for one in objects:
             number += 1
@@ -222,6 +228,7 @@ def _json_rows(text: str, path: Path, columns: dict[str, str]) -> Iterator[tuple
                     "not one value",
                     where=f"{path}, row {number}",
                     found=f"{nested[0]} is a list or an object",
+                    todo="Write one value for each key, or omit this key",
                 )
             yield number, ({"split": split} if split else {}) | cells
 
@@ -265,7 +272,10 @@ def _separated_rows(
             if any(row):
                 rows.append((reader.line_num + skipped, row))
     except csv.Error as error:
-        raise CxrbuildError("not CSV", where=f"{path}, line {reader.line_num}", found=error) from error
+        raise CxrbuildError(
+            "not CSV", where=f"{path}, line {reader.line_num}", found=error,
+            todo="Correct the quotes of this line",
+        ) from error  # fmt: skip
     header = rows[0][1]
     named = _find_header([row for _, row in rows[:2]], path, columns)
     for line, row in rows[0 if named is None else 1 :]:
@@ -273,6 +283,7 @@ def _separated_rows(
             raise CxrbuildError(
                 "a row of the list has another length", where=f"{path}, line {line}",
                 expected=f"{len(header)} cells", found=len(row),
+                todo="Put cells with a comma into quotes, and give each row as many cells",
             )  # fmt: skip
         if named is None:
             yield line, _positioned(row, columns, path)
@@ -286,13 +297,19 @@ def _find_header(first: Sequence[list[str]], path: Path, columns: Mapping[str, s
     for name in columns.values():
         if not name.isdigit() and name not in header:
             raise CxrbuildError(
-                f"the list has no column {name!r}", where=path, expected=f"one of {', '.join(header)}"
+                f"the list has no column {name!r}",
+                where=path,
+                expected=f"one of {', '.join(header)}",
+                todo="Name a column of the list, or its number, with --columns",
             )
     usual = _named({name: name for name in header}, {})
     named = usual | {ours: name for ours, name in columns.items() if not name.isdigit()}
     twice = [name for name in named.values() if header.count(name) > 1]
     if "file" in named and twice:
-        raise CxrbuildError("two columns of the list have one name", where=path, found=repr(twice[0]))
+        raise CxrbuildError(
+            "two columns of the list have one name", where=path, found=repr(twice[0]),
+            todo="Rename one of the columns, or name columns by their number with --columns",
+        )  # fmt: skip
     places = {ours: header.index(name) for ours, name in named.items()}
     places |= {ours: int(name) - 1 for ours, name in columns.items() if name.isdigit()}
     at = places.get("file", _positioned_at("file", len(header)))
@@ -351,6 +368,7 @@ def _spaced(number: int, line: str, path: Path, columns: Mapping[str, str]) -> l
         raise CxrbuildError(
             "a line of the list names no image", where=f"{path}, line {number}",
             expected="patient, file name with its suffix, class, source", found=line.strip()[:80],
+            todo="Correct the line, or save the list as CSV with a header",
         )  # fmt: skip
     before = [match["before"] or ""] if pattern is _LINE else []
     return [*before, match["file"], *(match["after"] or "").split()]

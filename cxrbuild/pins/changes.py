@@ -110,7 +110,9 @@ def compare_versions(
 
     if old.source.name != new.source.name:
         raise CxrbuildError(
-            "these are two sources, not two versions of one", found=f"{old.source.name} and {new.source.name}"
+            "these are two sources, not two versions of one",
+            found=f"{old.source.name} and {new.source.name}",
+            todo="Name two declarations of one source",
         )
     before, after = set(old.images), set(new.images)
     moved = _find_moved(old, new, sorted(before - after), sorted(after - before))

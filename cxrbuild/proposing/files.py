@@ -70,6 +70,7 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
                 f"no column is called {column!r}",
                 where=table.path,
                 expected=suggest(column or "", table.header, "column").removeprefix("expected "),
+                todo="Name a column of this table",
             )
         if keys := find_keys(table.values, layout, progress, None if column == NONE else column):
             _require_header(table, keys[0], layout)

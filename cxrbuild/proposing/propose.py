@@ -82,7 +82,10 @@ def propose(
     answers = answers or Answers()
     if unknown := sorted(set(answers.columns) - set(ASKED)):
         raise CxrbuildError(
-            f"no column is called {unknown[0]!r}", where="--column", expected=f"one of {', '.join(ASKED)}"
+            f"no column is called {unknown[0]!r}",
+            where="--column",
+            expected=f"one of {', '.join(ASKED)}",
+            todo="Write --column OURS=THEIRS, with one of these as OURS",
         )
     found = find_files(path, images, answers.columns.get("images"), progress)
     name = answers.name or _slug(found.layout.label)
@@ -90,6 +93,7 @@ def propose(
         raise CxrbuildError(
             "not a name for a source", where="--name", found=name,
             expected="a letter, then letters, digits and hyphens, in lower case",
+            todo="Name the source with --name",
         )  # fmt: skip
     day = (today or date.today()).isoformat()
     proposed = (

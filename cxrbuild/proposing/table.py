@@ -70,7 +70,10 @@ def read_table(path: Path) -> Table:
             row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row
         ]
     except csv.Error as error:
-        raise CxrbuildError("not a CSV file", where=path, found=error) from error
+        raise CxrbuildError(
+            "not a CSV file", where=path, found=error,
+            todo="Correct the quotes of the file, or save it again as CSV",
+        ) from error  # fmt: skip
     finally:
         csv.field_size_limit(previous)
     if len(rows) < 2:

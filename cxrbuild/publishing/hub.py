@@ -58,7 +58,10 @@ def open_hub(address: str) -> tuple[HfApi, str]:
     match = _ADDRESS.fullmatch(address)
     if not match:
         raise CxrbuildError(
-            "not the address of a dataset", where=address, expected="hf://datasets/OWNER/NAME"
+            "not the address of a dataset",
+            where=address,
+            expected="hf://datasets/OWNER/NAME",
+            todo="Name the account and the dataset, as in hf://datasets/OWNER/NAME",
         )
     try:
         from huggingface_hub import HfApi

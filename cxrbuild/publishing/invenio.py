@@ -96,6 +96,7 @@ class Invenio:
             raise CxrbuildError(
                 "a token is sent over HTTPS only", where=f"ZENODO_URL: {redact_address(self.base)}",
                 expected="https://HOST, as https://sandbox.zenodo.org",
+                todo="Set ZENODO_URL to an address with https://, or unset it to publish to Zenodo",
             )  # fmt: skip
         host = parts.hostname or ""
         # A record's publisher is the service that publishes it: only Zenodo's own hosts are Zenodo.
@@ -204,7 +205,10 @@ class Invenio:
             raise RetryableError(f"the connection failed ({redacted_message(error)})") from None
         except requests.RequestException as error:
             raise CxrbuildError(
-                "the request cannot be sent", where=self.base + path, found=redacted_message(error)
+                "the request cannot be sent",
+                where=self.base + path,
+                found=redacted_message(error),
+                todo="Check ZENODO_URL and the settings of the proxy",
             ) from None
         finally:
             self._record_limit(response)
@@ -273,6 +277,7 @@ class Invenio:
                 f"the server responded with status {status}",
                 where=self.base + path,
                 found=_error_message(response),
+                todo="Correct what the server names; if that is nothing of yours, try again later",
             )
         if status == 204 or not response.content:
             return {}

@@ -111,7 +111,10 @@ def publish(
     _refuse_misspelt(address)
     if final and not address.startswith("zenodo:"):
         raise CxrbuildError(
-            "only a deposit has a final step", where=address, expected="zenodo: as the target"
+            "only a deposit has a final step",
+            where=address,
+            expected="zenodo: as the target",
+            todo="Omit --final: other targets need no final step",
         )
     open_target = _find_target(address, final=final)
     with locked_in_place(folder):

@@ -142,7 +142,10 @@ def record_metadata(release: OutgoingRelease, publisher: str) -> RecordMetadata:
     needed = ("description", "creator", "datePublished")
     if lacking := [key for key in needed if not croissant.get(key)]:
         raise CxrbuildError(
-            "fields that a deposit requires are missing", where=path, found=f"no {', '.join(lacking)}"
+            "fields that a deposit requires are missing",
+            where=path,
+            found=f"no {', '.join(lacking)}",
+            todo="Write them into `[datasheet]` and the recipe's `date`, and make the release again",
         )
     metadata: RecordMetadata = {
         "resource_type": {"id": "dataset"},

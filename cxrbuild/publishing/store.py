@@ -357,5 +357,6 @@ def find_connector(address: str) -> Connect:
         raise CxrbuildError(
             f"unknown protocol: {protocol}", where=_shown(address),
             expected="a folder, s3://, gs://, sftp://, hf://datasets/, zenodo: or another fsspec address",
+            todo="Correct the part before ://, or install the fsspec package of the protocol",
         ) from None  # fmt: skip
     return partial(fsspec.core.url_to_fs, address)

@@ -194,6 +194,7 @@ class Deposit:
             raise CxrbuildError(
                 "the service creates no new version of this record",
                 where=f"{self.service.base}, {self.named}",
+                todo="Check the number of the record, and that it is published and yours",
             )
         self.draft = draft
         # A draft that the service made can name its publisher better than its address does.

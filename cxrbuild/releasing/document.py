@@ -65,6 +65,7 @@ def _date(declared: str | None) -> str:
                 "not a valid time", where="environment variable SOURCE_DATE_EPOCH",
                 expected="seconds since 1970: https://reproducible-builds.org/specs/source-date-epoch/",
                 found=epoch,
+                todo="Set it to a number of seconds, or unset it",
             ) from None  # fmt: skip
     if declared is None:
         raise CxrbuildError(

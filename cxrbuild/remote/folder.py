@@ -60,6 +60,7 @@ class RemoteFolder:
             raise CxrbuildError(
                 "this address cannot be used here", where=redact_address(address),
                 expected="a folder, or s3://BUCKET/PREFIX",
+                todo="Copy it to a folder or into a bucket first",
             )  # fmt: skip
         self.address = address.rstrip("/")
         parent, _, name = self.address.rpartition("/")
@@ -138,6 +139,7 @@ class RemoteFolder:
             raise CxrbuildError(
                 "objects have names that cannot be those of files", where=self.address,
                 found=name_some(sorted(unsafe), 5),
+                todo="Rename or remove these objects, or name another prefix",
             )  # fmt: skip
         return objects
 

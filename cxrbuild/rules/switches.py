@@ -37,6 +37,7 @@ def switch_rules(recipe: Recipe, switches: Mapping[str, bool]) -> tuple[Recipe, 
             raise DeclarationError(
                 f"the recipe {recipe.name} has no rule for --{'drop' if drop else 'keep'}-{switch}",
                 expected=f"switches of its rules: {', '.join(known) or 'none'}",
+                todo="Omit this option, or name a recipe that has such a rule",
             )
         for i in switched:
             if rules[i].enabled != drop:

@@ -75,6 +75,7 @@ def verify(
             "nothing to verify in this folder", where=folder,
             expected="a release (with SHA256SUMS), a build (with build.json), or images of the manifest "
             f"{name}, each named IMAGE_ID.jpg",
+            todo="Name such a folder, or another manifest with --manifest",
         )  # fmt: skip
     return _verify(context, manifest=name)
 
