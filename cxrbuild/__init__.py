@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         fingerprint,
         list_recipes,
         list_sources,
+        list_sources_of,
         overlap,
         phantom,
         plan,
@@ -46,47 +47,6 @@ if TYPE_CHECKING:
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
     from cxrbuild.loading import Dataset, load
-
-# Where each public name is defined. A module is imported when one of its names is first used, so that
-# `import cxrbuild` and `cxrbuild --help` are instant.
-_MODULES = {
-    "api": (
-        "audit",
-        "audit_lists",
-        "check_environment",
-        "compare_baselines",
-        "curate",
-        "diff",
-        "diff_sources",
-        "explain",
-        "export",
-        "fetch",
-        "fingerprint",
-        "list_recipes",
-        "list_sources",
-        "overlap",
-        "phantom",
-        "plan",
-        "propose",
-        "propose_pin",
-        "publish",
-        "read_recipe",
-        "read_source",
-        "release",
-        "run_demo",
-        "sign",
-        "train_baseline",
-        "verify",
-        "why",
-    ),
-    "artifact": ("Build", "Release", "open_artifact", "open_build", "open_release"),
-    "catalog.column": ("Column",),
-    "catalog.reader": ("Inventory", "Reader"),
-    "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
-    "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
-    "loading": ("Dataset", "load"),
-}
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Build",
@@ -115,6 +75,7 @@ __all__ = [
     "fingerprint",
     "list_recipes",
     "list_sources",
+    "list_sources_of",
     "load",
     "open_artifact",
     "open_build",
@@ -135,11 +96,23 @@ __all__ = [
     "why",
 ]
 
+# Where the public names are defined that are not functions of `api`. A module is imported when one of its
+# names is first used, so that `import cxrbuild` and `cxrbuild --help` are instant.
+_MODULES = {
+    "artifact": ("Build", "Release", "open_artifact", "open_build", "open_release"),
+    "catalog.column": ("Column",),
+    "catalog.reader": ("Inventory", "Reader"),
+    "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
+    "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
+    "loading": ("Dataset", "load"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
+    if name not in __all__:
         raise AttributeError(f"module 'cxrbuild' has no attribute {name!r}")
-    value: object = getattr(import_module(f"cxrbuild.{_MODULE_OF[name]}"), name)
+    value: object = getattr(import_module(f"cxrbuild.{_MODULE_OF.get(name, 'api')}"), name)
     globals()[name] = value
     return value
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import ParamSpec, TypeVar
 
-from cxrbuild.errors import CxrbuildError, suggest
+from cxrbuild.errors import CxrbuildError, instead_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +70,7 @@ def _require(place: str, annotation: str, value: object) -> None:
     if words != annotation and isinstance(value, str):
         known = list(ast.literal_eval(words))
         raise CxrbuildError(
-            "no such value", where=place, found=repr(value), expected=suggest(value, known, "value"),
+            "no such value", where=place, found=repr(value), expected=instead_of(value, known, "value"),
             todo=f"Write one of {', '.join(known)}",
         )  # fmt: skip
     expected = " or ".join(dict.fromkeys(text for _, text in found))

@@ -220,3 +220,14 @@ def suggest(name: str, known: Iterable[str], noun: str = "name") -> str:
     known = list(known)
     near = nearest(name, known)
     return f"the nearest {noun} is {near!r}" if near else f"expected one of {name_some(known, 30) or 'none'}"
+
+
+def instead_of(name: str, known: Iterable[str], noun: str = "name") -> str:
+    """Return what an error expects instead of an unknown name: the nearest known name, else all of them.
+
+    Examples
+    --------
+    >>> instead_of("trian", ["train", "test"], "split"), instead_of("x", ["train", "test"], "split")
+    ("the nearest split is 'train'", 'one of train, test')
+    """
+    return suggest(name, known, noun).removeprefix("expected ")

@@ -112,20 +112,7 @@ class ShippedRecipe:
 
 
 def list_sources(data: Path, names: Sequence[str] = ()) -> list[ShippedSource]:
-    """Return the shipped sources, or some sources.
-
-    Parameters
-    ----------
-    data
-        The data folder, which need not exist.
-    names
-        Shipped sources by name, own ones by path; default all shipped ones.
-
-    Raises
-    ------
-    CxrbuildError
-        There is no such source, or the lock of the data folder is damaged.
-    """
+    """Return the shipped sources, or some sources: see `cxrbuild.list_sources`."""
     lock = read_lock(data)
     recipes = [read_recipe(name) for name in recipe_names()]
     shipped = source_names()
@@ -137,18 +124,7 @@ def list_sources(data: Path, names: Sequence[str] = ()) -> list[ShippedSource]:
 
 
 def list_recipes(data: Path) -> list[ShippedRecipe]:
-    """Return the shipped recipes.
-
-    Parameters
-    ----------
-    data
-        The data folder, which need not exist.
-
-    Raises
-    ------
-    CxrbuildError
-        The lock of the data folder is damaged.
-    """
+    """Return the shipped recipes: see `cxrbuild.list_recipes`."""
     lock = read_lock(data)
     return [_describe_recipe(read_recipe(name), lock, data) for name in recipe_names()]
 

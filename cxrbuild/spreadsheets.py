@@ -18,8 +18,8 @@ from cxrbuild.files import replacing
 if TYPE_CHECKING:
     import pandas as pd
 
-_FORMULA = r"[=+\-@\t]"
-_LINE_END = r"\r\n?|\n"
+_FORMULA = ("=", "+", "-", "@", "\t")
+_LINE_END = re.compile(r"\r\n?|\n")
 # Rows that are made into text at once: the cells of a table as Python objects are many times as large.
 _ROWS = 1 << 16
 
@@ -31,10 +31,12 @@ def safe_csv(table: pd.DataFrame) -> str:
 
 
 def _csv_of(rows: pd.DataFrame, *, header: bool) -> str:
+    import pandas as pd
+
     safe = rows.copy(deep=False)
     for column in rows.select_dtypes(["object", "string"]).columns:
-        cells = rows[column].astype("str").str.replace(_LINE_END, " ", regex=True)
-        safe[column] = cells.mask(cells.str.match(_FORMULA).fillna(value=False), "'" + cells)
+        # As objects, so that whole numbers between texts stay whole.
+        safe[column] = pd.Series([_safe_cell(cell) for cell in rows[column]], rows.index, "object")
     return safe.to_csv(index=False, header=header, lineterminator="\n")
 
 
@@ -47,12 +49,16 @@ def safe_rows(rows: Iterable[Sequence[object]]) -> Iterator[list[object]]:
     [["'=1+1", 'a', -1]]
     """
     for row in rows:
-        yield [_safe_cell(cell) if isinstance(cell, str) else cell for cell in row]
+        yield [_safe_cell(cell) for cell in row]
 
 
-def _safe_cell(cell: str) -> str:
-    cell = re.sub(_LINE_END, " ", cell)
-    return f"'{cell}" if re.match(_FORMULA, cell) else cell
+def _safe_cell(cell: object) -> object:
+    """Return a cell; text without line ends, and not as a formula."""
+    if not isinstance(cell, str):
+        return cell
+    if "\n" in cell or "\r" in cell:
+        cell = _LINE_END.sub(" ", cell)
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:

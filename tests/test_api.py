@@ -185,3 +185,16 @@ def test_log_file_has_a_line_for_each_stage(demo: Path, tmp_path: Path) -> None:
     ran = run("curate", *words, "--out", tmp_path / "build", "-v", "--log-file", tmp_path)
     assert ran.status == 2
     assert "cannot write" in ran.err
+
+
+def test_the_sources_of_a_dataset_are_those_that_the_command_prints(demo: Path) -> None:
+    found = cxrbuild.list_sources_of(demo / "build")
+    ran = run("sources", "--of", demo / "build", "--json")
+    assert json.loads(ran.out) == found.to_dict() | {"schema": "sources-of-1"}
+    assert [source.name for source in found.sources] == list(found.to_dict()["sources"])
+    first = found.sources[0]
+    assert first.pin.tree == first.files.tree
+    [one] = cxrbuild.list_sources_of(str(demo / "build"), [first.name]).sources
+    assert one == first
+    with pytest.raises(cxrbuild.CxrbuildError, match=r"has no such source\. Expected: one of .*Found: x\."):
+        cxrbuild.list_sources_of(demo / "build", ["x"])

@@ -63,6 +63,8 @@ def test_an_unknown_word_is_named(demo: Path) -> None:
     with pytest.raises(CxrbuildError, match="the nearest value is 'private'") as error:
         cxrbuild.release(demo / "build", "1.0.0", policy="privat")  # type: ignore[arg-type]
     assert "release(policy=...)" in str(error.value)
+    with pytest.raises(CxrbuildError, match="Expected: one of box, bilinear, bicubic, lanczos"):
+        cxrbuild.load(demo / "build").torch(size=8, resampling="none")  # type: ignore[arg-type]
 
 
 def test_what_fits_passes() -> None:

@@ -12,6 +12,7 @@ from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Recipe, Source
+    from cxrbuild.dataset_sources import DatasetSources
     from cxrbuild.pins import PinDiff, PinProposal
     from cxrbuild.proposing import Proposal
     from cxrbuild.shipped import ShippedRecipe, ShippedSource
@@ -92,6 +93,31 @@ def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[
     from cxrbuild.shipped import list_sources as list_
 
     return list_(Path(data), list(map(str, names)))
+
+
+@checked
+def list_sources_of(
+    build: AnyPath, names: Sequence[str] = (), *, progress: Progress = silent
+) -> DatasetSources:
+    """List the sources of a build or release: their pins, and how their files were verified.
+
+    Parameters
+    ----------
+    build
+        The folder of a build or release, or its address ``s3://BUCKET/PREFIX``.
+    names
+        Names of its sources; default all.
+    progress
+        Opens a progress bar where files are copied from a bucket.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds neither a build nor a release, or the dataset has no such source.
+    """
+    from cxrbuild.dataset_sources import list_sources_of as list_
+
+    return list_(build if isinstance(build, str) else Path(build), list(names), progress)
 
 
 @checked

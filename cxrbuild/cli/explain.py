@@ -6,34 +6,13 @@ from pathlib import Path
 
 import click
 
-from cxrbuild.cli.options import (
-    DEFAULT_RECIPE,
-    NAME_OR_PATH,
-    PATH,
-    complete_shipped,
-    data_option,
-    output_options,
-)
+from cxrbuild.cli.options import PATH, data_option, image_build_option, output_options, recipe_option
 from cxrbuild.cli.output import Output
 
 
 @click.command(short_help="Show where a trained model looks, and what it predicts without the lungs.")
-@click.option(
-    "--build",
-    type=PATH,
-    metavar="DIR",
-    help="A build, a release or a TensorFlow Datasets folder.  [default: build/<recipe>]",
-)
-@click.option(
-    "--recipe",
-    "recipe_name",
-    default=DEFAULT_RECIPE,
-    show_default=True,
-    type=NAME_OR_PATH,
-    metavar="NAME|FILE",
-    shell_complete=complete_shipped("recipes"),
-    help="The recipe of the dataset, whose sources declare lung masks.",
-)
+@image_build_option
+@recipe_option("The recipe of the dataset, whose sources declare lung masks.")
 @click.option(
     "--model", type=PATH, metavar="FILE", help="A saved model.  [default: <build>/baseline/model.keras]"
 )
@@ -59,7 +38,7 @@ from cxrbuild.cli.output import Output
 @output_options
 def explain(
     build: Path | None,
-    recipe_name: str,
+    recipe: str,
     model: Path | None,
     out: Path | None,
     exclude_seen: bool,
@@ -82,10 +61,10 @@ def explain(
     from cxrbuild.explanation import require_passed
 
     output = Output(quiet=quiet, as_json=as_json)
-    recipe = read_recipe(recipe_name)
+    declared = read_recipe(recipe)
     result = explain_model(
-        build or Path("build") / recipe.name,
-        recipe,
+        build or Path("build") / declared.name,
+        declared,
         data=data,
         model=model,
         out=out,

@@ -198,6 +198,16 @@ def build_option(text: str) -> Callable[[F], F]:
     )
 
 
+def image_build_option(command: F) -> F:
+    """Add `--build` for a folder of this machine that has images to train or explain a model with."""
+    return click.option(
+        "--build",
+        type=PATH,
+        metavar="DIR",
+        help="A build, a release or a TensorFlow Datasets folder.  [default: build/<recipe>]",
+    )(command)
+
+
 def worker_options(command: F) -> F:
     """Add `--workers` and `--executor`."""
     return workers_option(executor_option("Where to run the work.")(command))

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import (
-    DEFAULT_RECIPE,
-    NAME_OR_PATH,
-    PATH,
-    data_option,
-    output_options,
-    reviews_option,
-)
+from cxrbuild.cli.options import PATH, data_option, output_options, recipe_option, reviews_option
 from cxrbuild.cli.output import Output
 from cxrbuild.cli.review_files import find_conflicts, report_agreement, write_merged
 from cxrbuild.errors import count_of, printable
@@ -30,14 +23,7 @@ _MAX_PROBLEMS = 10
 
 @click.command(short_help="Write a page to mark images on; compare and merge reviews.")
 @click.option("--build", type=PATH, help="Review the images of this build.")
-@click.option(
-    "--recipe",
-    default=DEFAULT_RECIPE,
-    show_default=True,
-    type=NAME_OR_PATH,
-    metavar="NAME|FILE",
-    help="Without --build: review the images that this recipe keeps, and those that a review excluded.",
-)
+@recipe_option("Without --build: review the images that this recipe keeps, and those that a review excluded.")
 @reviews_option
 @click.option("--source", "sources", multiple=True, help="Only images of this source. Repeatable.")
 @click.option("--label", "labels", multiple=True, help="Only images of this class. Repeatable.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,11 @@ import click
 
 from cxrbuild.cli.options import PLACE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import CxrbuildError, count_of, printable, suggest
+from cxrbuild.errors import count_of, printable
 
 if TYPE_CHECKING:
     from cxrbuild.artifact.build import SourceState
+    from cxrbuild.dataset_sources import DatasetSources
     from cxrbuild.shipped import ShippedSource
 
 
@@ -39,11 +40,13 @@ def sources(
 
     With --of it shows the pins of all sources of a build or release, or of those that NAME names.
     """
-    from cxrbuild.api import list_sources
+    from cxrbuild.api import list_sources, list_sources_of
 
     output = Output(quiet=quiet, as_json=as_json)
     if artifact is not None:
-        _report_pins_of(output, artifact, names)
+        of_dataset = list_sources_of(artifact, names, progress=output.progress)
+        _report_sources_of(output, of_dataset)
+        output.result("sources-of-1", of_dataset.to_dict())
         return
     found = list_sources(data, names)
     if names:
@@ -95,32 +98,15 @@ def _report_pin(output: Output, source: ShippedSource) -> None:
         "recipes": ", ".join(source.recipes) or "none",
         "fetched": source.fetched or "no",
     }
-    for key, value in lines.items():
-        if value is not None:
-            output.say(f"  {key}: {printable(value)}")
+    _report_lines(output, lines)
 
 
-def _report_pins_of(output: Output, place: Path | str, names: Sequence[str]) -> None:
+def _report_sources_of(output: Output, found: DatasetSources) -> None:
     """Report the pins that a build or release was made with, whole."""
-    from cxrbuild.artifact import open_artifact
-    from cxrbuild.artifact.names import BUILD, SUMS
-    from cxrbuild.remote import reading
-
-    with reading(place, output.progress, wanted=lambda name: name in ("", BUILD, SUMS)) as folder:
-        document = open_artifact(folder).document
-    declared = document.declared_sources
-    if stray := [name for name in names if name not in declared]:
-        raise CxrbuildError(
-            "the dataset has no such source", where=place, found=stray[0],
-            expected=suggest(stray[0], declared, "source"),
-            todo="Name sources of the dataset, or none for all",
-        )  # fmt: skip
-    dataset = f"{document.dataset.name} {document.dataset.version}"
-    output.say(f"{dataset} was made with these pins: {printable(place)}")
-    shown = {name: one for name, one in declared.items() if not names or name in names}
-    for name, one in shown.items():
-        state, pin = document.sources.get(name), one.pin
-        output.say(f"\n{name}: {one.title}")
+    output.say(f"{found.name} {found.version} was made with these pins: {printable(found.place)}")
+    for source in found.sources:
+        state, pin = source.files, source.pin
+        output.say(f"\n{source.name}: {source.title}")
         lines = {
             "commit": pin.commit,
             "date": pin.date,
@@ -132,21 +118,13 @@ def _report_pins_of(output: Output, place: Path | str, names: Sequence[str]) -> 
             "files": None if state is None else _describe_files(state),
             "git tree of the files": None if state is None or state.tree == pin.tree else state.tree,
         }
-        for key, value in lines.items():
-            if value is not None:
-                output.say(f"  {key}: {printable(value)}")
-    described = {
-        name: {
-            "title": one.title,
-            "license": one.license,
-            "public": one.public,
-            "pin": one.pin.model_dump(mode="json"),
-            "unpinned": name in document.unpinned,
-            "files": document.sources[name].model_dump(mode="json") if name in document.sources else None,
-        }
-        for name, one in shown.items()
-    }
-    output.result("sources-of-1", {"folder": str(place), "dataset": dataset, "sources": described})
+        _report_lines(output, lines)
+
+
+def _report_lines(output: Output, lines: Mapping[str, object]) -> None:
+    for key, value in lines.items():
+        if value is not None:
+            output.say(f"  {key}: {printable(value)}")
 
 
 def _describe_proof(state: SourceState) -> str:
@@ -172,7 +150,7 @@ def recipes(data: Path, quiet: bool, as_json: bool) -> None:
     The list has the classes and sources of each recipe, the images that its build has, and the sources that
     the data folder does not have yet. `cxrbuild curate --recipe NAME` builds one.
     """
-    from cxrbuild.shipped import list_recipes
+    from cxrbuild.api import list_recipes
 
     output = Output(quiet=quiet, as_json=as_json)
     found = list_recipes(data)

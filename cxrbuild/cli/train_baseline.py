@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, NAME_OR_PATH, PATH, complete_shipped, output_options
+from cxrbuild.cli.options import PATH, image_build_option, output_options, recipe_option
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -18,22 +18,8 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 
 
 @click.command("train-baseline")
-@click.option(
-    "--build",
-    type=PATH,
-    metavar="DIR",
-    help="A build, a release or a TensorFlow Datasets folder.  [default: build/<recipe>]",
-)
-@click.option(
-    "--recipe",
-    "recipe_name",
-    default=DEFAULT_RECIPE,
-    show_default=True,
-    type=NAME_OR_PATH,
-    metavar="NAME|FILE",
-    shell_complete=complete_shipped("recipes"),
-    help="The recipe whose [baseline] is trained: a shipped one, or a .toml file.",
-)
+@image_build_option
+@recipe_option("The recipe whose [baseline] is trained: a shipped one, or a .toml file.")
 @click.option(
     "--out",
     type=PATH,
@@ -95,7 +81,7 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 @output_options
 def train_baseline(
     build: Path | None,
-    recipe_name: str,
+    recipe: str,
     out: Path | None,
     variant: str | None,
     networks: tuple[str, ...],
@@ -139,11 +125,11 @@ def train_baseline(
             raise click.UsageError(f"{option} is for one network; a comparison trains several")
     if folds is not None and leave_out:
         raise click.UsageError("--folds and --leave-out are two protocols; run one comparison for each")
-    recipe = read_recipe(recipe_name)
+    declared = read_recipe(recipe)
     if comparing:
         compared = compare_baselines(
-            build or Path("build") / recipe.name,
-            recipe,
+            build or Path("build") / declared.name,
+            declared,
             out=out,
             variant=variant,
             networks=networks,
@@ -161,10 +147,10 @@ def train_baseline(
         return
     if gate:
         # Checked before the training, which can take hours.
-        require_declared_gate(recipe)
+        require_declared_gate(declared)
     result = train(
-        build or Path("build") / recipe.name,
-        recipe,
+        build or Path("build") / declared.name,
+        declared,
         out=out,
         variant=variant,
         network=networks[0] if networks else None,

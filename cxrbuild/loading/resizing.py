@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from cxrbuild.errors import CxrbuildError, suggest
+from cxrbuild.errors import CxrbuildError, instead_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,7 +25,7 @@ def require_size(size: int | None, resampling: str = "bicubic") -> None:
     """
     if resampling not in RESAMPLINGS:
         raise CxrbuildError(
-            "no such filter", expected=suggest(resampling, RESAMPLINGS, "filter"), found=repr(resampling),
+            "no such filter", expected=instead_of(resampling, RESAMPLINGS, "filter"), found=repr(resampling),
             todo=f"Name one of {', '.join(RESAMPLINGS)} as `resampling`",
         )  # fmt: skip
     if size is not None and not 1 <= size <= LARGEST_SIZE:

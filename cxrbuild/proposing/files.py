@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbuild.errors import CxrbuildError, count_of, name_some, suggest
+from cxrbuild.errors import CxrbuildError, count_of, instead_of, name_some
 from cxrbuild.progress import Progress
 from cxrbuild.proposing.keys import Key, find_keys
 from cxrbuild.proposing.layout import Layout, look
@@ -69,7 +69,7 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
             raise CxrbuildError(
                 f"no column is called {column!r}",
                 where=table.path,
-                expected=suggest(column or "", table.header, "column").removeprefix("expected "),
+                expected=instead_of(column or "", table.header, "column"),
                 todo="Name a column of this table",
             )
         if keys := find_keys(table.values, layout, progress, None if column == NONE else column):

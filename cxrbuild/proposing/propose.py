@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from cxrbuild.errors import CxrbuildError, count_of, name_some, suggest
+from cxrbuild.errors import CxrbuildError, count_of, instead_of, name_some
 from cxrbuild.ingest.header import KEYWORDS
 from cxrbuild.progress import Progress, silent
 from cxrbuild.proposing.columns import (
@@ -120,7 +120,7 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
         if answer != NONE and answer not in table.header and answer not in KEYWORDS:
             raise CxrbuildError(
                 f"no column is called {answer!r}", where=table.path,
-                expected=suggest(answer, table.header, "column").removeprefix("expected "),
+                expected=instead_of(answer, table.header, "column"),
                 todo=f"Correct --column {column}=...",
             )  # fmt: skip
     of_table = _by_image(values, key)

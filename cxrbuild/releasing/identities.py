@@ -107,7 +107,7 @@ def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFra
         return
     declared = document.declared_sources
     hashed = [name for name, one in declared.items() if not one.public and one.patient_id == "hash"]
-    listed = without_unlisted(records, document, policy)
+    listed = without_unlisted(records, confidential_sources(document, policy))
     rows = listed[listed["source"].isin(hashed) & listed["patient_id"].notna()]
     if rows.empty:
         return

@@ -149,7 +149,8 @@ def release(
     del groups
     # Why an image left is looked up here, also where the release does not list it.
     explaining = records[ledger_columns(document.recipe)]
-    records = _with_withheld(without_unlisted(records, document, policy), policy)
+    unlisted = confidential_sources(document, policy)
+    records = _with_withheld(without_unlisted(records, unlisted), policy)
     results = with_groups(read_results(build, document), names_of_groups)
     contents = measured_contents(
         release_document(document, version, policy, records, ready),
@@ -169,7 +170,7 @@ def release(
         missing=document.missing,
         unpinned=document.unpinned,
         ledger=explaining,
-        unlisted=confidential_sources(document, policy),
+        unlisted=unlisted,
         funnel={step.step: step.images for step in document.funnel},
         declarations=Declarations.of(contents.document),
     )
