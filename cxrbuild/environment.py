@@ -75,18 +75,9 @@ class Environment:
 
 
 def check_environment(data: Path, out: Path, *, network: bool = True) -> Environment:
-    """Check what the commands need from this machine.
+    """Check what the commands need from this machine: see `cxrbuild.check_environment`.
 
     Nothing is changed, and no secret is part of the result.
-
-    Parameters
-    ----------
-    data
-        The data folder.
-    out
-        The folder of the builds.
-    network
-        Whether to connect to the hosts of the shipped sources.
     """
     observations = [
         Observation("cxrbuild", "ok", __version__),

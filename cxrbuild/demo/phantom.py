@@ -12,23 +12,7 @@ _SIDE = 256
 
 
 def phantom(seed: str, finding: str, *, lateral: bool = False) -> Image:
-    """Draw a synthetic chest image.
-
-    Parameters
-    ----------
-    seed
-        The same seed draws the same image.
-    finding
-        ``COVID-19`` has hazy patches at the edges of both lungs, ``Pneumonia`` one dense patch, any other
-        text clear lungs.
-    lateral
-        Draw the chest from the side.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode ``L``, 256 by 256 pixels.
-    """
+    """Draw a synthetic chest image: see `cxrbuild.phantom`."""
     from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
     draw_of = random.Random(seed)  # noqa: S311 - an image, not a secret

@@ -38,25 +38,9 @@ class SigningResult:
 
 
 def sign(folder: Path, key: Path, passphrase: str | None = None) -> SigningResult:
-    """Sign ``SHA256SUMS`` of a release, which has the hash of every other file.
+    """Sign ``SHA256SUMS`` of a release, which has the hash of every other file: see `cxrbuild.sign`.
 
     A signature that is there is replaced. The same release and key give the same bytes.
-
-    Parameters
-    ----------
-    folder
-        The release.
-    key
-        A private Ed25519 key in OpenSSH's format.
-    passphrase
-        The passphrase of the key.
-
-    Raises
-    ------
-    CxrbuildError
-        The folder holds no release, or the key cannot be read.
-    CheckError
-        The files of the release are not those of ``SHA256SUMS``.
     """
     open_release(folder)
     signature = sign_bytes((folder / names.SUMS).read_bytes(), key, passphrase)
