@@ -56,7 +56,8 @@ def origin_of(source: Source, given: str | None, data: Path) -> Origin:
             "no such file or folder", where=f"--from {source.name}={redact_address(given)}",
             expected="a folder, an archive, an address that begins with http:// or https://"
             + (f", or a mirror: {mirrors}" if mirrors else ""),
-            todo="Correct the path, or omit --from to download from the declared address",
+            todo="Correct the path"
+            + (", or omit --from to download from the declared address" if source.download.url else ""),
         )  # fmt: skip
     path = path.resolve()
     if not (path.is_dir() or path.is_file()):
