@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 from typing import Any
 
 from cxrbuild.errors import CxrbuildError
@@ -52,7 +53,22 @@ def _is_no_retracing(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-def describe_device(tf: Any) -> str:
+def describe_environment() -> dict[str, Any]:
+    """Return what the figures of a model depend on: ``versions`` of the libraries, and the ``device``."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    versions = {
+        "Python": platform.python_version(),
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+        "NumPy": np.__version__,
+    }
+    return {"versions": versions, "device": _describe_device(tf)}
+
+
+def _describe_device(tf: Any) -> str:
     """Return the name of the processor that TensorFlow uses."""
     devices = tf.config.list_physical_devices("GPU")
     if devices:

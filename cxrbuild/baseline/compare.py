@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.baseline import RecipeVersion
 from cxrbuild.artifact.comparison import Combination, ComparedRun, ComparisonDocument, Protocol
-from cxrbuild.baseline.backend import LOADING, describe_device, load_tensorflow
+from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow
 from cxrbuild.baseline.compare_figure import draw_comparison
 from cxrbuild.baseline.compare_measurement import Predicted, measure_comparison, write_comparison
 from cxrbuild.baseline.compare_report import report_comparison
@@ -154,7 +153,7 @@ def compare_baselines(
         partitions = withhold_sources(rows, leave_out, classes, build) if leave_out else keep_splits(rows)
     progress.plan(LOADING, READING, TRAINING, MEASURING, DRAWING)
     with progress(LOADING, None, ""):
-        tf = load_tensorflow()
+        load_tensorflow()
     with locked(out):
         for folder in (out, out / FIGURES):
             remove_temporary_files(folder)
@@ -183,7 +182,6 @@ def compare_baselines(
         names = [candidate.name for candidate in candidates]
         runs.described.sort(key=lambda run: names.index(run.combination))
         runs.predictions.sort(key=lambda one: names.index(one.combination))
-        import keras
 
         with progress(MEASURING, None, ""):
             document = ComparisonDocument(
@@ -197,13 +195,7 @@ def compare_baselines(
                 combinations=[_describe(candidate, runs) for candidate in candidates],
                 evaluations=measure_comparison(runs.predictions, classes, settings.resamples),
                 runs=runs.described,
-                versions={
-                    "Python": platform.python_version(),
-                    "TensorFlow": tf.__version__,
-                    "Keras": keras.__version__,
-                    "NumPy": np.__version__,
-                },
-                device=describe_device(tf),
+                **describe_environment(),
             )
         with progress(DRAWING, None, ""), explaining_write_errors(out, kept="every model trained so far"):
             draw_comparison(out / FIGURES / FIGURE, document)

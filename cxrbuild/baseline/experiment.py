@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-import numpy as np
 
 from cxrbuild.artifact import kind_of, names
 from cxrbuild.artifact.baseline import (
@@ -24,7 +21,7 @@ from cxrbuild.artifact.baseline import (
     TrainingIdentity,
 )
 from cxrbuild.artifact.baseline_summary import check_gate, mean_recall, summarize
-from cxrbuild.baseline.backend import LOADING, describe_device, load_tensorflow
+from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow
 from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
@@ -269,9 +266,6 @@ def _describe(
     excluded: Counts,
 ) -> BaselineDocument:
     """Measure the models and return ``metrics.json``."""
-    import keras
-    import tensorflow as tf
-
     runs = [measure_run(one, baseline, images, classes) for one in models.predictions]
     summary = summarize(runs, classes)
     accuracy = summary.metrics["test"].accuracy.mean
@@ -291,13 +285,7 @@ def _describe(
         summary=summary,
         runs=runs,
         parameters=models.parameters,
-        versions={
-            "Python": platform.python_version(),
-            "TensorFlow": tf.__version__,
-            "Keras": keras.__version__,
-            "NumPy": np.__version__,
-        },
-        device=describe_device(tf),
+        **describe_environment(),
         figures=figure_names(models.predictions),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from cxrbuild.artifact.explanation import (
     Lungs,
     Shares,
 )
-from cxrbuild.baseline.backend import LOADING, describe_device
+from cxrbuild.baseline.backend import LOADING, describe_environment
 from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.leakage import find_seen, require_unseen
 from cxrbuild.baseline.trained_on import describe_model, read_trained_on
@@ -197,7 +196,7 @@ def explain(
                 calibration=calibration,
                 resamples=resamples,
                 occluded=len(test) if occlude_all else len(shown),
-                **_environment(),
+                **describe_environment(),
             )
             write_table(out / TABLE, explained, classes)
             write_page(out / PAGE, document, chosen, shown, int(hidden.sum()))
@@ -334,16 +333,3 @@ def _mean(shares: NDArray[np.float32]) -> Shares:
         return Shares(lungs=None, border=None, elsewhere=None)
     lungs, border, elsewhere = there.mean(axis=0).tolist()
     return Shares(lungs=lungs, border=border, elsewhere=elsewhere)
-
-
-def _environment() -> dict[str, object]:
-    import keras
-    import tensorflow as tf
-
-    versions = {
-        "Python": platform.python_version(),
-        "TensorFlow": tf.__version__,
-        "Keras": keras.__version__,
-        "NumPy": np.__version__,
-    }
-    return {"versions": versions, "device": describe_device(tf)}

@@ -99,5 +99,5 @@ def require_clean(result: ListAuditResult) -> None:
     if failed:
         raise CheckError(
             f"the lists have findings: {', '.join(failed)}",
-            todo="Look at the findings above, and correct the lists or publish what they find",
+            todo="Correct the lists, or report the findings to their authors",
         )  # fmt: skip
