@@ -36,7 +36,9 @@ def _csv_of(rows: pd.DataFrame, *, header: bool) -> str:
     safe = rows.copy(deep=False)
     for column in rows.select_dtypes(["object", "string"]).columns:
         # As objects, so that whole numbers between texts stay whole.
-        safe[column] = pd.Series([_safe_cell(cell) for cell in rows[column]], rows.index, "object")
+        safe[column] = pd.Series(
+            [_safe_cell(cell) for cell in rows[column]], index=rows.index, dtype="object"
+        )
     return safe.to_csv(index=False, header=header, lineterminator="\n")
 
 
