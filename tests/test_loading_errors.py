@@ -27,7 +27,7 @@ def refused(call: Callable[[], object]) -> cxrbuild.CxrbuildError:
         (lambda one: one.select("tset"), "has no split 'tset'", "one of train, test", "Name a split"),
         (lambda one: one.torch("tset"), "has no split 'tset'", "one of train, test", "Name a split"),
         (lambda one: one.fold(0), "the dataset has no fold 0", "`[split.folds]`", "Declare the folds"),
-        (lambda one: one.read_image("x"), "the dataset has no image 'x'", "demo", "Name an `image_id`"),
+        (lambda one: one.read_image("x"), "the dataset has no image 'x'", "one of actualmed_", "Name an `image_id`"),
         (
             lambda one: one.select("train").read_bytes(one.to_pandas("test")["image_id"].iloc[0]),
             "is in the split test", "an image of the split train", 'Read it from `select("test")`',
@@ -61,13 +61,13 @@ def test_an_image_of_another_fold_is_refused(demo: Path, tmp_path: Path) -> None
     assert (error.expected, error.todo) == ("one of 0, 1, 2", "Name a fold that the dataset has")
 
 
-def test_pixels_that_are_withheld_are_named_with_the_reason(public_release: Path) -> None:
-    dataset = cxrbuild.load(public_release)
+def test_pixels_that_are_withheld_are_named_with_the_reason(varied_public: Path) -> None:
+    dataset = cxrbuild.load(varied_public)
     manifest = dataset.artifact.manifest
     row = manifest[manifest["withheld"].notna()].iloc[0]
     error = refused(lambda: dataset.read_image(row["image_id"]))
     assert error.what == f"the release withholds the pixels of {row['image_id']}"
-    assert (error.where, error.found) == (public_release, row["withheld"])
+    assert (error.where, error.found) == (varied_public, row["withheld"])
 
 
 @pytest.mark.parametrize("place", ["end", "column"])
