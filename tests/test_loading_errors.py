@@ -27,7 +27,7 @@ def refused(call: Callable[[], object]) -> cxrbuild.CxrbuildError:
         (lambda one: one.select("tset"), "has no split 'tset'", "one of train, test", "Name a split"),
         (lambda one: one.torch("tset"), "has no split 'tset'", "one of train, test", "Name a split"),
         (lambda one: one.fold(0), "the dataset has no fold 0", "`[split.folds]`", "Declare the folds"),
-        (lambda one: one.read_image("x"), "the dataset has no image 'x'", "one of actualmed_", "Name an `image_id`"),
+        (lambda one: one.read_image("x"), "has no image 'x'", "one of actualmed_", "Name an `image_id`"),
         (
             lambda one: one.select("train").read_bytes(one.to_pandas("test")["image_id"].iloc[0]),
             "is in the split test", "an image of the split train", 'Read it from `select("test")`',
