@@ -138,10 +138,34 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
     """
     if policy == "private":
         return records
+    require_hashed(records, build, policy)
     confidential = confidential_sources(build, policy)
+    named = _without_paths(records, confidential, build.namespaces)
+    return _without_duplicates(_without_notes(named, build, confidential), confidential)
+
+
+def require_hashed(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> None:
+    """Refuse a public release of a source that is not public and keeps its patient numbers.
+
+    Parameters
+    ----------
+    records
+        Rows of the table.
+    build
+        The ``build.json`` of their build.
+    policy
+        ``public`` or ``private``; a private release is not checked.
+
+    Raises
+    ------
+    CxrbuildError
+        A source that is not public keeps its patient numbers.
+    """
     numbered = set(records.loc[records["patient_id"].notna(), "source"])
     if kept := sorted(
-        name for name in confidential & numbered if build.declared_sources[name].patient_id == "keep"
+        name
+        for name in confidential_sources(build, policy) & numbered
+        if build.declared_sources[name].patient_id == "keep"
     ):
         raise CxrbuildError(
             "a public release would publish the patient numbers of sources that are not public",
@@ -150,8 +174,6 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
             found='`patient_id = "keep"`',
             todo="Declare one of them and build again, or make a private release with --policy private",
         )  # fmt: skip
-    named = _without_paths(records, confidential, build.namespaces)
-    return _without_duplicates(_without_notes(named, build, confidential), confidential)
 
 
 def without_file_names(

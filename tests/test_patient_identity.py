@@ -287,13 +287,17 @@ def test_a_number_in_a_name_or_text_stops_a_public_release(
     declare(tmp_path, columns=f"{RECORD}\n{columns}")
     fetch(tmp_path)
     assert curate(tmp_path).status == 0
+    planned = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
+    foreseen = [one["expected"] for one in json.loads(planned.out)["release_refusals"]]
+    expected = f"no number of a patient in `{column}` of a source that is not public"
+    assert foreseen == ([] if column is None else [expected])
     ran = run("release", "0.1.0", "--build", "build", "--out", "release", cwd=tmp_path)
     message = " ".join(ran.err.split())
     if column is None:
         assert ran.status == 0, ran.err
         return
     assert ran.status == 1
-    assert f"no number of a patient in `{column}` of a source that is not public" in message
+    assert expected in message
     assert "Found: 4 images with the patient's number there" in message
     assert not (tmp_path / "release").exists()
     ran = run("release", "0.1.0", "--build", "build", "--out", "own", "--policy", "private", cwd=tmp_path)
@@ -328,6 +332,9 @@ def test_a_recipe_that_names_a_patient_or_file_stops_a_public_release(
     declare(tmp_path, columns=RECORD)
     fetch(tmp_path)
     assert curate(tmp_path).status == 0
+    planned = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
+    foreseen = [one["found"] for one in json.loads(planned.out)["release_refusals"]]
+    assert foreseen == ([] if found is None else [found])
     ran = run("release", "0.1.0", "--build", "build", "--out", "release", cwd=tmp_path)
     if found is None:
         assert ran.status == 0, ran.err

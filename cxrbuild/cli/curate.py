@@ -133,6 +133,7 @@ def curate(
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     """Report what a build would keep, and why others are excluded."""
     from cxrbuild.curation import counts, funnel_steps
+    from cxrbuild.releasing import foresee_refusals
 
     _report_funnel(output, funnel_steps(plan))
     _report_counts(output, counts(plan))
@@ -150,9 +151,13 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     report_exactness(output, plan.exactness)
     if shared := describe_shared_ids(plan.shared_ids):
         output.say(shared)
+    refusals = foresee_refusals(plan)
+    for refusal in refusals:
+        output.say(f"A public release of this plan would be refused: {refusal}")
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}")
-    output.result("plan-1", plan.to_dict() | {"out": None if out is None else str(out)})
+    more = {"release_refusals": [one.to_dict() for one in refusals], "out": None if out is None else str(out)}
+    output.result("plan-1", plan.to_dict() | more)
 
 
 def report_build(output: Output, result: CurationResult, out: Path | str | None = None) -> None:

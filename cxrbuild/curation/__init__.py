@@ -1,7 +1,9 @@
 """The stages in order: plan what a dataset holds, and curate it."""
 
 from cxrbuild.curation.curate import CurationResult, curate
+from cxrbuild.curation.declaration_files import DeclarationFiles, read_declaration_files
 from cxrbuild.curation.declared import Declared, read_declared
+from cxrbuild.curation.document import build_document
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.plan import (
     Plan,
@@ -15,11 +17,14 @@ from cxrbuild.curation.plan import (
 )
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.withdrawn import describe_holders
+from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
 __all__ = [
     "CurationResult",
+    "DeclarationFiles",
     "Declared",
     "Plan",
+    "build_document",
     "check_expectation",
     "counts",
     "curate",
@@ -29,7 +34,9 @@ __all__ = [
     "funnel",
     "funnel_steps",
     "make_plan",
+    "read_declaration_files",
     "read_declared",
     "read_present",
+    "require_not_withdrawn_since",
     "write_plan",
 ]

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
 from cxrbuild.artifact import Build, BuildDocument, names, open_build
-from cxrbuild.artifact.build import DatasetIdentity, FileEntry, SourceDescription, SourceState
+from cxrbuild.artifact.build import FileEntry
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import BATCH_SIZE, compare_unconverted, convert_images, source_states
+from cxrbuild.curation.declaration_files import write_declaration_files
 from cxrbuild.curation.declared import Declared
-from cxrbuild.curation.expectation import check_expectation, missing_rows
+from cxrbuild.curation.document import build_document
+from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
 from cxrbuild.curation.journal import Journal
-from cxrbuild.curation.plan import (
-    STAGES,
-    Plan,
-    counts,
-    funnel,
-    funnel_steps,
-    make_plan,
-    sources_to_bring,
-    unpinned_sources,
-)
-from cxrbuild.curation.seal import (
-    inputs_hash,
-    libraries,
-    sealed_build,
-    sources_state,
-    write_seal,
-)
+from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_bring
+from cxrbuild.curation.seal import inputs_hash, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
 from cxrbuild.curation.withdrawn import describe_holders
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.exactness import count_exactness
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
 from cxrbuild.lockfile import read_lock
@@ -46,13 +32,9 @@ from cxrbuild.patient_key import require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
 from cxrbuild.shards import Description, ShardRecord, lay_out, write_shards
-from cxrbuild.split import groups_in_several_splits
 from cxrbuild.versions import converting_libraries
 
 _logger = logging.getLogger(__name__)
-
-# What of the lock a build does not record: the origin can be private, and the key has a place of its own.
-_UNRECORDED = {"origin", "patient_key"}
 _TABLES = "writing tables"
 
 
@@ -137,6 +119,7 @@ def curate(
             document = sealed_build(out, inputs, state.digest)
             if document is not None and (allow_missing or not document.missing):
                 _logger.info("unchanged: %s", out)
+                write_declaration_files(out, declared)
                 return CurationResult(Build(out, document), changed=False)
 
         progress.plan(*STAGES, "converting", "writing shards", _TABLES)
@@ -168,6 +151,7 @@ def curate(
             if len(converted.kept) != len(plan.kept):
                 check_expectation(converted, allow_missing=allow_missing)
             document = _packed(converted, inputs, out, formats, progress)
+            write_declaration_files(out, declared)
             if files := write_seal(out, document, state.digest):
                 write_states(out, journal, results, sources, files)
             _logger.info("wrote %s: %s", out, document.counts)
@@ -212,7 +196,7 @@ def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress
     with progress(_TABLES, None, ""):
         for path in _write_tables(plan, out):
             files[path.name] = FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))
-    return _document(plan, inputs, formats, {name: files[name] for name in sorted(files, key=Path)})
+    return build_document(plan, inputs, formats, {name: files[name] for name in sorted(files, key=Path)})
 
 
 def _write_tables(plan: Plan, out: Path) -> list[Path]:
@@ -232,31 +216,3 @@ def _write_shards(plan: Plan, out: Path, formats: Sequence[str], progress: Progr
     )
     clear_shards(out, {out / name for name in files})
     return files
-
-
-def _document(plan: Plan, inputs: str, formats: Sequence[str], files: dict[str, FileEntry]) -> BuildDocument:
-    recipe, missing = plan.declared.recipe, missing_rows(plan)
-    return BuildDocument.model_validate({
-        "dataset": DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
-        "inputs": inputs,
-        "cxrbuild": __version__,
-        "libraries": libraries(),
-        "recipe": recipe,
-        "declared_sources": {
-            source.name: SourceDescription.of(source) for source in plan.declared.sources
-        },
-        "overrides": plan.declared.overrides.model_dump(mode="json"),
-        "unpinned": unpinned_sources(plan.declared, plan.locked),
-        "sources": {
-            name: SourceState(**{key: value for key, value in asdict(lock).items() if key not in _UNRECORDED})
-            for name, lock in plan.locked.items()
-        },
-        "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
-        "exactness": count_exactness(plan.records, plan.locked),
-        "counts": counts(plan),
-        "funnel": funnel_steps(plan),
-        "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),
-        "formats": sorted(formats),
-        "patient_key": plan.patient_key,
-        "files": files,
-    })  # fmt: skip

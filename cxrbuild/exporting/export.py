@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild import __version__
-from cxrbuild.artifact import Release, names
+from cxrbuild.artifact import Build, Release, names
 from cxrbuild.artifact.build import FileEntry
+from cxrbuild.curation import require_not_withdrawn_since
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exporting.card import card
 from cxrbuild.exporting.document import EXPORT, ExportDocument
@@ -23,6 +24,7 @@ from cxrbuild.exporting.registry import FORMATS, ExportFormat
 from cxrbuild.files import files_under, locked, naming, sha256_of, write_bytes
 from cxrbuild.loading import Dataset, Resampling, load, require_size
 from cxrbuild.progress import Progress, silent
+from cxrbuild.records import read_records
 from cxrbuild.spreadsheets import safe_csv
 
 _logger = logging.getLogger(__name__)
@@ -103,6 +105,8 @@ def export(
     CxrbuildError
         The format needs a size, the size is not valid, the dataset has no pixels, ``out`` holds something
         else, or the disk is full.
+    CheckError
+        An image of the build was withdrawn since it was made.
     """
     export_format = _format(to)
     require_size(size, resampling)
@@ -110,7 +114,9 @@ def export(
         raise CxrbuildError(
             f"the format {to} needs images of one size", todo="Name a size, such as --size 64 or --size 224"
         )
-    images = ExportImages(load(folder), size, resampling, progress)
+    dataset = load(folder)
+    _require_not_withdrawn(dataset)
+    images = ExportImages(dataset, size, resampling, progress)
     _require_outside(out, folder)
     wanted = _document(images, to)
     if (found := _find_existing(out, wanted)) is not None:
@@ -142,6 +148,14 @@ def _format(to: str) -> ExportFormat:
             todo=f"Name one of {', '.join(FORMATS)} with --to",
         )  # fmt: skip
     return FORMATS[to]
+
+
+def _require_not_withdrawn(dataset: Dataset) -> None:
+    """Refuse a build of which an image was withdrawn since; of a release no declaration is known."""
+    build = dataset.artifact
+    if isinstance(build, Build):
+        ledger = read_records(build.folder / names.LEDGER, ["source", "source_path", "exclusion"])
+        require_not_withdrawn_since(build.folder, build.document, ledger)
 
 
 def _require_outside(out: Path, folder: Path) -> None:

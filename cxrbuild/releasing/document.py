@@ -44,7 +44,7 @@ def release_document(
             "missing": {image: why for image, why in build.missing.items() if image in listed},
             "groups_in_several_splits": groups_in_several_splits(records).to_dict(),
             "policy": policy,
-            "date": _date(build.recipe.date),
+            "date": release_date(build.recipe.date),
             "withheld": {str(reason): int(n) for reason, n in reasons.items()},
             "sizes": list(sizes),
             # Of the build, whose `withheld` is null: audit and baseline results name it.
@@ -55,7 +55,19 @@ def release_document(
     )
 
 
-def _date(declared: str | None) -> str:
+def release_date(declared: str | None) -> str:
+    """Return the date of a release: ``SOURCE_DATE_EPOCH``, else that of the recipe.
+
+    Parameters
+    ----------
+    declared
+        The recipe's date.
+
+    Raises
+    ------
+    CxrbuildError
+        There is none, or ``SOURCE_DATE_EPOCH`` is not a time.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Release, names, open_build
 from cxrbuild.comparison import DatasetVersion, Declarations, Diff, ledger_columns
+from cxrbuild.curation import require_not_withdrawn_since
 from cxrbuild.documents import measured_contents
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.executors import default_workers, require_executor
@@ -25,6 +26,7 @@ from cxrbuild.policy import (
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
+from cxrbuild.releasing.declared_since import describe_unknown, require_no_identifier_since
 from cxrbuild.releasing.document import release_document
 from cxrbuild.releasing.files import DESCRIBING, write_files
 from cxrbuild.releasing.identities import (
@@ -140,6 +142,10 @@ def release(
     name = document.dataset.name
     progress.plan(CHECKING, *([RESIZING] if ready else []), "writing shards", DESCRIBING, VERIFYING)
     records = read_records(build / names.LEDGER)
+    unknown = require_not_withdrawn_since(build, document, records)
+    unknown += require_no_identifier_since(build, document, records, policy)
+    if note := describe_unknown(unknown):
+        progress.note(note)
     require_no_numbers(build, document, records, policy)
     require_no_identities_in_recipe(build, document, records, policy)
     groups = records["group"]

@@ -7,7 +7,7 @@ from cxrbuild.catalog.override import Overrides
 from cxrbuild.image_decision import ImageDecision
 from cxrbuild.lists.checks import ListFinding
 from cxrbuild.patients import SharedId
-from json_models.base import Counts, Printed
+from json_models.base import Counts, ErrorFacts, Printed
 
 
 class Plan(Printed):
@@ -33,6 +33,8 @@ class Plan(Printed):
         Findings that no class has, each with the images that are excluded for it.
     shared_patient_ids
         Patient ids of several sources that do not declare whether they are one patient.
+    release_refusals
+        The errors with which `release` would refuse a public release, as far as metadata decides.
     out
         The folder that ledger, manifest and flow chart were written to.
     """
@@ -47,6 +49,7 @@ class Plan(Printed):
     listed: dict[str, int]
     findings_without_class: dict[str, int]
     shared_patient_ids: list[SharedId]
+    release_refusals: list[ErrorFacts]
     out: str | None
 
 

@@ -1,0 +1,61 @@
+"""The `build.json` of a build, from the plan that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from cxrbuild import __version__
+from cxrbuild.artifact import BuildDocument
+from cxrbuild.artifact.build import DatasetIdentity, FileEntry, SourceDescription, SourceState
+from cxrbuild.curation.expectation import missing_rows
+from cxrbuild.curation.plan import Plan, counts, funnel_steps, unpinned_sources
+from cxrbuild.curation.seal import libraries
+from cxrbuild.exactness import count_exactness
+from cxrbuild.split import groups_in_several_splits
+
+# What of the lock a build does not record: the origin can be private, and the key has a place of its own.
+_UNRECORDED = {"origin", "patient_key"}
+
+
+def build_document(
+    plan: Plan, inputs: str = "", formats: Sequence[str] = (), files: Mapping[str, FileEntry] | None = None
+) -> BuildDocument:
+    """Return the content of ``build.json``.
+
+    Parameters
+    ----------
+    plan
+        The plan, with the results of the conversion. Of a plan alone it says what metadata decides.
+    inputs
+        The hash of all inputs of the build.
+    formats
+        ``parquet``, ``tfrecord`` or both.
+    files
+        Size and hash of every file but the images, by path.
+    """
+    recipe, missing = plan.declared.recipe, missing_rows(plan)
+    return BuildDocument.model_validate({
+        "dataset": DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
+        "inputs": inputs,
+        "cxrbuild": __version__,
+        "libraries": libraries(),
+        "recipe": recipe,
+        "declared_sources": {
+            source.name: SourceDescription.of(source) for source in plan.declared.sources
+        },
+        "overrides": plan.declared.overrides.model_dump(mode="json"),
+        "unpinned": unpinned_sources(plan.declared, plan.locked),
+        "sources": {
+            name: SourceState(**{key: value for key, value in asdict(lock).items() if key not in _UNRECORDED})
+            for name, lock in plan.locked.items()
+        },
+        "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
+        "exactness": count_exactness(plan.records, plan.locked),
+        "counts": counts(plan),
+        "funnel": funnel_steps(plan),
+        "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),
+        "formats": sorted(formats),
+        "patient_key": plan.patient_key,
+        "files": files or {},
+    })  # fmt: skip

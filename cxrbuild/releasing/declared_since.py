@@ -1,0 +1,83 @@
+"""Refuse to publish images that were found to show a name after the build was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrbuild.artifact import BuildDocument
+from cxrbuild.catalog import read_reviews
+from cxrbuild.curation import read_declaration_files
+from cxrbuild.errors import CheckError, count_of, name_some
+from cxrbuild.policy import Policy, withheld
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def require_no_identifier_since(
+    build: Path, document: BuildDocument, records: pd.DataFrame, policy: Policy
+) -> list[str]:
+    """Refuse to publish the pixels of an image on which a review found a name since the build was made.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+    records
+        Its ledger.
+    policy
+        ``public`` or ``private``; a private release is not checked.
+
+    Returns
+    -------
+    list of str
+        The review files that are not where they were, so that nothing is known of them.
+
+    Raises
+    ------
+    CheckError
+        A review marks an image as `identifier` whose pixels the release would include.
+    """
+    if policy == "private":
+        return []
+    files = read_declaration_files(build)
+    reviews = document.recipe.reviews if files is None else files.reviews
+    # The path of a file of which only the name in the recipe is known has no meaning here.
+    known = [name for name in reviews if not name.endswith(".csv") or (files and Path(name).is_file())]
+    marks = {(one.source, one.path): one.mark for name in known for one in read_reviews(name, Path())}
+    marked = {image for image, mark in marks.items() if mark == "identifier"}
+    # Few rows are copied: there may be a million.
+    named = records["exclusion"].isna() & records["source_path"].isin([path for _, path in marked])
+    rows = records.loc[named, ["source", "source_path", "license", "review"]]
+    rows = rows[withheld(rows, policy).isna()]
+    images = zip(rows["source"], rows["source_path"], strict=True)
+    if found := sorted({" ".join(image) for image in images if image in marked}):
+        raise CheckError(
+            f"{count_of(len(found), 'image')} found to show a name since the build was made", where=build,
+            expected="a build that was made with the reviews as they are now",
+            found=f"marked `identifier`: {name_some(found)}",
+            todo="Run `cxrbuild curate` again with its recipe, and release what it builds",
+        )  # fmt: skip
+    return sorted(set(reviews) - set(known))
+
+
+def describe_unknown(unknown: Sequence[str]) -> str:
+    """Return a note on declarations that cannot be read; empty where all can.
+
+    Parameters
+    ----------
+    unknown
+        Names of sources, and review files.
+    """
+    if not unknown:
+        return ""
+    return (
+        "Whether an image was withdrawn, or found to show a name, since the build was made is not known of "
+        f"{name_some(unknown)}: the build does not record where their files are, or they are no longer "
+        "there. Run `cxrbuild curate` again before you publish the release: it reads them, and records where "
+        "they are."
+    )

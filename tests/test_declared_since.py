@@ -1,0 +1,151 @@
+"""No release is made of a build whose images were withdrawn, or found to show a name, after it was made."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from command import Ran, run
+from test_withdrawals import NAMES, WITHDRAWN, build, write_world
+
+from cxrbuild.artifact import open_build
+from cxrbuild.records import read_records
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a public source, its recipe and a build of it; nothing is withdrawn."""
+    folder = tmp_path_factory.mktemp("built")
+    write_world(folder, NAMES, "")
+    source = folder / "source.toml"
+    text = source.read_text().replace(
+        'title = "Mine"', 'title = "Mine"\npublic = true\nhomepage = "https://x.org"'
+    )
+    source.write_text(text)
+    build(folder)
+    return folder
+
+
+@pytest.fixture
+def world(built: Path, tmp_path: Path) -> Path:
+    """Return a copy of that folder; its build records the declarations of the copy, as `curate` does."""
+    shutil.copytree(built, tmp_path / "world")
+    assert curate(tmp_path / "world").status == 0
+    return tmp_path / "world"
+
+
+def curate(folder: Path) -> Ran:
+    return run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build", cwd=folder)
+
+
+def release(folder: Path, *words: str) -> Ran:
+    return run("release", "1.0.0", "--build", "build", "--out", "out", *words, cwd=folder)
+
+
+def withdraw(folder: Path, line: str) -> None:
+    (folder / "withdrawn.csv").write_text(f"path,date,reason\n{line}\n")
+
+
+@pytest.mark.parametrize("policy", ["public", "private"])
+def test_an_image_that_was_withdrawn_since_is_not_released(world: Path, policy: str) -> None:
+    withdraw(world, f"{WITHDRAWN},2026-02-28,consent withdrawn")
+    ran = release(world, "--policy", policy)
+    assert ran.status == 3
+    message = " ".join(ran.err.split())
+    assert "build: 1 image withdrawn since the build was made." in message
+    assert f"Found: mine {WITHDRAWN}, withdrawn 2026-02-28: consent withdrawn." in message
+    assert "Run `cxrbuild curate` again with its recipe, and use what it builds." in message
+    assert not (world / "out").exists()
+    ran = run("export", "--build", "build", "--to", "csv", "--out", "table", cwd=world)
+    assert ran.status == 3
+    assert f"Found: mine {WITHDRAWN}, withdrawn 2026-02-28" in " ".join(ran.err.split())
+    assert not (world / "table").exists()
+    # The next step that the message names leads to a release without the image.
+    assert curate(world).status == 0
+    ran = release(world, "--policy", policy)
+    assert ran.status == 0, ran.err
+    assert WITHDRAWN not in set(read_records(world / "out" / "manifest.parquet")["source_path"])
+
+
+def test_an_excluded_image_and_a_misspelt_path_are_withdrawn_images_too(world: Path) -> None:
+    """The ledger has values of an excluded image; of a misspelt path, `curate` says which image is meant."""
+    with (world / "links.csv").open("a") as stream:
+        stream.write("mine,images/well0.png,mine,images/well1.png,duplicate,\n")
+    rule = '[[rules]]\nname = "twice"\nkind = "duplicate"\nreason = "Again."\n\n[[rules]]'
+    recipe = (world / "recipe.toml").read_text()
+    (world / "recipe.toml").write_text(recipe.replace("[[rules]]", rule, 1))
+    assert curate(world).status == 0
+    ledger = read_records(world / "build" / "ledger.parquet").set_index("source_path")
+    assert ledger.loc["images/well1.png", "exclusion"] == "twice"
+    for path in ("images/well1.png", "images/wel1.png"):
+        withdraw(world, f"{path},2026-02-28,error")
+        ran = release(world)
+        assert ran.status == 3
+        assert f"Found: mine {path}, withdrawn 2026-02-28: error." in " ".join(ran.err.split())
+
+
+def test_an_image_that_was_found_to_show_a_name_is_not_published(world: Path) -> None:
+    (world / "reviews.csv").write_text(
+        f"source,path,mark,marks_finding,note\nmine,{WITHDRAWN},identifier,no,a name\n"
+    )
+    ran = release(world)
+    assert ran.status == 3
+    message = " ".join(ran.err.split())
+    assert "build: 1 image found to show a name since the build was made." in message
+    assert f"Found: marked `identifier`: mine {WITHDRAWN}." in message
+    ran = release(world, "--policy", "private")
+    assert ran.status == 0, ran.err
+    shutil.rmtree(world / "out")
+    assert curate(world).status == 0
+    ran = release(world)
+    assert ran.status == 0, ran.err
+    released = read_records(world / "out" / "manifest.parquet").set_index("source_path")["withheld"].dropna()
+    assert released.to_dict() == {WITHDRAWN: "identifier"}
+
+
+def test_a_review_file_that_was_added_is_asked_too(world: Path) -> None:
+    """It overrides the recipe's reviews, as it did for the build."""
+    lines = "source,path,mark,marks_finding,note\nmine,images/well2.png,{},no,\n"
+    (world / "more.csv").write_text(lines.format("clean"))
+    words = ("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build")
+    assert run(*words, "--reviews", "more.csv", cwd=world).status == 0
+    (world / "more.csv").write_text(lines.format("identifier"))
+    ran = release(world)
+    assert ran.status == 3
+    assert "Found: marked `identifier`: mine images/well2.png." in " ".join(ran.err.split())
+
+
+def test_a_release_says_whose_withdrawals_it_cannot_know(world: Path) -> None:
+    ran = release(world)
+    assert ran.status == 0, ran.err
+    assert "is not known of" not in " ".join(ran.err.split())
+    shutil.rmtree(world / "out")
+    (world / "source.toml").rename(world / "elsewhere.toml")
+    ran = release(world)
+    assert ran.status == 0, ran.err
+    assert "since the build was made is not known of mine: the build does not record" in " ".join(
+        ran.err.split()
+    )
+    shutil.rmtree(world / "out")
+    (world / "elsewhere.toml").rename(world / "source.toml")
+    # A build of an earlier version records no places; the next `curate` does, although nothing changed.
+    (world / "build" / ".cxrbuild" / "declarations.json").unlink()
+    ran = release(world)
+    assert ran.status == 0, ran.err
+    assert "is not known of mine, reviews.csv:" in " ".join(ran.err.split())
+    before = open_build(world / "build").document
+    assert curate(world).status == 0
+    assert open_build(world / "build").document == before
+    withdraw(world, f"{WITHDRAWN},2026-02-28,error")
+    assert release(world).status == 3
+
+
+def test_a_release_names_no_place_of_a_declaration(world: Path) -> None:
+    ran = release(world)
+    assert ran.status == 0, ran.err
+    place = str(world.resolve()).encode()
+    assert place in (world / "build" / ".cxrbuild" / "declarations.json").read_bytes()
+    files = [path for path in (world / "out").rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if place in path.read_bytes()] == []

@@ -1,0 +1,108 @@
+"""`plan` says what a public release of its build would refuse: the errors of `release`, before any image."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import run
+from test_withdrawals import NAMES, write_world
+
+from cxrbuild.catalog import CATALOG
+from cxrbuild.patient_key import KEY_VARIABLE
+
+KEY = "a secret of some length"
+PUBLIC = ('title = "Mine"\n', 'title = "Mine"\npublic = true\n')
+HASHED = ('patient_id = "keep"', 'patient_id = "hash"')
+CREDIT = ('license = "CC0-1.0"', 'license = "CC-BY-4.0"')
+OTHER = 'optional_findings = { mine = ["other"] }\n\n[labels]\nOther = { mine = ["other"] }\n'
+Change = tuple[str, str]
+
+
+def write(folder: Path, source: list[Change], recipe: list[Change]) -> None:
+    """Write a source and a recipe with these changes, and fetch the source."""
+    write_world(folder, NAMES, "")
+    for file, changes in (("source.toml", source), ("recipe.toml", recipe)):
+        text = (folder / file).read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new, 1)
+        (folder / file).write_text(text)
+    ran = run("fetch", "source.toml", "--from", "mine=in", "--pin", cwd=folder)
+    assert ran.status == 0, ran.err
+
+
+def facts(error: dict[str, Any]) -> dict[str, Any]:
+    # The place is the build, which is not there yet when a plan is made.
+    return {key: error[key] for key in ("status", "what", "expected", "found", "todo")}
+
+
+@pytest.mark.parametrize(
+    ("source", "recipe", "what"),
+    [
+        ([], [], "a public release would publish the patient numbers of sources that are not public"),
+        (
+            [HASHED],
+            [('reason = "No class."', 'reason = "No class, as p-sick1 was."')],
+            "a public release would give patient numbers away",
+        ),
+        ([PUBLIC], [('date = "2026-02-01"\n', "")], "the release has no date"),
+        ([PUBLIC, CREDIT], [],
+         "the licence of images requires attribution, and whom to credit is not declared"),
+        ([PUBLIC], [("[labels]\n", OTHER)],
+         "classes of the build are empty\n  no image of the class Other is in train\n"
+         "  no image of the class Other is in test"),
+        ([PUBLIC], [('title = "Mine"', 'title = "COVID-19-CXR Dataset"')], None),
+    ],
+)  # fmt: skip
+def test_a_plan_says_what_release_refuses(
+    source: list[Change], recipe: list[Change], what: str | None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    write(tmp_path, source, recipe)
+    planned = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
+    # It is a note: the plan itself is made.
+    assert planned.status == 0, planned.err
+    refusals = json.loads(planned.out)["release_refusals"]
+    ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    released = run("release", "1.0.0", "--build", "build", "--out", "out", "--json", cwd=tmp_path)
+    said = " ".join(planned.err.split())
+    if what is None:
+        assert refusals == []
+        assert "would be refused" not in said
+        assert released.status == 0, released.err
+        return
+    (foreseen,) = refusals
+    assert foreseen["what"] == what
+    assert facts(foreseen) == facts(json.loads(released.out)["error"])
+    assert (
+        f"A public release of this plan would be refused: {foreseen['where']}: {' '.join(what.split())}"
+        in said
+    )
+
+
+def test_a_changed_copy_of_a_shipped_recipe_is_named_before_the_build(
+    metadata_only: Path, tmp_path: Path
+) -> None:
+    words = ("plan", "--as-pinned", "--data", metadata_only, "--json", "--recipe")
+    ran = run(*words, "covid19-cxr")
+    assert ran.status == 0, ran.err
+    assert json.loads(ran.out)["release_refusals"] == []
+    text = (CATALOG / "recipes" / "covid19-cxr.toml").read_text(encoding="utf-8")
+    other = re.sub('^salt = "', 'salt = "another ', text, count=1, flags=re.MULTILINE)
+    assert other != text
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(other.replace('manifest = "covid19-cxr/1.0.0"\n', ""), encoding="utf-8")
+    ran = run(*words, recipe)
+    assert ran.status == 0, ran.err
+    (foreseen,) = json.loads(ran.out)["release_refusals"]
+    assert foreseen["what"] == (
+        "the recipe differs from the shipped covid19-cxr, and keeps its name, title, description, "
+        "datasheet.creator"
+    )
