@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Link
+from cxrbuild.catalog.csv_table import advise_on_absent
 from cxrbuild.catalog.split import DrawnSplit, Split
 from cxrbuild.errors import CxrbuildError, DeclarationError, count_of, name_some
 from cxrbuild.grouping import connected_groups
@@ -129,10 +130,12 @@ def _groups(records: pd.DataFrame, links: Sequence[Link], namespaces: Namespaces
     known = dict(zip(image[linked], patient[linked], strict=True))
     if unknown := [end for name, end in ends.items() if name not in known]:
         index = {name: PathIndex(rows["source_path"]) for name, rows in records.groupby("source")}
+        absent = [link for link in links if {link.a, link.b} & set(unknown)]
         raise DeclarationError(
             f"{count_of(len(unknown), 'link')} of images that the source does not have",
+            where=name_some(sorted({str(link.file) for link in absent if link.file})) or None,
             found=name_some(f"{source} {index[source].describe(path)}" for source, path in unknown),
-            todo="A link file belongs to one version of a source: fetch that version, or remove the lines",
+            todo=advise_on_absent((link.file for link in absent), "split.links"),
         )
     # Only these rows can be connected with others: the rest of a large table is left as it is.
     again = image.duplicated(keep=False)

@@ -20,6 +20,7 @@ import cxrbuild
 from cxrbuild.catalog import read_source
 from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import format_record, git_tree_of
+from cxrbuild.pins import read_source_version
 from cxrbuild.progress import silent
 from cxrbuild.records import conform, write_records
 
@@ -84,6 +85,11 @@ def write_version(
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
     """A source that is pinned and fetched, and a newer version of it in `new`."""
+    return make_world(tmp_path)
+
+
+def make_world(tmp_path: Path) -> Path:
+    """Write and fetch a source and a newer version of it, as `world` has them."""
     files = {name: name.encode() for name in ("a.png", "b.png", "c.png", "d.png", "e.png", "f.png")}
     old = write_version(tmp_path / "old", ROWS, files)
     pinned = files_on_disk(old, {}, title="", progress=silent)
@@ -388,3 +394,19 @@ def test_changes_fit_a_narrow_terminal(world: Path) -> None:
     assert "images/" in changes
     assert max(map(len, changes.splitlines())) <= 60
     assert not re.search(r"[0-9a-f]{13}", changes)
+
+
+def test_a_folder_called_metadata_is_that_of_a_proposal_alone(world: Path) -> None:
+    """A user may have one next to the declaration, with other tables or an older one of the same name."""
+    declared = world / "declared" / "mine.toml"
+    before = read_source_version(str(declared), world / "data")
+    own = world / "declared" / "metadata"
+    own.mkdir()
+    (own / "notes.txt").write_text("ours")
+    assert read_source_version(str(declared), world / "data").values.equals(before.values)
+    (own / "metadata.csv").write_text("name,finding,who,licence\n")
+    assert read_source_version(str(declared), world / "data").values.equals(before.values)
+    proposed = propose(world, "--from", f"mine={world / 'new'}")["declaration"]
+    values = read_source_version(proposed, world / "data").values
+    assert values.loc["images/a.png", "finding"] == "well"
+    assert before.values.loc["images/a.png", "finding"] == "sick"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.errors import DeclarationError, count_of, nearest
+
+# The folder of the shipped reviews and links.
+SHIPPED = CATALOG / "reviews"
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,11 @@ class CsvTable:
         DeclarationError
             There is no such file.
         """
-        path = beside / name if name.endswith(".csv") else CATALOG / "reviews" / f"{name}.csv"
+        path = beside / name if name.endswith(".csv") else SHIPPED / f"{name}.csv"
         if path.is_file():
             return path
         # Reviews and links are shipped in one folder; their headers differ.
-        shipped = sorted(
-            path.stem
-            for path in (CATALOG / "reviews").glob("*.csv")
-            if path.read_text(encoding="utf-8").startswith(",".join(self.header) + "\n")
-        )
+        shipped = sorted(path.stem for path in SHIPPED.glob("*.csv") if self.matches(path))
         near = nearest(path.name, [*shipped, *(other.name for other in beside.glob("*.csv"))])
         raise DeclarationError(
             f"no such file of {self.content}",
@@ -60,6 +59,25 @@ class CsvTable:
             expected=f"one of {', '.join(shipped)}, or the path of a .csv file",
             todo=f"Write {near}, the nearest name" if near else "Correct the name, or write this file first",
         )
+
+    def matches(self, path: Path) -> bool:
+        """Return whether a file has the header of this kind.
+
+        Parameters
+        ----------
+        path
+            A CSV file of any kind; only its first line is read.
+        """
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                first = stream.readline()
+            return any(next(csv.reader([first], delimiter=sign), []) in self._headers for sign in ",;")
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return False
+
+    @property
+    def _headers(self) -> list[list[str]]:
+        return [list(self.header), *([[*self.header, self.optional]] if self.optional else [])]
 
     def rows(self, path: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows below the header, each with the number of its line.
@@ -90,7 +108,6 @@ class CsvTable:
         """Return the number of columns, and the rows below the header."""
         rows: list[tuple[int, list[str]]] = []
         problems: list[str] = []
-        headers = [list(self.header), *([[*self.header, self.optional]] if self.optional else [])]
         start = 1
         try:
             # A spreadsheet writes a byte order mark before UTF-8.
@@ -98,7 +115,7 @@ class CsvTable:
                 # Excel separates cells by semicolons where the comma is the decimal sign.
                 first = next(csv.reader([stream.readline()], delimiter=";"), [])
                 stream.seek(0)
-                delimiter = ";" if first in headers else ","
+                delimiter = ";" if first in self._headers else ","
                 # Without `strict`, a quote that is never closed would swallow the lines to the end.
                 reader = csv.reader(stream, strict=True, delimiter=delimiter)
                 found = next(reader, [])
@@ -117,7 +134,7 @@ class CsvTable:
                 "not UTF-8 text", where=path, found=error,
                 todo="Save it as CSV in UTF-8; spreadsheets ask for the encoding, or call it 'CSV UTF-8'",
             ) from error  # fmt: skip
-        if found in headers:
+        if found in self._headers:
             require_none(path, problems)
             return len(found), [(line, row) for line, row in rows if row]
         if len(found) == 1 and found[0] == "\t".join(self.header):
@@ -133,6 +150,27 @@ class CsvTable:
             found=",".join(found) or "an empty file",
             todo="Write the header as expected, or name another file",
         )
+
+
+def advise_on_absent(files: Iterable[Path | None], key: str) -> str:
+    """Return what to do with rows of files that name images which a source does not have.
+
+    Parameters
+    ----------
+    files
+        The files of the rows, ``None`` where the file of a row is not known.
+    key
+        The key of the recipe that names such files.
+    """
+    shipped = sorted({path.stem for path in files if path is not None and path.parent == SHIPPED})
+    advice = "These rows are of another version of the source: fetch that version. If upstream removed or "
+    advice += "renamed the images since, remove or correct the rows"
+    if shipped:
+        copies = " and ".join(str(SHIPPED / f"{name}.csv") for name in shipped)
+        advice += f" in a copy of {copies}, and name the copy under `{key}` in a copy of the recipe"
+    return (
+        f"{advice}. The rows of images that were withdrawn can stay, once `withdrawn` of the source has them"
+    )
 
 
 def require_none(path: Path, problems: list[str]) -> None:

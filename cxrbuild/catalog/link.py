@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
@@ -16,12 +16,17 @@ LINKS = CsvTable("links", ("source_a", "path_a", "source_b", "path_b", "kind", "
 
 @dataclass(frozen=True)
 class Link:
-    """Two images that are duplicates or of one patient, each as source and path."""
+    """Two images that are duplicates or of one patient, each as source and path.
+
+    ``file`` is where the link is written, for messages.
+    """
 
     a: tuple[str, str]
     b: tuple[str, str]
     kind: str
     note: str
+    # No part of the link: the inputs of a build do not depend on it.
+    file: Path | None = field(default=None, repr=False, compare=False)
 
 
 def read_links(name: str, beside: Path) -> list[Link]:
@@ -48,7 +53,7 @@ def read_links(name: str, beside: Path) -> list[Link]:
             problems.append(f"line {line}: kind is {kind!r}; {suggest(kind, KINDS, 'kind')}")
         if (source_a, path_a) == (source_b, path_b):
             problems.append(f"line {line}: links {path_a} with itself")
-        link = Link((source_a, path_a), (source_b, path_b), kind, note)
+        link = Link((source_a, path_a), (source_b, path_b), kind, note, path)
         pair = frozenset((link.a, link.b))
         if pair in pairs:
             first, other = pairs[pair]

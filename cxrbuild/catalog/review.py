@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class Review:
     """What a person saw on one image.
 
     ``marks_finding`` is whether a mark is drawn at a finding, ``None`` where nobody has seen the image.
-    ``reader`` is the name of the person, empty where the file does not say.
+    ``reader`` is the name of the person, empty where the file does not say. ``file`` is where the review is
+    written, for messages.
     """
 
     source: str
@@ -44,6 +45,8 @@ class Review:
     marks_finding: bool | None
     note: str
     reader: str = ""
+    # No part of the review: the inputs of a build do not depend on it.
+    file: Path | None = field(default=None, repr=False, compare=False)
 
 
 def read_reviews(name: str, beside: Path) -> list[Review]:
@@ -73,7 +76,7 @@ def read_reviews(name: str, beside: Path) -> list[Review]:
         if (first := lines.setdefault((source, image), line)) != line:
             problems.append(f"line {line}: {source} {image} is in line {first} already")
         answer = {"yes": True, "no": False}.get(marks_finding)
-        reviews.append(Review(source, image, mark, answer, note, reader))
+        reviews.append(Review(source, image, mark, answer, note, reader, path))
     require_none(path, problems)
     return reviews
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from cxrbuild.errors import count_of, printable
 
 if TYPE_CHECKING:
     from cxrbuild.pins import PinDiff
+    from cxrbuild.pins.rows import NamingRow
 
 # How many rows of a change are listed; --json and changes.csv list all.
 _MOST = 5
@@ -42,7 +44,31 @@ def propose_named_pin(
         output.say("\nThe declaration does not fit this version yet:")
     for problem in proposal.problems:
         output.say(problem)
+    _report_rows(output, proposal.naming_rows)
     output.result("fetch-proposed-pin-1", proposal.to_dict())
+
+
+def _report_rows(output: Output, rows: Sequence[NamingRow]) -> None:
+    """Report the rows that a person corrects before the new version is planned."""
+    if not rows:
+        return
+    output.say("\nRows that name images which this version does not have:")
+    for file in dict.fromkeys(row.file for row in rows):
+        of_file = [row for row in rows if row.file == file]
+        for row in of_file[:_MOST]:
+            output.item(f"{file}, line {row.line}: {row.path}{f' -> {row.new}' if row.new else ''}")
+        if len(of_file) > _MOST:
+            output.say(f"  and {len(of_file) - _MOST:,} more of {file}; --json lists all")
+    if any(row.content != "withdrawals" for row in rows):
+        output.say(
+            "`plan` of the new version refuses reviews and links of such images: correct or remove these "
+            "rows, in a copy where the file is shipped, and name the copy in the recipe."
+        )
+    if any(row.content == "withdrawals" for row in rows):
+        output.say(
+            "The rows of withdrawn images stay: the new listing has their names. A withdrawn image that is "
+            "under another path needs a second row, with that path: it would be in the dataset again."
+        )
 
 
 def report_pins(output: Output, diff: PinDiff) -> None:

@@ -8,7 +8,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +26,21 @@ from cxrbuild.lockfile import source_folder
 from cxrbuild.parsing import parse_toml
 from cxrbuild.pins.changes import PinDiff, compare_versions
 from cxrbuild.pins.listing import read_listing
-from cxrbuild.pins.version import METADATA, SourceVersion, open_version, read_source_version, reads_headers
+from cxrbuild.pins.rows import NamingRow, find_naming_rows
+from cxrbuild.pins.version import (
+    CHANGES,
+    METADATA,
+    SourceVersion,
+    open_version,
+    read_source_version,
+    reads_headers,
+)
 from cxrbuild.progress import Progress, silent
 from cxrbuild.spreadsheets import safe_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CHANGES = "changes.csv"
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
@@ -53,6 +60,8 @@ class PinProposal:
         What changed since the old version.
     problems
         What of the declaration does not fit the new version: a person has to decide.
+    naming_rows
+        The rows of reviews, links and withdrawals that name images which the new version does not have.
     """
 
     folder: Path
@@ -60,6 +69,7 @@ class PinProposal:
     tree: str
     diff: PinDiff
     problems: list[str]
+    naming_rows: list[NamingRow]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the proposal as JSON has it."""
@@ -68,6 +78,7 @@ class PinProposal:
             "declaration": str(self.declaration),
             "tree": self.tree,
             "problems": self.problems,
+            "naming_rows": [asdict(row) for row in self.naming_rows],
             "diff": self.diff.to_dict(),
         }
 
@@ -144,9 +155,10 @@ def propose_pin(
         folder = place / f"{source.name}-{tree[:8]}"
         new = open_version(str(folder / f"{source.name}.toml"), source, listed, root)
         diff = compare_versions(old, new, known)
+        rows = find_naming_rows(source, diff)
         declaration = _write(folder, source, new, root, files, _pin(source, tree, commit), diff)
         problems = _find_problems(declaration, source, root)
-    return PinProposal(folder, declaration, tree, diff, problems)
+    return PinProposal(folder, declaration, tree, diff, problems, rows)
 
 
 def _folder_of(source: Source) -> Path:

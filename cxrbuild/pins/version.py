@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METADATA = "metadata"
-"""The folder next to a proposed pin that has the metadata of its version."""
+"""The folder of a proposed pin that has the metadata of its version."""
+CHANGES = "changes.csv"
+"""The table of what changed: only a proposed pin has it next to its declaration."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ def read_source_version(name: str, data: Path) -> SourceVersion:
             todo="Copy its declaration if it is a shipped one, and pin that with `cxrbuild fetch FILE --pin`",
         )  # fmt: skip
     beside = source.file.parent / METADATA
-    root = beside if beside.is_dir() else source_folder(data, source.name)
+    # A folder of that name next to any other declaration is the user's own.
+    proposed = beside.is_dir() and beside.with_name(CHANGES).is_file()
+    root = beside if proposed else source_folder(data, source.name)
     return open_version(name, source, source.listing, root)
 
 

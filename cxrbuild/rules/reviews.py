@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Review
+from cxrbuild.catalog.csv_table import advise_on_absent
 from cxrbuild.errors import DeclarationError, count_of, name_some
 from cxrbuild.paths import PathIndex
 
@@ -38,8 +39,9 @@ def add_reviews(records: pd.DataFrame, reviews: Sequence[Review]) -> pd.DataFram
         known = {name: PathIndex(rows["source_path"]) for name, rows in records.groupby("source")}
         raise DeclarationError(
             f"{count_of(len(unknown), 'review')} of images that the source does not have",
+            where=name_some(sorted({str(one.file) for one in unknown if one.file})) or None,
             found=name_some(f"{one.source} {known[one.source].describe(one.path)}" for one in unknown),
-            todo="A review file belongs to one version of a source: fetch that version, or remove the lines",
+            todo=advise_on_absent((one.file for one in unknown), "reviews"),
         )
     images = records[["source", "source_path"]]
     found = images.merge(seen, on=["source", "source_path"], how="left", validate="many_to_one")

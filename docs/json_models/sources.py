@@ -11,6 +11,7 @@ from cxrbuild.catalog.source import Pin
 from cxrbuild.environment import Observation
 from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.lockfile import LockedSource
+from cxrbuild.pins.rows import NamingRow
 from cxrbuild.proposing.proposal import Decision, WordCount
 from cxrbuild.shipped import ShippedRecipe, ShippedSource
 from json_models.base import Counts, Printed
@@ -95,6 +96,9 @@ class FetchProposedPin(Printed):
         The git tree hash.
     problems
         What of the metadata does not fit the declaration.
+    naming_rows
+        The rows of reviews, links and withdrawals that name images which the new version does not have: file,
+        line, what the file holds, the image, and its new path where the same bytes are under one.
     diff
         What changed.
     """
@@ -103,6 +107,7 @@ class FetchProposedPin(Printed):
     declaration: str
     tree: str
     problems: list[str]
+    naming_rows: list[NamingRow]
     diff: SourceDiff
 
 

@@ -1,0 +1,90 @@
+"""Find the rows of reviews, links and withdrawals that name images which a new version no longer has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrbuild.catalog import CATALOG, Source
+from cxrbuild.catalog.csv_table import SHIPPED, CsvTable
+from cxrbuild.catalog.link import LINKS
+from cxrbuild.catalog.review import REVIEWS
+from cxrbuild.catalog.withdrawal import WITHDRAWALS
+from cxrbuild.pins.changes import PinDiff
+
+
+@dataclass(frozen=True)
+class NamingRow:
+    """A row of a file that names an image which the new version does not have under this path.
+
+    Attributes
+    ----------
+    file, line
+        The file, and the number of the line in it.
+    content
+        What the file holds: ``reviews``, ``links`` or ``withdrawals``.
+    path
+        The image.
+    new
+        The path of the same bytes in the new version; empty where it has none.
+    """
+
+    file: str
+    line: int
+    content: str
+    path: str
+    new: str
+
+
+def find_naming_rows(source: Source, diff: PinDiff) -> list[NamingRow]:
+    """Return the rows that name images which left, or are under another path.
+
+    Looked at are the shipped reviews and links, those next to the declaration and in the current folder, and
+    the source's own withdrawals.
+
+    Parameters
+    ----------
+    source
+        The source as it was.
+    diff
+        What changed since.
+
+    Raises
+    ------
+    DeclarationError
+        One of the files is damaged.
+    """
+    gone = diff.rows[diff.rows["change"].isin(["removed", "moved"])]
+    moved = gone["change"] == "moved"
+    now = dict(zip(gone["path"], gone["new"].where(moved, ""), strict=True))
+    return [
+        NamingRow(str(file), line, table.content, path, now[path])
+        for table, file in _files(source)
+        for line, path in _named(table, file, source.name)
+        # A withdrawn image keeps its row in the ledger, so that reviews and links can still name it.
+        if path in now and (table is WITHDRAWALS or path not in source.withdrawals)
+    ]
+
+
+def _files(source: Source) -> Iterator[tuple[CsvTable, Path]]:
+    folders = [SHIPPED, Path()]
+    if source.file.parent != CATALOG / "sources":
+        folders.append(source.file.parent)
+    known = {file.resolve(): file for folder in folders for file in sorted(folder.glob("*.csv"))}
+    for file in known.values():
+        for table in (REVIEWS, LINKS):
+            if table.matches(file):
+                yield table, file
+    if source.withdrawn is not None:
+        yield WITHDRAWALS, source.file.parent / source.withdrawn
+
+
+def _named(table: CsvTable, file: Path, source: str) -> Iterator[tuple[int, str]]:
+    """Yield the images of a source that the rows of a file name, each with the number of its line."""
+    for line, cells in table.rows(file, []):
+        if table is WITHDRAWALS:
+            yield line, cells[0]
+            continue
+        ends = [cells[0:2], cells[2:4]] if table is LINKS else [cells[0:2]]
+        yield from ((line, path) for name, path in ends if name == source)
