@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from cxrbuild.errors import CxrbuildError
 
 KEY_VARIABLE = "CXRBUILD_PATIENT_KEY"
+KEY_ADVICE = "to the key of before, or at first to what "
+KEY_ADVICE += "`python -c 'import secrets; print(secrets.token_hex())'` prints, and keep it"
+"""To what a user sets the variable, as the end of a sentence."""
 _SHORTEST_KEY = 16
 _DIGITS = 16
 
@@ -32,8 +35,7 @@ def read_key() -> bytes:
             expected=f"a secret of {_SHORTEST_KEY} characters or more, the same in every run, kept apart "
             "from the dataset",
             found="none" if not key else f"{len(key)} characters",
-            todo="Set it to the key of before, or at first to what "
-            "`python -c 'import secrets; print(secrets.token_hex())'` prints, and keep it",
+            todo=f"Set it {KEY_ADVICE}",
         )
     return key.encode()
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command import run
+from file_server import Answer, Server
 
 import cxrbuild
 from cxrbuild.catalog import read_source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.pin import locked_against
 from cxrbuild.lockfile import read_lock, write_lock
+from cxrbuild.patient_key import KEY_VARIABLE
 
 SOURCE = """# The images of our clinic.
 name = "mine"  # short
@@ -25,6 +28,21 @@ images = ["*.png"]
 
 [columns.finding]
 from = "finding"
+"""
+
+RECIPE = """
+name = "mine"
+version = "1.0.0"
+date = "2026-02-01"
+title = "Mine"
+sources = ["mine.toml"]
+
+[labels]
+Sick = { mine = ["sick"] }
+Well = { mine = ["well"] }
+
+[split]
+salt = "mine"
 """
 
 
@@ -209,3 +227,71 @@ def test_an_archive_is_compared_by_the_hash_that_was_verified(digest: str, state
     (here / "mine.txt").write_text("sick/a.png\nwell/b.png\n")
     (here / "mine.toml").write_text(f'{SOURCE}\n[pin]\nsha256 = "{digest * 64}"\nlisting = "mine.txt"\n')
     assert cxrbuild.list_sources(here / "data", [here / "mine.toml"])[0].fetched == state
+
+
+@pytest.mark.parametrize(
+    ("download", "keys"),
+    [
+        ('url = "https://example.org/1/mine.zip"', "download.url is"),
+        (
+            'url = "https://example.org/1/mine.zip"\nmirrors = { far = "https://example.net/mine.zip" }',
+            "download.url, download.mirrors.far are",
+        ),
+        ("strip = 0", None),
+    ],
+)
+def test_addresses_of_other_files_are_named(here: Path, download: str, keys: str | None) -> None:
+    (here / "mine.toml").write_text(f"{SOURCE}\n[download]\n{download}\n")
+    said = " ".join(pin(here).split())
+    if keys is None:
+        assert "as before" not in said
+        return
+    assert f"mine.toml: {keys} as before, and the pinned files came from {here / 'files'}." in said
+    assert download in (here / "mine.toml").read_text()
+    # Nothing was written, so nothing is left behind.
+    assert "as before" not in pin(here)
+
+
+def test_removed_keys_of_the_version_before_are_named(here: Path) -> None:
+    pin(here)
+    declared = here / "mine.toml"
+    declared.write_text(declared.read_text() + f'commit = "{"1" * 40}"\ndate = "2020-01-01"\n')
+    (here / "files" / "sick" / "a.png").write_text("changed")
+    said = " ".join(pin(here, "--allow-unpinned").split())
+    assert "mine.toml: removed pin.commit, pin.date of the version before." in said
+    assert "2020-01-01" not in declared.read_text()
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_files_of_the_declared_address_have_no_other_address(here: Path, server: Server) -> None:
+    archive = shutil.make_archive(str(here / "mine"), "zip", here / "files")
+    server.answers["/mine.zip"] = [Answer(Path(archive).read_bytes())]
+    (here / "mine.toml").write_text(f'{SOURCE}\n[download]\nurl = "{server.url}/mine.zip"\n')
+    done = run("fetch", "mine.toml", "--pin", cwd=here)
+    assert done.status == 0, done.err
+    assert "Written: mine.toml" in done.out
+    assert "as before" not in " ".join(done.out.split())
+
+
+def test_fetch_says_that_a_key_is_needed_and_how_to_make_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    pattern = 'pattern = "^(?P<finding>[^/]+)/(?P<patient>[^/]+)[.]png"'
+    text = SOURCE.replace('pattern = "^(?P<finding>[^/]+)/"', pattern)
+    (here / "mine.toml").write_text(text + '\n[columns.patient_id]\nfrom = "patient"\n')
+    for more in ((), ("--pin",), ()):
+        done = run("fetch", "mine.toml", "--from=mine=files", *more, cwd=here)
+        assert done.status == 0, done.err
+        said = " ".join(done.out.split())
+        assert said.count("mine: `plan` needs a secret of yours to hash its patient numbers with.") == 1
+        assert "python -c 'import secrets; print(secrets.token_hex())'" in said
+        assert "Then run this command again" in said
+    (here / "recipe.toml").write_text(RECIPE)
+    monkeypatch.setenv(KEY_VARIABLE, "a secret of some length")
+    # The note is right: without the second fetch, no plan is made.
+    assert run("plan", "--recipe", "recipe.toml", cwd=here).status == 1
+    done = run("fetch", "mine.toml", "--from=mine=files", cwd=here)
+    assert "secret" not in done.out
+    ran = run("plan", "--recipe", "recipe.toml", cwd=here)
+    assert ran.status == 0, ran.err

@@ -20,7 +20,7 @@ from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.withdrawal import require_known
 from cxrbuild.errors import CxrbuildError, DeclarationError, nearest
 from cxrbuild.fetching.lists import FetchedList, fetch_lists
-from cxrbuild.fetching.pinning import require_own, write_pin
+from cxrbuild.fetching.pinning import describe_old_addresses, require_own, write_pin
 from cxrbuild.fetching.record import read_record
 from cxrbuild.fetching.sources import FetchResult, fetch
 from cxrbuild.lockfile import source_folder
@@ -162,13 +162,21 @@ def fetch_and_pin(
     )
     for source in own:
         _require_known_withdrawals(source, data)
-    written = [
-        path for source in own for path in write_pin(source, data, fetched.sources[source.name].locked)
-    ]
+    written: list[Path] = []
+    notes = {source.name: list(fetched.sources[source.name].notes) for source in own}
+    for source in own:
+        locked = fetched.sources[source.name].locked
+        if files := write_pin(source, data, locked):
+            written += files
+            notes[source.name] += describe_old_addresses(source, locked)
     # Fetched again: the files are there, and the lock records that they were compared with the pin.
     pinned = [read_source(str(source.file)) for source in own]
     again = fetch(pinned, data, jobs=jobs, progress=progress)
-    return replace(fetched, sources=fetched.sources | again.sources), written
+    sources = {
+        name: replace(one, notes=list(dict.fromkeys([*notes[name], *one.notes])))
+        for name, one in again.sources.items()
+    }
+    return replace(fetched, sources=fetched.sources | sources), written
 
 
 def _require_known_withdrawals(source: Source, data: Path) -> None:

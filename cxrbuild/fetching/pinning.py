@@ -8,9 +8,10 @@ from pathlib import Path
 
 from cxrbuild.catalog import Source, read_source
 from cxrbuild.catalog.declarations import CATALOG
-from cxrbuild.errors import CxrbuildError, DeclarationError
+from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
 from cxrbuild.fetching.record import format_listing, read_record
 from cxrbuild.files import write_bytes
+from cxrbuild.http import redact_address
 from cxrbuild.lockfile import LockedSource, source_folder
 
 # The keys of a pin that describe the version before.
@@ -91,6 +92,38 @@ def write_pin(source: Source, data: Path, lock: LockedSource) -> list[Path]:
             found=problem, todo="Remove its keys of `pin`, and run the command again",
         )  # fmt: skip
     return [source.file, listing]
+
+
+def describe_old_addresses(source: Source, lock: LockedSource) -> list[str]:
+    """Return notes on what a written pin leaves in the declaration, or removes, of the version before.
+
+    Parameters
+    ----------
+    source
+        The source as it was declared.
+    lock
+        The lock's entry of the files that it was pinned to.
+    """
+    notes = []
+    addresses = {"download.url": source.download.url or ""}
+    addresses |= {f"download.mirrors.{name}": url for name, url in source.download.mirrors.items()}
+    # As the lock has them.
+    addresses = {key: redact_address(address) for key, address in addresses.items()}
+    # Files that came from the declared address are what it has.
+    if lock.origin != addresses["download.url"] and (
+        old := [key for key, address in addresses.items() if address and address != lock.origin]
+    ):
+        notes.append(
+            f"{source.file}: {name_some(old)} {'is' if len(old) == 1 else 'are'} as before, and the pinned "
+            f"files came from {lock.origin}. If the address has other files, `fetch` refuses them on another "
+            "machine: write the address of these files there, or remove the line and name them with --from."
+        )
+    if removed := [f"pin.{key}" for key in ("commit", "date") if getattr(source.pin, key) is not None]:
+        notes.append(
+            f"{source.file}: removed {name_some(removed)} of the version before. Write those of the pinned "
+            "files, if they have any."
+        )
+    return notes
 
 
 def _problem(source: Source, tree: str) -> object:

@@ -16,7 +16,7 @@ from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
-from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, require_long_key
+from cxrbuild.patient_key import KEY_ADVICE, KEY_VARIABLE, key_fingerprint, require_long_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import is_supported, reading
 from cxrbuild.threads import Cancellation, open_threads
@@ -206,8 +206,8 @@ def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> F
     key = recorded or key_fingerprint()
     if key is None and source.hashes_patients:
         fetched.notes.append(
-            f"{source.name}: `plan` hashes its patient numbers with a secret of yours: set {KEY_VARIABLE} "
-            "first."
+            f"{source.name}: `plan` needs a secret of yours to hash its patient numbers with. Set "
+            f"{KEY_VARIABLE} {KEY_ADVICE}. Then run this command again: it records which key it is."
         )
     return replace(fetched, locked=replace(fetched.locked, patient_key=key))
 
