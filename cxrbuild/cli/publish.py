@@ -53,6 +53,11 @@ def _report(output: Output, done: PublicationResult) -> None:
         output.say(
             f"{release}: {len(sent)} of {len(done.steps)} files, {size}, would be sent to {done.target}."
         )
+        if done.unread is not None:
+            output.say(
+                f"No connection to the target: {done.unread}. So these are all files of the release. "
+                "Which of them the target has, and whether it takes the release, is not known."
+            )
     elif sent:
         output.say(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, sent to {done.target}.")
     else:

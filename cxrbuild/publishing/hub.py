@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from cxrbuild.errors import CxrbuildError, is_of_memory, name_some
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
-from cxrbuild.publishing.sending import Location, Step
+from cxrbuild.publishing.sending import Location, Step, UnreachableError, is_of_connection, steps_to
 from cxrbuild.redaction import advice_on, redacted_message
 from cxrbuild.version_numbers import parse_version
 
@@ -98,6 +99,10 @@ class HubDataset:
     def close(self) -> None:
         """Do nothing: huggingface_hub closes its connections itself."""
 
+    def files_to_send(self) -> list[Step]:
+        """Return the files to be in the repository, as if it were empty."""
+        return steps_to(self.shown, [*self.release.files.values(), self.release.sums])
+
     def steps(self) -> list[Step]:
         """Return the files to be in the repository, and which of them are in it.
 
@@ -125,8 +130,8 @@ class HubDataset:
                 found=name_some(stray, 5), todo="Name a repository that is new or empty",
             )  # fmt: skip
         return [
-            Step(name, f"{self.shown}/{name}", file.bytes, held=name in held and _same(file, held[name]))
-            for name, file in files.items()
+            replace(step, held=step.name in held and _same(files[step.name], held[step.name]))
+            for step in self.files_to_send()
         ]
 
     def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
@@ -232,7 +237,8 @@ class HubDataset:
             if is_of_memory(error):
                 raise
             status = getattr(getattr(error, "response", None), "status_code", None)
-            raise CxrbuildError(
+            kind = UnreachableError if status is None and is_of_connection(error) else CxrbuildError
+            raise kind(
                 what, where=self.shown, found=redacted_message(error),
                 todo="Check that HF_TOKEN has the permission to write to this repository"
                 if status in (401, 403)

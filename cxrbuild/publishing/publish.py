@@ -16,7 +16,7 @@ from cxrbuild.files import locked_in_place
 from cxrbuild.http import redact_address
 from cxrbuild.progress import Progress, silent
 from cxrbuild.publishing.release import OutgoingRelease, read_release
-from cxrbuild.publishing.sending import Location, Step
+from cxrbuild.publishing.sending import Location, Step, UnreachableError
 
 _logger = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ class Target(Protocol):
     """A target of releases."""
 
     shown: str
+
+    def files_to_send(self) -> list[Step]:
+        """Return the files to be at the target, ``SHA256SUMS`` last, as if it had none."""
 
     def steps(self) -> list[Step]:
         """Return the files to be at the target, ``SHA256SUMS`` last, and which of them are there already."""
@@ -54,6 +57,8 @@ class PublicationResult:
         The files; those not ``held`` were sent, or would be.
     location
         Where the release is; empty after a dry run.
+    unread
+        Why a dry run could not read the target; ``None`` where it did.
     """
 
     release: str
@@ -63,6 +68,7 @@ class PublicationResult:
     dry_run: bool
     steps: Sequence[Step]
     location: Location
+    unread: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
@@ -94,7 +100,7 @@ def publish(
         A folder, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `sftp://HOST/PATH` or another fsspec address;
         `hf://datasets/OWNER/NAME`; `zenodo:` for a new record, `zenodo:ID` for a draft or a new version.
     dry_run
-        Only list what would be sent.
+        Only list what would be sent: all files, where there is no connection to the target.
     final
         Publish the deposit's record, which cannot be undone.
     jobs
@@ -121,8 +127,15 @@ def publish(
         release = read_release(folder, progress)
         _logger.info("read %s: %d files, verified", release.label, len(release.files) + 1)
         target = open_target(release)
+        unread = None
         try:
-            steps = target.steps()
+            try:
+                steps = target.steps()
+            except UnreachableError as error:
+                if not dry_run:
+                    raise
+                steps = target.files_to_send()
+                unread = error.what if error.found is None else f"{error.what}: {error.found}"
             missing = [step for step in steps if not step.held]
             _logger.info(
                 "compared with %s: %d files present, %d to send, %d bytes",
@@ -134,7 +147,7 @@ def publish(
         finally:
             target.close()
     return PublicationResult(
-        str(folder), release.name, release.version, target.shown, dry_run, steps, location
+        str(folder), release.name, release.version, target.shown, dry_run, steps, location, unread
     )
 
 

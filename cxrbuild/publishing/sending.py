@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import TypedDict
@@ -13,9 +15,17 @@ from typing import TypedDict
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.http import RetryableError, retry
 from cxrbuild.progress import Progress
+from cxrbuild.publishing.release import ReleaseFile
 from cxrbuild.threads import Cancellation, open_threads
 
 _logger = logging.getLogger(__name__)
+
+_NO_CONNECTION = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
+# Those of requests, httpx, botocore and paramiko that do not always have the system's error as their cause.
+_OF_LIBRARIES = frozenset({
+    "ConnectTimeout", "ConnectTimeoutError", "ConnectError", "ConnectionError", "EndpointConnectionError",
+    "NoValidConnectionsError",
+})  # fmt: skip
 
 # Reports how many bytes of a file were sent so far; raises CancelledError after a cancellation.
 Report = Callable[[int], None]
@@ -42,6 +52,30 @@ class Location(TypedDict, total=False):
     published: bool
 
 
+class UnreachableError(CxrbuildError):
+    """The target could not be read: there is no connection to it."""
+
+
+def is_of_connection(error: BaseException) -> bool:
+    """Return whether an error, or one that it was raised because of, says that there is no connection.
+
+    Parameters
+    ----------
+    error
+        An error of any library.
+    """
+    seen: list[BaseException] = []
+    while error not in seen:
+        seen.append(error)
+        error = error.__cause__ or error.__context__ or error
+    return any(
+        isinstance(one, ConnectionError | TimeoutError | socket.gaierror)
+        or getattr(one, "errno", None) in _NO_CONNECTION
+        or type(one).__name__ in _OF_LIBRARIES
+        for one in seen
+    )
+
+
 @dataclass(frozen=True)
 class Step:
     """One file to be at the target.
@@ -62,6 +96,19 @@ class Step:
     to: str
     bytes: int
     held: bool
+
+
+def steps_to(address: str, files: Iterable[ReleaseFile]) -> list[Step]:
+    """Return a step for each file, none of which the target has.
+
+    Parameters
+    ----------
+    address
+        The address of the target, without credentials.
+    files
+        The files to send.
+    """
+    return [Step(file.name, f"{address}/{file.name}", file.bytes, held=False) for file in files]
 
 
 def send_all(
@@ -131,7 +178,8 @@ def send_with_retries(
     cancellation = cancellation or Cancellation()
 
     def give_up(failures: int, error: RetryableError) -> CxrbuildError:
-        return CxrbuildError(
+        kind = UnreachableError if is_of_connection(error) else CxrbuildError
+        return kind(
             f"failed {failures} times in a row, most recently because {error}", where=where,
             todo="Completed files are kept: run the command again to resume",
         )  # fmt: skip

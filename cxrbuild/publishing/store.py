@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -24,7 +25,16 @@ from cxrbuild.files import sha256_of
 from cxrbuild.http import RetryableError, redact_address
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
-from cxrbuild.publishing.sending import Location, Report, Step, send_all, send_with_retries
+from cxrbuild.publishing.sending import (
+    Location,
+    Report,
+    Step,
+    UnreachableError,
+    is_of_connection,
+    send_all,
+    send_with_retries,
+    steps_to,
+)
 from cxrbuild.redaction import advice_on, redacted_message
 
 if TYPE_CHECKING:
@@ -73,11 +83,6 @@ class Store:
         As fsspec writes it: a path, or `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `sftp://HOST/PATH`.
     connect
         Opens a connection to it, as ``find_connector`` returns it.
-
-    Raises
-    ------
-    CxrbuildError
-        The target cannot be reached.
     """
 
     def __init__(self, release: OutgoingRelease, address: str, connect: Connect) -> None:
@@ -87,14 +92,6 @@ class Store:
         self._opened: list[AbstractFileSystem] = []
         self._per_thread = threading.local()
         self._connect = connect
-        with self._reporting("cannot be opened"):
-            self.fs, root = connect()
-        self._opened.append(self.fs)
-        self._per_thread.fs = self.fs
-        self.root = root.rstrip("/")
-        protocol = self.fs.protocol
-        self.kind = protocol if isinstance(protocol, str) else protocol[0]
-        _logger.debug("opened %s by %s", self.shown, type(self.fs).__name__)
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,14 +100,19 @@ class Store:
                 client.close()
         self._opened.clear()
 
+    def files_to_send(self) -> list[Step]:
+        """Return the files to be at the target, ``SHA256SUMS`` last, as if it were empty."""
+        return steps_to(self.shown, [*self.release.files.values(), self.release.sums])
+
     def steps(self) -> list[Step]:
         """Return the files to be at the target, and which of them are there.
 
         Raises
         ------
         CxrbuildError
-            The target holds other files or another release.
+            The target cannot be reached, or holds other files or another release.
         """
+        self._open()
         if self._is_folder() and Path(self.root).resolve().is_relative_to(self.release.folder.resolve()):
             raise CxrbuildError(
                 "the target is the release itself", where=self.shown, todo="Name another folder"
@@ -141,11 +143,8 @@ class Store:
                 same = {file.name for file, equal in zip(candidates, verified, strict=True) if equal}
             for name in sorted(set(held) & set(self.release.files) - same):
                 _logger.debug("to send again, the size or hash differs: %s", name)
-        steps = [
-            Step(name, f"{self.shown}/{name}", file.bytes, held=name in same)
-            for name, file in self.release.files.items()
-        ]
-        return [*steps, Step(SUMS, f"{self.shown}/{SUMS}", self.release.sums.bytes, held=complete)]
+        held_now = {*same, SUMS} if complete else same
+        return [replace(step, held=step.name in held_now) for step in self.files_to_send()]
 
     def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
         """Send the files that are not held, ``SHA256SUMS`` last.
@@ -175,6 +174,16 @@ class Store:
         if not sums.held:
             self._attempt(SUMS, self._finish)
         return {"url": self.shown}
+
+    def _open(self) -> None:
+        with self._reporting("cannot be opened"):
+            self.fs, root = self._connect()
+        self._opened.append(self.fs)
+        self._per_thread.fs = self.fs
+        self.root = root.rstrip("/")
+        protocol = self.fs.protocol
+        self.kind = protocol if isinstance(protocol, str) else protocol[0]
+        _logger.debug("opened %s by %s", self.shown, type(self.fs).__name__)
 
     def _list(self) -> dict[str, StoredFile]:
         self.fs.invalidate_cache()
@@ -311,7 +320,8 @@ class Store:
                 # The connection may be closed; the next try opens another one.
                 self._per_thread.fs = None
                 raise RetryableError(message) from None
-            raise CxrbuildError(
+            kind = UnreachableError if is_of_connection(error) else CxrbuildError
+            raise kind(
                 what, where=self.shown, found=message,
                 todo=advice_on(error) or "Check the address, and the permissions to read and write there",
             ) from None  # fmt: skip

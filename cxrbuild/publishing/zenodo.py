@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypedDict
 
@@ -82,6 +83,13 @@ class Deposit:
         """Close the connections."""
         self.service.close()
 
+    def files_to_send(self) -> list[Step]:
+        """Return the files to be in the record, as if it were empty."""
+        return [
+            Step(name, f"{self._address()}/{name}", len(file), held=False)
+            for name, file in self.files.items()
+        ]
+
     def steps(self) -> list[Step]:
         """Return the files to be in the record, and which of them are in it.
 
@@ -95,10 +103,7 @@ class Deposit:
             self._find_record(record)
         if self.draft:
             self._require_own_draft(self.draft)
-        return [
-            Step(name, f"{self._address()}/{name}", len(file), held=self._holds(file))
-            for name, file in self.files.items()
-        ]
+        return [replace(step, held=self._holds(self.files[step.name])) for step in self.files_to_send()]
 
     def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
         """Create or resume the draft, send the missing files, and publish it if requested.

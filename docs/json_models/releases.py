@@ -262,6 +262,8 @@ class Publish(Printed):
         Each file.
     location
         The `url`, `commit`, `tag`, `record`, `doi` and `published`, as the target has them.
+    unread
+        Why a dry run could not read the target; null where it did.
     """
 
     release: str
@@ -271,3 +273,4 @@ class Publish(Printed):
     dry_run: bool
     steps: list[Step]
     location: dict[str, str | bool | None]
+    unread: str | None
