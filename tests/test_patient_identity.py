@@ -151,7 +151,7 @@ def test_a_short_key_is_refused_before_anything_is_copied(
     monkeypatch.delenv(KEY_VARIABLE)
     done = run(*arguments)
     assert done.status == 0
-    assert f"set {KEY_VARIABLE} first." in " ".join(done.out.split())
+    assert f"Set {KEY_VARIABLE} to the key of before, or at first" in " ".join(done.out.split())
 
 
 def test_headers_are_read_whichever_reader_lists_the_files(world: Path) -> None:

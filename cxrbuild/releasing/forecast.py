@@ -11,13 +11,14 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.policy import require_hashed, withheld
 from cxrbuild.releasing.document import release_date
 from cxrbuild.releasing.identities import require_no_identities_in_recipe, require_no_numbers
-from cxrbuild.releasing.requirements import require_attribution, require_classes, require_own_text
+from cxrbuild.releasing.requirements import require_attribution, require_own_text
 
 
 def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
     """Return the errors that ``release`` would end with, as far as metadata and declarations decide.
 
-    Not known are those that depend on pixels, on the release before, or on what is declared later.
+    Not known are those that depend on pixels, on the release before, or on what is declared later. An empty
+    class is an error of the plan itself.
 
     Parameters
     ----------
@@ -31,7 +32,6 @@ def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
     rows = DatasetVersion(document.dataset.name, kept, document.recipe.classes, released=False)
     requirements: list[Callable[[], object]] = [
         lambda: release_date(document.recipe.date),
-        lambda: require_classes(place, document),
         lambda: require_hashed(records, document, "public"),
         lambda: require_no_numbers(place, document, records, "public"),
         lambda: require_no_identities_in_recipe(place, document, records, "public"),
