@@ -221,7 +221,7 @@ def test_a_pinned_source_stays_verified_without_its_withdrawn_file(tmp_path: Pat
     (Path(origin) / "images" / NAMES[-1]).write_bytes(b"other")
     with pytest.raises(CxrbuildError, match=f"1 image with other bytes: images/{NAMES[-1]}") as refused:
         fetch([source], data, origins={"mine": origin})
-    # The withdrawn file is gone on purpose: no message, record or count calls it missing.
+    # The withdrawn file is absent on purpose: no message, record or count calls it missing.
     assert "missing" not in str(refused.value)
     accepted = fetch([source], data, origins={"mine": origin}, allow_unpinned=True).sources["mine"]
     assert (accepted.locked.missing, list(accepted.locked.different)) == ([], [f"images/{NAMES[-1]}"])

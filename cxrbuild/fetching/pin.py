@@ -122,7 +122,7 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
     """
     tree = git_tree_of(files)
     pin, listing = source.pin, source.listing
-    # A withdrawn file is gone on purpose.
+    # A withdrawn file is absent on purpose.
     gone = files.keys() | source.withdrawals.keys()
     missing = sorted(listing.keys() - gone) if listing is not None else []
     extra = sorted(files.keys() - listing.keys()) if listing is not None else []
