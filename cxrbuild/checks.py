@@ -7,6 +7,7 @@ packages are found by entry points in the group ``cxrbuild.checks``: the name is
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Literal, TypeVar
 
-from cxrbuild.errors import CxrbuildError, count_of
+from cxrbuild.errors import CxrbuildError, count_of, printable
 
 _logger = logging.getLogger(__name__)
 
@@ -34,6 +35,10 @@ EVERY_KIND = frozenset({"build", "release", "images"})
 
 class NotApplicable(Exception):  # noqa: N818 - not an error: the check has nothing to look at
     """A check cannot be made of this folder; its message says why."""
+
+
+class _Failed(Exception):  # noqa: N818 - becomes a finding
+    """The code of another package raised an error instead of making its check; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ class Result:
 def evaluate(check: Check[Context], context: Context, *, limit: float | None) -> Result:
     """Make a check, and compare its value with a limit.
 
+    A check of another package that raises an error failed, whatever its limit: the other checks are made.
+
     Parameters
     ----------
     check
@@ -155,6 +162,8 @@ def evaluate(check: Check[Context], context: Context, *, limit: float | None) ->
             found = Measurement(len(findings), message, findings)
     except NotApplicable as reason:
         found = Measurement(None, str(reason))
+    except _Failed as error:
+        found, limit = Measurement(1, str(error), [Finding(str(error))]), 0
     status = status_of(found.value, limit)
     _logger.info("check %s: %s (%s)", check.id, status, found.message)
     return Result(
@@ -258,13 +267,32 @@ def _guarded(
     def guarded(context: Any) -> Iterable[Finding] | Measurement:
         try:
             found = run(context)
-            return found if isinstance(found, Measurement) else list(found)
-        except (NotApplicable, CxrbuildError):
+            found = found if isinstance(found, Measurement) else list(found)
+            _require_writable(found)
+            return found
+        except NotApplicable:
             raise
         except Exception as error:  # the code of another package: any error is possible
-            raise _refused(entry, f"it failed: {type(error).__name__}: {error}") from error
+            _logger.info("check %s of %s raised an error", entry.name, _package(entry), exc_info=True)
+            # A message of several lines would break the list of findings.
+            message = printable(
+                error if isinstance(error, CxrbuildError) else f"{type(error).__name__}: {error}"
+            )
+            raise _Failed(
+                f"{_package(entry)} could not make this check: {message.rstrip('.')}. Upgrade or uninstall "
+                "that package; -v shows where it failed"
+            ) from error
 
     return guarded
+
+
+def _require_writable(found: Measurement | Sequence[Finding]) -> None:
+    """Raise an error where a result is no number and findings, or cannot be written as JSON."""
+    findings = found.findings if isinstance(found, Measurement) else found
+    if stray := [one for one in findings if not isinstance(one, Finding)]:
+        raise TypeError(f"found a {type(stray[0]).__name__}, not a cxrbuild Finding")
+    values = [found.value, found.message] if isinstance(found, Measurement) else []
+    json.dumps([*values, [finding.to_dict() for finding in findings]], allow_nan=False)
 
 
 def _refused(entry: EntryPoint, message: str) -> CxrbuildError:

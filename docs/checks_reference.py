@@ -71,7 +71,8 @@ def checks() -> Iterator[str]:
         "A package adds a check by an entry point in the group `cxrbuild.checks`: its name is the id, "
         "its object a `cxrbuild.Check`. The function takes the context of its command. "
         "It yields findings, or returns a `cxrbuild.Measurement`, and raises "
-        "`cxrbuild.NotApplicable` where it has nothing to look at. These two files are a whole package, with "
+        "`cxrbuild.NotApplicable` where it has nothing to look at. A check that raises another error failed, "
+        "whatever its limit; all others are made. These two files are a whole package, with "
         "a check of `verify` and one of `audit`; `pip install` of their folder adds both."
     )
     yield _PACKAGE

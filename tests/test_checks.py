@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -24,13 +25,8 @@ def find_short_names(context):
             yield Finding("is a short name", file=name)
 
 
-def fail(context):
-    yield Finding(str(1 / 0))
-
-
 SHORT = Check("short_names", "Every name has three letters.", find_short_names, "verify")
 SHARE = Check("share", "Little is shared.", lambda context: Measurement(0.5, "half"), "audit", limit=0.2)
-FAILS = Check("fails", "Never holds.", fail, "verify")
 """
 
 
@@ -135,13 +131,68 @@ def test_two_checks_with_one_id_are_refused(site: Path) -> None:
         registered_checks("verify", [OWN])
 
 
-def test_a_check_that_fails_is_an_error_that_names_its_package(site: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("yield Finding(str(1 / 0))", "ZeroDivisionError: division by zero"),
+        ("raise CxrbuildError('no table', where='a.csv')", "a.csv: no table"),
+        ("return ['text']", "TypeError: found a str, not a cxrbuild Finding"),
+        ("return None", "TypeError: 'NoneType' object is not iterable"),
+        ("return [Finding('a', data={'at': {1}})]", "TypeError: Object of type set is not JSON serializable"),
+        ("return Measurement(float('nan'), 'none')", "ValueError: Out of range float values"),
+        ("raise ValueError('two\\nlines')", "ValueError: two\\nlines"),
+    ],
+)
+@pytest.mark.parametrize("limit", [None, 0, 5])
+def test_a_check_that_raises_failed_whatever_its_limit(
+    body: str, said: str, limit: float | None, site: Path
+) -> None:
     install(site, fails="short_checks:FAILS")
+    (site / "short_checks.py").write_text(
+        "from cxrbuild import Check, CxrbuildError, Finding, Measurement\n\n\n"
+        f"def fail(context):\n    {body}\n\n\nFAILS = Check('fails', 'Never holds.', fail, 'verify')\n"
+    )
     (check,) = registered_checks("verify", [])
-    with pytest.raises(
-        CxrbuildError, match="'fails' of short-checks cannot be used: it failed: ZeroDivisionE"
-    ):
-        evaluate(check, [], limit=0)
+    result = evaluate(check, [], limit=limit)
+    assert (result.status, result.value, result.limit) == ("failed", 1, 0)
+    assert result.message.startswith(f"short-checks could not make this check: {said}")
+    assert [(finding.check, finding.message) for finding in result.findings] == [("fails", result.message)]
+
+
+def test_the_other_checks_are_made_and_written_where_one_raises(
+    site: Path, demo: Path, small_recipe: Path
+) -> None:
+    code = """
+from cxrbuild import Check, Finding
+BROKEN = Check("broken", "None.", lambda context: [Finding(str(1 / 0))], "verify")
+BROKEN_AUDIT = Check("broken_audit", "None.", lambda context: [Finding(str(1 / 0))], "audit", limit=None)
+ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")], "audit")
+"""
+    install(
+        site, broken="short_checks:BROKEN", broken_audit="short_checks:BROKEN_AUDIT", rows="short_checks:ROWS"
+    )
+    (site / "short_checks.py").write_text(code)
+    build = shutil.copytree(demo / "build", site / "build")
+    (build / "funnel.csv").write_text("x")
+    ran = run("verify", build, COLUMNS="300")
+    assert ran.status == 3
+    assert "funnel.csv: " in ran.err
+    assert "short-checks could not make this check: ZeroDivisionError: division by zero" in ran.err
+    assert "(broken of short-checks)" in ran.err
+    checks = json.loads(run("verify", build, "--json").out)["checks"]
+    failed = {check["id"] for check in checks if check["status"] == "failed"}
+    assert failed == {"broken", "file_hashes"}
+    ran = run("audit", "--build", build, "--recipe", small_recipe, COLUMNS="300")
+    assert ran.status == 3
+    assert "broken_audit of short-checks: short-checks could not make this check: Zero" in ran.err
+    written = json.loads((build / "audit.json").read_bytes())
+    status = {check["id"]: check["status"] for check in written["checks"]}
+    assert (status["broken_audit"], status["rows"], status["patient_leakage"]) == (
+        "failed",
+        "failed",
+        "passed",
+    )
+    assert written["status"] == "failed"
 
 
 def test_the_findings_of_another_packages_check_name_it(site: Path, demo: Path, small_recipe: Path) -> None:
