@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+# Names that share less than this are not near.
+_LEAST_SHARE = 0.6
 _ROOM = "Make room and run the command again; completed work is kept"
 _MEMORY = "Run again with fewer --workers or --jobs, or allow more memory; completed work is kept"
 _ADVICE = {
@@ -193,20 +196,39 @@ def name_some(names: Iterable[object], most: int = 10) -> str:
     return f"{', '.join(listed[:most])} and {len(listed) - most:,} more"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], *, share: float | None = None) -> str | None:
     """Return the known name that begins like a name or is spelt most like it, in any case; or ``None``.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    known
+        The known names.
+    share
+        The least likeness of both, from 0 to 1; ``None``: 0.6, or a known name begins with the unknown one.
 
     Examples
     --------
     >>> nearest("covid19-cxrr", ["covid19-cxr", "covid19-cxr-adult"]), nearest("view", ["view_position"])
     ('covid19-cxr', 'view_position')
+    >>> nearest("nosuch.jpg", ["slice.jpg"])
     """
     import difflib
 
     folded = {other.casefold(): other for other in known}
-    near = [other for other in folded if len(name) > 2 and other.startswith(name.casefold())]
-    near = near or difflib.get_close_matches(name.casefold(), folded, 1)
-    return folded[near[0]] if near else None
+    asked = name.casefold()
+    if share is None and (begins := [other for other in folded if len(name) > 2 and other.startswith(asked)]):
+        return folded[begins[0]]
+    # A suffix that two files share makes none of them like the other.
+    suffix = Path(asked).suffix or "\n"
+    stems = {other.removesuffix(suffix): other for other in folded if other.endswith(suffix)}
+    least = _LEAST_SHARE if share is None else share
+    others = [other for other in folded if not other.endswith(suffix)]
+    near = [stems[one] for one in difflib.get_close_matches(asked.removesuffix(suffix), stems, 1, least)]
+    near += difflib.get_close_matches(asked, others, 1, least)
+    best = difflib.get_close_matches(asked, near, 1, 0)
+    return folded[best[0]] if best else None
 
 
 def suggest(name: str, known: Iterable[str], noun: str = "name") -> str:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from command import run
 from dicom_files import dicom, ramp
@@ -14,10 +15,11 @@ from PIL import Image
 from releasing import images_of, set_version
 
 import cxrbuild
+from cxrbuild.catalog.published import published_manifest
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of, write_json
-from cxrbuild.records import read_records
+from cxrbuild.records import read_records, write_records
 
 
 def asked(name: object, folder: Path, *words: object) -> dict[str, object]:
@@ -271,6 +273,67 @@ def test_an_unknown_name_is_answered_with_the_nearest(demo: Path) -> None:
     with pytest.raises(CxrbuildError, match="no image has this name") as error:
         cxrbuild.why(row["image_id"][:-2], demo / "build")
     assert row["image_id"] in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nosuch.jpg", ".jpg", "image", "cohen"])
+def test_a_name_that_is_near_to_none_is_answered_with_none(name: str, demo: Path) -> None:
+    with pytest.raises(CxrbuildError, match="no image has this name") as error:
+        cxrbuild.why(name, demo / "build")
+    assert error.value.todo == "`ledger.parquet` lists every upstream image"
+
+
+def test_another_number_is_no_slip(demo: Path) -> None:
+    path = images_of(demo / "build", source="mooney").iloc[0]["source_path"]
+    file = Path(path).name
+    slip = file.replace("-", "--", 1)
+    assert slip != file
+    with pytest.raises(CxrbuildError, match="no image has this name") as error:
+        cxrbuild.why(slip, demo / "build")
+    assert error.value.todo == f"Write {file}, the nearest name"
+    with pytest.raises(CxrbuildError, match="no image has this name") as error:
+        cxrbuild.why(file.replace(".", "9999.", 1), demo / "build")
+    assert error.value.todo == "`ledger.parquet` lists every upstream image"
+
+
+def test_an_image_that_left_is_said_to_have_left(demo: Path, tmp_path: Path) -> None:
+    """The row is in the version next to it, and another image has a name that is near."""
+    old, new = (shutil.copytree(demo / "build", tmp_path / name) for name in ("old", "new"))
+    row = images_of(old, source="mooney").iloc[0]
+    ledger = read_records(new / "ledger.parquet")
+    write_records(new / "ledger.parquet", ledger[ledger["image_id"] != row["image_id"]])
+    file = Path(row["source_path"]).name
+    for name in (row["image_id"], row["source_path"], file, Path(file).stem):
+        ran = run("why", name, "--build", new, COLUMNS="400")
+        assert ran.status == 1
+        assert "demo-cxr 1.0.0 does not have this image, neither kept nor excluded\n" in ran.err
+        has = f"demo-cxr 1.0.0 has it as {row['image_id']} ({row['split']}, {row['label']})"
+        assert f"  --build {old}: {has}" in ran.err
+        assert "nearest" not in ran.err
+    ran = run("why", file, "--build", new, "--recipe", demo / "declared" / "recipe.toml", COLUMNS="400")
+    listed = f"  mooney/{row['source_path']}: the pin lists it; the files of this version lack it"
+    assert listed in ran.err
+
+
+def test_a_published_or_formerly_listed_image_is_known(demo: Path, tmp_path: Path) -> None:
+    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+    recipe = cxrbuild.read_recipe(declared / "recipe.toml")
+    (source,) = [
+        one
+        for one in (cxrbuild.read_source(declared / name) for name in recipe.sources)
+        if one.name == "cohen"
+    ]
+    listing = source.file.parent / str(source.pin.listing)
+    listing.write_text(f"{listing.read_text()}\t\timages/left.png\n")
+    words = ("--build", demo / "build", "--recipe", declared / "recipe.toml")
+    ran = run("why", "left.png", *words, COLUMNS="400")
+    assert ran.status == 1
+    assert "cohen/images/left.png: an earlier pin listed it; the pin no longer does" in ran.err
+    published = pd.read_parquet(published_manifest("covid19-cxr/1.0.0"))
+    row = published[published["source"] == "cohen"].iloc[0]
+    ran = run("why", row["image_id"], "--build", demo / "build", COLUMNS="400")
+    assert ran.status == 1
+    state = f"published in covid19-cxr/1.0.0 ({row['split']}, {row['label']})"
+    assert f"  cohen/{row['source_path']}: {state}" in ran.err
 
 
 def test_sources_shows_the_whole_pin() -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import Artifact, names
+from cxrbuild.artifact import Artifact
 from cxrbuild.catalog import Link, Recipe, read_links
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.catalog.rule import DuplicateRule, Rule
-from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.exactness import image_states
 from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
+from cxrbuild.image_decision.find import find_rows
 from cxrbuild.image_decision.metadata import MetadataRows
 from cxrbuild.image_decision.result import (
     DecisionResult,
@@ -22,8 +22,6 @@ from cxrbuild.image_decision.result import (
     ReviewResult,
     RuleResult,
 )
-from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
-from cxrbuild.policy import unlisted_sources
 from cxrbuild.reasons import label_reasons, looked_at, split_reasons
 from cxrbuild.rules import apply_rules
 
@@ -61,66 +59,11 @@ def explain_images(
         No image has the name.
     """
     ledger = artifact.ledger
-    found = _find(ledger, name, artifact)
+    found = find_rows(artifact, name, recipe)
     describe = _Describer(artifact, recipe, data, ledger[found])
     dataset = f"{artifact.name} {artifact.version}"
     images = [describe(row) for _, row in ledger[found].sort_values("image_id").iterrows()]
     return DecisionResult(name, str(artifact.folder), dataset, images)
-
-
-def _find(ledger: pd.DataFrame, name: str, artifact: Artifact) -> pd.Series:
-    """Return the mask of the rows that a name means: the first kind of name that has any."""
-    asked = name.strip().casefold()
-    path = ledger["source_path"].str.casefold()
-    file = path.str.rpartition("/")[2]
-    stem = file.str.replace(r"\.[^.]*$", "", regex=True)
-    hashed = hash_identifier(read_key(), name.strip()) if key_fingerprint() else name
-    number = ledger["patient_id"].astype("str")
-    patient = (
-        number.str.casefold().eq(asked)
-        | number.eq(hashed)
-        | ledger["patient_id_text"].astype("str").str.casefold().eq(asked)
-        | ledger["group"].astype("str").str.casefold().eq(asked)
-    )
-    named = ledger["source"] + "/" + path
-    for mask in (
-        ledger["image_id"].eq(name.strip()), path.eq(asked) | named.eq(asked), file.eq(asked), stem.eq(asked),
-        patient,
-    ):  # fmt: skip
-        if mask.fillna(value=False).any():
-            return mask.fillna(value=False).astype("bool")
-    known = [*ledger["image_id"], *file.dropna()]
-    part = [one for one in known if asked in one.casefold()][:1] if len(asked) > 2 else []
-    near = part[0] if part else nearest(name, known[:50_000])
-    raise CxrbuildError(
-        "no image has this name", where=artifact.folder / names.LEDGER,
-        expected="an image id, a path or file name of a source, or a patient", found=name,
-        todo=_advise_on_patient(artifact)
-        or (f"Write {near}, the nearest name" if near else _where_listed(artifact)),
-    )  # fmt: skip
-
-
-def _where_listed(artifact: Artifact) -> str:
-    unlisted = unlisted_sources(artifact.document)
-    if not unlisted:
-        return "`ledger.parquet` lists every upstream image"
-    return (
-        "Ask the build: a public release lists neither the excluded images nor the file names of "
-        f"{name_some(sorted(unlisted))}, which are not public"
-    )
-
-
-def _advise_on_patient(artifact: Artifact) -> str | None:
-    """Return what to do if a name is the number of a patient, whom the ledger has as a hash."""
-    ledger, document = artifact.ledger, artifact.document
-    known = ledger.loc[ledger["patient_id"].notna(), "source"].unique()
-    declared = document.declared_sources.items()
-    hashed = [name for name, one in declared if one.patient_id == "hash" and name in known]
-    fingerprint = key_fingerprint()
-    if not hashed or (fingerprint and document.patient_key in (None, fingerprint)):
-        return None
-    todo = "set CXRBUILD_PATIENT_KEY to the key that they were hashed with"
-    return f"If it is the number of a patient: those of {name_some(hashed)} are hashed, so {todo}"
 
 
 class _Describer:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Artifact
-from cxrbuild.catalog import Recipe, Source, read_source, source_names
+from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.image_decision.declared import declared_source
 from cxrbuild.ingest.header import read_headers
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint
@@ -64,7 +65,7 @@ class MetadataRows:
         return described is not None and described.public
 
     def _read_metadata(self, name: str) -> _Metadata:
-        source = self._source(name)
+        source = declared_source(name, self._recipe)
         if self._data is None or source is None:
             return _Metadata(note="no declaration of the source is named" if self._data is not None else None)
         reader, root = source.reader, source_folder(self._data, name)
@@ -97,12 +98,6 @@ class MetadataRows:
         # The ledger of somebody else's release may name any path.
         inside = [path for path in paths if (root / path).resolve().is_relative_to(root.resolve())]
         return read_headers(root, [path for path in inside if (root / path).is_file()], silent).elements
-
-    def _source(self, name: str) -> Source | None:
-        if self._recipe is not None:
-            sources = [read_source(one, self._recipe.folder) for one in self._recipe.sources]
-            return next((source for source in sources if source.name == name), None)
-        return read_source(name) if name in source_names() else None
 
 
 @dataclass(frozen=True)

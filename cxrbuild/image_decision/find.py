@@ -1,0 +1,112 @@
+"""Find the rows of a ledger that a name means, or say where the image is known, or which name is near."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cxrbuild.artifact import Artifact, names
+from cxrbuild.catalog import Recipe
+from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.image_decision.elsewhere import find_elsewhere, match_image
+from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
+from cxrbuild.policy import unlisted_sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A name that shares less with the one that is asked for is another image's.
+_LEAST_SHARE = 0.8
+_SUFFIX = re.compile(r"\.[^.]*$")
+_NOT_A_DIGIT = re.compile(r"[^0-9]+")
+
+
+def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series:
+    """Return the mask of the rows that a name means: the first kind of name that has any.
+
+    Parameters
+    ----------
+    artifact
+        A build, a release or a plan.
+    name
+        An image id, a path within a source, a file name, or a patient.
+    recipe
+        The recipe with its sources; ``None``: those that are shipped.
+
+    Raises
+    ------
+    CxrbuildError
+        No image has the name.
+    """
+    ledger = artifact.ledger
+    for mask in match_image(ledger, name):
+        if mask.any():
+            return mask
+    patient = _is_patient(ledger, name)
+    if patient.any():
+        return patient
+    if lines := find_elsewhere(artifact, name, recipe):
+        raise CxrbuildError(
+            f"{artifact.name} {artifact.version} does not have this image, neither kept nor excluded\n"
+            + "\n".join(f"  {line}" for line in lines),
+            where=artifact.folder / names.LEDGER, found=name,
+            todo="Ask a version that has it, or compare both with `cxrbuild diff OLD NEW`",
+        )  # fmt: skip
+    near = _nearest_image(ledger, name)
+    raise CxrbuildError(
+        "no image has this name", where=artifact.folder / names.LEDGER,
+        expected="an image id, a path or file name of a source, or a patient", found=name,
+        todo=_advise_on_patient(artifact)
+        or (f"Write {near}, the nearest name" if near else _where_listed(artifact)),
+    )  # fmt: skip
+
+
+def _is_patient(ledger: pd.DataFrame, name: str) -> pd.Series:
+    asked = name.strip().casefold()
+    hashed = hash_identifier(read_key(), name.strip()) if key_fingerprint() else name
+    number = ledger["patient_id"].astype("str")
+    patient = (
+        number.str.casefold().eq(asked)
+        | number.eq(hashed)
+        | ledger["patient_id_text"].astype("str").str.casefold().eq(asked)
+        | ledger["group"].astype("str").str.casefold().eq(asked)
+    )
+    return patient.fillna(value=False).astype("bool")
+
+
+def _nearest_image(ledger: pd.DataFrame, name: str) -> str | None:
+    """Return the image id or file name that a name is most of, or is spelt almost like."""
+    asked = name.strip().casefold()
+    if not _SUFFIX.sub("", asked):
+        return None
+    files = ledger["source_path"].dropna().str.replace(r"^.*/", "", regex=True)
+    known: list[str] = [*ledger["image_id"], *files, *files.str.replace(_SUFFIX.pattern, "", regex=True)]
+    if parts := [one for one in known if asked in one.casefold() and len(one) <= 2 * len(asked)]:
+        return min(parts, key=len)
+    # Another number is another image's, not a slip.
+    numbers = _NOT_A_DIGIT.sub("", asked)
+    known = [one for one in known if _NOT_A_DIGIT.sub("", one) == numbers]
+    return nearest(asked, known, share=_LEAST_SHARE)
+
+
+def _where_listed(artifact: Artifact) -> str:
+    unlisted = unlisted_sources(artifact.document)
+    if not unlisted:
+        return "`ledger.parquet` lists every upstream image"
+    return (
+        "Ask the build: a public release lists neither the excluded images nor the file names of "
+        f"{name_some(sorted(unlisted))}, which are not public"
+    )
+
+
+def _advise_on_patient(artifact: Artifact) -> str | None:
+    """Return what to do if a name is the number of a patient, whom the ledger has as a hash."""
+    ledger, document = artifact.ledger, artifact.document
+    known = ledger.loc[ledger["patient_id"].notna(), "source"].unique()
+    declared = document.declared_sources.items()
+    hashed = [name for name, one in declared if one.patient_id == "hash" and name in known]
+    fingerprint = key_fingerprint()
+    if not hashed or (fingerprint and document.patient_key in (None, fingerprint)):
+        return None
+    todo = "set CXRBUILD_PATIENT_KEY to the key that they were hashed with"
+    return f"If it is the number of a patient: those of {name_some(hashed)} are hashed, so {todo}"
