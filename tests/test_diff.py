@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,13 +14,14 @@ import pytest
 from command import run
 from releasing import change_rows, drop_rows, images_of
 
-from cxrbuild.artifact.build import SourceDescription
+from cxrbuild.artifact.build import SourceDescription, SourceExactness
 from cxrbuild.catalog import Recipe, read_recipe, read_source
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.split import DrawnSplit
 from cxrbuild.comparison import DatasetVersion, Declarations, Diff, compare, ledger_columns, read_version
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import read_json
+from cxrbuild.exactness import MEANINGS
+from cxrbuild.files import read_json, write_json
 from cxrbuild.version_numbers import needed_version, parse_version
 
 ROWS = pd.DataFrame({
@@ -377,6 +379,46 @@ def test_diff_has_totals_before_and_after() -> None:
     # Without a ledger it is not known what was excluded.
     found = compare(version_of(ROWS), new)
     assert "| excluded: ct | not known | 1 |  |" in found.to_markdown()
+
+
+def test_diff_says_how_exact_both_versions_are() -> None:
+    """Of images whose name alone is known, equal rows do not mean equal pixels."""
+
+    def exact(**counts: int) -> dict[str, SourceExactness]:
+        return {"one": SourceExactness(**dict.fromkeys(MEANINGS, 0) | counts)}
+
+    old = replace(
+        version_of(ROWS), exactness=exact(verified=2, name_only=1) | {"two": exact(name_only=4)["one"]}
+    )
+    new = replace(version_of(ROWS), exactness=exact(verified=1, other_bytes=2))
+    found = compare(old, new)
+    exactness = [one for one in found.totals if one.of == "exactness"]
+    assert [(one.name, one.old, one.new) for one in exactness] == [
+        ("verified", 2, 1), ("other_bytes", 0, 2), ("name_only", 5, 0),
+    ]  # fmt: skip
+    assert "\n| by the pin: name only | 5 | 0 | -5 |\n" in found.to_markdown()
+    assert '<th scope="row" class="words">by the pin: name only</th><td>5</td><td>0</td>' in found.to_html()
+    # A published manifest does not say it.
+    found = compare(version_of(ROWS), new)
+    assert "\n| by the pin: other bytes | not known | 2 |  |\n" in found.to_markdown()
+    verified = replace(version_of(ROWS), exactness=exact(verified=3))
+    assert not [one for one in compare(verified, verified).totals if one.of == "exactness"]
+
+
+def test_diff_shows_that_equal_builds_are_known_by_name_alone(demo: Path, tmp_path: Path) -> None:
+    old, new = (shutil.copytree(demo / "build", tmp_path / name) for name in ("old", "new"))
+    for build in (old, new):
+        document = read_json(build / "build.json")
+        one = document["exactness"]["mooney"]
+        one |= {"name_only": one["verified"], "verified": 0}
+        write_json(build / "build.json", document)
+    images = one["name_only"]
+    assert images
+    ran = run("diff", old, new)
+    assert ran.status == 0
+    assert re.search(rf"^by the pin: name only +{images} +{images}$", ran.out, re.M)
+    total = {"of": "exactness", "name": "name_only", "split": None, "old": images, "new": images}
+    assert total in json.loads(run("diff", old, new, "--json").out)["totals"]
 
 
 def test_diff_has_findings_without_a_class_that_are_new() -> None:

@@ -84,7 +84,7 @@ def _report(output: Output, found: Diff) -> None:
     from cxrbuild.errors import printable
 
     counts = found.counts()
-    if counts or found.declared:
+    if counts or found.declared or any(total.of == "exactness" for total in found.totals):
         output.table(TOTALS_HEADER, describe_totals(found), right=3)
         output.say("")
     if counts:

@@ -31,7 +31,7 @@ KINDS: dict[Kind, str] = {
 OF_FILES: tuple[Kind, ...] = ("missing", "unverified")
 # Kinds that are no change of the dataset.
 NOT_CHANGES: tuple[Kind, ...] = ("exclusion_changed", *OF_FILES)
-TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion", "finding"]
+TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion", "finding", "exactness"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,15 @@ class Total:
     ----------
     of
         What is counted: all ``upstream`` images, the images of the ``dataset``, those of a ``class`` and
-        split, those of a ``source``, those with an ``exclusion``, or those with a ``finding`` without a
-        class that one version alone has.
+        split, those of a ``source``, those with an ``exclusion``, those with a ``finding`` without a class
+        that one version alone has, or those with a state of ``exactness``, unless all are verified.
     name
-        The class, source, exclusion or finding; empty where all are counted.
+        The class, source, exclusion, finding or state (``verified``, ``other_bytes``, ``name_only``,
+        ``missing``, ``not_pinned``); empty where all are counted.
     split
         The split, of a class alone.
     old, new
-        The numbers; ``None`` where the version has no ledger.
+        The numbers; ``None`` where the version does not say.
     """
 
     of: TotalOf

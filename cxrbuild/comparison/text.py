@@ -77,6 +77,8 @@ def _describe_total(total: Total) -> str:
             return f"excluded: {total.name}"
         case "finding":
             return f"without a class: {total.name}"
+        case "exactness":
+            return f"by the pin: {total.name.replace('_', ' ')}"
 
 
 def conclusion(found: Diff) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.comparison.diff import Total, TotalOf
 from cxrbuild.comparison.version import DatasetVersion
 from cxrbuild.curation.plan import findings_without_class
+from cxrbuild.exactness import MEANINGS
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.records import SPLITS
 
@@ -29,6 +30,7 @@ def count_totals(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
         *_counts(_numbers(a["source"]), _numbers(b["source"]), "source"),
         *_counts(_exclusions(old), _exclusions(new), "exclusion", _exclusion_order(old, new)),
         *_new_findings(old, new),
+        *_exactness_counts(old, new),
     ]
 
 
@@ -46,6 +48,20 @@ def _new_findings(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
     known = [set(one["finding"].dropna()) for one in ledgers]
     found = [Total("finding", name, None, a.get(name, 0), b.get(name, 0)) for name in {**b, **a}]
     return [one for one in found if (one.name in known[0]) != (one.name in known[1])]
+
+
+def _exactness_counts(old: DatasetVersion, new: DatasetVersion) -> Iterator[Total]:
+    """Yield the images by how exact they are, unless every image of both versions is verified."""
+    sides = [
+        {state: sum(one.counts[state] for one in side.exactness.values()) for state in MEANINGS}
+        if side.exactness
+        else None
+        for side in (old, new)
+    ]
+    states = [state for state in MEANINGS if any(side and side[state] for side in sides)]
+    if states != ["verified"]:
+        old_counts, new_counts = (side and {state: side[state] for state in states} for side in sides)
+        yield from _counts(old_counts, new_counts, "exactness", states)
 
 
 def _class_counts(old: pd.DataFrame, new: pd.DataFrame, classes: Iterable[str]) -> Iterator[Total]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
-from cxrbuild.artifact.build import SourceDescription, SourceState
+from cxrbuild.artifact.build import SourceDescription, SourceExactness, SourceState
 from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.published import published_manifest, published_names
@@ -78,6 +78,8 @@ class DatasetVersion:
         The number of images of each step of the flow chart; ``None`` where it is not known.
     declarations
         What it was built from; ``None`` where only the rows are known.
+    exactness
+        By source how many of its images are those of the pin; empty where that is not known.
     """
 
     name: str
@@ -90,6 +92,7 @@ class DatasetVersion:
     unlisted: Collection[str] = ()
     funnel: Mapping[str, int] | None = None
     declarations: Declarations | None = None
+    exactness: Mapping[str, SourceExactness] = field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -163,6 +166,7 @@ def read_version(name: str | Path) -> DatasetVersion:
         unlisted=() if document is None else unlisted_sources(document),
         funnel=None if document is None else {step.step: step.images for step in document.funnel},
         declarations=declarations,
+        exactness={} if document is None else document.exactness,
     )
 
 
