@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.catalog.declarations import no_declaration
 from cxrbuild.catalog.recipe import Recipe, read_recipe, recipe_names
 from cxrbuild.catalog.source import Source, read_source, source_names
 from cxrbuild.fetching.pin import is_for_another_pin, locked_against
@@ -123,10 +124,12 @@ def list_sources(data: Path, names: Sequence[str] = ()) -> list[ShippedSource]:
     ]
 
 
-def list_recipes(data: Path) -> list[ShippedRecipe]:
-    """Return the shipped recipes: see `cxrbuild.list_recipes`."""
-    lock = read_lock(data)
-    return [_describe_recipe(read_recipe(name), lock, data) for name in recipe_names()]
+def list_recipes(data: Path, names: Sequence[str] = ()) -> list[ShippedRecipe]:
+    """Return the shipped recipes, or those of some names: see `cxrbuild.list_recipes`."""
+    lock, shipped = read_lock(data), recipe_names()
+    if stray := [name for name in names if name not in shipped]:
+        raise no_declaration("shipped recipe", stray[0], shipped)
+    return [_describe_recipe(read_recipe(name), lock, data) for name in names or shipped]
 
 
 def _describe_source(

@@ -16,7 +16,7 @@ from command import run
 
 import cxrbuild.environment
 from cxrbuild import check_environment, list_recipes, list_sources
-from cxrbuild.catalog import read_source
+from cxrbuild.catalog import CATALOG, read_recipe, read_source, recipe_names, source_names
 from cxrbuild.environment import _check_host, _check_packages
 from cxrbuild.lockfile import LockedSource, source_folder, write_lock
 
@@ -26,6 +26,51 @@ def lock(data: Path, *, unpinned: bool = False, name: str = "figure1", pinned: s
     source_folder(data, name).mkdir(parents=True)
     write_lock(data, {name: LockedSource("here", pin.model_dump(exclude_none=True), "git tree", unpinned,
                                          pin.tree or "", 56, 1)})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_copied_recipe_is_the_shipped_one_with_its_own_files(name: str, tmp_path: Path) -> None:
+    ran = run("recipes", name, "--copy", tmp_path / "new" / "copy", "--json")
+    assert ran.status == 0, ran.err
+    files = [Path(path) for path in json.loads(ran.out)["files"]]
+    assert files[0] == tmp_path / "new" / "copy" / "recipe.toml"
+    copy, shipped = read_recipe(str(files[0])), read_recipe(name)
+    named = {*copy.reviews, *copy.split.links}
+    assert named == {f"{one}.csv" for one in (*shipped.reviews, *shipped.split.links)}
+    if copy.split.published is not None:
+        named.add(copy.split.published.list)
+    assert {path.name for path in files[1:]} == named
+    same = copy.split.model_copy(update={"links": shipped.split.links, "published": shipped.split.published})
+    assert (
+        copy.model_copy(update={"reviews": shipped.reviews, "split": same, "folder": shipped.folder})
+        == shipped
+    )
+    for path in files[1:]:
+        kind = "lists" if path.suffix == ".toml" else "reviews"
+        assert path.read_bytes() == (CATALOG / kind / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", source_names())
+def test_a_copied_source_is_the_shipped_one_with_its_own_listing(name: str, tmp_path: Path) -> None:
+    ran = run("sources", name, "--copy", tmp_path, "--json")
+    assert ran.status == 0, ran.err
+    files = [Path(path) for path in json.loads(ran.out)["files"]]
+    copy, shipped = read_source(str(files[0])), read_source(name)
+    assert copy.listing == shipped.listing
+    pin = copy.pin.model_copy(update={"listing": shipped.pin.listing})
+    assert copy.model_copy(update={"pin": pin, "file": shipped.file}) == shipped
+    assert sorted(files) == sorted(tmp_path.iterdir())
+
+
+def test_a_copy_overwrites_nothing_and_says_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "known_duplicates.csv").write_text("mine")
+    ran = run("recipes", "covid19-cxr", "--copy", tmp_path)
+    assert ran.status == 1
+    assert "a copy overwrites no file. Found: known_duplicates.csv." in " ".join(ran.err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["known_duplicates.csv"]
+    ran = run("recipes", "covid19-cxr", "--copy", "copy", cwd=tmp_path, COLUMNS="300")
+    assert "give it its own name, version, title, description, citation and creator" in ran.out
+    assert f"Next: cxrbuild plan --recipe {Path('copy', 'recipe.toml')}\n" in ran.out
 
 
 def test_sources_are_listed_with_pin_and_state(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import PLACE, complete_shipped, data_option, output_options
+from cxrbuild.cli.options import PATH, PLACE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, printable
 
@@ -27,10 +27,18 @@ if TYPE_CHECKING:
     metavar="DIR|s3://...",
     help="Show the pins that a build or release was made with, and how its files were verified.",
 )
+@click.option(
+    "--copy", "folder", type=PATH, metavar="DIR", help="Copy the source NAME and its listing, to change it."
+)
 @data_option
 @output_options
 def sources(
-    names: tuple[str, ...], artifact: Path | str | None, data: Path, quiet: bool, as_json: bool
+    names: tuple[str, ...],
+    artifact: Path | str | None,
+    folder: Path | None,
+    data: Path,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """List the shipped sources, or show the pin of some.
 
@@ -38,11 +46,17 @@ def sources(
     folder has it. `cxrbuild fetch NAME` downloads one. With NAME, a shipped source or the .toml file of
     another, it shows the whole pin: address, commit, hashes, and the listing of its files.
 
-    With --of it shows the pins of all sources of a build or release, or of those that NAME names.
+    With --of it shows the pins of all sources of a build or release, or of those that NAME names. With --copy
+    it writes the declaration of NAME, and the listing of its pin, into a folder. No file is overwritten.
     """
     from cxrbuild.api import list_sources, list_sources_of
 
     output = Output(quiet=quiet, as_json=as_json)
+    if folder is not None:
+        if artifact is not None:
+            raise click.UsageError("--copy and --of exclude each other")
+        _copy_source(output, _one(names), folder)
+        return
     if artifact is not None:
         of_dataset = list_sources_of(artifact, names, progress=output.progress)
         _report_sources_of(output, of_dataset)
@@ -141,19 +155,66 @@ def _size(source: ShippedSource) -> str:
     return f"{source.archive_bytes / 1e6:,.0f} MB" if source.archive_bytes else "not stated"
 
 
+def _one(names: Sequence[str]) -> str:
+    if len(names) != 1:
+        raise click.UsageError("--copy needs one NAME")
+    return names[0]
+
+
+def _copy_source(output: Output, name: str, folder: Path) -> None:
+    from cxrbuild.catalog.copying import copy_source
+
+    files = copy_source(name, folder)
+    output.say(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
+    output.say(
+        f"Change it, and name it in a recipe by its path, relative to the recipe: sources = "
+        f'["{files[0].name}"].\nIf its files are others than those of the pin, write them into it: '
+        f"`cxrbuild fetch --propose-pin {files[0]} --from {name}=FOLDER`"
+    )
+    output.result("copy-1", {"name": name, "files": [str(path) for path in files]})
+
+
+def _copy_recipe(output: Output, name: str, folder: Path) -> None:
+    from cxrbuild.catalog.copying import copy_recipe
+
+    files = copy_recipe(name, folder)
+    output.say(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
+    output.say(
+        "Its sources are the shipped ones; `cxrbuild sources NAME --copy DIR` copies one. A changed recipe "
+        "is another dataset: give it its own name, version, title, description, citation and creator, and "
+        "remove `manifest` and the counts of [expect], which are the original's."
+    )
+    output.say(f"Next: cxrbuild plan --recipe {files[0]}")
+    output.result("copy-1", {"name": name, "files": [str(path) for path in files]})
+
+
 @click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_shipped("recipes"))
+@click.option(
+    "--copy",
+    "folder",
+    type=PATH,
+    metavar="DIR",
+    help="Copy the recipe NAME with its reviews, links and list, to change it.",
+)
 @data_option
 @output_options
-def recipes(data: Path, quiet: bool, as_json: bool) -> None:
-    """List the shipped recipes.
+def recipes(names: tuple[str, ...], folder: Path | None, data: Path, quiet: bool, as_json: bool) -> None:
+    """List the shipped recipes, or some.
 
     The list has the classes and sources of each recipe, the images that its build has, and the sources that
     the data folder does not have yet. `cxrbuild curate --recipe NAME` builds one.
+
+    With --copy it writes the recipe NAME as DIR/recipe.toml, with the files that it names next to it. No file
+    is overwritten.
     """
     from cxrbuild.api import list_recipes
 
     output = Output(quiet=quiet, as_json=as_json)
-    found = list_recipes(data)
+    if folder is not None:
+        _copy_recipe(output, _one(names), folder)
+        return
+    found = list_recipes(data, names)
     output.table(
         ["recipe", "version", "images", "baseline", "manifest"],
         [

@@ -22,6 +22,7 @@ from json_models.releases import Diff, Export, Fingerprint, Overlap, Publish, Re
 from json_models.reviews import Review, ReviewComparison, ReviewMerge, ReviewWithoutConflict
 from json_models.sources import (
     Completion,
+    Copy,
     Doctor,
     Fetch,
     FetchProposedPin,
@@ -77,6 +78,7 @@ PRINTED: dict[str, tuple[type[BaseModel], ...]] = {
     "sources-1": (Sources,),
     "sources-of-1": (SourcesOf,),
     "recipes-1": (Recipes,),
+    "copy-1": (Copy,),
     "doctor-1": (Doctor,),
     "completion-1": (Completion,),
     "error-1": (Failed,),

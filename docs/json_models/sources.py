@@ -170,6 +170,21 @@ class Sources(Printed):
     sources: list[ShippedSource]
 
 
+class Copy(Printed):
+    """What `sources --copy` and `recipes --copy` print.
+
+    Attributes
+    ----------
+    name
+        The shipped declaration.
+    files
+        The files of the copy; the first one is the declaration.
+    """
+
+    name: str
+    files: list[str]
+
+
 class PinnedSource(BaseModel):
     """A source of a build or release, with the pin that it was made with.
 

@@ -1,0 +1,113 @@
+"""Copy a shipped declaration with the files that it names, so that a user can change the copy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from cxrbuild.catalog.declarations import CATALOG
+from cxrbuild.catalog.image_list import read_image_list
+from cxrbuild.catalog.recipe import read_recipe
+from cxrbuild.catalog.source import read_source
+from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
+from cxrbuild.files import replacing
+
+RECIPE_FILE = "recipe.toml"
+
+
+def copy_recipe(name: str, folder: Path) -> list[Path]:
+    """Copy a shipped recipe with its reviews, links and published list; its sources stay the shipped ones.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped recipe.
+    folder
+        Where the files are written; it need not exist.
+
+    Returns
+    -------
+    list of Path
+        The files; the first one is the recipe's.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such recipe, or the folder has a file of one of these names.
+    """
+    _require_name("recipe", name)
+    recipe = read_recipe(name)
+    tables = {
+        named: CATALOG / "reviews" / f"{named}.csv"
+        for named in dict.fromkeys([*recipe.reviews, *recipe.split.links])
+    }
+    lists = []
+    if recipe.split.published is not None:
+        lists = [read_image_list(recipe.split.published.list).declaration]
+    renamed = {named: path.name for named, path in tables.items()} | {path.stem: path.name for path in lists}
+    declared = _read(CATALOG / "recipes" / f"{name}.toml")
+    text = _rename(declared, ("reviews", "links", "list"), renamed)
+    return _write(
+        folder, {RECIPE_FILE: text} | {path.name: _read(path) for path in (*tables.values(), *lists)}
+    )
+
+
+def copy_source(name: str, folder: Path) -> list[Path]:
+    """Copy a shipped source with the listing of its pin.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped source.
+    folder
+        Where the files are written; it need not exist.
+
+    Returns
+    -------
+    list of Path
+        The files; the first one is the source's.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such source, or the folder has a file of one of these names.
+    """
+    _require_name("source", name)
+    source = read_source(name)
+    files = [source.file.parent / named for named in (source.pin.listing, source.withdrawn) if named]
+    renamed = {str(named): Path(named).name for named in (source.pin.listing, source.withdrawn) if named}
+    text = _rename(_read(source.file), ("listing", "withdrawn"), renamed)
+    return _write(folder, {f"{name}.toml": text} | {path.name: _read(path) for path in files})
+
+
+def _require_name(kind: str, name: str) -> None:
+    if name.endswith(".toml"):
+        raise DeclarationError(
+            f"only a shipped {kind} is copied", where=name, expected=f"the name of a shipped {kind}",
+            todo="Copy this file and those that it names yourself",
+        )  # fmt: skip
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _rename(text: str, keys: tuple[str, ...], renamed: Mapping[str, str]) -> str:
+    """Return the text of a declaration with other values of some keys; comments and order stay."""
+
+    def change(line: re.Match[str]) -> str:
+        return re.sub(r'"([^"]*)"', lambda value: f'"{renamed.get(value[1], value[1])}"', line[0])
+
+    return re.sub(rf"^.*\b(?:{'|'.join(keys)}) = .*$", change, text, flags=re.MULTILINE)
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    if there := [name for name in files if (folder / name).exists()]:
+        raise CxrbuildError(
+            "a copy overwrites no file", where=folder, found=name_some(there), todo="Name another folder"
+        )
+    for name, text in files.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    return [folder / name for name in files]
