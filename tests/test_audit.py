@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,30 @@ def test_no_links_are_announced_where_the_file_has_none(tmp_path: Path) -> None:
     assert len((build / "audit-links.csv").read_text().splitlines()) == 1
     assert "audit-links.csv" not in ran.err
     assert "Declare duplicates in a link file of the recipe" in " ".join(ran.err.split())
+
+
+def test_duplicates_of_one_patient_are_links_until_the_recipe_declares_them(tmp_path: Path) -> None:
+    """A rule of the kind `duplicate` excludes only what links declare: the reviewer needs the rows."""
+    image = phantom("twice", "Normal")
+    one = {"patient_id": "one", "group": "cohen:one"}
+    build = write_build(tmp_path, [*different_images(10), (jpeg(image), one), (jpeg(crop(image)), one)])
+    ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml", COLUMNS="300")
+    assert ran.status == 0, ran.err
+    assert f"1 duplicate that no link declares, as links: {build}/audit-links.csv" in ran.out
+    (link,) = read_links("audit-links.csv", build)
+    assert (link.a, link.b, link.kind) == (
+        ("cohen", manifest_path(build, "cohen_image-10")),
+        ("cohen", manifest_path(build, "cohen_image-11")),
+        "duplicate",
+    )
+    assert link.note.startswith("near-duplicate, cropped, of one patient: similarity 0.")
+    shutil.copy(build / "audit-links.csv", tmp_path / "links.csv")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('salt = "s"', 'salt = "s", links = ["links.csv"]'))
+    ran = run("audit", "--build", build, "--recipe", recipe, COLUMNS="300")
+    assert ran.status == 0, ran.err
+    assert "audit-links.csv" not in ran.out
+    assert read_links("audit-links.csv", build) == []
 
 
 def test_a_clean_build_with_linked_duplicates_passes(tmp_path: Path) -> None:

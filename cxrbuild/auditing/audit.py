@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -22,9 +23,10 @@ from cxrbuild.auditing import stages
 from cxrbuild.auditing.biases import describe_biases
 from cxrbuild.auditing.context import Context, recorded
 from cxrbuild.auditing.registry import audit_checks
+from cxrbuild.catalog.link import Link, read_links
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Result, evaluate, name_check
-from cxrbuild.errors import CheckError, CxrbuildError, count_of, printable
+from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError, count_of, printable
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of
 from cxrbuild.progress import Progress, silent
@@ -37,10 +39,11 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class AuditResult:
-    """A build, and what its audit found."""
+    """A build, what its audit found, and the number of duplicates in its ``audit-links.csv``."""
 
     build: Build
     document: AuditDocument
+    links: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it: the build's folder and ``audit.json``."""
@@ -120,10 +123,10 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
     )
     document.write(opened.folder / names.AUDIT)
     with progress(stages.DRAWING, None, ""):
-        write_pair_tables(opened.folder, context.rows, document.pairs)
+        links = write_pair_tables(opened.folder, context.rows, document.pairs, _declared_links(recipe))
     write_page(opened.folder / names.AUDIT_PAGE, context, document, opened.document)
     _logger.info("wrote %s: %s", opened.folder / names.AUDIT, document.status)
-    return AuditResult(opened, document)
+    return AuditResult(opened, document, links)
 
 
 def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: Progress) -> Context:
@@ -181,15 +184,22 @@ def require_passed(result: AuditResult) -> None:
 def _advise(result: AuditResult, failed: list[CheckResult]) -> str:
     """Return what to do about failed checks, as the page says it, and where links for the recipe are."""
     steps = [f"Open {result.build.folder / names.AUDIT_PAGE}.", *dict.fromkeys(map(next_step, failed))]
-    # Duplicates of one patient are in one split anyway, or are linked already.
-    links = sum(pair.is_duplicate and not pair.linked for pair in result.document.pairs)
-    if links:
+    if result.links:
         steps.append(
-            f"{names.AUDIT_LINKS} next to it has {count_of(links, 'duplicate')} as links: name a copy with "
-            "those that you confirm under `split.links`."
+            f"{names.AUDIT_LINKS} next to it has {count_of(result.links, 'duplicate')} as links: name a copy "
+            "with those that you confirm under `split.links`."
         )
     steps.append("The limits are in the recipe's [audit]")
     return " ".join(step for step in steps if step)
+
+
+def _declared_links(recipe: Recipe) -> list[Link]:
+    """Return the links of a recipe; the recipe that a build records has no files of its own."""
+    links = []
+    for name in recipe.split.links:
+        with suppress(DeclarationError):
+            links += read_links(name, recipe.folder)
+    return links
 
 
 def _list_findings(check: CheckResult) -> str:

@@ -1,4 +1,4 @@
-"""The pairs of an audit as CSV files: all of them, and links for those that no link connects yet."""
+"""The pairs of an audit as CSV files: all of them, and links for those that a recipe does not declare yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import ImagePair
-from cxrbuild.catalog.link import LINKS
+from cxrbuild.catalog.link import LINKS, Link
+from cxrbuild.grouping import UnionFind
 from cxrbuild.spreadsheets import safe_rows, write_rows
 
 if TYPE_CHECKING:
@@ -21,11 +22,15 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def write_pair_tables(folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePair]) -> int:
+def write_pair_tables(
+    folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePair], declared: Sequence[Link]
+) -> int:
     """Write ``audit-pairs.csv`` and ``audit-links.csv`` into a build: the same bytes for the same pairs.
 
-    ``audit-links.csv`` is a file of links, as ``split.links`` names it: a duplicate in each row whose images
-    are not linked yet. Similar pairs are no links: a person must confirm that both are of one patient.
+    ``audit-links.csv`` is a file of links, as ``split.links`` names it: a duplicate in each row that no link
+    declares yet. Duplicates of one patient are in one split anyway, but a rule of kind ``duplicate`` excludes
+    only those that a link declares. Similar pairs are no links: a person must confirm that both are of one
+    patient.
 
     Parameters
     ----------
@@ -35,6 +40,8 @@ def write_pair_tables(folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePai
         The manifest, with the images of the pairs.
     pairs
         The pairs that the audit found.
+    declared
+        The links that the recipe declares.
 
     Returns
     -------
@@ -53,10 +60,15 @@ def write_pair_tables(folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePai
             for pair in pairs
         ),
     )  # fmt: skip
+    known = UnionFind[tuple[str, str]]()
+    for link in declared:
+        known.union(link.a, link.b)
     links = [
-        (*side[pair.a][1:3], *side[pair.b][1:3], "duplicate", _note(pair))
+        (*a, *b, "duplicate", _note(pair))
         for pair in pairs
-        if pair.is_duplicate and not pair.linked
+        for a, b in [(side[pair.a][1:3], side[pair.b][1:3])]
+        if pair.is_duplicate
+        and (not pair.linked or ("patient" not in pair.crosses and not known.connected(a, b)))
     ]
     # The recipe reads it: its paths stay as they are.
     write_rows(folder / names.AUDIT_LINKS, LINKS.header, links)
@@ -65,4 +77,5 @@ def write_pair_tables(folder: Path, rows: pd.DataFrame, pairs: Sequence[ImagePai
 
 def _note(pair: ImagePair) -> str:
     changes = f", {' and '.join(pair.changes)}" if pair.changes else ""
-    return f"{pair.kind}{changes}: similarity {pair.similarity:g}, found by cxrbuild audit"
+    patient = ", of one patient" if pair.linked else ""
+    return f"{pair.kind}{changes}{patient}: similarity {pair.similarity:g}, found by cxrbuild audit"

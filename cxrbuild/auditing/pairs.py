@@ -12,7 +12,9 @@ import numpy as np
 
 from cxrbuild.artifact.audit import Crossing, DuplicateSearch, ImagePair
 from cxrbuild.auditing.duplicates import Match, find_matches
+from cxrbuild.auditing.match_record import read_matches, record_matches
 from cxrbuild.auditing.store import DescriptorTable
+from cxrbuild.errors import count_of
 from cxrbuild.patients import is_one_patient
 from cxrbuild.progress import Progress
 
@@ -48,7 +50,7 @@ def find_pairs(
     folder
         The build's folder.
     state
-        A folder for temporary files.
+        A folder for temporary files, and for the matches: another audit of the same images takes them.
     executor, workers
         The executor, and the number of its workers.
     progress
@@ -61,11 +63,16 @@ def find_pairs(
     first = distinct[codes]
     copies = np.flatnonzero(first != np.arange(len(rows))).tolist()
     matches = [Match(int(first[copy]), copy, "same bytes", 1.0) for copy in copies]
-    paths = [folder / path for path in rows["jpeg_path"].iloc[distinct]]
-    found, search = find_matches(
-        images.select(distinct), paths, state, executor,
-        workers=workers, progress=progress,
-    )  # fmt: skip
+    compared = rows["jpeg_sha256"].iloc[distinct].tolist()
+    if (recorded := read_matches(state, compared)) is not None:
+        found, search = recorded
+        progress.note(f"Compared already: {count_of(len(compared), 'image')}, by the same program.")
+    else:
+        paths = [folder / path for path in rows["jpeg_path"].iloc[distinct]]
+        found, search = find_matches(
+            images.select(distinct), paths, state, executor, workers=workers, progress=progress
+        )
+        record_matches(state, compared, found, search)
     matches += [replace(match, a=int(distinct[match.a]), b=int(distinct[match.b])) for match in found]
     numbers = sorted({number for match in matches for number in (match.a, match.b)})
     columns = ["image_id", "group", *_COLUMNS.values()]

@@ -3,10 +3,10 @@
     python tests/benchmarks/bench_audit.py --build BUILD [--images 10000 30000] [--folder FOLDER]
 
 BUILD is a folder that `cxrbuild curate` wrote from a recipe of its own name. For each number, a build of made
-images is written and audited twice with one process; the second audit finds the descriptors of the first. A
-made image is the mean of two images of BUILD, 224 pixels wide, so that made images are as similar as chests
-are. Each tenth one is a cropped copy of the image before it. An audit that was killed is resumed from its
-descriptors if the same folder is given again.
+images is written and audited twice with one process; the second audit finds descriptors and pairs of the
+first. A made image is the mean of two images of BUILD, 224 pixels wide, so that made images are as similar as
+chests are. Each tenth one is a cropped copy of the image before it. An audit that was killed is resumed from
+its descriptors if the same folder is given again.
 """
 
 from __future__ import annotations
