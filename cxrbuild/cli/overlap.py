@@ -44,7 +44,8 @@ def overlap(
     """Find the images that are in both of two datasets, under other names and changed.
 
     A and B are builds, releases, or files that `cxrbuild fingerprint` wrote. A leak-free list has the images
-    of one dataset without patients of whom an image is in the other.
+    of one dataset without patients of whom an image is in the other. Lists of names have no images to
+    compare: `cxrbuild audit --list train=A.csv --list test=B.csv` finds the names that both have.
     """
     from cxrbuild.api import overlap as find_overlap
     from cxrbuild.overlapping import require_folder_place, write_tables

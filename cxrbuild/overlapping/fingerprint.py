@@ -33,6 +33,8 @@ _DESCRIPTORS: dict[Level, tuple[str, ...]] = {
     "keypoints": ("keypoints", "dct_coefficients"),
     "thumbnails": ("keypoints", "dct_coefficients", "thumbnail"),
 }
+# What lists of names are written as; a fingerprint is Parquet.
+_LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx")
 _TEXTS = ("image_id", "split", "source_sha256", "jpeg_sha256")
 # Descriptors of so many images are in memory at once; a row group of the file has as many.
 _BATCH = 512
@@ -194,6 +196,23 @@ def read_fingerprint(path: Path) -> Fingerprint:
         problem = Problem("", "a row without an id of its own, a split, a group or a hash")
         raise DocumentError(path, FingerprintDocument.KIND, [problem], FingerprintDocument.NEXT_STEP)
     return Fingerprint(path, document, rows)
+
+
+def refuse_list(path: Path) -> None:
+    """Refuse a list of names, which somebody could name instead of a fingerprint.
+
+    Raises
+    ------
+    CxrbuildError
+        The file's suffix is that of a list.
+    """
+    if path.suffix.lower() in _LISTS and path.is_file():
+        raise CxrbuildError(
+            "a list of names has no images to compare", where=path,
+            expected="a build, a release, or a file that `cxrbuild fingerprint` wrote",
+            todo="`cxrbuild audit --list train=A.csv --list test=B.csv` finds the names that two lists have. "
+            "To compare images, build those of the list and name the build",
+        )  # fmt: skip
 
 
 def _texts(column: pd.Series) -> list[str | None]:
