@@ -41,7 +41,8 @@ def audit(
     build
         The folder of the build.
     recipe
-        The recipe whose ``[audit]`` has the limits; default the shipped recipe of the build's name.
+        The recipe whose ``[audit]`` has the limits; default the shipped recipe of the build's name, else the
+        recipe that the build records, which has no limits: those of the checks apply.
     workers
         Number of processes; default one for each processor.
     executor
@@ -62,11 +63,22 @@ def audit(
     with adding(build, written, progress) as folder:
         return audit_build(
             folder,
-            recipe_of(folder, recipe),
+            _audited_recipe(folder, recipe),
             workers=workers or default_workers(),
             executor=executor,
             progress=progress,
         )
+
+
+def _audited_recipe(build: Path, recipe: AnyPath | Recipe | None) -> Recipe:
+    from cxrbuild.artifact import open_build
+    from cxrbuild.catalog import recipe_names
+
+    if recipe is None:
+        recorded = open_build(build).document.recipe
+        if recorded.name not in recipe_names():
+            return recorded
+    return recipe_of(build, recipe)
 
 
 @checked
@@ -155,11 +167,20 @@ def overlap(
     from cxrbuild.auditing.stages import READING
     from cxrbuild.executors import default_workers
     from cxrbuild.loading import load
-    from cxrbuild.overlapping import STAGES, Fingerprint, describe, find_overlap, read_fingerprint
+    from cxrbuild.overlapping import (
+        STAGES,
+        Fingerprint,
+        describe,
+        find_overlap,
+        read_fingerprint,
+        refuse_list,
+    )
 
     processes = workers or default_workers()
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         places = [stack.enter_context(reading(place, progress)) for place in (a, b)]
+        for place in places:
+            refuse_list(place)
         # Both are opened before either is described.
         opened = [read_fingerprint(place) if place.is_file() else load(place) for place in places]
         coarse = any(isinstance(one, Fingerprint) and one.document.level == "keypoints" for one in opened)

@@ -121,18 +121,20 @@ def list_sources_of(
 
 
 @checked
-def list_recipes(data: AnyPath = "data") -> list[ShippedRecipe]:
-    """List the shipped recipes: classes, sources and the images of a build.
+def list_recipes(data: AnyPath = "data", names: Sequence[str] = ()) -> list[ShippedRecipe]:
+    """List the shipped recipes, or some: classes, sources and the images of a build.
 
     Parameters
     ----------
     data
         The data folder, which need not exist.
+    names
+        Shipped recipes by name; default all.
 
     Raises
     ------
     CxrbuildError
-        The lock of the data folder is damaged.
+        There is no such shipped recipe, or the lock of the data folder is damaged.
 
     Examples
     --------
@@ -142,7 +144,7 @@ def list_recipes(data: AnyPath = "data") -> list[ShippedRecipe]:
     """
     from cxrbuild.shipped import list_recipes as list_
 
-    return list_(Path(data))
+    return list_(Path(data), list(names))
 
 
 @checked

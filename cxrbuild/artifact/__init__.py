@@ -5,6 +5,7 @@ from cxrbuild.artifact.artifact import (
     Artifact,
     Build,
     Release,
+    find_artifacts,
     kind_of,
     open_artifact,
     open_build,
@@ -15,6 +16,7 @@ from cxrbuild.artifact.baseline import BaselineDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, FunnelStep, ReleaseDocument
 from cxrbuild.artifact.document import Document, DocumentError, Part, Problem
 from cxrbuild.artifact.explanation import ExplanationDocument
+from cxrbuild.artifact.only_build import only_build
 from cxrbuild.artifact.sums import parse_sums, read_sums, write_sums
 
 __all__ = [
@@ -35,8 +37,10 @@ __all__ = [
     "Release",
     "ReleaseDocument",
     "ResultIdentity",
+    "find_artifacts",
     "kind_of",
     "names",
+    "only_build",
     "open_artifact",
     "open_build",
     "open_release",

@@ -11,7 +11,7 @@ from cxrbuild.arguments import checked
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import AuditDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, ReleaseDocument
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json
 from cxrbuild.records import read_records
 
@@ -130,6 +130,11 @@ def kind_of(folder: Path) -> Kind | None:
     return "release" if isinstance(content, dict) and "policy" in content else "build"
 
 
+def find_artifacts(folder: Path) -> list[Path]:
+    """Return the builds and releases within a folder, at most two levels down."""
+    return sorted(path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{names.BUILD}"))
+
+
 @checked
 def open_build(folder: Path | str) -> Build:
     """Open a finished build.
@@ -152,10 +157,12 @@ def open_build(folder: Path | str) -> Build:
             todo="Name the build that the release was made from",
         )  # fmt: skip
     if kind is None:
+        inside = find_artifacts(folder)
         raise CxrbuildError(
             "no finished build in this folder", where=folder, expected=f"a folder with {names.BUILD}",
-            found=None if folder.is_dir() else "no such folder",
-            todo="Run `cxrbuild curate`, or name the folder of a build",
+            found=name_some(inside) if inside else None if folder.is_dir() else "no such folder",
+            todo="Name one of these folders" if inside
+            else "Run `cxrbuild curate`, or name the folder of a build",
         )  # fmt: skip
     return Build(folder, BuildDocument.read(folder / names.BUILD))
 

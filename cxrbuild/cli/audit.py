@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrbuild.cli.lists import audit_given_lists
-from cxrbuild.cli.options import build_option, data_option, output_options, recipe_option, worker_options
+from cxrbuild.cli.options import (
+    DEFAULT_RECIPE,
+    build_option,
+    data_option,
+    default_build,
+    output_options,
+    recipe_option,
+    worker_options,
+)
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
@@ -23,7 +31,11 @@ _LEAST_WIDTH, _MOST_WIDTH, _TAKEN = 20, 42, 38
 
 @click.command()
 @build_option("The build to audit.")
-@recipe_option("The recipe whose [audit] has the limits.")
+@recipe_option(
+    "The recipe whose [audit] has the limits; with --list, whose sources are compared.  [default: the "
+    "shipped recipe of the build's name, else the checks' own limits; with --list covid19-cxr]",
+    default=None,
+)
 @click.option(
     "--list",
     "lists",
@@ -47,7 +59,7 @@ _LEAST_WIDTH, _MOST_WIDTH, _TAKEN = 20, 42, 38
 @output_options
 def audit(
     build: Path | str | None,
-    recipe: str,
+    recipe: str | None,
     lists: tuple[str, ...],
     columns: str | None,
     pixels: bool,
@@ -68,20 +80,31 @@ def audit(
     be the name of a shipped list or the .toml file of a declared one.
     """
     from cxrbuild.api import audit as audit_build
-    from cxrbuild.api import read_recipe
     from cxrbuild.auditing.audit import require_passed
+    from cxrbuild.catalog import recipe_names
 
     output = Output(quiet=quiet, as_json=as_json)
     if lists:
         if build is not None:
             raise click.UsageError("--list audits a list instead of a build; omit one of --list and --build")
         audit_given_lists(
-            output, lists, columns, recipe, data, pixels=pixels, workers=workers, executor=executor
+            output,
+            lists,
+            columns,
+            recipe or DEFAULT_RECIPE,
+            data,
+            pixels=pixels,
+            workers=workers,
+            executor=executor,
         )
         return
-    read = read_recipe(recipe)
-    place = build or Path("build") / read.name
-    result = audit_build(place, read, workers=workers, executor=executor, progress=output.progress)
+    place = build or default_build(recipe)
+    result = audit_build(place, recipe, workers=workers, executor=executor, progress=output.progress)
+    if recipe is None and result.build.name not in recipe_names():
+        output.say(
+            "The limits are the checks' own, since a build does not record those of its recipe. "
+            "--recipe FILE takes the [audit] of a recipe."
+        )
     report_audit(output, result, place)
     require_passed(result)
 
@@ -115,7 +138,6 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
         for sentence in describe_exactness(result.build.document.exactness):
             output.say(sentence)
     pairs = result.document.pairs
-    links = sum(pair.is_duplicate and not pair.linked for pair in pairs)
     # No full stop after a path: it would be copied along.
     output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}")
     if pairs:
@@ -127,8 +149,7 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
             if number
         ]
         output.say(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}")
-    if links:
-        output.say(
-            f"{count_of(links, 'duplicate')} that no link connects, as links: {place}/{names.AUDIT_LINKS}"
-        )
+    if result.links:
+        duplicates = count_of(result.links, "duplicate")
+        output.say(f"{duplicates} that no link declares, as links: {place}/{names.AUDIT_LINKS}")
     output.result("audit-1", result.to_dict() | {"build": place})

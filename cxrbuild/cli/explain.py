@@ -6,13 +6,23 @@ from pathlib import Path
 
 import click
 
-from cxrbuild.cli.options import PATH, data_option, image_build_option, output_options, recipe_option
+from cxrbuild.cli.options import (
+    DEFAULT_RECIPE,
+    PATH,
+    data_option,
+    default_build,
+    image_build_option,
+    output_options,
+    recipe_option,
+)
 from cxrbuild.cli.output import Output
 
 
 @click.command(short_help="Show where a trained model looks, and what it predicts without the lungs.")
 @image_build_option
-@recipe_option("The recipe of the dataset, whose sources declare lung masks.")
+@recipe_option(
+    "The recipe of the dataset, whose sources declare lung masks.  [default: covid19-cxr]", default=None
+)
 @click.option(
     "--model", type=PATH, metavar="FILE", help="A saved model.  [default: <build>/baseline/model.keras]"
 )
@@ -38,7 +48,7 @@ from cxrbuild.cli.output import Output
 @output_options
 def explain(
     build: Path | None,
-    recipe: str,
+    recipe: str | None,
     model: Path | None,
     out: Path | None,
     exclude_seen: bool,
@@ -61,9 +71,9 @@ def explain(
     from cxrbuild.explanation import require_passed
 
     output = Output(quiet=quiet, as_json=as_json)
-    declared = read_recipe(recipe)
+    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(recipe)
     result = explain_model(
-        build or Path("build") / declared.name,
+        place,
         declared,
         data=data,
         model=model,

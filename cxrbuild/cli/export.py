@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, output_options
+from cxrbuild.cli.options import PATH, default_build, output_options
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -39,14 +39,18 @@ if TYPE_CHECKING:
     "--build",
     type=PATH,
     metavar="DIR",
-    default=Path("build") / DEFAULT_RECIPE,
-    show_default=True,
-    help="Build or release to export.",
+    help="Build or release to export.  [default: the only build in build/]",
 )
 @click.option("--out", type=PATH, help="Folder of the export.  [default: export/NAME-VERSION-FORMAT[-SIZE]]")
 @output_options
 def export(
-    to: str, size: int | None, resampling: Any, build: Path, out: Path | None, quiet: bool, as_json: bool
+    to: str,
+    size: int | None,
+    resampling: Any,
+    build: Path | None,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Export images and labels in the format of another tool.
 
@@ -59,7 +63,14 @@ def export(
     output = Output(quiet=quiet, as_json=as_json)
     _report(
         output,
-        export_images(build, to, out, size=size, resampling=resampling, progress=output.progress),
+        export_images(
+            build or default_build(None),
+            to,
+            out,
+            size=size,
+            resampling=resampling,
+            progress=output.progress,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from cxrbuild.cli.output import Output
 
 
 @click.command()
-@click.argument("folder", metavar="BUILD", type=PLACE)
+@click.argument("folder", metavar="[BUILD]", type=PLACE, required=False)
 @click.option("--out", type=PATH, help="File to write.  [default: NAME-VERSION.fingerprint.parquet]")
 @click.option(
     "--thumbnails",
@@ -21,7 +21,7 @@ from cxrbuild.cli.output import Output
 @worker_options
 @output_options
 def fingerprint(
-    folder: Path | str,
+    folder: Path | str | None,
     out: Path | None,
     thumbnails: bool,
     workers: int | None,
@@ -32,13 +32,15 @@ def fingerprint(
     """Write descriptors of a build or release for a comparison without its images.
 
     Two parties exchange the file instead of images, and find with `cxrbuild overlap` which images both have.
+    Without BUILD it describes the only build in build/.
     A blurred copy of each image can be computed from the file: keep it as confidential as the images.
     """
     from cxrbuild.api import fingerprint as write_fingerprint
+    from cxrbuild.artifact import only_build
 
     output = Output(quiet=quiet, as_json=as_json)
     result = write_fingerprint(
-        folder,
+        folder or only_build(Path("build"), None),
         out,
         level="thumbnails" if thumbnails else "keypoints",
         workers=workers,

@@ -15,6 +15,7 @@ from cxrbuild.cli.logs import log_to_file, log_to_terminal
 F = TypeVar("F", bound=Callable[..., Any])
 # The catalog has it too; importing the catalog would slow down every `--help`.
 DEFAULT_RECIPE = "covid19-cxr"
+DEFAULT_BUILD = "build/NAME of --recipe, else the only build in build/"
 
 
 class _Path(click.Path):
@@ -178,13 +179,13 @@ def recipe_options(command: F) -> F:
     return recipe_option("Name of a shipped recipe, or a .toml file.")(command)
 
 
-def recipe_option(text: str) -> Callable[[F], F]:
+def recipe_option(text: str, *, default: str | None = DEFAULT_RECIPE) -> Callable[[F], F]:
     """Return `--recipe` with a help text; the parameter is ``recipe``."""
     return click.option(
         "--recipe",
         type=NAME_OR_PATH,
-        default=DEFAULT_RECIPE,
-        show_default=True,
+        default=default,
+        show_default=default is not None,
         metavar="NAME|FILE",
         shell_complete=complete_shipped("recipes"),
         help=text,
@@ -194,7 +195,7 @@ def recipe_option(text: str) -> Callable[[F], F]:
 def build_option(text: str) -> Callable[[F], F]:
     """Return `--build` with a help text; the parameter is ``build``."""
     return click.option(
-        "--build", type=PLACE, metavar="DIR|s3://...", help=f"{text}  [default: build/<recipe>]"
+        "--build", type=PLACE, metavar="DIR|s3://...", help=f"{text}  [default: {DEFAULT_BUILD}]"
     )
 
 
@@ -204,8 +205,28 @@ def image_build_option(command: F) -> F:
         "--build",
         type=PATH,
         metavar="DIR",
-        help="A build, a release or a TensorFlow Datasets folder.  [default: build/<recipe>]",
+        help=f"A build, a release or a TensorFlow Datasets folder.  [default: {DEFAULT_BUILD}]",
     )(command)
+
+
+def default_build(recipe: str | None) -> Path:
+    """Return the build that a command works on where none is named.
+
+    Parameters
+    ----------
+    recipe
+        The recipe that the command names; ``None`` where it names none.
+
+    Returns
+    -------
+    Path
+        The folder that ``curate`` writes that recipe's build to, else the only build in ``build/``.
+    """
+    from cxrbuild.artifact import only_build
+    from cxrbuild.catalog import read_recipe
+
+    builds = Path("build")
+    return only_build(builds) if recipe is None else builds / read_recipe(recipe).name
 
 
 def worker_options(command: F) -> F:

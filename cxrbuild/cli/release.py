@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--build",
     type=PLACE,
     metavar="DIR",
-    help="Build to release.  [default: the only one in build/, if its recipe has this VERSION]",
+    help="Build to release.  [default: the only build in build/]",
 )
 @click.option("--out", type=PLACE, help="Folder of the release.  [default: release/NAME-VERSION]")
 @click.option(
@@ -64,7 +64,7 @@ def release(
     gives the same bytes.
     """
     from cxrbuild.api import release as make_release
-    from cxrbuild.releasing import only_build
+    from cxrbuild.artifact import only_build
 
     output = Output(quiet=quiet, as_json=as_json)
     if build is None:

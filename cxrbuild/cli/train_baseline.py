@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import PATH, image_build_option, output_options, recipe_option
+from cxrbuild.cli.options import (
+    DEFAULT_RECIPE,
+    PATH,
+    default_build,
+    image_build_option,
+    output_options,
+    recipe_option,
+)
 from cxrbuild.cli.output import Output
 
 if TYPE_CHECKING:
@@ -19,7 +26,10 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 
 @click.command("train-baseline")
 @image_build_option
-@recipe_option("The recipe whose [baseline] is trained: a shipped one, or a .toml file.")
+@recipe_option(
+    "The recipe whose [baseline] is trained: a shipped one, or a .toml file.  [default: covid19-cxr]",
+    default=None,
+)
 @click.option(
     "--out",
     type=PATH,
@@ -81,7 +91,7 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 @output_options
 def train_baseline(
     build: Path | None,
-    recipe: str,
+    recipe: str | None,
     out: Path | None,
     variant: str | None,
     networks: tuple[str, ...],
@@ -125,10 +135,10 @@ def train_baseline(
             raise click.UsageError(f"{option} is for one network; a comparison trains several")
     if folds is not None and leave_out:
         raise click.UsageError("--folds and --leave-out are two protocols; run one comparison for each")
-    declared = read_recipe(recipe)
+    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(recipe)
     if comparing:
         compared = compare_baselines(
-            build or Path("build") / declared.name,
+            place,
             declared,
             out=out,
             variant=variant,
@@ -149,7 +159,7 @@ def train_baseline(
         # Checked before the training, which can take hours.
         require_declared_gate(declared)
     result = train(
-        build or Path("build") / declared.name,
+        place,
         declared,
         out=out,
         variant=variant,

@@ -11,7 +11,7 @@ from cxrbuild.cli.output import Output
 
 
 @click.command()
-@click.argument("folder", type=PLACE, metavar="DIR")
+@click.argument("folder", type=PLACE, metavar="[DIR]", required=False)
 @click.option(
     "--manifest",
     type=NAME_OR_PATH,
@@ -27,19 +27,26 @@ from cxrbuild.cli.output import Output
 @executor_option("Where to check the image files of a build or a folder, and the ready sizes of a release.")
 @output_options
 def verify(
-    folder: Path | str, manifest: str | None, signers: Path | None, executor: str, quiet: bool, as_json: bool
+    folder: Path | str | None,
+    manifest: str | None,
+    signers: Path | None,
+    executor: str,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Check a release, a build or a folder of images.
 
     Checks that hashes, tables, shards, images, card and Croissant agree, and that no patient is in two
-    splits. Lists every finding.
+    splits. Lists every finding. Without DIR it checks the only build in build/.
     Exit status 3 on any finding.
     """
     from cxrbuild.api import verify as verify_folder
+    from cxrbuild.artifact import only_build
     from cxrbuild.errors import count_of, printable
     from cxrbuild.verification import require_verified
 
     output = Output(quiet=quiet, as_json=as_json)
+    folder = folder or only_build(Path("build"), None)
     result = verify_folder(
         folder, manifest=manifest, executor=executor, signers=signers, progress=output.progress
     )

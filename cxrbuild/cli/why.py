@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import NAME_OR_PATH, build_option, complete_shipped, data_option, output_options
+from cxrbuild.cli.options import (
+    NAME_OR_PATH,
+    build_option,
+    complete_shipped,
+    data_option,
+    default_build,
+    output_options,
+)
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some, printable
 
@@ -47,13 +54,10 @@ def why(
     that no name or birth date is pasted into a ticket. The image id and the path can still be a number of the
     patient.
     """
-    from cxrbuild.api import read_recipe
     from cxrbuild.api import why as explain
-    from cxrbuild.cli.options import DEFAULT_RECIPE
 
     output = Output(quiet=quiet, as_json=as_json)
-    place = build or Path("build") / (read_recipe(recipe).name if recipe else DEFAULT_RECIPE)
-    _report(output, explain(image, place, recipe, data))
+    _report(output, explain(image, build or default_build(recipe), recipe, data))
 
 
 def _report(output: Output, result: DecisionResult) -> None:

@@ -1,7 +1,6 @@
 """Make a versioned release from a build, for others to load, check, cite and rebuild."""
 
 from cxrbuild.releasing.forecast import foresee_refusals
-from cxrbuild.releasing.only_build import only_build
 from cxrbuild.releasing.pack import ReleaseResult, default_folder, release
 from cxrbuild.releasing.signing import SigningResult, sign
 
@@ -10,7 +9,6 @@ __all__ = [
     "SigningResult",
     "default_folder",
     "foresee_refusals",
-    "only_build",
     "release",
     "sign",
 ]

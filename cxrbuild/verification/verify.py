@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cxrbuild.artifact import ReleaseDocument, kind_of, names
+from cxrbuild.artifact import ReleaseDocument, find_artifacts, kind_of, names
 from cxrbuild.checks import NotApplicable, evaluate
 from cxrbuild.comparison import read_version
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import require_executor
 from cxrbuild.progress import Progress, silent
 from cxrbuild.signature import read_public_keys, require_library
@@ -66,6 +66,13 @@ def verify(
     keys = None if signers is None else frozenset(_read_signers(signers, folder, kind))
     if kind is not None:
         return _verify(Context(folder, kind, progress=progress, executor=executor, signers=keys))
+    # Images of a build are checked with its tables, never as a folder of images.
+    if manifest is None and (inside := find_artifacts(folder)):
+        raise CxrbuildError(
+            "this folder is no release and no build", where=folder, found=name_some(inside),
+            expected="a release (with SHA256SUMS), a build (with build.json), or a folder of images",
+            todo="Name one of these folders",
+        )  # fmt: skip
     name = manifest or DEFAULT_MANIFEST
     context = Context(
         folder, "images", images_of=read_version(name).manifest, progress=progress, executor=executor

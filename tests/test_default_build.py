@@ -1,0 +1,99 @@
+"""Without the name of a build, every command works on the only build of the current folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import run
+from test_init import KEY, simple
+
+# Commands that take a build, with what they need besides.
+COMMANDS = (
+    "audit",
+    "why mine_pngs-0",
+    "verify",
+    "fingerprint",
+    "export --to csv",
+    "release 0.1.0",
+    "train-baseline",
+    "explain",
+)
+ARGUMENTS = ("verify", "fingerprint")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `curate` built a dataset of a user's own recipe."""
+    folder = tmp_path_factory.mktemp("made")
+    simple(folder / "files")
+    for words in (
+        "init files --name mine --column finding=status --license CC0-1.0 --yes",
+        "fetch mine.toml --from mine=files --pin",
+        "curate --recipe mine-recipe.toml --format parquet --workers 1",
+    ):
+        done = run(*words.split(), cwd=folder, **KEY)
+        assert done.status == 0, done.err
+    assert (folder / "build" / "mine-cxr" / "build.json").is_file()
+    return folder
+
+
+@pytest.mark.parametrize("words", [command for command in COMMANDS if command not in COMMANDS[-2:]])
+def test_the_only_build_is_taken(words: str, made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made, tmp_path / "made")
+    command, *rest = words.split()
+    if command == "why":
+        rest = ["pngs/0.png"]
+    done = run(command, *rest, "--json", cwd=folder, **KEY)
+    assert done.status == 0, done.err
+    assert "mine" in done.out
+
+
+def test_an_audit_needs_no_recipe_and_says_whose_limits_it_takes(made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made, tmp_path / "made")
+    recipe = folder / "mine-recipe.toml"
+    recipe.write_text(f"{recipe.read_text()}\n[audit]\nlimits = {{ duplicates = 5 }}\n")
+    done = run("audit", cwd=folder, COLUMNS="300")
+    assert done.status == 0, done.err
+    assert "The limits are the checks' own" in done.out
+    assert _limit(folder) is None
+    done = run("audit", "--recipe", "mine-recipe.toml", cwd=folder, COLUMNS="300")
+    assert done.status == 0, done.err
+    assert "The limits are the checks' own" not in done.out
+    assert _limit(folder) == 5
+
+
+def _limit(folder: Path) -> float | None:
+    checks = json.loads((folder / "build" / "mine-cxr" / "audit.json").read_bytes())["checks"]
+    return {check["id"]: check["limit"] for check in checks}["duplicates"]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_of_several_builds_none_is_taken(words: str, made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "build" / "mine-cxr", tmp_path / "build" / "first")
+    shutil.copytree(made / "build" / "mine-cxr", tmp_path / "build" / "second")
+    done = run(*words.split(), cwd=tmp_path, COLUMNS="300")
+    assert done.status == 1
+    assert "build: 2 builds are there, and the command needs one" in done.err
+    option = "" if words in ARGUMENTS else "--build "
+    assert f"  {option}{Path('build', 'first')}: mine-cxr 0.1.0\n" in done.err
+    assert f"  {option}{Path('build', 'second')}: mine-cxr 0.1.0.\n" in done.err
+    assert ("Name one of them with --build" if option else "Name one of them") in done.err
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_without_any_build_the_next_step_is_curate(words: str, tmp_path: Path) -> None:
+    done = run(*words.split(), cwd=tmp_path, COLUMNS="300")
+    assert done.status == 1
+    assert "build: no finished build in this folder" in done.err
+    assert "no such folder" in done.err
+    assert "Run `cxrbuild curate`" in done.err
+
+
+@pytest.mark.parametrize("words", ["verify build", "fingerprint build", "audit --build build"])
+def test_the_folder_of_builds_is_no_build_and_its_builds_are_named(words: str, made: Path) -> None:
+    done = run(*words.split(), cwd=made, COLUMNS="300")
+    assert done.status == 1
+    assert f"Found: {Path('build', 'mine-cxr')}. Name one of these folders." in " ".join(done.err.split())
