@@ -368,7 +368,7 @@ def test_a_folder_without_a_build_of_the_recipe_is_refused(
     tmp_path: Path, is_build: bool, message: str
 ) -> None:
     build = write_build(tmp_path, different_images(2)) if is_build else tmp_path
-    ran = run("audit", "--build", build)
+    ran = run("audit", "--build", build, "--recipe", "covid19-cxr")
     assert ran.status == 1
     assert message in " ".join(ran.err.split())
 

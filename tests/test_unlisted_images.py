@@ -306,11 +306,16 @@ def test_verify_finds_an_image_that_is_named_or_not_counted(
     assert message in " ".join(ran.err.split())
 
 
-def test_why_and_load_work_on_such_a_release(world: Path) -> None:
+def test_why_and_load_work_on_such_a_release(world: Path, tmp_path: Path) -> None:
     names = ids(world)
-    ran = run("why", names["a-side"], "--build", world / "public")
+    alone = shutil.copytree(world / "public", tmp_path / "public")
+    ran = run("why", names["a-side"], "--build", alone)
     assert ran.status == 1
     assert "no image has this name" in " ".join(ran.err.split())
+    # The builds that somebody has next to it know the image.
+    ran = run("why", names["a-side"], "--build", world / "public", COLUMNS="400")
+    assert ran.status == 1
+    assert f"--build {world / 'build'}: mine 1.0.0 has it as {names['a-side']} (lateral)" in ran.err
     ran = run("why", "nothing-like-it", "--build", world / "public")
     text = " ".join(ran.err.split())
     assert (
