@@ -18,6 +18,7 @@ import pytest
 from command import CHECKOUT, run
 
 import cxrbuild
+from cxrbuild.releasing import foresee_refusals
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -76,7 +77,8 @@ def test_a_notebook_does_what_the_commands_do(demo: Path, tmp_path: Path) -> Non
     recipe = demo / "declared" / "recipe.toml"
     planned = cxrbuild.plan(recipe, demo / "data")
     ran = run("plan", "--recipe", recipe, "--data", demo / "data", "--json")
-    assert json.loads(ran.out) == planned.to_dict() | {"schema": "plan-1", "out": None}
+    more = {"schema": "plan-1", "release_refusals": foresee_refusals(planned), "out": None}
+    assert json.loads(ran.out) == planned.to_dict() | more
 
     curated = cxrbuild.curate(
         recipe, demo / "data", tmp_path / "build", formats=["parquet"], switches={"lateral": False}, workers=1
