@@ -51,7 +51,12 @@ SHEET: dict[str, Any] = {
         {"funder": {"name": "A foundation"}},
     ],
     "related": [
-        {"relation": "is described by", "identifier": "arXiv:2007.09695", "title": "A paper"},
+        {
+            "relation": "is described by",
+            "identifier": "arXiv:2007.09695",
+            "title": "A paper",
+            "authors": "Zhong",
+        },
         {"relation": "cites", "identifier": "10.1038/s42256-021-00338-7"},
     ],
     "usage": [{"name": "general research use", "term": "DUO_0000042"}],
@@ -112,6 +117,7 @@ def test_citation_has_persons_and_related_works(described: Path) -> None:
     }
     paper, other = cited["references"][:2]
     assert (paper["title"], paper["url"]) == ("A paper", "https://arxiv.org/abs/2007.09695")
+    assert (paper["authors"], other["authors"]) == ([{"family-names": "Zhong"}], [{"name": "unknown"}])
     assert other["doi"] == "10.1038/s42256-021-00338-7"
 
 
@@ -379,3 +385,19 @@ def test_verify_reports_a_described_release_as_sound(described: Path) -> None:
 )
 def test_citations_are_read_into_fields_where_they_have_them(citation: str, expected: object) -> None:
     assert reference_of(citation) == expected
+
+
+@pytest.mark.parametrize(
+    "citation",
+    [
+        "A. Researcher: COVID-19 or other, 2026, derived from Zhong, arXiv 2007.09695",
+        "A. Researcher: COVID-19 or other, a subset of Zhong: A paper. arXiv 2007.09695, 2020",
+        "Doe: Images. A journal 1, 2026, doi:10.1234/x. From Zhong, arXiv 2007.09695",
+        "Doe: Images, after Zhong, 2020, doi:10.1234/x",
+        "Doe: Images. arXiv 2007.09695",
+    ],
+)
+def test_an_identifier_that_may_be_of_another_work_stays_text(citation: str) -> None:
+    assert reference_of(citation) == {
+        "type": "generic", "authors": [{"name": "unknown"}], "title": citation,
+    }  # fmt: skip

@@ -17,6 +17,17 @@ Relation = Literal[
     "obsoletes", "references", "requires",
 ]  # fmt: skip
 
+UNKNOWN = "unknown"
+"""What stands for the authors of a work of which none are stated."""
+
+CITATION_FORM = (
+    "in the form `AUTHORS: TITLE. JOURNAL, YEAR, doi:DOI`, `AUTHORS: TITLE. arXiv NUMBER, YEAR` or "
+    "`AUTHORS: TITLE, YEAR, ADDRESS`. AUTHORS are family names with commas between them, and `et al.`, or "
+    "the name of an organization. `CITATION.cff` has another text whole, as a title, without authors, "
+    "year and DOI"
+)
+"""How a `citation` must be written to come into the fields of ``CITATION.cff``."""
+
 _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
 _SCHEMES = {
     "doi": re.compile(r"(?:doi:|https?://(?:dx\.)?doi\.org/)?(10\.\d{4,9}/\S+)", re.IGNORECASE),
@@ -93,6 +104,9 @@ class RelatedWork(Declaration):
         description="a DOI, `arXiv:NUMBER`, or an address"
     )
     title: str | None = Field(None, description="its title")
+    authors: str = Field(
+        UNKNOWN, description="family names of its authors, or an organization's name: `Doe, Roe`"
+    )
 
     @property
     def scheme(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from cxrbuild.catalog.audit import Audit
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.class_name import class_name_problems
+from cxrbuild.catalog.credit import CITATION_FORM
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.day import Day
 from cxrbuild.catalog.declarations import (
@@ -56,7 +57,11 @@ class Recipe(Declaration):
     date: Day | None = Field(None, description="the day of this version, YYYY-MM-DD; its releases show it")
     title: str = Field(description="its full name")
     description: str = Field("", description="what a reader should know about it")
-    citation: str | None = Field(None, description="what to cite")
+    citation: str | None = Field(
+        None,
+        description=f"the work that describes this dataset, {CITATION_FORM}. The work that it is derived "
+        "from is an entry of `datasheet.related`",
+    )
     sources: list[str] = Field(min_length=1, description="shipped sources by name, own ones by path (.toml)")
     reviews: list[str] = Field(default_factory=list, description="review files: shipped by name, own by path")
     labels: ByWord[dict[str, list[Word]]] = Field(

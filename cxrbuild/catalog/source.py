@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 
 from cxrbuild.catalog.column import Columns
+from cxrbuild.catalog.credit import CITATION_FORM
 from cxrbuild.catalog.declarations import (
     CATALOG,
     Declaration,
@@ -90,7 +91,7 @@ class Source(Declaration):
     title: str = Field(description="its full name")
     homepage: str | None = Field(None, description="address of a page about it")
     description: str = Field("", description="what a reader should know about it")
-    citation: str | None = Field(None, description="how to cite it")
+    citation: str | None = Field(None, description=f"how to cite it, {CITATION_FORM}")
     license: str = Field("unknown", description="SPDX identifier for rows whose own licence is blank")
     public: bool = Field(
         False,

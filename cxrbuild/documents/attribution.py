@@ -8,7 +8,7 @@ from cxrbuild.catalog.credit import RelatedWork
 from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
-from cxrbuild.documents.reference import reference_of
+from cxrbuild.documents.reference import authors_of, reference_of
 from cxrbuild.spreadsheets import safe_csv
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _authors(sheet: Datasheet) -> list[dict[str, str]]:
 def _work(work: RelatedWork) -> dict[str, Any]:
     identifier = {"doi": work.value} if work.scheme == "doi" else {"url": work.address}
     return {
-        "type": "generic", "authors": [{"name": "unknown"}], "title": work.title or work.identifier,
+        "type": "generic", "authors": authors_of(work.authors), "title": work.title or work.identifier,
         **identifier, "notes": f"The dataset {work.relation} it.",
     }  # fmt: skip
 

@@ -5,19 +5,35 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_URL = re.compile(r"https?://\S+")
-_DOI = re.compile(r"(?:doi:|https://doi\.org/)\s*(10\.\d{4,9}/\S+)", re.IGNORECASE)
-_ARXIV = re.compile(r"arXiv[: ](\d{4}\.\d{4,5})(?:v\d+)?", re.IGNORECASE)
-_YEAR = re.compile(r"(?<=, )(?:19|20)\d\d(?=$|[,. ])")
+from cxrbuild.catalog.credit import UNKNOWN
+
+_YEAR = r", (?P<year>(?:19|20)\d\d)"
+# What follows the authors. A DOI follows a journal, and arXiv is one: the title before it is then the same
+# work's.
+_FORMS = [
+    re.compile(
+        rf"(?P<title>.+?[.?!]) (?P<journal>.+){_YEAR}, (?:doi: ?|https://doi\.org/)(?P<doi>10\.\d+/\S+)", re.I
+    ),
+    re.compile(rf"(?P<title>.+?[.?!]) arXiv[: ](?P<arxiv>\d{{4}}\.\d{{4,5}})(?:v\d+)?{_YEAR}", re.I),
+    re.compile(rf"(?P<title>.+?)(?:(?<=[.?!]) (?P<journal>.+))?{_YEAR}(?:, (?P<url>https?://\S+))?", re.I),
+]
+_IDENTIFIER = re.compile(r"\bdoi:|\b10\.\d{4,9}/|\barXiv[: ]\d|https?://", re.I)
+# A text that names the work which another one is made from can have that work's identifier.
+_OF_ANOTHER = re.compile(
+    r"\b(?:derived|adapted|modified|taken|made|selected) from\b|\bbased on\b"
+    r"|\b(?:variant|subset|extension|copy) of\b",
+    re.I,
+)
 # A family name as citations have it: one word, with particles in lower case before it.
 _FAMILY = re.compile(r"(?:[a-z']+ )*[^\W\d_][\w'.-]*")
 _OTHERS = "et al."
 
 
 def reference_of(citation: str) -> dict[str, Any]:
-    """Return the reference of a citation such as ``Family, Family: title. Journal 1, 2020, doi:10...``.
+    """Return the reference of a citation, in fields where it has the form that declarations.md describes.
 
-    What is not recognized stays in ``title``, or in ``notes`` after it: nothing is lost or guessed.
+    A text with an identifier in any other form is one title, so that no identifier comes to the names and
+    the title of another work.
 
     Examples
     --------
@@ -25,53 +41,36 @@ def reference_of(citation: str) -> dict[str, Any]:
     [{'family-names': 'Zhong'}, {'family-names': 'Doe'}, {'name': 'et al.'}]
     >>> reference_of("World Health Organization: Images")
     {'type': 'generic', 'authors': [{'name': 'World Health Organization'}], 'title': 'Images'}
+    >>> reference_of("Doe: Images, 2026, derived from Zhong, arXiv 2007.09695")["title"]
+    'Doe: Images, 2026, derived from Zhong, arXiv 2007.09695'
     """
-    authors, colon, text = citation.partition(": ")
-    if not colon:
-        authors, text = "unknown", citation
-    fields, text = _fields(text)
-    title, notes = text, ""
-    if fields and (end := re.search(r"[.?!] ", text)):
-        title, notes = text[: end.end()].strip().removesuffix("."), text[end.end() :]
+    authors, colon, text = citation.strip().removesuffix(".").partition(": ")
+    found = next((match for form in _FORMS if (match := form.fullmatch(text))), None)
+    fields = found.groupdict() if found else {"title": text}
+    words = f"{fields['title']} {fields.get('journal') or ''}"
+    of_another = _IDENTIFIER.search(text) and _OF_ANOTHER.search(text)
+    if not colon or _IDENTIFIER.search(words) or of_another:
+        return {"type": "generic", "authors": [{"name": UNKNOWN}], "title": citation.strip()}
     reference: dict[str, Any] = {
         "type": "generic",
-        "authors": _authors(authors),
-        "title": title.strip(" ,."),
-        **fields,
+        "authors": authors_of(authors),
+        "title": fields["title"].removesuffix("."),
     }
-    if notes := notes.strip(" ,."):
-        reference["notes"] = notes
+    if found:
+        reference["year"] = int(fields["year"])
+    if number := fields.get("arxiv"):
+        # The DOI that arXiv registers for each of its papers.
+        fields |= {"doi": f"10.48550/arXiv.{number}", "url": f"https://arxiv.org/abs/{number}"}
+    reference |= {key: fields[key] for key in ("doi", "url") if fields.get(key)}
+    if fields.get("journal"):
+        reference["notes"] = fields["journal"]
     return reference
 
 
-def _fields(text: str) -> tuple[dict[str, Any], str]:
-    """Return year, DOI and address, and the text without them."""
-    fields: dict[str, Any] = {}
-    if found := _YEAR.search(text):
-        fields["year"] = int(found[0])
-        text = _without(text, found)
-    if found := _DOI.search(text):
-        fields["doi"] = found[1].rstrip(".,;")
-        text = _without(text, found)
-    elif found := _ARXIV.search(text):
-        # The DOI that arXiv registers for each of its papers.
-        fields |= {"doi": f"10.48550/arXiv.{found[1]}", "url": f"https://arxiv.org/abs/{found[1]}"}
-        text = _without(text, found)
-    if found := _URL.search(text):
-        fields["url"] = found[0].rstrip(".,;")
-        text = _without(text, found)
-    return fields, text
-
-
-def _without(text: str, found: re.Match[str]) -> str:
-    before, after = text[: found.start()].rstrip(" ,"), text[found.end() :].lstrip(" ,")
-    return f"{before}, {after}".strip(" ,") if after else before
-
-
-def _authors(text: str) -> list[dict[str, str]]:
+def authors_of(text: str) -> list[dict[str, str]]:
     """Return persons where all names are family names, else one entity with the whole text."""
     others = text.endswith(f" {_OTHERS}")
     names = text.removesuffix(_OTHERS).strip(" ,").split(", ")
-    if text == "unknown" or not all(_FAMILY.fullmatch(name) for name in names):
+    if text == UNKNOWN or not all(_FAMILY.fullmatch(name) for name in names):
         return [{"name": text}]
     return [*({"family-names": name} for name in names), *([{"name": _OTHERS}] if others else [])]
