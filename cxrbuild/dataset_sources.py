@@ -1,17 +1,18 @@
-"""The sources of a build or release: their pins, and how their files were verified."""
+"""The sources of a build or release: their pins, how files were verified, and which images are exact."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.artifact import open_artifact
+from cxrbuild.artifact import Artifact, open_artifact
 from cxrbuild.artifact.build import SourceState
-from cxrbuild.artifact.names import BUILD, SUMS
+from cxrbuild.artifact.names import BUILD, LEDGER, SUMS
 from cxrbuild.catalog.source import Pin
 from cxrbuild.errors import CxrbuildError, instead_of
+from cxrbuild.exactness import MEANINGS, dataset_rows, image_states
 from cxrbuild.progress import Progress
 from cxrbuild.remote import reading
 
@@ -53,6 +54,24 @@ class DatasetSource:
 
 
 @dataclass(frozen=True)
+class ExactImage:
+    """An image of a build or release, and what is known of its bytes.
+
+    Attributes
+    ----------
+    image_id, source, source_path
+        As in the ledger.
+    exactness
+        ``verified``, ``other_bytes``, ``name_only``, ``missing`` or ``not_pinned``.
+    """
+
+    image_id: str
+    source: str
+    source_path: str
+    exactness: str
+
+
+@dataclass(frozen=True)
 class DatasetSources:
     """The sources of a build or release, or some of them.
 
@@ -64,12 +83,15 @@ class DatasetSources:
         Those of the dataset.
     sources
         Its sources, in the order of the recipe.
+    images
+        The images of these sources in the states that were asked for, by id.
     """
 
     place: Path | str
     name: str
     version: str
     sources: list[DatasetSource]
+    images: list[ExactImage] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the sources as JSON has them."""
@@ -77,13 +99,24 @@ class DatasetSources:
             "folder": str(self.place),
             "dataset": f"{self.name} {self.version}",
             "sources": {source.name: source.to_dict() for source in self.sources},
+            "images": [asdict(image) for image in self.images],
         }
 
 
-def list_sources_of(place: Path | str, names: Sequence[str], progress: Progress) -> DatasetSources:
+def list_sources_of(
+    place: Path | str, names: Sequence[str], progress: Progress, exactness: Collection[str] = ()
+) -> DatasetSources:
     """Read the sources of a build or release, or those of some names: see `cxrbuild.list_sources_of`."""
-    with reading(place, progress, wanted=lambda name: name in ("", BUILD, SUMS)) as folder:
-        document = open_artifact(folder).document
+    if stray := [state for state in exactness if state not in MEANINGS]:
+        raise CxrbuildError(
+            "there is no such exactness", found=stray[0], expected=instead_of(stray[0], MEANINGS, "state"),
+            todo="Name states of images",
+        )  # fmt: skip
+    files = ("", BUILD, SUMS, LEDGER) if exactness else ("", BUILD, SUMS)
+    with reading(place, progress, wanted=lambda name: name in files) as folder:
+        artifact = open_artifact(folder)
+        document = artifact.document
+        images = _images(artifact, names or list(document.declared_sources), exactness) if exactness else []
     declared = document.declared_sources
     if stray := [name for name in names if name not in declared]:
         raise CxrbuildError(
@@ -99,4 +132,14 @@ def list_sources_of(place: Path | str, names: Sequence[str], progress: Progress)
         for name, one in declared.items()
         if not names or name in names
     ]  # fmt: skip
-    return DatasetSources(place, document.dataset.name, document.dataset.version, sources)
+    return DatasetSources(place, document.dataset.name, document.dataset.version, sources, images)
+
+
+def _images(artifact: Artifact, names: Collection[str], exactness: Collection[str]) -> list[ExactImage]:
+    rows = dataset_rows(artifact.ledger)
+    rows = rows.assign(exactness=image_states(rows, artifact.document.sources))
+    rows = rows[rows["source"].isin(list(names)) & rows["exactness"].isin(list(exactness))]
+    columns = ["image_id", "source", "source_path", "exactness"]
+    return [
+        ExactImage(*map(str, row)) for row in rows.sort_values("image_id")[columns].itertuples(index=False)
+    ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cxrbuild.artifact.build import SourceExactness
-from cxrbuild.catalog.source import Source
 from cxrbuild.errors import count_of
 from cxrbuild.exclusions import MISSING
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cxrbuild.artifact.build import SourceExactness
+    from cxrbuild.catalog.source import Source
 
 MEANINGS = {
     "verified": "verified: its bytes are those of the pin",
@@ -90,8 +91,13 @@ def image_states(rows: pd.DataFrame, sources: Mapping[str, Any]) -> pd.Series:
     return states
 
 
+def dataset_rows(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a ledger whose images belong to the dataset; missing ones belong to it too."""
+    return records[records["exclusion"].isna() | records["exclusion"].isin(MISSING)]
+
+
 def count_exactness(records: pd.DataFrame, sources: Mapping[str, Any]) -> dict[str, SourceExactness]:
-    """Count the images of a dataset by source and state; missing ones belong to it too.
+    """Count the images of a dataset by source and state, as `dataset_rows` has them.
 
     Parameters
     ----------
@@ -100,7 +106,7 @@ def count_exactness(records: pd.DataFrame, sources: Mapping[str, Any]) -> dict[s
     sources
         What is recorded of each source, by name.
     """
-    rows = records[records["exclusion"].isna() | records["exclusion"].isin(MISSING)]
+    rows = dataset_rows(records)
     states = image_states(rows, sources)
     counts = {
         str(name): _counted(found.value_counts().to_dict(), sources.get(str(name)))
@@ -198,6 +204,8 @@ def _is_pinned(lock: Locked) -> bool:
 
 
 def _counted(counts: Mapping[Any, int], lock: Locked | None) -> SourceExactness:
+    from cxrbuild.artifact.build import SourceExactness
+
     states = {state: int(counts.get(state, 0)) for state in MEANINGS}
     archive = lock.pin.get("bytes") if lock is not None and states["name_only"] else None
     return SourceExactness(

@@ -198,5 +198,14 @@ def test_the_sources_of_a_dataset_are_those_that_the_command_prints(demo: Path) 
     assert first.pin.tree == first.files.tree
     [one] = cxrbuild.list_sources_of(str(demo / "build"), [first.name]).sources
     assert one == first
+    exact = cxrbuild.list_sources_of(demo / "build", [first.name], exactness=["verified", "missing"]).images
+    manifest = cxrbuild.open_build(demo / "build").manifest
+    assert [image.image_id for image in exact] == sorted(
+        manifest.loc[manifest["source"] == first.name, "image_id"]
+    )
+    with pytest.raises(
+        cxrbuild.CxrbuildError, match=r"no such exactness\. Expected: one of .*Found: exact\."
+    ):
+        cxrbuild.list_sources_of(demo / "build", exactness=["exact"])
     with pytest.raises(cxrbuild.CxrbuildError, match=r"has no such source\. Expected: one of .*Found: x\."):
         cxrbuild.list_sources_of(demo / "build", ["x"])

@@ -269,13 +269,13 @@ def test_diff_separates_missing_from_removed_rows() -> None:
     assert (list(found.rows["removed"]["image_id"]), found.bump) == (["c"], "major")
 
 
-def test_diff_separates_unverified_files_from_changes() -> None:
+def test_diff_separates_other_bytes_of_an_unpinned_source_from_changes() -> None:
     rows = ROWS.assign(source_sha256=["1a", "1b", "1c"])
     other = rows.assign(source_sha256=["1a", "ff", "1c"], jpeg_sha256=["0a", "ff", "0c"])
     pinned, loose = version_of(rows), DatasetVersion("", other, None, released=False, unpinned=["one"])
     found = compare(pinned, loose)
-    assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"unverified": 1}
-    assert found.rows["unverified"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
+    assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"other_bytes": 1}
+    assert found.rows["other_bytes"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
     assert found.bump is None
     # Where both sides are unpinned there is no pin to differ from; nor does one excuse another source's.
     for old, new in (

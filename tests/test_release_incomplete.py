@@ -56,6 +56,14 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> 
     assert "| images | verified | other bytes | name only | missing |\n|---|---:|---:|---:|---:|\n" in card
     cohen = read_json(short / "build.json")["exactness"]["cohen"]
     assert f"| cohen | {cohen['verified']} | 1 | 0 | 2 |\n" in card
+    for place in (short, out):
+        listed = run("sources", "cohen", "--of", place, "--exactness", "missing").out.splitlines()
+        assert sorted(line.split(" ")[0] for line in listed) == sorted(gone)
+        other = json.loads(run("sources", "--of", place, "--exactness", "other_bytes", "--json").out)
+        different = read_json(short / "build.json")["sources"]["cohen"]["different"]
+        assert [(image["source"], image["source_path"]) for image in other["images"]] == [
+            ("cohen", path) for path in different
+        ]
     cited = yaml.safe_load((out / "CITATION.cff").read_text())
     assert cited["title"].endswith(", version 1.0.1: incomplete and unpinned build, not the dataset itself")
     manifest = read_json(short / "build.json")["files"]["manifest.parquet"]["sha256"]

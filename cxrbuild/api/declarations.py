@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[
 
 @checked
 def list_sources_of(
-    build: AnyPath, names: Sequence[str] = (), *, progress: Progress = silent
+    build: AnyPath, names: Sequence[str] = (), *, exactness: Collection[str] = (), progress: Progress = silent
 ) -> DatasetSources:
     """List the sources of a build or release: their pins, and how their files were verified.
 
@@ -107,17 +107,21 @@ def list_sources_of(
         The folder of a build or release, or its address ``s3://BUCKET/PREFIX``.
     names
         Names of its sources; default all.
+    exactness
+        States of images to list: ``verified``, ``other_bytes``, ``name_only``, ``missing``, ``not_pinned``.
+        Default none.
     progress
         Opens a progress bar where files are copied from a bucket.
 
     Raises
     ------
     CxrbuildError
-        The folder holds neither a build nor a release, or the dataset has no such source.
+        The folder holds neither a build nor a release, the dataset has no such source, or there is no such
+        exactness.
     """
     from cxrbuild.dataset_sources import list_sources_of as list_
 
-    return list_(build if isinstance(build, str) else Path(build), list(names), progress)
+    return list_(build if isinstance(build, str) else Path(build), list(names), progress, exactness)
 
 
 @checked

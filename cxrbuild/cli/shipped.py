@@ -11,6 +11,7 @@ import click
 from cxrbuild.cli.options import PATH, PLACE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, printable
+from cxrbuild.exactness import MEANINGS
 
 if TYPE_CHECKING:
     from cxrbuild.artifact.build import SourceState
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     help="Show the pins that a build or release was made with, and how its files were verified.",
 )
 @click.option(
+    "--exactness",
+    multiple=True,
+    type=click.Choice(list(MEANINGS)),
+    help="With --of: list the images of this state; repeatable.",
+)
+@click.option(
     "--copy", "folder", type=PATH, metavar="DIR", help="Copy the source NAME and its listing, to change it."
 )
 @data_option
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
 def sources(
     names: tuple[str, ...],
     artifact: Path | str | None,
+    exactness: tuple[str, ...],
     folder: Path | None,
     data: Path,
     quiet: bool,
@@ -46,20 +54,29 @@ def sources(
     folder has it. `cxrbuild fetch NAME` downloads one. With NAME, a shipped source or the .toml file of
     another, it shows the whole pin: address, commit, hashes, and the listing of its files.
 
-    With --of it shows the pins of all sources of a build or release, or of those that NAME names. With --copy
-    it writes the declaration of NAME, and the listing of its pin, into a folder. No file is overwritten.
+    With --of it shows the pins of all sources of a build or release, or of those that NAME names. With
+    --exactness too it lists instead, a line each, the images whose bytes are those of the pin (verified), are
+    others (other_bytes) or are not known (name_only), or that are missing or not pinned: id, source and path.
+
+    With --copy it writes the declaration of NAME, and the listing of its pin, into a folder. No file is
+    overwritten.
     """
     from cxrbuild.api import list_sources, list_sources_of
 
     output = Output(quiet=quiet, as_json=as_json)
+    if exactness and artifact is None:
+        raise click.UsageError("--exactness needs --of")
     if folder is not None:
         if artifact is not None:
             raise click.UsageError("--copy and --of exclude each other")
         _copy_source(output, _one(names), folder)
         return
     if artifact is not None:
-        of_dataset = list_sources_of(artifact, names, progress=output.progress)
-        _report_sources_of(output, of_dataset)
+        of_dataset = list_sources_of(artifact, names, exactness=exactness, progress=output.progress)
+        if exactness:
+            _report_images(output, of_dataset)
+        else:
+            _report_sources_of(output, of_dataset)
         output.result("sources-of-1", of_dataset.to_dict())
         return
     found = list_sources(data, names)
@@ -133,6 +150,12 @@ def _report_sources_of(output: Output, found: DatasetSources) -> None:
             "git tree of the files": None if state is None or state.tree == pin.tree else state.tree,
         }
         _report_lines(output, lines)
+
+
+def _report_images(output: Output, found: DatasetSources) -> None:
+    """Report a line for each image: id, source and path. Neither id nor source has a blank."""
+    for image in found.images:
+        output.say(" ".join(map(printable, (image.image_id, image.source, image.source_path))))
 
 
 def _report_lines(output: Output, lines: Mapping[str, object]) -> None:

@@ -76,9 +76,9 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     of_file = [column for column in of_bytes if column.startswith("source_")]
     source, _ = common.pair("source")
     unpinned_once = source.isin(set(old.unpinned) ^ set(new.unpinned))
-    unverified = unpinned_once & common.ids.isin(common.changes(of_file, unpinned_once)["image_id"])
-    # What follows from another file of an unverified source is no change of the dataset.
-    masks = dict.fromkeys(of_bytes, ~unverified)
+    other_bytes = unpinned_once & common.ids.isin(common.changes(of_file, unpinned_once)["image_id"])
+    # What follows from another file of an unpinned source is no change of the dataset.
+    masks = dict.fromkeys(of_bytes, ~other_bytes)
     rows: dict[Kind, pd.DataFrame] = {
         "removed": causes.of_removed(removed),
         "relabelled": causes.of_relabelled(common.changes(["label"])),
@@ -91,7 +91,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
             [causes.of_missing(missing, new, "new"), causes.of_missing(restored, old, "old")],
             ignore_index=True,
         ),
-        "unverified": common.changes(of_bytes, unverified),
+        "other_bytes": common.changes(of_bytes, other_bytes),
     }
     membership = any(set(side.columns) < set(MEMBERSHIP) for side in (a, b))
     return Diff(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Kind = Literal[
     "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "exclusion_changed",
-    "missing", "unverified",
+    "missing", "other_bytes",
 ]  # fmt: skip
 KINDS: dict[Kind, str] = {
     "removed": "removed rows",
@@ -25,10 +25,10 @@ KINDS: dict[Kind, str] = {
     "metadata_changed": "rows with other metadata",
     "exclusion_changed": "excluded rows with another reason",
     "missing": "rows missing on one side",
-    "unverified": "rows with an unverified file on one side",
+    "other_bytes": "rows with other bytes on the unpinned side",
 }
 # Kinds that describe the files that one side was built from.
-OF_FILES: tuple[Kind, ...] = ("missing", "unverified")
+OF_FILES: tuple[Kind, ...] = ("missing", "other_bytes")
 # Kinds that are no change of the dataset.
 NOT_CHANGES: tuple[Kind, ...] = ("exclusion_changed", *OF_FILES)
 TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion", "finding", "exactness"]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from cxrbuild.artifact.build import SourceState
 from cxrbuild.catalog.source import Pin
+from cxrbuild.dataset_sources import ExactImage
 from cxrbuild.environment import Observation
 from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.lockfile import LockedSource
@@ -217,11 +218,14 @@ class SourcesOf(Printed):
         Its name and version.
     sources
         By name.
+    images
+        With `--exactness` the images of these states: id, source, path, and the state.
     """
 
     folder: str
     dataset: str
     sources: dict[str, PinnedSource]
+    images: list[ExactImage]
 
 
 class Recipes(Printed):
