@@ -24,7 +24,7 @@ if (
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["baseline_training", "figures", "releasing"]
+pytest_plugins = ["baseline_training", "figures", "processor_time", "releasing"]
 
 
 @pytest.fixture(scope="session")
