@@ -27,7 +27,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest $(PYTEST_OPTIONS)
+	$(BIN)/pytest $(PYTEST_OPTIONS) --processor-time 10
 
 # The slow tests too: differential tests, fault injection, kills.
 test-all: test $(VENV)/.test-all

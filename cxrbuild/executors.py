@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,8 +18,9 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +31,8 @@ Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 _SIGNAL_S = 0.1
+# A module that imports what workers use.
+_PRELOADED = "cxrbuild.preloaded"
 
 
 class _ProcessPool(ProcessPoolExecutor):
@@ -42,6 +47,35 @@ class _ProcessPool(ProcessPoolExecutor):
         except RuntimeError as error:
             if "before it is started" not in str(error):
                 raise
+
+
+def _context() -> BaseContext:
+    """Return how worker processes start.
+
+    They are not forked from this process: it has threads (Arrow's), whose locks a child would inherit locked.
+    On Linux they are forked from a process without threads, which imports the libraries once for all workers.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_PRELOADED])
+    return context
+
+
+@atexit.register
+def _wait_for_fork_server() -> None:
+    """Wait for the process that workers were forked from, so that their time is part of this command's.
+
+    It ends when the workers have. The method that waits is not public; without it only that time is missing.
+    """
+    if sys.platform != "linux":
+        return
+    from multiprocessing import forkserver
+
+    stop = getattr(getattr(forkserver, "_forkserver", None), "_stop", None)
+    if stop is not None:
+        with suppress(OSError):
+            stop()
 
 
 @contextmanager
@@ -132,8 +166,7 @@ def open_executor(
     """
     require_executor(address)
     if address == "local":
-        # Not fork: this process has threads (Arrow's), whose locks a forked child would inherit locked.
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         if batches is not None:
             workers = max(1, min(workers, batches))
         with (
@@ -268,8 +301,14 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker whose parent was killed would wait for tasks forever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Each process has its own batch; threads of numpy would compete with the other processes for the
-    # processors. numpy reads these variables when it is imported, which comes later.
+    use_one_thread()
+
+
+def use_one_thread() -> None:
+    """Let numpy start no threads; it reads these variables when it is imported.
+
+    Each process has its own batch; threads would compete with the other processes for the processors.
+    """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 

@@ -470,6 +470,7 @@ def test_probes_find_a_border_that_predicts_the_class(tmp_path: Path) -> None:
     assert audited(tmp_path, workers=1).document == document
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_trees")
 def test_probes_of_many_images_draw_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "MOST_IMAGES", 60)
@@ -479,6 +480,7 @@ def test_probes_of_many_images_draw_some(tmp_path: Path, monkeypatch: pytest.Mon
     assert check.message.endswith("; 60 images drawn at random")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_trees")
 def test_probes_pass_where_nothing_predicts_the_class(tmp_path: Path) -> None:
     write_build(tmp_path, confounded(80, by="nothing"))

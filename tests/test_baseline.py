@@ -177,7 +177,14 @@ def test_the_report_names_the_papers_tables_only_with_published_figures(trained:
 # Equal trainings give equal bytes
 
 
-def test_equal_trainings_give_equal_bytes(
+def test_the_same_training_gives_the_same_bytes(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        train_baseline(demo / "build", recipe, out=tmp_path / name, epochs=1, seeds=[3])
+    assert deterministic_files(tmp_path / "one") == deterministic_files(tmp_path / "other")
+
+
+@pytest.mark.slow
+def test_a_training_in_another_process_gives_the_same_bytes(
     demo: Path, small_recipe: Path, trained: BaselineResult, tmp_path: Path
 ) -> None:
     """The second training runs in a process of its own, seconds later."""

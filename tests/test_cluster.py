@@ -342,6 +342,7 @@ def release(build: Path, out: Path, executor: str, *more: object):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_cluster_releases_the_same_bytes(demo: Path, tmp_path: Path, dask: DaskCluster) -> None:
     ran = release(demo / "build", tmp_path / "local", "local", "--workers", 1)
     assert (ran.status, ran.err) == (0, "")

@@ -201,6 +201,7 @@ def compared(demo: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactor
     )
 
 
+@pytest.mark.slow
 @tensorflow
 def test_every_combination_predicts_every_image_once_without_its_patient(
     demo: Path, compared: ComparisonResult
@@ -226,6 +227,7 @@ def test_every_combination_predicts_every_image_once_without_its_patient(
         assert sum(described.test.values()) == len(tested)
 
 
+@pytest.mark.slow
 @tensorflow
 def test_the_figures_follow_from_the_predictions(compared: ComparisonResult) -> None:
     document = compared.document

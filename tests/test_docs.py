@@ -68,6 +68,7 @@ SLOW = (
     "publishing.md",
     "releases.md",
     "reviewing.md",
+    "tutorial.md",
     "updating.md",
 )
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from systems import needs_kills
@@ -112,3 +113,33 @@ def test_a_pool_that_cannot_start_its_thread_ends(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("multiprocessing.queues.Queue._start_thread", fail_to_start)
         pool._call_queue._thread = None  # type: ignore[attr-defined]
         list(run_batches(pool, double, range(6), ahead=2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_workers_have_imported_what_they_use_and_no_threads_of_libraries() -> None:
+    with open_executor("local", 2) as pool:
+        for imported, threads in pool.map(describe_worker, range(4)):
+            assert {"numpy", "PIL.JpegImagePlugin", "cxrbuild.curation.conversion"} <= imported
+            assert not {"pandas", "pyarrow"} & imported
+            # Its own, and the one that waits for the end of its parent.
+            assert threads == 2
+
+
+def describe_worker(_: int) -> tuple[set[str], int]:
+    return set(sys.modules), len(list(Path("/proc/self/task").iterdir()))
+
+
+@needs_kills
+def test_processor_time_of_workers_is_part_of_the_commands() -> None:
+    program = (
+        "import time\n"
+        "from cxrbuild.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    with open_executor('local', 1) as pool:\n"
+        "        pool.submit(exec, 'import time\\nwhile time.process_time() < 1: pass').result()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program])
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert used.ru_utime + used.ru_stime > 1

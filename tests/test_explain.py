@@ -100,6 +100,7 @@ def test_a_patch_in_the_lungs_passes_the_blackout_test(of_patch: ExplanationResu
     require_passed(of_patch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["grad_cam", "integrated_gradients", "occlusion"])
 def test_attribution_is_where_the_sign_is(
     of_mark: ExplanationResult, of_patch: ExplanationResult, method: str
@@ -125,6 +126,7 @@ def test_the_maps_of_a_mark_are_greatest_in_its_corner(mark: Planted) -> None:
         assert np.unravel_index(occlusion.argmax(), occlusion.shape) == (0, 0)
 
 
+@pytest.mark.slow
 def test_integrated_gradients_add_up_to_the_difference_of_the_scores(patch: Planted) -> None:
     attribution, selection = open_test(patch)
     _, grey = next(selection.batches(attribution.side))
@@ -162,10 +164,10 @@ def test_the_table_has_a_row_for_each_test_image(mark: Planted, of_mark: Explana
     assert 0 < shown <= of_mark.document.occluded < len(table)
 
 
-def test_the_figures_follow_from_the_table(of_patch: ExplanationResult) -> None:
-    document = ExplanationDocument.read(of_patch.out / "explanation.json")
-    assert document == of_patch.document
-    table = pd.read_parquet(of_patch.out / "explain.parquet")
+def test_the_figures_follow_from_the_table(of_mark: ExplanationResult) -> None:
+    document = ExplanationDocument.read(of_mark.out / "explanation.json")
+    assert document == of_mark.document
+    table = pd.read_parquet(of_mark.out / "explain.parquet")
     right = (table["label"] == table["predicted"]).mean()
     assert document.scores("whole").accuracy.value == pytest.approx(right)
     covid = table[table["label"] == "COVID-19"]
@@ -224,6 +226,7 @@ def test_the_command_prints_the_tests_and_the_sentence(mark: Planted, tmp_path: 
 # Masks of some images
 
 
+@pytest.mark.slow
 def test_blackout_tests_use_one_region_if_only_one_class_has_masks(patch: Planted, tmp_path: Path) -> None:
     data = Path(shutil.copytree(patch.data, tmp_path / "data"))
     sick = {path.stem for path in (data / "sources" / "planted" / "images").glob("*/sick/*")}
@@ -282,6 +285,7 @@ def test_card_and_report_of_a_release_have_the_sentence(
     assert "counts 31 test images, the manifest has 32" in changed
 
 
+@pytest.mark.slow
 def test_an_explanation_of_another_build_is_not_released(
     mark: Planted, of_patch: ExplanationResult, tmp_path: Path
 ) -> None:

@@ -19,9 +19,11 @@ HUB = {"HF_ENDPOINT": CLOSED, "HF_TOKEN": "hf_of_the_test", "HF_HUB_DISABLE_XET"
     ("target", "env"),
     [
         ("hf://datasets/radiology/demo-cxr", HUB),
-        ("hf://datasets/radiology/demo-cxr", HUB | {"HF_HUB_OFFLINE": "1"}),
+        pytest.param(
+            "hf://datasets/radiology/demo-cxr", HUB | {"HF_HUB_OFFLINE": "1"}, marks=pytest.mark.slow
+        ),
         ("s3://bucket/prefix", s3_env(1)),
-        ("sftp://127.0.0.1:1/prefix", {}),
+        pytest.param("sftp://127.0.0.1:1/prefix", {}, marks=pytest.mark.slow),
     ],
 )
 def test_a_dry_run_without_a_network_lists_what_would_be_sent(

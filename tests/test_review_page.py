@@ -471,6 +471,7 @@ def test_the_page_has_no_severe_accessibility_finding(page: Page, pytestconfig: 
         assert severe_findings(page.driver, axe, scheme) == []
 
 
+@pytest.mark.slow
 def test_six_thousand_images_do_not_stall(
     driver: tuple[webdriver.Chrome, Path], file: Path, tmp_path: Path
 ) -> None:
