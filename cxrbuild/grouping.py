@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Container, Hashable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T", bound=Hashable)
@@ -51,13 +51,17 @@ class UnionFind(dict[T, T]):
         return self.find(a) == self.find(b)
 
 
-def connected_groups(pairs: Iterable[tuple[Name, Name]]) -> dict[Name, Name]:
+def connected_groups(
+    pairs: Iterable[tuple[Name, Name]], unsuitable: Container[Name] = ()
+) -> dict[Name, Name]:
     """Name each group of connected items after its least item.
 
     Parameters
     ----------
     pairs
         Items that belong together. A pair of an item with itself adds the item.
+    unsuitable
+        Items that name a group only if it has no others.
 
     Returns
     -------
@@ -68,12 +72,14 @@ def connected_groups(pairs: Iterable[tuple[Name, Name]]) -> dict[Name, Name]:
     --------
     >>> connected_groups([("c", "b"), ("a", "b"), ("d", "d")])
     {'c': 'a', 'b': 'a', 'a': 'a', 'd': 'd'}
+    >>> connected_groups([("c", "b"), ("a", "b")], unsuitable={"a"})
+    {'c': 'b', 'b': 'b', 'a': 'b'}
     """
     groups = UnionFind[Name]()
     for a, b in pairs:
         groups.union(a, b)
-    least: dict[Name, Name] = {}
+    least: dict[Name, tuple[bool, Name]] = {}
     for item in groups:
-        root = groups.find(item)
-        least[root] = min(least.get(root, item), item)
-    return {item: least[groups.find(item)] for item in groups}
+        root, rank = groups.find(item), (item in unsuitable, item)
+        least[root] = min(least.get(root, rank), rank)
+    return {item: least[groups.find(item)][1] for item in groups}

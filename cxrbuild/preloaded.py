@@ -1,7 +1,7 @@
 """What local workers use most, imported once by the process that they are forked from.
 
 That process has no threads, and must have none when it forks: a lock that a thread holds would stay locked in
-the child. So numpy is told to start none, and Arrow and pandas are not imported here.
+the child. So numpy starts none, and Arrow and pandas are not imported here.
 """
 
 from __future__ import annotations

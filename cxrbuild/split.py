@@ -142,7 +142,11 @@ def _groups(records: pd.DataFrame, links: Sequence[Link], namespaces: Namespaces
     first = patient[again].groupby(image[again]).transform("first")
     pairs = list(zip(first, patient[again], strict=True))
     pairs += [(known["/".join(link.a)], known["/".join(link.b)]) for link in links]
-    return patient.map(connected_groups(pairs)).astype("str").fillna(patient)
+    # A withdrawn image still connects the others, but a name that is only its own names no group: the name is
+    # published, and with another name all of them could move to another split.
+    withdrawn = records["exclusion"].eq("withdrawn").fillna(value=False).astype("bool")
+    unsuitable = set(patient[withdrawn]) - set(patient[~withdrawn]) if withdrawn.any() else set()
+    return patient.map(connected_groups(pairs, unsuitable)).astype("str").fillna(patient)
 
 
 def _declared_splits(kept: pd.DataFrame, split: Split) -> pd.Series:

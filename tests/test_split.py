@@ -96,6 +96,27 @@ def test_links_join_patients_of_different_sources_and_chains_of_them() -> None:
         split(records, [link(("a", "1/0.png"), ("b", "9/0.png"))])
 
 
+@pytest.mark.parametrize("row", ["there", "deleted"])
+def test_a_withdrawn_image_names_no_group_and_still_connects_the_others(row: str) -> None:
+    records = images(("a", "2", 1), ("a", "3", 2), ("b", "1", 1), ("b", "9", 1))
+    links = [link(("a", "2/0.png"), ("a", "3/0.png")), link(("b", "1/0.png"), ("b", "9/0.png"))]
+    before = split(records, links, test={"share": 0.5}).set_index("source_path")
+    assert before["group"].to_dict() == {
+        "2/0.png": "a:2", "3/0.png": "a:2", "3/1.png": "a:2", "1/0.png": "b:1", "9/0.png": "b:1",
+    }  # fmt: skip
+    withdrawn = records["source_path"].isin(["3/0.png", "1/0.png"])
+    records.loc[withdrawn, "exclusion"] = "withdrawn"
+    if row == "deleted":
+        records.loc[withdrawn, "patient_id"] = None
+    after = split(records, links, test={"share": 0.5}).set_index("source_path")
+    # Without its row nothing says that the withdrawn image connected the two images of patient 3.
+    other = "a:2" if row == "there" else "a:3"
+    assert after["group"].to_dict() == {
+        "2/0.png": "a:2", "3/0.png": "a:2", "3/1.png": other, "1/0.png": "b:9", "9/0.png": "b:9",
+    }  # fmt: skip
+    assert after.loc["2/0.png", "split"] == before.loc["2/0.png", "split"]
+
+
 def test_a_file_listed_under_two_patients_joins_them() -> None:
     records = images(("a", "1", 2), ("a", "2", 2))
     records.loc[2, "source_path"] = "1/0.png"

@@ -62,8 +62,6 @@ def exclude_withdrawn(
     records.loc[withdrawn, "exclusion"] = "withdrawn"
     records.loc[withdrawn, "exclusion_detail"] = details[withdrawn]
     records.loc[withdrawn, "exclusion_note"] = notes[withdrawn]
-    # The patient would name the group of images that are linked with this one.
-    records.loc[withdrawn, "patient_id"] = None
     # A row of the metadata can have a licence of its own, which says something about the image.
     records.loc[withdrawn, "license"] = source.license
     return records
