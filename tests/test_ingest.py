@@ -61,6 +61,14 @@ def test_ingest_maps_values_and_keeps_every_row_and_file(tmp_path: Path) -> None
         b"9,a.png,PA,030M,\n"
     )
     source, root = make(tmp_path, text, ("a.png", "b.png", "stray.png"))
+    with pytest.raises(CxrbuildError) as error:
+        ingest(source, take_inventory(source, root))
+    assert (
+        "images/a.png: patient_id '7' (meta.csv, line 2), '9' (meta.csv, line 5); "
+        "patient_age '65.0' (meta.csv, line 2), '2.5' (meta.csv, line 5); license"
+    ) in str(error.value)
+    (tmp_path / "s.toml").write_text(CSV.replace("[reader]", '[reader]\ndiffering_rows = "first"'))
+    source = read_source("s.toml", tmp_path)
     records = ingest(source, take_inventory(source, root)).set_index("source_path", drop=False)
     assert records["exclusion"].fillna("").tolist() == [
         "", "", "row_without_file", "listed_twice", "file_without_row",
@@ -73,6 +81,13 @@ def test_ingest_maps_values_and_keeps_every_row_and_file(tmp_path: Path) -> None
     assert records.iloc[3]["patient_age"] == 2.5
     assert records["image_id"].is_unique
     assert records["image_id"].str.fullmatch(r"[a-z0-9_-]+").all()
+
+
+def test_rows_of_an_image_that_are_equal_where_they_are_mapped_are_no_error(tmp_path: Path) -> None:
+    text = b"id,name,view,age,licence\n7,a.png,PA,65,CC0\n7,A.PNG,PA,065Y,CC0\n8,b.png,L,1,\n9,b.png,L,2,\n"
+    source, root = make(tmp_path, text, ("a.png",))  # rows without a file decide nothing
+    found = ingest(source, take_inventory(source, root))["exclusion"].fillna("").tolist()
+    assert found == ["", "listed_twice", "row_without_file", "row_without_file"]
 
 
 @pytest.mark.parametrize(

@@ -469,6 +469,26 @@ def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
         assert "Found: 0.png, which names pngs/0.png." in said
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("0", "pngs/0.png (rows 2, 10). Rows of an image are equal, and the first counts"),
+        ("7", "pngs/0.png (rows 2, 10). They differ, here in 'code': `plan` refuses rows that"),
+    ],
+)
+def test_rows_of_one_image_are_shown_and_compared(code: str, expected: str, tmp_path: Path) -> None:
+    rows: list[list[object]] = [
+        [f"{n}.png", f"P{n // 2}", ("sick", "well")[n // 2 % 2], "M", n % 4] for n in range(8)
+    ]
+    document = proposed(
+        simple(tmp_path, [*rows, ["0.png", "P0", "sick", "M", code], ["x.png", "P9", "sick", "M", 1]]),
+        tmp_path / "out",
+    )
+    (images,) = (one for one in document["decisions"] if one["subject"] == "images")
+    assert f"1 image has several rows, {expected}" in images["reason"]
+    assert "the other 1 row becomes `row_without_file`" in images["reason"]
+
+
 def test_init_says_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cxrbuild.cli.bars._FIRST_LINE_S", 0)
     root = simple(tmp_path / "files")

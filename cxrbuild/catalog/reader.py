@@ -99,6 +99,11 @@ class Reader(Declaration, ABC):
         "headers, or the reverse, or differ in leading zeros alone: `join` takes them for one patient, "
         "`ignore` for those that the metadata gives",
     )
+    differing_rows: Literal["refuse", "first"] = Field(
+        "refuse",
+        description="what to do where rows of one image differ in a mapped value: `first` takes the first "
+        "row, and excludes the others as `listed_twice`",
+    )
     burned_in_annotation: Literal["drop", "keep"] = Field(
         "drop", description="what to do with a DICOM image whose BurnedInAnnotation is YES"
     )

@@ -14,6 +14,7 @@ from cxrbuild.image_files import has_image_suffix, image_format, read_head
 from cxrbuild.ingest.header import Headers, burned_in, find_dicom, read_headers
 from cxrbuild.ingest.inventory import take_inventory
 from cxrbuild.ingest.mapping import map_columns
+from cxrbuild.ingest.repeated_rows import require_equal_rows
 from cxrbuild.ingest.withdrawals import exclude_withdrawn, without_withdrawn_values
 from cxrbuild.patient_key import read_key
 from cxrbuild.progress import Progress, silent
@@ -46,8 +47,8 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     ------
     CxrbuildError
         The metadata is not as declared: an unknown layout or an unknown value, with file, row and column,
-        all of them at once. An image's name is not UTF-8. Or patient numbers are to be hashed and the
-        environment holds no key.
+        all of them at once. Rows of one image differ. An image's name is not UTF-8. Or patient numbers are
+        to be hashed and the environment holds no key.
     OSError
         A file cannot be read.
     """
@@ -64,6 +65,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     more = _read_headers(source, inventory, others, progress)
     headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
     records = map_columns(source, values, headers, progress)
+    require_equal_rows(source, records, values.index.get_level_values("place"), inventory.blobs)
     records = exclude_withdrawn(records, source, inventory.blobs, progress)
     exclude(records, ~records["source_path"].isin(list(inventory.blobs)), "row_without_file")
     exclude(records, records["source_path"].duplicated(), "listed_twice")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from cxrbuild.progress import Progress
 from cxrbuild.proposing.keys import Key, find_keys
 from cxrbuild.proposing.layout import Layout, look
 from cxrbuild.proposing.proposal import NONE, Certainty, Decision
-from cxrbuild.proposing.table import Table, read_table
+from cxrbuild.proposing.table import Table, column_names, read_table
 
 # Of a folder with many CSV files, how many are tried.
 _TRIED_TABLES = 8
@@ -148,15 +147,42 @@ def describe_files(found: Found) -> list[Decision]:
     rows = len(key.paths)
     certainty: Certainty = "sure"
     reason = f"{key.found:,} of {count_of(rows, 'row')} find an image"
-    repeated = Counter(path for paths in key.paths for path in paths)
-    if several := sum(n > 1 for n in repeated.values()):
+    if repeated := _describe_repeated(table, key):
         certainty = "not sure"
-        reason += (
-            f"; {count_of(several, 'image')} have several rows, of which only the first counts: join the "
-            "rows of an image first if they differ"
-        )
+        reason += f"; {repeated}"
     if key.found < rows:
         certainty = "not sure" if key.found < rows / 2 else certainty
-        reason += f"; the other {count_of(rows - key.found, 'row')} become `row_without_file`"
+        become = "becomes" if rows - key.found == 1 else "become"
+        reason += f"; the other {count_of(rows - key.found, 'row')} {become} `row_without_file`"
     decisions.append(Decision("images", key.column, certainty, f"{key.keyword} = {key.template!r}: {reason}"))
     return decisions
+
+
+def _describe_repeated(table: Table, key: Key) -> str:
+    """Return which images have several rows, and whether these differ; empty where no image has."""
+    rows: dict[str, list[int]] = {}
+    for row, paths in enumerate(key.paths):
+        for path in paths:
+            rows.setdefault(path, []).append(row)
+    repeated = {path: several for path, several in rows.items() if len(several) > 1}
+    if not repeated:
+        return ""
+    # Two spellings of a path are no difference.
+    values = table.values[[name for name in column_names(table.values) if name != key.column]]
+    differing = {
+        path: columns
+        for path, several in repeated.items()
+        if (columns := [name for name in values if values[name].iloc[several].nunique() > 1])
+    }
+    path = next(iter(differing or repeated))
+    numbers = [row + 2 for row in repeated[path]]  # as a spreadsheet counts them, with the header
+    have = "has" if len(repeated) == 1 else "have"
+    such_as = "" if len(repeated) == 1 else "such as "
+    found = f"{count_of(len(repeated), 'image')} {have} several rows, {such_as}{path} (rows {name_some(numbers, 5)}). "
+    if not differing:
+        return found + "Rows of an image are equal, and the first counts"
+    which = "They" if len(repeated) == 1 else f"Those of {count_of(len(differing), 'image')}"
+    return (
+        f"{found}{which} differ, here in {name_some(map(repr, differing[path]), 5)}: `plan` refuses rows "
+        "that differ in a value that the declaration reads. Correct or join them first"
+    )

@@ -45,7 +45,7 @@ def start_trial(source: str, root: Path, progress: Progress) -> Trial:
     """Ingest the files below a folder as a source's text declares them.
 
     Patient numbers are kept, so that no secret is needed; the rows are not written anywhere. Contradictory
-    numbers are left to `plan`, which shows them hashed.
+    numbers are left to `plan`, which shows them hashed, and so are rows of one image that differ.
 
     Raises
     ------
@@ -53,7 +53,8 @@ def start_trial(source: str, root: Path, progress: Progress) -> Trial:
         The declaration does not fit the files.
     """
     table: dict[str, Any] = parse_toml(source)
-    table["reader"] = table["reader"] | {"patient_id": "keep", "patient_conflicts": "ignore"}
+    left_to_plan = {"patient_id": "keep", "patient_conflicts": "ignore", "differing_rows": "first"}
+    table["reader"] = table["reader"] | left_to_plan
     declared = Source.model_validate(table | {"file": root / "proposal.toml"})
     records = ingest(declared, take_inventory(declared, root), progress)
     return Trial(declared, records.sort_values("image_id", ignore_index=True))
