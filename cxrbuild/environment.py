@@ -89,7 +89,7 @@ def check_environment(data: Path, out: Path, *, network: bool = True) -> Environ
         *_check_folder("folder of builds", out),
         *_check_locale(),
         Observation(
-            "variables set", "ok", ", ".join(name for name in _SECRETS if name in os.environ) or "none"
+            "variables set", "ok", ", ".join(name for name in _SECRETS if os.environ.get(name)) or "none"
         ),
     ]
     if network:

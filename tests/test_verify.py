@@ -228,7 +228,7 @@ def test_verify_finds_wrong_values_in_an_older_card(older: Path, old: str, new: 
         (r"\| lateral \| (\d+) \|", r"| lateral | 99\1 |"),
         (r"- Every Normal image is from", "- Not every Normal image is from"),
         (r"- Measured: [^\n]+\n", ""),
-        (r"- Not measured, [^\n]+\n", ""),
+        (r"- Not measured: [^\n]+\n", ""),
         (r"\Z", "\nCite me.\n"),
     ],
 )

@@ -364,3 +364,52 @@ def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -
     joined = table()
     assert joined.keys() == {"0.dcm", "1.dcm", "2.dcm"}
     assert joined["0.dcm"][0] == "withdrawn"
+    # The identifier finds the row, and not the path: that of a deleted file is in the listing.
+    (tmp_path / "withdrawn.csv").write_text("path,date,reason,identifier\n00.dcm,2026-02-28,error,ACC0\n")
+    with pytest.raises(CxrbuildError, match=r"Found: 00\.dcm \(the nearest path is 0\.dcm\)"):
+        table()
+
+
+def test_after_a_withdrawal_no_copy_of_the_former_files_is_kept(tmp_path: Path) -> None:
+    """The metadata that was fetched before has the patient's row."""
+    write_world(tmp_path, NAMES, "")
+    fetch_and_pin(tmp_path)
+    (tmp_path / "data" / "sources" / "mine" / WITHDRAWN).unlink()
+    withdraw_rows(tmp_path)
+    ran = run("fetch", "source.toml", "--from", "mine=in", "--pin", "--allow-unpinned", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    assert "was changed" not in ran.err + ran.out
+    assert sorted(path.name for path in (tmp_path / "data" / "sources").iterdir()) == ["mine", "mine.tsv"]
+    assert "sick0" not in (tmp_path / "data" / "sources" / "mine" / "metadata.csv").read_text()
+    ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build", cwd=tmp_path)
+    assert "still in" not in ran.err
+    shown = " ".join(run("why", WITHDRAWN, "--build", "build", cwd=tmp_path).out.split())
+    assert "bytes not compared: a withdrawn image needs no file" in shown
+
+
+def withdraw_rows(folder: Path) -> None:
+    """Delete a withdrawn image and its row at the origin, and declare it."""
+    (folder / "in" / WITHDRAWN).unlink()
+    metadata = folder / "in" / "metadata.csv"
+    metadata.write_text(metadata.read_text().replace("sick0.png,p-sick0,sick\n", ""))
+    (folder / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n")
+
+
+def test_copies_that_were_set_aside_plans_and_pages_are_named(tmp_path: Path) -> None:
+    write_world(tmp_path, NAMES, "")
+    fetch_and_pin(tmp_path)
+    assert run("plan", "--recipe", "recipe.toml", "--out", "planned", cwd=tmp_path).status == 0
+    assert run("review", "--recipe", "recipe.toml", "--workers", "1", cwd=tmp_path).status == 0
+    fetched = tmp_path / "data" / "sources" / "mine"
+    (fetched / WITHDRAWN).unlink()
+    (fetched / "metadata.csv").write_text("edited")
+    withdraw_rows(tmp_path)
+    ran = run("fetch", "source.toml", "--from", "mine=in", "--pin", "--allow-unpinned", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    message = " ".join(f"{ran.out} {ran.err}".split())
+    changed = f"(1 image missing: {WITHDRAWN}; 1 other file with other bytes: metadata.csv)"
+    assert f"was changed since it was fetched {changed}. It was kept as" in message
+    ran = run("plan", "--recipe", "recipe.toml", cwd=tmp_path)
+    aside = Path("data", "sources", "mine.damaged-1")
+    expected = f"{aside} (set aside by `fetch`, with its metadata), planned (1 row), review.html (1 image)."
+    assert f"Withdrawn images are still in {expected}" in " ".join(f"{ran.out} {ran.err}".split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,8 +96,8 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     from cxrbuild.exactness import MEANINGS
 
     yield "source", f"{image.source}, {image.source_path}"
-    yield "pin", ", ".join(f"{key} {value}" for key, value in image.pin.items()) or "none"
-    yield "bytes", MEANINGS[image.exactness]
+    yield "pin", _describe_pin(image.pin)
+    yield "bytes", MEANINGS.get(image.exactness, "not compared: a withdrawn image needs no file")
     for row in image.metadata:
         yield "metadata", f"{row['place']}: {_values(row['values'])}"
     if image.metadata_hidden:
@@ -134,6 +134,14 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         yield "duplicates", found or "none found by the audit"
     if image.withheld:
         yield "withheld", f"{image.withheld}: a public release has no pixels of it"
+
+
+def _describe_pin(pin: Mapping[str, str]) -> str:
+    """Describe a source's pin, and apart from it how the source as a whole was verified."""
+    pinned = ", ".join(f"{key} {value}" for key, value in pin.items() if key not in ("verified by", "state"))
+    whole = [f"verified by {pin['verified by']}"] if "verified by" in pin else []
+    whole += [pin["state"]] if "state" in pin else []
+    return (pinned or "none") + (f"; the source as a whole: {', '.join(whole)}" if whole else "")
 
 
 def _describe_link(link: LinkedImage) -> str:

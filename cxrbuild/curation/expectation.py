@@ -61,9 +61,9 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
 def _advice(plan: Plan, missing: pd.DataFrame, allow_missing: bool, others: bool, empty: bool) -> str:
     if not missing.empty and not allow_missing:
         return (
-            "Fetch the missing files or replace the unreadable ones. In a recipe of your own, a rule on "
-            "`image_id` excludes an image for good. --allow-missing continues without them; `publish` "
-            "refuses releases of such a build"
+            "Fetch the missing files or replace the unreadable ones. In a recipe of your own, a rule of "
+            'kind `reviewed` with `marks = ["unseen"]` excludes for good the images that a review file '
+            "marks so. --allow-missing continues without them; `publish` refuses releases of such a build"
         )
     if empty:
         return "Correct labels, rules or split, or list the classes under `split.allow_empty`"

@@ -1,8 +1,9 @@
-"""Report which folders still hold withdrawn images: a ledger without them deletes no file."""
+"""Report which folders and pages still hold withdrawn images: a ledger without them deletes no file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import glob
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,11 @@ _PLACES = ("build", "release")
 def describe_holders(
     records: pd.DataFrame, data: Path, locked: Mapping[str, LockedSource], out: Path | None = None
 ) -> str:
-    """Return a note on the folders that hold files or pixels of withdrawn images; empty where none does.
+    """Return a note on what holds files, pixels or values of withdrawn images; empty where nothing does.
 
-    Known are the folders that the sources were fetched from and to, and builds and releases in the folders
-    where they are by default. A row of a withdrawn image in the metadata is not looked for.
+    Known are the folders that the sources were fetched from and to, those that ``fetch`` set aside, and
+    builds, releases, plans and pages in the current folder or in the folders where they are by default. A
+    row of a withdrawn image in the metadata is not looked for.
 
     Parameters
     ----------
@@ -40,7 +42,11 @@ def describe_holders(
     withdrawn = records[records["exclusion"] == "withdrawn"]
     if withdrawn.empty:
         return ""
-    found = [*_of_sources(withdrawn, data, locked), *_of_datasets(set(withdrawn["image_id"]), out)]
+    found = [
+        *_of_sources(withdrawn, data, locked),
+        *_of_datasets(set(withdrawn["image_id"]), out),
+        *_of_pages(withdrawn),
+    ]
     if not found:
         return ""
     return (
@@ -55,19 +61,57 @@ def _of_sources(withdrawn: pd.DataFrame, data: Path, locked: Mapping[str, Locked
         if source in locked and Path(locked[str(source)].origin) not in folders:
             folders.append(Path(locked[str(source)].origin))
         for folder in folders:
-            if there := sorted(path for path in set(rows) if (folder / path).is_file()):
+            if there := _files_there(folder, rows):
                 yield f"{folder} ({name_some(there, 3)})"
+        for folder in sorted(folders[0].parent.glob(f"{glob.escape(str(source))}.damaged-*")):
+            # Its metadata can be of before the withdrawal, also where the file is not.
+            there = _files_there(folder, rows)
+            yield f"{folder} ({name_some(there, 3) if there else 'set aside by `fetch`, with its metadata'})"
+
+
+def _files_there(folder: Path, paths: Iterable[str]) -> list[str]:
+    return sorted(path for path in set(paths) if (folder / path).is_file())
 
 
 def _of_datasets(images: set[str], out: Path | None) -> Iterator[str]:
-    for place in _PLACES:
-        for manifest in sorted(Path(place).glob(f"*/{names.MANIFEST}")):
-            if out is not None and manifest.parent.resolve() == out.resolve():
-                continue
-            try:
-                rows = read_records(manifest, ["image_id", "withheld"])
-            except (CxrbuildError, OSError):
-                continue  # not a dataset of this program
-            count = int((rows["image_id"].isin(list(images)) & rows["withheld"].isna()).sum())
-            if count:
-                yield f"{manifest.parent} ({count_of(count, 'image')})"
+    """Yield builds and releases with pixels, and plans with values, of images."""
+    folders = [
+        Path(manifest).parent for place in _PLACES for manifest in _found(f"{place}/*/{names.MANIFEST}")
+    ]
+    folders += [Path(ledger).parent for ledger in _found(f"*/{names.LEDGER}")]
+    for folder in folders:
+        if out is not None and folder.resolve() == out.resolve():
+            continue
+        is_plan = not (folder / names.BUILD).exists()
+        try:
+            if is_plan:
+                rows = read_records(folder / names.LEDGER, ["image_id", "exclusion"])
+                held = rows["exclusion"].ne("withdrawn").fillna(value=True)
+            else:
+                rows = read_records(folder / names.MANIFEST, ["image_id", "withheld"])
+                held = rows["withheld"].isna()
+        except (CxrbuildError, OSError):
+            continue  # not a dataset of this program
+        if count := int((rows["image_id"].isin(list(images)) & held).sum()):
+            yield f"{folder} ({count_of(count, 'row' if is_plan else 'image')})"
+
+
+def _of_pages(withdrawn: pd.DataFrame) -> Iterator[str]:
+    """Yield the pages of `review` that show images, as their data names them."""
+    from jinja2.utils import htmlsafe_json_dumps
+
+    marks = [
+        f'"source":"{source}","path":{htmlsafe_json_dumps(path, ensure_ascii=False)},'.encode()
+        for source, path in zip(withdrawn["source"], withdrawn["source_path"], strict=True)
+    ]
+    for page in _found("*.html"):
+        try:
+            text = page.read_bytes()
+        except OSError:
+            continue
+        if count := sum(mark in text for mark in marks):
+            yield f"{page} ({count_of(count, 'image')})"
+
+
+def _found(pattern: str) -> list[Path]:
+    return sorted(Path().glob(pattern))

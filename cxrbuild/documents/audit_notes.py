@@ -88,9 +88,11 @@ def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> lis
             f"others. Only their best candidates were compared: {count_of(search.skipped_pairs, 'pair')} of "
             "possible duplicates were not."
         )
-    skipped = [check.id for check in audit.checks if check.status == "not applicable"]
-    if skipped:
-        notes.append(f"Not measured, because this dataset is too small: {', '.join(skipped)}.")
+    skipped: dict[str, list[str]] = {}
+    for check in audit.checks:
+        if check.status == "not applicable":
+            skipped.setdefault(check.message, []).append(check.id)
+    notes += [f"Not measured: {', '.join(ids)} ({reason})." for reason, ids in skipped.items()]
     return notes
 
 

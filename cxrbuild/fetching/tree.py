@@ -214,13 +214,16 @@ def _damage(
         return None
     before: Mapping[str, str | None] = {}
     if git_tree_of(record) == entry.tree:
+        kept = {path: file for path, file in record.items() if path not in source.withdrawals}
+        if files and git_tree_of(kept) == tree:
+            return None  # the user deleted withdrawn images: a copy would keep their rows of the metadata
         before = {path: file.blob for path, file in record.items()}
     elif entry.proof == "git tree" and source.listing and source.pin.tree == entry.tree:
         before = {path: file.blob for path, file in source.listing.items()}
     if not before:
         return "was changed since it was fetched"
     differences = describe_differences(
-        sorted(before.keys() - files.keys() - source.withdrawals.keys()),
+        sorted(before.keys() - files.keys()),
         sorted(files.keys() - before.keys()),
         {path: None for path, blob in before.items() if path in files and files[path].blob != blob},
     )

@@ -93,7 +93,10 @@ class _Describer:
             source=source,
             source_path=path,
             pin=self._pin(source),
-            exactness=str(image_states(one, self._artifact.document.sources).iloc[0]),
+            # Its file may be deleted, and nothing compares it.
+            exactness="withdrawn"
+            if text["exclusion"] == "withdrawn"
+            else str(image_states(one, self._artifact.document.sources).iloc[0]),
             metadata=metadata,
             metadata_hidden=hidden,
             metadata_note=note,

@@ -116,7 +116,7 @@ class ImageDecision:
         The version of its source: what is pinned, and how its files were verified.
     exactness
         Whether its bytes are the pin's: ``verified``, ``other_bytes``, ``name_only`` (the pin has no hash of
-        single files), ``missing``, or ``not_pinned``.
+        single files), ``missing``, or ``not_pinned``; of a withdrawn image ``withdrawn``.
     metadata
         The rows of upstream's metadata that name it: the place of each, and its values; none where the data
         folder does not have them. Of a source that is not public, only the columns that its declaration

@@ -48,8 +48,10 @@ def exclude_withdrawn(
     if not source.withdrawals:
         return records
     files = frozenset(files)
-    records["source_path"] = _joined(records["source_path"], source, files)
     known = {*files, *records["source_path"], *source.former_paths}
+    records["source_path"] = _joined(records["source_path"], source, files)
+    if source.listing is None:
+        known.update(records["source_path"])  # nothing but the withdrawal has the path of a deleted file
     require_known(source.withdrawals_place, source.withdrawals, known)
     if absent := sorted(set(source.withdrawals) - set(records["source_path"])):
         if source.reader.reads_images:

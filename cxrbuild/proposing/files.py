@@ -178,7 +178,8 @@ def _describe_repeated(table: Table, key: Key) -> str:
     numbers = [row + 2 for row in repeated[path]]  # as a spreadsheet counts them, with the header
     have = "has" if len(repeated) == 1 else "have"
     such_as = "" if len(repeated) == 1 else "such as "
-    found = f"{count_of(len(repeated), 'image')} {have} several rows, {such_as}{path} (rows {name_some(numbers, 5)}). "
+    found = f"{count_of(len(repeated), 'image')} {have} several rows, {such_as}{path} "
+    found += f"(rows {name_some(numbers, 5)}). "
     if not differing:
         return found + "Rows of an image are equal, and the first counts"
     which = "They" if len(repeated) == 1 else f"Those of {count_of(len(differing), 'image')}"

@@ -119,7 +119,8 @@ def _describe_confounding(contents: Contents, audit: AuditDocument | None) -> He
     checks = [check for check in audit.checks if check.id == "confounding" or check.id.startswith("probe_")]
     measured = [check for check in checks if check.value is not None]
     if not measured:
-        return Headline(question, "to judge", [*declared, "Not measured: the dataset is too small."], "audit")
+        reasons = "; ".join(dict.fromkeys(check.message for check in checks))
+        return Headline(question, "to judge", [*declared, f"Not measured: {reasons}."], "audit")
     sentences = declared + [
         f"Share of a class's entropy: {check.message}." for check in measured if check.id == "confounding"
     ]
