@@ -134,8 +134,10 @@ def test_doctor_reports_this_environment(tmp_path: Path) -> None:
 
 def test_doctor_never_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "")
     environment = check_environment(tmp_path, tmp_path, network=False)
     assert "HF_TOKEN" in json.dumps(environment.to_dict())
+    assert "CXRBUILD_PATIENT_KEY" not in json.dumps(environment.to_dict())  # empty, so that it is not set
     assert "hf_secret" not in json.dumps(environment.to_dict()) + environment._repr_html_()
 
 

@@ -413,3 +413,25 @@ def test_copies_that_were_set_aside_plans_and_pages_are_named(tmp_path: Path) ->
     aside = Path("data", "sources", "mine.damaged-1")
     expected = f"{aside} (set aside by `fetch`, with its metadata), planned (1 row), review.html (1 image)."
     assert f"Withdrawn images are still in {expected}" in " ".join(f"{ran.out} {ran.err}".split())
+
+
+def test_a_damaged_image_is_excluded_as_curate_advises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule on the id would be refused in a public release of a source that is not public."""
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "0123456789abcdef0123456789abcdef")
+    write_world(tmp_path, NAMES, "")
+    (tmp_path / "source.toml").write_text(SOURCE.replace('"keep"', '"hash"'))
+    (tmp_path / "in" / "images" / "well3.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    fetch_and_pin(tmp_path)
+    words = ("--recipe", "recipe.toml", "--format", "parquet", "--out", "build")
+    ran = run("curate", *words, cwd=tmp_path, COLUMNS="300")
+    assert ran.status == 3
+    assert 'of kind `reviewed` with `marks = ["unseen"]` excludes for good' in " ".join(ran.err.split())
+    rule = '[[rules]]\nname = "damaged"\nkind = "reviewed"\nmarks = ["unseen"]\nreason = "Damaged."\n\n'
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("[[rules]]", f"{rule}[[rules]]", 1))
+    with (tmp_path / "reviews.csv").open("a") as stream:
+        stream.write("mine,images/well3.png,unseen,,damaged\n")
+    assert run("curate", *words, cwd=tmp_path).status == 0
+    ran = run("release", "1.0.0", "--build", "build", cwd=tmp_path)
+    assert ran.status == 0, ran.err
