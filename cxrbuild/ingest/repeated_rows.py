@@ -66,6 +66,7 @@ def _describe(values: pd.Series, name: str, places: pd.Index) -> str:
     """Return the different values of a column, each with the place of its first row."""
     first = values.drop_duplicates()
     shown = [
-        f"{value!r} ({places[row]})" if value else f"blank ({places[row]})" for row, value in first.items()
+        f"{value!r} ({place})" if value else f"blank ({place})"
+        for value, place in zip(first, places[first.index.to_numpy()], strict=True)
     ]
     return f"{name} {name_some(shown, _LISTED)}"
