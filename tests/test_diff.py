@@ -238,6 +238,20 @@ def test_pages_are_headed_by_the_datasets_where_these_differ() -> None:
     assert "<h1>covid19-cxr 1.0.0 → covid19-cxr 2.0.0</h1>" in found.to_html()
 
 
+def test_two_datasets_need_no_step_of_a_version() -> None:
+    recipe = read_recipe("covid19-cxr")
+    old, new = (
+        replace(version_of(rows), declarations=declarations(recipe.model_copy(update={"name": name})))
+        for name, rows in (("covid19-cxr", ROWS), ("mine-cxr", ROWS.drop(index=1)))
+    )
+    said = "covid19-cxr 1.0.0 and mine-cxr 1.0.0 are two datasets, not versions of one."
+    for text in (compare(old, new).to_markdown(), compare(old, new).to_html()):
+        assert said in text
+        assert "MAJOR" not in text
+    assert "version" not in compare(old, new)._repr_html_()
+    assert "needs a MAJOR step" in compare(old, replace(new, declarations=old.declarations)).to_markdown()
+
+
 def test_diff_result_is_json_and_html() -> None:
     found = compared(put("label", "<b>"))
     assert json.loads(json.dumps(found.to_dict()))["counts"] == [

@@ -17,6 +17,7 @@ far as can be without running them; no other line is skipped or changed.
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib.util
 import os
@@ -273,6 +274,20 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not file.exists() or (anchor and anchor not in anchors(file)):
             dead.append(target)
     assert not dead
+
+
+def test_messages_name_no_page_by_a_path_of_the_checkout() -> None:
+    """A user of the wheel has no folder of documents."""
+    named = [
+        f"{path.name}, line {node.lineno}"
+        for path in sorted((CHECKOUT / "cxrbuild").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and "\n    " not in node.value  # a docstring
+        and re.search(r"(?<!/main/)\bdocs/[\w-]+\.md", node.value)
+    ]
+    assert not named
 
 
 def anchors(page: Path) -> set[str]:

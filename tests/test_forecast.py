@@ -102,3 +102,13 @@ def test_a_changed_copy_of_a_shipped_recipe_is_named_before_the_build(
         "the recipe differs from the shipped covid19-cxr, and keeps its name, title, description, "
         "datasheet.creator"
     )
+    said = " ".join(ran.err.split())
+    assert "keeps its datasheet.homepage" in said or "keeps its datasheet.motivation" in said
+    assert "datasheet.biases, datasheet.limitations" in said
+    assert ", date: the card states them of your data" in said
+    # Its classes and rules are those of the original, so their reasons are true of it.
+    assert "reason of the rule" not in said
+    other = other.replace('column = "modality"', 'column = "modality_text"', 1)
+    recipe.write_text(other.replace('manifest = "covid19-cxr/1.0.0"\n', ""), encoding="utf-8")
+    said = " ".join(run(*words, recipe).err.split())
+    assert "reason of the rule ct, date: the card" in said

@@ -108,7 +108,7 @@ def test_a_changed_copy_of_a_shipped_recipe_needs_its_own_text(varied: Path, tmp
     ran = run("release", "1.0.0", "--build", warned, "--out", tmp_path / "out")
     assert ran.status == 0, ran.err
     said = " ".join(ran.err.split())
-    assert "keeps its datasheet.sensitive, datasheet.limitations: the card states them of your data" in said
+    assert "keeps its datasheet.sensitive, datasheet.limitations, date: the card states them of your" in said
 
 
 def test_a_licence_that_asks_for_credit_needs_attribution(varied: Path, tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def test_a_copy_overwrites_nothing_and_says_the_next_step(tmp_path: Path) -> Non
     assert "a copy overwrites no file. Found: known_duplicates.csv." in " ".join(ran.err.split())
     assert [path.name for path in tmp_path.iterdir()] == ["known_duplicates.csv"]
     ran = run("recipes", "covid19-cxr", "--copy", "copy", cwd=tmp_path, COLUMNS="300")
-    assert "give it its own name, version, title, description, citation and creator" in ran.out
+    said = " ".join(ran.out.split())
+    assert "give it its own name, version, title, description, date, citation and creator" in said
+    assert "if its classes change, [baseline] too" in said
     assert f"Next: cxrbuild plan --recipe {Path('copy', 'recipe.toml')}\n" in ran.out
 
 

@@ -92,7 +92,7 @@ def _describe_similar_ids(found: list[SimilarIdsFinding]) -> str:
         if crossing
         else f"{count_of(len(found), 'patient number')} with several ids ({example}), none in several splits"
     )
-    return f"{placed}; whether these are one person is unknown: docs/audit.md"
+    return f"{placed}; whether these are one person is unknown"
 
 
 def check_unknown_patients(context: Context) -> Measurement:

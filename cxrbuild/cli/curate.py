@@ -133,7 +133,7 @@ def curate(
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     """Report what a build would keep, and why others are excluded."""
     from cxrbuild.curation import counts, funnel_steps
-    from cxrbuild.releasing import foresee_refusals
+    from cxrbuild.releasing import foresee_kept_texts, foresee_refusals
 
     _report_funnel(output, funnel_steps(plan))
     _report_counts(output, counts(plan))
@@ -154,6 +154,8 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     refusals = foresee_refusals(plan)
     for refusal in refusals:
         output.say(f"A public release of this plan would be refused: {refusal}")
+    if kept := foresee_kept_texts(plan):
+        output.say(kept)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}")
     more = {"release_refusals": [one.to_dict() for one in refusals], "out": None if out is None else str(out)}

@@ -82,8 +82,10 @@ def fetch(
     """Download the sources and verify their pins.
 
     NAME is a shipped source or published list, or a .toml file of one; default: the sources of the paper's
-    dataset. What is present and verified is not downloaded again. An interrupted download is resumed. With
-    `--pin`, a source of your own is verified against the present files from then on, here and elsewhere.
+    dataset. With --from and neither NAME nor --recipe, only the sources that --from names are fetched.
+
+    What is present and verified is not downloaded again. An interrupted download is resumed. With `--pin`, a
+    source of your own is verified against the present files from then on, here and elsewhere.
 
     With --propose-pin it compares another version of a source with the pin, without pixels, and writes a
     declaration with the new pin, its listing, and a table of what changed.

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Build to release.  [default: the only build in build/]",
 )
-@click.option("--out", type=PLACE, help="Folder of the release.  [default: release/NAME-VERSION]")
+@click.option(
+    "--out",
+    type=PLACE,
+    help="Folder of the release.  [default: release/NAME-VERSION, with -private for a private one]",
+)
 @click.option(
     "--policy",
     type=click.Choice(["public", "private"]),

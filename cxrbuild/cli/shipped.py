@@ -204,8 +204,9 @@ def _copy_recipe(output: Output, name: str, folder: Path) -> None:
     output.say(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
     output.say(
         "Its sources are the shipped ones; `cxrbuild sources NAME --copy DIR` copies one. A changed recipe "
-        "is another dataset: give it its own name, version, title, description, citation and creator, and "
-        "remove `manifest` and the counts of [expect], which are the original's."
+        "is another dataset: give it its own name, version, title, description, date, citation and creator, "
+        "and remove `manifest` and the counts of [expect], which are the original's; if its classes change, "
+        "[baseline] too. The texts of [datasheet] and the reasons of rules must be true of it."
     )
     output.say(f"Next: cxrbuild plan --recipe {files[0]}")
     output.result("copy-1", {"name": name, "files": [str(path) for path in files]})

@@ -144,6 +144,12 @@ class Diff:
         return self.datasets
 
     @property
+    def of_two_datasets(self) -> bool:
+        """Whether the versions are of datasets with different names, so that neither follows the other."""
+        names = {title.rpartition(" ")[0] for title in self.datasets or ()}
+        return len(names) > 1
+
+    @property
     def bump(self) -> Bump | None:
         """The part of the version that must increase, ``None`` where nothing changed.
 
@@ -212,4 +218,6 @@ class Diff:
             if len(self.rows[kind])
         )
         bump = f"needs a {self.bump} version" if self.bump else "the same dataset"
+        if self.of_two_datasets:
+            bump = "two datasets"
         return f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b>: {bump}</p><table>{rows}</table>"

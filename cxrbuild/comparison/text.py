@@ -82,7 +82,9 @@ def _describe_total(total: Total) -> str:
 
 
 def conclusion(found: Diff) -> str:
-    """Return in a sentence which step the version needs."""
+    """Return in a sentence which step the version needs, or that the two are no versions of one dataset."""
+    if found.of_two_datasets and found.datasets:
+        return f"{' and '.join(found.datasets)} are two datasets, not versions of one."
     if found.bump is not None:
         return f"The version needs a {found.bump.upper()} step."
     if any(len(found.rows[kind]) for kind in OF_FILES):

@@ -134,7 +134,7 @@ def _advise_to_number(source: Source, paths: int) -> str:
     return (
         f"{source.name}: {count_of(paths, 'path')} {contain} the number of the patient. A build and a "
         "private release have the paths, and a public one is refused. Number the files, also if they are "
-        'named after patients, and fetch them again: "Number the files first" in docs/own-data.md.'
+        'named after patients, and fetch them again: "Number the files first" on the page "Your own images".'
     )
 
 

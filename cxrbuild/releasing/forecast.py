@@ -11,7 +11,11 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.policy import require_hashed, withheld
 from cxrbuild.releasing.document import release_date
 from cxrbuild.releasing.identities import require_no_identities_in_recipe, require_no_numbers
-from cxrbuild.releasing.requirements import require_attribution, require_own_text
+from cxrbuild.releasing.requirements import (
+    describe_kept_datasheet,
+    require_attribution,
+    require_own_text,
+)
 
 
 def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
@@ -45,3 +49,9 @@ def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
         except CxrbuildError as error:
             found.append(error)
     return found
+
+
+def foresee_kept_texts(plan: Plan) -> str:
+    """Return the warning of ``release`` that a changed copy of a shipped recipe keeps its texts."""
+    rows = DatasetVersion(plan.declared.recipe.name, plan.kept, plan.declared.recipe.classes, released=False)
+    return describe_kept_datasheet(build_document(plan), rows)

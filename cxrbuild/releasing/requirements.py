@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DocumentError, Problem, names, open_release
-from cxrbuild.catalog import read_recipe, recipe_names
+from cxrbuild.catalog import Recipe, read_recipe, recipe_names
 from cxrbuild.catalog.datasheet import NOT_STATED
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.catalog.published import published_manifest
@@ -120,7 +120,7 @@ def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion)
 
 
 def describe_kept_datasheet(document: BuildDocument, rows: DatasetVersion) -> str:
-    """Return a warning of the texts that a changed copy of a shipped recipe keeps in its datasheet.
+    """Return a warning of the texts that a changed copy keeps: of the datasheet, reasons, and the date.
 
     They are not refused: what images reveal about persons, for example, can be true of the copy too.
 
@@ -140,6 +140,9 @@ def describe_kept_datasheet(document: BuildDocument, rows: DatasetVersion) -> st
             and (text := getattr(recipe.datasheet, key))
             and text == getattr(shipped.datasheet, key)
         ]
+        kept += [f"reason of the rule {name}" for name in _kept_reasons(recipe, shipped)]
+        if kept and recipe.date == shipped.date is not None:
+            kept.append("date")
         if kept and not selects_same(recipe, shipped) and not _is_published(document, rows):
             return (
                 f"The recipe differs from the shipped {shipped.name}, and keeps its {', '.join(kept)}: "
@@ -189,6 +192,24 @@ def require_attribution(build: Path, document: BuildDocument, embedded: pd.DataF
         todo='Write `[columns.attribution]` with `value = "AUTHOR, YEAR"` or `from = "COLUMN"` into the '
         "declaration of the source, and run `cxrbuild curate` again",
     )  # fmt: skip
+
+
+def _kept_reasons(recipe: Recipe, shipped: Recipe) -> list[str]:
+    """Return the rules that give the reason of the original, though they or the classes are others."""
+    if not set(recipe.sources) & set(shipped.sources):
+        return []
+    before = {rule.name: rule for rule in shipped.rules}
+    return [
+        rule.name
+        for rule in recipe.rules
+        if rule.reason
+        and (original := before.get(rule.name)) is not None
+        and rule.reason == original.reason
+        and (
+            recipe.labels != shipped.labels
+            or rule.model_copy(update={"enabled": original.enabled}) != original
+        )
+    ]
 
 
 def _is_published(document: BuildDocument, rows: DatasetVersion) -> bool:
