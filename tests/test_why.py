@@ -225,6 +225,13 @@ def test_a_plan_answers_with_the_recipe_that_is_named(demo: Path, tmp_path: Path
     of_build = asked(row["image_id"], demo / "build", *words)
     assert of_plan["rules"] == of_build["rules"]
     assert of_plan["metadata"] == of_build["metadata"]
+    assert of_plan["exactness"] == of_build["exactness"] == "verified"
+    assert of_plan["pin"] == of_build["pin"]
+    elsewhere = ("--recipe", recipe, "--data", tmp_path / "none")
+    assert asked(row["image_id"], tmp_path / "plan", *elsewhere)["exactness"] is None
+    assert "not known: a plan records no files" in run(
+        "why", row["image_id"], "--build", tmp_path / "plan", *elsewhere
+    ).out.replace("\n", " ")
     ran = run("why", row["image_id"], "--build", tmp_path / "plan")
     assert ran.status == 1
     assert "Name the recipe with --recipe FILE" in " ".join(ran.err.split())

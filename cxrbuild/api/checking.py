@@ -328,7 +328,11 @@ def why(
     read = recipe if isinstance(recipe, Recipe) or recipe is None else read_recipe(recipe)
     with reading(build, wanted=_is_record) as folder:
         place = Path(folder)
-        asked = open_plan(place, read) if is_plan(place) else open_artifact(place)
+        asked = (
+            open_plan(place, read, None if data is None else Path(data))
+            if is_plan(place)
+            else open_artifact(place)
+        )
         return explain_images(asked, image, recipe=read, data=None if data is None else Path(data))
 
 

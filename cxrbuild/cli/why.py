@@ -97,7 +97,10 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
 
     yield "source", f"{image.source}, {image.source_path}"
     yield "pin", _describe_pin(image.pin)
-    yield "bytes", MEANINGS.get(image.exactness, "not compared: a withdrawn image needs no file")
+    if image.exactness is None:
+        yield "bytes", "not known: a plan records no files, and the data folder has none of this pin"
+    else:
+        yield "bytes", MEANINGS.get(image.exactness, "not compared: a withdrawn image needs no file")
     for row in image.metadata:
         yield "metadata", f"{row['place']}: {_values(row['values'])}"
     if image.metadata_hidden:

@@ -3,7 +3,7 @@
 from cxrbuild.curation.curate import CurationResult, curate
 from cxrbuild.curation.declaration_files import DeclarationFiles, read_declaration_files
 from cxrbuild.curation.declared import Declared, read_declared
-from cxrbuild.curation.document import build_document
+from cxrbuild.curation.document import build_document, source_states
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.plan import (
     Plan,
@@ -38,5 +38,6 @@ __all__ = [
     "read_declared",
     "read_present",
     "require_not_withdrawn_since",
+    "source_states",
     "write_plan",
 ]

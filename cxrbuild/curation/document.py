@@ -12,10 +12,19 @@ from cxrbuild.curation.expectation import missing_rows
 from cxrbuild.curation.plan import Plan, counts, funnel_steps, unpinned_sources
 from cxrbuild.curation.seal import libraries
 from cxrbuild.exactness import count_exactness
+from cxrbuild.lockfile import LockedSource
 from cxrbuild.split import groups_in_several_splits
 
 # What of the lock a build does not record: the origin can be private, and the key has a place of its own.
 _UNRECORDED = {"origin", "patient_key"}
+
+
+def source_states(locked: Mapping[str, LockedSource]) -> dict[str, SourceState]:
+    """Return what ``build.json`` records of the entries of a lock."""
+    return {
+        name: SourceState(**{key: value for key, value in asdict(lock).items() if key not in _UNRECORDED})
+        for name, lock in locked.items()
+    }
 
 
 def build_document(
@@ -46,10 +55,7 @@ def build_document(
         },
         "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": unpinned_sources(plan.declared, plan.locked),
-        "sources": {
-            name: SourceState(**{key: value for key, value in asdict(lock).items() if key not in _UNRECORDED})
-            for name, lock in plan.locked.items()
-        },
+        "sources": source_states(plan.locked),
         "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
         "exactness": count_exactness(plan.records, plan.locked),
         "counts": counts(plan),

@@ -14,6 +14,7 @@ from cxrbuild.exactness import image_states
 from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
 from cxrbuild.image_decision.find import find_rows
 from cxrbuild.image_decision.metadata import MetadataRows
+from cxrbuild.image_decision.planned import is_plan
 from cxrbuild.image_decision.result import (
     DecisionResult,
     DuplicateImage,
@@ -93,10 +94,7 @@ class _Describer:
             source=source,
             source_path=path,
             pin=self._pin(source),
-            # Its file may be deleted, and nothing compares it.
-            exactness="withdrawn"
-            if text["exclusion"] == "withdrawn"
-            else str(image_states(one, self._artifact.document.sources).iloc[0]),
+            exactness=self._exactness(one, source),
             metadata=metadata,
             metadata_hidden=hidden,
             metadata_note=note,
@@ -131,6 +129,15 @@ class _Describer:
             duplicates=self._duplicates(str(text["image_id"])) if kept else None,
             withheld=text["withheld"],
         )
+
+    def _exactness(self, row: pd.DataFrame, source: str) -> str | None:
+        # Its file may be deleted, and nothing compares it.
+        if row["exclusion"].eq("withdrawn").any():
+            return "withdrawn"
+        known = self._artifact.document.sources
+        if source not in known and is_plan(self._artifact.folder):
+            return None
+        return str(image_states(row, known).iloc[0])
 
     def _pin(self, source: str) -> dict[str, str]:
         document = self._artifact.document

@@ -9,8 +9,10 @@ from cxrbuild.artifact import Artifact, names
 from cxrbuild.artifact.build import DatasetDocument, DatasetIdentity, SourceDescription
 from cxrbuild.catalog import Recipe, read_source
 from cxrbuild.catalog.override import Overrides
+from cxrbuild.curation import source_states
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.lockfile import read_lock
 
 
 def is_plan(folder: Path) -> bool:
@@ -20,8 +22,11 @@ def is_plan(folder: Path) -> bool:
     )
 
 
-def open_plan(folder: Path, recipe: Recipe | None) -> Artifact:
+def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifact:
     """Open a plan. It does not record its recipe, so that a user names it.
+
+    Nor does it record how files were verified: that is what the lock of the data folder says, where its files
+    were verified by the pins of the recipe.
 
     Raises
     ------
@@ -34,12 +39,19 @@ def open_plan(folder: Path, recipe: Recipe | None) -> Artifact:
             todo="Name the recipe with --recipe FILE",
         )  # fmt: skip
     sources = [read_source(one, recipe.folder) for one in recipe.sources]
+    locked = {} if data is None else read_lock(data)
+    verified = {
+        one.name: locked[one.name]
+        for one in sources
+        if one.name in locked and locked[one.name].pin == one.pin.model_dump(exclude_none=True)
+    }
     document = DatasetDocument(
         dataset=DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
         inputs="", cxrbuild=__version__, libraries={}, recipe=recipe,
         declared_sources={source.name: SourceDescription.of(source) for source in sources},
-        overrides=Overrides(rules=()), unpinned=[], sources={}, missing={}, counts={}, funnel=[],
-        groups_in_several_splits={}, formats=[],
+        overrides=Overrides(rules=()), sources=source_states(verified),
+        unpinned=sorted(name for name, one in verified.items() if one.unpinned),
+        missing={}, counts={}, funnel=[], groups_in_several_splits={}, formats=[],
     )  # fmt: skip
     plan = Artifact(folder, document)
     others = set(plan.ledger["source"]) - {source.name for source in sources}

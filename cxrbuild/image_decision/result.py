@@ -116,7 +116,8 @@ class ImageDecision:
         The version of its source: what is pinned, and how its files were verified.
     exactness
         Whether its bytes are the pin's: ``verified``, ``other_bytes``, ``name_only`` (the pin has no hash of
-        single files), ``missing``, or ``not_pinned``; of a withdrawn image ``withdrawn``.
+        single files), ``missing``, or ``not_pinned``; of a withdrawn image ``withdrawn``. ``None`` for a plan
+        whose data folder is not there or has another version: a plan does not record it.
     metadata
         The rows of upstream's metadata that name it: the place of each, and its values; none where the data
         folder does not have them. Of a source that is not public, only the columns that its declaration
@@ -158,7 +159,7 @@ class ImageDecision:
     source: str
     source_path: str
     pin: dict[str, str]
-    exactness: str
+    exactness: str | None
     metadata: list[dict[str, Any]]
     metadata_hidden: list[str]
     metadata_note: str | None
