@@ -25,6 +25,9 @@ from cxrbuild.catalog.override import Overrides, ReviewOverride
 from cxrbuild.errors import DeclarationError, name_some, suggest
 from cxrbuild.rules import switch_rules
 
+# How a review file writes the column `marks_finding`.
+_FINDING = {True: "yes", False: "no", None: "blank"}
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -104,11 +107,7 @@ def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
                 problems.append(
                     f"{name}: no source {review.source!r}; {suggest(review.source, sorted(known), 'source')}"
                 )
-            other, first = added.setdefault((review.source, review.path), (name, review))
-            if (first.mark, first.marks_finding) != (review.mark, review.marks_finding):
-                problems.append(
-                    f"{review.source} {review.path}: {first.mark} in {other}, {review.mark} in {name}"
-                )
+            problems += _add_review(added, name, review)
     if problems:
         raise DeclarationError(
             "these reviews cannot be added\n  " + "\n  ".join(dict.fromkeys(problems)),
@@ -127,9 +126,30 @@ def _with_reviews(declared: Declared, names: Sequence[str]) -> Declared:
     )
 
 
+def _add_review(by_image: dict[tuple[str, str], tuple[str, Review]], name: str, review: Review) -> list[str]:
+    """Add a review of a file unless its image has one; return the problem if that one says otherwise."""
+    other, first = by_image.setdefault((review.source, review.path), (name, review))
+    if (first.mark, first.marks_finding) == (review.mark, review.marks_finding):
+        return []
+    marks = [first.mark, review.mark]
+    if first.mark == review.mark:
+        marks = [f"marks_finding {_FINDING[one.marks_finding]}" for one in (first, review)]
+    return [f"{review.source} {review.path}: {marks[0]} in {other}, {marks[1]} in {name}"]
+
+
 def _reviews(recipe: Recipe, sources: set[str]) -> list[Review]:
     """Return the recipe's reviews; a file may have reviews of other sources."""
-    reviews = [review for name in recipe.reviews for review in read_reviews(name, recipe.folder)]
+    problems: list[str] = []
+    by_image: dict[tuple[str, str], tuple[str, Review]] = {}
+    for name in recipe.reviews:
+        for review in read_reviews(name, recipe.folder):
+            problems += _add_review(by_image, name, review)
+    if problems:
+        raise DeclarationError(
+            "reviews contradict each other\n  " + "\n  ".join(problems), where=", ".join(recipe.reviews),
+            todo="Correct them, or write one file with `cxrbuild review --merge`",
+        )  # fmt: skip
+    reviews = [review for _, review in by_image.values()]
     known = sources | set(source_names())
     if unknown := sorted({review.source for review in reviews} - known):
         raise DeclarationError(
