@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import subprocess
 import sys
@@ -257,6 +258,54 @@ def test_table_next_to_dicom_files_finds_them_by_their_identifier(tmp_path: Path
     assert 'sop_instance_uid = "{uid}"' in document["source"]
     assert decided(document)["patient_id"] == ("PatientID", "sure")
     assert built(document, tmp_path)["funnel"][-1]["images"] == 8
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_elements_that_could_tell_a_blank_view_are_named(
+    table: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in KEY.items():
+        monkeypatch.setenv(name, value)
+    root = tmp_path / "scans"
+    for number in range(12):
+        path = root / ("covid", "normal")[number % 2] / f"{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        view = {"ViewPosition": ("PA", "")[number % 2], "SeriesDescription": ("CHEST", "LATERAL")[number % 2]}
+        header = {"PatientID": f"MRN-{number // 3}-77", "Modality": "DX", "PatientAge": "045Y"}
+        path.write_bytes(dicom(ramp(0, 4000 + number), SOPInstanceUID=f"1.2.{number}", **header, **view))
+    if table:
+        rows = [[f"1.2.{number}", ("sick", "well")[number // 3 % 2]] for number in range(12)]
+        write_table(root / "labels.csv", ["uid", "diagnosis"], rows)
+    document = proposed(root, tmp_path)
+    (view_position,) = (one for one in document["decisions"] if one["subject"] == "view_position")
+    assert view_position["certainty"] == "likely"
+    expected = "SeriesDescription could tell that of 6 images without one, as it has 'LATERAL': "
+    assert expected + '`from = ["ViewPosition", "SeriesDescription"]`' in view_position["reason"]
+    # As the reason says, in either kind of reader.
+    source = tmp_path / "mine.toml"
+    section = r"(?m)^\[columns\.view_position[^\]]*\]\n(?:[^\[\n].*\n|\n)*"
+    added = '\n[columns.view_position]\nfrom = ["ViewPosition", "SeriesDescription"]\n'
+    added += 'map = { PA = "PA", LATERAL = "LATERAL" }\nblank = ["", "CHEST"]\n'
+    source.write_text(re.sub(section, "", source.read_text()) + added)
+    built(document, tmp_path)
+    rows = cxrbuild.plan(tmp_path / "mine-recipe.toml", tmp_path / "data").records
+    assert rows["view_position"].value_counts().to_dict() == {"PA": 6, "LATERAL": 6}
+
+
+def test_identifiers_without_their_leading_zeros_are_found(tmp_path: Path) -> None:
+    root = tmp_path / "scans"
+    root.mkdir()
+    for number in range(4):
+        header = {"PatientID": f"MRN{number}", "AccessionNumber": f"000471{number}"}
+        (root / f"scan{number}.dcm").write_bytes(dicom(ramp(0, 4000 + number), **header))
+    write_table(root / "labels.csv", ["accession", "finding"], [[f"471{n}", "sick"] for n in range(4)])
+    expected = "'accession' is the AccessionNumber of the headers without its leading zeros, in 4 of 4 rows, "
+    expected += "such as row 2, which is that of scan0.dcm"
+    (table, *_) = proposed(root, tmp_path)["decisions"]
+    assert f"labels.csv: {expected}" in table["reason"]
+    ran = run("init", root / "labels.csv", "--name", "mine", "--yes", "--out", tmp_path / "other")
+    assert (ran.status, expected in " ".join(ran.err.split())) == (1, True)
+    assert "4710" not in ran.err
 
 
 def clinic(root: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxrbuild.errors import CxrbuildError, count_of, instead_of, name_some
 from cxrbuild.progress import Progress
-from cxrbuild.proposing.keys import Key, find_keys
+from cxrbuild.proposing.keys import Key, find_keys, find_lost_zeros
 from cxrbuild.proposing.layout import Layout, look
 from cxrbuild.proposing.proposal import NONE, Certainty, Decision
 from cxrbuild.proposing.table import Table, column_names, read_table
@@ -29,6 +29,8 @@ class Found:
         Other tables.
     parts
         The table and the folder of the images, where the folder of both has images of others too.
+    lost_zeros
+        Which column of a table names the images but for leading zeros, as a clause; empty where none does.
     """
 
     layout: Layout
@@ -36,6 +38,7 @@ class Found:
     key: Key | None = None
     others: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    lost_zeros: str = ""
 
 
 def find_files(path: Path, images: Path | None, column: str | None, progress: Progress) -> Found:
@@ -57,6 +60,7 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
         raise CxrbuildError("there is no such file or folder", where=path,
                             todo="Name a CSV file, or the folder of the images")  # fmt: skip
     read: list[tuple[Table, Key]] = []
+    lost_zeros = ""
     for name in tables:
         try:
             table = read_table(layout.root / name)
@@ -74,15 +78,18 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
         if keys := find_keys(table.values, layout, progress, None if column == NONE else column):
             _require_header(table, keys[0], layout)
             read.append((table, keys[0]))
-        elif path.is_file():
+            continue
+        zeros = find_lost_zeros(table.values, layout, progress)
+        lost_zeros = lost_zeros or (f"{name}: {zeros}" if zeros else "")
+        if path.is_file():
             raise CxrbuildError(
                 "no row names an image that is there", where=table.path,
                 expected=f"a column with paths or names of images below {layout.root}",
-                found=f"the columns {name_some(map(repr, table.header), 30)}; {layout.images[0]}",
-                todo="Name the folder of the images with --images DIR",
+                found=zeros or f"the columns {name_some(map(repr, table.header), 30)}; {layout.images[0]}",
+                todo=None if zeros else "Name the folder of the images with --images DIR",
             )  # fmt: skip
     if not read:
-        return Found(layout, parts=parts)
+        return Found(layout, parts=parts, lost_zeros=lost_zeros)
     # Of two tables with as many images, the one with more columns says more.
     read.sort(key=lambda one: (-len(one[1].images), -len(one[0].header)))
     table, key = read[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cxrbuild.errors import count_of
 from cxrbuild.ingest.header import KEYS
 from cxrbuild.paths import canonical_path
 from cxrbuild.progress import Progress
@@ -165,6 +166,30 @@ def _by_header(column: str, values: pd.DataFrame, layout: Layout, progress: Prog
         found = tuple(tuple(paths.get(cell, ())) for cell in values[column])
         if any(found):
             yield Key(column, _READER_KEYS[keyword], _quote(column), found)
+
+
+def find_lost_zeros(values: pd.DataFrame, layout: Layout, progress: Progress) -> str:
+    """Return which column names DICOM images but for leading zeros, as a clause; empty where none does."""
+    if not layout.dicom:
+        return ""
+    elements = layout.headers(progress).elements
+    for keyword in KEYS:
+        paths = {
+            header[keyword].lstrip("0"): path
+            for path, header in sorted(elements.items())
+            if header[keyword].startswith("0")
+        }
+        for column in column_names(values):
+            rows = {row: paths[cell] for row, cell in enumerate(values[column]) if cell and cell in paths}
+            if len(rows) >= len(values) / 2:
+                row, path = next(iter(rows.items()))
+                # Without the number: it identifies a patient.
+                return (
+                    f"{column!r} is the {keyword} of the headers without its leading zeros, in "
+                    f"{len(rows):,} of {count_of(len(values), 'row')}, such as row {row + 2}, which is "
+                    f"that of {path}: a spreadsheet removes such zeros. Export the table again, with this column as text"
+                )
+    return ""
 
 
 def _before(path: str, end: str, bare: bool) -> str | None:

@@ -28,6 +28,7 @@ from cxrbuild.proposing.layout import Layout, image_patterns
 from cxrbuild.proposing.proposal import NONE, Answers, Certainty, Decision, Proposal
 from cxrbuild.proposing.recipe import add_recipe
 from cxrbuild.proposing.render import SourceText, reader_of_key
+from cxrbuild.proposing.views import note_other_views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,6 +131,8 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
     if columns["patient_id"].decision.choice is None and "PatientID" in values:
         columns["patient_id"] = propose_patient(values[["PatientID"]], None, None)
     columns |= {column: _propose_column(column, of_table, values, asked) for column in _COLUMNS}
+    if "view_position" not in asked:
+        columns["view_position"] = note_other_views(columns["view_position"], values)
     columns["license"] = propose_license(table.values, asked.get("license"))
     relative = str(table.path.relative_to(layout.root).as_posix())
     rows = count_of(len(table.values), "row")
@@ -237,9 +240,8 @@ def _from_names(found: Found, name: str, answers: Answers, progress: Progress) -
     decisions = [Decision("table", None, "not found", "no CSV file names these images", found.others)]
     if layout.tables or layout.compressed:
         tables = name_some([*layout.tables, *layout.compressed], 3)
-        decisions = [
-            Decision("table", None, "not sure", f"{tables}: no row names an image by its path or name")
-        ]
+        reason = found.lost_zeros or f"{tables}: no row names an image by its path or name"
+        decisions = [Decision("table", None, "not sure", reason)]
     headers = _header_columns(layout, progress) if layout.dicom else {}
     of_folders = {column: one for column, one in proposed.decisions.items() if column not in refused}
     if "finding" not in of_folders:
@@ -286,6 +288,10 @@ def _header_columns(layout: Layout, progress: Progress) -> dict[str, ColumnPropo
         for column, keyword in _HEADER_COLUMNS.items()
         if (elements[keyword] != "").any()
     }
+    absent = ColumnProposal(Decision("view_position", None, "not sure", "no header has a ViewPosition"))
+    view = note_other_views(columns.get("view_position", absent), elements)
+    if view is not absent:
+        columns["view_position"] = view
     known = elements["PatientID"][elements["PatientID"] != ""]
     if known.empty:
         reason = "no header has a PatientID: images of one patient can come into two splits"
