@@ -187,7 +187,8 @@ def find_lost_zeros(values: pd.DataFrame, layout: Layout, progress: Progress) ->
                 return (
                     f"{column!r} is the {keyword} of the headers without its leading zeros, in "
                     f"{len(rows):,} of {count_of(len(values), 'row')}, such as row {row + 2}, which is "
-                    f"that of {path}: a spreadsheet removes such zeros. Export the table again, with this column as text"
+                    f"that of {path}: a spreadsheet removes such zeros. Export the table again, with this "
+                    "column as text"
                 )
     return ""
 
