@@ -261,7 +261,7 @@ def test_table_next_to_dicom_files_finds_them_by_their_identifier(tmp_path: Path
 
 
 @pytest.mark.parametrize("table", [True, False])
-def test_elements_that_could_tell_a_blank_view_are_named(
+def test_elements_that_could_show_a_blank_view_are_named(
     table: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in KEY.items():
@@ -279,7 +279,7 @@ def test_elements_that_could_tell_a_blank_view_are_named(
     document = proposed(root, tmp_path)
     (view_position,) = (one for one in document["decisions"] if one["subject"] == "view_position")
     assert view_position["certainty"] == "likely"
-    expected = "SeriesDescription could tell that of 6 images without one, as it has 'LATERAL': "
+    expected = "SeriesDescription could show that of 6 images without one, as it has 'LATERAL': "
     assert expected + '`from = ["ViewPosition", "SeriesDescription"]`' in view_position["reason"]
     # As the reason says, in either kind of reader.
     source = tmp_path / "mine.toml"

@@ -1,4 +1,4 @@
-"""Which other elements of the DICOM headers could tell the view where the chosen columns are blank."""
+"""Which other elements of the DICOM headers could show the view where the chosen columns are blank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN = 3
 
 
 def note_other_views(found: ColumnProposal, values: pd.DataFrame) -> ColumnProposal:
-    """Return a proposal of the view whose reason names the elements that could tell more views.
+    """Return a proposal of the view whose reason names the elements that could show more views.
 
     Parameters
     ----------
@@ -38,15 +38,15 @@ def note_other_views(found: ColumnProposal, values: pd.DataFrame) -> ColumnPropo
     for element in _ELEMENTS:
         if element not in values or element in origins:
             continue
-        telling = unknown[element][unknown[element].map(_tells_view)]
-        if telling.empty:
+        naming = unknown[element][unknown[element].map(_names_view)]
+        if naming.empty:
             continue
-        words = name_some(map(repr, telling.value_counts().index), _SHOWN)
+        words = name_some(map(repr, naming.value_counts().index), _SHOWN)
         both = json.dumps([*(origins or ["ViewPosition"]), element])
         notes.append(
-            f"{element} could tell that of {count_of(len(telling), 'image')} without one, as it has {words}: "
+            f"{element} could show that of {count_of(len(naming), 'image')} without one, as it has {words}: "
             f"`from = {both}` in columns.view_position takes it where the view is blank, with its words in "
-            "`map`, or in `blank` if they tell no view"
+            "`map`, or in `blank` if they show no view"
         )
     if not notes:
         return found
@@ -55,6 +55,6 @@ def note_other_views(found: ColumnProposal, values: pd.DataFrame) -> ColumnPropo
     return replace(found, decision=replace(one, certainty=certainty, reason="; ".join([one.reason, *notes])))
 
 
-def _tells_view(text: str) -> bool:
+def _names_view(text: str) -> bool:
     padded = f" {spaced(text)} "
     return any(f" {word} " in padded for word in _WORDS)
