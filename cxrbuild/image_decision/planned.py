@@ -12,6 +12,7 @@ from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation import source_states
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.lockfile import read_lock
 
 
@@ -41,9 +42,9 @@ def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifac
     sources = [read_source(one, recipe.folder) for one in recipe.sources]
     locked = {} if data is None else read_lock(data)
     verified = {
-        one.name: locked[one.name]
+        one.name: locked_against(one, data, locked[one.name])
         for one in sources
-        if one.name in locked and locked[one.name].pin == one.pin.model_dump(exclude_none=True)
+        if data is not None and one.name in locked and not is_for_another_pin(one, locked[one.name])
     }
     document = DatasetDocument(
         dataset=DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
