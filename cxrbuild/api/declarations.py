@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[
 
 @checked
 def list_sources_of(
-    build: AnyPath, names: Sequence[str] = (), *, exactness: Collection[str] = (), progress: Progress = silent
+    build: AnyPath, names: Sequence[str] = (), *, exactness: Sequence[str] = (), progress: Progress = silent
 ) -> DatasetSources:
     """List the sources of a build or release: their pins, and how their files were verified.
 
