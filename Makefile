@@ -25,9 +25,11 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest $(PYTEST_OPTIONS) --processor-time 10
+# mypy uses one processor, and the tests the others.
+	@echo "mypy and pytest, at the same time:"
+	@$(BIN)/mypy & types=$$!; $(BIN)/pytest $(PYTEST_OPTIONS) --processor-time 10; tests=$$?; \
+	wait $$types && exit $$tests
 
 # The slow tests too: differential tests, fault injection, kills.
 test-all: test $(VENV)/.test-all

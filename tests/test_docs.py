@@ -60,6 +60,7 @@ NOT_RUN = ("pip install ", "make ", "cxrbuild train-baseline", "cxrbuild explain
 
 # Pages whose commands other pages or tests run too.
 SLOW = (
+    "audit.md",
     "citing.md",
     "exporting.md",
     "loading.md",

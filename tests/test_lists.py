@@ -247,6 +247,7 @@ def test_covidx4_has_patients_of_linked_images_in_two_splits(shared: Path, metad
     assert len(findings(result, "linked_images")) == 4
 
 
+@pytest.mark.slow
 def test_the_page_has_what_is_found_in_covidx(shared: Path, metadata_only: Path) -> None:
     page = (Path(__file__).parent.parent / "docs" / "auditing-lists.md").read_text(encoding="utf-8")
     for column, version in enumerate(("4", "5", "9A"), 1):

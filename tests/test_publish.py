@@ -315,6 +315,7 @@ def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Pat
     assert "is already complete at" in ran.err + ran.out
 
 
+@pytest.mark.slow
 def test_publish_replaces_objects_of_another_hash_in_s3(release: Path, s3: tuple[int, Path]) -> None:
     port, bucket = s3
     ran = run_process("publish", release, "s3://bucket/c", **s3_env(port))

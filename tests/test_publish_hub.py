@@ -88,6 +88,7 @@ def test_one_commit_makes_the_release_visible(hub: HubServer, public_release: Pa
     assert len(hub.commits) == 2
 
 
+@pytest.mark.slow
 def test_publish_resumes_a_killed_upload_to_the_hub(
     hub: HubServer, public_release: Path, tmp_path: Path
 ) -> None:
@@ -147,6 +148,7 @@ def test_publish_refuses_a_repository_with_other_files(
     assert hub.put == []
 
 
+@pytest.mark.slow
 def test_message_reports_the_refusal_of_the_hub(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
     ran = push(hub, public_release, tmp_path, HF_TOKEN="hf_another_token")
     assert ran.status == 1

@@ -18,7 +18,7 @@ HUB = {"HF_ENDPOINT": CLOSED, "HF_TOKEN": "hf_of_the_test", "HF_HUB_DISABLE_XET"
 @pytest.mark.parametrize(
     ("target", "env"),
     [
-        ("hf://datasets/radiology/demo-cxr", HUB),
+        pytest.param("hf://datasets/radiology/demo-cxr", HUB, marks=pytest.mark.slow),
         pytest.param(
             "hf://datasets/radiology/demo-cxr", HUB | {"HF_HUB_OFFLINE": "1"}, marks=pytest.mark.slow
         ),
