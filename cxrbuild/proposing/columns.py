@@ -287,7 +287,7 @@ def propose_patient(values: pd.DataFrame, key: str | None, answer: str | None) -
             reason = f"its name fits, and {count_of(known.nunique(), 'patient')} have {len(known):,} rows"
             decision = Decision("patient_id", name, "sure", reason, others)
         else:
-            reason = "its name fits, but no two rows have one value: is it the patient, or the image?"
+            reason = "its name fits, but no two rows have one value: it may be the image, not the patient"
             decision = Decision("patient_id", name, "not sure", reason, others)
         if answer is not None:
             decision = Decision("patient_id", name, "sure", "it was named")
