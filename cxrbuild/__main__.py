@@ -1,7 +1,9 @@
 """Run the command line, as ``cxrbuild`` and as ``python -m cxrbuild``."""
 
+import atexit
 import gc
 import signal
+import sys
 
 
 def main() -> None:
@@ -22,6 +24,13 @@ def main() -> None:
         run()
     finally:
         gc.freeze()
+
+
+@atexit.register
+def _wait_for_workers() -> None:
+    # Loaded only where a command had workers.
+    if executors := sys.modules.get("cxrbuild.executors"):
+        executors.wait_for_fork_server()
 
 
 if __name__ == "__main__":

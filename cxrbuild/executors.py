@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import os
 import signal
@@ -62,11 +61,11 @@ def _context() -> BaseContext:
     return context
 
 
-@atexit.register
-def _wait_for_fork_server() -> None:
+def wait_for_fork_server() -> None:
     """Wait for the process that workers were forked from, so that their time is part of this command's.
 
-    It ends when the workers have. The method that waits is not public; without it only that time is missing.
+    It ends when the workers and every process that this one forked have: only the command line waits for it.
+    The method that waits is not public; without it only that time is missing.
     """
     if sys.platform != "linux":
         return

@@ -132,7 +132,7 @@ def describe_worker(_: int) -> tuple[set[str], int]:
 @needs_kills
 def test_processor_time_of_workers_is_part_of_the_commands() -> None:
     program = (
-        "import time\n"
+        "import cxrbuild.__main__\n"
         "from cxrbuild.executors import open_executor\n"
         "if __name__ == '__main__':\n"
         "    with open_executor('local', 1) as pool:\n"
@@ -143,3 +143,25 @@ def test_processor_time_of_workers_is_part_of_the_commands() -> None:
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     assert used.ru_utime + used.ru_stime > 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_program_does_not_wait_for_its_own_children() -> None:
+    program = (
+        "import os, time\n"
+        "from cxrbuild.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    with open_executor('local', 1) as pool:\n"
+        "        pool.submit(os.getpid).result()\n"
+        "    if (child := os.fork()) == 0:\n"
+        "        time.sleep(600)\n"
+        "    print(child, flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        assert process.wait(30) == 0
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
