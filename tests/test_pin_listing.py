@@ -56,7 +56,9 @@ def test_paths_are_those_of_the_tree_however_git_prints_them(
     files = read_listing(tmp_path / "listing.tsv")
     assert set(files) == set(NAMES)
     assert git_tree_of(files) == git(repository, "rev-parse", "HEAD^{tree}").decode().strip()
-    (tmp_path / "pin.tsv").write_text(format_record(files) + "\t\tof an earlier pin.png\n", encoding="utf-8")
+    (tmp_path / "pin.tsv").write_text(
+        format_record(files) + f"\t\tof an earlier pin.png\n{BLOB}\t\ta.png\n", encoding="utf-8"
+    )
     assert read_listing(tmp_path / "pin.tsv") == files
 
 

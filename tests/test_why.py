@@ -333,11 +333,15 @@ def test_a_published_or_formerly_listed_image_is_known(demo: Path, tmp_path: Pat
         if one.name == "cohen"
     ]
     listing = source.file.parent / str(source.pin.listing)
-    listing.write_text(f"{listing.read_text()}\t\timages/left.png\n")
+    listing.write_text(f"{listing.read_text()}\t\timages/left.png\n{'1' * 40}\t\timages/gone.png\n")
     words = ("--build", demo / "build", "--recipe", declared / "recipe.toml")
     ran = run("why", "left.png", *words, COLUMNS="400")
     assert ran.status == 1
-    assert "cohen/images/left.png: an earlier pin listed it; the pin no longer does" in ran.err
+    removed = f"removed upstream before pin {source.pin.label}: an earlier pin listed it"
+    assert f"cohen/images/left.png: {removed}" in ran.err
+    ran = run("why", "gone.png", *words, COLUMNS="400")
+    removed = f"removed upstream between pin 11111111 and pin {source.pin.label}"
+    assert f"cohen/images/gone.png: {removed}" in ran.err
     published = pd.read_parquet(published_manifest("covid19-cxr/1.0.0"))
     row = published[published["source"] == "cohen"].iloc[0]
     ran = run("why", row["image_id"], "--build", demo / "build", COLUMNS="400")

@@ -269,18 +269,21 @@ def test_an_image_of_an_earlier_pin_stays_nameable(tmp_path: Path) -> None:
     """Upstream removed it, and the source was pinned again before the withdrawal was declared."""
     write_world(tmp_path, NAMES, "")
     fetch_and_pin(tmp_path)
+    first = read_source("source.toml", tmp_path).pin.tree
     (tmp_path / "in" / WITHDRAWN).unlink()
     metadata = tmp_path / "in" / "metadata.csv"
     metadata.write_text(metadata.read_text().replace("sick0.png,p-sick0,sick\n", ""))
     fetch_and_pin(tmp_path)
+    second = read_source("source.toml", tmp_path).pin.tree
     other = "images/well3.png"
     (tmp_path / "in" / other).unlink()
     metadata.write_text(metadata.read_text().replace("well3.png,p-well3,well\n", ""))
     fetch_and_pin(tmp_path)
     source = read_source("source.toml", tmp_path)
-    assert source.former_paths == {WITHDRAWN, other}
+    # The last pin that had each of them.
+    assert source.former == {WITHDRAWN: first, other: second}
     assert source.listing is not None
-    assert not source.former_paths & source.listing.keys()
+    assert not source.former.keys() & source.listing.keys()
     (tmp_path / "withdrawn.csv").write_text(
         f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n{other},2026-02-28,error\n"
     )

@@ -30,6 +30,10 @@ Sha1 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+SHORT = 8
+"""How many digits of a hash name a version in a sentence."""
+
+
 class Download(Declaration):
     """Where the source comes from, and how its archive is laid out."""
 
@@ -73,6 +77,16 @@ class Pin(Declaration):
         if self.sha256 and not self.listing:
             raise ValueError("`sha256` needs `listing`: after extraction only the names can be checked")
         return self
+
+    @property
+    def revision(self) -> str:
+        """What names the version: the commit, else the tree's hash, else the archive's; empty if unpinned."""
+        return self.commit or self.tree or self.sha256 or ""
+
+    @property
+    def label(self) -> str:
+        """The version as a sentence names it, by its first digits and its date: ``584034aa (2020-06-22)``."""
+        return self.revision[:SHORT] + (f" ({self.date})" if self.date else "")
 
 
 # A source can have a million files: `slots` halves the memory of their entries.
@@ -196,13 +210,18 @@ class Source(Declaration):
         return {path: listed for path, listed in lines.items() if listed.blob != ""}
 
     @cached_property
-    def former_paths(self) -> frozenset[str]:
-        """The files of earlier pins that the pin no longer has: images that were withdrawn can be of them."""
-        return frozenset(path for path, listed in (self._listed or {}).items() if listed.blob == "")
+    def former(self) -> dict[str, str]:
+        """The files of earlier pins that the pin no longer has, by path the last one: its commit or tree.
+
+        Empty is a pin that is not known: earlier versions of the program recorded the paths alone. Images
+        that were withdrawn can be of these files.
+        """
+        lines = (self._listed or {}).items()
+        return {path: listed.mode or "" for path, listed in lines if listed.blob == ""}
 
     @property
     def _listed(self) -> dict[str, Listed] | None:
-        """The lines of the listing by path; those of former files have neither mode nor blob."""
+        """The lines of the listing by path; those of former files have their last pin alone."""
         if not self.pin.listing:
             return None
         try:

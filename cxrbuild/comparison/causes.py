@@ -60,7 +60,27 @@ class Causes:
             return with_causes(rows)
         causes, reasons = _exclusions(rows, other)
         fallback = rows["source"].isin(list(other.unlisted)).map({True: _NOT_STATED, False: unknown})
-        return rows.assign(cause=causes.fillna(fallback), reason=(before + reasons).fillna(fallback))
+        known = {unknown: self._between("removed" if unknown == _GONE else "added")}
+        clauses = [
+            cause + known.get(cause, {}).get(source, "")
+            for cause, source in zip(fallback, rows["source"], strict=True)
+        ]
+        return rows.assign(
+            cause=causes.fillna(fallback),
+            reason=(before + reasons).fillna(dict(zip(rows.index, clauses, strict=True))),
+        )
+
+    def _between(self, change: str) -> dict[str, str]:
+        """Return for each source with another pin a clause: between which pins upstream made a change."""
+        a, b = self._old.declarations, self._new.declarations
+        if a is None or b is None:
+            return {}
+        pins = {name: (a.sources[name].pin, b.sources[name].pin) for name in a.sources.keys() & b.sources}
+        return {
+            name: f": {change} between pin {old.label} and pin {new.label}"
+            for name, (old, new) in pins.items()
+            if old.revision and new.revision and old.revision != new.revision
+        }
 
     def of_relabelled(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows with another class: another finding or other labels."""

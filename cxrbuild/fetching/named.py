@@ -185,7 +185,7 @@ def _require_known_withdrawals(source: Source, data: Path) -> None:
         return
     root = source_folder(data, source.name)
     record = read_record(root)
-    known = record.keys() | (source.listing or {}).keys() | source.former_paths
+    known = record.keys() | (source.listing or {}).keys() | source.former.keys()
     if not source.reader.reads_images and not known.issuperset(source.withdrawals):
         # A row can name an image whose file was deleted before the first pin.
         inventory = Inventory(root, frozenset(record), {path: file.blob for path, file in record.items()})

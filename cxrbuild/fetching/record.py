@@ -77,7 +77,9 @@ def format_record(files: Mapping[str, TreeFile]) -> str:
 
 
 def format_listing(files: Mapping[str, TreeFile], before: Source) -> str:
-    """Return a pin's listing: the record of its files, and the paths alone of what earlier pins had.
+    """Return a pin's listing: the record of its files, and the paths of what earlier pins had.
+
+    A line of the latter has the last pin that had the file instead of a mode, and no hash.
 
     Parameters
     ----------
@@ -86,8 +88,9 @@ def format_listing(files: Mapping[str, TreeFile], before: Source) -> str:
     before
         The source with its pin of before.
     """
-    former = (before.former_paths | (before.listing or {}).keys()) - files.keys()
-    return format_record(files) + "".join(f"\t\t{path}\n" for path in sorted(former))
+    former = before.former | dict.fromkeys(before.listing or {}, before.pin.revision)
+    lines = (f"{former[path]}\t\t{path}\n" for path in sorted(former.keys() - files.keys()))
+    return format_record(files) + "".join(lines)
 
 
 def read_record(target: Path) -> dict[str, TreeFile]:

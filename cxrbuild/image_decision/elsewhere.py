@@ -6,8 +6,9 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Artifact, kind_of, open_artifact
-from cxrbuild.catalog import Recipe
+from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.published import published_manifest, published_names
+from cxrbuild.catalog.source import SHORT
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.image_decision.declared import declared_source
 from cxrbuild.image_files import has_image_suffix
@@ -62,6 +63,15 @@ def find_elsewhere(artifact: Artifact, name: str, recipe: Recipe | None) -> list
 
 def _find_in_neighbours(artifact: Artifact, name: str) -> Iterator[str]:
     """Yield the builds and releases of the dataset in the same folder that have the image."""
+    for other, row in _neighbours_with(artifact, name):
+        excluded = isinstance(row["exclusion"], str)
+        state = row["exclusion"] if excluded else f"{row['split']}, {row['label']}"
+        place = artifact.folder.parent / other.folder.name
+        yield f"--build {place}: {other.name} {other.version} has it as {row['image_id']} ({state})"
+
+
+def _neighbours_with(artifact: Artifact, name: str) -> Iterator[tuple[Artifact, dict[Hashable, Any]]]:
+    """Yield the builds and releases of the dataset in the same folder that have the image, with its row."""
     for folder in sorted(artifact.folder.resolve().parent.glob("*")):
         if folder == artifact.folder.resolve() or kind_of(folder) is None:
             continue
@@ -71,10 +81,7 @@ def _find_in_neighbours(artifact: Artifact, name: str) -> Iterator[str]:
         except CxrbuildError:
             continue
         for row in [] if ledger is None else _first_match(ledger, name):
-            excluded = isinstance(row["exclusion"], str)
-            state = row["exclusion"] if excluded else f"{row['split']}, {row['label']}"
-            place = artifact.folder.parent / folder.name
-            yield f"--build {place}: {other.name} {other.version} has it as {row['image_id']} ({state})"
+            yield other, row
 
 
 def _find_in_published(artifact: Artifact, name: str) -> Iterator[str]:
@@ -91,19 +98,54 @@ def _find_in_published(artifact: Artifact, name: str) -> Iterator[str]:
 
 
 def _find_in_listings(artifact: Artifact, name: str, recipe: Recipe | None) -> Iterator[str]:
-    """Yield the sources whose pin, or an earlier one, lists the image."""
+    """Yield between which pins upstream removed or added the image, and the pins that list it."""
     for source_name, recorded in artifact.document.declared_sources.items():
         source = declared_source(source_name, recipe)
         if source is None:
             continue
-        same = (source.pin.tree, source.pin.sha256) == (recorded.pin.tree, recorded.pin.sha256)
-        state = "the pin lists it; the files of this version lack it" if same else "another pin lists it"
+        pin, here = source.pin, recorded.pin.label
+        same = (pin.tree, pin.sha256) == (recorded.pin.tree, recorded.pin.sha256)
         listed = _images(source.name, source.listing or {}, named=source.public)
         for row in _first_match(listed, name):
-            yield f"{source.name}/{row['source_path']}: {state}"
-        former = _images(source.name, source.former_paths, named=source.public)
-        for row in _first_match(former, name):
-            yield f"{source.name}/{row['source_path']}: an earlier pin listed it; the pin no longer does"
+            place = f"{source.name}/{row['source_path']}"
+            if same:
+                yield f"{place}: the pin lists it; the files of this version lack it"
+            else:
+                yield f"{place}: pin {pin.label} lists it; this version was made with pin {here or 'none'}"
+        for path, before in _removed(artifact, name, source, same=same).items():
+            between = f" between pin {before} and pin {pin.label}"
+            earlier = f" before pin {pin.label}: an earlier pin listed it"
+            yield f"{source.name}/{path}: removed upstream{between if before else earlier}"
+
+
+def _removed(artifact: Artifact, name: str, source: Source, *, same: bool) -> dict[str, str]:
+    """Return the path of an image that upstream removed, with the last pin that is known to list it.
+
+    The listing of a pin has the files of earlier pins; where it lacks one, a version next to this one can
+    have the image.
+
+    Parameters
+    ----------
+    artifact, name
+        As for `find_elsewhere`.
+    source
+        The source as it is declared now.
+    same
+        Whether its pin is the one that the artefact was made with.
+    """
+    of_neighbours = {
+        str(row["source_path"]): other.document.declared_sources[source.name].pin.label
+        for other, row in _neighbours_with(artifact, name)
+        if row["source"] == source.name and source.name in other.document.declared_sources
+    }
+    former = _images(source.name, source.former, named=source.public)
+    if rows := _first_match(former, name):
+        path = str(rows[0]["source_path"])
+        return {path: source.former[path][:SHORT] or of_neighbours.get(path, "")}
+    if not same or source.listing is None:
+        return {}
+    known = of_neighbours.items()
+    return {path: pin for path, pin in known if path not in source.listing and pin != source.pin.label}
 
 
 def _images(source: str, paths: Iterable[str], *, named: bool) -> pd.DataFrame:

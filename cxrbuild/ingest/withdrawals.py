@@ -48,7 +48,7 @@ def exclude_withdrawn(
     if not source.withdrawals:
         return records
     files = frozenset(files)
-    known = {*files, *records["source_path"], *source.former_paths}
+    known = {*files, *records["source_path"], *source.former}
     records["source_path"] = _joined(records["source_path"], source, files)
     if source.listing is None:
         known.update(records["source_path"])  # nothing but the withdrawal has the path of a deleted file

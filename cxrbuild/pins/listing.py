@@ -11,6 +11,8 @@ from cxrbuild.fetching.record import TreeFile
 
 _HEADER = "mode\tblob\tpath"
 _LISTED = re.compile(r"(\d{6})(?: blob |\t)([0-9a-f]{40})\t(.+)", re.ASCII | re.DOTALL).fullmatch
+# A file of an earlier pin, with this pin.
+_FORMER = re.compile(r"[0-9a-f]*\t\t").match
 _WRITE = "Write it with `git ls-tree -r COMMIT`, in UTF-8"
 # git's documentation of core.quotePath: such a path is enclosed in double quotes, with the escapes of C.
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\[abtnvfr"\\]|\\[0-3][0-7]{2})*)"', re.DOTALL).fullmatch
@@ -45,7 +47,7 @@ def read_listing(path: Path) -> dict[str, TreeFile]:
     of_pin = lines[0] == _HEADER
     files = {}
     for number, line in enumerate(lines, 1):
-        if not line or (of_pin and (number == 1 or line.startswith("\t\t"))):
+        if not line or (of_pin and (number == 1 or _FORMER(line))):
             continue
         row, where = _LISTED(line), f"{path}, {'entry' if with_nul else 'line'} {number}"
         if row is None:
