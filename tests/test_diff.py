@@ -18,7 +18,15 @@ from cxrbuild.artifact.build import SourceDescription, SourceExactness
 from cxrbuild.catalog import Recipe, read_recipe, read_source
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.split import DrawnSplit
-from cxrbuild.comparison import DatasetVersion, Declarations, Diff, compare, ledger_columns, read_version
+from cxrbuild.comparison import (
+    DatasetVersion,
+    Declarations,
+    Diff,
+    compare,
+    ledger_columns,
+    read_version,
+    summary,
+)
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.exactness import MEANINGS
 from cxrbuild.files import read_json, write_json
@@ -92,7 +100,7 @@ def ledger(**exclusions: tuple[str, str | None]) -> pd.DataFrame:
     ).astype("str")
 
 
-def declarations(recipe: Recipe, source: str = "cohen", **pin: str) -> Declarations:
+def declarations(recipe: Recipe, source: str = "cohen", **pin: str | None) -> Declarations:
     described = SourceDescription.of(read_source(source))
     described = described.model_copy(update={"pin": described.pin.model_copy(update=pin)})
     return Declarations(recipe, Overrides(), {source: described}, {})
@@ -124,6 +132,19 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
     assert found.rows["removed"]["reason"].iloc[0] == "no longer upstream"
     found = compare(replace(version_of(short), ledger=ledger()), version_of(ROWS))
     assert found.rows["added"]["reason"].iloc[0] == "new upstream"
+    pins = [declarations(read_recipe("covid19-cxr"), commit=digit * 40, date=None) for digit in "12"]
+    of_pins = [replace(one, sources={"one": one.sources["cohen"]}) for one in pins]
+    old, new = (
+        replace(version_of(rows), ledger=ledger(), declarations=declared)
+        for rows, declared in ((ROWS, of_pins[0]), (short, of_pins[1]))
+    )
+    for a, b, kind, reason in (
+        (old, new, "removed", "no longer upstream: removed between pin 11111111 and pin 22222222"),
+        (new, old, "added", "new upstream: added between pin 22222222 and pin 11111111"),
+    ):
+        found = compare(a, b)
+        assert list(found.rows[kind]["reason"]) == [reason] * 2
+        assert [count.cause for count in found.causes()] == [reason.partition(":")[0]]
     # A manifest alone does not say why, and the comparison says so.
     found = compare(version_of(ROWS), version_of(short))
     assert (found.rows["removed"]["reason"].iloc[0], found.silent) == ("", ["rows"])
@@ -367,11 +388,43 @@ def test_diff_shows_changes_of_withdrawals() -> None:
              "d": ("withdrawn", "2026-04-01: x")},
         )
     )  # fmt: skip
-    assert [(one.of, one.key, one.old, one.new) for one in compare(old, new).declared][:3] == [
-        ("one", "withdrawn.b", "2026-03-01: x", "2026-03-01: y: z"),
+    found = compare(old, new)
+    # An image that is in a changed row is listed there alone, with day and reason.
+    assert [(one.of, one.key, one.old, one.new) for one in found.declared if "withdrawn" in one.key] == [
         ("one", "withdrawn.c", "2026-03-01: x", None),
-        ("one", "withdrawn.d", None, "2026-04-01: x"),
-    ]
+    ]  # fmt: skip
+    page = found.to_markdown()
+    for once in (
+        "2026-03-01: x -> 2026-03-01: y: z",
+        "now: withdrawn (2026-04-01: x)",
+        "withdrawn.c: removed",
+    ):
+        assert page.count(once) == 1
+    removed = compare(
+        replace(version_of(ROWS), ledger=ledger(), declarations=of_recipe),
+        replace(
+            version_of(ROWS[1:]), ledger=ledger(a=("withdrawn", "2026-04-01: x")), declarations=of_recipe
+        ),
+    )
+    assert removed.to_markdown().count("2026-04-01: x") == 1
+
+
+def test_an_error_has_all_counts_and_the_first_rows_that_matter() -> None:
+    numbers = [f"n{number}" for number in range(8)]
+    rows = pd.DataFrame({"image_id": numbers, "source": "one", "label": "Normal", "split": "train",
+                         "patient_age": range(8)})  # fmt: skip
+    old = version_of(rows)
+    aged = rows.assign(patient_age=[*range(6), 66, 77])
+    text = summary(compare(old, version_of(aged[5:])), 3)
+    assert text == (
+        "  5 removed rows:\n    n0 (train Normal)\n    n1 (train Normal)\n    n2 (train Normal)\n"
+        "    and 2 more\n  2 rows with other metadata\n"
+        "  rows has no ledger: why it lacks these images is not known"
+    )
+    # Where metadata alone changed, its rows decide.
+    assert summary(compare(old, version_of(aged)), 1) == (
+        "  2 rows with other metadata:\n    n6 (patient_age 6 -> 66)\n    and 1 more"
+    )
 
 
 def test_diff_has_totals_before_and_after() -> None:

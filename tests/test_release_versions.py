@@ -55,6 +55,8 @@ def test_refuses_too_small_a_step(varied: Path, tmp_path: Path) -> None:
     ) as refused:
         release(tmp_path / "build", "1.9.9", tmp_path / "demo-cxr-1.9.9")
     assert image in str(refused.value)
+    assert refused.value.todo is not None
+    assert f"`cxrbuild diff {tmp_path / 'demo-cxr-1.0.0'} {tmp_path / 'build'}`" in refused.value.todo
     release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
     assert verify(tmp_path / "demo-cxr-2.0.0").findings == ()
 

@@ -2,7 +2,7 @@
 
 from cxrbuild.comparison.compare import compare, diff
 from cxrbuild.comparison.diff import KINDS, NOT_CHANGES, OF_FILES, Diff, Kind
-from cxrbuild.comparison.text import markdown
+from cxrbuild.comparison.text import markdown, summary
 from cxrbuild.comparison.version import DatasetVersion, Declarations, ledger_columns, read_version
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "ledger_columns",
     "markdown",
     "read_version",
+    "summary",
 ]

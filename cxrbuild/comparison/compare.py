@@ -101,7 +101,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         columns_added=[] if membership else [c for c in b.columns if c not in a.columns],
         columns_removed=[] if membership else [c for c in a.columns if c not in b.columns],
         classes_changed=bool(old.classes and new.classes and old.classes != new.classes[: len(old.classes)]),
-        declared=declared_changes(old, new),
+        declared=declared_changes(old, new, list(rows.values())),
         datasets=_datasets(old, new),
         totals=count_totals(old, new),
         silent=[

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import Recipe
 from cxrbuild.comparison.diff import DeclaredChange
 from cxrbuild.comparison.excluded import excluded_by_both, listed_ledgers, other_details
 from cxrbuild.comparison.version import DatasetVersion, Declarations
 from cxrbuild.errors import count_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Keys of a recipe that say nothing about which images it keeps, or follow from the rows.
 _TEXTS = ("title", "description", "citation", "datasheet")
@@ -18,8 +21,18 @@ _OF_PIN = ("commit", "date", "tree", "sha256", "bytes", "listing")
 _OF_SOURCE = ("license", "public", "patient_id")
 
 
-def declared_changes(old: DatasetVersion, new: DatasetVersion) -> list[DeclaredChange]:
-    """Return the changes of recipe, overrides and sources; none where a version does not record them."""
+def declared_changes(
+    old: DatasetVersion, new: DatasetVersion, rows: Sequence[pd.DataFrame] = ()
+) -> list[DeclaredChange]:
+    """Return the changes of recipe, overrides and sources; none where a version does not record them.
+
+    Parameters
+    ----------
+    old, new
+        The versions.
+    rows
+        The changed rows, with their reasons: the withdrawal of such an image is not listed again.
+    """
     a, b = old.declarations, new.declarations
     if a is None or b is None:
         return []
@@ -27,7 +40,7 @@ def declared_changes(old: DatasetVersion, new: DatasetVersion) -> list[DeclaredC
         *_recipe_changes(a.recipe, b.recipe),
         *_list_changes("overrides", "overrides", a.overrides.describe(), b.overrides.describe()),
         *_source_changes(a, b),
-        *_withdrawal_changes(old, new),
+        *_withdrawal_changes(old, new, rows),
         *_upstream_changes(old, new),
     ]
 
@@ -122,8 +135,13 @@ def _describe_pin(pin: Any) -> str:
     return ", ".join(f"{key} {value}" for key, value in given.items() if value) or "not pinned"
 
 
-def _withdrawal_changes(old: DatasetVersion, new: DatasetVersion) -> Iterator[DeclaredChange]:
-    """Yield the changes of the lists of withdrawals, by image: the ledger has each of their rows."""
+def _withdrawal_changes(
+    old: DatasetVersion, new: DatasetVersion, rows: Sequence[pd.DataFrame]
+) -> Iterator[DeclaredChange]:
+    """Yield the changes of the lists of withdrawals, by image: the ledger has each of their rows.
+
+    A changed row has day and reason of its withdrawal already.
+    """
     ledgers = listed_ledgers(old, new)
     if ledgers is None:
         return
@@ -140,6 +158,9 @@ def _withdrawal_changes(old: DatasetVersion, new: DatasetVersion) -> Iterator[De
         for side in (a, b)
     )
     sources = {image: source for image, (source, _) in (was | now).items() if image not in same}
+    for of_kind in rows:
+        for image in of_kind.loc[of_kind["image_id"].isin(list(sources)), "image_id"]:
+            sources.pop(image, None)
     for image, source in sorted(sources.items(), key=lambda one: (one[1], one[0])):
         details = (side[image][1] if image in side else None for side in (was, now))
         yield DeclaredChange(source, f"withdrawn.{image}", *details)

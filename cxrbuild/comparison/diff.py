@@ -29,6 +29,12 @@ KINDS: dict[Kind, str] = {
 }
 # Kinds that describe the files that one side was built from.
 OF_FILES: tuple[Kind, ...] = ("missing", "other_bytes")
+# Kinds that each part of a version must increase for.
+BUMPS: dict[Bump, tuple[Kind, ...]] = {
+    "major": ("removed", "relabelled", "moved"),
+    "minor": ("added",),
+    "patch": ("pixels_changed", "metadata_changed"),
+}
 # Kinds that are no change of the dataset.
 NOT_CHANGES: tuple[Kind, ...] = ("exclusion_changed", *OF_FILES)
 TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion", "finding", "exactness"]
@@ -155,13 +161,11 @@ class Diff:
 
         As TensorFlow Datasets defines versions: https://www.tensorflow.org/datasets/datasets_versioning
         """
-        kinds: tuple[Kind, ...] = ("removed", "relabelled", "moved")
-        if any(len(self.rows[kind]) for kind in kinds) or self.columns_removed or self.classes_changed:
-            return "major"
-        if len(self.rows["added"]) or self.columns_added:
-            return "minor"
-        changed = (len(rows) for kind, rows in self.rows.items() if kind not in NOT_CHANGES)
-        return "patch" if any(changed) else None
+        other = {"major": self.columns_removed or self.classes_changed, "minor": self.columns_added}
+        for bump, kinds in BUMPS.items():
+            if other.get(bump) or any(len(self.rows[kind]) for kind in kinds):
+                return bump
+        return None
 
     def counts(self) -> list[ChangeCount]:
         """Return the number of rows of each kind, by source and class, without zeros."""

@@ -5,36 +5,57 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cxrbuild.comparison.diff import KINDS, OF_FILES, DeclaredChange, Diff, Kind, Total
+from cxrbuild.comparison.diff import BUMPS, KINDS, NOT_CHANGES, OF_FILES, DeclaredChange, Diff, Kind, Total
 from cxrbuild.templates import escape_cell, escape_markdown, flat
 
 TOTALS_HEADER = ("images", "before", "now", "change")
 
 
-def markdown(found: Diff, most: int | None = None) -> str:
-    """Return the changes as Markdown lists: declarations, then rows with their reasons.
+def summary(found: Diff, most: int) -> str:
+    """Return the changes of the dataset as lines of an error: all counts, and the first rows that matter.
 
     Parameters
     ----------
     found
         The changes.
     most
-        The most rows of each kind that are listed; default all.
+        The most rows of a kind that are listed, of the kinds for which the version must increase so much.
     """
+    lines = []
+    deciding = BUMPS[found.bump] if found.bump else ()
+    for kind in KINDS:
+        rows = found.rows[kind]
+        if rows.empty or kind in NOT_CHANGES:
+            continue
+        shown = (
+            [f"  {describe_row(row)}" for row in rows[:most].to_dict("records")] if kind in deciding else []
+        )
+        lines += [f"{_describe_kind(found, kind)}{':' if shown else ''}", *shown]
+        if shown and len(rows) > most:
+            lines.append(f"  and {len(rows) - most:,} more")
+    lines += [sentence.rstrip(".") for sentence in sentences(found)]
+    return "\n".join(f"  {flat(line)}" for line in lines)
+
+
+def _describe_kind(found: Diff, kind: Kind) -> str:
+    """Return the number of rows of a kind, and their causes: ``3 removed rows (2 lateral, 1 annotated)``."""
+    number = len(found.rows[kind])
+    causes = describe_causes(found, kind)
+    return f"{number:,} {KINDS[kind].replace('rows', 'row', number == 1)}{f' ({causes})' if causes else ''}"
+
+
+def markdown(found: Diff) -> str:
+    """Return the changes as Markdown lists: declarations, then rows with their reasons."""
     lines = []
     for title, changes in declared_by_part(found).items():
         lines.append(f"- {title}:")
         lines += [f"  - {_escaped(describe_change(change))}" for change in changes]
-    for kind, title in KINDS.items():
+    for kind in KINDS:
         rows = found.rows[kind]
         if rows.empty:
             continue
-        causes = describe_causes(found, kind)
-        name = title.replace("rows", "row", len(rows) == 1)
-        lines.append(f"- {len(rows):,} {name}{f' ({_escaped(causes)})' if causes else ''}:")
-        lines += [f"  - {_escaped(describe_row(row))}" for row in rows[:most].to_dict("records")]
-        if most is not None and len(rows) > most:
-            lines.append(f"  - and {len(rows) - most:,} more")
+        lines.append(f"- {_escaped(_describe_kind(found, kind))}:")
+        lines += [f"  - {_escaped(describe_row(row))}" for row in rows.to_dict("records")]
     lines += [f"- {sentence}" for sentence in sentences(found)]
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
@@ -13,6 +14,7 @@ from cxrbuild.comparison import (
     compare,
     markdown,
     read_version,
+    summary,
 )
 from cxrbuild.contents import Contents
 from cxrbuild.documents import CHANGELOG_TITLE, changelog_head
@@ -20,8 +22,8 @@ from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
 from cxrbuild.version_numbers import needed_version, parse_version
 
-# The most rows of each kind that an error lists; a changelog lists all.
-_MOST = 20
+# The most rows of a kind that an error lists; `diff` and a changelog list all.
+_MOST = 3
 
 
 def find_previous(
@@ -87,9 +89,9 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
         found = compare(read_version(f"{name}/{version}"), new)
         if found.bump is not None:
             raise CheckError(
-                f"version {version} was published with other rows\n{markdown(found, _MOST)}",
+                f"version {version} was published with other rows\n{summary(found, _MOST)}",
                 where=f"{name}/{version}",
-                todo=f"Release it as {needed_version(version, found.bump)} or later",
+                todo=_advise(needed_version(version, found.bump), f"{name}/{version}", new),
             )
     if previous is None:
         return None
@@ -98,10 +100,20 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
     needed = needed_version(before, found.bump)
     if parse_version(version) < parse_version(needed):
         raise CheckError(
-            f"version {version} is too small for what changed since {before}\n{markdown(found, _MOST)}",
+            f"version {version} is too small for what changed since {before}\n{summary(found, _MOST)}",
             where=str(previous), expected=f"{needed} or later", found=version,
+            todo=_advise(needed, str(previous), new),
         )  # fmt: skip
     return found
+
+
+def _advise(needed: str, previous: str, new: DatasetVersion) -> str:
+    """Return what to do about a version that is too small: `release` takes that of the recipe alone."""
+    command = shlex.join(["cxrbuild", "diff", previous, new.name])
+    return (
+        f'Write `version = "{needed}"` or a later one into the recipe, run `cxrbuild curate` again and '
+        f"release its build; `{command}` lists every change"
+    )
 
 
 def changelog(contents: Contents, previous: Path | str | None, found: Diff | None) -> str:
