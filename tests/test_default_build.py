@@ -1,14 +1,18 @@
-"""Without the name of a build, every command works on the only build of the current folder."""
+"""Without the name of a build, every command works on the only build, or on that of the only recipe."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from command import run
 from test_init import KEY, simple
+
+from cxrbuild.artifact import only_build
+from cxrbuild.errors import CxrbuildError
 
 # Commands that take a build, with what they need besides.
 COMMANDS = (
@@ -78,9 +82,40 @@ def test_of_several_builds_none_is_taken(words: str, made: Path, tmp_path: Path)
     assert done.status == 1
     assert "build: 2 builds are there, and the command needs one" in done.err
     option = "" if words in ARGUMENTS else "--build "
-    assert f"  {option}{Path('build', 'first')}: mine-cxr 0.1.0\n" in done.err
-    assert f"  {option}{Path('build', 'second')}: mine-cxr 0.1.0.\n" in done.err
+    for name in ("first", "second"):
+        place = re.escape(f"  {option}{Path('build', name)}: mine-cxr 0.1.0, built ")
+        assert re.search(rf"{place}\d{{4}}-\d\d-\d\d \d\d:\d\d\.?\n", done.err)
     assert ("Name one of them with --build" if option else "Name one of them") in done.err
+
+
+def test_of_several_builds_that_of_the_only_recipe_is_taken(made: Path, tmp_path: Path) -> None:
+    builds = tmp_path / "build"
+    for name in ("mine-cxr", "other"):
+        shutil.copytree(made / "build" / "mine-cxr", builds / name)
+    shutil.copy(made / "mine.toml", tmp_path)  # a source, and no recipe
+    with pytest.raises(CxrbuildError):
+        only_build(builds, recipes=tmp_path)
+    recipe = Path(shutil.copy(made / "mine-recipe.toml", tmp_path))
+    build, note = only_build(builds, recipes=tmp_path)
+    assert build == builds / "mine-cxr"
+    assert note.startswith(f"Of 2 builds in {builds}, {build} (mine-cxr 0.1.0, built ")
+    assert (
+        f"is taken: {recipe} names it, the only recipe in this folder. Name another one with --build" in note
+    )
+    # The commands say so.
+    done = run("verify", cwd=tmp_path, COLUMNS="300")
+    assert done.status == 0, done.err
+    assert "Of 2 builds in build, " in done.out
+    assert "Name another one.\n" in done.out
+    # Of two recipes, or without a build of its name, none is meant.
+    text = recipe.read_text()
+    (tmp_path / "second.toml").write_text(text.replace('name = "mine-cxr"', 'name = "other"'))
+    with pytest.raises(CxrbuildError, match="2 builds are there"):
+        only_build(builds, recipes=tmp_path)
+    (tmp_path / "second.toml").unlink()
+    (builds / "mine-cxr").rename(builds / "first")
+    with pytest.raises(CxrbuildError, match="2 builds are there"):
+        only_build(builds, recipes=tmp_path)
 
 
 @pytest.mark.parametrize("words", COMMANDS)

@@ -1,15 +1,18 @@
-"""Find the build that is meant where none is named: the only one, never one of several."""
+"""Find the build that is meant where none is named: the only one, else that of the only recipe here."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
+from cxrbuild.artifact import names
 from cxrbuild.artifact.artifact import kind_of, open_build
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.catalog import recipes_in
+from cxrbuild.errors import CxrbuildError, count_of
 
 
-def only_build(folder: Path, option: str | None = "--build") -> Path:
-    """Return the only build in a folder of builds.
+def only_build(folder: Path, option: str | None = "--build", recipes: Path = Path()) -> tuple[Path, str]:
+    """Return the only build in a folder of builds, or of several that which the only recipe here names.
 
     Parameters
     ----------
@@ -17,16 +20,20 @@ def only_build(folder: Path, option: str | None = "--build") -> Path:
         The folder of builds, in which ``curate`` builds by default.
     option
         The option of the command that names a build, for the error; ``None`` where it is an argument.
+    recipes
+        The folder whose recipes are looked at.
 
     Returns
     -------
     Path
         The folder of the build.
+    str
+        Why it was chosen of several, as a sentence; empty where it is the only one.
 
     Raises
     ------
     CxrbuildError
-        There is no build, or there are several.
+        There is no build, or there are several and nothing says which one is meant.
     """
     found = sorted(path for path in (folder, *folder.glob("*")) if kind_of(path) == "build")
     if not found:
@@ -35,14 +42,23 @@ def only_build(folder: Path, option: str | None = "--build") -> Path:
             found=None if folder.is_dir() else "no such folder",
             todo="Run `cxrbuild curate`, or name a build" + (f" with {option}" if option else ""),
         )  # fmt: skip
-    if len(found) > 1:
-        before, how = (f"{option} ", f" with {option}") if option else ("", "")
-        raise CxrbuildError(
-            f"{len(found)} builds are there, and the command needs one\n"
-            + "\n".join(f"  {before}{path}: {_describe(path)}" for path in found),
-            where=folder, todo=f"Name one of them{how}",
-        )  # fmt: skip
-    return found[0]
+    if len(found) == 1:
+        return found[0], ""
+    declared = {str(table["name"]): file for file, table in recipes_in(recipes).items()}
+    how = f" with {option}" if option else ""
+    if len(declared) == 1:
+        ((name, file),) = declared.items()
+        if (build := folder / name) in found:
+            return build, (
+                f"Of {count_of(len(found), 'build')} in {folder}, {build} ({_describe(build)}) is taken: "
+                f"{file} names it, the only recipe in this folder. Name another one{how}."
+            )
+    before = f"{option} " if option else ""
+    raise CxrbuildError(
+        f"{len(found)} builds are there, and the command needs one\n"
+        + "\n".join(f"  {before}{path}: {_describe(path)}" for path in found),
+        where=folder, todo=f"Name one of them{how}",
+    )  # fmt: skip
 
 
 def _describe(folder: Path) -> str:
@@ -50,4 +66,6 @@ def _describe(folder: Path) -> str:
         dataset = open_build(folder).document.dataset
     except CxrbuildError as error:
         return error.what.partition("\n")[0]
-    return f"{dataset.name} {dataset.version}"
+    # The document is written last.
+    day = datetime.fromtimestamp((folder / names.BUILD).stat().st_mtime).astimezone()
+    return f"{dataset.name} {dataset.version}, built {day:%Y-%m-%d %H:%M}"

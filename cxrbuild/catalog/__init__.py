@@ -9,7 +9,7 @@ from cxrbuild.catalog.image_list import (
     read_source_or_list,
 )
 from cxrbuild.catalog.link import Link, find_contradictions, read_links
-from cxrbuild.catalog.recipe import DEFAULT_RECIPE, Recipe, read_recipe, recipe_names
+from cxrbuild.catalog.recipe import DEFAULT_RECIPE, Recipe, read_recipe, recipe_names, recipes_in
 from cxrbuild.catalog.review import Review, format_reviews, read_reviews
 from cxrbuild.catalog.source import Source, read_source, source_names
 
@@ -32,5 +32,6 @@ __all__ = [
     "read_source",
     "read_source_or_list",
     "recipe_names",
+    "recipes_in",
     "source_names",
 ]

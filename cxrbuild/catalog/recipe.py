@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -27,11 +27,14 @@ from cxrbuild.catalog.source import Name, Source
 from cxrbuild.catalog.split import Count, Split
 from cxrbuild.errors import DeclarationError, count_of, suggest
 from cxrbuild.exclusions import EXCLUSIONS
+from cxrbuild.parsing import parse_toml
 from cxrbuild.records import SPLITS
 
 DEFAULT_RECIPE = "covid19-cxr"
 # Names that the flow chart uses itself.
 _STEPS = ("upstream", "kept", "all")
+# The tables that tell a recipe from other files.
+_TABLES = ("labels", "split")
 
 
 class Conversion(Declaration):
@@ -262,6 +265,19 @@ def _rule_problems(rules: Sequence[Rule], split: Split) -> list[str]:
 def recipe_names() -> list[str]:
     """Return the names of the shipped recipes."""
     return shipped_names("recipes")
+
+
+def recipes_in(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return the recipes in a folder by file, as they are written: one with problems is not refused here."""
+    found = {}
+    for file in sorted(folder.glob("*.toml")):
+        try:
+            table = parse_toml(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(table.get("name"), str) and all(isinstance(table.get(key), dict) for key in _TABLES):
+            found[file] = table
+    return found
 
 
 def read_recipe(name: str) -> Recipe:

@@ -98,7 +98,7 @@ def audit(
             executor=executor,
         )
         return
-    place = build or default_build(recipe)
+    place = build or default_build(output, recipe)
     result = audit_build(place, recipe, workers=workers, executor=executor, progress=output.progress)
     if recipe is None and result.build.name not in recipe_names():
         output.say(

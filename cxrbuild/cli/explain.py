@@ -71,7 +71,7 @@ def explain(
     from cxrbuild.explanation import require_passed
 
     output = Output(quiet=quiet, as_json=as_json)
-    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(recipe)
+    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(output, recipe)
     result = explain_model(
         place,
         declared,

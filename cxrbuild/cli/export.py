@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--build",
     type=PATH,
     metavar="DIR",
-    help="Build or release to export.  [default: the only build in build/]",
+    help="Build or release to export.  [default: the only build in build/, or that of the only recipe here]",
 )
 @click.option("--out", type=PATH, help="Folder of the export.  [default: export/NAME-VERSION-FORMAT[-SIZE]]")
 @output_options
@@ -64,7 +64,7 @@ def export(
     _report(
         output,
         export_images(
-            build or default_build(None),
+            build or default_build(output),
             to,
             out,
             size=size,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cxrbuild.cli.options import PATH, PLACE, output_options, worker_options
+from cxrbuild.cli.options import PATH, PLACE, default_build, output_options, worker_options
 from cxrbuild.cli.output import Output
 
 
@@ -32,15 +32,14 @@ def fingerprint(
     """Write descriptors of a build or release for a comparison without its images.
 
     Two parties exchange the file instead of images, and find with `cxrbuild overlap` which images both have.
-    Without BUILD it describes the only build in build/.
+    Without BUILD it describes the only build in build/, or that of the only recipe in this folder.
     A blurred copy of each image can be computed from the file: keep it as confidential as the images.
     """
     from cxrbuild.api import fingerprint as write_fingerprint
-    from cxrbuild.artifact import only_build
 
     output = Output(quiet=quiet, as_json=as_json)
     result = write_fingerprint(
-        folder or only_build(Path("build"), None),
+        folder or default_build(output, option=None),
         out,
         level="thumbnails" if thumbnails else "keypoints",
         workers=workers,

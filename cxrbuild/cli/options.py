@@ -11,11 +11,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from cxrbuild.cli.logs import log_to_file, log_to_terminal
+from cxrbuild.cli.output import Output
 
 F = TypeVar("F", bound=Callable[..., Any])
 # The catalog has it too; importing the catalog would slow down every `--help`.
 DEFAULT_RECIPE = "covid19-cxr"
-DEFAULT_BUILD = "build/NAME of --recipe, else the only build in build/"
+DEFAULT_BUILD = "build/NAME of --recipe, else the only build in build/, or that of the only recipe here"
 
 
 class _Path(click.Path):
@@ -209,24 +210,33 @@ def image_build_option(command: F) -> F:
     )(command)
 
 
-def default_build(recipe: str | None) -> Path:
-    """Return the build that a command works on where none is named.
+def default_build(output: Output, recipe: str | None = None, option: str | None = "--build") -> Path:
+    """Return the build that a command works on where none is named; of several, say which one and why.
 
     Parameters
     ----------
+    output
+        Where that is said.
     recipe
         The recipe that the command names; ``None`` where it names none.
+    option
+        The option of the command that names a build; ``None`` where it is an argument.
 
     Returns
     -------
     Path
-        The folder that ``curate`` writes that recipe's build to, else the only build in ``build/``.
+        The folder that ``curate`` writes that recipe's build to, else what `only_build` finds in ``build/``.
     """
     from cxrbuild.artifact import only_build
     from cxrbuild.catalog import read_recipe
 
     builds = Path("build")
-    return only_build(builds) if recipe is None else builds / read_recipe(recipe).name
+    if recipe is not None:
+        return builds / read_recipe(recipe).name
+    build, note = only_build(builds, option)
+    if note:
+        output.say(note)
+    return build
 
 
 def worker_options(command: F) -> F:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cxrbuild.cli.options import PLACE, executor_option, output_options, workers_option
+from cxrbuild.cli.options import PLACE, default_build, executor_option, output_options, workers_option
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--build",
     type=PLACE,
     metavar="DIR",
-    help="Build to release.  [default: the only build in build/]",
+    help="Build to release.  [default: the only build in build/, or that of the only recipe here]",
 )
 @click.option(
     "--out",
@@ -68,11 +68,10 @@ def release(
     gives the same bytes.
     """
     from cxrbuild.api import release as make_release
-    from cxrbuild.artifact import only_build
 
     output = Output(quiet=quiet, as_json=as_json)
     if build is None:
-        build = only_build(Path("build"))
+        build = default_build(output)
     result = make_release(
         build, version, out, policy=policy, previous=previous, sizes=sizes, workers=workers,
         executor=executor, progress=output.progress,

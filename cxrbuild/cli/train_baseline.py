@@ -135,7 +135,7 @@ def train_baseline(
             raise click.UsageError(f"{option} is for one network; a comparison trains several")
     if folds is not None and leave_out:
         raise click.UsageError("--folds and --leave-out are two protocols; run one comparison for each")
-    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(recipe)
+    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(output, recipe)
     if comparing:
         compared = compare_baselines(
             place,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cxrbuild.cli.options import NAME_OR_PATH, PATH, PLACE, executor_option, output_options
+from cxrbuild.cli.options import NAME_OR_PATH, PATH, PLACE, default_build, executor_option, output_options
 from cxrbuild.cli.output import Output
 
 
@@ -37,16 +37,16 @@ def verify(
     """Check a release, a build or a folder of images.
 
     Checks that hashes, tables, shards, images, card and Croissant agree, and that no patient is in two
-    splits. Lists every finding. Without DIR it checks the only build in build/.
+    splits. Lists every finding. Without DIR it checks the only build in build/,
+    or that of the only recipe in this folder.
     Exit status 3 on any finding.
     """
     from cxrbuild.api import verify as verify_folder
-    from cxrbuild.artifact import only_build
     from cxrbuild.errors import count_of, printable
     from cxrbuild.verification import require_verified
 
     output = Output(quiet=quiet, as_json=as_json)
-    folder = folder or only_build(Path("build"), None)
+    folder = folder or default_build(output, option=None)
     result = verify_folder(
         folder, manifest=manifest, executor=executor, signers=signers, progress=output.progress
     )

@@ -57,7 +57,7 @@ def why(
     from cxrbuild.api import why as explain
 
     output = Output(quiet=quiet, as_json=as_json)
-    _report(output, explain(image, build or default_build(recipe), recipe, data))
+    _report(output, explain(image, build or default_build(output, recipe), recipe, data))
 
 
 def _report(output: Output, result: DecisionResult) -> None:
