@@ -13,6 +13,8 @@ from test_pins import make_world, propose
 from cxrbuild.catalog import CATALOG, read_reviews, read_source
 from cxrbuild.catalog.withdrawal import require_known
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.pins import PinDiff
+from cxrbuild.pins.rows import find_naming_rows
 from cxrbuild.records import conform
 from cxrbuild.rules import add_reviews
 
@@ -66,8 +68,8 @@ def test_rows_that_name_images_which_left_are_listed(world: Path) -> None:
     ]
     # As the message says, these rows stay: the new pin knows the names.
     proposed = read_source(result["declaration"])
-    assert {"images/e.png", "images/f.png"} <= proposed.former_paths
-    require_known("withdrawn.csv", proposed.withdrawals, {*(proposed.listing or {}), *proposed.former_paths})
+    assert {"images/e.png", "images/f.png"} <= proposed.former.keys()
+    require_known("withdrawn.csv", proposed.withdrawals, {*(proposed.listing or {}), *proposed.former})
 
 
 def test_rows_of_shipped_reviews_are_listed(metadata_only: Path, tmp_path: Path) -> None:
@@ -101,3 +103,18 @@ def test_a_plan_that_shipped_reviews_stop_names_the_next_step() -> None:
         "If upstream removed or renamed the images since, remove or correct the rows in a copy of" in message
     )
     assert "covid_frontal.csv, and name the copy under `reviews` in a copy of the recipe." in message
+
+
+@pytest.mark.parametrize(("reviews", "listed"), [("[]", False), ('["covid_frontal"]', True)])
+def test_shipped_files_that_no_recipe_of_the_user_names_are_not_looked_at(
+    reviews: str, listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.toml").write_text("sources = [")
+    (tmp_path / "recipe.toml").write_text(
+        f'name = "own"\nsources = ["cohen"]\nreviews = {reviews}\n[labels]\n[split]\n'
+    )
+    reviewed = next(one for one in read_reviews("covid_frontal", Path()) if one.source == "cohen")
+    changes = pd.DataFrame({"change": ["removed"], "path": [reviewed.path], "new": [""]})
+    diff = PinDiff("old", "new", (1, 0), changes, 0)
+    assert bool(find_naming_rows(read_source("cohen"), diff)) is listed

@@ -142,7 +142,10 @@ def test_every_change_is_in_the_table_and_marked_if_released(world: Path) -> Non
     assert result["diff"]["patients_renamed"] == 1
     assert result["diff"]["left_released"] == 1
     (problem,) = result["problems"]
-    assert problem.endswith("download.url is the address of the old version; name the new one with --commit")
+    assert problem.endswith(
+        "download.url is the address of the old version. Name the commit of the new one with --commit if it "
+        "has one; if not, write its address there, or remove the line"
+    )
     folder = Path(result["folder"])
     assert folder.parent == world / "declared"
     with (folder / "changes.csv").open(encoding="utf-8", newline="") as stream:

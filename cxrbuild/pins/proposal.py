@@ -142,7 +142,9 @@ def propose_pin(
         if tree == source.pin.tree:
             raise CxrbuildError(
                 "nothing to propose: these files are the pinned version", where=name,
-                found=f"git tree {tree}", todo="Name the new version with --from, --commit or --listing",
+                found=f"git tree {tree}",
+                todo=f"Name the new version with --from {source.name}=FOLDER|ARCHIVE|URL"
+                + (", or its commit with --commit" if _has_commit(source) else ""),
             )  # fmt: skip
         if commit is not None and commit == source.pin.commit:
             # A commit has one tree: these files are of another commit, or were changed.
@@ -209,8 +211,9 @@ def _fetch_new(
         if commit is None or url is None or known is None or known not in url:
             raise CxrbuildError(
                 "nothing says where the new version is", where=source.name,
-                todo=f"Name it with --from {source.name}=FOLDER|ARCHIVE|URL, or with --commit if the "
-                "declared address has a commit in it",
+                found=None if commit is None else "--commit, but no address with a commit in it",
+                todo=f"Name it with --from {source.name}=FOLDER|ARCHIVE|URL"
+                + (", or its commit with --commit" if _has_commit(source) else ""),
             )  # fmt: skip
         origin = url.replace(known, commit)
     fetch([source], data, origins={source.name: origin}, allow_unpinned=True, progress=progress)
@@ -227,6 +230,12 @@ def _declared_commit(source: Source) -> str | None:
     # `fetch --pin` from a folder leaves the address of the version before.
     found = _COMMIT.search(source.download.url or "")
     return None if found is None else found[0]
+
+
+def _has_commit(source: Source) -> bool:
+    """Return whether the declared address has the commit of its version, so that --commit names another."""
+    commit = _declared_commit(source)
+    return commit is not None and commit in (source.download.url or "")
 
 
 def _commit_of(archive: Path) -> str | None:
@@ -329,7 +338,8 @@ def _find_problems(declaration: Path, old: Source, files: Path) -> list[str]:
     addresses = {"download.url": source.download.url or ""}
     addresses |= {f"download.mirrors.{name}": url for name, url in source.download.mirrors.items()}
     problems += [
-        f"{declaration}: {key} is the address of the old version; name the new one with --commit"
+        f"{declaration}: {key} is the address of the old version. Name the commit of the new one with "
+        "--commit if it has one; if not, write its address there, or remove the line"
         for key, url in addresses.items()
         if commit is not None and commit in url
     ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbuild.catalog import CATALOG, Source
+from cxrbuild.catalog import CATALOG, Source, recipes_in
 from cxrbuild.catalog.csv_table import SHIPPED, CsvTable
 from cxrbuild.catalog.link import LINKS
 from cxrbuild.catalog.review import REVIEWS
@@ -40,8 +40,9 @@ class NamingRow:
 def find_naming_rows(source: Source, diff: PinDiff) -> list[NamingRow]:
     """Return the rows that name images which left, or are under another path.
 
-    Looked at are the shipped reviews and links, those next to the declaration and in the current folder, and
-    the source's own withdrawals.
+    Looked at are the reviews and links next to the declaration and in the current folder, the source's own
+    withdrawals, and the shipped reviews and links that a recipe with the source names: a recipe in one of
+    these folders, or a shipped one where they have none.
 
     Parameters
     ----------
@@ -68,16 +69,41 @@ def find_naming_rows(source: Source, diff: PinDiff) -> list[NamingRow]:
 
 
 def _files(source: Source) -> Iterator[tuple[CsvTable, Path]]:
-    folders = [SHIPPED, Path()]
+    folders = [Path()]
     if source.file.parent != CATALOG / "sources":
         folders.append(source.file.parent)
-    known = {file.resolve(): file for folder in folders for file in sorted(folder.glob("*.csv"))}
-    for file in known.values():
+    used = _names_in_recipes(source, folders)
+    files = [file for file in sorted(SHIPPED.glob("*.csv")) if file.stem in used]
+    files += [file for folder in folders for file in sorted(folder.glob("*.csv"))]
+    for file in {one.resolve(): one for one in files}.values():
         for table in (REVIEWS, LINKS):
             if table.matches(file):
                 yield table, file
     if source.withdrawn is not None:
         yield WITHDRAWALS, source.file.parent / source.withdrawn
+
+
+def _names_in_recipes(source: Source, folders: Sequence[Path]) -> set[str]:
+    """Return the files of reviews and links that recipes with the source name.
+
+    The recipes are those in some folders; the shipped ones where these have none.
+    """
+    own = [names for folder in folders for names in _names_by_recipe(folder, source)]
+    return set().union(*(own or _names_by_recipe(CATALOG / "recipes", source)))
+
+
+def _names_by_recipe(folder: Path, source: Source) -> list[set[str]]:
+    """Return the files of reviews and links that each recipe in a folder names, of those with the source."""
+    found = []
+    for file, recipe in recipes_in(folder).items():
+        try:
+            names = {*recipe.get("reviews", ()), *recipe["split"].get("links", ())}
+            places = {(file.parent / name).resolve() for name in recipe["sources"]}
+        except (KeyError, TypeError):
+            continue  # `plan` reports such a recipe
+        if source.name in recipe["sources"] or source.file.resolve() in places:
+            found.append(names)
+    return found
 
 
 def _named(table: CsvTable, file: Path, source: str) -> Iterator[tuple[int, str]]:
