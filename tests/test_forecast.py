@@ -99,10 +99,14 @@ def test_a_changed_copy_of_a_shipped_recipe_is_named_before_the_build(
     assert ran.status == 0, ran.err
     (foreseen,) = json.loads(ran.out)["release_refusals"]
     assert foreseen["what"] == (
-        "the recipe differs from the shipped covid19-cxr, and keeps its name, title, description, "
-        "datasheet.creator"
+        "the recipe differs from the shipped covid19-cxr in split.salt, and keeps its name, title, "
+        "description, datasheet.creator"
     )
     said = " ".join(ran.err.split())
+    # What the text says, the document has too.
+    notes = json.loads(ran.out)["notes"]
+    assert any("in split.salt, and keeps its datasheet" in " ".join(note.split()) for note in notes)
+    assert all(" ".join(note.split()) in said for note in notes)
     assert "keeps its datasheet.homepage" in said or "keeps its datasheet.motivation" in said
     assert "datasheet.biases, datasheet.limitations" in said
     assert ", date: the card states them of your data" in said

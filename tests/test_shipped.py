@@ -17,6 +17,9 @@ from command import run
 import cxrbuild.environment
 from cxrbuild import check_environment, list_recipes, list_sources
 from cxrbuild.catalog import CATALOG, read_recipe, read_source, recipe_names, source_names
+from cxrbuild.catalog.copying import copy_recipe, copy_source
+from cxrbuild.curation import as_shipped, declaration_files, read_declared
+from cxrbuild.documents import differing_keys
 from cxrbuild.environment import _check_host, _check_packages
 from cxrbuild.lockfile import LockedSource, source_folder, write_lock
 
@@ -48,6 +51,34 @@ def test_a_copied_recipe_is_the_shipped_one_with_its_own_files(name: str, tmp_pa
     for path in files[1:]:
         kind = "lists" if path.suffix == ".toml" else "reviews"
         assert path.read_bytes() == (CATALOG / kind / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_an_unchanged_copy_does_not_differ_from_the_shipped_recipe(name: str, tmp_path: Path) -> None:
+    """Its own files have other names, and the same content; so have the copies of its sources."""
+    recipe, *tables = copy_recipe(name, tmp_path)
+    text = recipe.read_text(encoding="utf-8")
+    first = read_recipe(name).sources[0]
+    copy_source(first, tmp_path)
+    recipe.write_text(text.replace(f'"{first}"', f'"{first}.toml"', 1), encoding="utf-8")
+
+    def differing() -> list[str]:
+        declared = read_declared(recipe, {})
+        return differing_keys(as_shipped(declared.recipe, declaration_files(declared)), read_recipe(name))
+
+    assert differing() == []
+    with (tmp_path / f"{first}.toml").open("a", encoding="utf-8") as stream:
+        stream.write("# A comment.\n")
+    reviews = next(one for one in tables if one.suffix == ".csv")
+    content = reviews.read_text(encoding="utf-8")
+    reviews.write_text(content.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    assert differing() == []
+    # What differs is named by its key.
+    reviews.write_text("".join(content.splitlines(keepends=True)[:-1]), encoding="utf-8")
+    assert {*differing()} <= {"reviews", "split.links"}
+    assert differing()
+    recipe.write_text(text.replace('\nsalt = "', '\nsalt = "other '), encoding="utf-8")
+    assert "split.salt" in differing()
 
 
 @pytest.mark.parametrize("name", source_names())

@@ -1,4 +1,4 @@
-"""Copy a shipped declaration with the files that it names, so that a user can change the copy."""
+"""Copy a shipped declaration with the files that it names, and know a copy that is unchanged."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from cxrbuild.catalog.csv_table import SHIPPED, CsvTable
 from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.catalog.image_list import read_image_list
-from cxrbuild.catalog.recipe import read_recipe
-from cxrbuild.catalog.source import read_source
+from cxrbuild.catalog.link import LINKS
+from cxrbuild.catalog.recipe import Recipe, read_recipe
+from cxrbuild.catalog.review import REVIEWS
+from cxrbuild.catalog.source import read_source, source_names
 from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
 from cxrbuild.files import replacing
+from cxrbuild.parsing import parse_toml
 
 RECIPE_FILE = "recipe.toml"
 
@@ -74,11 +78,70 @@ def copy_source(name: str, folder: Path) -> list[Path]:
         There is no such source, or the folder has a file of one of these names.
     """
     _require_name("source", name)
+    return _write(folder, _source_files(name))
+
+
+def _source_files(name: str) -> dict[str, str]:
+    """Return the files of a copy of a shipped source, by name."""
     source = read_source(name)
     files = [source.file.parent / named for named in (source.pin.listing, source.withdrawn) if named]
     renamed = {str(named): Path(named).name for named in (source.pin.listing, source.withdrawn) if named}
     text = _rename(_read(source.file), ("listing", "withdrawn"), renamed)
-    return _write(folder, {f"{name}.toml": text} | {path.name: _read(path) for path in files})
+    return {f"{name}.toml": text} | {path.name: _read(path) for path in files}
+
+
+def with_shipped_names(recipe: Recipe, places: Mapping[str, Path]) -> Recipe:
+    """Return a recipe that names shipped files where it names unchanged copies of them.
+
+    Parameters
+    ----------
+    recipe
+        A recipe.
+    places
+        Where the files are that it names: sources, reviews, links and its published list. A file that is
+        not among them, or not there, is no copy.
+    """
+
+    def shipped(name: str) -> str:
+        return (_original(places[name]) if name in places else None) or name
+
+    split, published = recipe.split, recipe.split.published
+    if published is not None:
+        published = published.model_copy(update={"list": shipped(published.list)})
+    links = [shipped(name) for name in split.links]
+    return recipe.model_copy(
+        update={
+            "sources": [shipped(name) for name in recipe.sources],
+            "reviews": [shipped(name) for name in recipe.reviews],
+            "split": split.model_copy(update={"links": links, "published": published}),
+        }
+    )
+
+
+def _original(copy: Path) -> str | None:
+    """Return the name of the shipped file that a file is an unchanged copy of, ``None`` where it is none.
+
+    Comments of a declaration, and how a CSV file is written, are no change.
+    """
+    name = copy.stem
+    try:
+        if copy.suffix == ".csv":
+            table = next((one for one in (REVIEWS, LINKS) if one.matches(copy)), None)
+            same = table is not None and _rows(table, copy) == _rows(table, SHIPPED / copy.name)
+        elif name in source_names():
+            declared, *others = _source_files(name).items()
+            same = parse_toml(_read(copy)) == parse_toml(declared[1]) and all(
+                _read(copy.with_name(other)) == text for other, text in others
+            )
+        else:
+            same = parse_toml(_read(copy)) == parse_toml(_read(CATALOG / "lists" / copy.name))
+    except (OSError, ValueError, DeclarationError):
+        return None
+    return name if same else None
+
+
+def _rows(table: CsvTable, path: Path) -> list[list[str]]:
+    return [cells for _, cells in table.rows(path, [])]
 
 
 def _require_name(kind: str, name: str) -> None:

@@ -1,7 +1,12 @@
 """The stages in order: plan what a dataset holds, and curate it."""
 
 from cxrbuild.curation.curate import CurationResult, curate
-from cxrbuild.curation.declaration_files import DeclarationFiles, read_declaration_files
+from cxrbuild.curation.declaration_files import (
+    DeclarationFiles,
+    as_shipped,
+    declaration_files,
+    read_declaration_files,
+)
 from cxrbuild.curation.declared import Declared, read_declared
 from cxrbuild.curation.document import build_document, source_states
 from cxrbuild.curation.expectation import check_expectation
@@ -24,11 +29,13 @@ __all__ = [
     "DeclarationFiles",
     "Declared",
     "Plan",
+    "as_shipped",
     "build_document",
     "check_expectation",
     "counts",
     "curate",
     "decide",
+    "declaration_files",
     "describe_holders",
     "findings_without_class",
     "funnel",

@@ -39,16 +39,31 @@ def added_reviews(contents: Contents) -> list[str]:
 
 def is_shipped(recipe: Recipe) -> bool:
     """Return whether a recipe is a shipped one, apart from switches and text."""
-    return recipe.name in recipe_names() and selects_same(recipe, read_recipe(recipe.name))
+    return recipe.name in recipe_names() and not differing_keys(recipe, read_recipe(recipe.name))
 
 
-def selects_same(recipe: Recipe, other: Recipe) -> bool:
-    """Return whether two recipes decide the same of each image, apart from switches."""
-    return _deciding(recipe) == _deciding(other)
+def differing_keys(recipe: Recipe, other: Recipe) -> list[str]:
+    """Return the keys in which a recipe decides otherwise of images than another one, apart from switches.
+
+    A rule is named as ``rules.NAME``, and a key of a table with its table: ``split.salt``.
+    """
+    keys = []
+    for key, was in _deciding(other).items():
+        now = _deciding(recipe)[key]
+        if was == now:
+            continue
+        if key == "rules":
+            was, now = ({rule["name"]: rule for rule in rules} for rules in (was, now))
+        if not isinstance(was, dict):
+            keys.append(key)
+            continue
+        names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+        keys += [f"{key}.{name}" for name in names] or [f"{key}, in order"]
+    return keys
 
 
 def _deciding(recipe: Recipe) -> dict[str, Any]:
-    document = recipe.model_dump(mode="json", include=_DECIDES)
+    document: dict[str, Any] = recipe.model_dump(mode="json", include=_DECIDES)
     for rule in document["rules"]:
         if rule["switch"]:
             del rule["enabled"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cxrbuild.comparison import DatasetVersion
-from cxrbuild.curation import Plan, build_document
+from cxrbuild.curation import Plan, build_document, declaration_files
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.policy import require_hashed, withheld
 from cxrbuild.releasing.document import release_date
@@ -34,12 +34,13 @@ def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
     place = Path(document.dataset.name)
     embedded = kept[withheld(kept, "public").isna()]
     rows = DatasetVersion(document.dataset.name, kept, document.recipe.classes, released=False)
+    files = declaration_files(plan.declared)
     requirements: list[Callable[[], object]] = [
         lambda: release_date(document.recipe.date),
         lambda: require_hashed(records, document, "public"),
         lambda: require_no_numbers(place, document, records, "public"),
         lambda: require_no_identities_in_recipe(place, document, records, "public"),
-        lambda: require_own_text(place, document, rows),
+        lambda: require_own_text(place, document, rows, files),
         lambda: require_attribution(place, document, embedded, "public"),
     ]
     found = []
@@ -54,4 +55,4 @@ def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
 def foresee_kept_texts(plan: Plan) -> str:
     """Return the warning of ``release`` that a changed copy of a shipped recipe keeps its texts."""
     rows = DatasetVersion(plan.declared.recipe.name, plan.kept, plan.declared.recipe.classes, released=False)
-    return describe_kept_datasheet(build_document(plan), rows)
+    return describe_kept_datasheet(build_document(plan), rows, declaration_files(plan.declared))

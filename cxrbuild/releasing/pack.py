@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Release, names, open_build
 from cxrbuild.comparison import DatasetVersion, Declarations, Diff, ledger_columns
-from cxrbuild.curation import require_not_withdrawn_since
+from cxrbuild.curation import read_declaration_files, require_not_withdrawn_since
 from cxrbuild.documents import measured_contents
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.executors import default_workers, require_executor
@@ -180,8 +180,9 @@ def release(
         funnel={step.step: step.images for step in document.funnel},
         declarations=Declarations.of(contents.document),
     )
-    require_own_text(build, document, new)
-    if warning := describe_kept_datasheet(document, new):
+    files = read_declaration_files(build)
+    require_own_text(build, document, new, files)
+    if warning := describe_kept_datasheet(document, new, files):
         progress.note(warning)
     changes = check_version(name, version, new, before)
     del new, explaining

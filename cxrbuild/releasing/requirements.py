@@ -11,7 +11,8 @@ from cxrbuild.catalog.datasheet import NOT_STATED
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import DatasetVersion, compare, read_version
-from cxrbuild.documents import selects_same
+from cxrbuild.curation import DeclarationFiles, as_shipped
+from cxrbuild.documents import differing_keys
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.policy import Policy
@@ -79,13 +80,14 @@ def require_classes(build: Path, document: BuildDocument) -> None:
         )  # fmt: skip
 
 
-def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion) -> None:
+def require_own_text(
+    build: Path, document: BuildDocument, rows: DatasetVersion, files: DeclarationFiles | None
+) -> None:
     """Refuse a changed copy of a shipped recipe that keeps its name, title, description or creator.
 
     What the original's text says, such as the number of its images, is false of the copy, which its creator
-    did not make. A build whose rows
-    are those of the published manifest of its name and version is no copy; neither is one that only switches
-    rules or adds reviews, which its card says.
+    did not make. A build whose rows are those of the published manifest of its name and version is no changed
+    copy; neither is one that only switches rules or adds reviews, which its card says.
 
     Parameters
     ----------
@@ -95,13 +97,15 @@ def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion)
         Its ``build.json``.
     rows
         The version to release.
+    files
+        Where its declarations are; ``None`` where that is not known.
 
     Raises
     ------
     CheckError
         The recipe is such a copy.
     """
-    recipe = document.recipe
+    recipe = as_shipped(document.recipe, files)
     for shipped in map(read_recipe, recipe_names()):
         kept = [
             key for key in _TEXTS if getattr(recipe, key) and getattr(recipe, key) == getattr(shipped, key)
@@ -109,17 +113,21 @@ def require_own_text(build: Path, document: BuildDocument, rows: DatasetVersion)
         creator = shipped.datasheet.creator
         if recipe.datasheet.creator == creator != NOT_STATED:
             kept.append("datasheet.creator")
-        if not kept or selects_same(recipe, shipped) or _is_published(document, rows):
+        differing = differing_keys(recipe, shipped)
+        if not kept or not differing or _is_published(document, rows):
             continue
         raise CheckError(
-            f"the recipe differs from the shipped {shipped.name}, and keeps its {name_some(kept)}",
+            f"the recipe differs from the shipped {shipped.name} in {name_some(differing)}, and keeps its "
+            f"{name_some(kept)}",
             where=build, expected="a name, title, description and creator of its own, which are true",
             todo=f"Write your own {name_some(kept)} into the recipe, what to cite as `citation`, and run "
             "`cxrbuild curate` again",
         )  # fmt: skip
 
 
-def describe_kept_datasheet(document: BuildDocument, rows: DatasetVersion) -> str:
+def describe_kept_datasheet(
+    document: BuildDocument, rows: DatasetVersion, files: DeclarationFiles | None
+) -> str:
     """Return a warning of the texts that a changed copy keeps: of the datasheet, reasons, and the date.
 
     They are not refused: what images reveal about persons, for example, can be true of the copy too.
@@ -130,8 +138,10 @@ def describe_kept_datasheet(document: BuildDocument, rows: DatasetVersion) -> st
         The ``build.json``.
     rows
         The version to release.
+    files
+        Where its declarations are; ``None`` where that is not known.
     """
-    recipe = document.recipe
+    recipe = as_shipped(document.recipe, files)
     for shipped in map(read_recipe, recipe_names()):
         kept = [
             f"datasheet.{key}"
@@ -143,10 +153,12 @@ def describe_kept_datasheet(document: BuildDocument, rows: DatasetVersion) -> st
         kept += [f"reason of the rule {name}" for name in _kept_reasons(recipe, shipped)]
         if kept and recipe.date == shipped.date is not None:
             kept.append("date")
-        if kept and not selects_same(recipe, shipped) and not _is_published(document, rows):
+        differing = differing_keys(recipe, shipped)
+        if kept and differing and not _is_published(document, rows):
             return (
-                f"The recipe differs from the shipped {shipped.name}, and keeps its {', '.join(kept)}: "
-                "the card states them of your data. Check them, and write your own where they are not true."
+                f"The recipe differs from the shipped {shipped.name} in {name_some(differing)}, and keeps "
+                f"its {', '.join(kept)}: the card states them of your data. Check them, and write your own "
+                "where they are not true."
             )
     return ""
 
