@@ -59,6 +59,36 @@ class Silent:
         """Do nothing."""
 
 
+class KeepingNotes:
+    """A progress that passes everything on to another one, and keeps its notes.
+
+    Parameters
+    ----------
+    progress
+        The other one.
+    notes
+        Where the notes are appended.
+    """
+
+    def __init__(self, progress: Progress, notes: list[str]) -> None:
+        self._progress, self._notes = progress, notes
+
+    def __call__(
+        self, title: str, total: int | None, unit: str, /, *, done: int = 0
+    ) -> AbstractContextManager[Bar]:
+        """Open a bar."""
+        return self._progress(title, total, unit, done=done)
+
+    def plan(self, *stages: str) -> None:
+        """State which stages follow."""
+        self._progress.plan(*stages)
+
+    def note(self, message: str, /) -> None:
+        """Keep a note, and pass it on."""
+        self._notes.append(message)
+        self._progress.note(message)
+
+
 class _SilentBar:
     def update(self, n: float = 1, /) -> None:
         """Do nothing."""

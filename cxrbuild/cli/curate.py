@@ -158,8 +158,8 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         output.say(kept)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}")
-    more = {"release_refusals": [one.to_dict() for one in refusals], "out": None if out is None else str(out)}
-    output.result("plan-1", plan.to_dict() | more)
+    more: dict[str, object] = {"release_refusals": [one.to_dict() for one in refusals], "notes": output.notes}
+    output.result("plan-1", plan.to_dict() | more | {"out": None if out is None else str(out)})
 
 
 def report_build(output: Output, result: CurationResult, out: Path | str | None = None) -> None:
@@ -201,7 +201,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"
     output.say(f"{dataset.name} {dataset.version} {state}: {place}")
-    output.result("curate-1", result.to_dict() | {"build": place})
+    output.result("curate-1", result.to_dict() | {"build": place, "notes": output.notes})
 
 
 def _report_funnel(output: Output, steps: list[FunnelStep]) -> None:

@@ -12,7 +12,7 @@ import click
 from cxrbuild.cli.bars import BARS
 from cxrbuild.cli.wrapping import folded, wrapped
 from cxrbuild.errors import printable
-from cxrbuild.progress import Progress, silent
+from cxrbuild.progress import KeepingNotes, Progress, silent
 
 _printed: list[bool] = []
 
@@ -23,19 +23,28 @@ class Output:
     Progress goes to standard error, messages and tables to standard output. With ``as_json`` standard
     output holds one JSON document and nothing else, and messages go to standard error. With ``quiet`` nothing
     but the document is printed.
+
+    Attributes
+    ----------
+    notes
+        The messages, and the notes of the progress, in order, whether or not they are printed: documents have
+        them as text.
     """
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet = quiet
         self.as_json = as_json
+        self.notes: list[str] = []
 
     @property
     def progress(self) -> Progress:
         """Progress on standard error, unless quiet."""
-        return silent if self.quiet else BARS
+        return KeepingNotes(silent if self.quiet else BARS, self.notes)
 
     def say(self, message: str) -> None:
         """Print a message, wrapped to the terminal, unless quiet."""
+        if message:
+            self.notes.append(message.strip())
         if not self.quiet:
             BARS.clear()
             click.echo(wrapped(printable(message, lines=True)), err=self.as_json)

@@ -35,6 +35,8 @@ class Plan(Printed):
         Patient ids of several sources that do not declare whether they are one patient.
     release_refusals
         The errors with which `release` would refuse a public release, as far as metadata decides.
+    notes
+        Every sentence of the text output, also where another key has the same as data.
     out
         The folder that ledger, manifest and flow chart were written to.
     """
@@ -50,6 +52,7 @@ class Plan(Printed):
     findings_without_class: dict[str, int]
     shared_patient_ids: list[SharedId]
     release_refusals: list[ErrorFacts]
+    notes: list[str]
     out: str | None
 
 
@@ -62,10 +65,13 @@ class Curate(Printed):
         The build's folder or address.
     changed
         Whether anything had to be done.
+    notes
+        Every sentence of the text output.
     """
 
     build: str
     changed: bool
+    notes: list[str]
 
 
 class Why(Printed):
