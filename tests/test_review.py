@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from command import run
 from PIL import Image
+from releasing import images_of
 
 from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
@@ -245,6 +246,29 @@ def test_an_empty_selection_is_an_error(options: list[str], demo: Path, tmp_path
     assert "no image is selected" in " ".join(ran.err.split())
     assert " ".join(options) in " ".join(ran.err.split())
     assert "Normal, Pneumonia" in " ".join(ran.err.split())
+
+
+def test_an_image_that_is_marked_unseen_is_shown_again_and_the_command_says_why(
+    demo: Path, tmp_path: Path
+) -> None:
+    unseen, seen, new, *_ = images_of(demo / "build", source="mooney", label="Normal")["source_path"]
+    reviews = write(tmp_path / "mine.csv", f"mooney,{unseen},unseen,,blurred", f"mooney,{seen},clean,no,")
+    out = tmp_path / "r.html"
+    words = ["--source", "mooney", "--label", "Normal", "--unreviewed", "--no-propose", "--json"]
+    places = ("--build", demo / "build", "--data", demo / "data", "--reviews", reviews, "--out", out)
+    ran = run("review", *words, *places)
+    assert ran.status == 0, ran.err
+    result = json.loads(ran.out)
+    assert (result["reviewed"], result["unseen"]) == (0, 1)
+    shown = {image["path"]: image["review"] for image in document(out)["images"]}
+    assert shown[unseen] == ["unseen", "", "blurred"]
+    assert shown[new] is None
+    assert seen not in shown
+    assert "Images that are marked `unseen` are shown again: nobody has judged them" in " ".join(
+        ran.err.split()
+    )
+    # The page says so too, next to the image.
+    assert "Marked unseen: nobody has judged this image, so --unreviewed shows it" in out.read_text()
 
 
 def test_a_folder_without_a_build_is_an_error(tmp_path: Path) -> None:

@@ -27,7 +27,11 @@ _MAX_PROBLEMS = 10
 @reviews_option
 @click.option("--source", "sources", multiple=True, help="Only images of this source. Repeatable.")
 @click.option("--label", "labels", multiple=True, help="Only images of this class. Repeatable.")
-@click.option("--unreviewed", is_flag=True, help="Only images that have no review.")
+@click.option(
+    "--unreviewed",
+    is_flag=True,
+    help="Only images that nobody has judged: without a review, or marked `unseen`.",
+)
 @click.option(
     "--propose/--no-propose", default=True, show_default=True, help="Show marks that a detector proposes."
 )
@@ -128,10 +132,18 @@ def review(
     if page.proposed:
         output.table(["proposed", "images"], list(page.proposed.items()))
         output.say("")
+    unseen = f", {page.unseen:,} marked `unseen`" if page.unseen else ""
     output.say(
         f"Wrote {printable(page.page)}: {count_of(page.images, 'image')}, "
-        f"{page.reviewed:,} of them with a review, {page.bytes / 1e6:.1f} MB. Open it in a browser."
+        f"{page.reviewed:,} of them with a review{unseen}, "
+        f"{page.bytes / 1e6:.1f} MB. Open it in a browser."
     )
+    if unreviewed and page.unseen:
+        output.say(
+            "Images that are marked `unseen` are shown again: nobody has judged them, and a public release "
+            "has no pixels of them. Any other mark takes them off this page; its filter `Reviewed as: not "
+            "reviewed` hides them."
+        )
     if page.unreadable:
         output.say(f"\n{count_of(len(page.unreadable), 'image')} cannot be read; the page shows the problem:")
         shown = page.unreadable[:_MAX_PROBLEMS]

@@ -240,7 +240,10 @@ function drawView() {
   $("name").textContent = `${image.source} ${image.path} · ${image.label}`;
   const review = isBlind() ? null : image.review;
   drawReadings(isBlind() ? [] : image.readings);
-  $("reviewed").textContent = review
+  $("reviewed").textContent = review?.[0] === "unseen"
+    ? "Marked unseen: nobody has judged this image, so --unreviewed shows it until it has another mark"
+      + (review[2] ? ` (${review[2]})` : "")
+    : review
     ? `Reviewed: ${review[0]}${review[1] === "yes" ? ", at a finding" : ""}` + (review[2] ? ` (${review[2]})` : "")
     : "";
   const proposals = isBlind() ? [] : image.proposals;

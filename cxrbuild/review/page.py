@@ -77,7 +77,9 @@ class ReviewPage:
     images
         The number of images on it.
     reviewed
-        The number of them that have a review.
+        The number of them that a person has judged.
+    unseen
+        The number of them that are marked ``unseen``: they have a review, and nobody has judged them.
     embedded
         Whether the page holds the large images too.
     proposed
@@ -90,6 +92,7 @@ class ReviewPage:
     bytes: int
     images: int
     reviewed: int
+    unseen: int
     embedded: bool
     proposed: dict[str, int]
     unreadable: tuple[UnreadableImage, ...]
@@ -187,7 +190,8 @@ def write_page(
         page=out,
         bytes=len(page),
         images=len(images),
-        reviewed=sum(image.review is not None for image in images),
+        reviewed=sum(image.is_judged for image in images),
+        unseen=sum(image.review is not None and not image.is_judged for image in images),
         embedded=embed,
         proposed=dict(
             Counter(kind for image in rendered for kind in {mark.kind for mark in image.proposals})

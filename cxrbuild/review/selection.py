@@ -48,6 +48,11 @@ class ReviewImage:
     review: Review | None
     readings: tuple[Review, ...] = ()
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether a person has judged it: ``unseen`` says that nobody has."""
+        return self.review is not None and self.review.mark != "unseen"
+
 
 def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> list[ReviewImage]:
     """List the images of a build.
@@ -139,7 +144,7 @@ def select_images(
     sources, labels
         The sources and classes to keep; empty: all.
     unreviewed
-        Keep only images without a review, or marked ``unseen``.
+        Keep only images that nobody has judged: without a review, or marked ``unseen``.
 
     Raises
     ------
@@ -151,7 +156,7 @@ def select_images(
         for image in images
         if (not sources or image.source in sources)
         and (not labels or image.label in labels)
-        and (not unreviewed or image.review is None or image.review.mark == "unseen")
+        and not (unreviewed and image.is_judged)
     ]
     _logger.debug(
         "selected %d of %d images: sources %s, classes %s, %s", len(selected), len(images), list(sources),

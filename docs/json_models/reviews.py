@@ -21,7 +21,9 @@ class Review(Printed):
     images
         The number of images on it.
     reviewed
-        The number of these with a review.
+        The number of these that a person has judged.
+    unseen
+        The number of these that are marked `unseen`.
     embedded
         Whether the images are in the page.
     proposed
@@ -34,6 +36,7 @@ class Review(Printed):
     bytes: int
     images: int
     reviewed: int
+    unseen: int
     embedded: bool
     proposed: dict[str, int]
     unreadable: list[UnreadableImage]
