@@ -384,6 +384,11 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     assert taken.locked.proof == "names"
     assert taken.locked.unpinned
     assert kept.exists()
+    (note,) = taken.notes
+    assert note.startswith(f"mine: {kept} ({len(OTHER) / 1e6:,.1f} MB) is kept: an archive that a former ")
+    assert "`fetch` removes it when it fetches the pinned files" in note
+    # A run that finds the files present says so too.
+    assert fetch_one(source, data, allow_unpinned=True).notes == [note]
     # Another refused archive does not replace it, the same one again is not kept twice.
     server.answers["/a"] = [Answer(THIRD), Answer(OTHER)]
     second = data / "downloads/mine~2.refused"

@@ -1,13 +1,23 @@
-"""Archives that were downloaded and refused: kept until the source verifies against its pin."""
+"""Archives that were downloaded and refused: kept until the source is fetched and verified against its pin.
+
+A person can accept what is in them (``--allow-unpinned``), or correct the pin. Either may need the archive
+again, which took long to download.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from cxrbuild.errors import name_some
 from cxrbuild.fetching.partial import PartialFile
 from cxrbuild.files import sha256_of
 
 _SUFFIX = ".refused"
+
+
+def part_path(data: Path, name: str) -> Path:
+    """Return where downloads of a source go to."""
+    return data / "downloads" / f"{name}.part"
 
 
 def set_aside(part: Path) -> Path:
@@ -55,6 +65,31 @@ def remove_kept(part: Path, origin: Path | None) -> list[Path]:
     for path in removed:
         path.unlink()
     return removed
+
+
+def describe_kept(part: Path, *, verified: bool) -> list[str]:
+    """Return a note, in a list, on the archives that are kept of a source; an empty list where none is.
+
+    Parameters
+    ----------
+    part
+        Where downloads of the source go to.
+    verified
+        Whether the files in place are verified against the pin.
+    """
+    kept = kept_archives(part)
+    if not kept:
+        return []
+    size = sum(path.stat().st_size for path in kept)
+    one = len(kept) == 1
+    them, it = ("it", "it") if one else ("them", "the first")
+    until = "" if verified else f"; `fetch` removes {them} when it fetches the pinned files"
+    return [
+        f"{part.stem}: {name_some(kept)} ({size / 1e6:,.1f} MB) {'is' if one else 'are'} kept: "
+        f"{'an archive' if one else 'archives'} that a former `fetch` refused. "
+        f"--from {part.stem}={kept[0]} takes the files from {it} without a download. Delete {them} if you do "
+        f"not need that{until}."
+    ]
 
 
 def _name(part: Path, number: int) -> Path:

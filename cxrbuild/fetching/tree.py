@@ -37,7 +37,7 @@ from cxrbuild.fetching.pin import (
 )
 from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
 from cxrbuild.fetching.refusal import refusal_of
-from cxrbuild.fetching.set_aside import remove_kept, set_aside
+from cxrbuild.fetching.set_aside import describe_kept, part_path, remove_kept, set_aside
 from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
 from cxrbuild.files import remove_temporary_files, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
@@ -113,9 +113,11 @@ def fetch_tree(
         if present and (not (origin and origin.path) or is_unchanged(data, source.name, origin, state)):
             if git_tree_of(record) != present.tree:
                 _write_record(target, files)
-            state = "and was accepted unpinned" if present.unpinned and source.pinned else "and verified"
+            unpinned = present.unpinned and source.pinned
+            state = "and was accepted unpinned" if unpinned else "and verified"
             progress.note(f"{source.name} is present, unchanged {state}.")
-            return Fetched(present, False, count_files(files.keys(), source, present))
+            kept = describe_kept(part_path(data, source.name), verified=not unpinned)
+            return Fetched(present, False, count_files(files.keys(), source, present), kept)
         damage = _damage(source, files, entry, record)
     try:
         origin = origin or origin_of(source, None, data)
@@ -141,12 +143,10 @@ def fetch_tree(
         raise
     if origin.path:
         write_origin_state(data, source.name, origin, state)
-    return Fetched(
-        locked,
-        True,
-        count_files(paths, source, locked),
-        notes=[f"{target} {damage}. It was kept as {aside}"] if aside else [],
-    )
+    notes = [f"{target} {damage}. It was kept as {aside}"] if aside else []
+    verified = not (source.pinned and locked.unpinned)
+    notes += describe_kept(part_path(data, source.name), verified=verified)
+    return Fetched(locked, True, count_files(paths, source, locked), notes)
 
 
 def clean_up(data: Path) -> None:
@@ -241,7 +241,7 @@ def _fetch(
     cancellation: Cancellation,
 ) -> tuple[LockedSource, Collection[str], Path | None]:
     target = source_folder(data, source.name)
-    part = data / "downloads" / f"{source.name}.part"
+    part = part_path(data, source.name)
     progress.note(f"{source.name}: fetching {origin} into {target}")
     if origin.url is not None:
         from cxrbuild.fetching.download import download  # imports an HTTP library
