@@ -21,7 +21,13 @@ from systems import needs_shell
 
 import cxrbuild
 from cxrbuild.catalog import read_recipe, read_source
+from cxrbuild.image_files import has_image_suffix
+from cxrbuild.progress import silent
 from cxrbuild.proposing import Answers, propose
+from cxrbuild.proposing.columns import propose_patient
+from cxrbuild.proposing.keys import find_keys, find_rows_without_zeros
+from cxrbuild.proposing.layout import Layout
+from cxrbuild.proposing.table import read_table
 
 KEY = {"CXRBUILD_PATIENT_KEY": "sixteen-characters-and-more"}
 Decided = dict[str, tuple[str | None, str]]
@@ -306,6 +312,46 @@ def test_identifiers_without_their_leading_zeros_are_found(tmp_path: Path) -> No
     ran = run("init", root / "labels.csv", "--name", "mine", "--yes", "--out", tmp_path / "other")
     assert (ran.status, expected in " ".join(ran.err.split())) == (1, True)
     assert "4710" not in ran.err
+
+
+def test_numbers_that_lost_their_leading_zeros_in_some_rows_are_found(tmp_path: Path) -> None:
+    root = tmp_path / "scans"
+    for number in range(8):
+        write_image(root / f"{number + 1:04d}.png", number)
+    # The rows 3 and 7 lost their zeros, and so did the patient of row 9; row 10 has no image.
+    files = ["0001", "2", "0003", "0004", "0005", "6", "0007", "0008", "77"]
+    patients = ["0017", "0018", "0017", "0018", "0019", "0019", "0020", "17", "0021"]
+    rows = [[file, patient, ("sick", "well")[n % 2]] for n, (file, patient) in
+            enumerate(zip(files, patients, strict=True))]  # fmt: skip
+    write_table(root / "labels.csv", ["file", "patient", "finding"], rows)
+    document = proposed(root, tmp_path, "--public")
+    reasons = {one["subject"]: one["reason"] for one in document["decisions"]}
+    assert (
+        "'file' lacks leading zeros in 2 of 3 rows, such as row 3, which is that of 0002.png"
+        in (reasons["images"])
+    )
+    assert (
+        "1 number of a patient with and without leading zeros, such as rows 2 and 9"
+        in (reasons["patient_id"])
+    )
+    assert decided(document)["images"] == ("file", "not sure")
+    assert decided(document)["patient_id"] == ("patient", "not sure")
+    # Of all rows, too.
+    plain = [[file.lstrip("0"), patient.zfill(4), finding] for file, patient, finding in rows]
+    write_table(root / "labels.csv", ["file", "patient", "finding"], plain)
+    (table, *_) = proposed(root, tmp_path / "all", "--public")["decisions"]
+    expected = "labels.csv: 'file' is the name of the files without its leading zeros, in 8 of 9 rows"
+    assert table["reason"].startswith(expected)
+
+
+@pytest.mark.parametrize("source", ["cohen", "figure1", "actualmed"])
+def test_real_tables_have_no_number_without_its_zeros(source: str, shared: Path) -> None:
+    table = read_table(shared / "originals" / source / "metadata.csv")
+    images = tuple(path for path in read_source(source).listing or {} if has_image_suffix(path))
+    layout = Layout(Path(), images, (), (), ())
+    key = find_keys(table.values, layout, silent)[0]
+    assert find_rows_without_zeros(key, table.values, layout, silent) == ""
+    assert "zeros" not in propose_patient(table.values, key.column, None).decision.reason
 
 
 def clinic(root: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cxrbuild.errors import count_of, name_some
@@ -291,6 +291,9 @@ def propose_patient(values: pd.DataFrame, key: str | None, answer: str | None) -
             decision = Decision("patient_id", name, "not sure", reason, others)
         if answer is not None:
             decision = Decision("patient_id", name, "sure", "it was named")
+        # Headers of images were in no spreadsheet.
+        if key is not None and (zeros := _differing_in_zeros(values[name])):
+            decision = replace(decision, certainty="not sure", reason=f"{decision.reason}; {zeros}")
         return ColumnProposal(decision, (name,), blank=blank, pattern=pattern)
     if answer == NONE:
         return ColumnProposal(Decision("patient_id", None, "sure", "it was named"))
@@ -305,6 +308,23 @@ def propose_patient(values: pd.DataFrame, key: str | None, answer: str | None) -
     reason = "no column names the patient: images of one patient can come into two splits"
     likely = [name for name in column_names(values) if 1 < values[name].nunique() < len(values)]
     return ColumnProposal(Decision("patient_id", None, "not sure", reason, tuple(likely[:_ASKED])))
+
+
+def _differing_in_zeros(cells: pd.Series) -> str:
+    """Return which numbers differ in leading zeros alone, as a clause; `plan` refuses them."""
+    numbers = cells[cells.str.fullmatch(r"[0-9]+")]
+    plain = numbers.str.lstrip("0")
+    spellings = numbers.groupby(plain).nunique()
+    several = plain[plain.map(spellings) > 1]
+    if several.empty:
+        return ""
+    first = numbers[plain == several.iloc[0]].drop_duplicates()
+    # Without the numbers: they identify patients.
+    return (
+        f"{count_of(several.nunique(), 'number')} of a patient with and without leading zeros, such as rows "
+        f"{' and '.join(str(row + 2) for row in first.index[:2])}: a spreadsheet removes such zeros. Export "
+        "the table again, with this column as text, or declare `patient_conflicts` in the reader"
+    )
 
 
 def _without_letter(known: pd.Series) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxrbuild.errors import CxrbuildError, count_of, instead_of, name_some
 from cxrbuild.progress import Progress
-from cxrbuild.proposing.keys import Key, find_keys, find_lost_zeros
+from cxrbuild.proposing.keys import Key, find_keys, find_lost_zeros, find_rows_without_zeros
 from cxrbuild.proposing.layout import Layout, look
 from cxrbuild.proposing.proposal import NONE, Certainty, Decision
 from cxrbuild.proposing.table import Table, column_names, read_table
@@ -30,7 +30,8 @@ class Found:
     parts
         The table and the folder of the images, where the folder of both has images of others too.
     lost_zeros
-        Which column of a table names the images but for leading zeros, as a clause; empty where none does.
+        Which column of a table names the images but for leading zeros, or does so in some of its rows, as a
+        clause; empty where none does.
     """
 
     layout: Layout
@@ -95,7 +96,8 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
     table, key = read[0]
     others = [str(other.path.relative_to(layout.root)) for other, _ in read[1:]]
     others += [name for name in tables if name not in others and layout.root / name != table.path]
-    return Found(layout, table, key, (*others, *layout.compressed), parts)
+    lost_zeros = find_rows_without_zeros(key, table.values, layout, progress)
+    return Found(layout, table, key, (*others, *layout.compressed), parts, lost_zeros)
 
 
 def _require_header(table: Table, key: Key, layout: Layout) -> None:
@@ -161,6 +163,9 @@ def describe_files(found: Found) -> list[Decision]:
         certainty = "not sure" if key.found < rows / 2 else certainty
         become = "becomes" if rows - key.found == 1 else "become"
         reason += f"; the other {count_of(rows - key.found, 'row')} {become} `row_without_file`"
+    if found.lost_zeros:
+        certainty = "not sure"
+        reason += f"; {found.lost_zeros}"
     decisions.append(Decision("images", key.column, certainty, f"{key.keyword} = {key.template!r}: {reason}"))
     return decisions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -169,28 +169,85 @@ def _by_header(column: str, values: pd.DataFrame, layout: Layout, progress: Prog
 
 
 def find_lost_zeros(values: pd.DataFrame, layout: Layout, progress: Progress) -> str:
-    """Return which column names DICOM images but for leading zeros, as a clause; empty where none does."""
-    if not layout.dicom:
-        return ""
-    elements = layout.headers(progress).elements
-    for keyword in KEYS:
-        paths = {
-            header[keyword].lstrip("0"): path
-            for path, header in sorted(elements.items())
-            if header[keyword].startswith("0")
-        }
+    """Return which column names images but for leading zeros, as a clause; empty where none does.
+
+    Parameters
+    ----------
+    values
+        A table of which no row finds an image.
+    layout
+        The files.
+    progress
+        Shows how many DICOM headers are read, if they are.
+    """
+    named: list[tuple[str, Mapping[str, str]]] = [("name of the files", _stems(layout.images))]
+    if layout.dicom:
+        elements = layout.headers(progress).elements
+        named += [
+            (f"{keyword} of the headers", {path: header[keyword] for path, header in elements.items()})
+            for keyword in KEYS
+        ]
+    for what, names in named:
+        without = _without_zeros(names)
         for column in column_names(values):
-            rows = {row: paths[cell] for row, cell in enumerate(values[column]) if cell and cell in paths}
+            rows = {row: without[cell] for row, cell in enumerate(values[column]) if cell in without}
             if len(rows) >= len(values) / 2:
-                row, path = next(iter(rows.items()))
-                # Without the number: it identifies a patient.
                 return (
-                    f"{column!r} is the {keyword} of the headers without its leading zeros, in "
-                    f"{len(rows):,} of {count_of(len(values), 'row')}, such as row {row + 2}, which is "
-                    f"that of {path}: a spreadsheet removes such zeros. Export the table again, with this "
-                    "column as text"
+                    f"{column!r} is the {what} without its leading zeros, in "
+                    f"{_describe_lost(rows, len(values))}"
                 )
     return ""
+
+
+def find_rows_without_zeros(key: Key, values: pd.DataFrame, layout: Layout, progress: Progress) -> str:
+    """Return which of the rows that find no image would find one with leading zeros, as a clause.
+
+    Parameters
+    ----------
+    key
+        How the other rows find theirs.
+    values
+        The table.
+    layout, progress
+        As for `find_lost_zeros`.
+    """
+    if key.found == len(key.paths):
+        return ""
+    keyword = next((one for one, name in _READER_KEYS.items() if name == key.keyword), None)
+    unnamed = [path for path in layout.images if path not in key.images]
+    names = _stems(unnamed)
+    if keyword is not None:
+        elements = layout.headers(progress).elements
+        names = {path: elements[path][keyword] for path in unnamed if path in elements}
+    without = _without_zeros(names)
+    cells = enumerate(zip(values[key.column], key.paths, strict=True))
+    rows = {row: without[cell] for row, (cell, paths) in cells if not paths and cell in without}
+    if not rows:
+        return ""
+    return f"{key.column!r} lacks leading zeros in {_describe_lost(rows, len(key.paths) - key.found)}"
+
+
+def _stems(paths: Sequence[str]) -> dict[str, str]:
+    return {path: path.rpartition("/")[2].removesuffix(_suffix(path)) for path in paths}
+
+
+def _without_zeros(names: Mapping[str, str]) -> dict[str, str]:
+    """Return the path of each number with leading zeros, by the number without them, where it is unique."""
+    paths: dict[str, list[str]] = {}
+    for path, name in sorted(names.items()):
+        # A spreadsheet removes zeros of numbers alone.
+        if name.startswith("0") and name.isdecimal():
+            paths.setdefault(name.lstrip("0") or "0", []).append(path)
+    return {name: several[0] for name, several in paths.items() if len(several) == 1}
+
+
+def _describe_lost(rows: Mapping[int, str], total: int) -> str:
+    row, path = next(iter(rows.items()))
+    # Without the number: it identifies a patient.
+    return (
+        f"{len(rows):,} of {count_of(total, 'row')}, such as row {row + 2}, which is that of {path}: a "
+        "spreadsheet removes such zeros. Export the table again, with this column as text"
+    )
 
 
 def _before(path: str, end: str, bare: bool) -> str | None:
