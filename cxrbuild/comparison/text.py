@@ -27,14 +27,12 @@ def summary(found: Diff, most: int) -> str:
         rows = found.rows[kind]
         if rows.empty or kind in NOT_CHANGES:
             continue
-        shown = (
-            [f"  {describe_row(row)}" for row in rows[:most].to_dict("records")] if kind in deciding else []
-        )
-        lines += [f"{_describe_kind(found, kind)}{':' if shown else ''}", *shown]
-        if shown and len(rows) > most:
-            lines.append(f"  and {len(rows) - most:,} more")
-    lines += [sentence.rstrip(".") for sentence in sentences(found)]
-    return "\n".join(f"  {flat(line)}" for line in lines)
+        listed = rows[:most].to_dict("records") if kind in deciding else []
+        lines.append(f"  {flat(_describe_kind(found, kind))}{':' if listed else ''}")
+        lines += [f"    {flat(describe_row(row))}" for row in listed]
+        if listed and len(rows) > most:
+            lines.append(f"    and {len(rows) - most:,} more")
+    return "\n".join([*lines, *(f"  {flat(sentence).rstrip('.')}" for sentence in sentences(found))])
 
 
 def _describe_kind(found: Diff, kind: Kind) -> str:
