@@ -96,7 +96,7 @@ def test_a_changed_copy_of_a_shipped_recipe_needs_its_own_text(varied: Path, tmp
         release(copy, "1.0.0", tmp_path / "out")
     half = copied_recipe(varied, tmp_path / "half", name="mine-cxr", title="Mine")
     with pytest.raises(
-        CheckError, match="differs from the shipped covid19-cxr in .*, and keeps its description"
+        CheckError, match=r"differs from the shipped covid19-cxr in .*, and keeps its description"
     ):
         release(half, "1.0.0", tmp_path / "out")
     own = {"name": "mine-cxr", "title": "Mine", "description": "Mine."}
