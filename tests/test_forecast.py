@@ -7,12 +7,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from command import run
 from test_withdrawals import NAMES, write_world
 
-from cxrbuild.catalog import CATALOG
+from cxrbuild.catalog import CATALOG, recipe_names
+from cxrbuild.comparison import DatasetVersion
+from cxrbuild.curation import Plan, build_document, declaration_files, read_declared
+from cxrbuild.errors import CheckError
 from cxrbuild.patient_key import KEY_VARIABLE
+from cxrbuild.records import conform
+from cxrbuild.releasing.requirements import describe_kept_datasheet, require_own_text
 
 KEY = "a secret of some length"
 PUBLIC = ('title = "Mine"\n', 'title = "Mine"\npublic = true\n')
@@ -116,3 +122,20 @@ def test_a_changed_copy_of_a_shipped_recipe_is_named_before_the_build(
     recipe.write_text(other.replace('manifest = "covid19-cxr/1.0.0"\n', ""), encoding="utf-8")
     said = " ".join(run(*words, recipe).err.split())
     assert "reason of the rule ct, date: the card" in said
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_shipped_recipe_is_no_changed_copy_of_another_one(name: str) -> None:
+    declared = read_declared(name, {})
+    plan = Plan(declared, {}, True, {}, conform(pd.DataFrame()))
+    document, files = build_document(plan), declaration_files(declared)
+    rows = DatasetVersion(name, plan.kept, declared.recipe.classes, released=False)
+    require_own_text(Path(name), document, rows, files)
+    assert describe_kept_datasheet(document, rows, files) == ""
+    # One that is changed is compared with the nearest.
+    split = declared.recipe.split.model_copy(update={"salt": "another"})
+    changed = document.model_copy(update={"recipe": declared.recipe.model_copy(update={"split": split})})
+    with pytest.raises(
+        CheckError, match=rf"differs from the shipped {name} in split\.salt, and keeps its name"
+    ):
+        require_own_text(Path(name), changed, rows, files)

@@ -106,14 +106,13 @@ def require_own_text(
         The recipe is such a copy.
     """
     recipe = as_shipped(document.recipe, files)
-    for shipped in map(read_recipe, recipe_names()):
-        kept = [
-            key for key in _TEXTS if getattr(recipe, key) and getattr(recipe, key) == getattr(shipped, key)
-        ]
-        creator = shipped.datasheet.creator
-        if recipe.datasheet.creator == creator != NOT_STATED:
-            kept.append("datasheet.creator")
-        differing = differing_keys(recipe, shipped)
+    compared = _compare_with_shipped(recipe)
+    texts = _texts_of(recipe)
+    # A shipped recipe has texts of its own, which another one may have too.
+    own = {key: text for differing, one in compared if not differing for key, text in _texts_of(one).items()}
+    for differing, shipped in compared:
+        theirs = _texts_of(shipped)
+        kept = [key for key, text in texts.items() if text and text == theirs[key] and text != own.get(key)]
         if not kept or not differing or _is_published(document, rows):
             continue
         raise CheckError(
@@ -142,7 +141,10 @@ def describe_kept_datasheet(
         Where its declarations are; ``None`` where that is not known.
     """
     recipe = as_shipped(document.recipe, files)
-    for shipped in map(read_recipe, recipe_names()):
+    compared = _compare_with_shipped(recipe)
+    if not all(differing for differing, _ in compared):
+        return ""
+    for differing, shipped in compared:
         kept = [
             f"datasheet.{key}"
             for key in type(shipped.datasheet).model_fields
@@ -153,8 +155,7 @@ def describe_kept_datasheet(
         kept += [f"reason of the rule {name}" for name in _kept_reasons(recipe, shipped)]
         if kept and recipe.date == shipped.date is not None:
             kept.append("date")
-        differing = differing_keys(recipe, shipped)
-        if kept and differing and not _is_published(document, rows):
+        if kept and not _is_published(document, rows):
             return (
                 f"The recipe differs from the shipped {shipped.name} in {name_some(differing)}, and keeps "
                 f"its {', '.join(kept)}: the card states them of your data. Check them, and write your own "
@@ -204,6 +205,20 @@ def require_attribution(build: Path, document: BuildDocument, embedded: pd.DataF
         todo='Write `[columns.attribution]` with `value = "AUTHOR, YEAR"` or `from = "COLUMN"` into the '
         "declaration of the source, and run `cxrbuild curate` again",
     )  # fmt: skip
+
+
+def _compare_with_shipped(recipe: Recipe) -> list[tuple[list[str], Recipe]]:
+    """Return the shipped recipes with the keys in which a recipe differs from each, the nearest first."""
+    compared = [(differing_keys(recipe, shipped), shipped) for shipped in map(read_recipe, recipe_names())]
+    return sorted(compared, key=lambda one: len(one[0]))
+
+
+def _texts_of(recipe: Recipe) -> dict[str, str]:
+    """Return what a recipe says of its dataset, and who made it; empty where it does not say."""
+    creator = recipe.datasheet.creator
+    return {key: getattr(recipe, key) for key in _TEXTS} | {
+        "datasheet.creator": "" if creator == NOT_STATED else creator
+    }
 
 
 def _kept_reasons(recipe: Recipe, shipped: Recipe) -> list[str]:
