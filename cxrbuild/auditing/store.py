@@ -48,6 +48,9 @@ _RECORD_BYTES = {
 # Records of images that the build no longer has are removed when they are more than this and than its images.
 _MOST_UNUSED = 1000
 _BATCH = 1024
+# Records that are read from one mapping of a file. The system maps up to 64 kB around each record that is read,
+# and counts them as memory of this process until the file is no longer mapped.
+_RECORDS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +95,22 @@ class DescriptorTable:
         """
         dtype, shape = COLUMNS[column]
         records = self.records[images]
-        if not len(records):
-            empty = np.empty((0, *shape), dtype)
-            return empty if slots is None else empty[np.empty(0, np.int64), slots]
-        # Mapped for this call only: pages that were read do not add up in this process.
-        mapped = np.memmap(self.folder / column, dtype, "r").view(np.ndarray).reshape(-1, *shape)
-        return mapped[records] if slots is None else mapped[records, slots]
+        values = np.empty((len(records), *_shape_of(shape, slots)), dtype)
+        for start in range(0, len(records), _RECORDS_AT_ONCE):
+            part = slice(start, start + _RECORDS_AT_ONCE)
+            mapped = np.memmap(self.folder / column, dtype, "r").view(np.ndarray).reshape(-1, *shape)
+            if slots is None:
+                values[part] = mapped[records[part]]
+            else:
+                values[part] = mapped[records[part], slots if isinstance(slots, slice) else slots[part]]
+        return values
+
+
+def _shape_of(shape: tuple[int, ...], slots: slice | NDArray[np.integer[Any]] | None) -> tuple[int, ...]:
+    """Return the shape of an image's values, where only those of some keypoints are read."""
+    if slots is None:
+        return shape
+    return (len(range(*slots.indices(shape[0]))), *shape[1:]) if isinstance(slots, slice) else shape[1:]
 
 
 class DescriptorStore:
