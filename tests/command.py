@@ -21,7 +21,8 @@ import pytest
 from cxrbuild.cli import main, output
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-TERMINAL = {"COLUMNS": "80"}
+# No message is wrapped: where its lines end would depend on the lengths of temporary paths.
+TERMINAL = {"COLUMNS": "10000"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Ran:
 
 
 def run(*words: object, cwd: Path | None = None, **env: str) -> Ran:
-    """Run a command in this process, in a terminal of 80 columns.
+    """Run a command in this process, in a terminal that is wider than any message.
 
     A JSON document that it prints must be as its schema says. Saves the second that a process needs to import
     libraries. What processes and libraries in C write to standard error is not part of ``err``.
@@ -102,7 +103,7 @@ def _restored() -> Iterator[None]:
 
 
 def run_process(*words: object, cwd: Path | None = None, **env: str) -> Ran:
-    """Run a command in a process of its own, in a terminal of 80 columns, with warnings as errors."""
+    """Run a command in a process of its own, in a terminal as wide, with warnings as errors."""
     done = subprocess.run(
         [sys.executable, "-m", "cxrbuild", *map(str, words)],
         cwd=cwd,

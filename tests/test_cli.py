@@ -46,7 +46,7 @@ def test_reading_a_recipe_and_the_checks_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help_json_and_quiet(name: str) -> None:
-    ran = run(name, "--help")
+    ran = run(name, "--help", COLUMNS="80")
     assert ran.status == 0
     assert max(map(len, ran.out.splitlines())) <= 80
     options = {option for parameter in cli.commands[name].params for option in parameter.opts}

@@ -374,6 +374,6 @@ def test_sources_page_has_pins_and_counts() -> None:
 
 def test_manifest_readme_shows_the_plan(metadata_only: Path) -> None:
     shown = next(block for block in blocks(MANIFEST / "README.md") if block.kind == "output")
-    planned = run("plan", "--as-pinned", "--data", metadata_only)
+    planned = run("plan", "--as-pinned", "--data", metadata_only, COLUMNS="80")
     assert planned.status == 0, planned.err
     assert planned.out.strip() == shown.code.strip()

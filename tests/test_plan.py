@@ -107,7 +107,7 @@ def test_counts_are_not_checked_with_overrides(metadata_only: Path) -> None:
 
 
 def test_missing_images_fail_by_name_and_a_dataset_without_images_always_fails(metadata_only: Path) -> None:
-    ran = run("plan", "--data", metadata_only, "--json")
+    ran = run("plan", "--data", metadata_only, "--json", COLUMNS="80")
     assert ran.status == 3
     assert "6,354 images of the dataset missing" in ran.err
     assert "\n    actualmed 58 (missing_file)\n" in ran.err
@@ -121,7 +121,7 @@ def test_missing_images_fail_by_name_and_a_dataset_without_images_always_fails(m
 
 
 def test_plan_in_a_terminal_of_80_columns(metadata_only: Path) -> None:
-    ran = run("plan", "--data", metadata_only, "--as-pinned", "--drop-lateral")
+    ran = run("plan", "--data", metadata_only, "--as-pinned", "--drop-lateral", COLUMNS="80")
     assert ran.status == 0, ran.err
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "kept                405       35         58   5,856  6,354" in ran.out
