@@ -26,6 +26,7 @@ from ratios import record
 from cxrbuild.artifact import names, open_build
 from cxrbuild.auditing.audit import AuditResult, audit
 from cxrbuild.catalog import read_recipe
+from cxrbuild.executors import wait_for_fork_server
 from cxrbuild.records import conform, write_records
 
 SIDE = 224
@@ -70,10 +71,15 @@ def write_build(source: Path, folder: Path, count: int) -> None:
     shutil.copy(source / names.BUILD, folder / names.BUILD)
 
 
+def usages() -> list[resource.struct_rusage]:
+    """Return what this process used, and what its workers did: all of them have ended afterwards."""
+    wait_for_fork_server()
+    return [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+
+
 def processor_seconds() -> float:
-    """Return the processor time of this process and of its workers that have ended."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    """Return the processor time of this process and of its workers."""
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages())
 
 
 def measure(folder: Path, count: int, which: str) -> tuple[AuditResult, float]:
@@ -82,7 +88,8 @@ def measure(folder: Path, count: int, which: str) -> tuple[AuditResult, float]:
     result = audit(folder, read_recipe(open_build(folder).name), workers=1)
     seconds = processor_seconds() - begun
     search = result.document.duplicate_search
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    # Of this process and its one worker, which need not have been at their peak at the same time.
+    most = sum(usage.ru_maxrss for usage in usages()) / 1e6
     print(
         f"{count:9,} images, {which}: {seconds:.0f} s of processor time, {1000 * seconds / count:.1f} ms per "
         f"image, {search.compared_pairs:,} pairs compared, {search.skipped_pairs:,} skipped, "

@@ -1,13 +1,15 @@
-"""Compare `cxrbuild curate` with bare Pillow, Hugging Face datasets and tfds on the same images.
+r"""Compare `cxrbuild curate` with bare Pillow, Hugging Face datasets and tfds on the same images.
 
-    python tests/benchmarks/bench_curate.py --data DATA [--images 800] [--rounds 3] [--peers]
+    python tests/benchmarks/bench_curate.py --data DATA [--images 800] [--rounds 3] \
+        [--peers] [--img2dataset COMMAND]
 
 DATA is a folder that `cxrbuild fetch` filled. Two sets of images are measured: *small*, the images of the
-shipped recipe as they are; and *full*, images of Mooney's source enlarged to about 1,300 pixels, the size of
-that source, as grey JPEG. All programs run in turns, as processes of their own with the same number of
-workers. Bare Pillow decodes and encodes, and writes nothing; `curate` writes JPEGs, Parquet and TFRecord; the
-peers write Parquet or TFRecord of grey images. Then `curate` runs again on the finished build, and once more
-after one of a hundred sources changed and was fetched.
+shipped recipe as they are; and *full*, images of Mooney's source enlarged to about 1,300 pixels, the size
+of that source, as grey JPEG. All programs run in turns, as processes of their own with the same number of
+workers. Bare Pillow decodes and encodes, and writes nothing; `curate` writes JPEGs, Parquet and TFRecord;
+the peers write Parquet or TFRecord of grey images. img2dataset, installed in an environment of its own,
+gets them from a server on the loopback, whose time does not count, and keeps their colours. Then `curate`
+runs again on the finished build, and once more after one of a hundred sources changed and was fetched.
 
 A figure is a ratio of processor time (user and system, of all processes); the ratio of elapsed time is next
 to it. Elapsed time depends on what else runs and on the disk: a disk in memory (/dev/shm) removes the latter.
@@ -16,7 +18,9 @@ to it. Elapsed time depends on what else runs and on the disk: a disk in memory 
 from __future__ import annotations
 
 import argparse
+import http.server
 import io
+import json
 import os
 import random
 import resource
@@ -25,11 +29,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from PIL import Image
 from ratios import record
@@ -94,10 +101,10 @@ class Ratio(NamedTuple):
         return f"{self.processor:.3f} ({self.elapsed:.3f} elapsed)"
 
 
-def measure(arguments: Sequence[object]) -> Cost:
-    """Run a Python command and return its cost; exit if it fails."""
+def measure(arguments: Sequence[object], program: Path = Path(sys.executable)) -> Cost:
+    """Run a command, of Python unless another program is given, and return its cost; exit if it fails."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([sys.executable, *map(str, arguments)], check=False)
+    done = subprocess.run([program, *map(str, arguments)], check=False)
     after, elapsed = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
     if done.returncode:
         sys.exit(f"{arguments} ended with {done.returncode}")
@@ -163,7 +170,35 @@ def run_tfds(images: list[str], out: Path, _processes: int) -> None:
     Bench(data_dir=out).download_and_prepare()
 
 
-PEERS = ("datasets", "tfds")
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def measure_img2dataset(program: Path, images: Sequence[Path], out: Path, processes: int) -> Cost:
+    """Return the cost of img2dataset, which writes Parquet of images that it decodes and encodes."""
+    handler = partial(_Quiet, directory="/")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        root = f"http://127.0.0.1:{server.server_port}"
+        out.mkdir()
+        (out / "urls.txt").write_text("\n".join(root + quote(str(image.absolute())) for image in images))
+        cost = measure(
+            ["--url_list", out / "urls.txt", "--output_folder", out / "images", "--output_format", "parquet",
+             "--resize_mode", "no", "--encode_quality", 95, "--processes_count", processes,
+             "--thread_count", 8, "--number_sample_per_shard", 1000, "--enable_wandb", False],
+            program,
+        )  # fmt: skip
+        server.shutdown()
+    written = sum(json.loads(path.read_text())["successes"] for path in (out / "images").glob("*.json"))
+    if written != len(images):
+        sys.exit(f"img2dataset wrote {written} of {len(images)} images")
+    return cost
+
+
+PEERS = ("datasets", "tfds", "img2dataset")
 # The targets, by set of images and ratio.
 AT_MOST = {
     ("full", "`curate` / bare Pillow"): 0.65,
@@ -251,8 +286,11 @@ def bench(
             fetch(scratch)
             found["1 % of the images changed / first"] = measure([*curate, "--out", out]).over(first)
         if args.peers and number == 0:
-            for name in PEERS:
+            for name in ("datasets", "tfds"):
                 found[f"{name} / `curate`"] = contend(name, scratch / f"{title}-{name}").over(first)
+        if args.img2dataset and number == 0:
+            cost = measure_img2dataset(args.img2dataset, images, scratch / f"{title}-urls", args.processes)
+            found["img2dataset / `curate`"] = cost.over(first)
         print(f"  round {number + 1}: bare {bare.processor:.1f} s", flush=True)
         for what, ratio in found.items():
             print(f"    {what}: {ratio}", flush=True)
@@ -278,6 +316,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--peers", action="store_true", help="measure datasets and tfds as well")
+    parser.add_argument("--img2dataset", type=Path, help="the program, to measure it as well")
     parser.add_argument("--run", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--list", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
