@@ -23,7 +23,8 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 KILLS, SIGNALS = (
-    range(*map(int, os.environ.get(name, "0:5").split(":"))) for name in ("CXRBUILD_KILLS", "CXRBUILD_SIGNALS")
+    range(*map(int, os.environ.get(name, "0:5").split(":")))
+    for name in ("CXRBUILD_KILLS", "CXRBUILD_SIGNALS")
 )
 NAMES = ["fetch", "curate", "audit", "release", "publish"]
 
