@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.rule import LabelledRule, column_of
+from cxrbuild.previous_split import splits_before
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,12 +108,17 @@ def split_reasons(
     -------
     pandas.DataFrame
         ``by``, what decided: ``list`` (a published list), ``source`` (which declares the split), ``group``
-        (an image of the group has a declared split) or ``draw`` (by the hash of the group and the recipe's
-        salt); and ``text``, which says so. Null where it is not known.
+        (an image of the group has a declared split), ``previous`` (an image of the group was in the former
+        version) or ``draw`` (by the hash of the group and the recipe's salt); and ``text``, which says so.
+        Null where it is not known.
     """
     import pandas as pd
 
     by, text = (pd.Series(None, index=rows.index, dtype="str") for _ in range(2))
+    if recipe is None and "group" in rows:
+        # A plan records no recipe.
+        text = _held_reasons(rows, rows if table is None else table, "the former version")
+        return pd.DataFrame({"by": by.mask(text.notna(), "previous"), "text": text})
     if recipe is None or "group" not in rows:
         return pd.DataFrame({"by": by, "text": text})
     split = recipe.split
@@ -128,8 +134,39 @@ def split_reasons(
     following = text.isna() & rows["group"].isin(list(leading))
     by = by.mask(following, "group")
     text = text.mask(following, "follows an image of its group whose source declares the split")
+    held = _held_reasons(rows, whole, split.previous).where(by.isna())
+    by, text = by.mask(held.notna(), "previous"), text.mask(held.notna(), held)
     drawn = {name for name in ("test", "validation") if getattr(split, name) is not None}
     chosen = "drawn by the hash of its group, salt " + split.salt
     rest = "not drawn for " + " or ".join(sorted(drawn)) if drawn else "the recipe draws no other split"
     text = text.fillna(rows["split"].map(dict.fromkeys(drawn, chosen)).astype("str")).fillna(rest)
     return pd.DataFrame({"by": by.fillna("draw"), "text": text})
+
+
+def _held_reasons(rows: pd.DataFrame, whole: pd.DataFrame, previous: str | None) -> pd.Series:
+    """Return how the former version decided the split of each row, null where it did not.
+
+    Parameters
+    ----------
+    rows
+        Kept rows.
+    whole
+        All kept rows of the dataset.
+    previous
+        The name of the former version.
+    """
+    import pandas as pd
+
+    text = pd.Series(None, index=rows.index, dtype="str")
+    if previous is None or "previous_split" not in whole or whole["previous_split"].isna().all():
+        return text
+    groups = whole["group"].isin(set(rows["group"]))
+    before = rows["group"].map(splits_before(whole[groups])).astype("str")
+    several = before.str.contains(", ").fillna(value=False).astype("bool")
+    own = rows["previous_split"].notna()
+    text = text.mask(before.notna(), "held: an image of its group was in " + before + f" in {previous}")
+    text = text.mask(own, "held: it was in " + rows["previous_split"].astype("str") + f" in {previous}")
+    joined = f"held: images of its group were in several splits in {previous} (" + before + ")"
+    joined += ", and train goes before validation before test"
+    joined += ("; it was in " + rows["previous_split"].astype("str")).fillna("; it was not there")
+    return text.mask(several, joined)

@@ -23,12 +23,16 @@ Kind = Literal["text", "integer", "number", "boolean"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: its name, its kind, the stage that fills it and its meaning."""
+    """A column of the table: its name, its kind, the stage that fills it and its meaning.
+
+    An optional column is in a file only where a row of the file has a value in it.
+    """
 
     name: str
     kind: Kind
     stage: str
     description: str
+    optional: bool = False
 
 
 COLUMNS = (
@@ -90,6 +94,14 @@ COLUMNS = (
     Column("label", "text", "rules", "the recipe's class"),
     Column("group", "text", "split", "the patient with all images linked to it: always in one split"),
     Column("split", "text", "split", "train, validation or test"),
+    Column(
+        "previous_split",
+        "text",
+        "split",
+        "the image's split in the former version that `split.previous` of the recipe names; null: it was not "
+        "in it. The column is there only if the recipe names one",
+        optional=True,
+    ),
     Column("fold", "integer", "split", "the fold for cross-validation, from 0; null: the recipe has none"),
     Column(
         "exclusion", "text", "all", "null if the image is kept, else the name of the rule that excluded it"
@@ -178,21 +190,32 @@ def differs(a: pd.Series, b: pd.Series) -> pd.Series:
 
 
 def schema() -> pa.Schema:
-    """Return the Arrow schema of ``ledger.parquet`` and ``manifest.parquet``."""
+    """Return the Arrow schema of ``ledger.parquet`` and ``manifest.parquet`` with all columns."""
     import pyarrow as pa
 
     types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
     return pa.schema([pa.field(column.name, types[column.kind]) for column in COLUMNS])
 
 
+def written_columns(records: pd.DataFrame) -> list[str]:
+    """Return the columns that a file of some rows has: all but the optional ones without a value."""
+    return [
+        one.name
+        for one in COLUMNS
+        if not one.optional or (one.name in records and records[one.name].notna().any())
+    ]
+
+
 def write_records(path: Path, records: pd.DataFrame, columns: Sequence[str] | None = None) -> None:
-    """Write the table, or some of its columns, as Parquet: the same bytes for the same content."""
+    """Write the table, or some of its columns, as Parquet: the same bytes for the same content.
+
+    An optional column without a value is omitted.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrow = schema()
-    if columns is not None:
-        arrow = pa.schema([arrow.field(name) for name in columns])
+    arrow = pa.schema([arrow.field(name) for name in columns or written_columns(records)])
     with replacing(path) as temporary, pq.ParquetWriter(temporary, arrow, compression="zstd") as writer:
         for start in range(0, max(len(records), 1), _ROW_GROUP):
             rows = records.iloc[start : start + _ROW_GROUP]

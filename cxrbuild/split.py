@@ -15,6 +15,7 @@ from cxrbuild.errors import CxrbuildError, DeclarationError, count_of, name_some
 from cxrbuild.grouping import connected_groups
 from cxrbuild.paths import PathIndex
 from cxrbuild.patients import Namespaces, patient_names
+from cxrbuild.previous_split import advising, held_splits, require_room
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +32,12 @@ def split_records(
     A group is a patient of a source, or of several that declare one namespace, with all patients and images
     that links or a file listed under several patients connect to it. A group with an image of a declared
     split goes to that split whole, unless its own images are declared in several splits: see
-    ``groups_in_several_splits``. A hash of the group's name and the salt decides for all other groups. A new
-    image then moves as few others as an exact count allows, and none where a share is asked for. Splits that
-    a published list gives stay as they are, whatever the groups.
+    ``groups_in_several_splits``. A group with a kept image of the former version (``previous_split``), where
+    the recipe names one, stays in the split that its images had there: see
+    `cxrbuild.previous_split`. A hash of the
+    group's name and the salt decides for all other groups. A new image then moves as few others as an exact
+    count allows, and none where a share is asked for. Splits that a published list gives stay as they are,
+    whatever the groups.
 
     Parameters
     ----------
@@ -95,21 +99,33 @@ def assign_splits(records: pd.DataFrame, split: Split) -> pd.Series:
     """
     if split.published is not None:
         return records["split"].where(records["exclusion"].isna())
-    columns = ["source", "group", "label", "upstream_split"]
+    columns = ["source", "group", "label", "upstream_split", "previous_split"]
     kept = records.loc[records["exclusion"].isna(), columns]
     splits = _declared_splits(kept, split)
     # A group with a declared image follows it, to the first of its splits by name.
     follow = splits.dropna().sort_values().groupby(kept["group"]).first()
     splits = splits.fillna(kept["group"].map(follow).astype("str"))
+    held = held_splits(kept, split)
+    by_source = splits.notna()
+    splits = splits.fillna(held)
 
     if split.test is not None:
         declared = kept.loc[splits == "test", "label"].value_counts()
-        splits.loc[_draw_rows(kept[splits.isna()], split.test, declared, f"{split.salt}/test")] = "test"
+        require_room("test", split.test, declared, kept.loc[by_source & (splits == "test"), "label"])
+        with advising(split, "test"):
+            drawn = _draw_rows(kept[splits.isna()], split.test, declared, f"{split.salt}/test")
+        splits.loc[drawn] = "test"
     splits = splits.fillna("train")
     if split.validation is not None:
-        declared = kept.loc[splits == "validation", "label"].value_counts()
+        of_sources = kept.loc[by_source & (splits == "validation"), "label"]
         train = kept[(splits == "train") & ~kept["group"].isin(kept.loc[splits != "train", "group"])]
-        drawn = _draw_rows(train, split.validation, declared, f"{split.salt}/validation")
+        # The former version drew it from images that a source declares to be train, too.
+        splits.loc[train.index[held.loc[train.index] == "validation"]] = "validation"
+        train = train[held.loc[train.index].isna()]
+        declared = kept.loc[splits == "validation", "label"].value_counts()
+        require_room("validation", split.validation, declared, of_sources)
+        with advising(split, "validation"):
+            drawn = _draw_rows(train, split.validation, declared, f"{split.salt}/validation")
         splits.loc[drawn] = "validation"
     return splits.reindex(records.index).astype("str")
 

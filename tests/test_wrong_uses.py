@@ -42,6 +42,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "new.toml": source.split("[pin]")[0].replace('"mine"', '"new"'),
         "typo.toml": source.replace("license =", "licence ="),
         "typo-recipe.toml": recipe.replace("salt =", "slat ="),
+        "former-recipe.toml": recipe.replace("salt =", 'previous = "former-1.0"\nsalt ='),
+        "same-recipe.toml": recipe.replace("salt =", 'previous = "mine-recipe.toml"\nsalt ='),
         "class-recipe.toml": recipe.replace('["sick"]', '["sik"]'),
         "count-recipe.toml": recipe.replace("sick = 2", "sick = 3"),
         "limits-recipe.toml": f"{recipe}\n[audit]\nlimits = {{ duplicate = 0 }}\n",

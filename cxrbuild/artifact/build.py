@@ -136,16 +136,51 @@ class Packaging(Part):
     files: dict[str, str]
 
 
+class PreviousSplit(Part):
+    """The former version of a dataset whose split a build holds.
+
+    Attributes
+    ----------
+    name
+        Name and version of the dataset, or the name of the file.
+    sha256
+        Hash of the file that was read: the ``ledger.parquet`` of a folder, a published manifest, or the file.
+    images
+        The number of its images.
+    held
+        The number of images of the dataset that were in it.
+    groups_in_several_splits
+        Groups whose images had several splits there, with these. The group is in the first of them, unless
+        a source declares its split.
+    """
+
+    name: str
+    sha256: str
+    images: int
+    held: int
+    groups_in_several_splits: dict[str, str]
+
+    @property
+    def gone(self) -> int:
+        """The number of its images that the dataset lacks: excluded ones, and those no longer upstream."""
+        return self.images - self.held
+
+
 def _with_folder(value: Any) -> Any:
     # The folder of a recipe is where its file was; a recorded recipe has none.
     return value | {"folder": Path()} if isinstance(value, dict) else value
 
 
-def _recorded(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(mode="json", exclude=_NOT_RECORDED)
+def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as ``build.json`` has it: without what does not decide what a build holds."""
+    document = recipe.model_dump(mode="json", exclude=_NOT_RECORDED)
+    if recipe.split.previous is None:
+        # So that builds without it are what they were before the key was known.
+        del document["split"]["previous"]
+    return document
 
 
-RecordedRecipe = Annotated[Recipe, BeforeValidator(_with_folder), PlainSerializer(_recorded)]
+RecordedRecipe = Annotated[Recipe, BeforeValidator(_with_folder), PlainSerializer(recorded_recipe)]
 
 
 class DatasetDocument(Document):
@@ -184,6 +219,8 @@ class DatasetDocument(Document):
         ``parquet``, ``tfrecord``.
     patient_key
         Fingerprint of the key that patient numbers are hashed with; ``None`` where none is hashed.
+    previous
+        The former version whose split is held; the key is there only if the recipe names one.
     """
 
     FORMAT: ClassVar[int] = 2
@@ -205,6 +242,14 @@ class DatasetDocument(Document):
     formats: list[Literal["parquet", "tfrecord"]]
     patient_key: str | None = None
     exactness: dict[str, SourceExactness] = Field(default_factory=dict)
+    previous: PreviousSplit | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as JSON has it."""
+        document = super().to_dict()
+        if self.previous is None:
+            del document["previous"]
+        return document
 
     @property
     def namespaces(self) -> dict[str, str | None]:

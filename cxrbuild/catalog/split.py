@@ -68,6 +68,12 @@ class Split(Declaration):
     published: PublishedSplit | None = Field(
         None, description="a published list that gives each image's class and split; then nothing is drawn"
     )
+    previous: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="the former version whose split is held: the folder of a build, a release or "
+        "`plan --out`, a published manifest (`name/version`), or a Parquet or CSV file with `image_id` (or "
+        "`source` and `path`) and `split`; only groups without an image in it are drawn",
+    )
     folds: Folds | None = Field(None, description="folds for cross-validation, next to the splits")
     allow_empty: dict[str, list[Word]] = Field(
         default_factory=dict, description="for a split, the classes that may have no image in it"
@@ -80,7 +86,7 @@ class Split(Declaration):
     @model_validator(mode="after")
     def _check_published(self) -> Split:
         if self.published is not None:
-            both = [key for key in ("declared", "test", "validation") if getattr(self, key)]
+            both = [key for key in ("declared", "test", "validation", "previous") if getattr(self, key)]
             if both:
                 raise ValueError(
                     "\n".join(f"{key}: the list under `published` gives every split" for key in both)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cxrbuild.artifact import FunnelStep
+    from cxrbuild.artifact.build import PreviousSplit
     from cxrbuild.catalog import Recipe
     from cxrbuild.catalog.override import Overrides
     from cxrbuild.curation import CurationResult, Plan
@@ -142,6 +143,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
         name = plan.declared.image_list.name if plan.declared.image_list else ""
         output.say(f"The list {name} has {sum(listed.values()):,} rows: {rows}.")
+    _report_previous(output, plan.previous)
     _report_caveats(output, plan.declared.overrides, plan.unpinned)
     if plan.unlocked:
         output.say(
@@ -171,6 +173,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     _report_counts(output, document.counts)
     if result.changed:
         _report_without_class(output, result.build.ledger, document.recipe)
+    _report_previous(output, document.previous)
     _report_caveats(output, document.overrides, document.unpinned)
     report_exactness(output, document.exactness)
     recipe = document.recipe
@@ -202,6 +205,21 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     state = "built" if result.changed else "unchanged"
     output.say(f"{dataset.name} {dataset.version} {state}: {place}")
     output.result("curate-1", result.to_dict() | {"build": place, "notes": output.notes})
+
+
+def _report_previous(output: Output, previous: PreviousSplit | None) -> None:
+    """Report which splits are held from the former version, and which groups had several there."""
+    if previous is None:
+        return
+    text = f"Held from the former version, {previous.name}: the splits of {count_of(previous.held, 'image')}."
+    if previous.gone:
+        text += f" {count_of(previous.gone, 'image')} of it excluded here, or no longer upstream."
+    if groups := previous.groups_in_several_splits:
+        text += (
+            f" {count_of(len(groups), 'group')} with images in several splits there, now whole in train, "
+            f"else in validation: {name_some(groups, 3)}."
+        )
+    output.say(text)
 
 
 def _report_funnel(output: Output, steps: list[FunnelStep]) -> None:

@@ -22,7 +22,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some, printable
 
 if TYPE_CHECKING:
-    from cxrbuild.image_decision import DecisionResult, DuplicateImage, ImageDecision, LinkedImage
+    from cxrbuild.image_decision import DecisionResult, DuplicateImage, ImageDecision, LinkedImage, OtherSplit
 
 # How many images are described; of more, each has a line. --json describes all.
 _MOST = 3
@@ -121,6 +121,8 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         yield "class", image.label + (f": {image.label_reason}" if image.label_reason else "")
     if image.split:
         yield "split", image.split + (f": {image.split_reason}" if image.split_reason else "")
+    for other in image.other_splits:
+        yield "other split", _describe_other(image, other)
     if image.fold is not None:
         yield "fold", str(image.fold)
     if image.group:
@@ -145,6 +147,16 @@ def _describe_pin(pin: Mapping[str, str]) -> str:
     whole = [f"verified by {pin['verified by']}"] if "verified by" in pin else []
     whole += [pin["state"]] if "state" in pin else []
     return (pinned or "none") + (f"; the source as a whole: {', '.join(whole)}" if whole else "")
+
+
+def _describe_other(image: ImageDecision, other: OtherSplit) -> str:
+    place = f" ({other.place})" if other.place else ""
+    text = f"{image.split or 'excluded'} here, {other.split} in {other.version}{place}"
+    if image.group is None or other.group is None:
+        return text
+    if image.group == other.group:
+        return f"{text}; group {image.group} in both"
+    return f"{text}; group {image.group} here, {other.group} there"
 
 
 def _describe_link(link: LinkedImage) -> str:

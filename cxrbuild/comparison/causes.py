@@ -34,7 +34,7 @@ class Causes:
 
     def __init__(self, old: DatasetVersion, new: DatasetVersion, a: pd.DataFrame, b: pd.DataFrame) -> None:
         self._old, self._new = old, new
-        self._a, self._b = a, b
+        self._a, self._b = old.with_deciding(a), new.with_deciding(b)
 
     def of_removed(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows that the new version lacks, by its ledger."""
@@ -106,6 +106,9 @@ class Causes:
             _moved(was, now, self._redrawn(), *(between if other else ("", "")))
             for was, now, other, between in zip(before, after, regrouped, groups, strict=True)
         ]
+        if self._old.recipe is None or self._new.recipe is None:
+            others = _without_recipe(a, b)
+            found = [one if any(one) else other for one, other in zip(found, others, strict=True)]
         return _filled(rows, found)
 
     def _redrawn(self) -> tuple[str, str]:
@@ -145,6 +148,22 @@ def _known(reasons: pd.DataFrame) -> list[tuple[str, str] | None]:
     return [(by, text) if known else None for by, text, known in pairs]
 
 
+def _without_recipe(old: pd.DataFrame, new: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return cause and reason of another split of the same group, where no recipe says what decided it."""
+    if not all("group" in side and "upstream_split" in side for side in (old, new)):
+        return [("", "")] * len(old)
+    was, now = (side["upstream_split"].astype("str").fillna("blank") for side in (old, new))
+    return [
+        ("another split of the source", f"the source's split was {a}, and is {b}")
+        if a != b
+        else (
+            "same group",
+            "its group is the same; a plan does not record its recipe, which decided",
+        )
+        for a, b in zip(was, now, strict=True)
+    ]
+
+
 def _groups(rows: pd.DataFrame) -> list[str]:
     return rows["group"].astype("str").tolist() if "group" in rows else [""] * len(rows)
 
@@ -174,6 +193,8 @@ def _moved(
     """Return cause and reason of another split, from what decided it before and now."""
     if regrouped:
         return "another group", f"its group was {group}, and is {regrouped}" + (f": {now[1]}" if now else "")
+    if now is not None and now[0] == "previous":
+        return "held from the former version", f"{was[1]} -> {now[1]}" if was else now[1]
     if was is None or now is None:
         return "", now[1] if now else f"before: {was[1]}" if was else ""
     if was[0] == now[0] == "draw":

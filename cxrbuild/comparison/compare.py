@@ -15,7 +15,7 @@ from cxrbuild.comparison.totals import count_totals
 from cxrbuild.comparison.version import DatasetVersion, read_version
 from cxrbuild.curation.plan import MEMBERSHIP
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import differs
+from cxrbuild.records import COLUMNS, differs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ _PIXELS = ("jpeg_sha256", "jpeg_bytes", "width", "height", "conversion")
 # Columns that follow from the bytes of the upstream file.
 _BYTES = ("source_blob", "source_sha256", "source_format", "jpeg_sha256")
 # Columns that are compared as another kind, or follow from others.
-_NOT_METADATA = ("image_id", "label", "split", "jpeg_path", *_PIXELS)
+_NOT_METADATA = ("image_id", "label", "split", "jpeg_path", "previous_split", *_PIXELS)
 
 
 def diff(old: str | Path, new: str | Path, *, progress: Progress = silent) -> Diff:
@@ -98,8 +98,8 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         old=old.name,
         new=new.name,
         rows={kind: with_causes(of_kind) for kind, of_kind in rows.items()},
-        columns_added=[] if membership else [c for c in b.columns if c not in a.columns],
-        columns_removed=[] if membership else [c for c in a.columns if c not in b.columns],
+        columns_added=[] if membership else _only_in(b, a),
+        columns_removed=[] if membership else _only_in(a, b),
         classes_changed=bool(old.classes and new.classes and old.classes != new.classes[: len(old.classes)]),
         declared=declared_changes(old, new, list(rows.values())),
         datasets=_datasets(old, new),
@@ -171,6 +171,12 @@ class _CommonRows:
         found = pd.concat([pd.Series(dtype="str"), *texts])
         text = found.groupby(found.index, sort=False).agg("; ".join)
         return _described(self.new.loc[text.index, ["source", "label", "split"]], text.tolist())
+
+
+def _only_in(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+    """Return the columns of one table alone, but for optional ones."""
+    optional = {column.name for column in COLUMNS if column.optional}
+    return [name for name in a.columns if name not in b.columns and name not in optional]
 
 
 def _datasets(old: DatasetVersion, new: DatasetVersion) -> tuple[str, str] | None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _OF_LEDGER = ("image_id", "source", "source_blob", "label", "exclusion", "exclusion_detail", "exclusion_note")
 
 
+# What decided about a row: a build has it in its manifest, a plan in its ledger alone.
+_DECIDING = ("finding", "listed", "group", "upstream_split", "previous_split")
+
+
 @dataclass(frozen=True)
 class Declarations:
     """What a version was built from.
@@ -99,6 +103,14 @@ class DatasetVersion:
         """The recipe, where it is known."""
         return None if self.declarations is None else self.declarations.recipe
 
+    def with_deciding(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of the manifest, indexed by ``image_id``, with what decided about each, if known."""
+        if self.ledger is None:
+            return rows
+        columns = [name for name in _DECIDING if name in self.ledger and name not in rows]
+        known = self.ledger[["image_id", *columns]].drop_duplicates("image_id").set_index("image_id")
+        return rows.join(known) if columns else rows
+
 
 def read_version(name: str | Path) -> DatasetVersion:
     """Read a version of a dataset.
@@ -162,7 +174,7 @@ def read_version(name: str | Path) -> DatasetVersion:
         released=isinstance(document, ReleaseDocument),
         missing={} if document is None else document.missing,
         unpinned=() if document is None else document.unpinned,
-        ledger=read_ledger(file.with_name(names.LEDGER), recipe),
+        ledger=read_ledger(file.with_name(names.LEDGER), recipe, () if "group" in manifest else _DECIDING),
         unlisted=() if document is None else unlisted_sources(document),
         funnel=None if document is None else {step.step: step.images for step in document.funnel},
         declarations=declarations,
@@ -204,7 +216,7 @@ def _shipped(name: str) -> Declarations | None:
     return None
 
 
-def read_ledger(file: Path, recipe: Recipe | None) -> pd.DataFrame | None:
+def read_ledger(file: Path, recipe: Recipe | None, more: Sequence[str] = ()) -> pd.DataFrame | None:
     """Read what a comparison needs of a ledger; ``None`` where there is none.
 
     Parameters
@@ -213,10 +225,12 @@ def read_ledger(file: Path, recipe: Recipe | None) -> pd.DataFrame | None:
         The ``ledger.parquet``.
     recipe
         The recipe, whose rules look at columns.
+    more
+        Other columns to read.
     """
     if not file.is_file():
         return None
-    return read_records(file, ledger_columns(recipe))
+    return read_records(file, list(dict.fromkeys([*ledger_columns(recipe), *more])))
 
 
 def ledger_columns(recipe: Recipe | None) -> list[str]:

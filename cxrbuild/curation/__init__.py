@@ -21,6 +21,7 @@ from cxrbuild.curation.plan import (
     write_plan,
 )
 from cxrbuild.curation.present import read_present
+from cxrbuild.curation.previous import PreviousVersion, read_previous
 from cxrbuild.curation.withdrawn import describe_holders
 from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
@@ -29,6 +30,7 @@ __all__ = [
     "DeclarationFiles",
     "Declared",
     "Plan",
+    "PreviousVersion",
     "as_shipped",
     "build_document",
     "check_expectation",
@@ -44,6 +46,7 @@ __all__ = [
     "read_declaration_files",
     "read_declared",
     "read_present",
+    "read_previous",
     "require_not_withdrawn_since",
     "source_states",
     "write_plan",

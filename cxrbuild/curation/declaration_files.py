@@ -1,9 +1,9 @@
 """Remember where the declarations of a build are, so that what was declared since can be read.
 
 ``.cxrbuild/declarations.json`` has the place of each source's declaration, of each file of reviews or links,
-and of the published list: the name of a shipped one, the path of any other. Paths have a meaning on one
-machine only, and can be private: neither ``build.json`` nor a release has them, and builds in object storage
-have no such file.
+and of the published list: the name of a shipped one, the path of any other; and the path of the former
+version whose split is held. Paths have a meaning on one machine only, and can be private: neither
+``build.json`` nor a release has them, and builds in object storage have no such file.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ class DeclarationFiles(NamedTuple):
         The files of links; none in builds of earlier versions.
     image_list
         The published list; ``None`` without one, and in builds of earlier versions.
+    previous
+        The path of the former version whose split is held; ``None`` where there is none.
     """
 
     sources: dict[str, str]
     reviews: list[str]
     links: list[str] = []  # noqa: RUF012 -- never changed
     image_list: str | None = None
+    previous: str | None = None
 
 
 def declaration_files(declared: Declared) -> DeclarationFiles:
@@ -56,7 +59,9 @@ def declaration_files(declared: Declared) -> DeclarationFiles:
     if listed is not None and recipe.split.published is not None:
         name = recipe.split.published.list
         image_list = name if name == listed.name else str(listed.declaration.resolve())
-    return DeclarationFiles(sources, reviews, _places(recipe.split.links, recipe.folder), image_list)
+    previous = None if declared.previous is None else str(declared.previous.place.resolve())
+    links = _places(recipe.split.links, recipe.folder)
+    return DeclarationFiles(sources, reviews, links, image_list, previous)
 
 
 def write_declaration_files(build: Path, declared: Declared) -> None:
@@ -71,7 +76,10 @@ def write_declaration_files(build: Path, declared: Declared) -> None:
     """
     files = declaration_files(declared)
     if read_declaration_files(build) != files:
-        write_bytes(_path(build), json_bytes(files._asdict()))
+        places = files._asdict()
+        if files.previous is None:
+            del places["previous"]
+        write_bytes(_path(build), json_bytes(places))
 
 
 def read_declaration_files(build: Path) -> DeclarationFiles | None:

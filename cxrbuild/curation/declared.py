@@ -22,6 +22,7 @@ from cxrbuild.catalog import (
     source_names,
 )
 from cxrbuild.catalog.override import Overrides, ReviewOverride
+from cxrbuild.curation.previous import PreviousVersion, read_previous
 from cxrbuild.errors import DeclarationError, name_some, suggest
 from cxrbuild.rules import switch_rules
 
@@ -43,6 +44,8 @@ class Declared:
         What the recipe names.
     image_list
         The list under ``split.published``; ``None`` where there is none.
+    previous
+        The former version under ``split.previous``; ``None`` where there is none. The recipe has its name.
     """
 
     recipe: Recipe
@@ -51,6 +54,7 @@ class Declared:
     reviews: list[Review]
     links: list[Link]
     image_list: ImageList | None = None
+    previous: PreviousVersion | None = None
 
     @property
     def namespaces(self) -> dict[str, str | None]:
@@ -85,6 +89,12 @@ def read_declared(
     if recipe.split.published is not None:
         image_list = read_image_list(recipe.split.published.list, recipe.folder)
         check_list(recipe, image_list, sources)
+    previous = None
+    if recipe.split.previous is not None:
+        previous = read_previous(recipe.split.previous, recipe.folder)
+        # Where a folder lies is of no meaning elsewhere, and can be private.
+        split = recipe.split.model_copy(update={"previous": previous.name})
+        recipe = recipe.model_copy(update={"split": split})
     declared = Declared(
         recipe=recipe,
         overrides=Overrides(rules=tuple(overrides)),
@@ -92,6 +102,7 @@ def read_declared(
         reviews=_reviews(recipe, {source.name for source in sources}),
         links=_links(recipe, {source.name for source in sources}),
         image_list=image_list,
+        previous=previous,
     )
     return _with_reviews(declared, reviews) if reviews else declared
 

@@ -63,5 +63,6 @@ def build_document(
         "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),
         "formats": sorted(formats),
         "patient_key": plan.patient_key,
+        "previous": plan.previous,
         "files": files or {},
     })  # fmt: skip

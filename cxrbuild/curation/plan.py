@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import FunnelStep, names
-from cxrbuild.artifact.build import SourceExactness
+from cxrbuild.artifact.build import PreviousSplit, SourceExactness
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
@@ -27,6 +27,7 @@ from cxrbuild.lists import add_membership, read_declared_list
 from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, require_same_key
 from cxrbuild.patients import SharedId, find_shared_ids
+from cxrbuild.previous_split import groups_joined
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import SPLITS, conform, write_records
 from cxrbuild.rules import add_details, add_labels, add_reviews, apply_rules, require_values
@@ -113,6 +114,19 @@ class Plan:
         """The patient ids of several sources that do not declare whether they are one patient."""
         return find_shared_ids(self.records, self.declared.namespaces)
 
+    @cached_property
+    def previous(self) -> PreviousSplit | None:
+        """What is recorded of the former version whose split is held; ``None`` where there is none."""
+        version = self.declared.previous
+        if version is None:
+            return None
+        held = self.records["split"].notna() & self.records["previous_split"].notna()
+        joined = groups_joined(self.records, self.declared.recipe.split)
+        return PreviousSplit(
+            name=version.name, sha256=version.sha256, images=len(version.rows), held=int(held.sum()),
+            groups_in_several_splits=joined.to_dict(),
+        )  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe, the overrides, the flow chart and the counts as JSON has them."""
         return {
@@ -126,6 +140,7 @@ class Plan:
             "listed": self.listed,
             "findings_without_class": findings_without_class(self.records, self.declared.recipe),
             "shared_patient_ids": [one.to_dict() for one in self.shared_ids],
+            "previous": self.previous and self.previous.model_dump(),
         }
 
     def _repr_html_(self) -> str:
@@ -251,6 +266,9 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
     require_values(records, declared.recipe, declared.sources)
     records = apply_rules(records, declared.recipe.rules, declared.links)
     records = add_details(records, declared.recipe.rules, declared.reviews, declared.links)
+    if declared.previous is not None:
+        records = records.assign(previous_split=declared.previous.splits_of(records))
+        declared.previous.require_common(records)
     try:
         records = split_records(records, declared.recipe.split, declared.links, declared.namespaces)
         return without_withdrawn_values(add_folds(records, declared.recipe.split))
@@ -258,7 +276,8 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
         # A DICOM file has its class in its header: missing files explain why a class has too few images.
         unread = records.loc[records["exclusion"] == "missing_file", "source_path"]
         lost = records.loc[records["exclusion"] == "row_without_file", "source"].value_counts()
-        if unread.empty and not lost.empty:
+        # Where a former version is held, the error says what the draw lacks.
+        if unread.empty and not lost.empty and declared.previous is None:
             rows = ", ".join(f"{name} {count:,}" for name, count in lost.items())
             error.todo = f"Rows that find no file: {rows}. Correct `reader.path` of the source"
         if not unread.empty:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument, names
+from cxrbuild.artifact.build import recorded_recipe
 from cxrbuild.curation.declared import Declared
 from cxrbuild.fetching.record import record_path
 from cxrbuild.files import json_bytes, sha256_of, tree_state, write_bytes
@@ -35,11 +36,11 @@ def libraries() -> dict[str, str]:
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:
     """Return a hash of all inputs of a build: declarations, fetched files, formats, versions."""
-    document = {
+    document: dict[str, Any] = {
         "cxrbuild": __version__,
         "libraries": libraries(),
         "formats": sorted(formats),
-        "recipe": declared.recipe.model_dump(mode="json", exclude={"audit", "baseline"}),
+        "recipe": recorded_recipe(declared.recipe),
         "sources": [source.model_dump(mode="json", exclude={"lung_masks"}) for source in declared.sources],
         "listings": [repr(source.listing) for source in declared.sources],
         "withdrawals": [repr(source.withdrawals) for source in declared.sources],
@@ -56,6 +57,8 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
             source.name: locked[source.name].tree for source in declared.sources if source.name in locked
         },
     }
+    if declared.previous is not None:
+        document["previous"] = declared.previous.sha256
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

@@ -187,6 +187,10 @@ def _split_text(contents: Contents) -> str:
         + ")."
         for declared in split.declared
     ]
+    if contents.document.previous is not None:
+        sentences.append(
+            f"Patients with an image in {contents.document.previous.name} keep the split that they had there."
+        )
     others = " of the other sources" if split.declared else ""
     for name in ("test", "validation"):
         size = getattr(split, name)

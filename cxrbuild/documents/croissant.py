@@ -16,7 +16,7 @@ from cxrbuild.documents.lineage import (
     software,
     usage_conditions,
 )
-from cxrbuild.records import COLUMNS
+from cxrbuild.records import COLUMNS, written_columns
 from cxrbuild.shards import shard_columns
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -115,7 +115,7 @@ def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> di
         "recordSet": [
             *_enumerations(recipe.classes, splits),
             *(_images(splits, size) for size in sizes),
-            _manifest(),
+            _manifest(contents),
         ],
     }
 
@@ -299,7 +299,8 @@ def _images(splits: Sequence[str], size: int | None) -> dict[str, Any]:
     }
 
 
-def _manifest() -> dict[str, Any]:
+def _manifest(contents: Contents) -> dict[str, Any]:
+    written = written_columns(contents.kept)
     return {
         "@type": "cr:RecordSet",
         "@id": "manifest",
@@ -316,5 +317,6 @@ def _manifest() -> dict[str, Any]:
                 "source": {"fileObject": {"@id": "manifest.parquet"}, "extract": {"column": column.name}},
             }
             for column in COLUMNS
+            if column.name in written
         ],
     }

@@ -2,13 +2,20 @@
 
 from cxrbuild.image_decision.describe import explain_images
 from cxrbuild.image_decision.planned import is_plan, open_plan
-from cxrbuild.image_decision.result import DecisionResult, DuplicateImage, ImageDecision, LinkedImage
+from cxrbuild.image_decision.result import (
+    DecisionResult,
+    DuplicateImage,
+    ImageDecision,
+    LinkedImage,
+    OtherSplit,
+)
 
 __all__ = [
     "DecisionResult",
     "DuplicateImage",
     "ImageDecision",
     "LinkedImage",
+    "OtherSplit",
     "explain_images",
     "is_plan",
     "open_plan",

@@ -23,6 +23,7 @@ from cxrbuild.image_decision.result import (
     ReviewResult,
     RuleResult,
 )
+from cxrbuild.image_decision.versions import find_other_splits
 from cxrbuild.reasons import label_reasons, looked_at, split_reasons
 from cxrbuild.rules import apply_rules
 
@@ -76,6 +77,7 @@ class _Describer:
         self._artifact = artifact
         self._metadata = MetadataRows(artifact, recipe, data, asked)
         self._kept = artifact.ledger[artifact.ledger["split"].notna()]
+        self._other_splits = find_other_splits(artifact, recipe, asked)
         self._links = list(_read_links(artifact.document.recipe, recipe))
 
     def __call__(self, row: pd.Series) -> ImageDecision:
@@ -117,6 +119,7 @@ class _Describer:
             split=text["split"],
             split_by=decided["by"] if placed else None,
             split_reason=decided["text"] if placed else None,
+            other_splits=self._other_splits[str(text["image_id"])],
             fold=None if text["fold"] is None else int(row["fold"]),
             group=text["group"],
             group_images=sorted(set(group["image_id"]) - {str(text["image_id"])}),

@@ -105,6 +105,26 @@ class DuplicateImage:
 
 
 @dataclass(frozen=True)
+class OtherSplit:
+    """A version of the dataset, or of its images, in which the image has another split.
+
+    Attributes
+    ----------
+    version
+        Its name and version, or the name of its file.
+    place
+        Its folder or file; ``None`` where it is published, or only its name is known.
+    split, group
+        The image's split and group there; the group is ``None`` where it is not known.
+    """
+
+    version: str
+    place: str | None
+    split: str
+    group: str | None
+
+
+@dataclass(frozen=True)
 class ImageDecision:
     """Why an image is in a dataset or not.
 
@@ -141,7 +161,11 @@ class ImageDecision:
     label, label_by, label_reason
         Its class, and what gave it: ``list`` or ``finding``, and as text.
     split, split_by, split_reason
-        Its split, and what decided it: ``list``, ``source``, ``group`` or ``draw``, and as text.
+        Its split, and what decided it: ``list``, ``source``, ``group``, ``previous`` or ``draw``, and as
+        text.
+    other_splits
+        The versions in which it has another split: the former one that the recipe names, builds and releases
+        in the same folder, and published ones.
     fold
         Its fold; ``None`` without folds.
     group, group_images
@@ -177,6 +201,7 @@ class ImageDecision:
     split: str | None
     split_by: str | None
     split_reason: str | None
+    other_splits: list[OtherSplit]
     fold: int | None
     group: str | None
     group_images: list[str]

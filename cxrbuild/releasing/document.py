@@ -12,6 +12,7 @@ from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, n
 from cxrbuild.artifact.build import Packaging
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.policy import Policy, without_file_names
+from cxrbuild.previous_split import groups_joined
 from cxrbuild.split import groups_in_several_splits
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def release_document(
     """
     listed = frozenset(records["image_id"])
     reasons = records["withheld"].value_counts()
+    previous = build.previous
+    if previous is not None:
+        # A public release names no group after an image or patient that it does not list.
+        joined = groups_joined(records, build.recipe.split).to_dict()
+        previous = previous.model_copy(update={"groups_in_several_splits": joined})
     shared = {name: getattr(build, name) for name in DatasetDocument.model_fields}
     return ReleaseDocument(
         **shared
@@ -43,6 +49,7 @@ def release_document(
             "sources": without_file_names(build, policy, listed),
             "missing": {image: why for image, why in build.missing.items() if image in listed},
             "groups_in_several_splits": groups_in_several_splits(records).to_dict(),
+            "previous": previous,
             "policy": policy,
             "date": release_date(build.recipe.date),
             "withheld": {str(reason): int(n) for reason, n in reasons.items()},

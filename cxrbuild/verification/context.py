@@ -25,7 +25,7 @@ from cxrbuild.errors import is_of_memory
 from cxrbuild.files import files_under, sha256_of
 from cxrbuild.parsing import parse_json
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import read_columns, schema
+from cxrbuild.records import COLUMNS, read_columns, schema
 from cxrbuild.shards import lay_out
 from cxrbuild.verification.result_files import RESULTS, read_result
 
@@ -375,8 +375,11 @@ def _read_table(folder: Path, name: str) -> Read[pd.DataFrame]:
 
 def _column_findings(name: str, found: pa.Schema) -> Iterator[Finding]:
     expected = schema()
+    optional = {column.name for column in COLUMNS if column.optional}
     for field in expected:
         if field.name not in found.names:
+            if field.name in optional:
+                continue
             yield Finding("the column is missing", name, field.name)
         elif found.field(field.name).type != field.type:
             kind = found.field(field.name).type

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import names
 from cxrbuild.checks import Finding
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import MISSING
 from cxrbuild.policy import is_unlisted, unlisted_sources
+from cxrbuild.previous_split import groups_joined
 from cxrbuild.split import groups_in_several_splits
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FOLDERS = {"parquet": names.PARQUET, "tfrecord": names.TFRECORD}
 
@@ -85,15 +89,22 @@ def check_missing(context: Context) -> Iterator[Finding]:
 
 def check_known_leakage(context: Context) -> Iterator[Finding]:
     """Find groups that ``build.json`` lists in several splits and the ledger does not, or the reverse."""
+    document = context.document
     found = groups_in_several_splits(context.ledger)
+    yield from _differing_groups("", found, document.groups_in_several_splits)
+    if document.previous is not None:
+        found = groups_joined(context.ledger, document.recipe.split)
+        yield from _differing_groups("previous.", found, document.previous.groups_in_several_splits)
+
+
+def _differing_groups(part: str, found: pd.Series, recorded: Mapping[str, str]) -> Iterator[Finding]:
     expected = {str(group): str(splits) for group, splits in found.items()}
-    recorded = context.document.groups_in_several_splits
     for group in sorted(set(recorded) | set(expected)):
         if recorded.get(group) != expected.get(group):
             message = (
                 f"is in {recorded.get(group, 'one split')}, in the ledger in {expected.get(group, 'one')}"
             )
-            yield Finding(message, names.BUILD, f"groups_in_several_splits {group}")
+            yield Finding(message, names.BUILD, f"{part}groups_in_several_splits {group}")
 
 
 def check_summary(context: Context) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrbuild.artifact.build import FunnelStep, SourceExactness
+from cxrbuild.artifact.build import FunnelStep, PreviousSplit, SourceExactness
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.image_decision import ImageDecision
 from cxrbuild.lists.checks import ListFinding
@@ -33,6 +33,8 @@ class Plan(Printed):
         Findings that no class has, each with the images that are excluded for it.
     shared_patient_ids
         Patient ids of several sources that do not declare whether they are one patient.
+    previous
+        The former version whose split is held; `null` where the recipe names none.
     release_refusals
         The errors with which `release` would refuse a public release, as far as metadata decides.
     notes
@@ -51,6 +53,7 @@ class Plan(Printed):
     listed: dict[str, int]
     findings_without_class: dict[str, int]
     shared_patient_ids: list[SharedId]
+    previous: PreviousSplit | None
     release_refusals: list[ErrorFacts]
     notes: list[str]
     out: str | None
