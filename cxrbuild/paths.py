@@ -7,8 +7,10 @@ in another case.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from cxrbuild.errors import nearest
 from cxrbuild.words import compose
 
 
@@ -83,6 +85,32 @@ class PathIndex:
         """
         found = self.find(spelling)
         return f"{spelling} (the file is {' or '.join(found)})" if found else spelling
+
+    def describe_unknown(self, spelling: str) -> str:
+        """Return a path that no file has, with the file that it may mean: another spelling, or the nearest.
+
+        Examples
+        --------
+        >>> PathIndex(["images/007.png"]).describe_unknown("images/7.png")
+        'images/7.png (the nearest path is images/007.png)'
+        """
+        if self.find(spelling):
+            return self.describe(spelling)
+        near = _nearest_path(spelling, self._paths)
+        return f"{spelling} (the nearest path is {near})" if near else spelling
+
+
+def _nearest_path(path: str, paths: Iterable[str]) -> str | None:
+    """Return the path that is most like a misspelt one: lost zeros and another folder come first."""
+    paths = sorted(paths)
+    for plain in (_without_zeros, lambda one: one.rpartition("/")[2].casefold()):
+        if same := [other for other in paths if plain(other) == plain(path)]:
+            return same[0]
+    return nearest(path, paths)
+
+
+def _without_zeros(path: str) -> str:
+    return re.sub(r"(?<!\d)0+(?=\d)", "", path.casefold())
 
 
 def _fold(path: str) -> str:

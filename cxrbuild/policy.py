@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.artifact.build import DatasetDocument, ReleaseDocument, SourceState
+from cxrbuild.artifact.correction import CorrectedValue, Corrections
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.catalog.rule import DuplicateRule, ReviewedRule
 from cxrbuild.errors import CxrbuildError, name_some
@@ -195,6 +196,41 @@ def without_file_names(
         name: _unnamed(name, state, listed) if name in confidential else state
         for name, state in build.sources.items()
     }
+
+
+def listed_corrections(build: DatasetDocument, policy: Policy, records: pd.DataFrame) -> Corrections:
+    """Return what a release records of the corrections: those of the images that it lists.
+
+    Of images of sources that are not public, and of images with a readable name, a public release omits the
+    old value, the reason and the reader: a value can be wrong because it names a patient. It has the hash of
+    a file only if it shows all of its lines.
+
+    Parameters
+    ----------
+    build
+        The ``build.json`` of the build.
+    policy
+        ``public`` or ``private``; a private release changes nothing.
+    records
+        The ledger of the release.
+    """
+    if policy == "private" or not build.corrections:
+        return build.corrections
+    confidential = confidential_sources(build, policy)
+    listed = set(records["image_id"])
+    named = set(records.loc[records["review"].eq("identifier").fillna(value=False), "image_id"])
+    values = [
+        _redacted(one) if one.source in confidential or one.image_id in named else one
+        for one in build.corrections.values
+        if one.image_id in listed
+    ]
+    whole = values == build.corrections.values
+    files = [one if whole else one.model_copy(update={"sha256": None}) for one in build.corrections.files]
+    return build.corrections.model_copy(update={"files": files, "values": values})
+
+
+def _redacted(one: CorrectedValue) -> CorrectedValue:
+    return one.model_copy(update={"old": None, "reason": None, "reader": None, "redacted": True})
 
 
 def _unnamed(source: str, state: SourceState, listed: Collection[str]) -> SourceState:

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cxrbuild.catalog import ImageList, Recipe, Source
+from cxrbuild.catalog.correction import CORRECTABLE
 from cxrbuild.catalog.declarations import Declaration
 
 
@@ -38,6 +39,13 @@ def declarations() -> Iterator[str]:
         "A *link file* has the header `source_a,path_a,source_b,path_b,kind,note`: pairs of images that are "
         "duplicates or of one patient, although their sources do not say so. `kind` is `duplicate` or "
         "`same patient`."
+    )
+    yield (
+        "A *file of corrections* has the header `source,path,column,old,new,reason`: values of single images "
+        "that their source has wrong. `column` is one of "
+        + ", ".join(f"`{name}`" for name in CORRECTABLE)
+        + "; `old` is the value that the source gives, as the [table](columns.md) has it, and `new` the "
+        "right one; blank means not known. A seventh column, `reader`, can name the person who found it."
     )
     yield (
         "A *file of withdrawals*, the key `withdrawn` of a source, has the header `path,date,reason`: images "

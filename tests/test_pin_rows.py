@@ -1,4 +1,4 @@
-"""Rows of reviews, links and withdrawals that name images which a new version of a source does not have."""
+"""Rows of reviews, links, corrections and withdrawals that name images which a new version lacks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_rows_that_name_images_which_left_are_listed(world: Path) -> None:
     said = " ".join(ran.out.split())
     assert "Rows that name images which this version does not have:" in said
     assert "reviews.csv, line 4: images/e.png -> images/g.png" in said
-    assert "`plan` of the new version refuses reviews and links of such images" in said
+    assert "`plan` of the new version refuses reviews, links and corrections of such images" in said
     assert "withdrawn" not in said
 
     # A withdrawn image keeps its row in the ledger, so that reviews and links of it stay.

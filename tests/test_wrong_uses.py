@@ -51,6 +51,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "version-recipe.toml": recipe.replace('version = "0.1.0"', 'version = "0.1"'),
         "column-recipe.toml": f'{recipe}\n[[rules]]\nname = "x"\nkind = "present"\ncolumn = "pateint_age"\n'
         'reason = "x"\n',
+        "corrections.csv": "source,path,column,old,new,reason\nmine,a.png,view,PA,AP,seen\n",
+        "corrected-recipe.toml": f'corrections = ["corrections.csv"]\n{recipe}',
+        "uncorrected-recipe.toml": f'corrections = ["corections.csv"]\n{recipe}',
     }
     for name, text in declared.items():
         (folder / name).write_text(text)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+from cxrbuild.artifact.correction import Corrections
 from cxrbuild.artifact.document import Document, Part
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
@@ -173,7 +174,7 @@ def _with_folder(value: Any) -> Any:
 
 def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as ``build.json`` has it: without what does not decide what a build holds."""
-    document = recipe.model_dump(mode="json", exclude=_NOT_RECORDED)
+    document = recipe.model_dump(mode="json", exclude=_NOT_RECORDED | recipe.omitted)
     if recipe.split.previous is None:
         # So that builds without it are what they were before the key was known.
         del document["split"]["previous"]
@@ -221,6 +222,8 @@ class DatasetDocument(Document):
         Fingerprint of the key that patient numbers are hashed with; ``None`` where none is hashed.
     previous
         The former version whose split is held; the key is there only if the recipe names one.
+    corrections
+        The values of single images that the recipe corrects; the file lacks the key where there are none.
     """
 
     FORMAT: ClassVar[int] = 2
@@ -243,12 +246,15 @@ class DatasetDocument(Document):
     patient_key: str | None = None
     exactness: dict[str, SourceExactness] = Field(default_factory=dict)
     previous: PreviousSplit | None = None
+    corrections: Corrections = Field(default_factory=Corrections)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as JSON has it."""
         document = super().to_dict()
         if self.previous is None:
             del document["previous"]
+        if not self.corrections:  # so that builds without them have the bytes of before there were any
+            del document["corrections"]
         return document
 
     @property

@@ -9,6 +9,9 @@ MANIFEST = "manifest.parquet"
 PARQUET = "data"
 TFRECORD = "tfds"
 
+# Of plans alone: a build has them in `build.json`.
+CORRECTIONS = "corrections.json"
+
 # Of builds alone.
 FUNNEL = "funnel.csv"
 IMAGES = "images"

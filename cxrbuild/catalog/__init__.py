@@ -1,5 +1,6 @@
-"""Sources, recipes, reviews and links: declared in files, read strictly."""
+"""Sources, recipes, reviews, links and corrections: declared in files, read strictly."""
 
+from cxrbuild.catalog.correction import Correction, read_corrections
 from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.catalog.image_list import (
     ImageList,
@@ -16,6 +17,7 @@ from cxrbuild.catalog.source import Source, read_source, source_names
 __all__ = [
     "CATALOG",
     "DEFAULT_RECIPE",
+    "Correction",
     "ImageList",
     "Link",
     "Recipe",
@@ -25,6 +27,7 @@ __all__ = [
     "find_contradictions",
     "format_reviews",
     "list_names",
+    "read_corrections",
     "read_image_list",
     "read_links",
     "read_recipe",

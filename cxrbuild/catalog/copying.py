@@ -21,7 +21,7 @@ RECIPE_FILE = "recipe.toml"
 
 
 def copy_recipe(name: str, folder: Path) -> list[Path]:
-    """Copy a shipped recipe with its reviews, links and published list; its sources stay the shipped ones.
+    """Copy a shipped recipe with its reviews, corrections, links and list; its sources stay the shipped ones.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def copy_recipe(name: str, folder: Path) -> list[Path]:
     recipe = read_recipe(name)
     tables = {
         named: CATALOG / "reviews" / f"{named}.csv"
-        for named in dict.fromkeys([*recipe.reviews, *recipe.split.links])
+        for named in dict.fromkeys([*recipe.reviews, *recipe.corrections, *recipe.split.links])
     }
     lists = []
     if recipe.split.published is not None:
         lists = [read_image_list(recipe.split.published.list).declaration]
     renamed = {named: path.name for named, path in tables.items()} | {path.stem: path.name for path in lists}
     declared = _read(CATALOG / "recipes" / f"{name}.toml")
-    text = _rename(declared, ("reviews", "links", "list"), renamed)
+    text = _rename(declared, ("reviews", "corrections", "links", "list"), renamed)
     return _write(
         folder, {RECIPE_FILE: text} | {path.name: _read(path) for path in (*tables.values(), *lists)}
     )

@@ -1,4 +1,4 @@
-"""Read the CSV files of the catalogue strictly: reviews, links, withdrawals."""
+"""Read the CSV files of the catalogue strictly: reviews, links, withdrawals, corrections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.errors import DeclarationError, count_of, nearest
 
-# The folder of the shipped reviews and links.
+# The folder of the shipped reviews, links and corrections.
 SHIPPED = CATALOG / "reviews"
 
 
@@ -50,13 +50,15 @@ class CsvTable:
         path = beside / name if name.endswith(".csv") else SHIPPED / f"{name}.csv"
         if path.is_file():
             return path
-        # Reviews and links are shipped in one folder; their headers differ.
+        # All kinds are shipped in one folder; their headers differ.
         shipped = sorted(path.stem for path in SHIPPED.glob("*.csv") if self.matches(path))
         near = nearest(path.name, [*shipped, *(other.name for other in beside.glob("*.csv"))])
         raise DeclarationError(
             f"no such file of {self.content}",
             where=path,
-            expected=f"one of {', '.join(shipped)}, or the path of a .csv file",
+            expected=f"one of {', '.join(shipped)}, or the path of a .csv file"
+            if shipped
+            else "the path of a .csv file",
             todo=f"Write {near}, the nearest name" if near else "Correct the name, or write this file first",
         )
 

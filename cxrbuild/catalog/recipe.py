@@ -67,6 +67,10 @@ class Recipe(Declaration):
     )
     sources: list[str] = Field(min_length=1, description="shipped sources by name, own ones by path (.toml)")
     reviews: list[str] = Field(default_factory=list, description="review files: shipped by name, own by path")
+    corrections: list[str] = Field(
+        default_factory=list,
+        description="files that correct metadata of single images: shipped by name, own by path",
+    )
     labels: ByWord[dict[str, list[Word]]] = Field(
         min_length=1,
         description="for each class, in the order of its number, each source's findings; with a published "
@@ -123,6 +127,11 @@ class Recipe(Declaration):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def omitted(self) -> set[str]:
+        """The keys that a record of it omits: without corrections, builds have the bytes of before them."""
+        return set() if self.corrections else {"corrections"}
 
     @property
     def classes(self) -> list[str]:

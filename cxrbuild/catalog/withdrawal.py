@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
 from cxrbuild.catalog.day import check_day
-from cxrbuild.errors import DeclarationError, count_of, name_some, nearest
+from cxrbuild.errors import DeclarationError, count_of, name_some
 from cxrbuild.paths import PathIndex
 
 WITHDRAWALS = CsvTable("withdrawals", ("path", "date", "reason"), optional="identifier")
@@ -99,30 +98,10 @@ def require_known(where: str, withdrawn: Collection[str], known: Iterable[str]) 
     index = PathIndex(known)
     if not (unknown := [path for path in withdrawn if index.find(path) != [path]]):
         return
-    found = []
-    for path in sorted(unknown):
-        if index.find(path):
-            found.append(index.describe(path))
-        else:
-            near = _nearest_path(path, index.paths)
-            found.append(f"{path} (the nearest path is {near})" if near else path)
     raise DeclarationError(
         f"{count_of(len(unknown), 'withdrawal')} of images that the source does not have", where=where,
         expected="paths of its files, of its rows of metadata, or of a pin's listing, now or before",
-        found=name_some(found),
+        found=name_some(map(index.describe_unknown, sorted(unknown))),
         todo="Write the paths as the files have them. Remove the line of an image that this source never "
         "had; one that was removed before the source was pinned needs no line",
     )  # fmt: skip
-
-
-def _nearest_path(path: str, paths: Iterable[str]) -> str | None:
-    """Return the path that is most like a misspelt one: lost zeros and another folder come first."""
-    paths = sorted(paths)
-    for plain in (_without_zeros, lambda one: one.rpartition("/")[2].casefold()):
-        if same := [other for other in paths if plain(other) == plain(path)]:
-            return same[0]
-    return nearest(path, paths)
-
-
-def _without_zeros(path: str) -> str:
-    return re.sub(r"(?<!\d)0+(?=\d)", "", path.casefold())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from cxrbuild.artifact import FunnelStep
     from cxrbuild.artifact.build import PreviousSplit
+    from cxrbuild.artifact.correction import Corrections
     from cxrbuild.catalog import Recipe
     from cxrbuild.catalog.override import Overrides
     from cxrbuild.curation import CurationResult, Plan
@@ -143,6 +144,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
         name = plan.declared.image_list.name if plan.declared.image_list else ""
         output.say(f"The list {name} has {sum(listed.values()):,} rows: {rows}.")
+    _report_corrections(output, plan.corrections)
     _report_previous(output, plan.previous)
     _report_caveats(output, plan.declared.overrides, plan.unpinned)
     if plan.unlocked:
@@ -173,6 +175,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     _report_counts(output, document.counts)
     if result.changed:
         _report_without_class(output, result.build.ledger, document.recipe)
+    _report_corrections(output, document.corrections)
     _report_previous(output, document.previous)
     _report_caveats(output, document.overrides, document.unpinned)
     report_exactness(output, document.exactness)
@@ -255,6 +258,14 @@ def _report_counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> N
     ]
     if empty:
         output.say(f"No image in {', '.join(empty)}: see [split] in the recipe.")
+
+
+def _report_corrections(output: Output, corrections: Corrections) -> None:
+    """Report how many values of the metadata the recipe corrects."""
+    if corrections:
+        files = name_some(file.name for file in corrections.files)
+        values = "; ".join(corrections.describe()) or "none of these sources"
+        output.say(f"Values corrected by {files}: {values}.")
 
 
 def _report_caveats(output: Output, overrides: Overrides, unpinned: list[str]) -> None:

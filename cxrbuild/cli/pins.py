@@ -61,8 +61,8 @@ def _report_rows(output: Output, rows: Sequence[NamingRow]) -> None:
             output.say(f"  and {len(of_file) - _MOST:,} more of {file}; --json lists all")
     if any(row.content != "withdrawals" for row in rows):
         output.say(
-            "`plan` of the new version refuses reviews and links of such images: correct or remove these "
-            "rows, in a copy where the file is shipped, and name the copy in the recipe."
+            "`plan` of the new version refuses reviews, links and corrections of such images: correct or "
+            "remove these rows, in a copy where the file is shipped, and name the copy in the recipe."
         )
     if any(row.content == "withdrawals" for row in rows):
         output.say(

@@ -219,7 +219,7 @@ def _copy_recipe(output: Output, name: str, folder: Path) -> None:
     "folder",
     type=PATH,
     metavar="DIR",
-    help="Copy the recipe NAME with its reviews, links and list, to change it.",
+    help="Copy the recipe NAME with the files that it names, to change it.",
 )
 @data_option
 @output_options

@@ -22,7 +22,14 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some, printable
 
 if TYPE_CHECKING:
-    from cxrbuild.image_decision import DecisionResult, DuplicateImage, ImageDecision, LinkedImage, OtherSplit
+    from cxrbuild.image_decision import (
+        CorrectionResult,
+        DecisionResult,
+        DuplicateImage,
+        ImageDecision,
+        LinkedImage,
+        OtherSplit,
+    )
 
 # How many images are described; of more, each has a line. --json describes all.
 _MOST = 3
@@ -108,6 +115,8 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     if image.metadata_note:
         yield "metadata", f"not shown: {image.metadata_note}"
     yield "read as", _values(image.upstream) or "no values"
+    for correction in image.corrections:
+        yield "corrected", _describe_correction(correction)
     if image.review:
         drawn = {True: ", drawn at a finding", False: ", not drawn at a finding", None: ""}
         meaning = image.review.meaning or "of another version"
@@ -157,6 +166,15 @@ def _describe_other(image: ImageDecision, other: OtherSplit) -> str:
     if image.group == other.group:
         return f"{text}; group {image.group} in both"
     return f"{text}; group {image.group} here, {other.group} there"
+
+
+def _describe_correction(one: CorrectionResult) -> str:
+    old, new = (value or "blank" for value in (one.old, one.new))
+    place = f"{one.file}, line {one.line}"
+    if one.redacted:
+        return f"{one.column} to {new} ({place}); the release does not give the old value and the reason"
+    by = f", by {one.reader}" if one.reader else ""
+    return f"{one.column} {old} -> {new}{by} ({place}): {one.reason}"
 
 
 def _describe_link(link: LinkedImage) -> str:

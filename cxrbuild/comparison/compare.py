@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.comparison.causes import Causes, with_causes
+from cxrbuild.comparison.corrections import CorrectionChanges
 from cxrbuild.comparison.declared import declared_changes
 from cxrbuild.comparison.diff import Diff, Kind
 from cxrbuild.comparison.excluded import changed_exclusions
@@ -93,11 +94,13 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         ),
         "other_bytes": common.changes(of_bytes, other_bytes),
     }
+    corrections = CorrectionChanges(old, new)
+    explained = {kind: corrections.explain(with_causes(of_kind), kind) for kind, of_kind in rows.items()}
     membership = any(set(side.columns) < set(MEMBERSHIP) for side in (a, b))
     return Diff(
         old=old.name,
         new=new.name,
-        rows={kind: with_causes(of_kind) for kind, of_kind in rows.items()},
+        rows=explained,
         columns_added=[] if membership else _only_in(b, a),
         columns_removed=[] if membership else _only_in(a, b),
         classes_changed=bool(old.classes and new.classes and old.classes != new.classes[: len(old.classes)]),

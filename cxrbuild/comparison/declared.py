@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import Recipe
+from cxrbuild.comparison.corrections import CorrectionChanges
 from cxrbuild.comparison.diff import DeclaredChange
 from cxrbuild.comparison.excluded import excluded_by_both, listed_ledgers, other_details
 from cxrbuild.comparison.version import DatasetVersion, Declarations
@@ -24,7 +25,7 @@ _OF_SOURCE = ("license", "public", "patient_id")
 def declared_changes(
     old: DatasetVersion, new: DatasetVersion, rows: Sequence[pd.DataFrame] = ()
 ) -> list[DeclaredChange]:
-    """Return the changes of recipe, overrides and sources; none where a version does not record them.
+    """Return the changes of recipe, overrides, sources and corrections, where both versions record them.
 
     Parameters
     ----------
@@ -34,13 +35,15 @@ def declared_changes(
         The changed rows, with their reasons: the withdrawal of such an image is not listed again.
     """
     a, b = old.declarations, new.declarations
+    corrections = CorrectionChanges(old, new).declared()
     if a is None or b is None:
-        return []
+        return list(corrections)
     return [
         *_recipe_changes(a.recipe, b.recipe),
         *_list_changes("overrides", "overrides", a.overrides.describe(), b.overrides.describe()),
         *_source_changes(a, b),
         *_withdrawal_changes(old, new, rows),
+        *corrections,
         *_upstream_changes(old, new),
     ]
 

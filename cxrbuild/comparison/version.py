@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
 from cxrbuild.artifact.build import SourceDescription, SourceExactness, SourceState
+from cxrbuild.artifact.correction import CorrectedValue, PlannedCorrections
 from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.published import published_manifest, published_names
@@ -84,6 +85,8 @@ class DatasetVersion:
         What it was built from; ``None`` where only the rows are known.
     exactness
         By source how many of its images are those of the pin; empty where that is not known.
+    corrections
+        The values that its recipe corrects, those that it lists; ``None`` where that is not known.
     """
 
     name: str
@@ -97,6 +100,7 @@ class DatasetVersion:
     funnel: Mapping[str, int] | None = None
     declarations: Declarations | None = None
     exactness: Mapping[str, SourceExactness] = field(default_factory=dict)
+    corrections: Sequence[CorrectedValue] | None = None
 
     @property
     def recipe(self) -> Recipe | None:
@@ -179,6 +183,7 @@ def read_version(name: str | Path) -> DatasetVersion:
         funnel=None if document is None else {step.step: step.images for step in document.funnel},
         declarations=declarations,
         exactness={} if document is None else document.exactness,
+        corrections=_corrections(path, document),
     )
 
 
@@ -193,6 +198,18 @@ def _advise(path: Path) -> str:
     return (
         f"Make one with `cxrbuild curate` or `cxrbuild release VERSION`, or name a published one: {published}"
     )
+
+
+def _corrections(path: Path, document: DatasetDocument | None) -> Sequence[CorrectedValue] | None:
+    """Return the corrections of a build or release, of a plan's folder, or of a published manifest."""
+    if document is not None:
+        return document.corrections.values
+    if not path.exists():
+        return ()  # a shipped recipe has none
+    if not path.is_dir():
+        return None
+    file = path / names.CORRECTIONS
+    return PlannedCorrections.read(file).corrections.values if file.is_file() else ()
 
 
 def _document(folder: Path) -> DatasetDocument | None:

@@ -18,8 +18,8 @@ from cxrbuild.curation.plan import (
     funnel,
     funnel_steps,
     make_plan,
-    write_plan,
 )
+from cxrbuild.curation.plan_folder import write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous
 from cxrbuild.curation.withdrawn import describe_holders

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cxrbuild.catalog import (
+    Correction,
     ImageList,
     Link,
     Recipe,
@@ -14,6 +15,7 @@ from cxrbuild.catalog import (
     Source,
     check_list,
     find_contradictions,
+    read_corrections,
     read_image_list,
     read_links,
     read_recipe,
@@ -21,9 +23,11 @@ from cxrbuild.catalog import (
     read_source,
     source_names,
 )
+from cxrbuild.catalog.correction import CORRECTIONS
 from cxrbuild.catalog.override import Overrides, ReviewOverride
 from cxrbuild.curation.previous import PreviousVersion, read_previous
 from cxrbuild.errors import DeclarationError, name_some, suggest
+from cxrbuild.files import sha256_of
 from cxrbuild.rules import switch_rules
 
 # How a review file writes the column `marks_finding`.
@@ -46,6 +50,10 @@ class Declared:
         The list under ``split.published``; ``None`` where there is none.
     previous
         The former version under ``split.previous``; ``None`` where there is none. The recipe has its name.
+    corrections
+        The recipe's corrections of single values.
+    correction_files
+        The hash of each file of corrections, by its name in the recipe.
     """
 
     recipe: Recipe
@@ -55,6 +63,8 @@ class Declared:
     links: list[Link]
     image_list: ImageList | None = None
     previous: PreviousVersion | None = None
+    corrections: Sequence[Correction] = ()
+    correction_files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def namespaces(self) -> dict[str, str | None]:
@@ -103,6 +113,10 @@ def read_declared(
         links=_links(recipe, {source.name for source in sources}),
         image_list=image_list,
         previous=previous,
+        corrections=_corrections(recipe, {source.name for source in sources}),
+        correction_files={
+            name: sha256_of(CORRECTIONS.find(name, recipe.folder)) for name in recipe.corrections
+        },
     )
     return _with_reviews(declared, reviews) if reviews else declared
 
@@ -170,6 +184,32 @@ def _reviews(recipe: Recipe, sources: set[str]) -> list[Review]:
             todo="Correct the column `source`: these reviews would have no effect",
         )  # fmt: skip
     return reviews
+
+
+def _corrections(recipe: Recipe, sources: set[str]) -> list[Correction]:
+    """Return the recipe's corrections; a file may have corrections of shipped sources of other recipes."""
+    problems: list[str] = []
+    corrections: dict[tuple[str, str, str], Correction] = {}
+    known = sources | set(source_names())
+    for name in recipe.corrections:
+        for one in read_corrections(name, recipe.folder):
+            if one.source not in known:
+                problems.append(
+                    f"{one.place}, line {one.line}: no source {one.source!r}; "
+                    + suggest(one.source, sorted(known), "source")
+                )
+            first = corrections.setdefault((*one.image, one.column), one)
+            if first is not one:
+                problems.append(
+                    f"{one.place}, line {one.line}: {one.column} of {one.source} {one.path} is in "
+                    f"{first.place}, line {first.line} already"
+                )
+    if problems:
+        raise DeclarationError(
+            "corrections that have no effect, or two\n  " + "\n  ".join(problems),
+            todo="Correct the column `source`; correct each value of an image once",
+        )
+    return [one for one in corrections.values() if one.source in sources]
 
 
 def _links(recipe: Recipe, sources: set[str]) -> list[Link]:

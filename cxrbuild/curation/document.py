@@ -65,4 +65,5 @@ def build_document(
         "patient_key": plan.patient_key,
         "previous": plan.previous,
         "files": files or {},
+        "corrections": plan.corrections,
     })  # fmt: skip

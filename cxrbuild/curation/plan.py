@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import FunnelStep, names
+from cxrbuild.artifact import FunnelStep
 from cxrbuild.artifact.build import PreviousSplit, SourceExactness
+from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
@@ -20,16 +21,21 @@ from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
-from cxrbuild.files import write_bytes
 from cxrbuild.folds import add_folds
-from cxrbuild.ingest import ingest, take_inventory, without_withdrawn_values
+from cxrbuild.ingest import (
+    apply_corrections,
+    ingest,
+    record_corrections,
+    take_inventory,
+    without_withdrawn_values,
+)
 from cxrbuild.lists import add_membership, read_declared_list
 from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, require_same_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.progress import Progress, silent
-from cxrbuild.records import SPLITS, conform, write_records
+from cxrbuild.records import SPLITS, conform
 from cxrbuild.rules import add_details, add_labels, add_reviews, apply_rules, require_values
 from cxrbuild.split import split_records
 
@@ -110,6 +116,14 @@ class Plan:
         return {code: int(counts[code]) for code in order if code in counts}
 
     @cached_property
+    def corrections(self) -> Corrections:
+        """The values that the recipe corrects."""
+        declared = self.declared
+        return record_corrections(
+            self.records, declared.corrections, declared.sources, declared.correction_files
+        )
+
+    @cached_property
     def shared_ids(self) -> list[SharedId]:
         """The patient ids of several sources that do not declare whether they are one patient."""
         return find_shared_ids(self.records, self.declared.namespaces)
@@ -133,6 +147,7 @@ class Plan:
             "recipe": self.declared.recipe.name,
             "version": self.declared.recipe.version,
             "overrides": self.declared.overrides.model_dump(mode="json"),
+            "corrections": self.corrections.model_dump(mode="json"),
             "unpinned": self.unpinned,
             "exactness": {name: one.model_dump() for name, one in self.exactness.items()},
             "funnel": [step.model_dump() for step in funnel_steps(self)],
@@ -210,7 +225,10 @@ def make_plan(
             if source.name in fetched:
                 images = inventory.available & set(table["source_path"])
                 require_fetched(images, fetched[source.name], source, data)
-            if not pinned and _hashes(source, table):
+            corrected = any(
+                c.source == source.name and c.column == "patient_id" for c in declared.corrections
+            )
+            if not pinned and (_hashes(source, table) or (corrected and source.hashes_patients)):
                 _require_recorded_key(source, lock, data)
             tables.append(table)
             bar.update()
@@ -256,8 +274,9 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
     Raises
     ------
     CxrbuildError
-        A finding, rule or split of the recipe does not fit the rows.
+        A correction, finding, rule or split of the recipe does not fit the rows.
     """
+    records = apply_corrections(records, declared.corrections, declared.recipe, declared.sources)
     records = add_reviews(records, declared.reviews)
     if declared.image_list is not None and listed is not None:
         records = add_membership(records, listed, declared.image_list, declared.recipe, declared.sources)
@@ -373,20 +392,3 @@ def findings_without_class(records: pd.DataFrame, recipe: Recipe) -> dict[str, i
     found = records.loc[records["exclusion"].isin(rules) & records["label"].isna(), "finding"].dropna()
     counted = {str(finding): int(n) for finding, n in found.value_counts(sort=False).items()}
     return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
-
-
-def write_plan(plan: Plan, out: Path) -> list[Path]:
-    """Write ``ledger.parquet``, ``manifest.parquet`` (membership alone) and ``funnel.csv`` into a folder.
-
-    Raises
-    ------
-    CxrbuildError
-        The folder holds a build, which the plan would overwrite.
-    """
-    if (out / names.BUILD).exists():
-        raise CxrbuildError("the folder holds a build", where=out, todo="Name another folder for the plan")
-    paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
-    write_records(paths[0], plan.records)
-    write_records(paths[1], plan.kept, MEMBERSHIP)
-    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
-    return paths

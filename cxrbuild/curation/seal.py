@@ -59,6 +59,8 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
     }
     if declared.previous is not None:
         document["previous"] = declared.previous.sha256
+    if declared.correction_files:
+        document["corrections"] = dict(declared.correction_files)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.artifact import names as artifact_names
+from cxrbuild.artifact.correction import shown
 from cxrbuild.catalog.class_name import READ_AS_MISSING
 from cxrbuild.contents import Contents
 from cxrbuild.documents.license_table import list_licenses
@@ -18,6 +19,8 @@ from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 from cxrbuild.templates import markdown_environment
 
+# How many corrections the card lists.
+_MOST_CORRECTIONS = 20
 # Hugging Face's types.
 _DTYPES = {"text": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
 # https://huggingface.co/docs/hub/repositories-licenses; others are `other` there.
@@ -80,6 +83,9 @@ def card(
             rebuild=rebuild_commands(contents),
             shipped=is_shipped(contents.recipe),
             reviews=added_reviews(contents),
+            corrections=contents.document.corrections,
+            most_corrections=_MOST_CORRECTIONS,
+            shown=shown,
             closed=[name for name, one in contents.document.declared_sources.items() if not one.public],
             unreviewed=count_unreviewed(contents.embedded),
             named=int(contents.kept["review"].eq("identifier").sum()),

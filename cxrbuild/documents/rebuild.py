@@ -10,7 +10,7 @@ from cxrbuild.catalog.recipe import DEFAULT_RECIPE, recipe_names
 from cxrbuild.contents import Contents
 
 # The keys of a recipe that decide what a build holds; the others are text and expectations.
-_DECIDES = {"sources", "reviews", "labels", "split", "conversion", "rules"}
+_DECIDES = {"sources", "reviews", "corrections", "labels", "split", "conversion", "rules"}
 
 
 def rebuild_commands(contents: Contents) -> list[str]:

@@ -3,6 +3,7 @@
 from cxrbuild.image_decision.describe import explain_images
 from cxrbuild.image_decision.planned import is_plan, open_plan
 from cxrbuild.image_decision.result import (
+    CorrectionResult,
     DecisionResult,
     DuplicateImage,
     ImageDecision,
@@ -11,6 +12,7 @@ from cxrbuild.image_decision.result import (
 )
 
 __all__ = [
+    "CorrectionResult",
     "DecisionResult",
     "DuplicateImage",
     "ImageDecision",

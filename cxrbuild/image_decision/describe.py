@@ -16,6 +16,7 @@ from cxrbuild.image_decision.find import find_rows
 from cxrbuild.image_decision.metadata import MetadataRows
 from cxrbuild.image_decision.planned import is_plan
 from cxrbuild.image_decision.result import (
+    CorrectionResult,
     DecisionResult,
     DuplicateImage,
     ImageDecision,
@@ -106,6 +107,11 @@ class _Describer:
                 if (value := text[column]) is not None
                 and (not column.endswith("_text") or self._metadata.is_public(source))
             },
+            corrections=[
+                CorrectionResult(**one.model_dump(exclude={"image_id", "source"}))
+                for one in self._artifact.document.corrections.values
+                if one.image_id == text["image_id"]
+            ],
             review=_review(text),
             rules=[_rule_result(rule, one, text, recipe) for rule in recipe.rules],
             kept=kept,

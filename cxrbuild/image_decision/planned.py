@@ -7,6 +7,7 @@ from pathlib import Path
 from cxrbuild import __version__
 from cxrbuild.artifact import Artifact, names
 from cxrbuild.artifact.build import DatasetDocument, DatasetIdentity, SourceDescription
+from cxrbuild.artifact.correction import Corrections, PlannedCorrections
 from cxrbuild.catalog import Recipe, read_source
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation import source_states
@@ -46,6 +47,7 @@ def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifac
         for one in sources
         if data is not None and one.name in locked and not is_for_another_pin(one, locked[one.name])
     }
+    corrected = folder / names.CORRECTIONS
     document = DatasetDocument(
         dataset=DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
         inputs="", cxrbuild=__version__, libraries={}, recipe=recipe,
@@ -53,6 +55,7 @@ def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifac
         overrides=Overrides(rules=()), sources=source_states(verified),
         unpinned=sorted(name for name, one in verified.items() if one.unpinned),
         missing={}, counts={}, funnel=[], groups_in_several_splits={}, formats=[],
+        corrections=PlannedCorrections.read(corrected).corrections if corrected.is_file() else Corrections(),
     )  # fmt: skip
     plan = Artifact(folder, document)
     others = set(plan.ledger["source"]) - {source.name for source in sources}

@@ -49,6 +49,34 @@ class ReviewResult:
 
 
 @dataclass(frozen=True)
+class CorrectionResult:
+    """A value of the image that the recipe corrects.
+
+    Attributes
+    ----------
+    column
+        The column of the table.
+    old, new
+        What the source says, and the value that counts; ``None`` where not known.
+    reason, reader
+        Why, and who found it; ``None`` where nobody is named.
+    file, line
+        Where the correction is written.
+    redacted
+        Whether a public release omits the old value, the reason and the reader.
+    """
+
+    column: str
+    old: str | None
+    new: str | None
+    reason: str | None
+    reader: str | None
+    file: str
+    line: int
+    redacted: bool
+
+
+@dataclass(frozen=True)
 class LinkedImage:
     """An image that a declared link connects.
 
@@ -148,7 +176,9 @@ class ImageDecision:
         Why there are no rows; ``None`` where there are.
     upstream
         What the metadata says, in the columns of the table; blank ones are omitted, and so are upstream's own
-        values (``..._text``) of a source that is not public.
+        values (``..._text``) of a source that is not public. Corrected values are as the recipe has them.
+    corrections
+        The values that the recipe corrects.
     review
         What a reviewer saw; ``None`` without a review.
     rules
@@ -188,6 +218,7 @@ class ImageDecision:
     metadata_hidden: list[str]
     metadata_note: str | None
     upstream: dict[str, str]
+    corrections: list[CorrectionResult]
     review: ReviewResult | None
     rules: list[RuleResult]
     kept: bool

@@ -11,6 +11,7 @@ from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import is_desktop_file
 from cxrbuild.image_files import has_image_suffix, image_format, read_head
+from cxrbuild.ingest.corrections import apply_corrections, record_corrections
 from cxrbuild.ingest.header import Headers, burned_in, find_dicom, read_headers
 from cxrbuild.ingest.inventory import take_inventory
 from cxrbuild.ingest.mapping import map_columns
@@ -23,7 +24,16 @@ from cxrbuild.records import conform, image_id
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Inventory", "exclude", "find_dicom", "ingest", "take_inventory", "without_withdrawn_values"]
+__all__ = [
+    "Inventory",
+    "apply_corrections",
+    "exclude",
+    "find_dicom",
+    "ingest",
+    "record_corrections",
+    "take_inventory",
+    "without_withdrawn_values",
+]
 
 
 def ingest(source: Source, inventory: Inventory, progress: Progress = silent) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMS = "years as 45 or 12.5, or DICOM's 045Y, 006M, 012W, 010D; `map` and `pattern` translate words"
+FORMS = "years as 45 or 12.5, or DICOM's 045Y, 006M, 012W, 010D"
 
 # PS3.5 6.2, AS: three digits and a unit. `45Y` has one meaning all the same; `45M` has two, months and male.
 # Less than a year is given in months, weeks or days, and less than a day by none: `000Y` means not known.

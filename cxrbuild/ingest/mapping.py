@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # Columns next to which upstream's own text is kept, as `<column>_text`.
 _KEPT = ("patient_id", "modality", "view_position", "patient_age", "license")
 # DICOM's enumerated values, PS3.3 C.7.1.1: male, female, other.
-_SEXES = ("M", "F", "O")
+SEXES = ("M", "F", "O")
+"""The values of `patient_sex`."""
 _LISTED_PROBLEMS = 20
 _SWAPPED_SIGNS = str.maketrans(".,", ",.")
 
@@ -291,8 +292,8 @@ def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Seri
         upstream.note(several, column, values, f"is several values, of which columns.{name} can hold one")
         ours = ours.where(~several)
     if name == "patient_sex":
-        other = ours.notna() & ~ours.isin(_SEXES)
-        upstream.note(other, column, values, f"is none of {', '.join(_SEXES)}")
+        other = ours.notna() & ~ours.isin(SEXES)
+        upstream.note(other, column, values, f"is none of {', '.join(SEXES)}")
     if name == "patient_age":
         limits = column if isinstance(column, AgeColumn) else AgeColumn.model_validate({"from": "age"})
         years = parse_ages(ours)
@@ -304,7 +305,9 @@ def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Seri
             f"is no age with the decimal sign {limits.decimal!r}: declare `decimal = \"{sign}\"` in "
             f"columns.{name} if {sign!r} is the sign of all ages",
         )  # fmt: skip
-        upstream.note(wrong & ~swapped, column, values, f"is no age ({FORMS})")
+        upstream.note(
+            wrong & ~swapped, column, values, f"is no age ({FORMS}; `map` and `pattern` translate words)"
+        )
         outside = ~years.between(limits.least, limits.most) & years.notna()
         upstream.note(
             outside.fillna(value=False), column, values,

@@ -61,7 +61,7 @@ class PinProposal:
     problems
         What of the declaration does not fit the new version: a person has to decide.
     naming_rows
-        The rows of reviews, links and withdrawals that name images which the new version does not have.
+        The rows of reviews, links, corrections and withdrawals that name images which the new version lacks.
     """
 
     folder: Path

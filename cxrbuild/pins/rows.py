@@ -1,4 +1,4 @@
-"""Find the rows of reviews, links and withdrawals that name images which a new version no longer has."""
+"""Find rows of reviews, links, corrections and withdrawals that name images which a new version lacks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog import CATALOG, Source, recipes_in
+from cxrbuild.catalog.correction import CORRECTIONS
 from cxrbuild.catalog.csv_table import SHIPPED, CsvTable
 from cxrbuild.catalog.link import LINKS
 from cxrbuild.catalog.review import REVIEWS
@@ -23,7 +24,7 @@ class NamingRow:
     file, line
         The file, and the number of the line in it.
     content
-        What the file holds: ``reviews``, ``links`` or ``withdrawals``.
+        What the file holds: ``reviews``, ``links``, ``corrections`` or ``withdrawals``.
     path
         The image.
     new
@@ -40,8 +41,8 @@ class NamingRow:
 def find_naming_rows(source: Source, diff: PinDiff) -> list[NamingRow]:
     """Return the rows that name images which left, or are under another path.
 
-    Looked at are the reviews and links next to the declaration and in the current folder, the source's own
-    withdrawals, and the shipped reviews and links that a recipe with the source names: a recipe in one of
+    Looked at are the reviews, links and corrections next to the declaration and in the current folder, the
+    source's own withdrawals, and the shipped files that a recipe with the source names: a recipe in one of
     these folders, or a shipped one where they have none.
 
     Parameters
@@ -63,7 +64,7 @@ def find_naming_rows(source: Source, diff: PinDiff) -> list[NamingRow]:
         NamingRow(str(file), line, table.content, path, now[path])
         for table, file in _files(source)
         for line, path in _named(table, file, source.name)
-        # A withdrawn image keeps its row in the ledger, so that reviews and links can still name it.
+        # A withdrawn image keeps its row in the ledger, so that the other files can still name it.
         if path in now and (table is WITHDRAWALS or path not in source.withdrawals)
     ]
 
@@ -76,7 +77,7 @@ def _files(source: Source) -> Iterator[tuple[CsvTable, Path]]:
     files = [file for file in sorted(SHIPPED.glob("*.csv")) if file.stem in used]
     files += [file for folder in folders for file in sorted(folder.glob("*.csv"))]
     for file in {one.resolve(): one for one in files}.values():
-        for table in (REVIEWS, LINKS):
+        for table in (REVIEWS, LINKS, CORRECTIONS):
             if table.matches(file):
                 yield table, file
     if source.withdrawn is not None:
@@ -84,7 +85,7 @@ def _files(source: Source) -> Iterator[tuple[CsvTable, Path]]:
 
 
 def _names_in_recipes(source: Source, folders: Sequence[Path]) -> set[str]:
-    """Return the files of reviews and links that recipes with the source name.
+    """Return the files of reviews, links and corrections that recipes with the source name.
 
     The recipes are those in some folders; the shipped ones where these have none.
     """
@@ -93,11 +94,12 @@ def _names_in_recipes(source: Source, folders: Sequence[Path]) -> set[str]:
 
 
 def _names_by_recipe(folder: Path, source: Source) -> list[set[str]]:
-    """Return the files of reviews and links that each recipe in a folder names, of those with the source."""
+    """Return the files of images that each recipe in a folder names, of the recipes with the source."""
     found = []
     for file, recipe in recipes_in(folder).items():
         try:
-            names = {*recipe.get("reviews", ()), *recipe["split"].get("links", ())}
+            links = recipe["split"].get("links", ())
+            names = {*recipe.get("reviews", ()), *recipe.get("corrections", ()), *links}
             places = {(file.parent / name).resolve() for name in recipe["sources"]}
         except (KeyError, TypeError):
             continue  # `plan` reports such a recipe

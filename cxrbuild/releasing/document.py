@@ -11,7 +11,7 @@ from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, names
 from cxrbuild.artifact.build import Packaging
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.policy import Policy, without_file_names
+from cxrbuild.policy import Policy, listed_corrections, without_file_names
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.split import groups_in_several_splits
 
@@ -50,6 +50,7 @@ def release_document(
             "missing": {image: why for image, why in build.missing.items() if image in listed},
             "groups_in_several_splits": groups_in_several_splits(records).to_dict(),
             "previous": previous,
+            "corrections": listed_corrections(build, policy, records),
             "policy": policy,
             "date": release_date(build.recipe.date),
             "withheld": {str(reason): int(n) for reason, n in reasons.items()},

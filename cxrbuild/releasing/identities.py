@@ -11,7 +11,13 @@ from cxrbuild.artifact import BuildDocument
 from cxrbuild.convert.jpeg import has_metadata
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.patient_key import hash_identifier, read_key, require_same_key
-from cxrbuild.policy import Policy, confidential_sources, is_unlisted, without_unlisted
+from cxrbuild.policy import (
+    Policy,
+    confidential_sources,
+    is_unlisted,
+    listed_corrections,
+    without_unlisted,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +142,7 @@ def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFra
 def require_no_identities_in_recipe(
     build: Path, document: BuildDocument, records: pd.DataFrame, policy: Policy
 ) -> None:
-    """Refuse a public release whose recipe or sources name a file, patient or image that it must not name.
+    """Refuse a public release whose declarations name a file, patient or image that it must not name.
 
     Card, report, Croissant and ``build.json`` repeat these texts.
 
@@ -166,6 +172,11 @@ def require_no_identities_in_recipe(
             {"title": one.title, "description": one.description, "citation": one.citation}, f"source {name}"
         )
     confidential = confidential_sources(document, policy)
+    for correction in listed_corrections(document, policy, without_unlisted(records, confidential)).values:
+        texts += _texts(
+            correction.model_dump(include={"old", "new", "reason", "reader"}),
+            f"{correction.file}, line {correction.line}",
+        )
     paths = set(records.loc[records["source"].isin(list(confidential)), "source_path"])
     found = [place for place, text in texts if text in paths]
     if found:

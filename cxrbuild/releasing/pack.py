@@ -179,6 +179,7 @@ def release(
         unlisted=unlisted,
         funnel={step.step: step.images for step in document.funnel},
         declarations=Declarations.of(contents.document),
+        corrections=contents.document.corrections.values,
     )
     files = read_declaration_files(build)
     require_own_text(build, document, new, files)

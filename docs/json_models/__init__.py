@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from cxrbuild.artifact import AuditDocument, BuildDocument, ReleaseDocument
 from cxrbuild.artifact.baseline import BaselineDocument, HistoryDocument, TimingDocument, TrainedOnDocument
 from cxrbuild.artifact.comparison import ComparisonDocument
+from cxrbuild.artifact.correction import PlannedCorrections
 from cxrbuild.artifact.explanation import ExplanationDocument
 from cxrbuild.exporting.document import ExportDocument
 from cxrbuild.overlapping import FingerprintDocument
@@ -37,6 +38,7 @@ from json_models.sources import (
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "build": ("`build.json` of a build", BuildDocument),
     "release": ("`build.json` of a release", ReleaseDocument),
+    "corrections": ("`corrections.json` of a plan", PlannedCorrections),
     "audit": ("`audit.json`", AuditDocument),
     "metrics": ("`metrics.json` of a baseline", BaselineDocument),
     "history": ("`history.json` of a training", HistoryDocument),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cxrbuild.artifact.build import FunnelStep, PreviousSplit, SourceExactness
+from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.image_decision import ImageDecision
 from cxrbuild.lists.checks import ListFinding
@@ -19,6 +20,8 @@ class Plan(Printed):
         The recipe.
     overrides
         How the plan differs from the recipe's defaults.
+    corrections
+        The values of single images that the recipe corrects.
     unpinned
         Sources that are not verified to be the pinned version.
     exactness
@@ -46,6 +49,7 @@ class Plan(Printed):
     recipe: str
     version: str
     overrides: Overrides
+    corrections: Corrections
     unpinned: list[str]
     exactness: dict[str, SourceExactness]
     funnel: list[FunnelStep]

@@ -98,8 +98,8 @@ class FetchProposedPin(Printed):
     problems
         What of the metadata does not fit the declaration.
     naming_rows
-        The rows of reviews, links and withdrawals that name images which the new version does not have: file,
-        line, what the file holds, the image, and its new path where the same bytes are under one.
+        The rows of reviews, links, corrections and withdrawals that name images which the new version lacks:
+        file, line, what the file holds, the image, and its new path where the same bytes are under one.
     diff
         What changed.
     """

@@ -1,0 +1,103 @@
+"""Which values of single images a recipe corrects, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cxrbuild.catalog.csv_table import CsvTable, require_none
+from cxrbuild.errors import suggest
+from cxrbuild.words import compose
+
+CORRECTIONS = CsvTable("corrections", ("source", "path", "column", "old", "new", "reason"), optional="reader")
+CORRECTABLE = (
+    "patient_id", "finding", "modality", "view_position", "patient_sex", "patient_age", "attribution",
+    "upstream_split",
+)  # fmt: skip
+"""The columns that a correction can name: those with what the source says of the image or its patient.
+
+The licence is not one of them: who holds the rights grants it, and it decides which pixels are published.
+"""
+# What a user may write for one of these, or what follows from one of them.
+_MEANT = {
+    "age": "patient_age", "class": "finding", "label": "finding", "patient": "patient_id",
+    "sex": "patient_sex",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A value of one image that its source has wrong.
+
+    Attributes
+    ----------
+    source, path
+        The image.
+    column
+        The column, one of `CORRECTABLE`.
+    old, new
+        The value that the source gives, and the right one, as the table has them; empty where not known.
+    reason
+        Why, for the reader of the dataset.
+    reader
+        Who found it; empty where the file does not say.
+    file, line
+        Where the correction is written: the file as the recipe names it, and the number of the line.
+    place
+        The path of that file, for messages.
+    """
+
+    source: str
+    path: str
+    column: str
+    old: str
+    new: str
+    reason: str
+    reader: str
+    file: str
+    line: int
+    place: Path = field(repr=False, compare=False)
+
+    @property
+    def image(self) -> tuple[str, str]:
+        """The image, as source and path."""
+        return self.source, self.path
+
+
+def read_corrections(name: str, beside: Path) -> list[Correction]:
+    """Read a file of corrections: ``source,path,column,old,new,reason``, and perhaps ``reader``.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped file without its suffix, or the path of a CSV file.
+    beside
+        The folder that a relative path starts from.
+
+    Raises
+    ------
+    DeclarationError
+        There is no such file, or lines of it do not fit; every problem is listed with its line.
+    """
+    path = CORRECTIONS.find(name, beside)
+    corrections = []
+    problems: list[str] = []
+    lines: dict[tuple[str, str, str], int] = {}
+    for line, (source, image, column, *texts) in CORRECTIONS.rows(path, problems):
+        old, new, reason, reader = (compose(text.strip()) for text in texts)
+        problems += [
+            f"line {line}: no {key}"
+            for key, value in (("source", source), ("path", image), ("reason", reason))
+            if not value.strip()
+        ]
+        if column not in CORRECTABLE:
+            meant = _MEANT.get(column)
+            hint = f"correct {meant!r}" if meant else suggest(column, CORRECTABLE, "column")
+            problems.append(f"line {line}: the column {column!r} cannot be corrected; {hint}")
+        if old == new:
+            problems.append(f"line {line}: `old` and `new` are equal")
+        if (first := lines.setdefault((source, image, column), line)) != line:
+            problems.append(f"line {line}: {column} of {source} {image} is in line {first} already")
+        corrections.append(Correction(source, image, column, old, new, reason, reader, name, line, path))
+    require_none(path, problems)
+    return corrections

@@ -1,0 +1,33 @@
+"""Write the folder of ``plan --out``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxrbuild.artifact import names
+from cxrbuild.artifact.correction import PlannedCorrections
+from cxrbuild.curation.plan import MEMBERSHIP, Plan, funnel
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import write_bytes
+from cxrbuild.records import write_records
+
+
+def write_plan(plan: Plan, out: Path) -> list[Path]:
+    """Write ledger, manifest (membership alone) and ``funnel.csv`` into a folder, and the corrections if any.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds a build, which the plan would overwrite.
+    """
+    if (out / names.BUILD).exists():
+        raise CxrbuildError("the folder holds a build", where=out, todo="Name another folder for the plan")
+    paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
+    write_records(paths[0], plan.records)
+    write_records(paths[1], plan.kept, MEMBERSHIP)
+    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    (out / names.CORRECTIONS).unlink(missing_ok=True)  # those of a former plan
+    if plan.corrections:
+        paths.append(out / names.CORRECTIONS)
+        PlannedCorrections(corrections=plan.corrections).write(paths[-1])
+    return paths
