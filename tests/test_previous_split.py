@@ -291,6 +291,16 @@ def test_a_build_holds_the_split_of_a_former_one(tmp_path: Path) -> None:
     assert there in text
     release = cxrbuild.release(build.folder, "2.0.0", tmp_path / "release").release.folder
     assert run("verify", release).status == 0
+    labels = world / "data" / "sources" / "clinic" / "labels.csv"
+    labels.write_text(labels.read_text().replace("19.png,q19,well", "19.png,q19,other"))
+    Path(recipe).write_text(
+        Path(recipe).read_text().replace("{ count = { Sick = 2, Well = 3 } }", "{ share = 0.2 }")
+    )
+    ran = run("plan", "--recipe", recipe, "--data", world / "data", COLUMNS="400")
+    assert (
+        "the splits of 19 images. Excluded here, or no longer upstream: 1 image of it. 1 group with"
+        in ran.out
+    )
     assert "The split is held from clinic-cxr/1.0.0" in (release / "README.md").read_text().replace("\n", " ")
 
 
@@ -359,3 +369,23 @@ def test_the_place_of_the_former_version_is_recorded_in_the_build_alone(tmp_path
     files = read_declaration_files(tmp_path)
     assert files is not None
     assert files.previous is None
+
+
+def test_a_public_release_names_no_file_of_a_joined_group(tmp_path: Path) -> None:
+    """Without patients a group is named after a file, which a source that is not public does not publish."""
+    write_world(tmp_path, lambda number: f"p{number}", more='previous = "former.csv"\nlinks = ["links.csv"]')
+    source = SOURCE.replace("public = true", "").partition("[columns.patient_id]")[0]
+    (tmp_path / "clinic.toml").write_text(source)
+    rows = [f"clinic,{number:02d}.png,{('train', 'test')[number < 6]}" for number in range(20)]
+    (tmp_path / "former.csv").write_text("\n".join(["source,path,split", *rows]))
+    header = "source_a,path_a,source_b,path_b,kind,note\n"
+    (tmp_path / "links.csv").write_text(f"{header}clinic,00.png,clinic,18.png,same patient,\n")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("Sick = 3", "Sick = 2"))
+    build = cxrbuild.curate(recipe, tmp_path / "data", tmp_path / "build", formats=["parquet"]).build
+    joined = {"clinic/00.png": "train, test"}
+    assert read_json(build.folder / names.BUILD)["previous"]["groups_in_several_splits"] == joined
+    release = cxrbuild.release(build.folder, "1.0.0", tmp_path / "release").release.folder
+    (group,) = read_json(release / names.BUILD)["previous"]["groups_in_several_splits"]
+    assert group == f"clinic/{build.manifest.set_index('source_path').loc['00.png', 'image_id']}"
+    assert run("verify", release).status == 0

@@ -216,7 +216,7 @@ def _report_previous(output: Output, previous: PreviousSplit | None) -> None:
         return
     text = f"Held from the former version, {previous.name}: the splits of {count_of(previous.held, 'image')}."
     if previous.gone:
-        text += f" {count_of(previous.gone, 'image')} of it excluded here, or no longer upstream."
+        text += f" Excluded here, or no longer upstream: {count_of(previous.gone, 'image')} of it."
     if groups := previous.groups_in_several_splits:
         text += (
             f" {count_of(len(groups), 'group')} with images in several splits there, now whole in train, "

@@ -195,7 +195,8 @@ def _split_text(contents: Contents) -> str:
     ]
     if contents.document.previous is not None:
         sentences.append(
-            f"Patients with an image in {contents.document.previous.name} keep the split that they had there."
+            f"Patients with an image in {contents.document.previous.name} keep the split that they had "
+            "there; a hash assigns the others alone."
         )
     others = " of the other sources" if split.declared else ""
     for name in ("test", "validation"):
