@@ -48,8 +48,8 @@ _RECORD_BYTES = {
 # Records of images that the build no longer has are removed when they are more than this and than its images.
 _MOST_UNUSED = 1000
 _BATCH = 1024
-# Records that are read from one mapping of a file. The system maps up to 64 kB around each of them, which are
-# memory of this process until the mapping ends.
+# Records that are read from one mapping of a file. The system maps up to 64 kB around each of them, and
+# all of it counts as memory of this process until the mapping ends.
 _RECORDS_AT_ONCE = 4096
 
 

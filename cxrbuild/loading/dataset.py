@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxrbuild.arguments import checked
 from cxrbuild.artifact import Artifact, Build, names
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError
+from cxrbuild.loading.absent_image import absent_image
 from cxrbuild.loading.libraries import importing
 from cxrbuild.loading.resizing import Resampling, require_size
 from cxrbuild.loading.shard_images import ShardImages
@@ -351,7 +352,7 @@ class Dataset:
 
     def _bytes(self, image_id: str) -> tuple[bytes, Path]:
         if image_id not in self._numbers:
-            raise self._absent(image_id)
+            raise absent_image(self.artifact, self.split, self.folds, image_id)
         return (
             self._build_bytes(image_id) if isinstance(self.artifact, Build) else self._shards.read(image_id)
         )
@@ -365,33 +366,6 @@ class Dataset:
                 "the image is missing from the build", where=path,
                 todo="Run `cxrbuild curate` again: it converts what is missing",
             ) from None  # fmt: skip
-
-    def _absent(self, image_id: str) -> CxrbuildError:
-        manifest = self.artifact.manifest
-        row = manifest[manifest["image_id"] == image_id]
-        where = self.artifact.folder
-        if row.empty:
-            return CxrbuildError(
-                f"the dataset has no image {image_id!r}", where=where,
-                expected=f"one of {name_some(manifest['image_id'], 3)}",
-                todo="Name an `image_id` of the rows, which `to_pandas()` returns",
-            )  # fmt: skip
-        split, fold = row["split"].iloc[0], row["fold"].iloc[0]
-        if self.split is not None and split != self.split:
-            return CxrbuildError(
-                f"the image {image_id} is in the split {split}", where=where,
-                expected=f"an image of the split {self.split}", todo=f'Read it from `select("{split}")`',
-            )  # fmt: skip
-        if self.folds is not None and fold not in self.folds:
-            return CxrbuildError(
-                f"the image {image_id} is in the fold {fold}", where=where,
-                expected=f"an image of the folds {', '.join(map(str, self.folds))}",
-                todo="Read it from the other dataset that `fold` returned",
-            )  # fmt: skip
-        return CxrbuildError(
-            f"the release withholds the pixels of {image_id}", where=where,
-            found=row["withheld"].iloc[0], todo="Build the dataset with `cxrbuild curate` to have them",
-        )  # fmt: skip
 
 
 def _decode(data: bytes, where: Path) -> Image:

@@ -1,0 +1,49 @@
+"""Say why a dataset does not have the pixels of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cxrbuild.artifact import Artifact
+from cxrbuild.errors import CxrbuildError, name_some
+
+
+def absent_image(
+    artifact: Artifact, split: str | None, folds: Sequence[int] | None, image_id: str
+) -> CxrbuildError:
+    """Return the error that says why an image cannot be read.
+
+    Parameters
+    ----------
+    artifact
+        The build or release.
+    split, folds
+        The split and the folds of the dataset that lacks the image, ``None`` for all.
+    image_id
+        The image.
+    """
+    manifest = artifact.manifest
+    row = manifest[manifest["image_id"] == image_id]
+    where = artifact.folder
+    if row.empty:
+        return CxrbuildError(
+            f"the dataset has no image {image_id!r}", where=where,
+            expected=f"one of {name_some(manifest['image_id'], 3)}",
+            todo="Name an `image_id` of the rows, which `to_pandas()` returns",
+        )  # fmt: skip
+    its_split, its_fold = row["split"].iloc[0], row["fold"].iloc[0]
+    if split is not None and its_split != split:
+        return CxrbuildError(
+            f"the image {image_id} is in the split {its_split}", where=where,
+            expected=f"an image of the split {split}", todo=f'Read it from `select("{its_split}")`',
+        )  # fmt: skip
+    if folds is not None and its_fold not in folds:
+        return CxrbuildError(
+            f"the image {image_id} is in the fold {its_fold}", where=where,
+            expected=f"an image of the folds {', '.join(map(str, folds))}",
+            todo="Read it from the other dataset that `fold` returned",
+        )  # fmt: skip
+    return CxrbuildError(
+        f"the release withholds the pixels of {image_id}", where=where,
+        found=row["withheld"].iloc[0], todo="Build the dataset with `cxrbuild curate` to have them",
+    )  # fmt: skip
