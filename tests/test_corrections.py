@@ -26,13 +26,14 @@ from cxrbuild.documents.rebuild import is_shipped
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
+from cxrbuild.policy import listed_corrections
 from cxrbuild.releasing import release
 
 HEADER = "source,path,column,old,new,reason\n"
 KEY = "a secret of some length"
 SOURCE = """name = "{name}"
 title = "Of {name}"
-license = "CC0-1.0"
+license = "{license}"
 public = {public}
 {withdrawn}
 [reader]
@@ -88,7 +89,9 @@ def write_source(folder: Path, name: str, *, public: bool, withdrawn: str = "") 
         rows.append(f"{image},00{max(i, 1)},{('sick', 'well', 'other')[i % 3]},F,4{i},PA")
     (root / "metadata.csv").write_text("\n".join(rows) + "\n")
     ids = "keep" if public else "hash"
-    text = SOURCE.format(name=name, public=str(public).lower(), ids=ids, withdrawn=withdrawn)
+    # A release withholds the pixels of images without a licence, and says how to build them.
+    licence = "CC0-1.0" if public else "unknown"
+    text = SOURCE.format(license=licence, name=name, public=str(public).lower(), ids=ids, withdrawn=withdrawn)
     (folder / f"{name}.toml").write_text(text)
 
 
@@ -181,7 +184,8 @@ def test_every_correctable_column_is_one_that_a_source_maps() -> None:
         ("open,images/0.png,modality,XR,CT,x", "the source says blank; `old` is 'XR'"),
         ("open,images/00.png,finding,sick,well,x", "open has no image images/00.png (the nearest path is "
          "images/0.png)"),
-        ("open,images/3.png,patient_id,003,4,x", "no image has the patient '4'; the source writes '004'"),
+        ("open,images/3.png,patient_id,003,4,x", "no image has this patient; the source writes the number "
+         "with 2 zeros in front"),
         ("open,images/0.png,view_position,PA,PAA,x", "no image has view_position 'PAA'; the nearest is 'PA'"),
         ("opne,images/0.png,finding,sick,well,x", "line 2: no source 'opne'; the nearest source is 'open'"),
     ],
@@ -220,7 +224,10 @@ def test_a_patient_of_a_source_that_hashes_is_given_plain_and_recorded_hashed(
     assert row(plan, "3.png")["patient_id"] == row(plan, "4.png")["patient_id"] == hashes[1]
     (value,) = plan.corrections.values
     assert [value.old, value.new] == hashes
-    for new, message in (("005", "the hash of `old` is "), ("4", "the source writes '004'")):
+    for new, message in (
+        ("005", "the hash of `old` is "),
+        ("4", "the number with 2 zeros in front"),
+    ):
         old = "001" if new == "005" else "003"
         with pytest.raises(CxrbuildError) as caught:
             planned(closed, "closed", f"closed,images/3.png,patient_id,{old},{new},x\n")
@@ -396,6 +403,22 @@ def test_a_public_release_says_of_a_closed_source_only_what_it_lists(releases: t
     assert "by closed" in str(built)
 
 
+def test_a_public_release_omits_the_reason_of_an_image_with_a_readable_name(opened: Path) -> None:
+    plan = planned(opened, "open", "open,images/0.png,finding,sick,well,as Jane Doe says\n")
+    records = plan.records.assign(review=["identifier"] * len(plan.records))
+    document = build_document(plan)
+    for policy, reason in (("private", "as Jane Doe says"), ("public", None)):
+        (value,) = listed_corrections(document, policy, records).values
+        assert (value.reason, value.redacted) == (reason, policy == "public")
+
+
+def test_a_file_without_lines_corrects_nothing(opened: Path) -> None:
+    plan = planned(opened, "open", "")
+    assert (plan.corrections.total, [one.name for one in plan.corrections.files]) == (0, ["corrections.csv"])
+    asked = ("plan", "--recipe", opened / "recipe.toml", "--data", opened / "data")
+    assert "Values corrected by corrections.csv: none of these sources." in run(*asked).out
+
+
 def test_card_report_and_changelog_show_the_corrections(releases: tuple[Path, Path]) -> None:
     card = (releases[1] / "README.md").read_text()
     said = " ".join(card.split())
@@ -403,6 +426,7 @@ def test_card_report_and_changelog_show_the_corrections(releases: tuple[Path, Pa
     assert "| finding | 'sick' | 'well' | read by open |" in card
     assert "| finding | not stated | 'well' | not stated |" in card
     assert "1 of them is of images that are not listed." in card
+    assert "The build uses corrections of metadata: corrections.csv. Without them it cannot be" in card
     report = (releases[1] / "report.html").read_text()
     assert "Corrected metadata" in report
     assert "seen by open" in report

@@ -66,13 +66,16 @@ def apply_corrections(
         return records
     rows = _rows_by_image(records, corrections)
     words = _Words(records, recipe)
+    paths: dict[str, PathIndex] = {}
     problems: list[tuple[Correction, str]] = []
     values: dict[str, dict[Any, Value]] = {}
     for one in corrections:
         source, of_image = declared[one.source], rows.get(one.image)
         if of_image is None:
-            known = PathIndex(records.loc[records["source"] == one.source, "source_path"])
-            problems.append((one, f"{one.source} has no image {known.describe_unknown(one.path)}"))
+            if one.source not in paths:
+                paths[one.source] = PathIndex(records.loc[records["source"] == one.source, "source_path"])
+            path = paths[one.source].describe_unknown(one.path)
+            problems.append((one, f"{one.source} has no image {path}"))
             continue
         if not _is_readable(of_image, source):
             continue
@@ -257,7 +260,8 @@ class _Words:
         spelt = [plain.zfill(digits) for digits in range(len(plain), _MOST_DIGITS)]
         same = [number for number in spelt if number and _parsed(one.column, number, source) in numbers]
         if same and one.new not in same:
-            raise ValueError(f"no image has the patient {one.new!r}; the source writes {same[0]!r}")
+            zeros = count_of(len(same[0]) - len(plain), "zero")
+            raise ValueError(f"no image has this patient; the source writes the number with {zeros} in front")
 
     def _words(self, column: str, source: Source) -> set[str]:
         key = (source.name, column)
