@@ -16,6 +16,7 @@ from PIL import Image
 from releasing import images_of, set_version
 
 import cxrbuild
+from cxrbuild.artifact import open_build
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
@@ -323,6 +324,29 @@ def test_an_image_that_left_is_said_to_have_left(demo: Path, tmp_path: Path) -> 
     ran = run("why", file, "--build", new, "--recipe", demo / "declared" / "recipe.toml", COLUMNS="400")
     listed = f"  mooney/{row['source_path']}: the pin lists it; the files of this version lack it"
     assert listed in ran.err
+
+
+def test_between_which_pins_an_image_left_is_known_from_the_version_next_to_it(
+    demo: Path, tmp_path: Path
+) -> None:
+    """The listing of the pin has no files of earlier pins, as one that a person wrote."""
+    old, new = (shutil.copytree(demo / "build", tmp_path / name) for name in ("old", "new"))
+    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+    row = images_of(old, source="cohen").iloc[0]
+    ledger = read_records(new / "ledger.parquet")
+    write_records(new / "ledger.parquet", ledger[ledger["image_id"] != row["image_id"]])
+    document = read_json(old / "build.json")
+    document["declared_sources"]["cohen"]["pin"] |= {"commit": "1" * 40, "date": "2020-05-31"}
+    write_json(old / "build.json", document)
+    pin = open_build(new).document.declared_sources["cohen"].pin
+    listing = next(declared.rglob(str(pin.listing)))
+    lines = listing.read_text().splitlines(keepends=True)
+    listing.write_text("".join(line for line in lines if not line.endswith(f"\t{row['source_path']}\n")))
+    words = ("why", row["source_path"], "--build", new, "--recipe", declared / "recipe.toml")
+    ran = run(*words, COLUMNS="400")
+    assert ran.status == 1
+    removed = f"removed upstream between pin 11111111 (2020-05-31) and pin {pin.label}"
+    assert f"  cohen/{row['source_path']}: {removed}" in ran.err
 
 
 def test_a_published_or_formerly_listed_image_is_known(demo: Path, tmp_path: Path) -> None:
