@@ -187,6 +187,8 @@ def test_every_correctable_column_is_one_that_a_source_maps() -> None:
         ("open,images/3.png,patient_id,003,4,x", "no image has this patient; the source writes the number "
          "with 2 zeros in front"),
         ("open,images/0.png,view_position,PA,PAA,x", "no image has view_position 'PAA'; the nearest is 'PA'"),
+        ("open,images/0.png,view_position,PA,L,x", "no image has view_position 'L'; the source's word for "
+         "'LATERAL'"),
         ("opne,images/0.png,finding,sick,well,x", "line 2: no source 'opne'; the nearest source is 'open'"),
     ],
 )  # fmt: skip
@@ -269,6 +271,19 @@ def test_images_of_dicom_files_and_of_folders_are_corrected(tmp_path: Path) -> N
         (tmp_path / "data" / "sources" / name / "sick" / "0.dcm").unlink()
     with pytest.raises(CxrbuildError, match=r"scans has no image sick/0\.dcm"):
         planned_of(tmp_path, recipe)
+
+
+def test_of_an_image_with_two_rows_those_with_the_value_of_the_first_are_corrected(tmp_path: Path) -> None:
+    write_source(tmp_path, "open", public=True)
+    source = tmp_path / "open.toml"
+    source.write_text(source.read_text().replace("[columns]", 'differing_rows = "first"\n[columns]'))
+    with (tmp_path / "data" / "sources" / "open" / "metadata.csv").open("a") as stream:
+        stream.write("3.png,009,sick,F,43,PA\n")
+    lines = "open,images/3.png,patient_id,003,004,x\nopen,images/3.png,patient_age,43,34,x\n"
+    rows = planned(tmp_path, "open", lines).records.query("source_path == 'images/3.png'")
+    assert rows["patient_id"].tolist() == ["004", "009"]
+    assert rows["patient_age"].tolist() == [34, 34]
+    assert rows["exclusion"].isna().tolist() == [True, False]
 
 
 def test_a_correction_of_a_withdrawn_image_has_no_effect(tmp_path: Path) -> None:

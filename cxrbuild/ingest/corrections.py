@@ -247,8 +247,11 @@ class _Words:
         parts = [part.strip() for part in str(new).split(separator)] if separator else [str(new)]
         known = self._words(one.column, source)
         if unknown := [part for part in parts if part not in known]:
+            declared: Column | None = getattr(source.columns, one.column)
+            ours = (declared.map or {}).get(unknown[0]) if declared is not None else None
             near = nearest(unknown[0], known)
             hint = f"the nearest is {near!r}" if near else f"known are {name_some(sorted(known), 30)}"
+            hint = f"the source's word for {ours!r}" if ours else hint
             raise ValueError(f"no image has {one.column} {unknown[0]!r}; {hint}")
 
     def _require_zeros(self, one: Correction, source: Source) -> None:
