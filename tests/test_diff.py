@@ -145,6 +145,12 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
         found = compare(a, b)
         assert list(found.rows[kind]["reason"]) == [reason] * 2
         assert [count.cause for count in found.causes()] == [reason.partition(":")[0]]
+    # Under another path it is another image, of the same bytes; equal bytes of another source say nothing.
+    hashed = ROWS.assign(source_blob=["1a", "1b", "1c"])
+    renamed = ledger(z=("ct", None), y=("ct", None)).assign(source=["one", "two"], source_blob=["1a", "1b"])
+    found = compare(version_of(hashed), replace(version_of(hashed[2:]), ledger=renamed))
+    same = "no longer upstream; z has the same bytes"
+    assert list(found.rows["removed"]["reason"]) == [same, "no longer upstream"]
     # A manifest alone does not say why, and the comparison says so.
     found = compare(version_of(ROWS), version_of(short))
     assert (found.rows["removed"]["reason"].iloc[0], found.silent) == ("", ["rows"])

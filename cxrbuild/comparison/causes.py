@@ -61,14 +61,29 @@ class Causes:
         causes, reasons = _exclusions(rows, other)
         fallback = rows["source"].isin(list(other.unlisted)).map({True: _NOT_STATED, False: unknown})
         known = {unknown: self._between("removed" if unknown == _GONE else "added")}
+        same = self._with_same_bytes(rows, other)
         clauses = [
-            cause + known.get(cause, {}).get(source, "")
-            for cause, source in zip(fallback, rows["source"], strict=True)
+            cause + known[cause].get(source, "") + same.get(image, "") if cause in known else cause
+            for cause, source, image in zip(fallback, rows["source"], rows["image_id"], strict=True)
         ]
         return rows.assign(
             cause=causes.fillna(fallback),
             reason=(before + reasons).fillna(dict(zip(rows.index, clauses, strict=True))),
         )
+
+    def _with_same_bytes(self, rows: pd.DataFrame, other: DatasetVersion) -> dict[str, str]:
+        """Return a clause for each row whose bytes the other version has under another name in the source."""
+        mine = self._a if other is self._new else self._b
+        if other.ledger is None or "source_blob" not in mine:
+            return {}
+        blobs = mine.loc[rows["image_id"], "source_blob"].dropna()
+        found = other.ledger[other.ledger["source_blob"].isin(list(blobs))]
+        names = {
+            (source, blob): image
+            for image, source, blob in found[["image_id", "source", "source_blob"]].itertuples(index=False)
+        }
+        places = ((image, names.get((mine.at[image, "source"], blob))) for image, blob in blobs.items())
+        return {str(image): f"; {name} has the same bytes" for image, name in places if name is not None}
 
     def _between(self, change: str) -> dict[str, str]:
         """Return for each source with another pin a clause: between which pins upstream made a change."""
