@@ -66,7 +66,7 @@ bench: $(VENV)/.test-all
 	$(BIN)/cxrbuild curate --data $(DATA) --allow-missing --out .bench/build --quiet
 	$(BENCH)/bench_curate.py --data $(DATA) --images 5856 --peers
 	$(BENCH)/bench_formats.py --data $(DATA) --rounds 3
-	$(BENCH)/bench_fetch.py --data $(DATA)
+	$(BENCH)/bench_fetch.py --data $(DATA) --images 5856 --rounds 3
 	$(BENCH)/bench_cluster.py --data $(DATA)
 	$(BENCH)/bench_plan.py
 	$(BENCH)/bench_verify.py

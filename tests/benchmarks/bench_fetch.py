@@ -1,13 +1,15 @@
-"""Compare `cxrbuild fetch` of an archive with `curl` and `tar` or `unzip`, verification included.
+r"""Compare `cxrbuild fetch` of an archive with `curl` and `tar` or `unzip`, verification included.
 
-    python tests/benchmarks/bench_fetch.py [ARCHIVE ...] [--data DATA] [--rounds 5] [--scratch FOLDER]
+    python tests/benchmarks/bench_fetch.py [ARCHIVE ...] [--data DATA [--images N]] [--rounds 5] \
+        [--scratch FOLDER]
 
 DATA is a folder that `cxrbuild fetch` filled: its source `mooney` is packed as zip, and `cohen` as tar.gz.
-Each archive is served on the loopback, with Range and ETag. The source is pinned to the tree that is in the
-archive, so `fetch` also computes the hash of every file and of the tree. Both run in turns. A ratio divides
-processor times (user and system, of the command and its children) of the same round, and the median of the
-rounds is printed. The time of creating files depends on the disk, so use one in memory (/dev/shm). Peak
-memory is the largest resident set size of the command.
+With --images, so many images of `mooney` are enlarged to the size that they have upstream, and packed as
+both. Each archive is served on the loopback, with Range and ETag. The source is pinned to the tree that is
+in the archive, so `fetch` also computes the hash of every file and of the tree. Both run in turns. A ratio
+divides processor times (user and system, of the command and its children) of the same round, and the median
+of the rounds is printed. The time of creating files depends on the disk, so use one in memory (/dev/shm).
+Peak memory is the largest resident set size of the command.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from bench_curate import make_full_size
 from ratios import record
 
 from cxrbuild.fetching.pin import files_on_disk
@@ -113,6 +116,7 @@ def main() -> None:
     )
     parser.add_argument("archives", nargs="*", type=Path, metavar="ARCHIVE")
     parser.add_argument("--data", type=Path, help="a folder that `cxrbuild fetch` filled")
+    parser.add_argument("--images", type=int, help="how many images are enlarged")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scratch", type=Path)
     given = parser.parse_args()
@@ -123,6 +127,10 @@ def main() -> None:
                 archives.append(
                     Path(shutil.make_archive(f"{folder}/{name}", form, given.data / "sources" / name))
                 )
+        if given.images:
+            full = Path(folder) / "full"
+            make_full_size(given.data, full, given.images, os.cpu_count() or 1)
+            archives += [Path(shutil.make_archive(str(full), form, full)) for form in ("zip", "gztar")]
         for archive in archives:
             with tempfile.TemporaryDirectory(dir=given.scratch) as scratch:
                 compare(archive, Path(scratch), given.rounds)
