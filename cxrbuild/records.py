@@ -160,6 +160,14 @@ def image_id(source: str, path: str, *, named: bool = True) -> str:
     return "_".join(part for part in (source, safe, digits) if part)
 
 
+def possible_ids(source: str, path: str) -> tuple[str, str]:
+    """Return both ids that an image can have: in a public source, and in one that is not.
+
+    A public release has the second one for its path, too. So images of two versions are found by these ids.
+    """
+    return image_id(source, path), image_id(source, path, named=False)
+
+
 def is_image_id(name: str) -> bool:
     """Return whether a name has the form that `image_id` gives."""
     return re.fullmatch(rf"[a-z0-9_-]+_[0-9a-f]{{{_DIGITS}}}", name, re.ASCII) is not None

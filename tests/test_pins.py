@@ -22,7 +22,7 @@ from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import format_record, git_tree_of
 from cxrbuild.pins import read_source_version
 from cxrbuild.progress import silent
-from cxrbuild.records import conform, write_records
+from cxrbuild.records import conform, image_id, write_records
 
 OLD, NEW = "1" * 40, "2" * 40
 DECLARED = """# A comment that stays.
@@ -115,9 +115,13 @@ def propose(world: Path, *words: object) -> dict:
     return json.loads(ran.out)
 
 
-def test_every_change_is_in_the_table_and_marked_if_released(world: Path) -> None:
-    released = pd.DataFrame({"image_id": ["1", "2"], "source": "mine", "label": "sick", "split": "train",
-                             "source_path": ["images/f.png", "images/a.png"]})  # fmt: skip
+@pytest.mark.parametrize("public", [True, False])
+def test_every_change_is_in_the_table_and_marked_if_released(world: Path, public: bool) -> None:
+    """A public release of a source that is not public has ids for the paths."""
+    ids = [image_id("mine", path, named=public) for path in ("images/f.png", "images/a.png")]
+    released = pd.DataFrame(
+        {"image_id": ids, "source": "mine", "label": "sick", "split": "train", "source_path": ids}
+    )
     write_records(world / "manifest.parquet", conform(released))
     result = propose(world, "--from", f"mine={world / 'new'}", "--released", world / "manifest.parquet")
     in_release = str(world / "manifest.parquet")

@@ -25,7 +25,7 @@ from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.files import read_json
 from cxrbuild.lockfile import read_lock
 from cxrbuild.previous_split import groups_joined
-from cxrbuild.records import read_records
+from cxrbuild.records import image_id, read_records
 
 MANY = tuple(("a", f"n{i}", 1) for i in range(30))
 
@@ -63,6 +63,17 @@ def test_the_name_of_a_group_does_not_matter() -> None:
     )
     assert held(renamed, test={"count": {"A": 8}})["split"].tolist() == before["split"].tolist()
     assert split(renamed, test={"count": {"A": 8}})["split"].tolist() != before["split"].tolist()
+
+
+def test_a_release_from_when_the_source_was_not_public_is_matched(tmp_path: Path) -> None:
+    paths = ["01.png", "02.png"]
+    ids = [image_id("clinic", path, named=False) for path in paths]
+    rows = pd.DataFrame({"image_id": ids, "source": "clinic", "source_path": ids, "split": ["train", "test"]})
+    rows.to_parquet(tmp_path / "manifest.parquet")
+    now = [image_id("clinic", path) for path in [*paths, "03.png"]]
+    records = pd.DataFrame({"image_id": now, "source": "clinic", "source_path": [*paths, "03.png"]})
+    found = read_previous("manifest.parquet", tmp_path).splits_of(records)
+    assert found.fillna("").tolist() == ["train", "test", ""]
 
 
 @pytest.mark.parametrize(

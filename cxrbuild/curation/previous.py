@@ -11,7 +11,7 @@ from cxrbuild.artifact import kind_of, names, open_artifact
 from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.errors import DeclarationError, count_of, is_of_memory, name_some, nearest, suggest
 from cxrbuild.files import sha256_of
-from cxrbuild.records import SPLITS
+from cxrbuild.records import SPLITS, possible_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +64,8 @@ class PreviousVersion:
         return self._of(records, "group")
 
     def _of(self, records: pd.DataFrame, column: str) -> pd.Series:
+        import pandas as pd
+
         by_id, by_path = (
             dict(zip(known[key], known[column], strict=True))
             for key in ("image_id", "image")
@@ -71,8 +73,20 @@ class PreviousVersion:
         )
         found = records["image_id"].map(by_id).astype("str")
         # The id of an image changes if its source becomes public or ceases to be; its path does not.
-        paths = (records["source"] + "/" + records["source_path"]).map(by_path).astype("str")
-        return found.fillna(paths)
+        image = records["source"] + "/" + records["source_path"]
+        found = found.fillna(image.map(by_path).astype("str"))
+        lacking = records.loc[found.isna(), ["source", "source_path"]]
+        # A public release has no paths of a source that is not public, and the ids that it had then.
+        once = lacking[lacking["source"].isin(self._without_paths)]
+        ids = [possible_ids(source, path)[1] for source, path in once.itertuples(index=False)]
+        return found.fillna(pd.Series(ids, index=once.index, dtype="str").map(by_id).astype("str"))
+
+    @property
+    def _without_paths(self) -> set[str]:
+        """The sources of which it has the ids of images for their paths."""
+        named = self.rows.dropna(subset=["image_id", "image"])
+        pairs = zip(named["image_id"], named["image"], strict=True)
+        return {place.partition("/")[0] for image, place in pairs if place.endswith(f"/{image}")}
 
     def require_common(self, records: pd.DataFrame) -> None:
         """Refuse a former version of which the dataset keeps no image.

@@ -26,6 +26,7 @@ from cxrbuild.image_decision.result import (
 )
 from cxrbuild.image_decision.versions import find_other_splits
 from cxrbuild.reasons import label_reasons, looked_at, split_reasons
+from cxrbuild.records import possible_ids
 from cxrbuild.rules import apply_rules
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class _Describer:
                 self._linked(link, *other)
                 for link in self._links
                 for image, other in ((link.a, link.b), (link.b, link.a))
-                if image == (source, path)
+                if image == (source, path) or text["image_id"] in possible_ids(*image)
             ],
             duplicates=self._duplicates(str(text["image_id"])) if kept else None,
             withheld=text["withheld"],
@@ -161,7 +162,9 @@ class _Describer:
 
     def _linked(self, link: Link, source: str, path: str) -> LinkedImage:
         ledger = self._artifact.ledger
-        rows = ledger[(ledger["source"] == source) & (ledger["source_path"] == path)]
+        # A public release has no paths of a source that is not public.
+        named = ledger["source_path"].eq(path) | ledger["image_id"].isin(possible_ids(source, path))
+        rows = ledger[(ledger["source"] == source) & named]
         image, split, exclusion = (
             None if rows.empty else _text(rows[column].iloc[0])
             for column in ("image_id", "split", "exclusion")

@@ -12,7 +12,8 @@ from cxrbuild.catalog.source import SHORT
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.image_decision.declared import declared_source
 from cxrbuild.image_files import has_image_suffix
-from cxrbuild.records import image_id
+from cxrbuild.policy import unlisted_sources
+from cxrbuild.records import image_id, possible_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +34,39 @@ def match_image(images: pd.DataFrame, name: str) -> Iterator[pd.Series]:
     file = path.str.replace(r"^.*/", "", regex=True)
     stem = file.str.replace(r"\.[^.]*$", "", regex=True)
     named = images["source"] + "/" + path
+    # A public release does not have the paths of a source that is not public: it has the ids that follow.
+    ids = [
+        one
+        for source in images["source"].unique()
+        for place in (name.strip(), name.strip().removeprefix(f"{source}/"))
+        for one in possible_ids(source, place)
+    ]
     for mask in (
         images["image_id"].eq(asked),
-        path.eq(asked) | named.eq(asked),
+        path.eq(asked) | named.eq(asked) | images["image_id"].isin(ids),
         file.eq(asked),
         stem.eq(asked),
     ):
         yield mask.fillna(value=False).astype("bool")
+
+
+def match_listed(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series:
+    """Return the mask of the images whose files a release does not name, and the listing of a source does.
+
+    Parameters
+    ----------
+    artifact, name, recipe
+        As for `find_elsewhere`.
+    """
+    listings = [declared_source(one, recipe) for one in unlisted_sources(artifact.document)]
+    ids = [
+        one
+        for source in listings
+        if source is not None
+        for row in _first_match(_images(source.name, source.listing or {}, named=source.public), name)
+        for one in possible_ids(source.name, str(row["source_path"]))
+    ]
+    return artifact.ledger["image_id"].isin(ids)
 
 
 def find_elsewhere(artifact: Artifact, name: str, recipe: Recipe | None) -> list[str]:

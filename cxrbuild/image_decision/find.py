@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact import Artifact, names
 from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError, name_some, nearest
-from cxrbuild.image_decision.elsewhere import find_elsewhere, match_image
+from cxrbuild.image_decision.elsewhere import find_elsewhere, match_image, match_listed
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
 from cxrbuild.policy import unlisted_sources
 
@@ -39,7 +39,7 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
         No image has the name.
     """
     ledger = artifact.ledger
-    for mask in match_image(ledger, name):
+    for mask in (*match_image(ledger, name), match_listed(artifact, name, recipe)):
         if mask.any():
             return mask
     patient = _is_patient(ledger, name)

@@ -15,6 +15,7 @@ from cxrbuild.image_decision.declared import declared_source
 from cxrbuild.ingest.header import read_headers
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint
+from cxrbuild.policy import unlisted_sources
 from cxrbuild.progress import silent
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class MetadataRows:
         source = declared_source(name, self._recipe)
         if self._data is None or source is None:
             return _Metadata(note="no declaration of the source is named" if self._data is not None else None)
+        if name in unlisted_sources(self._artifact.document):
+            return _Metadata(note="a public release does not name the files of this source; ask the build")
         reader, root = source.reader, source_folder(self._data, name)
         rows = self._artifact.ledger
         paths = rows.loc[rows["source"] == name, "source_path"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.pins.version import SourceVersion
-from cxrbuild.records import image_id
+from cxrbuild.records import image_id, possible_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,7 @@ def compare_versions(
     old, new
         The versions.
     released
-        For paths of the source's images the published versions that have them.
+        For ids of the source's images the published versions that have them.
 
     Raises
     ------
@@ -131,7 +131,12 @@ def compare_versions(
     table = pd.DataFrame(rows, columns=["change", "path", "old", "new"], dtype="str")
     name, public = new.source.name, new.source.public
     table["image_id"] = [image_id(name, path, named=public) for path in table["path"]]
-    table["released"] = [", ".join(released.get(path, ())) for path in table["path"]]
+    table["released"] = [
+        ", ".join(
+            dict.fromkeys(version for one in possible_ids(name, path) for version in released.get(one, ()))
+        )
+        for path in table["path"]
+    ]
     order = {change: place for place, change in enumerate(CHANGES)}
     table = table.assign(place=table["change"].map(order)).sort_values(["place", "path"], kind="stable")
     return PinDiff(

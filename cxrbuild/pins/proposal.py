@@ -168,7 +168,7 @@ def _folder_of(source: Source) -> Path:
 
 
 def find_released(source: str, more: Sequence[str | Path] = ()) -> dict[str, list[str]]:
-    """Return for paths of a source's images the published versions that have them.
+    """Return for ids of a source's images the published versions that have them.
 
     Parameters
     ----------
@@ -186,9 +186,8 @@ def find_released(source: str, more: Sequence[str | Path] = ()) -> dict[str, lis
     published = [(name, str(published_manifest(name))) for name in published_names()]
     for name, place in [*published, *((str(one), str(one)) for one in more)]:
         manifest: pd.DataFrame = read_version(place).manifest
-        if "source_path" in manifest:
-            for path in manifest.loc[manifest["source"] == source, "source_path"]:
-                found.setdefault(path, []).append(name)
+        for image in manifest.loc[manifest["source"] == source, "image_id"]:
+            found.setdefault(image, []).append(name)
     return found
 
 
