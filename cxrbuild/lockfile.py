@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +64,33 @@ def lock_path(data: Path) -> Path:
 def source_folder(data: Path, name: str) -> Path:
     """Return the folder of a source's files."""
     return data / "sources" / name
+
+
+def data_folder(root: Path) -> Path:
+    """Return the data folder that has a source's folder."""
+    return root.parent.parent
+
+
+def fetch_command(
+    addresses: Sequence[str], data: Path, *, bring: Sequence[str] = (), options: Sequence[str] = ()
+) -> str:
+    """Return the command that fetches sources into a data folder, as a message names it.
+
+    Parameters
+    ----------
+    addresses
+        The sources as arguments: names of shipped ones, paths of declarations.
+    data
+        The data folder; the default one is not named.
+    bring
+        The names of those that have no address: the user adds where their files are.
+    options
+        More options.
+    """
+    words = ["cxrbuild", "fetch", *addresses]
+    words += [word for name in bring for word in ("--from", f"{name}=...")]
+    words += [] if data == Path("data") else ["--data", str(data)]
+    return shlex.join([*words, *options])
 
 
 def read_lock(data: Path) -> dict[str, LockedSource]:

@@ -406,7 +406,7 @@ def test_a_source_that_changed_since_it_was_fetched_is_an_error(demo: Path, tmp_
     declaration = demo / "declared" / "mooney.toml"
     file = one.relative_to(data / "sources" / "mooney")
     assert (
-        f"Found: mooney/{file}. Run `cxrbuild fetch {declaration} --from=mooney=... --data {data}` again"
+        f"Found: mooney/{file}. Run `cxrbuild fetch {declaration} --from mooney=... --data {data}` again"
         in words
     )
     assert "Traceback" not in words
@@ -621,7 +621,7 @@ validation = { share = 0.3 }
         status, reported = curated()
         assert status == 1, reported
         assert "images were changed since they were fetched. Found: hospital/well/3.dcm" in reported, reported
-        assert f"hospital.toml --from=hospital=... --data {data}` again" in reported
+        assert f"hospital.toml --from hospital=... --data {data}` again" in reported
         # A run that is refused before it converts takes nothing away.
         assert (out / "build.json").exists() is (changed in left_out)
     one.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from cxrbuild.catalog import Source, read_source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.ingest import ingest, take_inventory
+from cxrbuild.lockfile import source_folder
 
 CSV = """
 name = "mine"
@@ -126,8 +128,9 @@ def test_a_fetched_file_that_is_missing_keeps_its_row(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_fetched_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CxrbuildError, match=r"Run `cxrbuild fetch cohen`"):
-        take_inventory(read_source("cohen"), tmp_path / "cohen")
+    command = f"cxrbuild fetch cohen --data {tmp_path}"
+    with pytest.raises(CxrbuildError, match=re.escape(f"Run `{command}`")):
+        take_inventory(read_source("cohen"), source_folder(tmp_path, "cohen"))
 
 
 def test_planning_as_pinned_refuses_other_metadata(metadata_only: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
-from cxrbuild.lockfile import lock_path
+from cxrbuild.lockfile import fetch_command, lock_path
 
 if TYPE_CHECKING:
     from cxrbuild.fetching.sources import FetchResult
@@ -174,7 +174,7 @@ def report_fetch(output: Output, result: FetchResult) -> None:
         if any(source.locked.unpinned for source in result.sources.values()):
             output.say("These are all images of the sources; `cxrbuild plan` counts those of a dataset.")
     for name in result.to_bring:
-        output.say(f"{name} has no address. Bring it: cxrbuild fetch {name} --from {name}=FOLDER|ARCHIVE")
+        output.say(f"{name} has no address. Bring it: {fetch_command([name], result.data, bring=[name])}")
     for name, source in result.sources.items():
         lock = source.locked
         for note in source.notes:

@@ -8,6 +8,7 @@ from cxrbuild.catalog.published import published_manifest
 from cxrbuild.curation.plan import Plan, counts
 from cxrbuild.errors import CheckError, count_of
 from cxrbuild.exclusions import MISSING
+from cxrbuild.lockfile import fetch_command
 from cxrbuild.records import read_records
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def _missing_problems(plan: Plan, missing: pd.DataFrame) -> list[str]:
     """Return a message for the missing images; one of each source that is not there at all."""
     absent = missing["source"].isin(plan.to_bring)
     problems = [
-        f"  {count_of(count, 'image')} of {name}, which is not there: cxrbuild fetch {name} --from {name}=..."
+        f"  {count_of(count, 'image')} of {name}, which is not there: "
+        + fetch_command([str(name)], plan.data, bring=[str(name)])
         for name, count in missing.loc[absent, "source"].value_counts().sort_index().items()
     ]
     rows = missing[~absent]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,7 +29,7 @@ from cxrbuild.ingest import (
     without_withdrawn_values,
 )
 from cxrbuild.lists import add_membership, read_declared_list
-from cxrbuild.lockfile import LockedSource, lock_path, read_lock, source_folder
+from cxrbuild.lockfile import LockedSource, fetch_command, lock_path, read_lock, source_folder
 from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, require_same_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.previous_split import groups_joined
@@ -68,6 +67,8 @@ class Plan:
         too, so that the splits of other images do not depend on it.
     to_bring
         The sources that are not there, and that a user has to bring.
+    data
+        The folder that ``fetch`` filled.
     """
 
     declared: Declared
@@ -76,6 +77,7 @@ class Plan:
     fetched: dict[str, dict[str, str]]
     records: pd.DataFrame
     to_bring: tuple[str, ...] = ()
+    data: Path = Path("data")
 
     @property
     def unpinned(self) -> list[str]:
@@ -245,7 +247,7 @@ def make_plan(
     for code, count in records["exclusion"].value_counts().items():
         _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
-                as_pinned, fetched, records, tuple(absent))  # fmt: skip
+                as_pinned, fetched, records, tuple(absent), data)  # fmt: skip
 
 
 def sources_to_bring(declared: Declared, data: Path) -> list[str]:
@@ -320,7 +322,9 @@ def _require_recorded_key(source: Source, lock: LockedSource | None, data: Path)
 
 
 def _advise_to_lock(source: Source, data: Path) -> str:
-    return f"run `{_fetch_command(source, data)}`: it verifies the present files, and records the key"
+    return (
+        f"run `{fetch_command([source.address], data)}`: it verifies the present files, and records the key"
+    )
 
 
 def _describe_another(source: Source, data: Path, lock: LockedSource) -> str:
@@ -329,14 +333,8 @@ def _describe_another(source: Source, data: Path, lock: LockedSource) -> str:
     return (
         f"{source_folder(data, source.name)}: these files were fetched for another pin of {source.name}; "
         f"expected {expected}; found git tree {lock.tree}. To have the pinned version, run "
-        f"`{_fetch_command(source, data)}`, or name another data folder with --data"
+        f"`{fetch_command([source.address], data)}`, or name another data folder with --data"
     )
-
-
-def _fetch_command(source: Source, data: Path) -> str:
-    return shlex.join([
-        *("cxrbuild", "fetch", source.address), *([] if data == Path("data") else ["--data", str(data)]),
-    ])  # fmt: skip
 
 
 def _hashes(source: Source, records: pd.DataFrame) -> bool:

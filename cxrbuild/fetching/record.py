@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.lockfile import LockedSource, source_folder
+from cxrbuild.lockfile import LockedSource, fetch_command, source_folder
 
 _HEADER = "mode\tblob\tpath"
 _RECORDED = re.compile(r"(\d{6})\t([0-9a-f]{40})\t(.+)", re.ASCII | re.DOTALL).fullmatch
@@ -105,10 +104,9 @@ def read_record(target: Path) -> dict[str, TreeFile]:
 
 def advise_fetch(data: Path, sources: Sequence[Source]) -> str:
     """Return the advice for sources whose files are not those that ``fetch`` put in place."""
-    words = [source.address for source in sources]
-    words += [f"--from={source.name}=..." for source in sources if source.download.url is None]
-    words += [] if data == Path("data") else ["--data", str(data)]
-    return f"Run `cxrbuild fetch {shlex.join(words)}` again: it moves the present files aside and keeps them"
+    bring = [source.name for source in sources if source.download.url is None]
+    command = fetch_command([source.address for source in sources], data, bring=bring)
+    return f"Run `{command}` again: it moves the present files aside and keeps them"
 
 
 def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, str]:

@@ -13,6 +13,7 @@ from cxrbuild.fetching.origin import Origin
 from cxrbuild.fetching.pin import Comparison
 from cxrbuild.fetching.record import TreeFile
 from cxrbuild.image_files import has_image_suffix
+from cxrbuild.lockfile import fetch_command
 
 # Files that have fewer of a pin's names are not those of its source; files of another that have more are.
 _FEW, _MOST = 0.05, 0.5
@@ -61,8 +62,7 @@ def _ways_to_accept(source: Source, origin: Origin, data: Path) -> str:
     again = shlex.join([*origins, "--allow-unpinned"])
     pin = ""
     if source.address != source.name:
-        origins += [] if data == Path("data") else ["--data", str(data)]
-        command = shlex.join(["cxrbuild", "fetch", source.address, *origins, "--allow-unpinned", "--pin"])
+        command = fetch_command([source.address], data, options=[*origins, "--allow-unpinned", "--pin"])
         pin = f"If they are a new version, pin it: `{command}` writes their hashes into {source.file.name}. "
     return (
         f"{pin}To accept them without a pin, marked as unpinned in everything built from them, add `{again}`"

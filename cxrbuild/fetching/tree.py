@@ -40,7 +40,7 @@ from cxrbuild.fetching.refusal import refusal_of
 from cxrbuild.fetching.set_aside import describe_kept, part_path, remove_kept, set_aside
 from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
 from cxrbuild.files import remove_temporary_files, sha256_of, tree_state, write_bytes
-from cxrbuild.lockfile import LockedSource, source_folder
+from cxrbuild.lockfile import LockedSource, fetch_command, source_folder
 from cxrbuild.progress import Progress
 from cxrbuild.threads import Cancellation
 
@@ -137,8 +137,9 @@ def fetch_tree(
                 f"its files that were accepted before are present and unchanged, and are kept; the pinned "
                 f"ones were not fetched: {error.what}"
             )
-            keep = f"`cxrbuild plan` and `curate` use the present files. `cxrbuild fetch {source.address} "
-            keep += "--allow-unpinned` confirms them without a download"
+            command = fetch_command([source.address], data, options=["--allow-unpinned"])
+            keep = f"`cxrbuild plan` and `curate` use the present files. `{command}` confirms them without "
+            keep += "a download"
             error.todo = f"{error.todo.rstrip('.')}. {keep}" if error.todo else keep
         raise
     if origin.path:

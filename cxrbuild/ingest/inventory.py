@@ -10,6 +10,7 @@ from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import files_under, is_desktop_file
+from cxrbuild.lockfile import data_folder, fetch_command
 
 
 def take_inventory(
@@ -42,10 +43,11 @@ def take_inventory(
         the pin's.
     """
     if not root.is_dir():
+        bring = [] if source.download.url else [source.name]
         raise CxrbuildError(
             f"the source {source.name} is not there",
             where=root,
-            todo=f"Run `cxrbuild fetch {source.address}`",
+            todo=f"Run `{fetch_command([source.address], data_folder(root), bring=bring)}`",
         )
     blobs = {path: listed.blob for path, listed in (source.listing or {}).items()}
     if not as_pinned:

@@ -9,6 +9,7 @@ from cxrbuild.catalog import ImageList
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.lists.reading import ListFile, read_lists
+from cxrbuild.lockfile import fetch_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def list_files(declared: ImageList, data: Path | None) -> list[ListFile]:
     files = []
     for file in declared.files:
         place = declared.place(file, data)
-        fetch = f"Run `cxrbuild fetch {declared.address}`"
+        fetch = f"Run `{fetch_command([declared.address], data or Path('data'))}`"
         if place is None or not place.is_file():
             raise CxrbuildError(
                 f"a file of the list {declared.name} is not there", where=place or file.file,
