@@ -175,7 +175,15 @@ def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path
                 (folder / ".image.jpg.0123abcd.part").write_bytes(b"what a killed run was writing")
             (jpeg.parent / ".folder.0123abcd.part").mkdir()
     # What this version cannot read may be another version's build: it is replaced on demand alone.
-    assert curate(demo, out, *(["--replace"] if damage == "seal" else []))["changed"] is True
+    made = curate(demo, out, *(["--replace"] if damage == "seal" else []))
+    assert made["changed"] is True
+    if damage in ("jpeg changed", "jpeg gone", "jpeg a link"):
+        assert "Converted already: 89 of 89 images; the files of 1 are compared." in made["notes"]
+    repaired = [note for note in made["notes"] if note.startswith("Converted again")]
+    count = {"images gone": "89 images"}.get(damage, "1 image" if damage.startswith("jpeg") else "")
+    assert repaired == (
+        [f"Converted again: {count} whose JPEG in the build was damaged or missing."] if count else []
+    )
     assert tree(out) == tree(demo / "build")
     assert not any(path.is_symlink() for path in out.rglob("*"))
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]

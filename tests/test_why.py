@@ -280,6 +280,23 @@ def test_rows_and_patients_of_a_hospital(tmp_path: Path, monkeypatch: pytest.Mon
     assert "those of ward are hashed, so set CXRBUILD_PATIENT_KEY" in " ".join(ran.err.split())
 
 
+def test_a_path_on_disk_names_its_image(demo: Path) -> None:
+    """As the completion of a shell writes it."""
+    row = images_of(demo / "build", source="cohen").iloc[0]
+    path = row["source_path"]
+    file = demo / "data" / "sources" / "cohen" / path
+    assert file.is_file()
+    names = [file, f"./data/sources/cohen/{path}", f"copy/{path}", demo / "build" / row["jpeg_path"],
+             Path(row["jpeg_path"]).name]  # fmt: skip
+    for name in names:
+        [found] = cxrbuild.why(str(name), demo / "build").images
+        assert found.image_id == row["image_id"]
+    with pytest.raises(CxrbuildError, match="no image has this name"):
+        cxrbuild.why(f"data/sources/mooney/{path}", demo / "build")
+    with pytest.raises(CxrbuildError, match=f"Write {file.stem}"):
+        cxrbuild.why(f"data/sources/cohen/{file.stem[:-1]}", demo / "build")
+
+
 def test_an_unknown_name_is_answered_with_the_nearest(demo: Path) -> None:
     row = images_of(demo / "build").iloc[0]
     with pytest.raises(CxrbuildError, match="no image has this name") as error:

@@ -301,7 +301,7 @@ def why(
     Parameters
     ----------
     image
-        An image id, a path or file name of a source, or a patient.
+        An image id, the path or name of a file of a source or build, or a patient.
     build
         The folder of a build or release, or one that ``plan --out`` wrote.
     recipe

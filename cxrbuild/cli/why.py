@@ -53,7 +53,8 @@ def why(
 ) -> None:
     """Say why an image is in a dataset or not.
 
-    IMAGE is an image id, a path or file name of a source, or a patient. The answer has the pin of its source,
+    IMAGE is an image id, the path or name of a file of a source or build, or a patient. The path may be that
+    on disk, as the shell completes it: data/sources/cohen/images/x.jpg. The answer has the pin of its source,
     its row of metadata, what each rule decided, the exclusion with the reviewer's note, what gave the class
     and the split, its links, and the duplicates that an audit found.
 

@@ -14,6 +14,8 @@ from cxrbuild.convert.conversion import Settings, to_jpeg
 from cxrbuild.convert.exclusion import NotConvertible
 from cxrbuild.files import file_state, git_blob, naming, sha256_of, temporary_name
 
+# The result of an image whose source and JPEG are those of the previous run: that run's result holds.
+UNCHANGED = "unchanged_since_previous"
 # Never in a finished ledger: an image with one of these stops the build.
 CHANGED = "changed_since_fetch"
 MISSING = "missing_since_plan"
@@ -79,8 +81,8 @@ class Batch(NamedTuple):
 def convert_batch(batch: Batch) -> list[Converted]:
     """Convert a batch of images to JPEG files.
 
-    An image with unchanged bytes and an unchanged JPEG is not converted again. An image that cannot be
-    converted is a result with its exclusion.
+    An image with unchanged bytes and an unchanged JPEG is not converted again: it is `UNCHANGED`. An image
+    that cannot be converted is a result with its exclusion.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def _convert(batch: Batch) -> Iterator[Converted]:
         is_known = task.blob is not None and task.blob == task.previous_blob
         digest = (task.previous.source_sha256 if is_known else None) or hashlib.sha256(data).hexdigest()
         if task.previous.source_sha256 == digest and _is_unchanged(task, target):
-            yield task.previous
+            yield Converted(name, exclusion=UNCHANGED)
             continue
         try:
             jpeg = to_jpeg(data, batch.settings, keep_metadata=task.keep_metadata)

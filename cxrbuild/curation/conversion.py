@@ -11,6 +11,7 @@ from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import (
     CHANGED,
     MISSING,
+    UNCHANGED,
     Batch,
     Converted,
     ImageTask,
@@ -120,20 +121,44 @@ def convert_images(
     count = -(-len(rest) // BATCH_SIZE)
     batches = (Batch(settings, root, tuple(rest[i::count])) for i in range(count))
     if known := sum(task.previous.image_id in previous for task in tasks):
-        progress.note(
-            f"Converted already: {known:,} of {count_of(len(tasks), 'image')}; their files are checked."
-        )
+        progress.note(_describe_known(known, len(done), len(tasks)))
+    again: list[Converted] = []
     with progress("converting", len(tasks), "image", done=len(done)) as bar:
         for results, is_final in convert_batches(executor, batches, workers=workers):
+            again += [result for result in results if result.exclusion != UNCHANGED]
+            results = [
+                previous[result.image_id] if result.exclusion == UNCHANGED else result for result in results
+            ]
             if is_final:
                 journal.add([result for result in results if result.exclusion not in (CHANGED, MISSING)])
             done |= {result.image_id: result for result in results}
             bar.update(len(results))
     _require_unchanged(plan, data, [name for name, result in done.items() if result.exclusion == CHANGED])
     _require_present(plan, data, [name for name, result in done.items() if result.exclusion == MISSING])
+    if repaired := _count_repaired(again, previous):
+        progress.note(
+            f"Converted again: {count_of(repaired, 'image')} whose JPEG in the build was damaged or missing."
+        )
     _remove_others(build, set(targets.values()))
     journal.finish()
     return [done[task.previous.image_id] for task in tasks]
+
+
+def _describe_known(known: int, unchanged: int, total: int) -> str:
+    """Describe what an earlier run converted, and how much of it is compared: what has another state."""
+    text = f"Converted already: {known:,} of {count_of(total, 'image')}"
+    if known == unchanged:
+        return f"{text}."
+    whose = "their files" if not unchanged else f"the files of {known - unchanged:,}"
+    return f"{text}; {whose} are compared."
+
+
+def _count_repaired(converted: Iterable[Converted], previous: Mapping[str, Converted]) -> int:
+    """Return how many images were converted again from the same bytes, since their JPEG was not as before."""
+    before = {name: one.source_sha256 for name, one in previous.items() if one.jpeg_sha256 is not None}
+    return sum(
+        one.source_sha256 is not None and before.get(one.image_id) == one.source_sha256 for one in converted
+    )
 
 
 def source_states(plan: Plan, data: Path, files: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -51,7 +51,7 @@ def explain_images(
     artifact
         A build, a release or a plan.
     name
-        An image id, a path within a source, a file name, or a patient.
+        An image id, the path or name of a file of a source or build, or a patient.
     recipe
         The recipe with its files, whose link files and sources are read; ``None``: those that are shipped.
     data

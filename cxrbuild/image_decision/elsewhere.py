@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from itertools import chain
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Artifact, kind_of, open_artifact
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 def match_image(images: pd.DataFrame, name: str) -> Iterator[pd.Series]:
     """Yield the masks of the images that have a name: as id, as path, as file name, as stem.
 
+    A path may begin with folders: ``data/sources/cohen/images/x.jpg`` names a source's file, and
+    ``build/images/test/Normal/IMAGE_ID.jpg`` the file of a build.
+
     Parameters
     ----------
     images
@@ -30,6 +35,7 @@ def match_image(images: pd.DataFrame, name: str) -> Iterator[pd.Series]:
         What a user asks for, in any case.
     """
     asked = name.strip().casefold()
+    parts = PurePath(asked).parts
     path = images["source_path"].str.casefold()
     file = path.str.replace(r"^.*/", "", regex=True)
     stem = file.str.replace(r"\.[^.]*$", "", regex=True)
@@ -41,12 +47,16 @@ def match_image(images: pd.DataFrame, name: str) -> Iterator[pd.Series]:
         for place in (name.strip(), name.strip().removeprefix(f"{source}/"))
         for one in possible_ids(source, place)
     ]
-    for mask in (
-        images["image_id"].eq(asked),
-        path.eq(asked) | named.eq(asked) | images["image_id"].isin(ids),
-        file.eq(asked),
-        stem.eq(asked),
-    ):
+    ends = ["/".join(parts[i:]) for i in range(len(parts))]
+    # The same path within another source is another image.
+    folders = set(parts[:-1]) & set(images["source"])
+    of_source = images["source"].isin(folders) if folders else images["source"].notna()
+    masks = (
+        [images["image_id"].eq(asked), path.eq(asked) | named.eq(asked) | images["image_id"].isin(ids)],
+        ((path.eq(end) | named.eq(end)) & of_source for end in ends),
+        [file.eq(asked), stem.eq(asked), images["image_id"].eq(PurePath(asked).stem)],
+    )
+    for mask in chain.from_iterable(masks):
         yield mask.fillna(value=False).astype("bool")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import Artifact, names
@@ -29,7 +30,7 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
     artifact
         A build, a release or a plan.
     name
-        An image id, a path within a source, a file name, or a patient.
+        An image id, the path or name of a file of a source or build, or a patient.
     recipe
         The recipe with its sources; ``None``: those that are shipped.
 
@@ -55,7 +56,7 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
     near = _nearest_image(ledger, name)
     raise CxrbuildError(
         "no image has this name", where=artifact.folder / names.LEDGER,
-        expected="an image id, a path or file name of a source, or a patient", found=name,
+        expected="an image id, the path or name of a file of a source or build, or a patient", found=name,
         todo=_advise_on_patient(artifact)
         or (f"Write {near}, the nearest name" if near else _where_listed(artifact)),
     )  # fmt: skip
@@ -76,7 +77,7 @@ def _is_patient(ledger: pd.DataFrame, name: str) -> pd.Series:
 
 def _nearest_image(ledger: pd.DataFrame, name: str) -> str | None:
     """Return the image id or file name that a name is most of, or is spelt almost like."""
-    asked = name.strip().casefold()
+    asked = PurePath(name.strip().casefold()).name
     if not _SUFFIX.sub("", asked):
         return None
     files = ledger["source_path"].dropna().str.replace(r"^.*/", "", regex=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,6 +14,15 @@ from cxrbuild.verification.context import Kind
 
 # The findings of one file that an error shows.
 _MOST = 25
+# What makes what is damaged or missing whole again.
+_REPAIR: Mapping[Kind, str] = {
+    "build": "To repair damaged or missing files, run `cxrbuild curate` with the options of this build "
+    "again: it makes these files alone, from the data folder",
+    "release": "To repair damaged or missing files, get the release again from where it was published, or "
+    "delete the folder and make it from its build with `cxrbuild release VERSION`",
+    "images": "To repair damaged or missing images, copy them again from the build or release, or convert "
+    "them again with `cxrbuild curate`",
+}
 
 
 @dataclass(frozen=True)
@@ -131,5 +141,6 @@ def require_verified(result: VerificationResult, where: Path | str) -> None:
     ]
     what = "these images" if result.kind == "images" else f"this {result.kind}"
     raise CheckError(
-        f"{count_of(len(result.findings), 'finding')} in {what}\n" + "\n".join(lines), where=where
-    )
+        f"{count_of(len(result.findings), 'finding')} in {what}\n" + "\n".join(lines), where=where,
+        todo=_REPAIR[result.kind],
+    )  # fmt: skip
