@@ -96,8 +96,8 @@ def test_holds_what_is_promised(varied_private: Path) -> None:
     }
     promised = {
         "README.md", "croissant.json", "ro-crate-metadata.json", "manifest.parquet", "ledger.parquet",
-        "ATTRIBUTION.csv", "CITATION.cff", "CHANGELOG.md", "SHA256SUMS", "build.json", "report.html",
-        "images.csv",
+        "ATTRIBUTION.csv", "CITATION.cff", "CITATION.bib", "CHANGELOG.md", "SHA256SUMS", "build.json",
+        "report.html", "images.csv",
         "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet",
         "tfds/demo_cxr/1.0.0/dataset_info.json", "tfds/demo_cxr/1.0.0/features.json",
         "tfds/demo_cxr/1.0.0/label.labels.txt",

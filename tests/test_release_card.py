@@ -21,7 +21,9 @@ from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.catalog.override import Overrides, ReviewOverride, RuleOverride
 from cxrbuild.contents import Contents
 from cxrbuild.documents import texts as generate_texts
+from cxrbuild.documents.bibtex import bibtex
 from cxrbuild.documents.rebuild import rebuild_commands
+from cxrbuild.documents.reference import reference_of
 from cxrbuild.files import read_json
 from cxrbuild.records import read_records
 from cxrbuild.releasing import release
@@ -190,6 +192,49 @@ def test_citation(varied_public: Path) -> None:
     assert (cited["type"], cited["version"]) == ("dataset", "1.0.0")
     assert cited["authors"]
     assert cited["title"]
+
+
+def test_citation_as_bibtex(varied_public: Path) -> None:
+    written = (varied_public / "CITATION.bib").read_text()
+    assert written.startswith("@misc{demo-cxr-1.0.0,\n")
+    cited = yaml.safe_load((varied_public / "CITATION.cff").read_text())
+    entries = written.split("\n@")
+    assert len(entries) == 1 + len(cited["references"])
+    works = [cited, *cited["references"]]
+    assert all(one["title"] in entry for one, entry in zip(works, entries, strict=True))
+
+
+def test_bibtex_has_the_fields_of_each_form() -> None:
+    texts = [
+        "Doe, Roe et al.: A 50 % share of {X} & more. A journal: of two 1(1), e18, 2019, doi:10.1/x_y",
+        "Doe: Images again. arXiv 2007.09695, 2020",
+        "Doe: Images again, 2020, https://example.org/a_b",
+        "World Health Organization: Images",
+        "no form at all",
+    ]
+    cited = {
+        "title": "A dataset", "version": "1.0.0", "date-released": "2026-11-27",
+        "authors": [{"family-names": "Poe", "given-names": "Ann"}, {"name": "The Poe_Lab"}],
+        "references": [reference_of(text) for text in texts],
+    }  # fmt: skip
+    written = bibtex(cited, "mine", note="1 image is missing.")
+    dataset, article, preprint, page, organization, text = written.split("\n@")
+    assert dataset == (
+        "@misc{mine-1.0.0,\n  author = {Poe, Ann and {The Poe\\_Lab}},\n  title = {{A dataset}},\n"
+        "  year = {2026},\n  version = {1.0.0},\n  note = {1 image is missing.},\n}\n"
+    )
+    assert article == (
+        "article{doe2019share,\n  author = {Doe and Roe and others},\n"
+        "  title = {{A 50 \\% share of \\{X\\} \\& more}},\n  year = {2019},\n"
+        "  journal = {A journal: of two},\n  volume = {1},\n  number = {1},\n  pages = {e18},\n"
+        "  doi = {10.1/x_y},\n}\n"
+    )
+    assert "misc{doe2020images,\n" in preprint
+    assert "  eprint = {2007.09695},\n  archiveprefix = {arXiv},\n" in preprint
+    assert page.startswith("misc{doe2020images-2,\n")
+    assert "  url = {https://example.org/a_b},\n" in page
+    assert "author = {{World Health Organization}}" in organization
+    assert "author" not in text
 
 
 def test_licences_are_declared_with_sources() -> None:

@@ -45,7 +45,7 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> 
     assert "Incomplete: 2 images missing. The release cannot be published." in ran.out
     assert verify(out).findings == ()
     assert (verify(out).missing, verify(out).unpinned) == (2, ("cohen",))
-    incompleteness = "2 images of 89 in the dataset missing."
+    incompleteness = "2 of the 89 images of the dataset are missing."
     unpinned = (
         "The files of cohen are not verified to be the pinned version. 86 of 89 images verified: they have "
         "the bytes of the pins. Other bytes than the pin's: 1. Missing: 2."
@@ -115,7 +115,7 @@ def test_tfds_says_what_is_missing(varied: Path, tmp_path: Path) -> None:
     (short / "build.json").write_text(json.dumps(document | {"formats": ["tfrecord"]}))
     release(short, "1.0.0", tmp_path / "out")
     info = read_json(tmp_path / "out" / "tfds" / "demo_cxr" / "1.0.0" / "dataset_info.json")
-    assert info["description"].startswith("Incomplete: 2 images")
+    assert info["description"].startswith("Incomplete: 2 of the 89 images")
     assert "Unpinned: The files of cohen" in info["description"]
 
 

@@ -423,7 +423,7 @@ def test_missing_images_are_counted_and_not_named(world: Path, tmp_path: Path) -
     assert [image.split("_")[0] for image in found] == ["open"]
     assert ids(world)["k4"] not in texts(public)
     card = (public / "README.md").read_text()
-    assert "2 images of 15 in the dataset missing. `build.json` counts them by source." in card
+    assert "2 of the 15 images of the dataset are missing. `build.json` counts them by source." in card
     ran = run("verify", public)
     assert ran.status == 0, ran.err
     assert "Incomplete: 2 images missing" in ran.out

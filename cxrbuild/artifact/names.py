@@ -37,12 +37,13 @@ REPORT = "report.html"
 CROISSANT = "croissant.json"
 RO_CRATE = "ro-crate-metadata.json"
 CITATION = "CITATION.cff"
+BIBTEX = "CITATION.bib"
 ATTRIBUTION = "ATTRIBUTION.csv"
 IMAGE_LIST = "images.csv"
 # Every file of a release but the shards; a release can lack the results.
 OF_RELEASE = (
     BUILD, LEDGER, MANIFEST, AUDIT, RELEASED_BASELINE, RELEASED_EXPLANATION, CARD, CHANGELOG, REPORT,
-    CROISSANT, RO_CRATE, CITATION, ATTRIBUTION, IMAGE_LIST,
+    CROISSANT, RO_CRATE, CITATION, BIBTEX, ATTRIBUTION, IMAGE_LIST,
 )  # fmt: skip
 
 

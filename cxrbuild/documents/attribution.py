@@ -8,6 +8,7 @@ from cxrbuild.catalog.credit import RelatedWork
 from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
+from cxrbuild.documents.bibtex import bibtex
 from cxrbuild.documents.reference import authors_of, reference_of
 from cxrbuild.spreadsheets import safe_csv
 
@@ -40,6 +41,15 @@ def citation(contents: Contents) -> str:
     """Return ``CITATION.cff``: https://github.com/citation-file-format/citation-file-format, 1.2.0."""
     import yaml
 
+    return str(yaml.safe_dump(_cited(contents), sort_keys=False, allow_unicode=True, width=1000))
+
+
+def citation_bibtex(contents: Contents) -> str:
+    """Return ``CITATION.bib``: the same works as BibTeX."""
+    return bibtex(_cited(contents), contents.name, note=" ".join(contents.notices.values()))
+
+
+def _cited(contents: Contents) -> dict[str, Any]:
     recipe = contents.recipe
     cited = [recipe.citation, *(source.citation for source in contents.sources.values())]
     document: dict[str, Any] = {
@@ -59,7 +69,7 @@ def citation(contents: Contents) -> str:
         document["keywords"] = recipe.datasheet.keywords
     if recipe.datasheet.homepage:
         document["url"] = recipe.datasheet.homepage
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000))
+    return document
 
 
 def _title(contents: Contents) -> str:

@@ -26,7 +26,7 @@ _OF_ANOTHER = re.compile(
 )
 # A family name as citations have it: one word, with particles in lower case before it.
 _FAMILY = re.compile(r"(?:[a-z']+ )*[^\W\d_][\w'.-]*")
-_OTHERS = "et al."
+OTHERS = "et al."
 
 
 def reference_of(citation: str) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def reference_of(citation: str) -> dict[str, Any]:
 
 def authors_of(text: str) -> list[dict[str, str]]:
     """Return persons where all names are family names, else one entity with the whole text."""
-    others = text.endswith(f" {_OTHERS}")
-    names = text.removesuffix(_OTHERS).strip(" ,").split(", ")
+    others = text.endswith(f" {OTHERS}")
+    names = text.removesuffix(OTHERS).strip(" ,").split(", ")
     if text == UNKNOWN or not all(_FAMILY.fullmatch(name) for name in names):
         return [{"name": text}]
-    return [*({"family-names": name} for name in names), *([{"name": _OTHERS}] if others else [])]
+    return [*({"family-names": name} for name in names), *([{"name": OTHERS}] if others else [])]

@@ -26,6 +26,7 @@ from cxrbuild.documents.lineage import (
 _VERSION = "https://w3id.org/ro/crate/1.3"
 # Media types: https://www.iana.org/assignments/media-types
 _FORMATS = {
+    ".bib": "application/x-bibtex",
     ".cff": "application/yaml",
     ".csv": "text/csv",
     ".html": "text/html",
@@ -37,6 +38,7 @@ _FORMATS = {
 _DESCRIPTIONS = {
     names.ATTRIBUTION: "licence, author or DOI, and changes of each image",
     names.AUDIT: "result of the audit",
+    names.BIBTEX: "how to cite the release, as BibTeX",
     names.BUILD: "recipe, pins, versions and counts",
     names.CARD: "dataset card",
     names.CHANGELOG: "what changed in each version",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxrbuild.artifact import names
 from cxrbuild.contents import Contents
-from cxrbuild.documents.attribution import attribution, citation, image_list
+from cxrbuild.documents.attribution import attribution, citation, citation_bibtex, image_list
 from cxrbuild.documents.card import card
 from cxrbuild.records import SPLITS
 
@@ -42,3 +42,4 @@ def texts(
     yield names.ATTRIBUTION, attribution(contents)
     yield names.IMAGE_LIST, image_list(contents)
     yield names.CITATION, citation(contents)
+    yield names.BIBTEX, citation_bibtex(contents)
