@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+NO_LONGER_UPSTREAM = "no longer upstream"
+"""Why an image is not in a version whose ledger does not have it: no exclusion, and no code of one."""
+
 Stage = Literal["ingest", "labels", "plan", "convert"]
 
 

@@ -341,11 +341,12 @@ def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> N
         "path,date,reason\nk3.png,2026-02-28,said by Dr Doe\nb-marked.png,2026-02-27,of Dr Doe\n"
     )
     rows = [(*row[:3], "PA", *row[4:]) if row[0] == "a-side.png" else row for row in HOSPITAL]
-    rows.append(("z-new.png", "P-9", "well", "LL", 96))
+    rows = [row for row in rows if row[0] != "k4.png"] + [("z-new.png", "P-9", "well", "LL", 96)]
     write_source(folder, "hospital", rows, 'withdrawn = "gone.csv"')
+    (folder / "hospital" / "k4.png").unlink()
     build = curate(folder, version="2.0.0")
     public = release(folder, build, "2.0.0", "public", "--previous", world / "public")
-    added, removed = names["a-side"], names["k3"]
+    added, removed, left = names["a-side"], names["k3"], names["k4"]
     said = (public / "CHANGELOG.md").read_text()
     escaped = said.replace("\\", "")
     assert (
@@ -356,13 +357,26 @@ def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> N
     assert "Doe" not in texts(public)
     assert f"{added} (" in escaped
     assert "not stated: the source is not public" in escaped
-    # Which images of the hospital came or left upstream, a public release does not say.
+    assert f"{left} (train Well): no longer upstream\n" in escaped.replace("(test", "(train")
+    # How many images of the hospital came or left upstream, a public release does not say.
     assert "images upstream" not in said
-    assert "no longer upstream" not in said
+    recorded = read_json(public / "build.json")["removed"]
+    assert recorded == [
+        {"image_id": image, "source": "hospital", "version": "2.0.0", "cause": cause}
+        for image, cause in sorted([(removed, "withdrawn"), (left, "no longer upstream")])
+    ]
     ran = run("diff", world / "public", public, "--json")
     found = json.loads(ran.out)
     reasons = {row["image_id"]: row["reason"] for kind in ("removed", "added") for row in found[kind]}
-    assert reasons[removed] == reasons[added] == "not stated: the source is not public"
+    assert reasons == {
+        removed: "withdrawn", left: "no longer upstream", added: "not stated: the source is not public"
+    }  # fmt: skip
+    alone = shutil.copytree(public, tmp_path / "alone" / "public")
+    for name in (removed, "k3.png"):
+        ran = run("why", name, "--build", alone, "--recipe", folder / "recipe.toml", COLUMNS="400")
+        assert ran.status == 1
+        assert f"{removed} is not in mine 2.0.0: withdrawn since version 2.0.0" in ran.err
+        assert "A public release says no more of it, as hospital is not public: ask the build" in ran.err
     of_public = found["totals"]
     ran = run("diff", world / "build", build, "--json")
     assert json.loads(ran.out)["totals"] == of_public

@@ -137,6 +137,25 @@ class Packaging(Part):
     files: dict[str, str]
 
 
+class RemovedImage(Part):
+    """An image of a former release that a public release no longer has, and does not list.
+
+    Attributes
+    ----------
+    image_id, source
+        The image. Its source is not public.
+    version
+        The first version without it.
+    cause
+        The name of the exclusion, or ``no longer upstream``.
+    """
+
+    image_id: str
+    source: str
+    version: str
+    cause: str
+
+
 class PreviousSplit(Part):
     """The former version of a dataset whose split a build holds.
 
@@ -300,6 +319,9 @@ class ReleaseDocument(DatasetDocument):
         How the release was made from a build.
     sizes
         The sides, in pixels, of the ready sizes that it has in addition to the images' own sizes.
+    removed
+        The images of former releases that it no longer has, of sources whose excluded images a public
+        release does not list; the file lacks the key where there are none.
     """
 
     KIND: ClassVar[str] = "the build.json of a release"
@@ -310,3 +332,11 @@ class ReleaseDocument(DatasetDocument):
     withheld: dict[str, int]
     packaging: Packaging
     sizes: list[int] = Field(default_factory=list)
+    removed: list[RemovedImage] = Field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as JSON has it."""
+        document = super().to_dict()
+        if not self.removed:
+            del document["removed"]
+        return document

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.comparison.version import DatasetVersion
+from cxrbuild.exclusions import NO_LONGER_UPSTREAM
 from cxrbuild.reasons import exclusion_texts, label_reasons, split_reasons
 from cxrbuild.records import differs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_GONE, _NEW = "no longer upstream", "new upstream"
+_NEW = "new upstream"
 # A public release does not list the excluded images of a source that is not public.
 _NOT_STATED = "not stated: the source is not public"
 
@@ -38,7 +39,7 @@ class Causes:
 
     def of_removed(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows that the new version lacks, by its ledger."""
-        return self._of_absent(rows, self._new, _GONE, "")
+        return self._of_absent(rows, self._new, NO_LONGER_UPSTREAM, "")
 
     def of_added(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Fill ``cause`` and ``reason`` of rows that the old version lacks, by its ledger."""
@@ -59,11 +60,18 @@ class Causes:
         if other.ledger is None or rows.empty:
             return with_causes(rows)
         causes, reasons = _exclusions(rows, other)
-        fallback = rows["source"].isin(list(other.unlisted)).map({True: _NOT_STATED, False: unknown})
-        known = {unknown: self._between("removed" if unknown == _GONE else "added")}
-        same = self._with_same_bytes(rows, other)
+        hidden = rows["source"].isin(list(other.unlisted))
+        stated = rows["image_id"].map(dict(other.removed)).astype("str").fillna(_NOT_STATED)
+        fallback = stated.where(hidden, unknown)
+        known = {unknown: self._between("removed" if unknown == NO_LONGER_UPSTREAM else "added")}
+        # The other name could be that of an image that a public release does not list.
+        same = self._with_same_bytes(rows[~hidden], other)
         clauses = [
-            cause + known[cause].get(source, "") + same.get(image, "") if cause in known else cause
+            cause + known[cause].get(source, "") + same.get(image, "")
+            if cause in known
+            else cause
+            if cause == _NOT_STATED
+            else before + cause
             for cause, source, image in zip(fallback, rows["source"], rows["image_id"], strict=True)
         ]
         return rows.assign(

@@ -14,6 +14,7 @@ from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.exclusions import MISSING
 from cxrbuild.policy import unlisted_sources
 from cxrbuild.reasons import looked_at
 from cxrbuild.records import read_records
@@ -87,6 +88,9 @@ class DatasetVersion:
         By source how many of its images are those of the pin; empty where that is not known.
     corrections
         The values that its recipe corrects, those that it lists; ``None`` where that is not known.
+    removed
+        Of images of former releases that it does not list, why it does not have them: the name of the
+        exclusion, or ``no longer upstream``.
     """
 
     name: str
@@ -101,6 +105,7 @@ class DatasetVersion:
     declarations: Declarations | None = None
     exactness: Mapping[str, SourceExactness] = field(default_factory=dict)
     corrections: Sequence[CorrectedValue] | None = None
+    removed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -171,12 +176,15 @@ def read_version(name: str | Path) -> DatasetVersion:
         Declarations.of(document) if document is not None else None if path.exists() else _shipped(str(name))
     )
     recipe = None if declarations is None else declarations.recipe
+    released = document if isinstance(document, ReleaseDocument) else None
+    removed = {} if released is None else {one.image_id: one.cause for one in released.removed}
+    missing = {image: cause for image, cause in removed.items() if cause in MISSING}
     return DatasetVersion(
         str(name),
         manifest,
         None if document is None else document.recipe.classes,
-        released=isinstance(document, ReleaseDocument),
-        missing={} if document is None else document.missing,
+        released=released is not None,
+        missing={} if document is None else document.missing | missing,
         unpinned=() if document is None else document.unpinned,
         ledger=read_ledger(file.with_name(names.LEDGER), recipe, () if "group" in manifest else _DECIDING),
         unlisted=() if document is None else unlisted_sources(document),
@@ -184,6 +192,7 @@ def read_version(name: str | Path) -> DatasetVersion:
         declarations=declarations,
         exactness={} if document is None else document.exactness,
         corrections=_corrections(path, document),
+        removed=removed,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from itertools import chain
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import Artifact, kind_of, open_artifact
+from cxrbuild.artifact import Artifact, ReleaseDocument, kind_of, open_artifact
+from cxrbuild.artifact.build import RemovedImage
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.catalog.source import SHORT
@@ -60,23 +61,46 @@ def match_image(images: pd.DataFrame, name: str) -> Iterator[pd.Series]:
         yield mask.fillna(value=False).astype("bool")
 
 
-def match_listed(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series:
-    """Return the mask of the images whose files a release does not name, and the listing of a source does.
+def listed_ids(artifact: Artifact, name: str, recipe: Recipe | None) -> list[str]:
+    """Return the ids of images whose files a release does not name, and the listing of a source does.
 
     Parameters
     ----------
     artifact, name, recipe
         As for `find_elsewhere`.
     """
-    listings = [declared_source(one, recipe) for one in unlisted_sources(artifact.document)]
-    ids = [
+    sources = [declared_source(one, recipe) for one in unlisted_sources(artifact.document)]
+    return [
         one
-        for source in listings
+        for source in sources
         if source is not None
-        for row in _first_match(_images(source.name, source.listing or {}, named=source.public), name)
+        for paths in ({*(source.listing or ()), *source.former},)
+        for row in _first_match(_images(source.name, paths, named=source.public), name)
         for one in possible_ids(source.name, str(row["source_path"]))
     ]
-    return artifact.ledger["image_id"].isin(ids)
+
+
+def find_removed(artifact: Artifact, name: str, ids: Collection[str]) -> RemovedImage | None:
+    """Return what a release says of an image of a former release that it no longer has.
+
+    Parameters
+    ----------
+    artifact, name
+        As for `find_elsewhere`.
+    ids
+        The ids that the name can also mean.
+    """
+    import pandas as pd
+
+    if not isinstance(artifact.document, ReleaseDocument):
+        return None
+    removed = {one.image_id: one for one in artifact.document.removed}
+    rows = [(one.image_id, one.source, one.image_id) for one in removed.values()]
+    images = pd.DataFrame(rows, columns=["image_id", "source", "source_path"], dtype="str")
+    for mask in (*match_image(images, name), images["image_id"].isin(list(ids))):
+        for image in images.loc[mask, "image_id"]:
+            return removed[image]
+    return None
 
 
 def find_elsewhere(artifact: Artifact, name: str, recipe: Recipe | None) -> list[str]:
@@ -152,7 +176,9 @@ def _find_in_listings(artifact: Artifact, name: str, recipe: Recipe | None) -> I
         for path, before in _removed(artifact, name, source, same=same).items():
             between = f" between pin {before} and pin {pin.label}"
             earlier = f" before pin {pin.label}: an earlier pin listed it"
-            yield f"{source.name}/{path}: removed upstream{between if before else earlier}"
+            when = between if before else earlier
+            how = "declared as withdrawn" if path in source.withdrawals else f"removed upstream{when}"
+            yield f"{source.name}/{path}: {how}"
 
 
 def _removed(artifact: Artifact, name: str, source: Source, *, same: bool) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact import Artifact, names
 from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError, name_some, nearest
-from cxrbuild.image_decision.elsewhere import find_elsewhere, match_image, match_listed
+from cxrbuild.image_decision.elsewhere import find_elsewhere, find_removed, listed_ids, match_image
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
 from cxrbuild.policy import unlisted_sources
 
@@ -40,16 +40,24 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
         No image has the name.
     """
     ledger = artifact.ledger
-    for mask in (*match_image(ledger, name), match_listed(artifact, name, recipe)):
+    ids = listed_ids(artifact, name, recipe)
+    for mask in (*match_image(ledger, name), ledger["image_id"].isin(ids)):
         if mask.any():
             return mask
     patient = _is_patient(ledger, name)
     if patient.any():
         return patient
-    if lines := find_elsewhere(artifact, name, recipe):
+    lines = "".join(f"\n  {line}" for line in find_elsewhere(artifact, name, recipe))
+    if removed := find_removed(artifact, name, ids):
         raise CxrbuildError(
-            f"{artifact.name} {artifact.version} does not have this image, neither kept nor excluded\n"
-            + "\n".join(f"  {line}" for line in lines),
+            f"{removed.image_id} is not in {artifact.name} {artifact.version}: {removed.cause} "
+            f"since version {removed.version}{lines}",
+            where=artifact.folder / names.BUILD, found=name,
+            todo=f"A public release says no more of it, as {removed.source} is not public: ask the build",
+        )  # fmt: skip
+    if lines:
+        raise CxrbuildError(
+            f"{artifact.name} {artifact.version} does not have this image, neither kept nor excluded{lines}",
             where=artifact.folder / names.LEDGER, found=name,
             todo="Ask a version that has it, or compare both with `cxrbuild diff OLD NEW`",
         )  # fmt: skip

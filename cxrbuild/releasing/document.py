@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, names
-from cxrbuild.artifact.build import Packaging
+from cxrbuild.artifact.build import Packaging, RemovedImage
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.policy import Policy, listed_corrections, without_file_names
 from cxrbuild.previous_split import groups_joined
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def release_document(
-    build: BuildDocument, version: str, policy: Policy, records: pd.DataFrame, sizes: Sequence[int] = ()
+    build: BuildDocument,
+    version: str,
+    policy: Policy,
+    records: pd.DataFrame,
+    sizes: Sequence[int] = (),
+    removed: Sequence[RemovedImage] = (),
 ) -> ReleaseDocument:
     """Return the release's ``build.json``: the build's, without the hashes of its files.
 
@@ -32,6 +37,8 @@ def release_document(
         The release's.
     records
         Its ledger.
+    removed
+        The images of former releases that it no longer has and does not list.
     """
     listed = frozenset(records["image_id"])
     reasons = records["withheld"].value_counts()
@@ -55,6 +62,7 @@ def release_document(
             "date": release_date(build.recipe.date),
             "withheld": {str(reason): int(n) for reason, n in reasons.items()},
             "sizes": list(sizes),
+            "removed": list(removed),
             # Of the build, whose `withheld` is null: audit and baseline results name it.
             "packaging": Packaging(
                 cxrbuild=__version__, manifest_sha256=build.files[names.MANIFEST].sha256, files={}

@@ -34,6 +34,7 @@ from cxrbuild.releasing.identities import (
     require_no_metadata,
     require_no_numbers,
 )
+from cxrbuild.releasing.removed import find_removed
 from cxrbuild.releasing.requirements import (
     describe_kept_datasheet,
     require_attribution,
@@ -158,16 +159,17 @@ def release(
     unlisted = confidential_sources(document, policy)
     records = _with_withheld(without_unlisted(records, unlisted), policy)
     results = with_groups(read_results(build, document), names_of_groups)
-    contents = measured_contents(
-        release_document(document, version, policy, records, ready),
-        records,
-        results.audit,
-        results.explanation,
-    )
     # A release that already exists may be older than the newest one.
     before = previous or find_previous(name, version, policy, out, back=(out / names.SUMS).is_file())
     require_public_previous(policy, before)
     require_same_key(document, before)
+    removed = find_removed(before, version, explaining, unlisted)
+    contents = measured_contents(
+        release_document(document, version, policy, records, ready, removed),
+        records,
+        results.audit,
+        results.explanation,
+    )
     new = DatasetVersion(
         str(build),
         contents.kept,
@@ -180,6 +182,7 @@ def release(
         funnel={step.step: step.images for step in document.funnel},
         declarations=Declarations.of(contents.document),
         corrections=contents.document.corrections.values,
+        removed={one.image_id: one.cause for one in removed},
     )
     files = read_declaration_files(build)
     require_own_text(build, document, new, files)

@@ -53,6 +53,14 @@ def check_identities(context: Context) -> Iterator[Finding]:
         for image in sorted({*state.missing, *state.extra, *state.different} - listed):
             message = "is a file, and no image of the dataset, of a source that is not public"
             yield Finding(message, names.BUILD, f"sources.{source} {image}")
+    kept = set(context.manifest["image_id"])
+    for one in document.removed:
+        if one.source not in unlisted:
+            yield Finding(
+                "is of a source whose images the ledger lists", names.BUILD, f"removed {one.image_id}"
+            )
+        if one.image_id in kept:
+            yield Finding("is an image of the dataset", names.BUILD, f"removed {one.image_id}")
     for column in _NAMED:
         for image in ledger.loc[differs(ledger[column], expected[column]), "image_id"]:
             yield Finding(f"{column} {_NAMED[column]} of a source that is not public", names.LEDGER, image)
