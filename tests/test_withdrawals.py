@@ -418,6 +418,26 @@ def test_copies_that_were_set_aside_plans_and_pages_are_named(tmp_path: Path) ->
     assert f"Withdrawn images are still in {expected}" in " ".join(f"{ran.out} {ran.err}".split())
 
 
+def test_other_data_folders_and_proposed_pins_are_named(tmp_path: Path) -> None:
+    write_world(tmp_path, NAMES, "")
+    fetch_and_pin(tmp_path)
+    (tmp_path / "in").rename(tmp_path / "former")
+    lock = tmp_path / "data" / "sources.lock.json"
+    lock.write_text(lock.read_text().replace(str(tmp_path / "in"), str(tmp_path / "former")))
+    shutil.copytree(tmp_path / "former", tmp_path / "in")
+    (tmp_path / "in" / "metadata.csv").write_text((tmp_path / "in" / "metadata.csv").read_text() + "\n")
+    ran = run("fetch", "--propose-pin", "source.toml", "--from", "mine=in", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    (folder,) = tmp_path.glob("mine-*")
+    withdraw_rows(tmp_path)
+    given = ("--from", "mine=in", "--data", "data-new", "--pin", "--allow-unpinned")
+    assert run("fetch", "source.toml", *given, cwd=tmp_path).status == 0
+    ran = run("plan", "--recipe", "recipe.toml", "--data", "data-new", cwd=tmp_path)
+    files = [f"{place} ({WITHDRAWN})" for place in (Path("data", "sources", "mine"), tmp_path / "former")]
+    expected = f"{', '.join(files)}, {Path(folder.name, 'metadata')} (1 row)."
+    assert f"Withdrawn images are still in {expected}" in " ".join(f"{ran.out} {ran.err}".split())
+
+
 def test_a_damaged_image_is_excluded_as_curate_advises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

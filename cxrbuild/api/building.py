@@ -130,8 +130,10 @@ def plan(
     with reading(data, progress, wanted=_is_of_sources) as folder:
         made = make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
         # A copy of data in object storage is removed again.
-        if folder == Path(data) and (holders := describe_holders(made.records, folder, made.locked)):
-            progress.note(holders)
+        if folder == Path(data):
+            holders = describe_holders(made.records, folder, made.locked, declared.sources)
+            if holders:
+                progress.note(holders)
         return made
 
 

@@ -12,6 +12,11 @@ TFRECORD = "tfds"
 # Of plans alone: a build has them in `build.json`.
 CORRECTIONS = "corrections.json"
 
+# Of proposed pins alone: the metadata of the version, and the table of what changed. The declaration is next
+# to them.
+METADATA = "metadata"
+CHANGES = "changes.csv"
+
 # Of builds alone.
 FUNNEL = "funnel.csv"
 IMAGES = "images"

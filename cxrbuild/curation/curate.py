@@ -132,7 +132,7 @@ def curate(
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
-            if holders := describe_holders(plan.records, data, plan.locked, out):
+            if holders := describe_holders(plan.records, data, plan.locked, declared.sources, out):
                 progress.note(holders)
             _require_same_key(plan, out)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)

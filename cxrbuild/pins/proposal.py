@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact.names import CHANGES, METADATA
 from cxrbuild.catalog import Source, read_source
 from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.catalog.source import Listed
@@ -28,8 +29,6 @@ from cxrbuild.pins.changes import PinDiff, compare_versions
 from cxrbuild.pins.listing import read_listing
 from cxrbuild.pins.rows import NamingRow, find_naming_rows
 from cxrbuild.pins.version import (
-    CHANGES,
-    METADATA,
     SourceVersion,
     open_version,
     read_source_version,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxrbuild.artifact.names import CHANGES, METADATA
 from cxrbuild.catalog import Source, read_source, source_names
 from cxrbuild.catalog.column import FindingColumn
 from cxrbuild.catalog.reader import Inventory
@@ -21,11 +22,6 @@ from cxrbuild.progress import silent
 
 if TYPE_CHECKING:
     import pandas as pd
-
-METADATA = "metadata"
-"""The folder of a proposed pin that has the metadata of its version."""
-CHANGES = "changes.csv"
-"""The table of what changed: only a proposed pin has it next to its declaration."""
 
 
 @dataclass(frozen=True)
