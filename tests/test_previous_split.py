@@ -302,6 +302,11 @@ def test_a_build_holds_the_split_of_a_former_one(tmp_path: Path) -> None:
     assert there in text
     release = cxrbuild.release(build.folder, "2.0.0", tmp_path / "release").release.folder
     assert run("verify", release).status == 0
+    renamed = found.rows["metadata_changed"].set_index("image_id")["change"]
+    assert renamed.str.fullmatch(
+        r"patient_id p\d+ -> q\d+; patient_id_text p\d+ -> q\d+; group clinic:p\d+ -> clinic:q\d+"
+    ).all()
+    assert len(renamed) == 20
     labels = world / "data" / "sources" / "clinic" / "labels.csv"
     labels.write_text(labels.read_text().replace("19.png,q19,well", "19.png,q19,other"))
     Path(recipe).write_text(

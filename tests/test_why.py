@@ -220,6 +220,8 @@ def test_a_release_answers_too(public_release: Path) -> None:
 def test_a_plan_answers_with_the_recipe_that_is_named(demo: Path, tmp_path: Path) -> None:
     recipe = demo / "declared" / "recipe.toml"
     made = run("plan", "--recipe", recipe, "--data", demo / "data", "--out", tmp_path / "plan")
+    found = cxrbuild.diff(demo / "build", tmp_path / "plan")
+    assert (found.bump, found.counts(), found.columns_removed) == (None, [], [])
     assert made.status == 0, made.err
     row = read_records(demo / "build" / "ledger.parquet").query("exclusion == 'lateral'").iloc[0]
     words = ("--recipe", recipe, "--data", demo / "data")

@@ -14,7 +14,6 @@ from cxrbuild.comparison.diff import Diff, Kind
 from cxrbuild.comparison.excluded import changed_exclusions
 from cxrbuild.comparison.totals import count_totals
 from cxrbuild.comparison.version import DatasetVersion, read_version
-from cxrbuild.curation.plan import MEMBERSHIP
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import COLUMNS, differs
 
@@ -80,6 +79,8 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     other_bytes = unpinned_once & common.ids.isin(common.changes(of_file, unpinned_once)["image_id"])
     # What follows from another file of an unpinned source is no change of the dataset.
     masks = dict.fromkeys(of_bytes, ~other_bytes)
+    # A public release has ids for the paths of a source that is not public, and groups are named after them.
+    masks |= dict.fromkeys(("source_path", "group"), ~source.isin(set(old.unlisted) ^ set(new.unlisted)))
     rows: dict[Kind, pd.DataFrame] = {
         "removed": causes.of_removed(removed),
         "relabelled": causes.of_relabelled(common.changes(["label"])),
@@ -96,7 +97,8 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     }
     corrections = CorrectionChanges(old, new)
     explained = {kind: corrections.explain(with_causes(of_kind), kind) for kind, of_kind in rows.items()}
-    membership = any(set(side.columns) < set(MEMBERSHIP) for side in (a, b))
+    # A plan and a published manifest have no columns of the conversion.
+    membership = any("jpeg_sha256" not in side for side in (a, b))
     return Diff(
         old=old.name,
         new=new.name,

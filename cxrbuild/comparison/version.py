@@ -17,7 +17,7 @@ from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.exclusions import MISSING
 from cxrbuild.policy import unlisted_sources
 from cxrbuild.reasons import looked_at
-from cxrbuild.records import read_records
+from cxrbuild.records import COLUMNS, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,8 @@ _OF_LEDGER = ("image_id", "source", "source_blob", "label", "exclusion", "exclus
 
 # What decided about a row: a build has it in its manifest, a plan in its ledger alone.
 _DECIDING = ("finding", "listed", "group", "upstream_split", "previous_split")
+# The stages after a plan; a kept row has no exclusion.
+_LATER = ("convert", "release", "all")
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,8 @@ def read_version(name: str | Path) -> DatasetVersion:
             todo="Build the dataset again with `cxrbuild curate`, or name its own manifest.parquet",
         )  # fmt: skip
     document = _document(file.parent)
+    if document is None and kind_of(file.parent) is None and file.with_name(names.LEDGER).is_file():
+        manifest = _with_metadata(manifest, file.with_name(names.LEDGER))
     declarations = (
         Declarations.of(document) if document is not None else None if path.exists() else _shipped(str(name))
     )
@@ -194,6 +198,16 @@ def read_version(name: str | Path) -> DatasetVersion:
         corrections=_corrections(path, document),
         removed=removed,
     )
+
+
+def _with_metadata(manifest: pd.DataFrame, ledger: Path) -> pd.DataFrame:
+    """Return the rows of a plan with what its ledger says of each: its manifest has the membership alone."""
+    import pyarrow.parquet as pq
+
+    of_plan = [one.name for one in COLUMNS if one.stage not in _LATER and one.name not in manifest]
+    columns = [name for name in of_plan if name in pq.read_schema(ledger).names]
+    rows = read_records(ledger, ["image_id", *columns]).drop_duplicates("image_id").set_index("image_id")
+    return manifest.join(rows, on="image_id")
 
 
 def _advise(path: Path) -> str:
