@@ -243,7 +243,8 @@ def test_diff_shows_changes_of_recipe_and_pins() -> None:
         ("recipe", "labels.COVID-19.cohen", "COVID-19", "COVID-19, ARDS"),
         ("recipe", "split.test.count.COVID-19", "100", "90"),
         ("cohen", "commit", "584034aa7fbf06496741f11008d72fd791c8e443", "a" * 40),
-        ("one", "images upstream", "1 image", "1 image"),
+        ("one", "images removed upstream", None, "1 image"),
+        ("one", "images added upstream", None, "1 image"),
     ]
     assert found.bump is None
     assert found.titles == ("rows", "rows")
@@ -251,6 +252,7 @@ def test_diff_shows_changes_of_recipe_and_pins() -> None:
     text = found.to_markdown()
     assert "- Recipe:\n  - rules.ct: removed Excludes images whose `modality` is CT" in text
     assert f"- Source cohen:\n  - commit: 584034aa7fbf06496741f11008d72fd791c8e443 -> {'a' * 40}\n" in text
+    assert "  - images removed upstream: 1 image\n  - images added upstream: 1 image\n" in text
     assert "What it was built from is declared otherwise." in text
 
 

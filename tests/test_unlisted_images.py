@@ -359,7 +359,7 @@ def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> N
     assert "not stated: the source is not public" in escaped
     assert f"{left} (train Well): no longer upstream\n" in escaped.replace("(test", "(train")
     # How many images of the hospital came or left upstream, a public release does not say.
-    assert "images upstream" not in said
+    assert "upstream: 1 image" not in said
     recorded = read_json(public / "build.json")["removed"]
     assert recorded == [
         {"image_id": image, "source": "hospital", "version": "2.0.0", "cause": cause}

@@ -222,6 +222,7 @@ def test_a_plan_answers_with_the_recipe_that_is_named(demo: Path, tmp_path: Path
     made = run("plan", "--recipe", recipe, "--data", demo / "data", "--out", tmp_path / "plan")
     found = cxrbuild.diff(demo / "build", tmp_path / "plan")
     assert (found.bump, found.counts(), found.columns_removed) == (None, [], [])
+    assert all(one.old == one.new for one in found.totals if one.of == "exactness")
     assert made.status == 0, made.err
     row = read_records(demo / "build" / "ledger.parquet").query("exclusion == 'lateral'").iloc[0]
     words = ("--recipe", recipe, "--data", demo / "data")

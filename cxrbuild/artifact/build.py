@@ -104,6 +104,23 @@ class SourceExactness(Part):
         return {state: getattr(self, state) for state in states}
 
 
+class PlannedExactness(Document):
+    """How many images of a plan are those of the pins; a plan has no ``build.json``.
+
+    Attributes
+    ----------
+    sources
+        The numbers by source.
+    """
+
+    FORMAT: ClassVar[int] = 1
+    KIND: ClassVar[str] = "the exactness.json of a plan"
+    NEXT_STEP: ClassVar[str] = "Make the plan again with `cxrbuild plan --out`"
+
+    format: Literal[1] = 1
+    sources: dict[str, SourceExactness]
+
+
 class FunnelStep(Part):
     """A step of the flow chart: ``upstream``, an exclusion, or ``kept``, with the number of its images."""
 

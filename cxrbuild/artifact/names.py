@@ -11,6 +11,7 @@ TFRECORD = "tfds"
 
 # Of plans alone: a build has them in `build.json`.
 CORRECTIONS = "corrections.json"
+EXACTNESS = "exactness.json"
 
 # Of proposed pins alone: the metadata of the version, and the table of what changed. The declaration is next
 # to them.

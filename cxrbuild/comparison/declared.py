@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import Recipe
 from cxrbuild.comparison.corrections import CorrectionChanges
-from cxrbuild.comparison.diff import DeclaredChange
+from cxrbuild.comparison.diff import IMAGE_COUNTS, DeclaredChange
 from cxrbuild.comparison.excluded import excluded_by_both, listed_ledgers, other_details
 from cxrbuild.comparison.version import DatasetVersion, Declarations
 from cxrbuild.errors import count_of
@@ -190,11 +190,6 @@ def _upstream_changes(old: DatasetVersion, new: DatasetVersion) -> Iterator[Decl
         other = was.notna() & now.notna() & (was != now)
         blobs = a["source"].reindex(common[other.to_numpy()]).value_counts().to_dict()
     for name in dict.fromkeys([*sorted(left.index), *sorted(came.index), *sorted(blobs)]):
-        if name in left.index or name in came.index:
-            counts = (left.get(name, 0), came.get(name, 0))
-            texts = [count_of(int(n), "image") if n else None for n in counts]
-            yield DeclaredChange(str(name), "images upstream", *texts)
-        if blobs.get(name):
-            yield DeclaredChange(
-                str(name), "images with other bytes", None, count_of(int(blobs[name]), "image")
-            )
+        for key, counts in zip(IMAGE_COUNTS, (left, came, blobs), strict=True):
+            if n := counts.get(name, 0):
+                yield DeclaredChange(str(name), key, None, count_of(int(n), "image"))

@@ -37,6 +37,8 @@ BUMPS: dict[Bump, tuple[Kind, ...]] = {
 }
 # Kinds that are no change of the dataset.
 NOT_CHANGES: tuple[Kind, ...] = ("exclusion_changed", *OF_FILES)
+# Changes of a source that count images: ``new`` is the number, ``old`` is ``None``.
+IMAGE_COUNTS = ("images removed upstream", "images added upstream", "images with other bytes")
 TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion", "finding", "exactness"]
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cxrbuild.comparison.diff import BUMPS, KINDS, NOT_CHANGES, OF_FILES, DeclaredChange, Diff, Kind, Total
+from cxrbuild.comparison.diff import (
+    BUMPS,
+    IMAGE_COUNTS,
+    KINDS,
+    NOT_CHANGES,
+    OF_FILES,
+    DeclaredChange,
+    Diff,
+    Kind,
+    Total,
+)
 from cxrbuild.templates import escape_cell, escape_markdown, flat
 
 TOTALS_HEADER = ("images", "before", "now", "change")
@@ -137,6 +147,8 @@ def declared_by_part(found: Diff) -> dict[str, list[DeclaredChange]]:
 
 def describe_change(change: DeclaredChange) -> str:
     """Describe a change of a declaration: ``commit: 584034a -> 27240dd``."""
+    if change.key in IMAGE_COUNTS:
+        return f"{change.key}: {change.new}"
     if change.old is None:
         return f"{change.key}: added {change.new}"
     if change.new is None:

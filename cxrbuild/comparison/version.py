@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
-from cxrbuild.artifact.build import SourceDescription, SourceExactness, SourceState
+from cxrbuild.artifact.build import PlannedExactness, SourceDescription, SourceExactness, SourceState
 from cxrbuild.artifact.correction import CorrectedValue, PlannedCorrections
 from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
@@ -194,7 +194,7 @@ def read_version(name: str | Path) -> DatasetVersion:
         unlisted=() if document is None else unlisted_sources(document),
         funnel=None if document is None else {step.step: step.images for step in document.funnel},
         declarations=declarations,
-        exactness={} if document is None else document.exactness,
+        exactness=_exactness(path) if document is None else document.exactness,
         corrections=_corrections(path, document),
         removed=removed,
     )
@@ -233,6 +233,12 @@ def _corrections(path: Path, document: DatasetDocument | None) -> Sequence[Corre
         return None
     file = path / names.CORRECTIONS
     return PlannedCorrections.read(file).corrections.values if file.is_file() else ()
+
+
+def _exactness(path: Path) -> Mapping[str, SourceExactness]:
+    """Return how exact the images of a plan are; nothing where that is not known."""
+    file = path / names.EXACTNESS
+    return PlannedExactness.read(file).sources if file.is_file() else {}
 
 
 def _document(folder: Path) -> DatasetDocument | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxrbuild.artifact import names
+from cxrbuild.artifact.build import PlannedExactness
 from cxrbuild.artifact.correction import PlannedCorrections
 from cxrbuild.curation.plan import MEMBERSHIP, Plan, funnel
 from cxrbuild.errors import CxrbuildError
@@ -13,7 +14,10 @@ from cxrbuild.records import write_records
 
 
 def write_plan(plan: Plan, out: Path) -> list[Path]:
-    """Write ledger, manifest (membership alone) and ``funnel.csv`` into a folder, and the corrections if any.
+    """Write ledger, manifest (membership alone) and ``funnel.csv`` into a folder, and what else is known.
+
+    These are the corrections, if there are any, and how exact the images are, unless the plan takes every
+    pinned file to be there.
 
     Raises
     ------
@@ -26,8 +30,12 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept, MEMBERSHIP)
     write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
-    (out / names.CORRECTIONS).unlink(missing_ok=True)  # those of a former plan
+    for name in (names.CORRECTIONS, names.EXACTNESS):
+        (out / name).unlink(missing_ok=True)  # of a former plan
     if plan.corrections:
         paths.append(out / names.CORRECTIONS)
         PlannedCorrections(corrections=plan.corrections).write(paths[-1])
+    if plan.exactness:
+        paths.append(out / names.EXACTNESS)
+        PlannedExactness(sources=plan.exactness).write(paths[-1])
     return paths
