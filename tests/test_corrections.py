@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
 from cxrbuild.policy import listed_corrections
 from cxrbuild.releasing import release
+from cxrbuild.releasing.forecast import foresee_refusals
 
 HEADER = "source,path,column,old,new,reason\n"
 KEY = "a secret of some length"
@@ -425,6 +427,35 @@ def test_a_public_release_omits_the_reason_of_an_image_with_a_readable_name(open
     for policy, reason in (("private", "as Jane Doe says"), ("public", None)):
         (value,) = listed_corrections(document, policy, records).values
         assert (value.reason, value.redacted) == (reason, policy == "public")
+
+
+def test_a_number_that_a_correction_replaces_is_as_confidential_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    write_source(tmp_path, "closed", public=False)
+    root = tmp_path / "data" / "sources" / "closed"
+    for i in range(8):
+        (root / "images" / f"{i}.png").rename(root / "images" / f"0045670{i}-{i}.png")
+    table = (root / "metadata.csv").read_text()
+    (root / "metadata.csv").write_text(re.sub(r"(\d)\.png,00\d", r"0045670\1-\1.png,0045670\1", table))
+    line = "closed,images/0045670{0}-{0}.png,patient_id,0045670{0},{1},renumbered\n"
+    for lines in (
+        None,
+        "".join(line.format(i, f"P900{i}") for i in range(8)),
+        "".join(line.format(i, "") for i in range(8)),
+    ):
+        recipe = write_recipe(tmp_path, ["closed"], lines)
+        recipe.write_text(recipe.read_text().replace('"Mine"', '"Mine, without 00456701"'))
+        said = " ".join(str(error) for error in foresee_refusals(planned_of(tmp_path, recipe)))
+        assert "6 images with the patient's number there" in said
+        assert "1 text with one: recipe.title" in said
+    # The new number is as confidential as the old one.
+    recipe.write_text(recipe.read_text().replace("00456701", "P900123"))
+    for new, refused in (("P900123", True), ("P900124", False)):
+        (tmp_path / "corrections.csv").write_text(HEADER + line.format(1, new))
+        said = " ".join(str(error) for error in foresee_refusals(planned_of(tmp_path, recipe)))
+        assert ("1 text with one: recipe.title" in said) == refused
 
 
 def test_a_file_without_lines_corrects_nothing(opened: Path) -> None:

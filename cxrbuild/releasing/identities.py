@@ -91,7 +91,8 @@ def require_no_metadata(build: Path, document: BuildDocument, embedded: pd.DataF
 def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFrame, policy: Policy) -> None:
     """Refuse a public release where a name or text of a confidential source holds the number of its patient.
 
-    Numbers are known by their keyed hash alone, so every part of a name is hashed and compared.
+    Numbers are known by their keyed hash alone, so every part of a name is hashed and compared. A corrected
+    image has the number that its source gives, and the one that the correction gives.
 
     Parameters
     ----------
@@ -114,7 +115,8 @@ def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFra
     declared = document.declared_sources
     hashed = [name for name, one in declared.items() if not one.public and one.patient_id == "hash"]
     listed = without_unlisted(records, confidential_sources(document, policy))
-    rows = listed[listed["source"].isin(hashed) & listed["patient_id"].notna()]
+    rows = _with_corrected_numbers(listed[listed["source"].isin(hashed)], document)
+    rows = rows[rows["patient_id"].notna()]
     if rows.empty:
         return
     require_same_key({str(build): document.patient_key})
@@ -122,11 +124,11 @@ def require_no_numbers(build: Path, document: BuildDocument, records: pd.DataFra
     for column in _COLUMNS:
         texts = rows.loc[rows[column].notna(), [column, "patient_id", "image_id"]]
         texts = texts.drop_duplicates([column, "patient_id"])
-        found = [
+        found = dict.fromkeys(
             image
             for text, patient, image in texts.itertuples(index=False)
             if any(hash_identifier(key, token) == patient for token in set(_tokens(text)))
-        ]
+        )
         if found:
             images = count_of(len(found), "image")
             raise CxrbuildError(
@@ -194,7 +196,8 @@ def require_no_identities_in_recipe(
             found=f"{count_of(len(found), 'id')}: {name_some(found, 3)}", todo=_NAME_IN_REVIEW,
         )  # fmt: skip
     hashed = [name for name in confidential if declared[name].patient_id == "hash"]
-    patients = set(records.loc[records["source"].isin(hashed), "patient_id"].dropna())
+    of_hashed = _with_corrected_numbers(records[records["source"].isin(hashed)], document)
+    patients = set(of_hashed["patient_id"].dropna())
     if not patients:
         return
     key = read_key()
@@ -213,6 +216,23 @@ def require_no_identities_in_recipe(
             found=f"{count_of(len(found), 'text')} with one: {name_some(found, 3)}",
             todo="Remove the number there, and build the dataset again",
         )  # fmt: skip
+
+
+def _with_corrected_numbers(records: pd.DataFrame, document: BuildDocument) -> pd.DataFrame:
+    """Return rows, and each corrected one again with the old and the new number of its patient."""
+    import pandas as pd
+
+    numbers = [
+        (one.image_id, number)
+        for one in document.corrections.values
+        if one.column == "patient_id"
+        for number in (one.old, one.new)
+    ]
+    if not numbers:
+        return records
+    of_image = pd.DataFrame(numbers, columns=["image_id", "patient_id"], dtype="str")
+    again = records.drop(columns="patient_id").merge(of_image, on="image_id")
+    return pd.concat([records, again[records.columns]], ignore_index=True)
 
 
 def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
