@@ -258,18 +258,19 @@ def test_more_images_than_can_be_numbered_are_refused(tmp_path: Path) -> None:
         find_candidates(DescriptorTable(tmp_path, records), tmp_path)
 
 
-def test_the_store_removes_unused_records_when_they_are_many(
+def test_the_store_removes_the_records_of_other_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_MOST_UNUSED", 2)
     monkeypatch.setattr(store, "_BATCH", 2)
     images = [jpeg(phantom(f"{i}", "Normal").resize((96, 96))) for i in range(8)]
     digests = [hashlib.sha256(data).hexdigest() for data in images]
     before = described(images, tmp_path)
     expected = {name: before.read(name, np.array([7, 1])) for name in ("thumbnail", "keypoints", "frame")}
+    thumbnail = before.read("thumbnail", np.array([0])).tobytes()
     kept = DescriptorStore(tmp_path / "store")
-    kept.remove_others(digests[2:])
-    assert kept.find(digests).min() >= 0
+    kept.remove_others(digests[1:])
+    assert (kept.find(digests) >= 0).tolist() == [False, *[True] * 7]
+    assert thumbnail not in (tmp_path / "store" / "descriptors-1" / "thumbnail").read_bytes()
     kept.remove_others([digests[7], digests[1], digests[4]])
     assert (kept.find(digests) >= 0).tolist() == [False, True, False, False, True, False, False, True]
     for name, values in expected.items():

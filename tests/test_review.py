@@ -408,6 +408,17 @@ def test_a_page_shows_what_two_readers_disagree_on_alone(demo: Path, tmp_path: P
     assert "1 other image: cohen gone.jpg" in " ".join(ran.err.split())
 
 
+def test_the_only_recipe_of_the_current_folder_is_reviewed(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "declared", tmp_path, dirs_exist_ok=True)
+    command = ("review", "--source", "cohen", "--data", demo / "data", "--no-propose", "--workers", "1")
+    ran = run(*command, cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    assert "recipe.toml is taken, the only recipe in this folder." in " ".join(ran.out.split())
+    assert {image["source"] for image in document(tmp_path / "review.html")["images"]} == {"cohen"}
+    (tmp_path / "second.toml").write_text((tmp_path / "recipe.toml").read_text())
+    assert "is taken" not in run(*command, cwd=tmp_path).out
+
+
 def test_kappa_of_one_image_is_reported_as_undefined(tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", "cohen,1.jpg,arrow,yes,")
     b = write(tmp_path / "b.csv", "cohen,1.jpg,clean,,")

@@ -19,7 +19,8 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.policy import without_identities
-from cxrbuild.records import read_records
+from cxrbuild.progress import Silent
+from cxrbuild.records import read_records, write_records
 
 SOURCE = """
 name = "mine"
@@ -324,15 +325,40 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(tmp_path: Path) -> 
         assert ran.status == 0, ran.err
     packed = ("--build", "build/old", "--policy", "private")
     assert run("release", "1.0.0", *packed, cwd=tmp_path).status == 0
+    new = tmp_path / "build" / "new"
+    manifest = read_records(new / "manifest.parquet")
+    image_id = manifest.loc[manifest["source_path"] == WITHDRAWN, "image_id"].item()
+    state = new / ".cxrbuild" / "audit"
+    (new / "baseline").mkdir()
+    write_records(new / "baseline" / "predictions.parquet", manifest)
+
+    def write_audit(shown: str) -> None:
+        """Write files where an audit has descriptors and results; it would take longer than this test."""
+        (state / "descriptors-1").mkdir(parents=True)
+        for path in (state / "descriptors-1" / "thumbnail", new / "audit.html", new / "audit.json"):
+            path.write_text(shown)
+
+    write_audit(image_id)
     (tmp_path / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n")
     ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build/new", cwd=tmp_path)
+    assert not state.exists()
+    assert not (new / "audit.html").exists()
     place = f"({WITHDRAWN}), "
     message = " ".join(ran.err.split())
     assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in message
     assert f"{Path('build', 'old')} (1 image), " in message
     assert f"{Path('release', 'mine-1.0.0-private')} (1 image)." in message
-    assert "build/new" not in message
-    assert list((tmp_path / "build" / "new" / "images").rglob("*sick0*")) == []
+    results = [Path("build", "new", name) for name in ("audit.json", "baseline/predictions.parquet")]
+    assert ", ".join(f"{path} (1 image)" for path in results) in message
+    assert f"{new.relative_to(tmp_path)} (" not in message
+    assert list((new / "images").rglob("*sick0*")) == []
+    # What was made after the withdrawal is kept: the build had no image of it.
+    write_audit("others")
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace('date = "2026-02-01"', 'date = "2026-02-02"'))
+    ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build/new", cwd=tmp_path)
+    assert "audit.json" not in ran.err
+    assert (state / "descriptors-1").is_dir()
+    assert (new / "audit.html").exists()
 
 
 def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -> None:
@@ -353,9 +379,13 @@ def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -
         stream.write(f'[pin]\ntree = "{"0" * 40}"\nlisting = "mine.tsv"\n')
     (tmp_path / "in" / "0.dcm").unlink()
 
+    notes: list[str] = []
+    progress = Silent()
+    progress.note = notes.append  # type: ignore[method-assign]
+
     def table() -> dict[str, tuple[object, ...]]:
         source = read_source("source.toml", tmp_path)
-        records = ingest(source, take_inventory(source, tmp_path / "in"))
+        records = ingest(source, take_inventory(source, tmp_path / "in"), progress)
         rows = records[["exclusion", "finding", "patient_age"]].astype("object").fillna("none")
         return dict(zip(records["source_path"], rows.itertuples(index=False, name=None), strict=True))
 
@@ -364,9 +394,20 @@ def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -
     doubtful = {"AccessionNumber ACC0": ("row_without_file", "none", "none")}
     assert table() == others | doubtful | {"0.dcm": ("withdrawn", "none", "none")}
     (tmp_path / "withdrawn.csv").write_text("path,date,reason,identifier\n0.dcm,2026-02-28,error,ACC0\n")
+    assert "1 row of metadata without a file" in notes.pop()
     joined = table()
     assert joined.keys() == {"0.dcm", "1.dcm", "2.dcm"}
     assert joined["0.dcm"][0] == "withdrawn"
+    # A row that is of no withdrawn image keeps its values, once the identifiers of these are known.
+    (tmp_path / "in" / "1.dcm").unlink()
+    assert table()["AccessionNumber ACC1"] == ("row_without_file", "sick", 41.0)
+    assert notes == []
+    (tmp_path / "in" / "metadata.csv").write_text("accession,finding,age\nACC1,sick,41\nACC2,sick,42\n")
+    assert table()["AccessionNumber ACC1"] == ("row_without_file", "sick", 41.0)
+    assert notes == []
+    (tmp_path / "withdrawn.csv").write_text("path,date,reason\n0.dcm,2026-02-28,error\n")
+    assert table()["AccessionNumber ACC1"] == ("row_without_file", "none", "none")
+    assert "1 withdrawn image without a row, and 1 row of metadata without a file" in notes.pop()
     # The identifier finds the row, and not the path: that of a deleted file is in the listing.
     (tmp_path / "withdrawn.csv").write_text("path,date,reason,identifier\n00.dcm,2026-02-28,error,ACC0\n")
     with pytest.raises(CxrbuildError, match=r"Found: 00\.dcm \(the nearest path is 0\.dcm\)"):

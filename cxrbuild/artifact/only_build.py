@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.artifact import kind_of, open_build
-from cxrbuild.catalog import recipes_in
+from cxrbuild.catalog import only_recipe_in
 from cxrbuild.errors import CxrbuildError, count_of
 
 
@@ -44,10 +44,9 @@ def only_build(folder: Path, option: str | None = "--build", recipes: Path = Pat
         )  # fmt: skip
     if len(found) == 1:
         return found[0], ""
-    declared = {str(table["name"]): file for file, table in recipes_in(recipes).items()}
     how = f" with {option}" if option else ""
-    if len(declared) == 1:
-        ((name, file),) = declared.items()
+    if (declared := only_recipe_in(recipes)) is not None:
+        file, name = declared
         if (build := folder / name) in found:
             return build, (
                 f"Of {count_of(len(found), 'build')} in {folder}, {build} ({_describe(build)}) is taken: "

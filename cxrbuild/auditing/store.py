@@ -45,8 +45,6 @@ _DIGESTS, _DIGEST_CHARACTERS = "digests", 64
 _RECORD_BYTES = {
     name: int(np.dtype(dtype).itemsize * np.prod(shape)) for name, (dtype, shape) in COLUMNS.items()
 } | {_DIGESTS: _DIGEST_CHARACTERS}
-# Records of images that the build no longer has are removed when they are more than this and than its images.
-_MOST_UNUSED = 1000
 _BATCH = 1024
 # Records that are read from one mapping of a file. The system maps up to 64 kB around each of them, and
 # all of it counts as memory of this process until the mapping ends.
@@ -176,11 +174,17 @@ class DescriptorStore:
             stream.write(records.tobytes())
 
     def remove_others(self, digests: Sequence[str]) -> None:
-        """Remove the records of other images than these if they are many."""
+        """Remove the records of other images: each has a thumbnail, and the image may be withdrawn.
+
+        Parameters
+        ----------
+        digests
+            The SHA-256 of the build's images, in hex.
+        """
         used = np.unique(self.find(digests))
         used = used[used >= 0]
         count = (self._folder / _DIGESTS).stat().st_size // _RECORD_BYTES[_DIGESTS]
-        if count - len(used) <= max(_MOST_UNUSED, len(used)):
+        if count == len(used):
             return
         # A killed run leaves a folder that the next run removes.
         compact = self._folder.with_name(f"{self._folder.name}-compact")

@@ -10,7 +10,14 @@ from cxrbuild.catalog.image_list import (
     read_source_or_list,
 )
 from cxrbuild.catalog.link import Link, find_contradictions, read_links
-from cxrbuild.catalog.recipe import DEFAULT_RECIPE, Recipe, read_recipe, recipe_names, recipes_in
+from cxrbuild.catalog.recipe import (
+    DEFAULT_RECIPE,
+    Recipe,
+    only_recipe_in,
+    read_recipe,
+    recipe_names,
+    recipes_in,
+)
 from cxrbuild.catalog.review import Review, format_reviews, read_reviews
 from cxrbuild.catalog.source import Source, read_source, source_names
 
@@ -27,6 +34,7 @@ __all__ = [
     "find_contradictions",
     "format_reviews",
     "list_names",
+    "only_recipe_in",
     "read_corrections",
     "read_image_list",
     "read_links",

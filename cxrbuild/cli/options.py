@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from cxrbuild.cli.logs import log_to_file, log_to_terminal
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 # The catalog has it too; importing the catalog would slow down every `--help`.
@@ -237,6 +238,24 @@ def default_build(output: Output, recipe: str | None = None, option: str | None 
     if note:
         output.say(note)
     return build
+
+
+def default_recipe(output: Output) -> str:
+    """Return the recipe that a command works on where none is named: the only one here, else the shipped one.
+
+    Parameters
+    ----------
+    output
+        Where it is said that a recipe of the current folder is taken.
+    """
+    from cxrbuild.catalog import only_recipe_in
+
+    if (found := only_recipe_in(Path())) is None:
+        return DEFAULT_RECIPE
+    output.say(
+        f"{printable(found[0])} is taken, the only recipe in this folder. Name another one with --recipe."
+    )
+    return str(found[0])
 
 
 def worker_options(command: F) -> F:

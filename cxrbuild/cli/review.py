@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.options import PATH, data_option, output_options, recipe_option, reviews_option
+from cxrbuild.cli.options import (
+    PATH,
+    data_option,
+    default_recipe,
+    output_options,
+    recipe_option,
+    reviews_option,
+)
 from cxrbuild.cli.output import Output
 from cxrbuild.cli.review_files import find_conflicts, report_agreement, write_merged
 from cxrbuild.errors import count_of, printable
@@ -23,7 +30,11 @@ _MAX_PROBLEMS = 10
 
 @click.command(short_help="Write a page to mark images on; compare and merge reviews.")
 @click.option("--build", type=PATH, help="Review the images of this build.")
-@recipe_option("Without --build: review the images that this recipe keeps, and those that a review excluded.")
+@recipe_option(
+    "Without --build: review the images that this recipe keeps, and those that a review excluded.  [default: "
+    "the only recipe here, else covid19-cxr]",
+    default=None,
+)
 @reviews_option
 @click.option("--source", "sources", multiple=True, help="Only images of this source. Repeatable.")
 @click.option("--label", "labels", multiple=True, help="Only images of this class. Repeatable.")
@@ -75,7 +86,7 @@ _MAX_PROBLEMS = 10
 @output_options
 def review(
     build: Path | None,
-    recipe: str,
+    recipe: str | None,
     reviews: tuple[str, ...],
     sources: tuple[str, ...],
     labels: tuple[str, ...],
@@ -120,7 +131,7 @@ def review(
     from cxrbuild.executors import default_workers, open_executor
     from cxrbuild.review import select_conflicts, select_images, write_page
 
-    images, title, max_pixels = _list_images(build, recipe, reviews, data)
+    images, title, max_pixels = _list_images(output, build, recipe, reviews, data)
     if readings is not None:
         images = select_conflicts(images, readings)
     selected = select_images(images, sources=sources, labels=labels, unreviewed=unreviewed)
@@ -160,7 +171,7 @@ def review(
 
 
 def _list_images(
-    build: Path | None, recipe: str, reviews: tuple[str, ...], data: Path
+    output: Output, build: Path | None, recipe: str | None, reviews: tuple[str, ...], data: Path
 ) -> tuple[list[ReviewImage], str, int]:
     """Return the images, the name of the dataset, and the most pixels that its recipe allows."""
     from cxrbuild.artifact import open_build
@@ -172,6 +183,6 @@ def _list_images(
         given = [review for name in reviews for review in read_reviews(name, Path())]
         limit = open_build(build).document.recipe.conversion.max_pixels
         return images_of_build(build, data, given), build.name, limit
-    declared = read_declared(recipe, {}, reviews)
+    declared = read_declared(recipe or default_recipe(output), {}, reviews)
     images = images_of_plan(make_plan(declared, data), data)
     return images, declared.recipe.name, declared.recipe.conversion.max_pixels

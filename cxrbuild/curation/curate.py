@@ -23,7 +23,7 @@ from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_bring
 from cxrbuild.curation.seal import inputs_hash, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
-from cxrbuild.curation.withdrawn import describe_holders
+from cxrbuild.curation.withdrawn import describe_holders, remove_descriptors
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
@@ -139,6 +139,7 @@ def curate(
             _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))
             check_expectation(plan, allow_missing=allow_missing)
             (out / names.BUILD).unlink(missing_ok=True)
+            remove_descriptors(plan.records, out)
             sources = source_states(plan, data, state.files)
             journal = _open_journal(plan, out)
             results = convert_images(

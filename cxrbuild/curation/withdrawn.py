@@ -1,8 +1,9 @@
-"""Report which folders and pages still hold withdrawn images: a ledger without them deletes no file."""
+"""Remove what a build keeps of withdrawn images, and report which other folders and pages still hold them."""
 
 from __future__ import annotations
 
 import glob
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 # Where `curate` and `release` write by default.
 _PLACES = ("build", "release")
+# Results in a build that can hold pixels or values of images.
+_RESULTS = (
+    names.AUDIT_PAGE, names.AUDIT, names.AUDIT_PAIRS,
+    f"{names.BASELINE_FOLDER}/**/*", f"{names.EXPLANATION_FOLDER}/**/*",
+)  # fmt: skip
+_TEXTS = (".html", ".json", ".csv")
 
 
 def describe_holders(
@@ -32,9 +39,9 @@ def describe_holders(
     """Return a note on what holds files, pixels or values of withdrawn images; empty where nothing does.
 
     Known are the folders that the sources were fetched from and to, also those of other data folders in the
-    current folder, those that ``fetch`` set aside, the metadata of proposed pins, and builds, releases, plans
-    and pages in the current folder or in the folders where they are by default. A row of a withdrawn image
-    in other metadata is not looked for.
+    current folder, those that ``fetch`` set aside, the metadata of proposed pins, and builds with their
+    results, releases, plans and pages in the current folder or in the folders where they are by default. A
+    row of a withdrawn image in other metadata is not looked for.
 
     Parameters
     ----------
@@ -64,6 +71,34 @@ def describe_holders(
         f"Withdrawn images are still in {', '.join(found)}. Delete them there, and their rows of the "
         "metadata: the ledger has no values of them, but these files do. Copies elsewhere are not known."
     )
+
+
+def remove_descriptors(records: pd.DataFrame, out: Path) -> None:
+    """Remove what an audit keeps of a build's images, if one that was withdrawn since is among them.
+
+    These are the descriptors, each with a thumbnail of its image, and the page. The next audit writes both
+    again. The build must have the tables of before: a run after a kill finds the image there again.
+
+    Parameters
+    ----------
+    records
+        The table of the plan.
+    out
+        The build that is updated.
+    """
+    withdrawn = records.loc[records["exclusion"] == "withdrawn", "image_id"]
+    state, page = out / names.STATE / "audit", out / names.AUDIT_PAGE
+    if withdrawn.empty or not (state.exists() or page.exists()):
+        return
+    try:
+        before = read_records(out / names.MANIFEST, ["image_id"])["image_id"]
+        if not before.isin(list(withdrawn)).any():
+            return
+    except (CxrbuildError, OSError):
+        pass  # unknown which images are described there
+    page.unlink(missing_ok=True)
+    if state.is_dir():
+        shutil.rmtree(state)
 
 
 def _of_sources(withdrawn: pd.DataFrame, data: Path, locked: Mapping[str, LockedSource]) -> Iterator[str]:
@@ -132,6 +167,8 @@ def _of_datasets(images: set[str], out: Path | None) -> Iterator[str]:
         Path(manifest).parent for place in _PLACES for manifest in _found(f"{place}/*/{names.MANIFEST}")
     ]
     folders += [Path(ledger).parent for ledger in _found(f"*/{names.LEDGER}")]
+    if out is not None:
+        yield from _of_results(out, images)
     for folder in folders:
         if out is not None and folder.resolve() == out.resolve():
             continue
@@ -147,6 +184,26 @@ def _of_datasets(images: set[str], out: Path | None) -> Iterator[str]:
             continue  # not a dataset of this program
         if count := int((rows["image_id"].isin(list(images)) & held).sum()):
             yield f"{folder} ({count_of(count, 'row' if is_plan else 'image')})"
+        else:
+            yield from _of_results(folder, images)
+
+
+def _of_results(folder: Path, images: set[str]) -> Iterator[str]:
+    """Yield the results of audit, baseline and explanation in a build that name images."""
+    marks = [image.encode() for image in images]
+    for path in sorted(path for pattern in _RESULTS for path in folder.glob(pattern)):
+        try:
+            if path.suffix == ".parquet":
+                count = len(images & set(read_records(path, ["image_id"])["image_id"]))
+            elif path.suffix in _TEXTS:
+                text = path.read_bytes()
+                count = sum(mark in text for mark in marks)
+            else:
+                continue
+        except (CxrbuildError, OSError):
+            continue  # not a table of images
+        if count:
+            yield f"{path} ({count_of(count, 'image')})"
 
 
 def _of_pages(withdrawn: pd.DataFrame) -> Iterator[str]:

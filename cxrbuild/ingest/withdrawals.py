@@ -54,8 +54,10 @@ def exclude_withdrawn(
         known.update(records["source_path"])  # nothing but the withdrawal has the path of a deleted file
     require_known(source.withdrawals_place, source.withdrawals, known)
     if absent := sorted(set(source.withdrawals) - set(records["source_path"])):
-        if source.reader.reads_images:
-            records = _without_doubtful_values(records, source, files, len(absent), progress)
+        # One with an identifier has no row of that identifier: no row can be of it.
+        unknown = [path for path in absent if not source.withdrawals[path].identifier]
+        if source.reader.reads_images and unknown:
+            records = _without_doubtful_values(records, source, files, len(unknown), progress)
         rows = conform(pd.DataFrame({"source_path": absent, "license": source.license}))
         records = pd.concat([records, rows], ignore_index=True)
     details = records["source_path"].map({p: one.describe() for p, one in source.withdrawals.items()})
@@ -74,6 +76,7 @@ def _without_doubtful_values(
 ) -> pd.DataFrame:
     """Return the rows, those that find no file without their values: they may be of withdrawn images.
 
+    That is so while the identifier of a withdrawn image without a row is not declared.
     Only the header of the file, which is gone, could say whose row it is.
     """
     import pandas as pd
@@ -86,8 +89,9 @@ def _without_doubtful_values(
     progress.note(
         f"{source.name}: {count_of(absent, 'withdrawn image')} without a row, and "
         f"{count_of(len(doubtful), 'row')} of metadata without a file. Such a row may be of a withdrawn "
-        "image, so nothing of it is kept. Delete the rows of withdrawn images from the metadata, or write "
-        "their identifiers into the column `identifier` of the withdrawals."
+        "image, so nothing of it is kept. Write the identifier that finds the row of each of these images "
+        f"into the column `identifier` of {source.withdrawals_place}, also where the row is deleted: then it "
+        "is known that no other row is of it."
     )
     return pd.concat([records[~rowless], doubtful]).sort_index()
 
