@@ -30,6 +30,7 @@ from cxrbuild.comparison import (
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.exactness import MEANINGS
 from cxrbuild.files import read_json, write_json
+from cxrbuild.records import read_records, write_records
 from cxrbuild.version_numbers import needed_version, parse_version
 
 ROWS = pd.DataFrame({
@@ -556,8 +557,9 @@ def test_diff_command_shows_changes(demo: Path, tmp_path: Path) -> None:
     assert ran.status == 0, ran.err
     assert f"  {moved} (split train -> test)" in ran.out
     assert "The version needs a MAJOR step." in ran.out
+    assert "Images in both: 89 of 89 before and 89 now." in ran.out
     document = json.loads(run("diff", build, tmp_path / "later", "--json", "--quiet").out)
-    assert document["bump"] == "major"
+    assert (document["bump"], document["shared"]) == ("major", 89)
     assert [row["image_id"] for row in document["moved"]] == [moved]
     assert "Nothing changed." in run("diff", build, build / "manifest.parquet").out
     for form, begin in (("markdown", "# "), ("html", "<!doctype html>")):
@@ -567,6 +569,18 @@ def test_diff_command_shows_changes(demo: Path, tmp_path: Path) -> None:
         assert moved in page.out
         assert "The version needs a MAJOR step." in page.out
         assert "://" not in page.out  # a page loads nothing from elsewhere
+
+
+def test_classes_that_differ_in_case_are_named_and_unknown_datasets_need_no_step(
+    demo: Path, tmp_path: Path
+) -> None:
+    """A folder of `plan --out` does not say of which dataset it is."""
+    rows = read_records(demo / "build" / "manifest.parquet")
+    write_records(tmp_path / "manifest.parquet", rows[5:].assign(label=rows["label"].str.lower()))
+    ran = run("diff", demo / "build", tmp_path / "manifest.parquet")
+    assert "Images in both: 84 of 89 before and 84 now." in ran.out
+    assert "Pneumonia and pneumonia are two classes here: their names differ in case." in ran.out
+    assert "If both are versions of one dataset, the new one needs a MAJOR step." in ran.out
 
 
 def test_diff_command_says_what_it_does(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command import run
+from releasing import images_of
 
 from cxrbuild.errors import CheckError
 from cxrbuild.releasing import release
@@ -28,6 +30,17 @@ def test_release_refuses_a_build_with_an_empty_class(demo: Path, tmp_path: Path)
     empty_class(build, [])
     with pytest.raises(CheckError, match="no image of the class COVID-19 is in test"):
         release(build, "1.0.0", tmp_path / "release")
+
+
+def test_plan_says_that_all_images_of_a_class_are_missing(demo: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(demo / "data", tmp_path / "data"))
+    rows = images_of(demo / "build")
+    for source, path in rows.loc[rows["label"] == "COVID-19", ["source", "source_path"]].itertuples(
+        index=False
+    ):
+        (data / "sources" / source / path).unlink()
+    ran = run("plan", "--recipe", demo / "declared" / "recipe.toml", "--data", data, COLUMNS="200")
+    assert "No image in train of COVID-19, test of COVID-19: all are missing." in ran.out
 
 
 @pytest.mark.parametrize(("allowed", "found"), [([], True), (["COVID-19"], False)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,7 @@ def plan(
 ) -> None:
     """Show what `curate` would keep, without reading pixels."""
     from cxrbuild.api import plan as make_plan
+    from cxrbuild.artifact import names
     from cxrbuild.curation import check_expectation, write_plan
 
     output = Output(quiet=quiet, as_json=as_json)
@@ -74,7 +75,9 @@ def plan(
     if out is not None:
         write_plan(planned, out)
     _report_plan(output, planned, out)
-    check_expectation(planned, allow_missing=allow_missing)
+    check_expectation(
+        planned, allow_missing=allow_missing, ledger=None if out is None else out / names.LEDGER
+    )
 
 
 @click.command()
@@ -139,7 +142,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     from cxrbuild.releasing import foresee_kept_texts, foresee_refusals
 
     _report_funnel(output, funnel_steps(plan))
-    _report_counts(output, counts(plan))
+    _report_counts(output, counts(plan), plan.declared.recipe, lambda: plan.records)
     _report_without_class(output, plan.records, plan.declared.recipe)
     if listed := plan.listed:
         rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
@@ -174,7 +177,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     document = result.build.document
     if result.changed:
         _report_funnel(output, document.funnel)
-    _report_counts(output, document.counts)
+    _report_counts(output, document.counts, document.recipe, lambda: result.build.ledger)
     if result.changed:
         _report_without_class(output, result.build.ledger, document.recipe)
     _report_corrections(output, document.corrections)
@@ -243,7 +246,14 @@ def _report_without_class(output: Output, records: pd.DataFrame, recipe: Recipe)
         output.say(f"Findings without a class: {shown}.")
 
 
-def _report_counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> None:
+def _report_counts(
+    output: Output,
+    counts: Mapping[str, Mapping[str, int]],
+    recipe: Recipe,
+    read_records: Callable[[], pd.DataFrame],
+) -> None:
+    from cxrbuild.exclusions import MISSING
+
     classes = list(next(iter(counts.values()), {}))
     rows: list[list[object]] = [
         [label, *(split[label] for split in counts.values()), sum(split[label] for split in counts.values())]
@@ -253,13 +263,23 @@ def _report_counts(output: Output, counts: Mapping[str, Mapping[str, int]]) -> N
     output.table(["class", *counts, "all"], [*rows, ["all", *sums, sum(sums)]])
     output.say("")
     empty = [
-        f"{split} of {label}"
+        (split, label)
         for split in dict.fromkeys(["train", *counts, "test"])
         for label in classes
         if not counts.get(split, {}).get(label)
     ]
-    if empty:
-        output.say(f"No image in {', '.join(empty)}: see [split] in the recipe.")
+    if not empty:
+        return
+    records = read_records()
+    missing = records[records["exclusion"].isin(MISSING)]
+    of_missing = set(zip(missing["split"], missing["label"], strict=True))
+    decides = "the list decides" if recipe.split.published else "see [split] in the recipe"
+    for reason, found in (
+        ("all are missing", [one for one in empty if one in of_missing]),
+        (decides, [one for one in empty if one not in of_missing]),
+    ):
+        if found:
+            output.say(f"No image in {', '.join(f'{split} of {label}' for split, label in found)}: {reason}.")
 
 
 def _report_corrections(output: Output, corrections: Corrections) -> None:

@@ -77,6 +77,7 @@ def _report(output: Output, found: Diff) -> None:
         declared_by_part,
         describe_causes,
         describe_change,
+        describe_overlap,
         describe_row,
         describe_totals,
         sentences,
@@ -86,6 +87,9 @@ def _report(output: Output, found: Diff) -> None:
     counts = found.counts()
     if counts or found.declared or any(total.of == "exactness" for total in found.totals):
         output.table(TOTALS_HEADER, describe_totals(found), right=3)
+        output.say("")
+        for line in describe_overlap(found):
+            output.say(line)
         output.say("")
     if counts:
         output.table(

@@ -12,7 +12,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
-    from cxrbuild.lists import ListAuditResult
+    from cxrbuild.lists import ListAuditResult, ListCheckResult
 
 _SHOWN = 3
 
@@ -72,20 +72,31 @@ def _report(output: Output, result: ListAuditResult) -> None:
     )
     output.say("")
     output.table(
-        ["source", "rows", "available here"],
+        ["source", "rows", "of these in metadata here"],
         [
             [name or "not named", rows, "-" if found is None else found]
             for name, (rows, found) in result.sources.items()
         ],
     )
     for check in result.checks:
-        absent = f"not checked: no {check.needs} here"
-        found = absent if check.findings is None else count_of(len(check.findings), "finding")
-        output.say(f"\n{check.sentence} {found}")
+        output.say(f"\n{check.id}: {_describe_result(check)}")
         for finding in (check.findings or [])[:_SHOWN]:
             output.say(f"  {finding.message}: {', '.join(finding.rows[:_SHOWN])}")
         if len(check.findings or []) > _SHOWN:
             output.say("  ...; --json lists all")
     output.say("")
     if result.compared is not None:
-        output.say(f"{count_of(result.compared, 'image')} of the lists compared with each other.")
+        output.say(
+            f"{count_of(result.compared, 'image')} of the lists "
+            f"{'has a file' if result.compared == 1 else 'have files'} here; "
+            "these were compared with each other."
+        )
+
+
+def _describe_result(check: ListCheckResult) -> str:
+    """Describe what a check found. What should hold is no heading of what does not."""
+    if check.findings is None:
+        return f"not checked, no {check.needs} here. Must hold: {check.sentence}"
+    if check.findings:
+        return f"{count_of(len(check.findings), 'finding')}. Must hold: {check.sentence}"
+    return f"passed. {check.sentence}"

@@ -109,6 +109,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         declared=declared_changes(old, new, list(rows.values())),
         datasets=_datasets(old, new),
         totals=count_totals(old, new),
+        shared=len(common.ids),
         silent=[
             side.name
             for side, lacking in ((old, rows["added"]), (new, rows["removed"]))

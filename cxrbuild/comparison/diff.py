@@ -131,6 +131,8 @@ class Diff:
         Which versions do not say why an image is not in them: they have no ledger.
     datasets
         Name and version of the dataset of both, where both are known: ``demo-cxr 1.0.0``.
+    shared
+        The number of images that are in both datasets, kept there and here.
     """
 
     old: str
@@ -143,6 +145,7 @@ class Diff:
     silent: Sequence[str] = ()
     datasets: tuple[str, str] | None = None
     totals: Sequence[Total] = ()
+    shared: int = 0
 
     @property
     def titles(self) -> tuple[str, str]:
@@ -194,6 +197,7 @@ class Diff:
             "old": self.old,
             "new": self.new,
             "bump": self.bump,
+            "shared": self.shared,
             "totals": [asdict(total) for total in self.totals],
             "counts": [asdict(count) for count in self.counts()],
             "causes": [asdict(count) for count in self.causes()],

@@ -8,6 +8,7 @@ from cxrbuild.comparison.text import (
     conclusion,
     declared_by_part,
     describe_causes,
+    describe_overlap,
     describe_totals,
     sentences,
 )
@@ -24,7 +25,7 @@ def html_page(found: Diff) -> str:
             titles=found.titles,
             kinds=KINDS,
             conclusion=conclusion(found),
-            sentences=list(sentences(found)),
+            sentences=[*describe_overlap(found), *sentences(found)],
             totals=describe_totals(found),
             totals_header=TOTALS_HEADER,
             counts=found.counts(),

@@ -73,7 +73,8 @@ def markdown_page(found: Diff) -> str:
     body = markdown(found)
     title = f"# {' -> '.join(map(_escaped, found.titles))}"
     table = ["", *_markdown_table(TOTALS_HEADER, describe_totals(found))] if found.totals else []
-    return "\n".join([title, "", conclusion(found), *table, *(["", body] if body else []), ""])
+    overlap = ["", *map(_escaped, describe_overlap(found))] if found.totals else []
+    return "\n".join([title, "", conclusion(found), *overlap, *table, *(["", body] if body else []), ""])
 
 
 def _markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -115,7 +116,10 @@ def conclusion(found: Diff) -> str:
     if found.of_two_datasets and found.datasets:
         return f"{' and '.join(found.datasets)} are two datasets, not versions of one."
     if found.bump is not None:
-        return f"The version needs a {found.bump.upper()} step."
+        needs = f"needs a {found.bump.upper()} step."
+        if found.datasets is None:
+            return f"If both are versions of one dataset, the new one {needs}"
+        return f"The version {needs}"
     if any(len(found.rows[kind]) for kind in OF_FILES):
         return "The dataset is the same. One side was built from other or fewer files."
     if len(found.rows["exclusion_changed"]):
@@ -123,6 +127,21 @@ def conclusion(found: Diff) -> str:
     if found.declared:
         return "The dataset is the same. What it was built from is declared otherwise."
     return "Nothing changed."
+
+
+def describe_overlap(found: Diff) -> list[str]:
+    """Return how many images are in both, and which classes differ in case alone."""
+    old, new = next(((one.old, one.new) for one in found.totals if one.of == "dataset"), (0, 0))
+    lines = [f"Images in both: {found.shared:,} of {old:,} before and {new:,} now."]
+    by_name: dict[str, list[str]] = {}
+    for name in dict.fromkeys(one.name for one in found.totals if one.of == "class"):
+        by_name.setdefault(name.casefold(), []).append(name)
+    lines += [
+        f"{' and '.join(names)} are two classes here: their names differ in case."
+        for names in by_name.values()
+        if len(names) > 1
+    ]
+    return lines
 
 
 def sentences(found: Diff) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.published import published_manifest
@@ -24,12 +25,13 @@ def missing_rows(plan: Plan) -> pd.DataFrame:
     return plan.records[plan.records["exclusion"].isin(MISSING)]
 
 
-def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
+def check_expectation(plan: Plan, *, allow_missing: bool, ledger: Path | None = None) -> None:
     """Require that a plan or build is what its recipe expects.
 
     Every class must have an image in train and test, unless the recipe allows it: see `Recipe.find_empty`.
     A recipe may expect nothing. A recipe with overrides is not compared with its counts. With
-    ``allow_missing`` a missing image counts as kept; every other difference is still an error.
+    ``allow_missing`` a missing image counts as kept; every other difference is still an error. It names
+    the ``ledger``, where that is written.
 
     Raises
     ------
@@ -54,8 +56,12 @@ def check_expectation(plan: Plan, *, allow_missing: bool) -> None:
     if problems:
         raise CheckError(
             f"this is not the dataset that the recipe {recipe.name} expects\n" + "\n".join(problems),
-            todo=f"{_advice(plan, missing, allow_missing, bool(others), bool(empty))}. `cxrbuild plan --out "
-            "DIR`, with the same options, writes a ledger that lists every image",
+            todo=_advice(plan, missing, allow_missing, bool(others), bool(empty))
+            + (
+                ". `cxrbuild plan --out DIR`, with the same options, writes a ledger that lists every image"
+                if ledger is None
+                else f". {ledger} lists every image"
+            ),
         )
 
 

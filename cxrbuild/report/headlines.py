@@ -73,7 +73,7 @@ def _describe_leakage(audit: AuditDocument | None) -> Headline:
     if audit is None:
         return Headline(question, "not run", ["The build was not audited."], "audit", _AUDIT)
     checks = _checks(audit, _LEAKAGE)
-    sentences = [f"{check.sentence} Found: {check.message}." for check in checks if check.value]
+    sentences = [f"Must hold: {check.sentence} Found: {check.message}." for check in checks if check.value]
     if not sentences:
         sentences.append("No patient, and no duplicate of an image, is in two splits.")
     similar_ids = sum(

@@ -103,7 +103,7 @@ class VerificationResult:
         return (
             f"<p><b>{escape(self.kind)} {escape(self.name)}</b>: {count_of(self.files, 'file')}, "
             f"{count_of(self.images, 'image')}, {count_of(len(self.findings), 'finding')}</p>"
-            f"<table><tr><th>check</th><th></th><th>status</th><th>findings</th></tr>{rows}</table>"
+            f"<table><tr><th>check</th><th>must hold</th><th>status</th><th>findings</th></tr>{rows}</table>"
             f"<ul>{findings}</ul>"
         )
 

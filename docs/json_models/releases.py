@@ -147,8 +147,10 @@ class DiffHead(Printed):
         What was compared.
     bump
         The part of the version that must increase; `null` where nothing changed.
+    shared
+        How many images both datasets have.
     totals
-        The number of images in both.
+        The number of images of each.
     counts
         The number of rows of each change, by source and class; the class of an excluded image may be empty.
     causes
@@ -166,6 +168,7 @@ class DiffHead(Printed):
     old: str
     new: str
     bump: Literal["major", "minor", "patch"] | None
+    shared: int
     totals: list[Total]
     counts: list[ChangeCount]
     causes: list[CauseCount]
