@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from systems import needs_bytes_names, needs_locales
 
 from cxrbuild.cli.main import cli
 from cxrbuild.cli.output import table
-from cxrbuild.cli.wrapping import wrapped
+from cxrbuild.cli.wrapping import folded, wrapped
 
 HEAVY = ("numpy", "pandas", "PIL", "pyarrow", "pydantic", "pydicom", "requests", "tensorflow")
 
@@ -155,6 +156,16 @@ def test_tables_and_words_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert "`cxrbuild fetch --from cohen=PATH`" in words
     assert words.splitlines()[-1] == "  listed: left as it is, however long"
+
+
+def test_what_is_no_terminal_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    monkeypatch.setattr(sys, "stdout", StringIO())
+    long = "words " * 40
+    assert wrapped(long) == long.strip()
+    assert folded(long) == f"  {long.strip()}"
+    monkeypatch.setenv("COLUMNS", "30")
+    assert len(wrapped(long).splitlines()) > 5
 
 
 @pytest.mark.parametrize(

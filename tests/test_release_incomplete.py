@@ -59,6 +59,10 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> 
     for place in (short, out):
         listed = run("sources", "cohen", "--of", place, "--exactness", "missing").out.splitlines()
         assert sorted(line.split(" ")[0] for line in listed) == sorted(gone)
+        states = ("--exactness", "missing", "--exactness", "other_bytes")
+        both = run("sources", "cohen", "--of", place, *states, COLUMNS="20").out.splitlines()
+        assert {line.split(" ")[0] for line in both} == {"missing", "other_bytes"}
+        assert all(len(line.split(" ")) == 4 for line in both)
         other = json.loads(run("sources", "--of", place, "--exactness", "other_bytes", "--json").out)
         different = read_json(short / "build.json")["sources"]["cohen"]["different"]
         assert [(image["source"], image["source_path"]) for image in other["images"]] == [

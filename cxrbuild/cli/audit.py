@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from cxrbuild.cli.options import (
     worker_options,
 )
 from cxrbuild.cli.output import Output
+from cxrbuild.cli.wrapping import NO_LIMIT, output_width
 from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
     from cxrbuild.exactness import describe_exactness
     from cxrbuild.report.page import describe_statuses
 
-    width = max(_LEAST_WIDTH, min(_MOST_WIDTH, shutil.get_terminal_size().columns - _TAKEN))
+    columns = output_width(err=output.as_json)
+    width = columns if columns == NO_LIMIT else max(_LEAST_WIDTH, min(_MOST_WIDTH, columns - _TAKEN))
     rows: list[list[object]] = []
     for check in result.document.checks:
         allowed = f" (up to {check.limit:g} allowed)" if check.status == "passed" and check.value else ""

@@ -136,7 +136,7 @@ class Bars:
 
     def note(self, message: str, /) -> None:
         """Print a message above the live lines."""
-        self.write(wrapped(printable(message, lines=True)))
+        self.write(wrapped(printable(message, lines=True), err=True))
 
     def write(self, text: str) -> None:
         """Print text to standard error above the live lines."""

@@ -212,7 +212,7 @@ def _run() -> None:
 def _fail(error: CxrbuildError, *, at_once: bool = False) -> NoReturn:
     logging.getLogger("cxrbuild").error("%s", error)
     try:
-        click.echo(wrapped(f"cxrbuild: {error}", lists=True), err=True)
+        click.echo(wrapped(f"cxrbuild: {error}", lists=True, err=True), err=True)
         _print_error(error.to_dict())
     finally:
         if at_once:

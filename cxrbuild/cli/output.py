@@ -47,13 +47,19 @@ class Output:
             self.notes.append(message.strip())
         if not self.quiet:
             BARS.clear()
-            click.echo(wrapped(printable(message, lines=True)), err=self.as_json)
+            click.echo(wrapped(printable(message, lines=True), err=self.as_json), err=self.as_json)
+
+    def line(self, text: str) -> None:
+        """Print a line for programs to read, unless quiet: whole, however narrow the terminal is."""
+        if not self.quiet:
+            BARS.clear()
+            click.echo(printable(text), err=self.as_json)
 
     def item(self, text: str) -> None:
         """Print an entry of a list, unless quiet: indented, and folded at spaces to the terminal."""
         if not self.quiet:
             BARS.clear()
-            click.echo(folded(printable(text)), err=self.as_json)
+            click.echo(folded(printable(text), err=self.as_json), err=self.as_json)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]], *, right: int = 0) -> None:
         """Print a table, unless quiet: text aligned left, numbers and the last ``right`` columns right."""

@@ -57,6 +57,7 @@ def sources(
     With --of it shows the pins of all sources of a build or release, or of those that NAME names. With
     --exactness too it lists instead, a line each, the images whose bytes are those of the pin (verified), are
     others (other_bytes) or are not known (name_only), or that are missing or not pinned: id, source and path.
+    With several states each line begins with the image's. Lines are not wrapped.
 
     With --copy it writes the declaration of NAME, and the listing of its pin, into a folder. No file is
     overwritten.
@@ -74,7 +75,7 @@ def sources(
     if artifact is not None:
         of_dataset = list_sources_of(artifact, names, exactness=exactness, progress=output.progress)
         if exactness:
-            _report_images(output, of_dataset)
+            _report_images(output, of_dataset, several=len(set(exactness)) > 1)
         else:
             _report_sources_of(output, of_dataset)
         output.result("sources-of-1", of_dataset.to_dict())
@@ -152,10 +153,11 @@ def _report_sources_of(output: Output, found: DatasetSources) -> None:
         _report_lines(output, lines)
 
 
-def _report_images(output: Output, found: DatasetSources) -> None:
-    """Report a line for each image: id, source and path. Neither id nor source has a blank."""
+def _report_images(output: Output, found: DatasetSources, *, several: bool) -> None:
+    """Report a line for each image: its state, if asked for several, then id, source and path."""
     for image in found.images:
-        output.say(" ".join(map(printable, (image.image_id, image.source, image.source_path))))
+        state = [image.exactness] if several else []
+        output.line(" ".join([*state, image.image_id, image.source, image.source_path]))
 
 
 def _report_lines(output: Output, lines: Mapping[str, object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from cxrbuild.cli.options import (
     output_options,
 )
 from cxrbuild.cli.output import Output
+from cxrbuild.cli.wrapping import output_width
 from cxrbuild.errors import count_of, name_some, printable
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _report(output: Output, result: DecisionResult) -> None:
 def _report_image(output: Output, image: ImageDecision, dataset: str) -> None:
     state = "is in" if image.kept else "is not in"
     output.say(f"{printable(image.image_id)} {state} {dataset}: {printable(_verdict(image))}")
-    width = max(shutil.get_terminal_size().columns - _KEY - 2, 30)
+    width = max(output_width(err=output.as_json) - _KEY - 2, 30)
     for key, text in _lines(image):
         lines = textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False)
         for i, line in enumerate(lines):
