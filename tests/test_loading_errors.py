@@ -45,6 +45,20 @@ def test_what_a_dataset_does_not_have_is_named_with_the_next_step(
     assert todo in str(error.todo)
 
 
+def test_a_name_of_no_image_is_answered_with_the_nearest_and_an_excluded_image_with_its_exclusion(
+    demo: Path,
+) -> None:
+    dataset = cxrbuild.load(demo / "build")
+    known = dataset.rows["image_id"].iloc[0]
+    assert refused(lambda: dataset.read_image(known[:-1])).todo == f"Write {known}, the nearest name"
+    ledger = dataset.artifact.ledger
+    row = ledger[ledger["exclusion"] == "lateral"].iloc[0]
+    error = refused(lambda: dataset.read_image(row["image_id"]))
+    assert (error.what, error.found) == (
+        f"the dataset does not have the image {row['image_id']}", "excluded: lateral",
+    )  # fmt: skip
+
+
 def test_an_image_of_another_fold_is_refused(demo: Path, tmp_path: Path) -> None:
     build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
     records = read_records(build / "manifest.parquet")

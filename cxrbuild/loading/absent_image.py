@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxrbuild.artifact import Artifact
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, name_some, nearest
 
 
 def absent_image(
@@ -26,10 +26,21 @@ def absent_image(
     row = manifest[manifest["image_id"] == image_id]
     where = artifact.folder
     if row.empty:
+        ledger = artifact.ledger
+        excluded = ledger.loc[ledger["image_id"] == image_id, "exclusion"]
+        if len(excluded):
+            return CxrbuildError(
+                f"the dataset does not have the image {image_id}", where=where,
+                found=f"excluded: {excluded.iloc[0]}",
+                todo=f"`cxrbuild why {image_id} --build {where}` says what decided",
+            )  # fmt: skip
+        near = nearest(image_id, manifest["image_id"])
         return CxrbuildError(
             f"the dataset has no image {image_id!r}", where=where,
             expected=f"one of {name_some(manifest['image_id'], 3)}",
-            todo="Name an `image_id` of the rows, which `to_pandas()` returns",
+            todo=f"Write {near}, the nearest name"
+            if near
+            else "Name an `image_id` of the rows, which `to_pandas()` returns",
         )  # fmt: skip
     its_split, its_fold = row["split"].iloc[0], row["fold"].iloc[0]
     if split is not None and its_split != split:
