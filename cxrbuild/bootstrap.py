@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 _CHUNK = 200
 _PERCENTILES = (2.5, 97.5)
+LEAST_PATIENTS = 20
+"""Of fewer patients the figures of a group, and the interval of a difference, say nothing."""
 NAMES = ("precision", "recall", "f1", "auc")
 
 
@@ -27,7 +29,7 @@ def class_figures(
     A class is predicted where its probability is the greatest. The AUC is that of the class's probability
     against all other classes. Patients are drawn instead of images: images of one patient resemble each
     other, and drawing them separately would make the intervals too narrow. The interval is from the 2.5th to
-    the 97.5th percentile.
+    the 97.5th percentile; that of a precision or recall of 0 or 1 is exact, see `share_limits`.
 
     Parameters
     ----------
@@ -51,10 +53,15 @@ def class_figures(
     samples = np.concatenate(
         [_figures(labels, probabilities, weights) for weights in _resample(groups, resamples, seed)]
     )
-    return [
+    found = [
         {name: _with_interval(measured[k, i], samples[:, k, i]) for i, name in enumerate(NAMES)}
         for k in range(probabilities.shape[1])
     ]
+    patients, called = np.asarray(groups), probabilities.argmax(axis=1)
+    for k, of_class in enumerate(found):
+        for name, images in (("precision", called == k), ("recall", labels == k)):
+            of_class[name] |= share_limits(of_class[name], patients[images])
+    return found
 
 
 def overall_figures(
@@ -119,7 +126,7 @@ class PairedFigures:
     names
         The figures: ``accuracy``, ``balanced_accuracy``, then the recall of each class.
     figures
-        Value and limits, shape (models, figures, 3); ``nan`` where a figure is undefined.
+        Value and limits, shape (models, figures, 3); ``nan`` where they are undefined.
     differences
         The same of each model's figures minus those of the first model.
     """
@@ -142,6 +149,8 @@ def paired_figures(
 
     Each resample draws patients once for all models, so what makes an image hard or easy for all of them
     cancels out in the differences. Balanced accuracy is the mean recall of the classes that have images.
+    The limits of a figure of 0 or 1 are exact, see `share_limits`. A difference of the figures of fewer than
+    `LEAST_PATIENTS` patients has no limits.
 
     Parameters
     ----------
@@ -161,11 +170,39 @@ def paired_figures(
     drawn = [_recalls(labels, right, weights, len(classes)) for weights in _resample(groups, resamples, seed)]
     samples = np.concatenate(drawn)
     measured = _recalls(labels, right, np.ones((1, len(labels))), len(classes))[0]
-    return PairedFigures(
-        ["accuracy", "balanced_accuracy", *classes],
-        _with_limits(measured, samples),
-        _with_limits(measured - measured[:1], samples - samples[:, :1]),
-    )
+    figures = _with_limits(measured, samples)
+    differences = _with_limits(measured - measured[:1], samples - samples[:, :1])
+    numbers = np.asarray(groups)
+    of_class = [numbers[labels == k] for k in range(len(classes))]
+    # A mean over the classes is as certain as that of the class with the fewest patients.
+    fewest = min((one for one in of_class if len(one)), key=lambda one: len(set(one.tolist())))
+    for figure, patients in enumerate([numbers, fewest, *of_class]):
+        if len(set(patients.tolist())) < LEAST_PATIENTS:
+            differences[:, figure, 1:] = np.nan
+        for model in range(len(right)):
+            value, low, high = figures[model, figure]
+            limits = share_limits({"value": value, "low": low, "high": high}, patients)
+            figures[model, figure, 1:] = limits["low"], limits["high"]
+    return PairedFigures(["accuracy", "balanced_accuracy", *classes], figures, differences)
+
+
+def share_limits(figure: Mapping[str, float], patients: NDArray[Any]) -> dict[str, float]:
+    """Return the limits of a share: those of the bootstrap, of 0 or 1 the exact ones of as many patients.
+
+    All resamples of images that are all right, or all wrong, are equal: their interval has no width.
+
+    Parameters
+    ----------
+    figure
+        ``value``, ``low`` and ``high``.
+    patients
+        The group of patients of each image that the share is of.
+    """
+    if figure["value"] not in (0, 1):
+        return {"low": figure["low"], "high": figure["high"]}
+    count = len(set(patients.tolist()))
+    low, high = exact_interval(count if figure["value"] else 0, count)
+    return {"low": low, "high": high}
 
 
 def _recalls(

@@ -146,7 +146,11 @@ def test_figures_are_those_of_all_images() -> None:
         found.figures[0, :, 0], [4 / 6, (2 / 3 + 1 / 2 + 1) / 3, 2 / 3, 1 / 2, np.nan, 1]
     )
     np.testing.assert_allclose(found.differences[1, :3, 0], [0.5 / 6, (1 / 3 - 1 / 4) / 3, 1 / 3])
-    assert (found.differences[0, :4] == 0).all()
+    assert (found.differences[0, :4, 0] == 0).all()
+    # Four patients are too few for an interval of a difference.
+    assert np.isnan(found.differences[..., 1:]).all()
+    # One patient who is right shows little; a bootstrap of it has no width.
+    assert found.figures[0, 5].tolist() == [1, pytest.approx(0.025), 1]
     # A class without images has no figure.
     assert np.isnan(found.figures[:, 4]).all()
 

@@ -63,9 +63,10 @@ def _draw(axes: Axes, names: Sequence[str], figures: Mapping[str, ComparedFigure
 
 def _draw_intervals(axes: Axes, drawn: Sequence[tuple[float, Interval]], measure: str, colour: str) -> None:
     values = [interval.value or 0.0 for _, interval in drawn]
+    # Without limits a figure is a dot.
     limits = [
-        [value - (interval.low or 0.0) for value, (_, interval) in zip(values, drawn, strict=True)],
-        [(interval.high or 0.0) - value for value, (_, interval) in zip(values, drawn, strict=True)],
+        [0.0 if limit is None else abs(value - limit) for value, limit in zip(values, of_side, strict=True)]
+        for of_side in ([one.low for _, one in drawn], [one.high for _, one in drawn])
     ]
     axes.errorbar(
         values, [y for y, _ in drawn], xerr=limits, fmt="o", markersize=4, color=colour, label=measure

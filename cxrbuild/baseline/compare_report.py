@@ -6,6 +6,7 @@ from cxrbuild.artifact.comparison import ComparisonDocument, Evaluation
 from cxrbuild.baseline.compare_result import format_interval
 from cxrbuild.baseline.few_images import describe_few_images
 from cxrbuild.baseline.tables import markdown_table
+from cxrbuild.bootstrap import LEAST_PATIENTS
 from cxrbuild.templates import escape_markdown
 
 _PROTOCOLS = {
@@ -51,8 +52,10 @@ def report_comparison(document: ComparisonDocument) -> str:
         "![Accuracy and its difference from the first combination](figures/comparison.png)",
         f"Dots are figures, lines 95 % intervals of {document.settings.resamples:,} bootstrap resamples by "
         "patient. Each resample draws the same patients for every combination, so differences are paired. An "
-        "interval of a difference that does not contain 0 distinguishes two combinations on these patients; "
-        "it is not adjusted for the number of combinations, and does not contain what another seed changes "
+        "interval of a difference that does not contain 0 distinguishes two combinations on these patients. "
+        f"A difference of fewer than {LEAST_PATIENTS} patients has no interval, and distinguishes nothing. "
+        "The interval of a figure of 0 or 1 is exact, of as many patients (Clopper and Pearson). An interval "
+        "is not adjusted for the number of combinations, and does not contain what another seed changes "
         "if there is one seed.",
         "## Runs",
         "\n".join(

@@ -66,6 +66,6 @@ def format_interval(interval: Interval, *, signed: bool = False) -> str:
     '+0.250 (+0.200, +0.500)'
     """
     if interval.value is None or interval.low is None or interval.high is None:
-        return "n/a" if interval.value is None else f"{interval.value:.3f}"
+        return "n/a" if interval.value is None else f"{interval.value:{'+' if signed else ''}.3f}"
     sign = "+" if signed else ""
     return f"{interval.value:{sign}.3f} ({interval.low:{sign}.3f}, {interval.high:{sign}.3f})"

@@ -78,7 +78,9 @@ def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
         _classes(document),
         f"{'First model on test' if several else 'On test'}, with 95 % intervals from "
         f"{document.settings.resamples:,} bootstrap resamples by patient. "
-        "A class is predicted if its probability is the greatest.",
+        "The interval of a precision or recall of 0 or 1 is exact, of as many patients (Clopper and "
+        "Pearson). An interval of F1 or AUC without width shows that all resamples are equal, not "
+        "that the figure is certain. A class is predicted if its probability is the greatest.",
         "## Figures",
         _figures(document),
         "## Caveat",

@@ -26,6 +26,7 @@ from cxrbuild.baseline.backend import LOADING, describe_environment
 from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.leakage import find_seen, require_unseen
 from cxrbuild.baseline.trained_on import describe_model, read_trained_on
+from cxrbuild.bootstrap import LEAST_PATIENTS
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.catalog.source import read_source
@@ -41,7 +42,7 @@ from cxrbuild.explanation.explained import (
     explain_images,
     predict_images,
 )
-from cxrbuild.explanation.groups import LEAST_PATIENTS, measure_groups
+from cxrbuild.explanation.groups import measure_groups
 from cxrbuild.explanation.images import find_dataset, read_metadata, select
 from cxrbuild.explanation.lungs import LUNGS, Masks, find_masks, make_region, require_usable
 from cxrbuild.explanation.model import input_side, open_model

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.artifact.explanation import Grouping, GroupScores
+from cxrbuild.bootstrap import LEAST_PATIENTS
 from cxrbuild.explanation.scores import measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_PATIENTS = 20
 # Years; a group is from one limit to below the next.
 _AGES = (0, 18, 40, 60, 80)
 _UNKNOWN = "unknown"

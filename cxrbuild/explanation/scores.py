@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.baseline import Interval
 from cxrbuild.artifact.explanation import Scores
-from cxrbuild.bootstrap import exact_interval, overall_figures
+from cxrbuild.bootstrap import overall_figures, share_limits
 
 
 def measure(
@@ -49,12 +49,4 @@ def measure(
 
 
 def _share(figure: Mapping[str, float], patients: NDArray[Any]) -> Interval:
-    """Return a share with its interval; that of 0 or 1 is the exact one, of as many patients.
-
-    All resamples of images that are all right, or all wrong, are equal: their interval has no width.
-    """
-    if figure["value"] in (0, 1):
-        count = len(set(patients.tolist()))
-        low, high = exact_interval(count if figure["value"] else 0, count)
-        return Interval(value=figure["value"], low=low, high=high)
-    return Interval.model_validate(figure)
+    return Interval.model_validate({**figure, **share_limits(figure, patients)})
