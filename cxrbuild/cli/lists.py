@@ -12,7 +12,8 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
-    from cxrbuild.lists import ListAuditResult, ListCheckResult
+    from cxrbuild.lists import ListAuditResult
+    from cxrbuild.lists.audit import ListCheckResult
 
 _SHOWN = 3
 
