@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from command import run
 from PIL import Image
+from systems import needs_device_files
 from test_split import images, link, split
 
 import cxrbuild
@@ -20,6 +21,7 @@ from cxrbuild.catalog.published import published_manifest
 from cxrbuild.catalog.split import Split
 from cxrbuild.comparison import diff
 from cxrbuild.curation import curate, read_declaration_files, read_declared, read_previous
+from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.files import read_json
@@ -74,6 +76,19 @@ def test_a_release_from_when_the_source_was_not_public_is_matched(tmp_path: Path
     records = pd.DataFrame({"image_id": now, "source": "clinic", "source_path": [*paths, "03.png"]})
     found = read_previous("manifest.parquet", tmp_path).splits_of(records)
     assert found.fillna("").tolist() == ["train", "test", ""]
+
+
+def test_ids_alone_are_matched_where_a_source_became_public_or_ceased_to_be(tmp_path: Path) -> None:
+    """As a notebook writes them with pandas, to hold the split without the release."""
+    paths = ["01.png", "02.png"]
+    for then, now in ((True, False), (False, True)):
+        ids = [image_id("clinic", path, named=then) for path in paths]
+        rows = pd.DataFrame({"image_id": ids, "split": ["train", "test"]})
+        rows.to_csv(tmp_path / "former.csv", index=False)
+        ids = [image_id("clinic", path, named=now) for path in paths]
+        records = pd.DataFrame({"image_id": ids, "source": "clinic", "source_path": paths})
+        found = read_previous("former.csv", tmp_path).splits_of(records)
+        assert found.tolist() == ["train", "test"]
 
 
 @pytest.mark.parametrize(
@@ -160,9 +175,12 @@ FORMER = "image_id,split\na_1,train\na_2,test\n"
         ("image_id;set\na_1;test\n", "expected: image_id (or source and path) and split; found: image_id"),
         ("", "found: none of these"),
         ("image_id,split\na_1,train,more,\n", "found: line 2: 4 cells, not 2"),
-        ('image_id,split\n"a_1,train\n', "neither Parquet nor CSV"),
-        (b"\xff\xfe\x00", "neither Parquet nor CSV"),
-        (b"PAR1 and no more", "neither Parquet nor CSV"),
+        ("image_id,split\na_1,train\na_\0,train\n", "found: line 3: holds a NUL byte"),
+        ('image_id,split\n"a_1,train\n', "not CSV; expected: None; found: line 2: unexpected end of data"),
+        ("\n\nimage_id,split\na_1,train\n", "the first line of this file is blank"),
+        ("image_id\tsplit\na_1\ttrain\n", "the cells of this file are separated by tabs"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b"PAR1 and no more", "names a damaged Parquet file"),
     ],
 )
 def test_a_table_that_gives_no_split_is_refused(text: str | bytes, problem: str, tmp_path: Path) -> None:
@@ -204,6 +222,12 @@ def test_a_published_manifest_is_named_as_the_key_manifest_names_it(tmp_path: Pa
         read_previous("half", tmp_path)
     with pytest.raises(DeclarationError, match="Write half, the nearest name"):
         read_previous("hlaf", tmp_path)
+
+
+@needs_device_files
+def test_a_name_that_is_neither_file_nor_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="names neither a file nor a folder"):
+        read_previous("/dev/zero", tmp_path)
 
 
 SOURCE = """
@@ -307,6 +331,27 @@ def test_a_build_holds_the_split_of_a_former_one(tmp_path: Path) -> None:
         r"patient_id p\d+ -> q\d+; patient_id_text p\d+ -> q\d+; group clinic:p\d+ -> clinic:q\d+"
     ).all()
     assert len(renamed) == 20
+    for out in (former.folder, former.folder / "next", former.folder.parent):
+        with pytest.raises(CxrbuildError, match="would be overwritten"):
+            require_other_folder(out, former.folder)
+    ran = run("curate", "--recipe", recipe, "--data", world / "data", "--out", former.folder, "--replace")
+    assert "would be overwritten" in " ".join(ran.err.split())
+    ran = run("plan", "--recipe", recipe, "--data", world / "data", "--out", former.folder / "next")
+    assert "would be overwritten" in " ".join(ran.err.split())
+    for version in (former.folder, release):
+        assert read_previous(str(version), tmp_path).name.startswith("clinic-cxr/")
+        ledger = version / names.LEDGER
+        rows = pd.read_parquet(ledger)
+        rows["split"] = rows["split"].map({"train": "test", "test": "train"})
+        original = ledger.read_bytes()
+        rows.to_parquet(ledger)
+        with pytest.raises(DeclarationError, match="whose ledger is not the one") as error:
+            read_previous(str(version), tmp_path)
+        assert f"cxrbuild verify {version}" in str(error.value.todo)
+        ledger.unlink()
+        with pytest.raises(DeclarationError, match="Found: no such file"):
+            read_previous(str(version), tmp_path)
+        ledger.write_bytes(original)
     labels = world / "data" / "sources" / "clinic" / "labels.csv"
     labels.write_text(labels.read_text().replace("19.png,q19,well", "19.png,q19,other"))
     Path(recipe).write_text(

@@ -1,4 +1,4 @@
-"""Read the CSV files of the catalogue strictly: reviews, links, withdrawals, corrections."""
+"""Read the CSV files that declarations name strictly: reviews, links, withdrawals, corrections, splits."""
 
 from __future__ import annotations
 
@@ -98,7 +98,17 @@ class CsvTable:
         DeclarationError
             The file is not CSV in UTF-8, or its header is another one.
         """
-        columns, rows = self._read(path)
+        found, rows = read_csv(path)
+        if found not in self._headers:
+            raise DeclarationError(
+                f"not a file of {self.content}",
+                where=path,
+                expected=",".join(self.header),
+                found=",".join(found) or "an empty file",
+                todo="Write the header as expected, or name another file",
+            )
+        require_none(path, [f"line {line}: holds a NUL byte" for line, row in rows if "\0" in "".join(row)])
+        columns = len(found)
         missing = [""] * (len(self.header) + (self.optional is not None) - columns)
         for line, row in rows:
             if len(row) == columns:
@@ -106,52 +116,55 @@ class CsvTable:
             else:
                 problems.append(f"line {line}: {count_of(len(row), 'cell')}, not {columns}")
 
-    def _read(self, path: Path) -> tuple[int, list[tuple[int, list[str]]]]:
-        """Return the number of columns, and the rows below the header."""
-        rows: list[tuple[int, list[str]]] = []
-        problems: list[str] = []
-        start = 1
-        try:
-            # A spreadsheet writes a byte order mark before UTF-8.
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                # Excel separates cells by semicolons where the comma is the decimal sign.
-                first = next(csv.reader([stream.readline()], delimiter=";"), [])
-                stream.seek(0)
-                delimiter = ";" if first in self._headers else ","
-                # Without `strict`, a quote that is never closed would swallow the lines to the end.
-                reader = csv.reader(stream, strict=True, delimiter=delimiter)
-                found = next(reader, [])
+
+def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a CSV file, and the rows below it, each with the number of its last line.
+
+    Cells are separated by commas, or by semicolons where the header has no comma. Blank lines are omitted.
+
+    Raises
+    ------
+    DeclarationError
+        The file is not CSV in UTF-8, its cells are separated by tabs, or its first line is blank.
+    """
+    rows: list[tuple[int, list[str]]] = []
+    start = 1
+    try:
+        # A spreadsheet writes a byte order mark before UTF-8.
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            # Excel separates cells by semicolons where the comma is the decimal sign.
+            first = stream.readline()
+            stream.seek(0)
+            delimiter = ";" if ";" in first and "," not in first else ","
+            # Without `strict`, a quote that is never closed would swallow the lines to the end.
+            reader = csv.reader(stream, strict=True, delimiter=delimiter)
+            for row in reader:
+                rows.append((reader.line_num, row))
                 start = reader.line_num + 1
-                for row in reader:
-                    rows.append((reader.line_num, row))
-                    problems += [f"line {start}: holds a NUL byte"] * any("\0" in cell for cell in row)
-                    start = reader.line_num + 1
-        except csv.Error as error:
-            raise DeclarationError(
-                "not CSV", where=path, found=f"line {start}: {error}",
-                todo="A quote that opens a cell must close it; write a quote within a cell twice",
-            ) from error  # fmt: skip
-        except UnicodeDecodeError as error:
-            raise DeclarationError(
-                "not UTF-8 text", where=path, found=error,
-                todo="Save it as CSV in UTF-8; spreadsheets ask for the encoding, or call it 'CSV UTF-8'",
-            ) from error  # fmt: skip
-        if found in self._headers:
-            require_none(path, problems)
-            return len(found), [(line, row) for line, row in rows if row]
-        if len(found) == 1 and found[0] == "\t".join(self.header):
-            raise DeclarationError(
-                "the cells of this file are separated by tabs", where=path, expected="commas or semicolons",
-                todo="Save it again with commas: LibreOffice asks for the field separator; Excel takes the "
-                "list separator of the system's regional settings",
-            )  # fmt: skip
+    except csv.Error as error:
         raise DeclarationError(
-            f"not a file of {self.content}",
-            where=path,
-            expected=",".join(self.header),
-            found=",".join(found) or "an empty file",
-            todo="Write the header as expected, or name another file",
-        )
+            "not CSV", where=path, found=f"line {start}: {error}",
+            todo="A quote that opens a cell must close it; write a quote within a cell twice",
+        ) from error  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise DeclarationError(
+            "not UTF-8 text", where=path, found=error,
+            todo="Save it as CSV in UTF-8; spreadsheets ask for the encoding, or call it 'CSV UTF-8'",
+        ) from error  # fmt: skip
+    header = rows[0][1] if rows else []
+    filled = [(line, row) for line, row in rows[1:] if row]
+    if filled and not header:
+        raise DeclarationError(
+            "the first line of this file is blank", where=path, expected="the names of the columns",
+            todo=f"Remove the blank lines above line {filled[0][0]}",
+        )  # fmt: skip
+    if len(header) == 1 and "\t" in header[0]:
+        raise DeclarationError(
+            "the cells of this file are separated by tabs", where=path, expected="commas or semicolons",
+            todo="Save it again with commas: LibreOffice asks for the field separator; Excel takes the "
+            "list separator of the system's regional settings",
+        )  # fmt: skip
+    return header, filled
 
 
 def advise_on_absent(files: Iterable[Path | None], key: str) -> str:

@@ -65,12 +65,17 @@ def plan(
     """Show what `curate` would keep, without reading pixels."""
     from cxrbuild.api import plan as make_plan
     from cxrbuild.artifact import names
-    from cxrbuild.curation import check_expectation, write_plan
+    from cxrbuild.catalog import read_recipe
+    from cxrbuild.curation import check_expectation, require_plan_folder, write_plan
 
     output = Output(quiet=quiet, as_json=as_json)
     switches = given_switches(lateral=lateral, ct=ct, annotated=annotated)
+    read = read_recipe(recipe)
+    if out is not None:
+        previous = read.split.previous
+        require_plan_folder(out, None if previous is None else read.folder / previous)
     planned = make_plan(
-        recipe, data, switches=switches, reviews=reviews, as_pinned=as_pinned, progress=output.progress
+        read, data, switches=switches, reviews=reviews, as_pinned=as_pinned, progress=output.progress
     )
     if out is not None:
         write_plan(planned, out)

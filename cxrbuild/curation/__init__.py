@@ -19,7 +19,7 @@ from cxrbuild.curation.plan import (
     funnel_steps,
     make_plan,
 )
-from cxrbuild.curation.plan_folder import write_plan
+from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous
 from cxrbuild.curation.withdrawn import describe_holders
@@ -48,6 +48,7 @@ __all__ = [
     "read_present",
     "read_previous",
     "require_not_withdrawn_since",
+    "require_plan_folder",
     "source_states",
     "write_plan",
 ]

@@ -21,6 +21,7 @@ from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_bring
+from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
 from cxrbuild.curation.withdrawn import describe_holders, remove_descriptors
@@ -97,12 +98,14 @@ def curate(
     Raises
     ------
     CxrbuildError
-        A source was not fetched, the folder is not a build, or it is one of another dataset or version.
+        A source was not fetched, the folder is not a build, it is one of another dataset or version, or the
+        former version of the dataset is in it.
     CheckError
         The result is not what the recipe expects.
     """
     require_executor(executor)
     require_build_folder(out, data, [source.name for source in declared.sources])
+    require_other_folder(out, None if declared.previous is None else declared.previous.place)
     with locked(out):
         if not replace:
             require_same_version(out, declared.recipe)

@@ -8,6 +8,7 @@ from cxrbuild.artifact import names
 from cxrbuild.artifact.build import PlannedExactness
 from cxrbuild.artifact.correction import PlannedCorrections
 from cxrbuild.curation.plan import MEMBERSHIP, Plan, funnel
+from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import write_bytes
 from cxrbuild.records import write_records
@@ -22,10 +23,10 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     Raises
     ------
     CxrbuildError
-        The folder holds a build, which the plan would overwrite.
+        The folder holds a build, or the former version of the dataset, which the plan would overwrite.
     """
-    if (out / names.BUILD).exists():
-        raise CxrbuildError("the folder holds a build", where=out, todo="Name another folder for the plan")
+    previous = plan.declared.previous
+    require_plan_folder(out, None if previous is None else previous.place)
     paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept, MEMBERSHIP)
@@ -39,3 +40,23 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
         paths.append(out / names.EXACTNESS)
         PlannedExactness(sources=plan.exactness).write(paths[-1])
     return paths
+
+
+def require_plan_folder(out: Path, previous: Path | None) -> None:
+    """Refuse a folder whose files a plan would overwrite.
+
+    Parameters
+    ----------
+    out
+        The folder to write the plan to.
+    previous
+        The former version that the recipe names; ``None`` where it names none.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds a build, or the former version of the dataset.
+    """
+    if (out / names.BUILD).exists():
+        raise CxrbuildError("the folder holds a build", where=out, todo="Name another folder for the plan")
+    require_other_folder(out, previous)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import csv
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.artifact import kind_of, names, open_artifact
+from cxrbuild.artifact import Artifact, Build, kind_of, names, open_artifact, read_sums
+from cxrbuild.catalog.csv_table import read_csv
 from cxrbuild.catalog.published import published_manifest, published_names
-from cxrbuild.errors import DeclarationError, count_of, is_of_memory, name_some, nearest, suggest
+from cxrbuild.errors import (
+    CxrbuildError,
+    DeclarationError,
+    count_of,
+    is_of_memory,
+    name_some,
+    nearest,
+    suggest,
+)
 from cxrbuild.files import sha256_of
 from cxrbuild.records import SPLITS, possible_ids
 
@@ -75,18 +84,13 @@ class PreviousVersion:
         # The id of an image changes if its source becomes public or ceases to be; its path does not.
         image = records["source"] + "/" + records["source_path"]
         found = found.fillna(image.map(by_path).astype("str"))
+        # A file can have ids alone, and a public release has no paths of a source that is not public.
         lacking = records.loc[found.isna(), ["source", "source_path"]]
-        # A public release has no paths of a source that is not public, and the ids that it had then.
-        once = lacking[lacking["source"].isin(self._without_paths)]
-        ids = [possible_ids(source, path)[1] for source, path in once.itertuples(index=False)]
-        return found.fillna(pd.Series(ids, index=once.index, dtype="str").map(by_id).astype("str"))
-
-    @property
-    def _without_paths(self) -> set[str]:
-        """The sources of which it has the ids of images for their paths."""
-        named = self.rows.dropna(subset=["image_id", "image"])
-        pairs = zip(named["image_id"], named["image"], strict=True)
-        return {place.partition("/")[0] for image, place in pairs if place.endswith(f"/{image}")}
+        others = [
+            next((by_id[one] for one in possible_ids(source, path) if one in by_id), None)
+            for source, path in lacking.itertuples(index=False)
+        ]
+        return found.fillna(pd.Series(others, index=lacking.index, dtype="str"))
 
     def require_common(self, records: pd.DataFrame) -> None:
         """Refuse a former version of which the dataset keeps no image.
@@ -133,6 +137,31 @@ def read_previous(name: str, beside: Path) -> PreviousVersion:
     return PreviousVersion(place, recorded, sha256_of(file), _read(file))
 
 
+def require_other_folder(out: Path, place: Path | None) -> None:
+    """Refuse to write over the former version: the split cannot be held, or built again, without it.
+
+    Parameters
+    ----------
+    out
+        The folder to write a build or plan to.
+    place
+        The former version that the recipe names; ``None`` where it names none.
+
+    Raises
+    ------
+    CxrbuildError
+        One of them is in the other, or both are one.
+    """
+    if place is None or not place.exists():
+        return
+    here, there = out.resolve(), place.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise CxrbuildError(
+            f"the former version that `{_KEY}` names would be overwritten", where=out,
+            expected="a folder apart from it", found=place, todo="Name another folder with --out",
+        )  # fmt: skip
+
+
 def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
     """Return what is named, the file to read, and what a build records of it."""
     place = beside / name
@@ -141,6 +170,7 @@ def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
     if place.is_dir():
         if kind_of(place) is not None:
             artifact = open_artifact(place)
+            _require_unchanged_ledger(artifact)
             return place, place / names.LEDGER, f"{artifact.name}/{artifact.version}"
         ledger = place / names.LEDGER
         if ledger.is_file() and not (place / names.STATE).exists():
@@ -148,6 +178,11 @@ def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
         raise DeclarationError(
             f"`{_KEY}` names a folder without a finished build, release or plan", where=place,
             expected=_EXPECTED, todo="Finish the build with `cxrbuild curate`, or name another folder",
+        )  # fmt: skip
+    if place.exists():
+        raise DeclarationError(
+            f"`{_KEY}` names neither a file nor a folder", where=place, expected=_EXPECTED,
+            found="a device, pipe or socket", todo="Name a file or folder",
         )  # fmt: skip
     if name in published_names():
         return published_manifest(name), published_manifest(name), name
@@ -163,6 +198,24 @@ def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
     )  # fmt: skip
 
 
+def _require_unchanged_ledger(artifact: Artifact) -> None:
+    """Refuse a build or release whose ledger is not the one that it was finished with."""
+    ledger = artifact.folder / names.LEDGER
+    if isinstance(artifact, Build):
+        files = artifact.document.files
+        recorded, expected = names.BUILD, files[names.LEDGER].sha256 if names.LEDGER in files else None
+    else:
+        recorded, expected = names.SUMS, read_sums(artifact.folder).get(names.LEDGER)
+    found = sha256_of(ledger) if ledger.is_file() else "no such file"
+    if found != expected:
+        verify = shlex.join(["cxrbuild", "verify", str(artifact.folder)])
+        raise DeclarationError(
+            f"`{_KEY}` names a version whose ledger is not the one that it was finished with", where=ledger,
+            expected=f"SHA-256 {expected}, as {recorded} has it", found=found,
+            todo=f"Run `{verify}`, which lists what changed; then restore the version, or name another",
+        )  # fmt: skip
+
+
 def _read(file: Path) -> pd.DataFrame:
     """Return the rows of a former version's images.
 
@@ -175,7 +228,8 @@ def _read(file: Path) -> pd.DataFrame:
     if missing:
         raise DeclarationError(
             f"`{_KEY}` names a table without columns that it needs", where=file,
-            expected="image_id (or source and path) and split", found=name_some(table) or "none of these",
+            expected="image_id (or source and path) and split",
+            found=name_some(table) or "none of these columns",
             todo="Name these columns so in its header, or name another file",
         )  # fmt: skip
     for name in _COLUMNS:
@@ -223,42 +277,44 @@ def _read_table(file: Path) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with file.open("rb") as stream:
+        is_parquet = stream.read(4) == b"PAR1" or file.suffix == ".parquet"
+    if not is_parquet:
+        return _read_csv_table(file)
     try:
-        with file.open("rb") as stream:
-            is_parquet = stream.read(4) == b"PAR1"
-        if not is_parquet:
-            return _read_csv(file)
         with pq.ParquetFile(file) as parquet:
             found = _named(parquet.schema_arrow.names)
             columns = {name: parquet.read(columns=[theirs]).column(0) for name, theirs in found.items()}
             return pd.DataFrame({name: column.to_pandas() for name, column in columns.items()})
-    except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+    except pa.ArrowException as error:
         if is_of_memory(error):
             raise
         raise DeclarationError(
-            f"`{_KEY}` names a file that is neither Parquet nor CSV in UTF-8", where=file,
-            expected=_EXPECTED, found=str(error).partition("\n")[0], todo="Name another file",
+            f"`{_KEY}` names a damaged Parquet file", where=file, found=str(error).partition("\n")[0],
+            todo="Copy or make it again, or name another version",
         ) from None  # fmt: skip
 
 
-def _read_csv(file: Path) -> pd.DataFrame:
+def _read_csv_table(file: Path) -> pd.DataFrame:
     import pandas as pd
 
-    # A spreadsheet writes a byte order mark before UTF-8.
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        first = stream.readline()
-        stream.seek(0)
-        # Excel separates cells by semicolons where the comma is the decimal sign.
-        delimiter = ";" if ";" in first and "," not in first else ","
-        # Without `strict`, a quote that is never closed would swallow the lines to the end.
-        reader = csv.reader(stream, strict=True, delimiter=delimiter)
-        header = next(reader, [])
-        rows = [(reader.line_num, row) for row in reader if row]
-    if wrong := [(line, row) for line, row in rows if len(row) != len(header)]:
-        line, row = wrong[0]
-        raise csv.Error(f"line {line}: {count_of(len(row), 'cell')}, not {len(header)}")
-    found = _named(header)
-    places = {name: header.index(theirs) for name, theirs in found.items()}
+    try:
+        header, rows = read_csv(file)
+    except DeclarationError as error:
+        error.what = f"`{_KEY}` names a file that cannot be read: {error.what}"
+        raise
+    problems = [
+        f"line {line}: {count_of(len(row), 'cell')}, not {len(header)}"
+        for line, row in rows
+        if len(row) != len(header)
+    ]
+    problems += [f"line {line}: holds a NUL byte" for line, row in rows if "\0" in "".join(row)]
+    if problems:
+        raise DeclarationError(
+            f"`{_KEY}` names a CSV file with rows that cannot be read", where=file,
+            found=name_some(problems, 5), todo="Correct these rows; a cell with a comma is within quotes",
+        )  # fmt: skip
+    places = {name: header.index(theirs) for name, theirs in _named(header).items()}
     return pd.DataFrame(
         {name: [row[place] for _, row in rows] for name, place in places.items()}, dtype="str"
     )
