@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from dicom_files import dicom, ramp
 from PIL import Image
 from test_pins import make_world, propose
 
-from cxrbuild.artifact import open_build, open_release
+from cxrbuild.artifact import names, open_build, open_release
 from cxrbuild.artifact.correction import CorrectedValue
 from cxrbuild.catalog.copying import copy_recipe
 from cxrbuild.catalog.correction import CORRECTABLE, read_corrections
@@ -25,11 +27,14 @@ from cxrbuild.curation import Plan, build_document, decide, read_declared, write
 from cxrbuild.curation.seal import inputs_hash
 from cxrbuild.documents.rebuild import is_shipped
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import write_json
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
 from cxrbuild.policy import listed_corrections
 from cxrbuild.releasing import release
 from cxrbuild.releasing.forecast import foresee_refusals
+from cxrbuild.verification.context import Context, Kind
+from cxrbuild.verification.corrections import check_corrections
 
 HEADER = "source,path,column,old,new,reason\n"
 KEY = "a secret of some length"
@@ -427,6 +432,48 @@ def test_a_public_release_omits_the_reason_of_an_image_with_a_readable_name(open
     for policy, reason in (("private", "as Jane Doe says"), ("public", None)):
         (value,) = listed_corrections(document, policy, records).values
         assert (value.reason, value.redacted) == (reason, policy == "public")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["values"][0].update(new="sick"), "is corrected to 'sick', the ledger has well"),
+        (lambda c: c["values"][0].update(image_id="open_1"), "the ledger has no such image"),
+        (
+            lambda c: c["values"][0].update(source="closed"),
+            "is of closed, in the ledger the image is",
+        ),
+        (lambda c: c["values"][0].update(file="x.csv"), "is in x.csv, which is no file of corrections"),
+        (lambda c: c["values"][0].update(column="license"), "a correction cannot name this column"),
+        (lambda c: c["counts"]["open"].update(finding=99), "counts 99 values, 1 listed"),
+        (lambda c: c.update(values=[]), "counts 1 value, 0 listed"),
+        (lambda c: c.update(files=[]), "are none, the recipe has corrections.csv"),
+        (lambda c: c.clear(), "are none, the recipe has corrections.csv"),
+    ],
+)
+def test_verify_compares_corrections_with_recipe_counts_and_ledger(
+    change: Callable[[dict[str, Any]], object], message: str, releases: tuple[Path, Path], tmp_path: Path
+) -> None:
+    kinds: dict[Kind, Path] = {"build": releases[1].parent.parent / "build-2.0.0", "release": releases[1]}
+    for kind, folder in kinds.items():
+        shutil.copy(folder / names.LEDGER, tmp_path)
+        document = json.loads((folder / names.BUILD).read_text())
+        write_json(tmp_path / names.BUILD, document)
+        assert list(check_corrections(Context(tmp_path, kind))) == []
+        document["corrections"]["values"].sort(key=lambda one: (one["source"] != "open", one["line"]))
+        change(document["corrections"])
+        write_json(tmp_path / names.BUILD, document)
+        assert message in " ".join(map(str, check_corrections(Context(tmp_path, kind))))
+
+
+def test_verify_finds_in_a_public_release_what_it_omits(releases: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copy(releases[1] / names.LEDGER, tmp_path)
+    document = json.loads((releases[1] / names.BUILD).read_text())
+    (of_closed,) = [one for one in document["corrections"]["values"] if one["source"] == "closed"]
+    of_closed |= {"redacted": False, "reason": "read by closed"}
+    write_json(tmp_path / names.BUILD, document)
+    (found,) = check_corrections(Context(tmp_path, "release"))
+    assert "has the old value, reason or reader" in str(found)
 
 
 def test_a_number_that_a_correction_replaces_is_as_confidential_as_before(

@@ -24,10 +24,12 @@ from cxrbuild.curation import curate, read_declaration_files, read_declared, rea
 from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash
 from cxrbuild.errors import CxrbuildError, DeclarationError
-from cxrbuild.files import read_json
+from cxrbuild.files import read_json, write_json
 from cxrbuild.lockfile import read_lock
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.records import image_id, read_records
+from cxrbuild.verification.context import Context
+from cxrbuild.verification.counts import check_summary
 
 MANY = tuple(("a", f"n{i}", 1) for i in range(30))
 
@@ -313,6 +315,18 @@ def test_a_build_holds_the_split_of_a_former_one(tmp_path: Path) -> None:
     assert open_build(build.folder).document.previous == build.document.previous
     assert str(tmp_path) not in (build.folder / names.BUILD).read_text()
     assert run("verify", build.folder).status == 0
+    document = read_json(build.folder / names.BUILD)
+    for previous, message in (
+        (document["previous"] | {"held": 99}, "previous.held: counts 99 images, the ledger has 20"),
+        (
+            document["previous"] | {"name": "x.csv"},
+            "is x.csv, the recipe has clinic-cxr/1.0.0",
+        ),
+        (None, "previous.name: is none, the recipe has clinic-cxr/1.0.0"),
+    ):
+        write_json(build.folder / names.BUILD, document | {"previous": previous})
+        assert message in " ".join(map(str, check_summary(Context(build.folder, "build"))))
+    write_json(build.folder / names.BUILD, document)
 
     image = build.manifest.set_index("source_path").loc[f"{b:02d}.png", "image_id"]
     found = diff(former.folder, build.folder)

@@ -132,10 +132,31 @@ def check_summary(context: Context) -> Iterator[Finding]:
     for override in document.overrides.rules:
         if enabled.get(override.rule) != override.enabled:
             yield Finding("is not as in the recipe", names.BUILD, f"overrides.rules {override.rule}")
+    yield from _check_previous(context)
     present = [name for name in ("parquet", "tfrecord") if (context.folder / _FOLDERS[name]).is_dir()]
     if len(context.embedded) and present != sorted(set(document.formats) | _always(context)):
         message = f"are {_listed(document.formats)}, the folder has {_listed(present)}"
         yield Finding(message, names.BUILD, "formats")
+
+
+def _check_previous(context: Context) -> Iterator[Finding]:
+    """Find a former version that is not the one whose split the recipe holds, or that counts otherwise."""
+    document = context.document
+    previous, declared = document.previous, document.recipe.split.previous
+    name = None if previous is None else previous.name
+    if name != declared:
+        message = f"is {name or 'none'}, the recipe has {declared or 'none'}"
+        yield Finding(message, names.BUILD, "previous.name")
+    if previous is None:
+        return
+    ledger = context.ledger
+    held = 0
+    if "previous_split" in ledger:
+        held = int((ledger["split"].notna() & ledger["previous_split"].notna()).sum())
+    # A public release counts missing images that it does not list.
+    if previous.held < held or (previous.held > held and not unlisted_sources(document)):
+        message = f"counts {previous.held:,} images, the ledger has {held:,}"
+        yield Finding(message, names.BUILD, "previous.held")
 
 
 def check_withheld(context: Context) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from cxrbuild.checks import Check, Finding, registered_checks
 from cxrbuild.verification import (
     audit_result,
     baseline_result,
+    corrections,
     counts,
     decisions,
     documents,
@@ -63,6 +64,7 @@ CHECKS = (
     _check("funnel", "build.json counts the ledger's exclusions by source.", counts.check_funnel),
     _check("missing_images", "build.json lists the missing images of the ledger.", counts.check_missing),
     _check("known_leakage", "build.json lists groups in several splits.", counts.check_known_leakage),
+    _check("corrections", "build.json lists corrected values of the ledger.", corrections.check_corrections),
     _check("summary", "No part of build.json contradicts another.", counts.check_summary),
     _check("withheld_counts", "build.json counts the withheld images.", counts.check_withheld, _RELEASE),
     _check("images", "Every image is available and decodes.", images.check_images, _IMAGES),
