@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cxrbuild.artifact.baseline import TrainingIdentity
+from cxrbuild.baseline import backend
 from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.baseline.evaluation import keras_metrics
 from cxrbuild.baseline.input import Images
@@ -119,3 +120,11 @@ def test_an_epoch_gives_the_weights_of_keras_with_the_same_optimizer(optimizer: 
         model.fit(pixels, smoothed, batch_size=8, epochs=1, verbose=0)
     for ours, theirs in zip(trainer.model.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_all_packages_of_the_extra_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend.require_packages()
+    monkeypatch.setattr(backend, "_PACKAGES", ("numpy", "no_such_plots", "no_such_network"))
+    with pytest.raises(CxrbuildError, match="not installed") as error:
+        backend.require_packages()
+    assert error.value.found == "no_such_plots, no_such_network"

@@ -43,6 +43,7 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, tmp_path: Path) -> 
     out = tmp_path / "release" / "demo-cxr-1.0.1"
     assert ran.status == 0, ran.err
     assert "Incomplete: 2 images missing. The release cannot be published." in ran.out
+    assert "The report is release/demo-cxr-1.0.1/report.html, the card " in ran.out
     assert verify(out).findings == ()
     assert (verify(out).missing, verify(out).unpinned) == (2, ("cohen",))
     incompleteness = "2 of the 89 images of the dataset are missing."

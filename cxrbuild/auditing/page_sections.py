@@ -1,4 +1,4 @@
-"""Divide what an audit found into the parts of its page: a part for each check, the most severe first."""
+"""Divide what an audit found into the parts of its page: a part for each check, failed ones first."""
 
 from __future__ import annotations
 

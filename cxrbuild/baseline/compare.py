@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cxrbuild.artifact.baseline import RecipeVersion
 from cxrbuild.artifact.comparison import Combination, ComparedRun, ComparisonDocument, Protocol
-from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow
+from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow, require_packages
 from cxrbuild.baseline.compare_figure import draw_comparison
 from cxrbuild.baseline.compare_measurement import Predicted, measure_comparison, write_comparison
 from cxrbuild.baseline.compare_report import report_comparison
@@ -151,6 +151,7 @@ def compare_baselines(
         partitions = make_folds(rows, folds, recipe.split, classes, build)
     else:
         partitions = withhold_sources(rows, leave_out, classes, build) if leave_out else keep_splits(rows)
+    require_packages()
     progress.plan(LOADING, READING, TRAINING, MEASURING, DRAWING)
     with progress(LOADING, None, ""):
         load_tensorflow()

@@ -21,7 +21,7 @@ from cxrbuild.artifact.baseline import (
     TrainingIdentity,
 )
 from cxrbuild.artifact.baseline_summary import check_gate, mean_recall, summarize
-from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow
+from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow, require_packages
 from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
@@ -126,6 +126,7 @@ def train_baseline(
     # A wrong recipe is an error before TensorFlow is loaded or a folder is made.
     read_dataset(build, recipe)
     trainings = [stage_of("training", seed) for seed in dict.fromkeys(seeds)] if evaluate_only is None else []
+    require_packages()
     progress.plan(LOADING, READING, *trainings, MEASURING, DRAWING)
     with progress(LOADING, None, ""):
         load_tensorflow()

@@ -65,7 +65,7 @@ def explain(
     Writes `explain.html`, `explain.parquet` and `explanation.json`: attribution maps of the test images,
     blackout tests, figures by source, age, sex and view, and calibration. A release includes the figures.
     """
-    from cxrbuild.catalog import read_recipe
+    from cxrbuild.catalog import read_recipe, read_source
     from cxrbuild.errors import count_of
     from cxrbuild.explanation import explain as explain_model
     from cxrbuild.explanation import require_passed
@@ -90,6 +90,12 @@ def explain(
         count = count_of(len(result.unusable_masks), "lung mask")
         output.say(f"{count} cannot be used: {', '.join(result.unusable_masks)}.")
     output.say(result.document.sentence)
+    sources = [read_source(name, declared.folder) for name in declared.sources]
+    if not without_masks and all(source.lung_masks is None for source in sources):
+        output.say(
+            "No source of the recipe declares lung masks: `[lung_masks]` in the file of a source says where "
+            "they are."
+        )
     output.say(f"The maps are shown in {result.out / 'explain.html'}")
     output.result("explain-1", result.to_dict())
     if gate:

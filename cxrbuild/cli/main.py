@@ -151,7 +151,9 @@ def _report_interrupt(number: int) -> None:
     _reported.set()
     BARS.finish()
     word = "terminated" if number == signal.SIGTERM else "interrupted"
-    click.echo(f"cxrbuild: {word}; completed work is kept, run the same command to resume", err=True)
+    # In its first epoch a training has completed nothing.
+    kept = "each completed epoch" if "train-baseline" in sys.argv else "completed work"
+    click.echo(f"cxrbuild: {word}; {kept} is kept, run the same command to resume", err=True)
 
 
 def main() -> None:

@@ -138,7 +138,12 @@ def output_options(command: F) -> F:
             callback=_log_to_terminal,
             help="Log stages to standard error; -vv also logs decisions.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            help="Print one JSON document to standard output; messages go to standard error.",
+        ),
         click.option("--quiet", is_flag=True, help="Suppress messages and progress."),
     ):
         command = option(command)

@@ -81,6 +81,8 @@ def release(
 
 def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) -> None:
     """Report what was released, from which build and recipe, and where."""
+    from cxrbuild.artifact import names
+
     document = result.release.document
     recipe = document.recipe
     output.say(f"Build {build}: recipe {recipe.name}, version {recipe.version}.")
@@ -130,4 +132,5 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
         f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "
         f"{images - hidden:,} with pixels, in {out}"
     )
+    output.say(f"The report is {out}/{names.REPORT}, the card {out}/{names.CARD}")
     output.result("release-1", result.to_dict() | {"release": out, "build": str(build)})

@@ -22,7 +22,7 @@ from cxrbuild.artifact.explanation import (
     Lungs,
     Shares,
 )
-from cxrbuild.baseline.backend import LOADING, describe_environment
+from cxrbuild.baseline.backend import LOADING, describe_environment, require_packages
 from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.leakage import find_seen, require_unseen
 from cxrbuild.baseline.trained_on import describe_model, read_trained_on
@@ -122,6 +122,7 @@ def explain(
     dataset = read_dataset(build, recipe)
     masks = Masks({}, {}) if without_masks else _find_masks(build, recipe, data)
     classes = _find_classes(model, recipe)
+    require_packages()
     progress.plan(
         LOADING,
         *([LUNGS] if masks.files else []),
