@@ -187,16 +187,27 @@ class Contents:
 
         There are none where the dataset has one source alone, which says nothing about the class.
         """
-        pairs = self.kept[["label", "source"]].drop_duplicates()
-        if pairs["source"].nunique() < 2:
-            return []
-        sources = {
-            label: sorted(pairs.loc[pairs["label"] == label, "source"]) for label in self.recipe.classes
-        }
-        return [
-            f"Every {label} image is from {found[0]}." for label, found in sources.items() if len(found) == 1
-        ] + [
-            f"No source has both {a} and {b}."
-            for a, b in combinations(sources, 2)
-            if not set(sources[a]) & set(sources[b])
-        ]
+        return describe_sources_of_classes(self.kept, self.recipe.classes)
+
+
+def describe_sources_of_classes(rows: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """Return sentences about classes that are of one source, or share none; see `Contents.confounded`.
+
+    Parameters
+    ----------
+    rows
+        The images with ``label`` and ``source``.
+    classes
+        The classes, in order.
+    """
+    pairs = rows[["label", "source"]].drop_duplicates()
+    if pairs["source"].nunique() < 2:
+        return []
+    sources = {label: sorted(pairs.loc[pairs["label"] == label, "source"]) for label in classes}
+    return [
+        f"Every {label} image is from {found[0]}." for label, found in sources.items() if len(found) == 1
+    ] + [
+        f"No source has both {a} and {b}."
+        for a, b in combinations(sources, 2)
+        if not set(sources[a]) & set(sources[b])
+    ]

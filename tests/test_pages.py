@@ -245,6 +245,12 @@ def edited(pages: dict[str, Path], **changes: dict[str, object]) -> AuditDocumen
     )
 
 
+def test_the_audit_says_which_classes_are_of_one_source(pages: dict[str, Path]) -> None:
+    assert "Every Normal image is from mooney. Every Pneumonia image is from mooney." in pages[
+        "audit"
+    ].read_text(encoding="utf-8")
+
+
 def test_the_report_states_what_failed_and_what_was_not_run(pages: dict[str, Path]) -> None:
     release = open_release(pages["release"].parent)
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from cxrbuild.artifact import AuditDocument, BuildDocument
 from cxrbuild.auditing.context import Context
 from cxrbuild.auditing.page_sections import list_sections
+from cxrbuild.contents import describe_sources_of_classes
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.exactness import describe_exactness
 from cxrbuild.files import write_bytes
@@ -65,6 +66,7 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
             style=Markup((files("cxrbuild.auditing") / "page.css").read_text(encoding="utf-8")),  # noqa: S704
             statuses=describe_statuses(check.status for check in document.checks),
             sections=sections,
+            sources_of_classes=describe_sources_of_classes(context.rows, context.recipe.classes),
             similar=[pair for pair in pairs if not pair.is_duplicate],
             classes=[label for label in context.recipe.classes if label in set(context.rows["label"])],
             rows={image_id: describe_row(rows[image_id]) for image_id in shown},
