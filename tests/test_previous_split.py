@@ -25,6 +25,7 @@ from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.files import read_json, write_json
+from cxrbuild.image_decision.versions import rows_asked
 from cxrbuild.lockfile import read_lock
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.records import image_id, read_records
@@ -226,6 +227,14 @@ def test_a_published_manifest_is_named_as_the_key_manifest_names_it(tmp_path: Pa
         read_previous("hlaf", tmp_path)
 
 
+def test_other_versions_are_asked_for_both_ids_of_an_image() -> None:
+    asked = pd.DataFrame({"image_id": ["c_0"], "source": ["c"], "source_path": ["a/1.png"]})
+    for named in (True, False):
+        ids = [image_id("c", path, named=named) for path in ("a/1.png", "a/2.png")]
+        found = rows_asked(pd.DataFrame({"image_id": ids, "split": ["test", "train"]}), asked)
+        assert found.to_dict("records") == [{"image_id": "c_0", "split": "test"}]
+
+
 @needs_device_files
 def test_a_name_that_is_neither_file_nor_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="names neither a file nor a folder"):
@@ -362,6 +371,9 @@ def test_a_build_holds_the_split_of_a_former_one(tmp_path: Path) -> None:
         with pytest.raises(DeclarationError, match="whose ledger is not the one") as error:
             read_previous(str(version), tmp_path)
         assert f"cxrbuild verify {version}" in str(error.value.todo)
+        text = " ".join(run("why", image, "--build", build.folder, COLUMNS="400").out.split())
+        assert ("; that version changed since: " in text) == (version == former.folder)
+        assert "train here, test in clinic-cxr/1.0.0" in text
         ledger.unlink()
         with pytest.raises(DeclarationError, match="Found: no such file"):
             read_previous(str(version), tmp_path)

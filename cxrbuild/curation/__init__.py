@@ -21,7 +21,7 @@ from cxrbuild.curation.plan import (
 )
 from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
-from cxrbuild.curation.previous import PreviousVersion, read_previous
+from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger
 from cxrbuild.curation.withdrawn import describe_holders
 from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
@@ -49,6 +49,7 @@ __all__ = [
     "read_previous",
     "require_not_withdrawn_since",
     "require_plan_folder",
+    "require_unchanged_ledger",
     "source_states",
     "write_plan",
 ]

@@ -170,7 +170,7 @@ def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
     if place.is_dir():
         if kind_of(place) is not None:
             artifact = open_artifact(place)
-            _require_unchanged_ledger(artifact)
+            require_unchanged_ledger(artifact)
             return place, place / names.LEDGER, f"{artifact.name}/{artifact.version}"
         ledger = place / names.LEDGER
         if ledger.is_file() and not (place / names.STATE).exists():
@@ -198,8 +198,14 @@ def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
     )  # fmt: skip
 
 
-def _require_unchanged_ledger(artifact: Artifact) -> None:
-    """Refuse a build or release whose ledger is not the one that it was finished with."""
+def require_unchanged_ledger(artifact: Artifact) -> None:
+    """Refuse a build or release whose ledger is not the one that it was finished with.
+
+    Raises
+    ------
+    DeclarationError
+        The ledger is missing, or has another hash than ``build.json`` or ``SHA256SUMS``.
+    """
     ledger = artifact.folder / names.LEDGER
     if isinstance(artifact, Build):
         files = artifact.document.files

@@ -24,7 +24,7 @@ from cxrbuild.image_decision.result import (
     ReviewResult,
     RuleResult,
 )
-from cxrbuild.image_decision.versions import find_other_splits
+from cxrbuild.image_decision.versions import find_other_versions
 from cxrbuild.reasons import label_reasons, looked_at, split_reasons
 from cxrbuild.records import possible_ids
 from cxrbuild.rules import apply_rules
@@ -79,7 +79,7 @@ class _Describer:
         self._artifact = artifact
         self._metadata = MetadataRows(artifact, recipe, data, asked)
         self._kept = artifact.ledger[artifact.ledger["split"].notna()]
-        self._other_splits = find_other_splits(artifact, recipe, asked)
+        self._others = find_other_versions(artifact, recipe, asked)
         self._links = list(_read_links(artifact.document.recipe, recipe))
 
     def __call__(self, row: pd.Series) -> ImageDecision:
@@ -125,8 +125,8 @@ class _Describer:
             label_reason=None if text["label"] is None else given["text"],
             split=text["split"],
             split_by=decided["by"] if placed else None,
-            split_reason=decided["text"] if placed else None,
-            other_splits=self._other_splits[str(text["image_id"])],
+            split_reason=self._split_reason(decided) if placed else None,
+            other_splits=self._others.splits[str(text["image_id"])],
             fold=None if text["fold"] is None else int(row["fold"]),
             group=text["group"],
             group_images=sorted(set(group["image_id"]) - {str(text["image_id"])}),
@@ -139,6 +139,12 @@ class _Describer:
             duplicates=self._duplicates(str(text["image_id"])) if kept else None,
             withheld=text["withheld"],
         )
+
+    def _split_reason(self, decided: pd.Series) -> str:
+        changed = (
+            "" if self._others.changed is None else f"; that version changed since: {self._others.changed}"
+        )
+        return str(decided["text"]) + (changed if decided["by"] == "previous" else "")
 
     def _exactness(self, row: pd.DataFrame, source: str) -> str | None:
         # Its file may be deleted, and nothing compares it.
