@@ -17,8 +17,13 @@ _SHORTEST_KEY = 16
 _DIGITS = 16
 
 
-def read_key() -> bytes:
+def read_key(*, then: str = "") -> bytes:
     """Return the secret from the environment.
+
+    Parameters
+    ----------
+    then
+        What the user does when it is set, as a sentence of the error.
 
     Raises
     ------
@@ -35,7 +40,7 @@ def read_key() -> bytes:
             expected=f"a secret of {_SHORTEST_KEY} characters or more, the same in every run, kept apart "
             "from the dataset",
             found="none" if not key else f"{len(key)} characters",
-            todo=f"Set it {KEY_ADVICE}",
+            todo=f"Set it {KEY_ADVICE}" + (f". {then}" if then else ""),
         )
     return key.encode()
 

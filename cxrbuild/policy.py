@@ -9,7 +9,7 @@ from cxrbuild.artifact.build import DatasetDocument, ReleaseDocument, SourceStat
 from cxrbuild.artifact.correction import CorrectedValue, Corrections
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.catalog.rule import DuplicateRule, ReviewedRule
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.patients import Namespaces, patient_names
 from cxrbuild.reasons import details_without_notes
 from cxrbuild.records import image_id, is_image_id
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 Policy = Literal["public", "private"]
 
+MOST_AGE = 90
+"""What a public release writes for an older age of a source that is not public.
+
+HIPAA counts exact ages over 89 as identifiers, and allows the category of 90 and older: 45 CFR
+164.514(b)(2)(i)(C).
+"""
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _UNLISTED_IMAGE = "an image that is not listed"
 # In order: the first reason that applies is the row's.
@@ -121,7 +127,7 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
     image's id instead. Patient numbers are hashed already, or the release is refused. What a reviewer wrote
     about their images, or about any image with a readable name, is omitted too, and so is the reason of a
     withdrawal: only the mark and the day stay. No group is named after an image or a patient that
-    `without_unlisted` omits.
+    `without_unlisted` omits. Ages over 89 are `MOST_AGE`.
 
     Parameters
     ----------
@@ -141,8 +147,49 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
         return records
     require_hashed(records, build, policy)
     confidential = confidential_sources(build, policy)
-    named = _without_paths(records, confidential, build.namespaces)
+    named = _without_paths(_without_old_ages(records, confidential), confidential, build.namespaces)
     return _without_duplicates(_without_notes(named, build, confidential), confidential)
+
+
+def old_ages(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> int:
+    """Return how many kept images have an age that a release replaces by `MOST_AGE`.
+
+    Parameters
+    ----------
+    records
+        Rows of the table.
+    build
+        The ``build.json`` of their build.
+    policy
+        ``public`` or ``private``; a private release replaces none.
+    """
+    return int((_is_old(records, confidential_sources(build, policy)) & records["exclusion"].isna()).sum())
+
+
+def describe_old_ages(count: int) -> str:
+    """Return that a public release replaces ages, and what to do otherwise; empty where it replaces none."""
+    if not count:
+        return ""
+    return (
+        f"A public release has the age {MOST_AGE} for {count_of(count, 'image')} of patients over "
+        f"{MOST_AGE}, of sources that are not public: an exact age over 89 can identify a patient (45 CFR "
+        "164.514). For the exact ages, make a private release with --policy private."
+    )
+
+
+def _is_old(records: pd.DataFrame, sources: Collection[str]) -> pd.Series:
+    old = records["patient_age"].gt(MOST_AGE - 1) & records["patient_age"].ne(MOST_AGE)
+    return records["source"].isin(list(sources)) & old.fillna(value=False).astype("bool")
+
+
+def _without_old_ages(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
+    old = _is_old(records, sources)
+    if not old.any():
+        return records
+    return records.assign(
+        patient_age=records["patient_age"].mask(old, MOST_AGE),
+        patient_age_text=records["patient_age_text"].mask(old),
+    )
 
 
 def require_hashed(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> None:
@@ -220,7 +267,7 @@ def listed_corrections(build: DatasetDocument, policy: Policy, records: pd.DataF
     listed = set(records["image_id"])
     named = set(records.loc[records["review"].eq("identifier").fillna(value=False), "image_id"])
     values = [
-        _redacted(one) if one.source in confidential or one.image_id in named else one
+        _redacted(one, confidential) if one.source in confidential or one.image_id in named else one
         for one in build.corrections.values
         if one.image_id in listed
     ]
@@ -229,8 +276,11 @@ def listed_corrections(build: DatasetDocument, policy: Policy, records: pd.DataF
     return build.corrections.model_copy(update={"files": files, "values": values})
 
 
-def _redacted(one: CorrectedValue) -> CorrectedValue:
-    return one.model_copy(update={"old": None, "reason": None, "reader": None, "redacted": True})
+def _redacted(one: CorrectedValue, confidential: Collection[str]) -> CorrectedValue:
+    new = one.new
+    if one.source in confidential and one.column == "patient_age" and new and float(new) > MOST_AGE - 1:
+        new = str(MOST_AGE)
+    return one.model_copy(update={"old": None, "new": new, "reason": None, "reader": None, "redacted": True})
 
 
 def _unnamed(source: str, state: SourceState, listed: Collection[str]) -> SourceState:

@@ -727,3 +727,11 @@ def test_python(tmp_path: Path) -> None:
     proposal = propose(simple(tmp_path / "files"), answers=Answers({"finding": "status"}, name="mine"))
     assert proposal.classes["sick"] == {"train": 2, "test": 2}
     assert "<td>status</td>" in proposal._repr_html_()
+
+
+def test_a_given_licence_and_name_are_in_the_proposal(tmp_path: Path) -> None:
+    document = proposed(simple(tmp_path / "files") / "table.csv", tmp_path, "--license", "CC-BY-4.0")
+    assert decided(document)["license"] == ("--license CC-BY-4.0", "sure")
+    source = (tmp_path / "mine.toml").read_text()
+    assert 'title = "Chest radiographs of mine"' in source
+    assert 'license = "CC-BY-4.0"' in source

@@ -288,10 +288,15 @@ def test_fetch_says_that_a_key_is_needed_and_how_to_make_one(
         assert "python -c 'import secrets; print(secrets.token_hex())'" in said
         assert "Then run this command again" in said
     (here / "recipe.toml").write_text(RECIPE)
+    refused = " ".join(run("plan", "--recipe", "recipe.toml", cwd=here).err.split())
+    assert "no key to hash patient numbers with" in refused
+    assert "Then run `cxrbuild fetch" in refused
     monkeypatch.setenv(KEY_VARIABLE, "a secret of some length")
     # The note is right: without the second fetch, no plan is made.
     assert run("plan", "--recipe", "recipe.toml", cwd=here).status == 1
     done = run("fetch", "mine.toml", "--from=mine=files", cwd=here)
     assert "secret" not in done.out
+    assert "mine: recorded that its patient numbers are hashed with the key" in " ".join(done.out.split())
+    assert "recorded" not in run("fetch", "mine.toml", "--from=mine=files", cwd=here).out
     ran = run("plan", "--recipe", "recipe.toml", cwd=here)
     assert ran.status == 0, ran.err

@@ -88,13 +88,16 @@ links = ["links.csv"]
 declared = [{{ source = "open", map = {{ test = "test", train = "train" }} }}]
 test = {{ share = 0.3 }}
 """
-# File, patient, finding, view and age of the hospital's images. Only excluded ones are over 90 years old.
+# File, patient, finding, view and age of the hospital's images. Of kept ones one is over 90 years old.
 HOSPITAL = [
     ("a-side.png", "", "sick", "LL", 91),
     ("b-marked.png", "P-1", "sick", "PA", 92),
     ("c-other.png", "P-2", "neither", "PA", 93),
     ("d-twin.png", "P-3", "well", "LL", 94),
-    *[(f"k{n}.png", "" if n < 2 else f"Q-{n}", "sick" if n % 2 else "well", "PA", 40) for n in range(10)],
+    *[
+        (f"k{n}.png", "" if n < 2 else f"Q-{n}", "sick" if n % 2 else "well", "PA", 101 if n == 3 else 40)
+        for n in range(10)
+    ],
 ]
 OPEN = [(f"o{n}.png", f"R{n}", "sick" if n % 2 else "well", "PA" if n else "LL", 50) for n in range(8)]
 # The ids that `image_id` gives to the paths of excluded images are asked of the build.
@@ -202,7 +205,16 @@ def test_a_public_release_says_nothing_of_a_single_excluded_image(world: Path) -
     ledger = read_records(world / "public" / "ledger.parquet")
     rows = ledger[ledger["source"] == "hospital"]
     assert rows["exclusion"].isna().all()
-    assert set(rows["patient_age"]) == {40}
+    # An exact age over 89 would identify a patient.
+    assert dict(rows["patient_age"].value_counts()) == {40: len(rows) - 1, 90: 1}
+    assert "The tables have the age 90" in (world / "public" / "README.md").read_text()
+    why = run("why", "k3.png", "--build", "build", cwd=world).out
+    assert "no declaration of the source is named: add --recipe FILE" in " ".join(why.split())
+    private = read_records(world / "private" / "manifest.parquet")
+    assert (private["patient_age"] == 101).sum() == 1
+    assert "The tables have the age 90" not in (world / "private" / "README.md").read_text()
+    planned = run("plan", "--recipe", "recipe.toml", cwd=world)
+    assert "has the age 90 for 1 image of patients over 90" in " ".join(planned.out.split())
     kept = of_build[of_build["exclusion"].isna() & of_build["source"].eq("hospital")]
     assert set(rows["image_id"]) == set(kept.index)
     # Of the public source every image is listed.

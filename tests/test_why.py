@@ -21,6 +21,8 @@ from cxrbuild.catalog.published import published_manifest
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of, write_json
+from cxrbuild.image_decision.find import _is_identifier
+from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
 from cxrbuild.records import read_records, write_records
 
 
@@ -503,3 +505,11 @@ def test_curate_replaces_no_release(demo: Path, public_release: Path, tmp_path: 
     assert ran.status == 1
     assert "the folder holds a release, and a release never changes" in " ".join(ran.err.split())
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_row_without_a_file_is_found_by_its_identifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "a secret of some length")
+    hashed = hash_identifier(b"a secret of some length", "A29990001")
+    paths = [f"AccessionNumber {hashed}", "AccessionNumber A29990002", "A29990001"]
+    ledger = pd.DataFrame({"source_path": paths, "exclusion": ["row_without_file"] * 2 + [None]}, dtype="str")
+    assert _is_identifier(ledger, ("A29990001", hashed)).fillna(value=False).tolist() == [True, False, False]

@@ -144,7 +144,7 @@ def curate(
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     """Report what a build would keep, and why others are excluded."""
     from cxrbuild.curation import counts, funnel_steps
-    from cxrbuild.releasing import foresee_kept_texts, foresee_refusals
+    from cxrbuild.releasing import foresee_kept_texts, foresee_old_ages, foresee_refusals
 
     _report_funnel(output, funnel_steps(plan))
     _report_counts(output, counts(plan), plan.declared.recipe, lambda: plan.records)
@@ -168,8 +168,8 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     refusals = foresee_refusals(plan)
     for refusal in refusals:
         output.say(f"A public release of this plan would be refused: {refusal}")
-    if kept := foresee_kept_texts(plan):
-        output.say(kept)
+    for note in filter(None, (foresee_kept_texts(plan), foresee_old_ages(plan))):
+        output.say(note)
     if out is not None:
         output.say(f"Ledger, manifest and funnel are in {out}")
     more: dict[str, object] = {"release_refusals": [one.to_dict() for one in refusals], "notes": output.notes}

@@ -30,7 +30,7 @@ from cxrbuild.ingest import (
 )
 from cxrbuild.lists import add_membership, read_declared_list
 from cxrbuild.lockfile import LockedSource, fetch_command, lock_path, read_lock, source_folder
-from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, require_same_key
+from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, read_key, require_same_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.progress import Progress, silent
@@ -223,6 +223,9 @@ def make_plan(
                 as_pinned=pinned,
             )
             available[source.name] = inventory.available
+            if not pinned and source.hashes_patients and (lock is None or lock.patient_key is None):
+                # One error for both: without the key nothing can be read, and without the record nothing is.
+                read_key(then=f"Then {_advise_to_lock(source, data)}")
             table = ingest(source, inventory, progress)
             if source.name in fetched:
                 images = inventory.available & set(table["source_path"])

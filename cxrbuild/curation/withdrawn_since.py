@@ -53,7 +53,7 @@ def require_not_withdrawn_since(build: Path, document: BuildDocument, records: p
             expected="a build that excludes every image that its sources declare as withdrawn",
             found=name_some(found),
             todo="Run `cxrbuild curate` again with its recipe, and use what it builds. If a release has them "
-            "already, the next version is a new MAJOR one",
+            "already, the next version is a new MAJOR one (before 1.0.0 any new version)",
         )  # fmt: skip
     return unknown
 

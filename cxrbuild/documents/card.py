@@ -14,7 +14,7 @@ from cxrbuild.contents import Contents
 from cxrbuild.documents.license_table import list_licenses
 from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_commands
 from cxrbuild.exactness import exactness_table
-from cxrbuild.policy import WITHHELD, count_unreviewed
+from cxrbuild.policy import MOST_AGE, WITHHELD, count_unreviewed
 from cxrbuild.records import COLUMNS
 from cxrbuild.shards import shard_columns
 from cxrbuild.templates import markdown_environment
@@ -67,6 +67,7 @@ def card(
             front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000),
             c=contents,
             sheet=contents.recipe.datasheet,
+            old_ages=MOST_AGE if _has_old_ages(contents) else None,
             exactness=_exactness(contents),
             all=contents.count(contents.kept),
             embedded=contents.count(contents.embedded),
@@ -209,3 +210,8 @@ def _split_text(contents: Contents) -> str:
         else:
             sentences.append(f"A hash assigns a share of {size.share:g} of the patients{others} to {name}.")
     return " ".join(sentences)
+
+
+def _has_old_ages(contents: Contents) -> bool:
+    kept = contents.kept
+    return bool((kept["source"].isin(list(contents.unlisted)) & kept["patient_age"].eq(MOST_AGE)).any())

@@ -209,6 +209,11 @@ def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> F
             f"{source.name}: `plan` needs a secret of yours to hash its patient numbers with. Set "
             f"{KEY_VARIABLE} {KEY_ADVICE}. Then run this command again: it records which key it is."
         )
+    if key is not None and key != recorded and source.hashes_patients:
+        fetched.notes.append(
+            f"{source.name}: recorded that its patient numbers are hashed with the key of {KEY_VARIABLE}, by "
+            f"the key's fingerprint {key}."
+        )
     return replace(fetched, locked=replace(fetched.locked, patient_key=key))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,15 @@ def _is_patient(ledger: pd.DataFrame, name: str) -> pd.Series:
         | number.eq(hashed)
         | ledger["patient_id_text"].astype("str").str.casefold().eq(asked)
         | ledger["group"].astype("str").str.casefold().eq(asked)
+        | _is_identifier(ledger, (name.strip(), hashed))
     )
     return patient.fillna(value=False).astype("bool")
+
+
+def _is_identifier(ledger: pd.DataFrame, names: Collection[str]) -> pd.Series:
+    """Return the mask of rows without a file that have an identifier, such as an accession number."""
+    path = ledger["source_path"].astype("str")
+    return ledger["exclusion"].eq("row_without_file") & path.str.partition(" ")[2].isin(list(names))
 
 
 def _nearest_image(ledger: pd.DataFrame, name: str) -> str | None:

@@ -68,7 +68,11 @@ class MetadataRows:
     def _read_metadata(self, name: str) -> _Metadata:
         source = declared_source(name, self._recipe)
         if self._data is None or source is None:
-            return _Metadata(note="no declaration of the source is named" if self._data is not None else None)
+            return _Metadata(
+                note="no declaration of the source is named: add --recipe FILE"
+                if self._data is not None
+                else None
+            )
         if name in unlisted_sources(self._artifact.document):
             return _Metadata(note="a public release does not name the files of this source; ask the build")
         reader, root = source.reader, source_folder(self._data, name)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
 
+from cxrbuild.catalog.license import UNKNOWN
 from cxrbuild.errors import CxrbuildError, count_of, instead_of, name_some
 from cxrbuild.ingest.header import KEYWORDS
 from cxrbuild.progress import Progress, silent
@@ -134,6 +136,9 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
     if "view_position" not in asked:
         columns["view_position"] = note_other_views(columns["view_position"], values)
     columns["license"] = propose_license(table.values, asked.get("license"))
+    if not columns["license"].origins and answers.license != UNKNOWN:
+        given = Decision("license", f"--license {answers.license}", "sure", "given")
+        columns["license"] = replace(columns["license"], decision=given)
     relative = str(table.path.relative_to(layout.root).as_posix())
     rows = count_of(len(table.values), "row")
     reader = {
@@ -149,7 +154,7 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
         *(column.decision for column in _ordered(columns)),
     ]
     return SourceText(
-        name=name, title=f"Chest radiographs of {layout.label}",
+        name=name, title=f"Chest radiographs of {answers.name or layout.label}",
         origin=f"{relative} ({rows}) and {count_of(len(layout.images), 'image')}",
         public=answers.public, license=answers.license, reader=reader,
         finding=finding if finding.decision.choice else None,
@@ -258,7 +263,7 @@ def _from_names(found: Found, name: str, answers: Answers, progress: Progress) -
         reader["pattern"] = proposed.pattern or "^"
     reader |= {**image_patterns(paths, layout.others), "patient_id": "keep" if answers.public else "hash"}
     return SourceText(
-        name=name, title=f"Chest radiographs of {layout.label}",
+        name=name, title=f"Chest radiographs of {answers.name or layout.label}",
         origin=f"{count_of(len(paths), 'image')}" + (" with DICOM headers" if is_dicom else ""),
         public=answers.public, license=answers.license, reader=reader, finding=None,
         columns={

@@ -8,7 +8,7 @@ from pathlib import Path
 from cxrbuild.comparison import DatasetVersion
 from cxrbuild.curation import Plan, build_document, declaration_files
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.policy import require_hashed, withheld
+from cxrbuild.policy import describe_old_ages, old_ages, require_hashed, withheld
 from cxrbuild.releasing.document import release_date
 from cxrbuild.releasing.identities import require_no_identities_in_recipe, require_no_numbers
 from cxrbuild.releasing.requirements import (
@@ -56,3 +56,8 @@ def foresee_kept_texts(plan: Plan) -> str:
     """Return the warning of ``release`` that a changed copy of a shipped recipe keeps its texts."""
     rows = DatasetVersion(plan.declared.recipe.name, plan.kept, plan.declared.recipe.classes, released=False)
     return describe_kept_datasheet(build_document(plan), rows, declaration_files(plan.declared))
+
+
+def foresee_old_ages(plan: Plan) -> str:
+    """Return the note of ``release`` that a public release replaces ages over 89."""
+    return describe_old_ages(old_ages(plan.records, build_document(plan), "public"))

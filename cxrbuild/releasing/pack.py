@@ -19,6 +19,8 @@ from cxrbuild.files import locked, naming
 from cxrbuild.policy import (
     Policy,
     confidential_sources,
+    describe_old_ages,
+    old_ages,
     withheld,
     without_identities,
     without_unlisted,
@@ -149,6 +151,8 @@ def release(
         progress.note(note)
     require_no_numbers(build, document, records, policy)
     require_no_identities_in_recipe(build, document, records, policy)
+    if note := describe_old_ages(old_ages(records, document, policy)):
+        progress.note(note)
     groups = records["group"]
     records = without_identities(records, document, policy)
     renamed = groups.notna() & (groups != records["group"])

@@ -64,6 +64,8 @@ def check_identities(context: Context) -> Iterator[Finding]:
     for column in _NAMED:
         for image in ledger.loc[differs(ledger[column], expected[column]), "image_id"]:
             yield Finding(f"{column} {_NAMED[column]} of a source that is not public", names.LEDGER, image)
+    for image in ledger.loc[differs(ledger["patient_age"], expected["patient_age"]), "image_id"]:
+        yield Finding("patient_age is over 89, in a source that is not public", names.LEDGER, image)
 
 
 def check_published(context: Context) -> Iterator[Finding]:
