@@ -143,7 +143,10 @@ def test_duplicates_of_one_patient_are_links_until_the_recipe_declares_them(tmp_
     build = write_build(tmp_path, [*different_images(10), (jpeg(image), one), (jpeg(crop(image)), one)])
     ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml", COLUMNS="300")
     assert ran.status == 0, ran.err
-    assert f"1 duplicate that no link declares, as links: {build}/audit-links.csv" in ran.out
+    assert (
+        f"1 pair of duplicates of one patient, which no link declares, as links: {build}/audit-links.csv"
+        in ran.out
+    )
     (link,) = read_links("audit-links.csv", build)
     assert (link.a, link.b, link.kind) == (
         ("cohen", manifest_path(build, "cohen_image-10")),

@@ -368,6 +368,7 @@ def test_missing_images_are_listed_or_recorded(demo: Path, tmp_path: Path) -> No
     files[2].write_text("<html>Not found</html>")
     fetch_again(demo, data)
     words = curate(demo, tmp_path / "build", data=data, status=3)
+    assert "images of demo-cxr are missing" in words
     assert "1 image of the dataset missing" in words
     assert files[0].name in words
     files[0].write_bytes(b"")

@@ -83,6 +83,8 @@ def test_changed_files_are_refused_until_they_are_pinned(here: Path) -> None:
     assert refused.status == 1
     said = " ".join(refused.err.split())
     assert "1 image with other bytes: sick/a.png" in said
+    compared = f"`cxrbuild fetch --propose-pin mine.toml --from mine={here / 'files'}` lists what changed. "
+    assert compared in said
     # Both ways out, each as it can be copied.
     command = f"cxrbuild fetch mine.toml --from mine={here / 'files'} --data other --allow-unpinned --pin"
     assert f"If they are a new version, pin it: `{command}` writes their hashes into mine.toml." in said

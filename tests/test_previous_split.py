@@ -432,6 +432,7 @@ def test_plans_are_compared_with_reasons(tmp_path: Path) -> None:
         write_world(world, lambda number, patient=patient: f"{patient}{number}")
         assert run("plan", "--recipe", recipe, "--data", world / "data", "--out", world / name).status == 0
     found = diff(world / "one", world / "two")
+    assert read_previous("one", world).name == "one/ledger.parquet"
     assert len(found.rows["moved"])
     numbers = found.rows["moved"]["image_id"].str.extract(r"_(\d+)_", expand=False).astype(int)
     assert found.rows["moved"]["reason"].tolist() == [

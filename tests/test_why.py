@@ -115,7 +115,9 @@ def test_a_source_that_is_not_public_shows_the_columns_that_its_declaration_uses
     rows = ["file,patient,surname,born,finding,notes"]
     for i in range(8):
         Image.fromarray(np.full((16, 16), 20 * i, np.uint8)).save(scans / f"{i}.png")
-        rows.append(f"{i}.png,P{i},Weber,1950-01-0{i + 1},{('ill', 'well')[i % 2]},age 7{i} Weber")
+        rows.append(
+            f"{i}.png,P{i},Weber,1950-01-0{i + 1},{('ill', 'well')[i % 2]},age 7{i} Weber{' in bed' * 20}"
+        )
     (scans / "labels.csv").write_text("\n".join(rows) + "\n")
     made = run("init", "scans", "--name", "scans", "--yes", *(["--public"] if public else []), cwd=tmp_path)
     assert made.status == 0, made.err
@@ -138,13 +140,15 @@ def test_a_source_that_is_not_public_shows_the_columns_that_its_declaration_uses
     image = asked(*words)
     (metadata,) = image["metadata"]
     whole = {"file": "3.png", "patient": "P3", "surname": "Weber", "born": "1950-01-04", "finding": "well",
-             "notes": "age 73 Weber"}  # fmt: skip
+             "notes": f"age 73 Weber{' in bed' * 20}"}  # fmt: skip
     assert metadata["values"] == (whole if public else {"finding": "well"})
     hidden = ["file", "patient", "surname", "born", "notes"]
     assert image["metadata_hidden"] == ([] if public else hidden)
     assert image["upstream"]["patient_age"] == "73"
     text = run("why", words[0], "--build", *words[1:], COLUMNS="200").out
     assert ("Weber" in text, "1950" in text, "P3" in text) == (public, public, public)
+    assert ("metadata    long values are cut; --json has them whole" in text) == public
+    assert "in bed" * 20 not in text
     assert (f"metadata    not shown, as they may identify the patient: {', '.join(hidden)}" in text) != public
 
 
@@ -329,6 +333,20 @@ def test_another_number_is_no_slip(demo: Path) -> None:
     assert error.value.todo == "`ledger.parquet` lists every upstream image"
 
 
+def test_a_patient_with_another_name_is_known_from_the_version_next_to_it(demo: Path, tmp_path: Path) -> None:
+    old, new = (shutil.copytree(demo / "build", tmp_path / name) for name in ("old", "new"))
+    patient = images_of(old, source="cohen").iloc[0]["patient_id"]
+    ledger = read_records(new / "ledger.parquet")
+    of_patient = ledger["patient_id"].eq(patient).fillna(value=False)
+    for column in ("patient_id", "patient_id_text", "group"):
+        ledger[column] = ledger[column].mask(of_patient, f"renamed-{column}")
+    write_records(new / "ledger.parquet", ledger)
+    ran = run("why", patient, "--build", new, COLUMNS="400")
+    assert ran.status == 1
+    assert "demo-cxr 1.0.0 has no patient of this name\n" in ran.err
+    assert f"  --build {old}: demo-cxr 1.0.0 has {ledger.loc[of_patient, 'image_id'].iloc[0]}" in ran.err
+
+
 def test_an_image_that_left_is_said_to_have_left(demo: Path, tmp_path: Path) -> None:
     """The row is in the version next to it, and another image has a name that is near."""
     old, new = (shutil.copytree(demo / "build", tmp_path / name) for name in ("old", "new"))
@@ -404,7 +422,7 @@ def test_sources_shows_the_whole_pin() -> None:
         "commit: 584034aa7fbf06496741f11008d72fd791c8e443",
         "git tree: 1ce61c7afbd499c6b524aabe84f86481bfc26184",
         "address: https://codeload.github.com/ieee8023/covid-chestxray-dataset/tar.gz/584034aa7fbf0649",
-        "cohen.tsv, 969 files",
+        "shipped, 969 files",
         "archive SHA-256: 13efc055629733dbab07877f8b3c9f81097840dbcdaa326a8542322c2281ce36",
     ):
         assert words in ran.out

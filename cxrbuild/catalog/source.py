@@ -89,6 +89,11 @@ class Pin(Declaration):
         return self.revision[:SHORT] + (f" ({self.date})" if self.date else "")
 
 
+def shown_listing(listing: str) -> str:
+    """Return the listing of a pin as a user knows it: its file, or that it is shipped with the program."""
+    return "shipped" if listing.startswith("../listings/") else listing
+
+
 # A source can have a million files: `slots` halves the memory of their entries.
 @dataclass(frozen=True, slots=True)
 class Listed:

@@ -151,6 +151,15 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
         ]
         output.say(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}")
     if result.links:
-        duplicates = count_of(result.links, "duplicate")
-        output.say(f"{duplicates} that no link declares, as links: {place}/{names.AUDIT_LINKS}")
+        # `unlinked_duplicates` counts those of two patients alone.
+        unlinked = sum(pair.is_duplicate and not pair.linked for pair in pairs)
+        kinds = [
+            f"{count_of(number, 'pair')} of duplicates of {whose}"
+            for number, whose in (
+                (unlinked, "patients who are not linked"),
+                (result.links - unlinked, "one patient, which no link declares"),
+            )
+            if number
+        ]
+        output.say(f"{' and '.join(kinds)}, as links: {place}/{names.AUDIT_LINKS}")
     output.result("audit-1", result.to_dict() | {"build": place})

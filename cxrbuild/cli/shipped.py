@@ -112,6 +112,8 @@ def _report_sources(output: Output, found: list[ShippedSource]) -> None:
 
 def _report_pin(output: Output, source: ShippedSource) -> None:
     """Report where a source comes from and what it is verified by, whole: to be copied, lines stay whole."""
+    from cxrbuild.catalog.source import shown_listing
+
     output.say(f"{source.name}: {source.title}")
     listing = source.listing
     lines = {
@@ -123,7 +125,9 @@ def _report_pin(output: Output, source: ShippedSource) -> None:
         "git tree": source.tree,
         "archive SHA-256": source.sha256,
         "archive size": _size(source),
-        "listing": None if listing is None else f"{listing.file}, {count_of(listing.files, 'file')}",
+        "listing": None
+        if listing is None
+        else f"{shown_listing(listing.file)}, {count_of(listing.files, 'file')}",
         "listing SHA-256": None if listing is None else listing.sha256,
         "images": f"{source.images:,}",
         "licence": source.license,
@@ -135,6 +139,8 @@ def _report_pin(output: Output, source: ShippedSource) -> None:
 
 def _report_sources_of(output: Output, found: DatasetSources) -> None:
     """Report the pins that a build or release was made with, whole."""
+    from cxrbuild.catalog.source import shown_listing
+
     output.say(f"{found.name} {found.version} was made with these pins: {printable(found.place)}")
     for source in found.sources:
         state, pin = source.files, source.pin
@@ -144,7 +150,7 @@ def _report_sources_of(output: Output, found: DatasetSources) -> None:
             "date": pin.date,
             "git tree": pin.tree,
             "archive SHA-256": pin.sha256,
-            "listing": pin.listing,
+            "listing": None if pin.listing is None else shown_listing(pin.listing),
             "pin": None if pin.tree or pin.sha256 else "none",
             "verified by": None if state is None else _describe_proof(state),
             "files": None if state is None else _describe_files(state),

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # How many images are described; of more, each has a line. --json describes all.
 _MOST = 3
+# The most characters of a value of the metadata.
+_LONGEST = 120
 _KEY = 12
 
 
@@ -109,12 +111,6 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         yield "bytes", "not known: a plan records no files, and the data folder has none of this pin"
     else:
         yield "bytes", MEANINGS.get(image.exactness, "not compared: a withdrawn image needs no file")
-    for row in image.metadata:
-        yield "metadata", f"{row['place']}: {_values(row['values'])}"
-    if image.metadata_hidden:
-        yield "metadata", f"not shown, as they may identify the patient: {', '.join(image.metadata_hidden)}"
-    if image.metadata_note:
-        yield "metadata", f"not shown: {image.metadata_note}"
     yield "read as", _values(image.upstream) or "no values"
     for correction in image.corrections:
         yield "corrected", _describe_correction(correction)
@@ -149,11 +145,32 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         yield "duplicates", found or "none found by the audit"
     if image.withheld:
         yield "withheld", f"{image.withheld}: a public release has no pixels of it"
+    # Last: some sources have notes of many lines.
+    yield from _metadata_lines(image)
+
+
+def _metadata_lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
+    cut = False
+    for row in image.metadata:
+        values = {column: _cut(value) for column, value in row["values"].items()}
+        cut = cut or values != row["values"]
+        yield "metadata", f"{row['place']}: {_values(values)}"
+    if cut:
+        yield "metadata", "long values are cut; --json has them whole"
+    if image.metadata_hidden:
+        yield "metadata", f"not shown, as they may identify the patient: {', '.join(image.metadata_hidden)}"
+    if image.metadata_note:
+        yield "metadata", f"not shown: {image.metadata_note}"
 
 
 def _describe_pin(pin: Mapping[str, str]) -> str:
     """Describe a source's pin, and apart from it how the source as a whole was verified."""
-    pinned = ", ".join(f"{key} {value}" for key, value in pin.items() if key not in ("verified by", "state"))
+    from cxrbuild.catalog.source import shown_listing
+
+    texts = {**pin} | ({"listing": shown_listing(pin["listing"])} if "listing" in pin else {})
+    pinned = ", ".join(
+        f"{key} {value}" for key, value in texts.items() if key not in ("verified by", "state")
+    )
     whole = [f"verified by {pin['verified by']}"] if "verified by" in pin else []
     whole += [pin["state"]] if "state" in pin else []
     return (pinned or "none") + (f"; the source as a whole: {', '.join(whole)}" if whole else "")
@@ -188,6 +205,10 @@ def _describe_duplicate(pair: DuplicateImage) -> str:
     other = ", another split" if "split" in pair.crosses else ""
     changes = f"; {', '.join(pair.changes)}" if pair.changes else ""
     return f"{pair.kind}: {pair.image} ({pair.split}{other}; similarity {pair.similarity:g}{changes})"
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST].rstrip()}..."
 
 
 def _values(values: dict[str, str]) -> str:

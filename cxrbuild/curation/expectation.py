@@ -40,9 +40,9 @@ def check_expectation(plan: Plan, *, allow_missing: bool, ledger: Path | None = 
     """
     recipe = plan.declared.recipe
     missing = missing_rows(plan)
-    problems, others = [], []
-    if not missing.empty and not allow_missing:
-        problems += _missing_problems(plan, missing)
+    others: list[str] = []
+    absent = [] if missing.empty or allow_missing else _missing_problems(plan, missing)
+    problems = list(absent)
     records = plan.records.copy()
     records.loc[missing.index, "exclusion"] = None
     whole = plan.with_records(records)
@@ -54,8 +54,11 @@ def check_expectation(plan: Plan, *, allow_missing: bool, ledger: Path | None = 
         others = _membership_problems(whole)
         problems += others
     if problems:
+        what = f"this is not the dataset that the recipe {recipe.name} expects"
+        if problems == absent:
+            what = f"images of {recipe.name} are missing"
         raise CheckError(
-            f"this is not the dataset that the recipe {recipe.name} expects\n" + "\n".join(problems),
+            what + "\n" + "\n".join(problems),
             todo=_advice(plan, missing, allow_missing, bool(others), bool(empty))
             + (
                 ". `cxrbuild plan --out DIR`, with the same options, writes a ledger that lists every image"

@@ -50,8 +50,8 @@ class PreviousVersion:
     place
         What was named: the folder of a build, release or plan, or the file.
     name
-        What a build records of it: name and version of the dataset, or the file's name. It does not depend
-        on where the file is.
+        What a build records of it: name and version of the dataset, the name of the file, or that of a plan's
+        folder and its ledger. It does not depend on where these are.
     sha256
         The hash of the file that was read: the ledger of a folder, a published manifest, or the file itself.
     rows
@@ -174,7 +174,7 @@ def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
             return place, place / names.LEDGER, f"{artifact.name}/{artifact.version}"
         ledger = place / names.LEDGER
         if ledger.is_file() and not (place / names.STATE).exists():
-            return place, ledger, ledger.name
+            return place, ledger, f"{place.resolve().name}/{ledger.name}"
         raise DeclarationError(
             f"`{_KEY}` names a folder without a finished build, release or plan", where=place,
             expected=_EXPECTED, todo="Finish the build with `cxrbuild curate`, or name another folder",

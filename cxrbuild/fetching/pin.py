@@ -147,7 +147,7 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
         found += f", {total:,} bytes in {count_of(len(files), 'file')}" if size else ""
     if expected and names == "names" and not different:
         found += ", with exactly the names of the listing"
-    found += describe_differences(missing, extra, different)
+    found += describe_differences(source, missing, extra, different)
     return Comparison(names, True, tree, missing, extra, different, expected, found)
 
 
@@ -184,15 +184,23 @@ def is_for_another_pin(source: Source, locked: LockedSource) -> bool:
     return (locked.pin.get("tree"), locked.pin.get("sha256")) != (source.pin.tree, source.pin.sha256)
 
 
-def describe_differences(missing: list[str], extra: list[str], different: Mapping[str, Any]) -> str:
+def describe_differences(
+    source: Source, missing: list[str], extra: list[str], different: Mapping[str, Any]
+) -> str:
     """Return a text with the numbers of missing, different and extra files and the first of their names.
 
-    The images come first: other files, as of a repository's own tests, decide nothing.
+    The images of the source come first: other files, as those of a repository's documentation, decide
+    nothing. An extra file that looks like an image is called one, as the declaration may not match its name.
     """
+    reader, extras = source.reader, set(extra)
+
+    def is_image(path: str) -> bool:
+        return reader.matches(path, reader.images) or (path in extras and has_image_suffix(path))
+
     kinds = {"missing": missing, "with other bytes": sorted(different), "extra": extra}
     texts = []
     for noun, are_images in (("image", True), ("other file", False)):
         for kind, paths in kinds.items():
-            if some := [path for path in paths if has_image_suffix(path) == are_images]:
+            if some := [path for path in paths if is_image(path) == are_images]:
                 texts.append(f"; {count_of(len(some), noun)} {kind}: {name_some(some, _NAMED)}")
     return "".join(texts)

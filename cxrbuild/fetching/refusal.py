@@ -13,7 +13,7 @@ from cxrbuild.fetching.origin import Origin
 from cxrbuild.fetching.pin import Comparison
 from cxrbuild.fetching.record import TreeFile
 from cxrbuild.image_files import has_image_suffix
-from cxrbuild.lockfile import fetch_command
+from cxrbuild.lockfile import fetch_command, source_folder
 
 # Files that have fewer of a pin's names are not those of its source; files of another that have more are.
 _FEW, _MOST = 0.05, 0.5
@@ -64,6 +64,11 @@ def _ways_to_accept(source: Source, origin: Origin, data: Path) -> str:
     if source.address != source.name:
         command = fetch_command([source.address], data, options=[*origins, "--allow-unpinned", "--pin"])
         pin = f"If they are a new version, pin it: `{command}` writes their hashes into {source.file.name}. "
+        # The version of before is in the data folder, or in the default one.
+        places = [place for place in (data, Path("data")) if source_folder(place, source.name).is_dir()]
+        if places and source.listing is not None:
+            compare = fetch_command([], places[0], options=["--propose-pin", source.address, *origins])
+            pin = f"`{compare}` lists what changed. {pin}"
     return (
         f"{pin}To accept them without a pin, marked as unpinned in everything built from them, add `{again}`"
     )

@@ -224,6 +224,7 @@ def _damage(
     if not before:
         return "was changed since it was fetched"
     differences = describe_differences(
+        source,
         sorted(before.keys() - files.keys()),
         sorted(files.keys() - before.keys()),
         {path: None for path, blob in before.items() if path in files and files[path].blob != blob},

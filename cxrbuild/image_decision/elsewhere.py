@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import chain
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from cxrbuild.artifact.build import RemovedImage
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.catalog.source import SHORT
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.image_decision.declared import declared_source
 from cxrbuild.image_files import has_image_suffix
 from cxrbuild.policy import unlisted_sources
@@ -133,16 +133,41 @@ def _find_in_neighbours(artifact: Artifact, name: str) -> Iterator[str]:
 
 def _neighbours_with(artifact: Artifact, name: str) -> Iterator[tuple[Artifact, dict[Hashable, Any]]]:
     """Yield the builds and releases of the dataset in the same folder that have the image, with its row."""
+    for other in _neighbours(artifact):
+        for row in _first_match(other.ledger, name):
+            yield other, row
+
+
+def _neighbours(artifact: Artifact) -> Iterator[Artifact]:
+    """Yield the builds and releases of the dataset in the same folder."""
     for folder in sorted(artifact.folder.resolve().parent.glob("*")):
         if folder == artifact.folder.resolve() or kind_of(folder) is None:
             continue
         try:
             other = open_artifact(folder)
-            ledger = other.ledger if other.name == artifact.name else None
+            if other.name == artifact.name and len(other.ledger):
+                yield other
         except CxrbuildError:
             continue
-        for row in [] if ledger is None else _first_match(ledger, name):
-            yield other, row
+
+
+def find_patient(artifact: Artifact, is_patient: Callable[[pd.DataFrame], pd.Series]) -> list[str]:
+    """Return in a line each which versions in the same folder have images of a patient.
+
+    Parameters
+    ----------
+    artifact
+        As for `find_elsewhere`.
+    is_patient
+        Returns the mask of the rows of a ledger that are of the patient.
+    """
+    found = []
+    for other in _neighbours(artifact):
+        images = other.ledger.loc[is_patient(other.ledger), "image_id"]
+        if len(images):
+            place = artifact.folder.parent / other.folder.name
+            found.append(f"--build {place}: {other.name} {other.version} has {name_some(images, 4)}")
+    return found
 
 
 def _find_in_published(artifact: Artifact, name: str) -> Iterator[str]:

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact import Artifact, names
 from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError, name_some, nearest
-from cxrbuild.image_decision.elsewhere import find_elsewhere, find_removed, listed_ids, match_image
+from cxrbuild.image_decision.elsewhere import (
+    find_elsewhere,
+    find_patient,
+    find_removed,
+    listed_ids,
+    match_image,
+)
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
 from cxrbuild.policy import unlisted_sources
+from cxrbuild.records import is_image_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,11 +69,18 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
             where=artifact.folder / names.LEDGER, found=name,
             todo="Ask a version that has it, or compare both with `cxrbuild diff OLD NEW`",
         )  # fmt: skip
+    if of_patient := find_patient(artifact, lambda rows: _is_patient(rows, name)):
+        raise CxrbuildError(
+            f"{artifact.name} {artifact.version} has no patient of this name\n"
+            + "\n".join(f"  {line}" for line in of_patient),
+            where=artifact.folder / names.LEDGER, found=name,
+            todo="Ask for one of these images: it says which patient it is of now",
+        )  # fmt: skip
     near = _nearest_image(ledger, name)
     raise CxrbuildError(
         "no image has this name", where=artifact.folder / names.LEDGER,
         expected="an image id, the path or name of a file of a source or build, or a patient", found=name,
-        todo=_advise_on_patient(artifact)
+        todo=(None if is_image_id(name) else _advise_on_patient(artifact))
         or (f"Write {near}, the nearest name" if near else _where_listed(artifact)),
     )  # fmt: skip
 
@@ -103,6 +117,8 @@ def _nearest_image(ledger: pd.DataFrame, name: str) -> str | None:
     # Another number is another image's, not a slip.
     numbers = _NOT_A_DIGIT.sub("", asked)
     known = [one for one in known if _NOT_A_DIGIT.sub("", one) == numbers]
+    # Nor is a number alone: `P009` is a patient, and `009` the name of a file.
+    known = [one for one in known if asked == numbers or one != numbers]
     return nearest(asked, known, share=_LEAST_SHARE)
 
 

@@ -141,7 +141,8 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
         raise CxrbuildError(
             "the metadata is of another version", where=root / path,
             expected=f"git blob {blob}" if blob else "no such file", found=f"git blob {found}",
-            todo=f"Fetch the version of {name} again, or name the version that this metadata is of",
+            todo=f"Name the data folder that has this version with --data, fetch {name} again, or name the "
+            "version that this metadata is of",
         )  # fmt: skip
     if hasattr(reader, "header"):
         # Another version may have other columns: they are compared, not refused.

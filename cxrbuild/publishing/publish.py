@@ -135,7 +135,8 @@ def publish(
                 if not dry_run:
                     raise
                 steps = target.files_to_send()
-                unread = error.what if error.found is None else f"{error.what}: {error.found}"
+                said = error.found is None or str(error.found) in error.what
+                unread = error.what if said else f"{error.what}: {error.found}"
             missing = [step for step in steps if not step.held]
             _logger.info(
                 "compared with %s: %d files present, %d to send, %d bytes",
