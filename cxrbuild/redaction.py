@@ -29,7 +29,9 @@ def redacted_message(error: BaseException, address: str = "") -> str:
     address
         An address that may hold a password.
     """
-    message = "; ".join(" ".join(str(one).split()) or type(one).__name__ for one in _causes(error))
+    texts = [" ".join(str(one).split()) or type(one).__name__ for one in _causes(error)]
+    # A library that wraps an error often repeats its message.
+    message = "; ".join(dict.fromkeys(texts))
     for secret in _secrets(address):
         message = message.replace(secret, "...")
     # Signed addresses have their signature in the query; others can have a user and a password.

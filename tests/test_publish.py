@@ -30,7 +30,7 @@ from systems import COVERAGE, needs_mounts, needs_shell
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked_in_place
 from cxrbuild.publishing import publish
-from cxrbuild.redaction import advice_on
+from cxrbuild.redaction import advice_on, redacted_message
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -410,3 +410,11 @@ def test_sftp_refuses_unknown_host_keys_and_wrong_credentials(
     assert "SSH authentication failed" in " ".join(ran.err.split())
     assert "hunter22" not in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_message_that_a_library_repeats_is_shown_once() -> None:
+    wrapped, other = OSError("no route"), OSError("refused")
+    wrapped.__cause__ = RuntimeError("no route")
+    other.__cause__ = wrapped
+    assert redacted_message(wrapped) == "no route"
+    assert redacted_message(other) == "refused; no route"

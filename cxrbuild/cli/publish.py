@@ -55,8 +55,8 @@ def _report(output: Output, done: PublicationResult) -> None:
         )
         if done.unread is not None:
             output.say(
-                f"No connection to the target: {done.unread}. So these are all files of the release. "
-                "Which of them the target has, and whether it takes the release, is not known."
+                f"No connection to the target: {done.unread.rstrip('.')}. So these are all files of the "
+                "release. Which of them the target has, and whether it takes the release, is not known."
             )
     elif sent:
         output.say(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, sent to {done.target}.")

@@ -135,8 +135,7 @@ def publish(
                 if not dry_run:
                     raise
                 steps = target.files_to_send()
-                said = error.found is None or str(error.found) in error.what
-                unread = error.what if said else f"{error.what}: {error.found}"
+                unread = error.what if error.found is None else f"{error.what}: {error.found}"
             missing = [step for step in steps if not step.held]
             _logger.info(
                 "compared with %s: %d files present, %d to send, %d bytes",
