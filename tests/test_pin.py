@@ -86,7 +86,7 @@ def test_changed_files_are_refused_until_they_are_pinned(here: Path) -> None:
     compared = f"`cxrbuild fetch --propose-pin mine.toml --from mine={here / 'files'}` lists what changed. "
     assert compared in said
     # Both ways out, each as it can be copied.
-    command = f"cxrbuild fetch mine.toml --from mine={here / 'files'} --data other --allow-unpinned --pin"
+    command = f"cxrbuild fetch mine.toml --data other --from mine={here / 'files'} --allow-unpinned --pin"
     assert f"If they are a new version, pin it: `{command}` writes their hashes into mine.toml." in said
     assert f"add `--from mine={here / 'files'} --allow-unpinned`" in said
     before = read_source("mine.toml", here).pin.tree
