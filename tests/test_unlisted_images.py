@@ -17,6 +17,8 @@ import cxrbuild
 from cxrbuild.files import read_json, write_json
 from cxrbuild.patient_key import KEY_VARIABLE
 from cxrbuild.records import read_records, write_records
+from cxrbuild.verification.context import Context
+from cxrbuild.verification.decisions import check_groups, check_image_ids, check_splits
 
 KEY = "a secret of some length"
 SOURCE = """
@@ -316,6 +318,30 @@ def test_verify_finds_an_image_that_is_named_or_not_counted(
     ran = run("verify", folder)
     assert ran.status == 3
     assert message in " ".join(ran.err.split())
+
+
+def test_groups_and_splits_of_named_images_are_checked(world: Path, tmp_path: Path) -> None:
+    ran = run("verify", world / "public", COLUMNS="1000")
+    assert ran.status == 0, ran.err
+    assert "The release does not name the files of hospital: whether their groups" in ran.out
+    assert "The check `splits` does not apply: links of the recipe may name groups after" in ran.out
+    patients = read_records(world / "public" / "manifest.parquet")["patient_id"].nunique()
+    assert f"1 group in two splits, as the sources assign them, of {patients} patients, " in ran.out
+    folder = tmp_path / "release"
+    shutil.copytree(world / "public", folder)
+    ledger, document = read_records(folder / "ledger.parquet"), read_json(folder / "build.json")
+    o1, o6, o7 = (ledger["source_path"] == f"{name}.png" for name in ("o1", "o6", "o7"))
+    k9 = ledger["image_id"] == ids(world)["k9"]
+    ledger.loc[o1, "group"] = "open:other"
+    ledger.loc[o6 | k9, "group"] = "hospital:with an unnamed one"
+    ledger.loc[o7 | k9, "split"] = "validation"
+    write_records(folder / "ledger.parquet", ledger)
+    document["recipe"]["split"]["links"] = ["known_duplicates"]  # names no source that is not public
+    write_json(folder / "build.json", document)
+    context = Context(folder, "release")
+    assert [finding.row for finding in check_groups(context)] == [*ledger.loc[o1, "image_id"]]
+    assert [finding.row for finding in check_splits(context)] == [*ledger.loc[o7, "image_id"]]
+    assert not [*check_image_ids(context)]
 
 
 def test_why_and_load_work_on_such_a_release(world: Path, tmp_path: Path) -> None:

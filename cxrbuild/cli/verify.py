@@ -56,6 +56,8 @@ def verify(
         f"{printable(folder)} is verified: {result.kind} {printable(result.name)}, "
         f"{count_of(result.files, 'file')}, {count_of(result.images, 'image')}."
     )
+    if result.leakage:
+        output.say(printable(result.leakage))
     if result.signer:
         known = (
             "a named signer" if signers else "a key that was not compared; name your signers with --signers"

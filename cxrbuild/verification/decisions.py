@@ -13,7 +13,7 @@ from cxrbuild import __version__
 from cxrbuild.artifact import names
 from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, ReviewedRule, Rule
 from cxrbuild.checks import Finding, NotApplicable
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exclusions import MISSING, exclusion_reasons
 from cxrbuild.folds import assign_folds
 from cxrbuild.grouping import connected_groups
@@ -28,15 +28,20 @@ from cxrbuild.verification.tables import text_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cxrbuild.catalog.split import Split
+
 # Columns that are filled before the rules are applied.
 _BEFORE_RULES = {column.name for column in COLUMNS if column.stage in ("ingest", "rules")}
 
 
 def check_image_ids(context: Context) -> Iterator[Finding]:
     """Find kept rows whose image_id does not follow from their source and path."""
-    _require_original_paths(context)
+    unlisted = unlisted_sources(context.document)
     sources = context.document.declared_sources
-    columns = (context.manifest[column] for column in ("image_id", "source", "source_path"))
+    named = context.manifest[~context.manifest["source"].isin(list(unlisted))]
+    if unlisted and named.empty:
+        raise NotApplicable(_unnamed(context))
+    columns = (named[column] for column in ("image_id", "source", "source_path"))
     for image, source, path in zip(*columns, strict=True):
         if source not in sources:
             yield Finding(f"the source {text_of(source)} is not in build.json", names.MANIFEST, image)
@@ -120,14 +125,16 @@ def check_exclusions(context: Context) -> Iterator[Finding]:
 
 
 def check_groups(context: Context) -> Iterator[Finding]:
-    """Find patients in several groups, and groups that are not named after their least patient."""
+    """Find patients in several groups, and groups that are not named after their least patient.
+
+    Groups with an image whose file the release does not name are not checked: it may have named them.
+    """
     _require_same_version(context)
-    _require_original_paths(context)
-    ledger = context.ledger
+    ledger, named = context.ledger, _in_named_groups(context)
     patient = patient_names(ledger, context.document.namespaces)
     pairs = zip(patient, ledger["group"].fillna("null"), strict=True)
     expected = patient.map(connected_groups(pairs)).astype("str")
-    wrong = differs(ledger["group"], expected)
+    wrong = differs(ledger["group"], expected) & named
     columns = (ledger.loc[wrong, column] for column in ("image_id", "group"))
     for image, found, name in zip(*columns, patient[wrong], strict=True):
         message = f"group is {text_of(found)}, which is not the group of {name}"
@@ -135,18 +142,23 @@ def check_groups(context: Context) -> Iterator[Finding]:
 
 
 def check_splits(context: Context) -> Iterator[Finding]:
-    """Find rows whose split does not follow from their group, the declared splits and the recipe's salt."""
+    """Find rows whose split does not follow from their group, the declared splits and the recipe's salt.
+
+    The name of a group decides where a share is drawn: groups with an image whose file the release does not
+    name are not checked. Where a count is drawn, all groups decide; then no split is checked.
+    """
     _require_same_version(context)
-    _require_original_paths(context)
-    ledger = context.ledger
+    ledger, split, named = context.ledger, context.document.recipe.split, _in_named_groups(context)
+    if not named.all():
+        _require_shares(split)
     # An image that is missing has its split all the same.
     at_split = ledger.assign(exclusion=ledger["exclusion"].where(~ledger["exclusion"].isin(MISSING)))
     try:
-        expected = assign_splits(at_split, context.document.recipe.split)
+        expected = assign_splits(at_split, split)
     except CxrbuildError as error:
         yield Finding(f"the splits cannot be derived: {error.what}", names.LEDGER)
         return
-    wrong = differs(ledger["split"], expected) & at_split["exclusion"].isna()
+    wrong = differs(ledger["split"], expected) & at_split["exclusion"].isna() & named
     columns = (ledger.loc[wrong, column] for column in ("image_id", "split"))
     for image, found, wanted in zip(*columns, expected[wrong], strict=True):
         message = f"split is {text_of(found)}, by the recipe it is {text_of(wanted)}"
@@ -188,9 +200,32 @@ def _require_same_version(context: Context) -> None:
         raise NotApplicable(f"cxrbuild {made_by} made the build")
 
 
+def _in_named_groups(context: Context) -> pd.Series:
+    """Return the mask of the ledger's rows whose groups have no image that the release does not name."""
+    ledger, unlisted = context.ledger, unlisted_sources(context.document)
+    unnamed = ledger["source"].isin(list(unlisted))
+    named = ~ledger["group"].isin(list(ledger.loc[unnamed, "group"]))
+    if unlisted and not named.any():
+        raise NotApplicable(_unnamed(context))
+    return named
+
+
+def _require_shares(split: Split) -> None:
+    """Require that the groups of the named images alone decide about their splits."""
+    if any(one is not None and one.count is not None for one in (split.test, split.validation)):
+        raise NotApplicable("the groups that a count is drawn from are not all named")
+    # A shipped file of links names no source that is not public.
+    if any(link.endswith(".csv") for link in split.links):
+        raise NotApplicable("links of the recipe may name groups after images that are not listed")
+
+
 def _require_original_paths(context: Context) -> None:
     if _renames(context):
-        raise NotApplicable("the release does not name the files of its sources")
+        raise NotApplicable(_unnamed(context))
+
+
+def _unnamed(context: Context) -> str:
+    return f"the release does not name the files of {name_some(sorted(unlisted_sources(context.document)))}"
 
 
 def _renames(context: Context) -> bool:

@@ -50,6 +50,9 @@ class VerificationResult:
         every line of the documents.
     signer
         The fingerprint of the key that a release is signed with; ``None`` where it is not signed.
+    leakage
+        In words, which patients and groups are in several splits, and what was not checked; empty where a
+        check failed, and for a folder of images.
     """
 
     folder: Path
@@ -62,6 +65,7 @@ class VerificationResult:
     missing: int = 0
     other_version: str | None = None
     signer: str | None = None
+    leakage: str = ""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cxrbuild.artifact import names
-from cxrbuild.checks import Finding
+from cxrbuild.checks import Finding, Result
+from cxrbuild.errors import count_of, name_some
+from cxrbuild.patients import patient_names
+from cxrbuild.policy import unlisted_sources
 from cxrbuild.records import SPLITS, differs
+from cxrbuild.split import groups_in_several_splits
 from cxrbuild.verification.context import Context
 
 # Columns that every image of a dataset has.
 _FILLED = ("source", "source_path", "group", "jpeg_sha256", "jpeg_bytes", "width", "height")
+
+
+def describe_leakage(context: Context, checks: Iterable[Result]) -> str:
+    """Return in sentences which patients and groups are in several splits, and what could not be checked."""
+    manifest, document = context.manifest, context.document
+    numbered = manifest["patient_id"].notna()
+    patients = patient_names(manifest[numbered], document.namespaces).nunique()
+    of = f"{count_of(patients, 'patient')}, {count_of(manifest['group'].nunique(), 'group')}"
+    if several := len(groups_in_several_splits(manifest)):
+        # The check of patient_leakage accepts no others.
+        found = f"{count_of(several, 'group')} in two splits, as the sources assign them, of {of}"
+    else:
+        found = f"No patient and no group in two splits: {of}"
+    sentences = [f"{found}."]
+    if unknown := int((~numbered).sum()):
+        sentences.append(f"Of {count_of(unknown, 'image')} the patient is not known.")
+    if unlisted := sorted(unlisted_sources(document) & set(manifest["source"])):
+        sentences.append(
+            f"The release does not name the files of {name_some(unlisted)}: whether their groups and splits "
+            "follow from the recipe was not checked."
+        )
+    sentences += [
+        f"The check `{check.id}` does not apply: {check.message}."
+        for check in checks
+        if check.id in ("groups", "splits") and check.status == "not applicable"
+    ]
+    return " ".join(sentences)
 
 
 def text_of(value: Any) -> str:

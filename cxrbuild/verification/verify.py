@@ -19,6 +19,7 @@ from cxrbuild.verification.registry import verify_checks
 from cxrbuild.verification.result import VerificationResult
 from cxrbuild.verification.signature import signer_of
 from cxrbuild.verification.sizes import SIZES
+from cxrbuild.verification.tables import describe_leakage
 from cxrbuild.verification.tfrecord import TFRECORD
 
 # The manifest that a folder of images is compared with unless another is named.
@@ -136,6 +137,7 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
             context.folder, context.kind, context.folder.name, len(context.hashes), images, checks
         )
     other = isinstance(document, ReleaseDocument) and not context.packaged_here
+    failed = any(check.status == "failed" for check in checks)
     return VerificationResult(
         folder=context.folder,
         kind=context.kind,
@@ -147,4 +149,5 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
         missing=document.missing_images,
         other_version=context.release.packaging.cxrbuild if other else None,
         signer=signer_of(context),
+        leakage="" if failed else describe_leakage(context, checks),
     )
