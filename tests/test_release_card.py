@@ -89,6 +89,10 @@ def test_card_rebuilds_this_very_dataset(
     contents = Contents(ReleaseDocument.parse(document, made), images_of(varied))
     commands = rebuild_commands(contents)
     assert commands == [f"cxrbuild fetch{fetch}", f"cxrbuild curate{curate}"]
+    incomplete = document | {"unpinned": ["cohen"], "missing": {"cohen_x": "missing_file"}}
+    contents = Contents(ReleaseDocument.parse(incomplete, made), images_of(varied))
+    commands = rebuild_commands(contents)
+    assert commands == [f"cxrbuild fetch{fetch} --allow-unpinned", f"cxrbuild curate{curate} --allow-missing"]
     # The command line takes them.
     for command in commands:
         ran = run(*command.split()[1:2], "--help")

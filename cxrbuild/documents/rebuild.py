@@ -29,7 +29,12 @@ def rebuild_commands(contents: Contents) -> list[str]:
         named = options[:2]  # the list belongs to the recipe
     else:
         named = [] if recipe.sources == read_recipe(DEFAULT_RECIPE).sources else recipe.sources
-    return [shlex.join(["cxrbuild", "fetch", *named]), shlex.join(["cxrbuild", "curate", *options])]
+    unpinned = ["--allow-unpinned"] if contents.document.unpinned else []
+    missing = ["--allow-missing"] if contents.document.missing_images else []
+    return [
+        shlex.join(["cxrbuild", "fetch", *named, *unpinned]),
+        shlex.join(["cxrbuild", "curate", *options, *missing]),
+    ]
 
 
 def added_reviews(contents: Contents) -> list[str]:
