@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -51,3 +54,9 @@ Audit it, then release it:
   cxrbuild audit --recipe {folder}/declared/recipe.toml --build {folder}/build
   cxrbuild release 1.0.0 --build {folder}/build"""
     )
+    if shutil.which("cxrbuild") is None:
+        command = shlex.join([sys.executable, "-m", "cxrbuild"])
+        output.say(
+            f"\n`cxrbuild` is not on the PATH: write `{command}` instead, or what you ran it with, such as "
+            "`pipx run cxrbuild`."
+        )
