@@ -31,6 +31,7 @@ from cxrbuild.files import write_json
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
 from cxrbuild.policy import listed_corrections
+from cxrbuild.records import image_id
 from cxrbuild.releasing import release
 from cxrbuild.releasing.forecast import foresee_refusals
 from cxrbuild.verification.context import Context, Kind
@@ -196,6 +197,8 @@ def test_every_correctable_column_is_one_that_a_source_maps() -> None:
         ("open,images/0.png,view_position,PA,PAA,x", "no image has view_position 'PAA'; the nearest is 'PA'"),
         ("open,images/0.png,view_position,PA,L,x", "no image has view_position 'L'; the source's word for "
          "'LATERAL'"),
+        ("open,images/0.png,upstream_split,,test,x", "no image has upstream_split 'test'; the source has no "
+         "such column: declare `columns.upstream_split` in it first"),
         ("opne,images/0.png,finding,sick,well,x", "line 2: no source 'opne'; the nearest source is 'open'"),
     ],
 )  # fmt: skip
@@ -243,6 +246,29 @@ def test_a_patient_of_a_source_that_hashes_is_given_plain_and_recorded_hashed(
         assert message in str(caught.value)
         # What the source says is a hash there too.
         assert "'003'" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ids", ["keep", "hash"])
+def test_zeros_in_front_of_a_number_are_added_where_the_source_joins_numbers(
+    ids: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    write_source(tmp_path, "open", public=True)
+    source = tmp_path / "open.toml"
+    text = source.read_text().replace('"keep"', f'"{ids}"\npatient_conflicts = "join"')
+    source.write_text(text)
+    table = tmp_path / "data" / "sources" / "open" / "metadata.csv"
+    # The patient of two images: 7 and 007 are one.
+    table.write_text(table.read_text().replace("3.png,003", "3.png,7"))
+    for old in ("7", "007"):
+        plan = planned(tmp_path, "open", f"open,images/3.png,patient_id,{old},004,one person\n")
+        assert row(plan, "3.png")["patient_id"] == row(plan, "4.png")["patient_id"]
+    with pytest.raises(CxrbuildError, match="joins the numbers of a patient: write the longest"):
+        planned(tmp_path, "open", "open,images/3.png,patient_id,8,004,one person\n")
+    # Numbers that are not compared with each other are compared with a correction.
+    source.write_text(text.replace('"join"', '"ignore"'))
+    with pytest.raises(CxrbuildError, match="the source writes the number with 2 zeros in front"):
+        planned(tmp_path, "open", "open,images/3.png,patient_id,7,4,one person\n")
 
 
 def test_images_of_dicom_files_and_of_folders_are_corrected(tmp_path: Path) -> None:
@@ -474,6 +500,30 @@ def test_verify_finds_in_a_public_release_what_it_omits(releases: tuple[Path, Pa
     write_json(tmp_path / names.BUILD, document)
     (found,) = check_corrections(Context(tmp_path, "release"))
     assert "has the old value, reason or reader" in str(found)
+
+
+def test_a_reason_that_names_a_closed_image_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    for name in ("open", "closed"):
+        write_source(tmp_path, name, public=name == "open")
+    root = tmp_path / "data" / "sources" / "closed"
+    (root / "images" / "3.png").rename(root / "images" / "Anna 3.png")
+    table = (root / "metadata.csv").read_text()
+    (root / "metadata.csv").write_text(table.replace("\n3.png", "\nAnna 3.png"))
+    kept, excluded = (image_id("closed", f"images/{name}.png", named=False) for name in ("0", "2"))
+    for reason, refused in (
+        ("the same person as closed/images/Anna 3.png.", "file names away"),
+        ("the same person as closed (anna 3.PNG)", "file names away"),
+        (f"the same person as {excluded}; see there", "images that it does not include"),
+        (f"the same person as {kept}", ""),
+        ("read in 3.png by Anna", ""),
+    ):
+        recipe = write_recipe(tmp_path, ["open", "closed"], f"open,images/0.png,finding,sick,well,{reason}\n")
+        said = " ".join(str(error) for error in foresee_refusals(planned_of(tmp_path, recipe)))
+        assert (f"would {'give' if 'away' in refused else 'name'} {refused}" in said) == bool(refused), reason
+        assert ("corrections.csv, line 2.reason" in said) == bool(refused)
 
 
 def test_a_number_that_a_correction_replaces_is_as_confidential_as_before(

@@ -132,3 +132,13 @@ def test_the_folder_of_builds_is_no_build_and_its_builds_are_named(words: str, m
     done = run(*words.split(), cwd=made, COLUMNS="300")
     assert done.status == 1
     assert f"Found: {Path('build', 'mine-cxr')}. Name one of these folders." in " ".join(done.err.split())
+
+
+def test_several_recipes_of_one_dataset_name_its_build(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "build" / "mine-cxr", tmp_path / "build" / "mine-cxr")
+    shutil.copytree(made / "build" / "mine-cxr", tmp_path / "build" / "second")
+    for name in ("a", "b", "c"):
+        shutil.copy(made / "mine-recipe.toml", tmp_path / f"{name}.toml")
+    build, why = only_build(tmp_path / "build", recipes=tmp_path)
+    assert build == tmp_path / "build" / "mine-cxr"
+    assert "b.toml and 1 more, the only recipes in this folder, name it" in why

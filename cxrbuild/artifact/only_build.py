@@ -1,4 +1,4 @@
-"""Find the build that is meant where none is named: the only one, else that of the only recipe here."""
+"""Find the build that is meant where none is named: the only one, else that of the recipes here."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.artifact import kind_of, open_build
-from cxrbuild.catalog import only_recipe_in
-from cxrbuild.errors import CxrbuildError, count_of
+from cxrbuild.catalog import recipes_in
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 
 
 def only_build(folder: Path, option: str | None = "--build", recipes: Path = Path()) -> tuple[Path, str]:
-    """Return the only build in a folder of builds, or of several that which the only recipe here names.
+    """Return the only build in a folder of builds, or of several that which all recipes here name.
 
     Parameters
     ----------
@@ -45,12 +45,18 @@ def only_build(folder: Path, option: str | None = "--build", recipes: Path = Pat
     if len(found) == 1:
         return found[0], ""
     how = f" with {option}" if option else ""
-    if (declared := only_recipe_in(recipes)) is not None:
-        file, name = declared
+    declared: dict[str, list[str]] = {}
+    for file, table in recipes_in(recipes).items():
+        declared.setdefault(str(table["name"]), []).append(str(file))
+    if len(declared) == 1:
+        ((name, files),) = declared.items()
+        those = f"{files[0]} names it, the only recipe in this folder"
+        if len(files) > 1:
+            those = f"{name_some(files, 2)}, the only recipes in this folder, name it"
         if (build := folder / name) in found:
             return build, (
                 f"Of {count_of(len(found), 'build')} in {folder}, {build} ({_describe(build)}) is taken: "
-                f"{file} names it, the only recipe in this folder. Name another one{how}."
+                f"{those}. Name another one{how}."
             )
     before = f"{option} " if option else ""
     raise CxrbuildError(

@@ -208,11 +208,26 @@ def _require_found(one: Correction, source: Source, found: Value, old: Value, ne
     """
     if _equal(found, old):
         return
+    joined = one.column == "patient_id" and source.reader.patient_conflicts == "join"
+    # A number that is joined has all its zeros, and the metadata can have fewer.
+    if (
+        joined
+        and one.old.isdecimal()
+        and any(_parsed(one.column, n, source) == found for n in _with_zeros(one.old))
+    ):
+        return
     if _equal(found, new):
         raise ValueError("the source has the new value now: upstream made this correction, remove the line")
     hashed = one.column == "patient_id" and source.reader.patient_id == "hash"
     given = f"the hash of `old` is {old}" if hashed and old else f"`old` is {shown(one.old or None)}"
-    raise ValueError(f"the source says {shown(_recorded(found))}; {given}")
+    longest = "; the source joins the numbers of a patient: write the longest" if joined else ""
+    raise ValueError(f"the source says {shown(_recorded(found))}; {given}{longest}")
+
+
+def _with_zeros(number: str) -> list[str]:
+    """Return how a number can be written with more or fewer zeros in front."""
+    plain = number.lstrip("0")
+    return [number for digits in range(len(plain), _MOST_DIGITS) if (number := plain.zfill(digits))]
 
 
 class _Words:
@@ -252,16 +267,19 @@ class _Words:
             near = nearest(unknown[0], known)
             hint = f"the nearest is {near!r}" if near else f"known are {name_some(sorted(known), 30)}"
             hint = f"the source's word for {ours!r}" if ours else hint
+            if not known:
+                hint = "no image has a value in it"
+                if declared is None:
+                    hint = f"the source has no such column: declare `columns.{one.column}` in it first"
             raise ValueError(f"no image has {one.column} {unknown[0]!r}; {hint}")
 
     def _require_zeros(self, one: Correction, source: Source) -> None:
         """Refuse a number that the source has with other zeros in front: it would be another patient."""
-        if not one.new.isdecimal() or source.reader.patient_conflicts == "ignore":
+        if not one.new.isdecimal():
             return
         numbers = set(self._column(one.column, source))
         plain = one.new.lstrip("0")
-        spelt = [plain.zfill(digits) for digits in range(len(plain), _MOST_DIGITS)]
-        same = [number for number in spelt if number and _parsed(one.column, number, source) in numbers]
+        same = [number for number in _with_zeros(one.new) if _parsed(one.column, number, source) in numbers]
         if same and one.new not in same:
             zeros = count_of(len(same[0]) - len(plain), "zero")
             raise ValueError(f"no image has this patient; the source writes the number with {zeros} in front")

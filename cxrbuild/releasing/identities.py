@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,11 @@ _TOKENS = (re.compile(r"[^\W_]+"), re.compile(r"[0-9]+"), re.compile(r"[\w-]+"),
 _NAME_IN_REVIEW = (
     "Exclude images by a review file and a rule of kind `reviewed`: these files are not part of a release"
 )
+_NAME_IN_CORRECTION = "Write the correction without it, and build the dataset again"
+# What a path or id is made of, without the signs that can stand around it in a sentence.
+_WORDS = re.compile(r"""[^\s/\\,;:|=()<>"'\[\]{}]+""")
+# A path has at most so many of them.
+_MOST_WORDS = 16
 # Shorter numbers occur in names by chance, and identify nobody outside of the source.
 _SHORTEST = 4
 # A text of the recipe is compared with the number of every patient, and a year or a page is no patient.
@@ -162,8 +167,8 @@ def require_no_identities_in_recipe(
     Raises
     ------
     CxrbuildError
-        A text is the path of an image, the id of one that the release does not list, or holds the number of a
-        patient.
+        A text is the path of an image or the id of one that the release does not list, that of a correction
+        holds one or the name of a file, or a text holds the number of a patient.
     """
     if policy == "private":
         return
@@ -174,26 +179,34 @@ def require_no_identities_in_recipe(
             {"title": one.title, "description": one.description, "citation": one.citation}, f"source {name}"
         )
     confidential = confidential_sources(document, policy)
+    corrected: list[tuple[str, str]] = []
     for correction in listed_corrections(document, policy, without_unlisted(records, confidential)).values:
-        texts += _texts(
+        corrected += _texts(
             correction.model_dump(include={"old", "new", "reason", "reader"}),
             f"{correction.file}, line {correction.line}",
         )
     paths = set(records.loc[records["source"].isin(list(confidential)), "source_path"])
     found = [place for place, text in texts if text in paths]
-    if found:
+    in_corrections = _naming(corrected, paths | {path.rpartition("/")[2] for path in paths})
+    if found or in_corrections:
         raise CxrbuildError(
             "a public release would give file names away", where=build,
-            expected="no path of an image of a source that is not public in the recipe and the sources",
-            found=f"{count_of(len(found), 'path')}: {name_some(found, 3)}", todo=_NAME_IN_REVIEW,
+            expected="no path of an image of a source that is not public in recipe, sources and corrections",
+            found=f"{count_of(len(found) + len(in_corrections), 'path')}: "
+            f"{name_some(found + in_corrections, 3)}",
+            todo=_NAME_IN_REVIEW if found else _NAME_IN_CORRECTION,
         )  # fmt: skip
     unlisted = set(records.loc[is_unlisted(records, confidential), "image_id"])
     found = [place for place, text in texts if text in unlisted]
-    if found:
+    in_corrections = _naming(corrected, unlisted)
+    if found or in_corrections:
         raise CxrbuildError(
             "a public release would name images that it does not include", where=build,
-            expected="no id of an excluded image of a source that is not public in recipe and sources",
-            found=f"{count_of(len(found), 'id')}: {name_some(found, 3)}", todo=_NAME_IN_REVIEW,
+            expected="no id of an excluded image of a source that is not public in recipe, sources and "
+            "corrections",
+            found=f"{count_of(len(found) + len(in_corrections), 'id')}: "
+            f"{name_some(found + in_corrections, 3)}",
+            todo=_NAME_IN_REVIEW if found else _NAME_IN_CORRECTION,
         )  # fmt: skip
     hashed = [name for name in confidential if declared[name].patient_id == "hash"]
     of_hashed = _with_corrected_numbers(records[records["source"].isin(hashed)], document)
@@ -203,7 +216,7 @@ def require_no_identities_in_recipe(
     key = read_key()
     found = [
         place
-        for place, text in texts
+        for place, text in texts + corrected
         if any(
             len(token) >= _SHORTEST_IN_RECIPE and hash_identifier(key, token) in patients
             for token in set(_tokens(text))
@@ -216,6 +229,24 @@ def require_no_identities_in_recipe(
             found=f"{count_of(len(found), 'text')} with one: {name_some(found, 3)}",
             todo="Remove the number there, and build the dataset again",
         )  # fmt: skip
+
+
+def _naming(texts: Sequence[tuple[str, str]], names: Collection[str]) -> list[str]:
+    """Return the places of the texts that hold one of some names, in upper or lower case."""
+    if not texts:
+        return []
+    known = {name.casefold() for name in names if len(name) >= _SHORTEST}
+    found = []
+    for place, text in texts:
+        lower = text.casefold()
+        words = [(word.start(), word.start() + len(word[0].rstrip(".!?"))) for word in _WORDS.finditer(lower)]
+        if text in names or any(
+            lower[start:end] in known
+            for i, (start, _) in enumerate(words)
+            for _, end in words[i : i + _MOST_WORDS]
+        ):
+            found.append(place)
+    return found
 
 
 def _with_corrected_numbers(records: pd.DataFrame, document: BuildDocument) -> pd.DataFrame:

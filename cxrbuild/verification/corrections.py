@@ -37,9 +37,10 @@ def check_corrections(context: Context) -> Iterator[Finding]:
     ledger = context.ledger
     corrected = ledger[ledger["image_id"].isin([one.image_id for one in values])]
     rows = corrected.drop_duplicates("image_id").set_index("image_id")
-    public = values
+    public = document.corrections
     if isinstance(document, ReleaseDocument):
-        public = listed_corrections(document, document.policy, ledger).values
+        public = listed_corrections(document, document.policy, ledger)
+    as_public = {(one.image_id, one.column): one for one in public.values}
     for one in values:
         if one.image_id not in rows.index:
             message = "the ledger has no such image"
@@ -47,7 +48,7 @@ def check_corrections(context: Context) -> Iterator[Finding]:
             message = f"is in {one.file}, which is no file of corrections of the recipe"
         else:
             message = _compare(one, rows.loc[one.image_id].to_dict())
-        if not message and one not in public:
+        if not message and one != as_public[one.image_id, one.column]:
             message = "has the old value, reason or reader, which a public release omits of this image"
         if message:
             yield Finding(message, names.BUILD, f"corrections {one.image_id} {one.column}")
