@@ -531,3 +531,11 @@ def test_a_row_without_a_file_is_found_by_its_identifier(monkeypatch: pytest.Mon
     paths = [f"AccessionNumber {hashed}", "AccessionNumber A29990002", "A29990001"]
     ledger = pd.DataFrame({"source_path": paths, "exclusion": ["row_without_file"] * 2 + [None]}, dtype="str")
     assert _is_identifier(ledger, ("A29990001", hashed)).fillna(value=False).tolist() == [True, False, False]
+
+
+def test_without_a_build_the_plan_that_is_here_is_named(tmp_path: Path) -> None:
+    (tmp_path / "planned").mkdir()
+    (tmp_path / "planned" / "ledger.parquet").touch()
+    ran = run("why", "a.png", cwd=tmp_path)
+    assert ran.status == 1
+    assert "Ask the plan that is here with `--build planned`" in " ".join(ran.err.split())

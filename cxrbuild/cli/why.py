@@ -19,7 +19,7 @@ from cxrbuild.cli.options import (
 )
 from cxrbuild.cli.output import Output
 from cxrbuild.cli.wrapping import output_width
-from cxrbuild.errors import count_of, name_some, printable
+from cxrbuild.errors import CxrbuildError, count_of, name_some, printable
 
 if TYPE_CHECKING:
     from cxrbuild.image_decision import (
@@ -67,7 +67,18 @@ def why(
     from cxrbuild.api import why as explain
 
     output = Output(quiet=quiet, as_json=as_json)
-    _report(output, explain(image, build or default_build(output, recipe), recipe, data))
+    _report(output, explain(image, build or _default_build(output, recipe), recipe, data))
+
+
+def _default_build(output: Output, recipe: str | None) -> Path:
+    """Return the build that is asked where none is named; an error names the plan that could be asked."""
+    try:
+        return default_build(output, recipe)
+    except CxrbuildError as error:
+        plans = [path.parent for path in sorted(Path().glob("*/ledger.parquet"))]
+        if plans and not Path("build").exists():
+            error.todo = f"Ask the plan that is here with `--build {plans[0]}`, or run `cxrbuild curate`"
+        raise
 
 
 def _report(output: Output, result: DecisionResult) -> None:
