@@ -179,7 +179,7 @@ FORMER = "image_id,split\na_1,train\na_2,test\n"
         ("", "found: none of these"),
         ("image_id,split\na_1,train,more,\n", "found: line 2: 4 cells, not 2"),
         ("image_id,split\na_1,train\na_\0,train\n", "found: line 3: holds a NUL byte"),
-        ('image_id,split\n"a_1,train\n', "not CSV; expected: None; found: line 2: unexpected end of data"),
+        ('image_id,split\n"a_1,train\n', "found: line 2: unexpected end of data"),
         ("\n\nimage_id,split\na_1,train\n", "the first line of this file is blank"),
         ("image_id\tsplit\na_1\ttrain\n", "the cells of this file are separated by tabs"),
         (b"\xff\xfe\x00", "not UTF-8 text"),

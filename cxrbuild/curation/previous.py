@@ -308,6 +308,8 @@ def _read_csv_table(file: Path) -> pd.DataFrame:
         header, rows = read_csv(file)
     except DeclarationError as error:
         error.what = f"`{_KEY}` names a file that cannot be read: {error.what}"
+        error.expected = error.expected or _EXPECTED
+        error.todo = f"{error.todo}. Or name another file"
         raise
     problems = [
         f"line {line}: {count_of(len(row), 'cell')}, not {len(header)}"
