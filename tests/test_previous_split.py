@@ -177,6 +177,7 @@ FORMER = "image_id,split\na_1,train\na_2,test\n"
         ("image_id,split\n,test\n", "1 row without an image_id, or source and path"),
         ("image_id;set\na_1;test\n", "expected: image_id (or source and path) and split; found: image_id"),
         ("", "found: none of these"),
+        ("[split]\nprevious, salt\n", "found: none of these"),
         ("image_id,split\na_1,train,more,\n", "found: line 2: 4 cells, not 2"),
         ("image_id,split\na_1,train\na_\0,train\n", "found: line 3: holds a NUL byte"),
         ('image_id,split\n"a_1,train\n', "found: line 2: unexpected end of data"),

@@ -317,7 +317,7 @@ def _read_csv_table(file: Path) -> pd.DataFrame:
         if len(row) != len(header)
     ]
     problems += [f"line {line}: holds a NUL byte" for line, row in rows if "\0" in "".join(row)]
-    if problems:
+    if problems and _named(header):  # else it is another file than a table of splits
         raise DeclarationError(
             f"`{_KEY}` names a CSV file with rows that cannot be read", where=file,
             found=name_some(problems, 5), todo="Correct these rows; a cell with a comma is within quotes",
