@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cxrbuild.catalog.copying import copy_recipe
 from cxrbuild.catalog.correction import CORRECTABLE, read_corrections
 from cxrbuild.catalog.recipe import read_recipe
 from cxrbuild.comparison import diff
-from cxrbuild.curation import Plan, build_document, decide, read_declared, write_plan
+from cxrbuild.curation import Plan, build_document, decide, declaration_files, read_declared, write_plan
 from cxrbuild.curation.seal import inputs_hash
 from cxrbuild.documents.rebuild import is_shipped
 from cxrbuild.errors import CxrbuildError
@@ -342,6 +343,35 @@ def test_without_corrections_nothing_is_recorded_and_another_file_is_another_inp
     assert recorded["recipe"]["corrections"] == ["corrections.csv"]
     (file,) = recorded["corrections"]["files"]
     assert file == {"name": "corrections.csv", "sha256": declared.correction_files["corrections.csv"]}
+
+
+def test_a_build_records_the_names_of_files_without_their_folders(opened: Path, tmp_path: Path) -> None:
+    for folder in ("jane", "joe"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "c.csv").write_text(HEADER + "open,images/0.png,finding,sick,well,x\n")
+    (tmp_path / "jane" / "r.csv").write_text(
+        "source,path,mark,marks_finding,note\nopen,images/4.png,clean,,\n"
+    )
+    recipe = write_recipe(opened, ["open"], "")
+    text = recipe.read_text().replace('["corrections.csv"]', f'["{(tmp_path / "jane").as_posix()}/c.csv"]\n'
+                                      f'reviews = ["{(tmp_path / "jane").as_posix()}/r.csv"]')  # fmt: skip
+    recipe.write_text(text)
+    declared = read_declared(recipe, {}, [str(tmp_path / "jane" / "r.csv")])
+    plan = replace(planned_of(opened, recipe), declared=declared)
+    document = build_document(plan).to_dict()
+    assert "jane" not in json.dumps(document)
+    assert document["recipe"]["corrections"] == ["c.csv"] == [document["corrections"]["values"][0]["file"]]
+    assert (document["recipe"]["reviews"], document["corrections"]["files"][0]["name"]) == (
+        ["r.csv"],
+        "c.csv",
+    )
+    assert document["overrides"]["reviews"][0]["file"] == "r.csv"
+    # The build remembers where they are.
+    assert declaration_files(declared).reviews == [str((tmp_path / "jane" / "r.csv").resolve())] * 2
+    recipe.write_text(text.replace("/c.csv", f'/c.csv", "{(tmp_path / "joe").as_posix()}/c.csv'))
+    (tmp_path / "joe" / "c.csv").write_text(HEADER)
+    with pytest.raises(CxrbuildError, match=r"two files of corrections are called c\.csv"):
+        read_declared(recipe, {})
 
 
 @pytest.fixture(scope="module")

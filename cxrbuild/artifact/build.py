@@ -209,8 +209,14 @@ def _with_folder(value: Any) -> Any:
 
 
 def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as ``build.json`` has it: without what does not decide what a build holds."""
+    """Return a recipe as ``build.json`` has it: without what does not decide what a build holds.
+
+    Of its files it has the names: the path of a folder has no meaning elsewhere, and can be private.
+    """
     document = recipe.model_dump(mode="json", exclude=_NOT_RECORDED | recipe.omitted)
+    for part, key in ((document, "reviews"), (document, "corrections"), (document["split"], "links")):
+        if key in part:
+            part[key] = [Path(name).name for name in part[key]]
     if recipe.split.previous is None:
         # So that builds without it are what they were before the key was known.
         del document["split"]["previous"]

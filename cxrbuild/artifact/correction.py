@@ -55,7 +55,7 @@ class CorrectionFile(Part):
     Attributes
     ----------
     name
-        The file, as the recipe names it.
+        The name of the file, without its folder.
     sha256
         Its hash; ``None`` in a public release that does not show all of its lines.
     """

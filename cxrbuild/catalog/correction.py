@@ -42,7 +42,7 @@ class Correction:
     reader
         Who found it; empty where the file does not say.
     file, line
-        Where the correction is written: the file as the recipe names it, and the number of the line.
+        Where the correction is written: the name of the file without its folder, and the number of the line.
     place
         The path of that file, for messages.
     """
@@ -98,6 +98,19 @@ def read_corrections(name: str, beside: Path) -> list[Correction]:
             problems.append(f"line {line}: `old` and `new` are equal")
         if (first := lines.setdefault((source, image, column), line)) != line:
             problems.append(f"line {line}: {column} of {source} {image} is in line {first} already")
-        corrections.append(Correction(source, image, column, old, new, reason, reader, name, line, path))
+        corrections.append(
+            Correction(
+                source,
+                image,
+                column,
+                old,
+                new,
+                reason,
+                reader,
+                path.name if name.endswith(".csv") else name,
+                line,
+                path,
+            )
+        )
     require_none(path, problems)
     return corrections

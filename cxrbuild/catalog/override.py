@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from cxrbuild.errors import count_of
 
@@ -41,7 +43,7 @@ class ReviewOverride(_Recorded):
     Attributes
     ----------
     file
-        The file, as it was named.
+        The file, as it was named; a record has its name alone.
     reviews
         How many images it reviews that no file named before it does.
     replaced
@@ -51,6 +53,11 @@ class ReviewOverride(_Recorded):
     file: str
     reviews: int
     replaced: int
+
+    @field_serializer("file")
+    def _without_folder(self, file: str) -> str:
+        # The path of a folder has no meaning elsewhere, and can be private.
+        return Path(file).name
 
     def describe(self) -> str:
         """Describe the override in a clause."""

@@ -53,7 +53,7 @@ class Declared:
     corrections
         The recipe's corrections of single values.
     correction_files
-        The hash of each file of corrections, by its name in the recipe.
+        The hash of each file of corrections, by its name without its folder.
     """
 
     recipe: Recipe
@@ -114,9 +114,7 @@ def read_declared(
         image_list=image_list,
         previous=previous,
         corrections=_corrections(recipe, {source.name for source in sources}),
-        correction_files={
-            name: sha256_of(CORRECTIONS.find(name, recipe.folder)) for name in recipe.corrections
-        },
+        correction_files=_correction_files(recipe),
     )
     return _with_reviews(declared, reviews) if reviews else declared
 
@@ -210,6 +208,21 @@ def _corrections(recipe: Recipe, sources: set[str]) -> list[Correction]:
             todo="Correct the column `source`; correct each value of an image once",
         )
     return [one for one in corrections.values() if one.source in sources]
+
+
+def _correction_files(recipe: Recipe) -> dict[str, str]:
+    """Return the hash of each file of corrections by its name, which a build records without its folder."""
+    files: dict[str, str] = {}
+    for name in recipe.corrections:
+        recorded = Path(name).name
+        if recorded in files:
+            raise DeclarationError(
+                f"two files of corrections are called {recorded}", where=name_some(recipe.corrections),
+                expected="names that differ: a build records a file without its folder",
+                todo="Rename one of them, or write both into one file",
+            )  # fmt: skip
+        files[recorded] = sha256_of(CORRECTIONS.find(name, recipe.folder))
+    return files
 
 
 def _links(recipe: Recipe, sources: set[str]) -> list[Link]:
