@@ -514,14 +514,14 @@ def test_added_reviews_exclude_images_and_override_the_recipes(demo: Path, tmp_p
     more = write(tmp_path / "more.csv", f"cohen,{image['source_path']},shape,yes,")
     after = plan(demo, "--reviews", more)
     assert annotated(after) == 2
-    assert after["overrides"]["reviews"] == [{"file": str(more), "reviews": 1, "replaced": 0}]
+    assert after["overrides"]["reviews"] == [{"file": more.name, "reviews": 1, "replaced": 0}]
 
     cleared = write(tmp_path / "cleared.csv", "cohen,images/arrow.jpg,clean,no,")
     after = plan(demo, "--reviews", more, "--reviews", cleared)
     assert annotated(after) == 1
     assert after["overrides"]["reviews"] == [
-        {"file": str(more), "reviews": 1, "replaced": 0},
-        {"file": str(cleared), "reviews": 1, "replaced": 1},
+        {"file": more.name, "reviews": 1, "replaced": 0},
+        {"file": cleared.name, "reviews": 1, "replaced": 1},
     ]
 
 
@@ -532,7 +532,7 @@ def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_
     ran = run(*command, "--reviews", cleared)
     assert ran.status == 0, ran.err
     built = json.loads(ran.out)
-    assert built["overrides"]["reviews"] == [{"file": str(cleared), "reviews": 1, "replaced": 1}]
+    assert built["overrides"]["reviews"] == [{"file": cleared.name, "reviews": 1, "replaced": 1}]
     manifest = pd.read_parquet(tmp_path / "build" / "manifest.parquet")
     assert "images/arrow.jpg" in set(manifest["source_path"])
     assert json.loads(run(*command, "--reviews", cleared).out)["changed"] is False
