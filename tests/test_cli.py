@@ -64,7 +64,7 @@ def test_wrong_usage_ends_with_2() -> None:
 def test_an_error_ends_with_1_and_says_what_to_do(tmp_path: Path) -> None:
     ran = run("curate", "--data", tmp_path, "--format", "parquet", "--out", tmp_path / "b")
     assert ran.status == 1
-    assert "Run `cxrbuild fetch cohen`" in ran.err
+    assert f"Run `cxrbuild fetch cohen --data {tmp_path}`" in ran.err
     assert ran.out == ""
     assert "Traceback" not in ran.err
     assert "Traceback" in run_process("--debug", "curate", "--data", tmp_path, "--format", "parquet", "--out",

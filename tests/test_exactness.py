@@ -100,7 +100,8 @@ def test_fetch_counts_the_images_of_a_source(tmp_path: Path) -> None:
     assert fetch_one(source, data, allow_unpinned=True).exactness.counts == counts
     again = fetch_error(source, data)
     assert "its files that were accepted before are present and unchanged, and are kept" in again
-    assert f"`cxrbuild fetch {source.address} --allow-unpinned` confirms them without a download" in again
+    command = f"cxrbuild fetch {source.address} --data {data} --allow-unpinned"
+    assert f"`{command}` confirms them without a download" in again
 
 
 def test_a_pin_of_an_archive_states_both_sizes(tmp_path: Path) -> None:

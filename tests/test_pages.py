@@ -263,7 +263,8 @@ def test_the_report_states_what_failed_and_what_was_not_run(pages: dict[str, Pat
     ))["Leakage between splits"]  # fmt: skip
     assert leaking.verdict == "failed"
     assert leaking.sentences == [
-        "No patient, with all linked patients, has images in two splits. Found: 2 patients in several splits."
+        "Must hold: No patient, with all linked patients, has images in two splits. "
+        "Found: 2 patients in several splits."
     ]
     twice = {"status": "reported", "value": 3.0, "message": "3 pairs"}
     assert headlines(edited(pages, duplicates=twice))["Duplicates"].verdict == "to judge"
