@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxrbuild.catalog.credit import UNKNOWN
+from cxrbuild.catalog.datasheet import NOT_STATED
 from cxrbuild.documents.reference import OTHERS
 
 # What TeX reads as a command.
@@ -62,7 +63,7 @@ def _published(reference: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _entry(work: Mapping[str, Any], kind: str, fields: Mapping[str, Any]) -> str:
-    authors = [_author(one) for one in work["authors"] if one.get("name") != UNKNOWN]
+    authors = [_author(one) for one in work["authors"] if one.get("name") not in (NOT_STATED, UNKNOWN)]
     known = {
         "author": " and ".join(authors),
         # Braces keep the capitals of names, which styles of BibTeX lower.
