@@ -86,7 +86,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 # What takes longest begins first, so that no worker waits for another one at the end.
 LONGEST = (
     "tensorflow", "documents", "test_verify", "release", "test_curate", "world", "browser", "test_audit",
-    "test_publish_hub", "test_review", "test_seal",
+    "test_publish_hub", "test_review", "test_seal", "test_init", "test_patient_identity", "test_corrections",
 )  # fmt: skip
 
 

@@ -283,6 +283,7 @@ def objects(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in files if not name.startswith(".rclone_temp_put_")}
 
 
+@pytest.mark.slow
 def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Path], tmp_path: Path) -> None:
     port, bucket = s3
     expected = contents(release)

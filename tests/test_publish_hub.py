@@ -111,6 +111,7 @@ def test_publish_resumes_a_killed_upload_to_the_hub(
     assert hub.files == expected
 
 
+@pytest.mark.slow
 def test_repository_takes_a_later_version_only(
     hub: HubServer, public_release: Path, newer: Path, tmp_path: Path
 ) -> None:
