@@ -16,6 +16,7 @@ import pytest
 from command import run
 from dicom_files import dicom, ramp
 from PIL import Image
+from releasing import baseline_result
 from test_pins import make_world, propose
 
 from cxrbuild.artifact import names, open_build, open_release
@@ -28,15 +29,18 @@ from cxrbuild.curation import Plan, build_document, decide, declaration_files, r
 from cxrbuild.curation.seal import inputs_hash
 from cxrbuild.documents.rebuild import is_shipped
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import write_json
+from cxrbuild.files import json_bytes, sha256_of, write_json
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
 from cxrbuild.policy import listed_corrections
-from cxrbuild.records import image_id
+from cxrbuild.records import image_id, read_records
 from cxrbuild.releasing import release
 from cxrbuild.releasing.forecast import foresee_refusals
+from cxrbuild.releasing.results import Results, with_manifest
 from cxrbuild.verification.context import Context, Kind
 from cxrbuild.verification.corrections import check_corrections
+from cxrbuild.verification.policy import check_identities
+from cxrbuild.verification.results import build_manifest_hash
 
 HEADER = "source,path,column,old,new,reason\n"
 KEY = "a secret of some length"
@@ -479,6 +483,41 @@ def test_a_public_release_says_of_a_closed_source_only_what_it_lists(releases: t
     built = open_build(releases[1].parent.parent / "build-2.0.0").document.corrections
     assert len(built.values) == 4
     assert "by closed" in str(built)
+
+
+def test_no_hash_of_a_public_release_covers_what_it_omits(
+    releases: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Whoever knows the rest could confirm a guess of an age, a path or a reason with it."""
+    build = open_build(releases[1].parent.parent / "build-2.0.0")
+    manifest = build.document.files[names.MANIFEST].sha256
+    hashes = [build.document.inputs, manifest, sha256_of(build.folder / names.LEDGER)]
+    hashes += [str(file.sha256) for file in build.document.corrections.files]
+    for file in sorted(releases[1].rglob("*")):
+        if file.is_file():
+            assert [one for one in hashes if one.encode() in file.read_bytes()] == [], file
+    # Results that refer to the manifest refer to that of the release, with an empty `withheld`.
+    document = open_release(releases[1]).document
+    assert document.packaging.manifest_sha256 == build_manifest_hash(
+        read_records(releases[1] / names.MANIFEST)
+    )
+    content = json_bytes(baseline_result(build.folder))
+    assert manifest.encode() in content
+    found = with_manifest(
+        Results(None, None, None, {names.RELEASED_BASELINE: content}),
+        manifest, document.packaging.manifest_sha256,
+    )  # fmt: skip
+    assert found.baseline is not None
+    assert found.baseline.dataset.manifest_sha256 == document.packaging.manifest_sha256
+    assert manifest.encode() not in found.files[names.RELEASED_BASELINE]
+    # A private release has both, and `verify` finds in a public one what it must not have.
+    private = release(build.folder, "2.0.0", tmp_path / "private", policy="private").release.document
+    assert (private.inputs, private.packaging.manifest_sha256) == (build.document.inputs, manifest)
+    shutil.copytree(releases[1], tmp_path / "public")
+    forged = json.loads((releases[1] / names.BUILD).read_text()) | {"inputs": build.document.inputs}
+    write_json(tmp_path / "public" / names.BUILD, forged)
+    (message,) = check_identities(Context(tmp_path / "public", "release"))
+    assert str(message) == "build.json: inputs: is a hash of what a public release omits, too"
 
 
 def test_a_public_release_omits_the_reason_of_an_image_with_a_readable_name(opened: Path) -> None:

@@ -144,7 +144,9 @@ class Packaging(Part):
     cxrbuild
         The version that wrote the release.
     manifest_sha256
-        Hash of the build's manifest, to which audit and baseline results refer.
+        Hash of the build's manifest, to which audit and baseline results refer. In a public release of a
+        source that is not public it is that of the release's manifest with an empty ``withheld``: the
+        build's also covers the names of files and the ages that the release omits.
     files
         Hashes of the files that do not follow from the data.
     """
@@ -181,7 +183,8 @@ class PreviousSplit(Part):
     name
         Name and version of the dataset, or the name of the file.
     sha256
-        Hash of the file that was read: the ``ledger.parquet`` of a folder, a published manifest, or the file.
+        Hash of the file that was read: the ``ledger.parquet`` of a folder, a published manifest, or the file;
+        ``None`` in a public release of a source that is not public, whose files it can name.
     images
         The number of its images.
     held
@@ -192,7 +195,7 @@ class PreviousSplit(Part):
     """
 
     name: str
-    sha256: str
+    sha256: str | None
     images: int
     held: int
     groups_in_several_splits: dict[str, str]
@@ -234,7 +237,8 @@ class DatasetDocument(Document):
     dataset
         Which version of which dataset it is.
     inputs
-        Hash of everything that the build depends on.
+        Hash of everything that the build depends on. A public release has none: the hash has no key and
+        covers what the release omits, so it could confirm a guess.
     cxrbuild, libraries
         Versions of the program and of the libraries that decide the bytes.
     recipe
@@ -272,7 +276,7 @@ class DatasetDocument(Document):
 
     format: Literal[2] = 2
     dataset: DatasetIdentity
-    inputs: str
+    inputs: str | None = None
     cxrbuild: str
     libraries: dict[str, str]
     recipe: RecordedRecipe
@@ -295,6 +299,8 @@ class DatasetDocument(Document):
         document = super().to_dict()
         if self.previous is None:
             del document["previous"]
+        if self.inputs is None:
+            del document["inputs"]
         if not self.corrections:  # so that builds without them have the bytes of before there were any
             del document["corrections"]
         return document
@@ -324,6 +330,7 @@ class BuildDocument(DatasetDocument):
         "Run `cxrbuild curate` again: in a new folder, or with --replace, which overwrites this build"
     )
 
+    inputs: str
     files: dict[str, FileEntry]
 
 

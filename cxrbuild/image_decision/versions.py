@@ -95,9 +95,9 @@ def _read_unchanged(artifact: Artifact, place: Path, asked: pd.DataFrame) -> Pre
     except (CxrbuildError, OSError):
         return None
     recorded = artifact.document.previous
-    if recorded is not None:
+    if recorded is not None and recorded.sha256 is not None:
         return previous if previous.sha256 == recorded.sha256 else None
-    # A plan does not record a hash.
+    # Neither a plan nor a public release of a source that is not public records a hash.
     return None if differs(previous.splits_of(asked), asked["previous_split"]).any() else previous
 
 

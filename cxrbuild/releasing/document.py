@@ -11,9 +11,10 @@ from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, names
 from cxrbuild.artifact.build import Packaging, RemovedImage
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.policy import Policy, listed_corrections, without_file_names
+from cxrbuild.policy import Policy, confidential_sources, listed_corrections, without_file_names
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.split import groups_in_several_splits
+from cxrbuild.verification.results import build_manifest_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,17 +42,25 @@ def release_document(
         The images of former releases that it no longer has and does not list.
     """
     listed = frozenset(records["image_id"])
+    confidential = confidential_sources(build, policy)
     reasons = records["withheld"].value_counts()
     previous = build.previous
     if previous is not None:
         # A public release names no group after an image or patient that it does not list.
         joined = groups_joined(records, build.recipe.split).to_dict()
         previous = previous.model_copy(update={"groups_in_several_splits": joined})
+        if confidential:
+            previous = previous.model_copy(update={"sha256": None})
+    # A hash without a key confirms a guess of what it covers: none may cover what the release omits.
+    manifest_sha256 = build.files[names.MANIFEST].sha256
+    if confidential:
+        manifest_sha256 = build_manifest_hash(records[records["exclusion"].isna()])
     shared = {name: getattr(build, name) for name in DatasetDocument.model_fields}
     return ReleaseDocument(
         **shared
         | {
             "dataset": build.dataset.model_copy(update={"version": version}),
+            "inputs": None if policy == "public" else build.inputs,
             # A public release names no file, and no excluded image, of a source that is not public.
             "sources": without_file_names(build, policy, listed),
             "missing": {image: why for image, why in build.missing.items() if image in listed},
@@ -64,9 +73,7 @@ def release_document(
             "sizes": list(sizes),
             "removed": list(removed),
             # Of the build, whose `withheld` is null: audit and baseline results name it.
-            "packaging": Packaging(
-                cxrbuild=__version__, manifest_sha256=build.files[names.MANIFEST].sha256, files={}
-            ),
+            "packaging": Packaging(cxrbuild=__version__, manifest_sha256=manifest_sha256, files={}),
         }
     )
 

@@ -48,7 +48,7 @@ from cxrbuild.releasing.requirements import (
     require_tables,
     require_version,
 )
-from cxrbuild.releasing.results import read_results, with_groups
+from cxrbuild.releasing.results import read_results, with_groups, with_manifest
 from cxrbuild.releasing.sizes import RESIZING, ready_sizes
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.files import changed_files
@@ -168,12 +168,11 @@ def release(
     require_public_previous(policy, before)
     require_same_key(document, before)
     removed = find_removed(before, version, explaining, unlisted)
-    contents = measured_contents(
-        release_document(document, version, policy, records, ready, removed),
-        records,
-        results.audit,
-        results.explanation,
+    described = release_document(document, version, policy, records, ready, removed)
+    results = with_manifest(
+        results, document.files[names.MANIFEST].sha256, described.packaging.manifest_sha256
     )
+    contents = measured_contents(described, records, results.audit, results.explanation)
     new = DatasetVersion(
         str(build),
         contents.kept,

@@ -10,7 +10,8 @@ from typing import Any
 from cxrbuild.artifact import AuditDocument, BaselineDocument, BuildDocument, ExplanationDocument, names
 from cxrbuild.artifact.audit import AuditFinding, PatientFinding
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.verification.result_files import RESULTS, read_result, result_of
+from cxrbuild.parsing import parse_json
+from cxrbuild.verification.result_files import RESULTS, parse_result, read_result, result_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,28 @@ def _with_group(finding: AuditFinding, groups: Mapping[str, str]) -> AuditFindin
     name = groups[finding.group]
     message = finding.message.replace(finding.group, name, 1)
     return finding.model_copy(update={"group": name, "message": message})
+
+
+def with_manifest(results: Results, build: str, released: str) -> Results:
+    """Return results that refer to the manifest as the release does.
+
+    Parameters
+    ----------
+    results
+        The results of the build.
+    build, released
+        The hash of the build's manifest, and the one that the release has instead.
+    """
+    if build == released:
+        return results
+    found: dict[str, Any] = {}
+    files: dict[str, bytes] = {}
+    for kind, _, file in RESULTS:
+        if file in results.files:
+            # A baseline also names the manifest that each of its models was trained on.
+            files[file] = results.files[file].replace(build.encode(), released.encode())
+            found[kind] = parse_result(kind, parse_json(files[file]), Path(file))
+    return Results(found.get("audit"), found.get("baseline"), found.get("explanation"), files)
 
 
 def read_results(build: Path, document: BuildDocument) -> Results:

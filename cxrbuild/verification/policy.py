@@ -39,6 +39,8 @@ def check_withheld(context: Context) -> Iterator[Finding]:
 def check_identities(context: Context) -> Iterator[Finding]:
     """Find files, patients and excluded images of sources that are not public, in a public release."""
     document = context.release
+    if document.policy == "public" and document.inputs is not None and context.packaged_here:
+        yield Finding("is a hash of what a public release omits, too", names.BUILD, "inputs")
     ledger, unlisted = context.ledger, unlisted_sources(document)
     for image in ledger.loc[is_unlisted(ledger, unlisted), "image_id"]:
         yield Finding("is an excluded image of a source that is not public", names.LEDGER, image)

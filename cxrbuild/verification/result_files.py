@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cxrbuild.artifact import AuditDocument, BaselineDocument, ExplanationDocument, names
 
@@ -36,6 +37,11 @@ def read_result(kind: str, path: Path) -> Result:
         The file is not such a result.
     """
     return _DOCUMENTS[kind].read(path)
+
+
+def parse_result(kind: str, content: Any, path: Path) -> Result:
+    """Return a result from JSON; see `read_result`."""
+    return _DOCUMENTS[kind].parse(content, path)
 
 
 def result_of(result: Result) -> tuple[str | None, set[str]]:

@@ -55,14 +55,14 @@ def check_build_manifest(context: Context) -> Iterator[Finding]:
     """Find out whether the recorded hash of the build's manifest follows from the release's manifest.
 
     Other versions of cxrbuild or pyarrow may write other bytes for the same rows. A public release of a
-    source that is not public has other rows than the build: it does not name the source's files.
+    source that is not public does not record which version of pyarrow computed the hash.
     """
     document = context.release
     if unlisted_sources(document):
         return
     same_versions = {document.cxrbuild, document.packaging.cxrbuild} == {__version__}
     if same_versions and document.libraries.get("pyarrow") == version("pyarrow"):
-        found = _build_manifest_hash(context.manifest)
+        found = build_manifest_hash(context.manifest)
         if found != document.packaging.manifest_sha256:
             message = (
                 f"is {document.packaging.manifest_sha256}, but manifest.parquet with an empty `withheld`, as "
@@ -71,7 +71,8 @@ def check_build_manifest(context: Context) -> Iterator[Finding]:
             yield Finding(message, names.BUILD, "packaging.manifest_sha256")
 
 
-def _build_manifest_hash(manifest: pd.DataFrame) -> str:
+def build_manifest_hash(manifest: pd.DataFrame) -> str:
+    """Return the hash of a release's manifest as a build has it: with an empty ``withheld``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / names.MANIFEST
         write_records(path, manifest.assign(withheld=None))
