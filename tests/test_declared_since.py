@@ -116,6 +116,26 @@ def test_a_review_file_that_was_added_is_asked_too(world: Path) -> None:
     assert "Found: marked `identifier`: mine images/well2.png." in " ".join(ran.err.split())
 
 
+def test_a_build_whose_corrections_changed_since_is_not_released(world: Path) -> None:
+    recipe = (world / "recipe.toml").read_text()
+    (world / "recipe.toml").write_text('corrections = ["corrections.csv"]\n' + recipe)
+    lines = "source,path,column,old,new,reason\nmine,images/well0.png,finding,well,sick,read again\n"
+    (world / "corrections.csv").write_text(lines)
+    assert curate(world).status == 0
+    (world / "corrections.csv").write_text(lines.replace("well0", "well1"))
+    for policy in ("public", "private"):
+        ran = release(world, "--policy", policy)
+        assert ran.status == 3
+        message = " ".join(ran.err.split())
+        assert "build: 1 file of corrections changed since the build was made." in message
+        assert f"Found: {(world / 'corrections.csv').resolve()}." in message
+        assert "Run `cxrbuild curate` again with its recipe, and release what it builds." in message
+    (world / "corrections.csv").unlink()
+    ran = release(world)
+    assert ran.status == 0, ran.err
+    assert "since the build was made is not known of corrections.csv: the build" in " ".join(ran.err.split())
+
+
 def test_a_release_says_whose_withdrawals_it_cannot_know(world: Path) -> None:
     ran = release(world)
     assert ran.status == 0, ran.err

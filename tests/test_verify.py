@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +23,12 @@ from systems import needs_links
 from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
 from cxrbuild.errors import CheckError, CxrbuildError
-from cxrbuild.files import read_json, sha256_of
+from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
 from cxrbuild.releasing import release
 from cxrbuild.verification import require_verified, verify
+from cxrbuild.verification.context import Context
+from cxrbuild.verification.files import check_document
 
 
 @pytest.fixture(scope="module")
@@ -627,6 +630,36 @@ def test_verify_finds_missing_images_of_a_build(demo: Path, tmp_path: Path) -> N
     verified = verify(tmp_path / "build")
     assert verified.kind == "build"
     assert sum("is missing" in finding.message for finding in verified.findings) == 89
+    # The command has the options of the build: it adds no TFRecord to one that has none.
+    with pytest.raises(CheckError) as refused:
+        require_verified(verified, tmp_path / "build")
+    command = str(refused.value.todo).split("`")[1]
+    options = ["--recipe", demo / "declared" / "recipe.toml", "--format", "parquet", "--data", demo / "data"]
+    assert shlex.split(command) == [
+        "cxrbuild",
+        "curate",
+        *map(str, options),
+        "--out",
+        str(tmp_path / "build"),
+    ]
+    ran = run(*shlex.split(command)[1:])
+    assert ran.status == 0, ran.err
+    assert sha256_of(tmp_path / "build" / "build.json") == sha256_of(demo / "build" / "build.json")
+    assert not (tmp_path / "build" / "tfds").exists()
+
+
+def test_verify_finds_an_edited_build_json_of_a_build(demo: Path, tmp_path: Path) -> None:
+    """A reason of the recipe, of a correction or of a rule is in no other file of a build."""
+    for name in ("build.json", ".cxrbuild/seal"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(demo / "build" / name, tmp_path / name)
+    assert list(check_document(Context(tmp_path, "build"))) == []
+    document = read_json(tmp_path / "build.json")
+    document["recipe"]["rules"][0]["reason"] = "Another reason."
+    write_json(tmp_path / "build.json", document)
+    (found,) = check_document(Context(tmp_path, "build"))
+    assert str(found).startswith("build.json: its SHA-256 is ")
+    assert str(found).endswith(f"and was {sha256_of(demo / 'build' / 'build.json')} when the build was made")
 
 
 def test_verify_finds_misplaced_images_of_a_build(demo: Path, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ class Recipe(Declaration):
     )
     audit: Audit = Field(Audit.model_validate({}), description="the limits of its audit")
     folder: Path = Field(exclude=True, description="the folder of the recipe; not a key of the file")
+    file: Path | None = Field(None, exclude=True, description="the recipe's file; not a key of it")
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -312,4 +313,4 @@ def read_recipe(name: str) -> Recipe:
         There is no such recipe, or its declaration has problems.
     """
     path = find_declaration("recipe", "recipes", name, None)
-    return read_toml(path, Recipe, folder=path.parent.resolve())
+    return read_toml(path, Recipe, folder=path.parent.resolve(), file=path)

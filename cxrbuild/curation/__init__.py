@@ -4,6 +4,7 @@ from cxrbuild.curation.curate import CurationResult, curate
 from cxrbuild.curation.declaration_files import (
     DeclarationFiles,
     as_shipped,
+    curate_command,
     declaration_files,
     read_declaration_files,
 )
@@ -22,6 +23,7 @@ from cxrbuild.curation.plan import (
 from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger
+from cxrbuild.curation.seal import sealed_hash
 from cxrbuild.curation.withdrawn import describe_holders
 from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
@@ -36,6 +38,7 @@ __all__ = [
     "check_expectation",
     "counts",
     "curate",
+    "curate_command",
     "decide",
     "declaration_files",
     "describe_holders",
@@ -50,6 +53,7 @@ __all__ = [
     "require_not_withdrawn_since",
     "require_plan_folder",
     "require_unchanged_ledger",
+    "sealed_hash",
     "source_states",
     "write_plan",
 ]

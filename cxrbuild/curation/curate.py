@@ -14,7 +14,7 @@ from cxrbuild.artifact.build import FileEntry
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import Batch, Converted, convert_batch
 from cxrbuild.curation.conversion import BATCH_SIZE, compare_unconverted, convert_images, source_states
-from cxrbuild.curation.declaration_files import write_declaration_files
+from cxrbuild.curation.declaration_files import curate_options, write_declaration_files
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.document import build_document
 from cxrbuild.curation.expectation import check_expectation
@@ -22,7 +22,7 @@ from cxrbuild.curation.folder import clear_shards, require_build_folder, require
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_bring
 from cxrbuild.curation.previous import require_other_folder
-from cxrbuild.curation.seal import inputs_hash, sealed_build, sources_state, write_seal
+from cxrbuild.curation.seal import inputs_hash, remove_seal, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
 from cxrbuild.curation.withdrawn import describe_holders, remove_descriptors
 from cxrbuild.errors import CxrbuildError
@@ -116,13 +116,14 @@ def curate(
         state = sources_state(data, present)
         lock = read_lock(data)
         inputs = inputs_hash(declared, lock, formats)
+        options = curate_options(declared, data, formats, allow_missing=allow_missing)
         _logger.info("read %s %s: inputs %s", declared.recipe.name, declared.recipe.version, inputs)
         # A source without a lock is known by its bytes alone: its folder may have changed.
         if all(name in lock for name in present):
             document = sealed_build(out, inputs, state.digest)
             if document is not None and (allow_missing or not document.missing):
                 _logger.info("unchanged: %s", out)
-                write_declaration_files(out, declared)
+                write_declaration_files(out, declared, options)
                 return CurationResult(Build(out, document), changed=False)
 
         progress.plan(*STAGES, "converting", "writing shards", _TABLES)
@@ -141,7 +142,7 @@ def curate(
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))
             check_expectation(plan, allow_missing=allow_missing)
-            (out / names.BUILD).unlink(missing_ok=True)
+            remove_seal(out)
             remove_descriptors(plan.records, out)
             sources = source_states(plan, data, state.files)
             journal = _open_journal(plan, out)
@@ -155,7 +156,7 @@ def curate(
             if len(converted.kept) != len(plan.kept):
                 check_expectation(converted, allow_missing=allow_missing)
             document = _packed(converted, inputs, out, formats, progress)
-            write_declaration_files(out, declared)
+            write_declaration_files(out, declared, options)
             if files := write_seal(out, document, state.digest):
                 write_states(out, journal, results, sources, files)
             _logger.info("wrote %s: %s", out, document.counts)

@@ -1,20 +1,22 @@
 """Remember where the declarations of a build are, so that what was declared since can be read.
 
-``.cxrbuild/declarations.json`` has the place of each source's declaration, of each file of reviews or links,
-and of the published list: the name of a shipped one, the path of any other; and the path of the former
-version whose split is held. Paths have a meaning on one machine only, and can be private: neither
-``build.json`` nor a release has them, and builds in object storage have no such file.
+``.cxrbuild/declarations.json`` has the place of each source's declaration, of each file of reviews, links or
+corrections, and of the published list: the name of a shipped one, the path of any other; the path of the
+former version whose split is held; and the options of `curate`. Paths have a meaning on one machine only, and
+can be private: neither ``build.json`` nor a release has them, and builds in object storage have no such file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cxrbuild.artifact import names
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.copying import with_shipped_names
+from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.curation.declared import Declared
 from cxrbuild.files import json_bytes, write_bytes
 from cxrbuild.parsing import parse_json
@@ -35,6 +37,11 @@ class DeclarationFiles(NamedTuple):
         The published list; ``None`` without one, and in builds of earlier versions.
     previous
         The path of the former version whose split is held; ``None`` where there is none.
+    corrections
+        The files of corrections; none in builds of earlier versions.
+    options
+        The options with which `curate` makes the build again, but for its folder; none in builds of earlier
+        versions.
     """
 
     sources: dict[str, str]
@@ -42,6 +49,8 @@ class DeclarationFiles(NamedTuple):
     links: list[str] = []  # noqa: RUF012 -- never changed
     image_list: str | None = None
     previous: str | None = None
+    corrections: list[str] = []  # noqa: RUF012 -- never changed
+    options: list[str] = []  # noqa: RUF012 -- never changed
 
 
 def declaration_files(declared: Declared) -> DeclarationFiles:
@@ -61,10 +70,61 @@ def declaration_files(declared: Declared) -> DeclarationFiles:
         image_list = name if name == listed.name else str(listed.declaration.resolve())
     previous = None if declared.previous is None else str(declared.previous.place.resolve())
     links = _places(recipe.split.links, recipe.folder)
-    return DeclarationFiles(sources, reviews, links, image_list, previous)
+    corrections = _places(recipe.corrections, recipe.folder)
+    return DeclarationFiles(sources, reviews, links, image_list, previous, corrections)
 
 
-def write_declaration_files(build: Path, declared: Declared) -> None:
+def curate_options(
+    declared: Declared, data: Path, formats: Sequence[str], *, allow_missing: bool
+) -> list[str]:
+    """Return the options with which `curate` makes a build again, but for its folder.
+
+    Parameters
+    ----------
+    declared
+        What it is made from.
+    data
+        The data folder.
+    formats, allow_missing
+        See `curate`.
+    """
+    recipe = declared.recipe
+    if recipe.file is None:
+        return []  # made in Python
+    shipped = recipe.name if recipe.file == CATALOG / "recipes" / f"{recipe.name}.toml" else None
+    overrides = declared.overrides
+    switches = (f"--{'drop' if one.enabled else 'keep'}-{one.switch}" for one in overrides.rules)
+    options = ["--recipe", shipped or str(recipe.file.resolve()), *dict.fromkeys(switches)]
+    for name in _places((one.file for one in overrides.reviews), Path()):
+        options += ["--reviews", name]
+    for name in sorted(formats):
+        options += ["--format", name]
+    options += ["--allow-missing"] if allow_missing else []
+    return [*options, "--data", str(data.resolve())]
+
+
+def curate_command(build: Path) -> str | None:
+    """Return the command that makes a build again; ``None`` where it is not known, or no longer possible.
+
+    Paths below the current folder are relative to it.
+
+    Parameters
+    ----------
+    build
+        The build's folder.
+    """
+    files = read_declaration_files(build)
+    if files is None or not files.options or not Path(files.options[-1]).is_dir():
+        return None
+    here = Path.cwd()
+    options = [
+        str(Path(word).relative_to(here)) if Path(word).is_relative_to(here) else word
+        for word in files.options
+    ]
+    return shlex.join(["cxrbuild", "curate", *options, "--out", str(build)])
+
+
+def write_declaration_files(build: Path, declared: Declared, options: Sequence[str] = ()) -> None:
     """Write the places of the declarations that a build was made from, unless they are written already.
 
     Parameters
@@ -73,8 +133,10 @@ def write_declaration_files(build: Path, declared: Declared) -> None:
         The build's folder.
     declared
         What it was made from.
+    options
+        The options with which `curate` makes it again.
     """
-    files = declaration_files(declared)
+    files = declaration_files(declared)._replace(options=list(options))
     if read_declaration_files(build) != files:
         places = files._asdict()
         if files.previous is None:

@@ -128,6 +128,27 @@ def sealed_build(out: Path, inputs: str, sources: str | None) -> BuildDocument |
     return document if state is not None and state == stamp.get("files") else None
 
 
+def sealed_hash(out: Path) -> str | None:
+    """Return the SHA-256 of ``build.json`` as it was written; ``None`` where no seal has it.
+
+    Parameters
+    ----------
+    out
+        The build's folder.
+    """
+    try:
+        stamp = parse_json(_stamp(out).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return str(stamp["build"]) if isinstance(stamp, dict) and "build" in stamp else None
+
+
+def remove_seal(out: Path) -> None:
+    """Remove ``build.json`` and the seal: while a build is made, it has neither."""
+    (out / names.BUILD).unlink(missing_ok=True)
+    _stamp(out).unlink(missing_ok=True)
+
+
 def write_seal(out: Path, document: BuildDocument, sources: str | None) -> dict[str, str]:
     """Write ``build.json`` and the seal.
 

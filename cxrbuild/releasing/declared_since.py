@@ -1,4 +1,4 @@
-"""Refuse to publish images that were found to show a name after the build was made."""
+"""Refuse to release a build whose reviews or corrections say otherwise since it was made."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument
 from cxrbuild.catalog import read_reviews
+from cxrbuild.catalog.correction import CORRECTIONS
 from cxrbuild.curation import read_declaration_files
 from cxrbuild.errors import CheckError, count_of, name_some
+from cxrbuild.files import sha256_of
 from cxrbuild.policy import Policy, withheld
 
 if TYPE_CHECKING:
@@ -65,19 +67,57 @@ def require_no_identifier_since(
     return sorted(set(reviews) - set(known))
 
 
+def require_not_corrected_since(build: Path, document: BuildDocument) -> list[str]:
+    """Refuse a build of which a file of corrections changed since it was made.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+
+    Returns
+    -------
+    list of str
+        The files of corrections that are not where they were, so that nothing is known of them.
+
+    Raises
+    ------
+    CheckError
+        A file has other bytes than the build records.
+    """
+    files = read_declaration_files(build)
+    places = {Path(name).name: name for name in (files.corrections if files else ())}
+    unknown, changed = [], []
+    for recorded in document.corrections.files:
+        place = places.get(recorded.name)
+        if place is None or (place.endswith(".csv") and not Path(place).is_file()):
+            unknown.append(recorded.name)
+        elif sha256_of(CORRECTIONS.find(place, Path())) != recorded.sha256:
+            changed.append(place)
+    if changed:
+        raise CheckError(
+            f"{count_of(len(changed), 'file')} of corrections changed since the build was made", where=build,
+            expected="a build that was made with the corrections as they are now", found=name_some(changed),
+            todo="Run `cxrbuild curate` again with its recipe, and release what it builds",
+        )  # fmt: skip
+    return unknown
+
+
 def describe_unknown(unknown: Sequence[str]) -> str:
     """Return a note on declarations that cannot be read; empty where all can.
 
     Parameters
     ----------
     unknown
-        Names of sources, and review files.
+        Names of sources, review files, and files of corrections.
     """
     if not unknown:
         return ""
     return (
-        "Whether an image was withdrawn, or found to show a name, since the build was made is not known of "
-        f"{name_some(unknown)}: the build does not record where their files are, or they are no longer "
-        "there. Run `cxrbuild curate` again before you publish the release: it reads them, and records where "
-        "they are."
+        "Whether an image was withdrawn, found to show a name or corrected since the build was made is not "
+        f"known of {name_some(unknown)}: the build does not record where their files are, or they are no "
+        "longer there. Run `cxrbuild curate` again before you publish the release: it reads them, and "
+        "records where they are."
     )

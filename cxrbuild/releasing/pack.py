@@ -28,7 +28,11 @@ from cxrbuild.policy import (
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
-from cxrbuild.releasing.declared_since import describe_unknown, require_no_identifier_since
+from cxrbuild.releasing.declared_since import (
+    describe_unknown,
+    require_no_identifier_since,
+    require_not_corrected_since,
+)
 from cxrbuild.releasing.document import release_document
 from cxrbuild.releasing.files import DESCRIBING, write_files
 from cxrbuild.releasing.identities import (
@@ -147,6 +151,7 @@ def release(
     records = read_records(build / names.LEDGER)
     unknown = require_not_withdrawn_since(build, document, records)
     unknown += require_no_identifier_since(build, document, records, policy)
+    unknown += require_not_corrected_since(build, document)
     if note := describe_unknown(unknown):
         progress.note(note)
     require_no_numbers(build, document, records, policy)

@@ -7,12 +7,19 @@ from pathlib import Path
 
 from cxrbuild.artifact import BuildDocument, names
 from cxrbuild.checks import Finding, NotApplicable
+from cxrbuild.curation import sealed_hash
+from cxrbuild.files import sha256_of
 from cxrbuild.verification.context import Context
 
 
 def check_document(context: Context) -> Iterator[Finding]:
-    """Find what is wrong with ``build.json`` itself."""
+    """Find what is wrong with ``build.json`` itself, and whether a build's is as `curate` wrote it."""
     yield from context.document_read.findings
+    path = context.folder / names.BUILD
+    if context.kind == "build" and path.is_file() and (written := sealed_hash(context.folder)):
+        found = sha256_of(path)
+        if found != written:
+            yield Finding(f"its SHA-256 is {found}, and was {written} when the build was made", names.BUILD)
     document = context.document_read.value
     if isinstance(document, BuildDocument):
         for name in (names.LEDGER, names.MANIFEST):

@@ -16,8 +16,8 @@ from cxrbuild.verification.context import Kind
 _MOST = 25
 # What makes what is damaged or missing whole again.
 _REPAIR: Mapping[Kind, str] = {
-    "build": "To repair damaged or missing files, run `cxrbuild curate` with the options of this build "
-    "again: it makes these files alone, from the data folder",
+    "build": "To repair damaged or missing files, run {curate}: it makes these files alone, from the data "
+    "folder",
     "release": "To repair damaged or missing files, get the release again from where it was published, or "
     "delete the folder and make it from its build with `cxrbuild release VERSION`",
     "images": "To repair damaged or missing images, copy them again from the build or release, or convert "
@@ -53,6 +53,8 @@ class VerificationResult:
     leakage
         In words, which patients and groups are in several splits, and what was not checked; empty where a
         check failed, and for a folder of images.
+    repair
+        The command that makes a build again; empty where it is not known.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class VerificationResult:
     other_version: str | None = None
     signer: str | None = None
     leakage: str = ""
+    repair: str = ""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -143,8 +146,11 @@ def require_verified(result: VerificationResult, where: Path | str) -> None:
         for check in result.checks
         if check.status == "failed" and not check.findings
     ]
+    curate = (
+        f"`{result.repair}`" if result.repair else "`cxrbuild curate` with the options of this build again"
+    )
     what = "these images" if result.kind == "images" else f"this {result.kind}"
     raise CheckError(
         f"{count_of(len(result.findings), 'finding')} in {what}\n" + "\n".join(lines), where=where,
-        todo=_REPAIR[result.kind],
+        todo=_REPAIR[result.kind].format(curate=curate),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from cxrbuild.artifact import ReleaseDocument, find_artifacts, kind_of, names
 from cxrbuild.checks import NotApplicable, evaluate
 from cxrbuild.comparison import read_version
+from cxrbuild.curation import curate_command
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import require_executor
 from cxrbuild.progress import Progress, silent
@@ -131,11 +132,14 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
         images = len(context.manifest)
     except NotApplicable:
         images = 0
+    repair = (curate_command(context.folder) or "") if context.kind == "build" else ""
     document = context.document_read.value
     if document is None:
         return VerificationResult(
-            context.folder, context.kind, context.folder.name, len(context.hashes), images, checks
-        )
+            context.folder, context.kind, context.folder.name, len(context.hashes), images, checks,
+            # `curate` overwrites a `build.json` that it cannot read on demand alone.
+            repair=f"{repair} --replace" if repair and (context.folder / names.BUILD).is_file() else repair,
+        )  # fmt: skip
     other = isinstance(document, ReleaseDocument) and not context.packaged_here
     failed = any(check.status == "failed" for check in checks)
     return VerificationResult(
@@ -150,4 +154,5 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
         other_version=context.release.packaging.cxrbuild if other else None,
         signer=signer_of(context),
         leakage="" if failed else describe_leakage(context, checks),
+        repair=repair,
     )
