@@ -44,10 +44,8 @@ def test_a_copied_recipe_is_the_shipped_one_with_its_own_files(name: str, tmp_pa
         named.add(copy.split.published.list)
     assert {path.name for path in files[1:]} == named
     same = copy.split.model_copy(update={"links": shipped.split.links, "published": shipped.split.published})
-    assert (
-        copy.model_copy(update={"reviews": shipped.reviews, "split": same, "folder": shipped.folder})
-        == shipped
-    )
+    place = {"folder": shipped.folder, "file": shipped.file}
+    assert copy.model_copy(update={"reviews": shipped.reviews, "split": same} | place) == shipped
     for path in files[1:]:
         kind = "lists" if path.suffix == ".toml" else "reviews"
         assert path.read_bytes() == (CATALOG / kind / path.name).read_bytes()

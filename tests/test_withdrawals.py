@@ -12,9 +12,11 @@ from command import run
 from dicom_files import dicom, ramp
 from PIL import Image
 
-from cxrbuild.artifact import open_build
+import cxrbuild
+from cxrbuild.artifact import AuditDocument, open_build
 from cxrbuild.catalog import read_source
 from cxrbuild.catalog.withdrawal import read_withdrawals
+from cxrbuild.curation import describe_kept_duplicates
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.ingest import ingest, take_inventory
@@ -63,6 +65,7 @@ salt = "mine"
 test = { count = { Sick = 1, Well = 1 } }
 links = ["links.csv"]
 """
+SHARE = "test = { share = 0.4 }\nallow_empty = { train = ['Sick', 'Well'], test = ['Sick', 'Well'] }"
 NAMES = [f"{label}{i}.png" for label in ("sick", "well") for i in range(4)]
 WITHDRAWN = "images/sick0.png"
 
@@ -339,6 +342,8 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(tmp_path: Path) -> 
             path.write_text(shown)
 
     write_audit(image_id)
+    link = f"mine,images/well3.png,mine,{WITHDRAWN},duplicate,mirrored\n"
+    (new / "audit-links.csv").write_text(f"source_a,path_a,source_b,path_b,kind,note\n{link}")
     (tmp_path / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n")
     ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build/new", cwd=tmp_path)
     assert not state.exists()
@@ -348,8 +353,14 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(tmp_path: Path) -> 
     assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in message
     assert f"{Path('build', 'old')} (1 image), " in message
     assert f"{Path('release', 'mine-1.0.0-private')} (1 image)." in message
-    results = [Path("build", "new", name) for name in ("audit.json", "baseline/predictions.parquet")]
+    results = [
+        Path("build", "new", name)
+        for name in ("audit-links.csv", "audit.json", "baseline/predictions.parquet")
+    ]
     assert ", ".join(f"{path} (1 image)" for path in results) in message
+    # `curate` removes the page, and `audit` writes the others again.
+    assert "audit.html" not in message
+    assert f"Run `cxrbuild audit` again: it writes its results in {Path('build', 'new')} without" in message
     assert f"{new.relative_to(tmp_path)} (" not in message
     assert list((new / "images").rglob("*sick0*")) == []
     # What was made after the withdrawal is kept: the build had no image of it.
@@ -359,6 +370,40 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(tmp_path: Path) -> 
     assert "audit.json" not in ran.err
     assert (state / "descriptors-1").is_dir()
     assert (new / "audit.html").exists()
+
+
+def test_kept_duplicates_of_a_withdrawn_image_are_named(tmp_path: Path) -> None:
+    """Known by a link, by equal bytes, or by the audit of the build."""
+    write_world(tmp_path, NAMES, "")
+    shutil.copy(tmp_path / "in" / WITHDRAWN, tmp_path / "in" / "images" / "well1.png")
+    with (tmp_path / "links.csv").open("a") as stream:
+        stream.write(f"mine,images/sick3.png,mine,{WITHDRAWN},duplicate,cropped\n")
+    rule = '[[rules]]\nname = "twice"\nkind = "duplicate"\nreason = "Again."\n\n[[rules]]'
+    recipe = RECIPE.replace("[[rules]]", rule, 1).replace("test = { count = { Sick = 1, Well = 1 } }", SHARE)
+    (tmp_path / "recipe.toml").write_text(recipe)
+    built = build(tmp_path)
+    ledger = read_records(built / "ledger.parquet").set_index("source_path")
+    (tmp_path / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n")
+    planned = run("plan", "--recipe", "recipe.toml", cwd=tmp_path)
+    known = [f"mine images/{name} of mine {WITHDRAWN}" for name in ("sick3.png", "well1.png")]
+    message = "2 kept images known as duplicates of withdrawn ones: " + ", ".join(known)
+    assert f"{message}. If they show the same radiograph, withdraw them too." in " ".join(planned.err.split())
+    # The audit of the build that is updated knows others; the file of the image may be gone.
+    (tmp_path / "data" / "sources" / "mine" / WITHDRAWN).unlink()
+    source = read_source("source.toml", tmp_path)
+    records = cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data").records
+    pair = {"kind": "near-duplicate", "similarity": 0.9, "changes": [], "crosses": [], "linked": False}
+    pair |= {"a": ledger.loc[WITHDRAWN, "image_id"], "b": ledger.loc["images/well2.png", "image_id"]}
+    AuditDocument.model_validate({
+        "dataset": {"name": "mine", "version": "1.0.0", "manifest_sha256": "0"}, "images": 8,
+        "status": "passed", "checks": [], "biases": [], "pairs": [pair],
+        "duplicate_search": {
+            "compared_pairs": 1, "most_per_image": 1, "limited_images": 0, "skipped_pairs": 0,
+        },
+    }).write(built / "audit.json")  # fmt: skip
+    note = describe_kept_duplicates(records, [source], [], {}, built)
+    assert note.startswith("2 kept images known as duplicates of withdrawn ones: mine images/well1.png of ")
+    assert f"mine images/well2.png of mine {WITHDRAWN}." in note
 
 
 def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -> None:
@@ -402,9 +447,21 @@ def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -
     (tmp_path / "in" / "1.dcm").unlink()
     assert table()["AccessionNumber ACC1"] == ("row_without_file", "sick", 41.0)
     assert notes == []
-    (tmp_path / "in" / "metadata.csv").write_text("accession,finding,age\nACC1,sick,41\nACC2,sick,42\n")
-    assert table()["AccessionNumber ACC1"] == ("row_without_file", "sick", 41.0)
-    assert notes == []
+    # So it is where the row of the withdrawn image is deleted, unless another row without a file is near.
+    for other, values, near in (("X-77", ("sick", 41.0), False), ("ACC1", ("none", "none"), True)):
+        (tmp_path / "in" / "metadata.csv").write_text(
+            f"accession,finding,age\n{other},sick,41\nACC2,sick,42\n"
+        )
+        assert table()[f"AccessionNumber {other}"] == ("row_without_file", *values)
+        assert bool(notes) == near
+    note = notes.pop()
+    assert (
+        "withdrawn images: 0.dcm ACC0 (the nearest is ACC1, in metadata.csv, line 2). The nearest row" in note
+    )
+    # Another spelling of a row's identifier is of no other row.
+    (tmp_path / "withdrawn.csv").write_text("path,date,reason,identifier\n0.dcm,2026-02-28,error,acc 01\n")
+    with pytest.raises(CxrbuildError, match=r"Found: 0\.dcm acc 01 \(metadata\.csv, line 2, has ACC1\)"):
+        table()
     (tmp_path / "withdrawn.csv").write_text("path,date,reason\n0.dcm,2026-02-28,error\n")
     assert table()["AccessionNumber ACC1"] == ("row_without_file", "none", "none")
     assert "1 withdrawn image without a row, and 1 row of metadata without a file" in notes.pop()

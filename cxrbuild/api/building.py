@@ -122,13 +122,16 @@ def plan(
     CxrbuildError
         A source was not fetched, its metadata is not as declared, or the split has no solution.
     """
-    from cxrbuild.curation import describe_holders, make_plan, read_declared
+    from cxrbuild.curation import describe_holders, describe_kept_duplicates, make_plan, read_declared
     from cxrbuild.curation.plan import STAGES
 
     declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
     progress.plan(*STAGES)
     with reading(data, progress, wanted=_is_of_sources) as folder:
         made = make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
+        kept = describe_kept_duplicates(made.records, declared.sources, declared.links, made.fetched)
+        if kept:
+            progress.note(kept)
         # A copy of data in object storage is removed again.
         if folder == Path(data):
             holders = describe_holders(made.records, folder, made.locked, declared.sources)

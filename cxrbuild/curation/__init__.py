@@ -24,7 +24,7 @@ from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger
 from cxrbuild.curation.seal import sealed_hash
-from cxrbuild.curation.withdrawn import describe_holders
+from cxrbuild.curation.withdrawn import describe_holders, describe_kept_duplicates
 from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "decide",
     "declaration_files",
     "describe_holders",
+    "describe_kept_duplicates",
     "findings_without_class",
     "funnel",
     "funnel_steps",

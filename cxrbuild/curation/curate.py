@@ -24,7 +24,7 @@ from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_b
 from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash, remove_seal, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
-from cxrbuild.curation.withdrawn import describe_holders, remove_descriptors
+from cxrbuild.curation.withdrawn import describe_holders, describe_kept_duplicates, remove_descriptors
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
@@ -136,8 +136,12 @@ def curate(
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
-            if holders := describe_holders(plan.records, data, plan.locked, declared.sources, out):
-                progress.note(holders)
+            for note in (
+                describe_kept_duplicates(plan.records, declared.sources, declared.links, plan.fetched, out),
+                describe_holders(plan.records, data, plan.locked, declared.sources, out),
+            ):
+                if note:
+                    progress.note(note)
             _require_same_key(plan, out)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))

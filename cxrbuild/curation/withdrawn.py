@@ -1,4 +1,4 @@
-"""Remove what a build keeps of withdrawn images, and report which other folders and pages still hold them."""
+"""Remove what a build keeps of withdrawn images, and report what still holds them, and their duplicates."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.artifact import names
-from cxrbuild.catalog import Source
+from cxrbuild.artifact import AuditDocument, names
+from cxrbuild.catalog import Link, Source, read_links
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.errors import CxrbuildError, count_of, name_some
+from cxrbuild.grouping import UnionFind
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
 from cxrbuild.progress import silent
 from cxrbuild.records import read_records
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 _PLACES = ("build", "release")
 # Results in a build that can hold pixels or values of images.
 _RESULTS = (
-    names.AUDIT_PAGE, names.AUDIT, names.AUDIT_PAIRS,
+    names.AUDIT_PAGE, names.AUDIT, names.AUDIT_PAIRS, names.AUDIT_LINKS,
     f"{names.BASELINE_FOLDER}/**/*", f"{names.EXPLANATION_FOLDER}/**/*",
 )  # fmt: skip
 _TEXTS = (".html", ".json", ".csv")
+# What `audit` writes again.
+_AUDITED = _RESULTS[:4]
 
 
 def describe_holders(
@@ -59,18 +62,102 @@ def describe_holders(
     withdrawn = records[records["exclusion"] == "withdrawn"]
     if withdrawn.empty:
         return ""
+    own = [] if out is None else list(_of_results(out, withdrawn))
+    if out is not None and _had(out, withdrawn["image_id"]):
+        # See `remove_descriptors`.
+        own = [place for place in own if not place.startswith(str(out / names.AUDIT_PAGE))]
     found = [
         *_of_sources(withdrawn, data, locked),
         *_of_proposals(withdrawn, sources),
-        *_of_datasets(set(withdrawn["image_id"]), out),
+        *own,
+        *_of_datasets(withdrawn, out),
         *_of_pages(withdrawn),
     ]
     if not found:
         return ""
+    again = ""
+    if out is not None and any(place.startswith(str(out / name)) for name in _AUDITED for place in own):
+        again = f" Run `cxrbuild audit` again: it writes its results in {out} without them."
     return (
         f"Withdrawn images are still in {', '.join(found)}. Delete them there, and their rows of the "
-        "metadata: the ledger has no values of them, but these files do. Copies elsewhere are not known."
+        f"metadata: the ledger has no values of them, but these files do.{again} Copies elsewhere are not "
+        "known."
     )
+
+
+def describe_kept_duplicates(
+    records: pd.DataFrame,
+    sources: Iterable[Source],
+    links: Iterable[Link],
+    fetched: Mapping[str, Mapping[str, str]],
+    out: Path | None = None,
+) -> str:
+    """Return a note on kept images that are known to be duplicates of withdrawn ones; empty without any.
+
+    Known are links, equal bytes, and the pairs of the last audit.
+
+    Parameters
+    ----------
+    records
+        The table of a plan.
+    sources, links
+        The sources, and what the recipe links.
+    fetched
+        The git blob hash of every fetched file, by source and path.
+    out
+        The build that is updated, with the result of its audit.
+    """
+    withdrawn = records[records["exclusion"] == "withdrawn"]
+    if withdrawn.empty:
+        return ""
+    kept = records[records["exclusion"].isna()]
+    duplicates = UnionFind[tuple[str, str]]()
+    for link in links:
+        if link.kind == "duplicate":
+            duplicates.union(link.a, link.b)
+    images = _images(withdrawn)
+    blobs: dict[str, tuple[str, str]] = {}
+    for source in sources:
+        listing, of_source = source.listing or {}, fetched.get(source.name, {})
+        for name, path in images:
+            blob = of_source.get(path) or (listing[path].blob if path in listing else None)
+            if name == source.name and blob:
+                blobs[blob] = (name, path)
+    same = kept[kept["source_blob"].isin(list(blobs))]
+    for image, blob in zip(_images(same), same["source_blob"], strict=True):
+        duplicates.union(image, blobs[blob])
+    for a, b in _audited_duplicates(out):
+        pair = records[records["image_id"].isin([a, b])]
+        if len(pair) == 2:
+            duplicates.union(*_images(pair))
+    of_group = {duplicates.find(image): image for image in reversed(images) if image in duplicates}
+    linked = kept[(kept["source"] + "/" + kept["source_path"]).isin(["/".join(one) for one in duplicates])]
+    found = sorted(
+        f"{' '.join(image)} of {' '.join(of_group[group])}"
+        for image in _images(linked)
+        if (group := duplicates.find(image)) in of_group
+    )
+    if not found:
+        return ""
+    return (
+        f"{count_of(len(found), 'kept image')} known as duplicates of withdrawn ones: {name_some(found)}. If "
+        "they show the same radiograph, withdraw them too."
+    )
+
+
+def _audited_duplicates(out: Path | None) -> list[tuple[str, str]]:
+    """Return the ids of the duplicates that the last audit of a build found."""
+    if out is None:
+        return []
+    try:
+        pairs = AuditDocument.read(out / names.AUDIT).pairs
+    except (CxrbuildError, OSError):
+        return []
+    return [(pair.a, pair.b) for pair in pairs if pair.is_duplicate]
+
+
+def _images(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(rows["source"], rows["source_path"], strict=True))
 
 
 def remove_descriptors(records: pd.DataFrame, out: Path) -> None:
@@ -88,17 +175,20 @@ def remove_descriptors(records: pd.DataFrame, out: Path) -> None:
     """
     withdrawn = records.loc[records["exclusion"] == "withdrawn", "image_id"]
     state, page = out / names.STATE / "audit", out / names.AUDIT_PAGE
-    if withdrawn.empty or not (state.exists() or page.exists()):
+    if withdrawn.empty or not (state.exists() or page.exists()) or not _had(out, withdrawn):
         return
-    try:
-        before = read_records(out / names.MANIFEST, ["image_id"])["image_id"]
-        if not before.isin(list(withdrawn)).any():
-            return
-    except (CxrbuildError, OSError):
-        pass  # unknown which images are described there
     page.unlink(missing_ok=True)
     if state.is_dir():
         shutil.rmtree(state)
+
+
+def _had(out: Path, withdrawn: Iterable[str]) -> bool:
+    """Return whether a build had one of some images before it is updated, or that is not known."""
+    try:
+        before = read_records(out / names.MANIFEST, ["image_id"])["image_id"]
+    except (CxrbuildError, OSError):
+        return True
+    return bool(before.isin(list(withdrawn)).any())
 
 
 def _of_sources(withdrawn: pd.DataFrame, data: Path, locked: Mapping[str, LockedSource]) -> Iterator[str]:
@@ -161,14 +251,13 @@ def _files_there(folder: Path, paths: Iterable[str]) -> list[str]:
     return sorted(path for path in set(paths) if (folder / path).is_file())
 
 
-def _of_datasets(images: set[str], out: Path | None) -> Iterator[str]:
-    """Yield builds and releases with pixels, and plans with values, of images."""
+def _of_datasets(withdrawn: pd.DataFrame, out: Path | None) -> Iterator[str]:
+    """Yield builds and releases with pixels, and plans with values, of images, but for the updated build."""
+    images = set(withdrawn["image_id"])
     folders = [
         Path(manifest).parent for place in _PLACES for manifest in _found(f"{place}/*/{names.MANIFEST}")
     ]
     folders += [Path(ledger).parent for ledger in _found(f"*/{names.LEDGER}")]
-    if out is not None:
-        yield from _of_results(out, images)
     for folder in folders:
         if out is not None and folder.resolve() == out.resolve():
             continue
@@ -185,15 +274,20 @@ def _of_datasets(images: set[str], out: Path | None) -> Iterator[str]:
         if count := int((rows["image_id"].isin(list(images)) & held).sum()):
             yield f"{folder} ({count_of(count, 'row' if is_plan else 'image')})"
         else:
-            yield from _of_results(folder, images)
+            yield from _of_results(folder, withdrawn)
 
 
-def _of_results(folder: Path, images: set[str]) -> Iterator[str]:
+def _of_results(folder: Path, withdrawn: pd.DataFrame) -> Iterator[str]:
     """Yield the results of audit, baseline and explanation in a build that name images."""
+    images = set(withdrawn["image_id"])
     marks = [image.encode() for image in images]
     for path in sorted(path for pattern in _RESULTS for path in folder.glob(pattern)):
         try:
-            if path.suffix == ".parquet":
+            if path.name == names.AUDIT_LINKS:
+                # A file of links names images by source and path.
+                named = {image for link in read_links(str(path), Path()) for image in (link.a, link.b)}
+                count = len(named & set(_images(withdrawn)))
+            elif path.suffix == ".parquet":
                 count = len(images & set(read_records(path, ["image_id"])["image_id"]))
             elif path.suffix in _TEXTS:
                 text = path.read_bytes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,8 +75,15 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     more = _read_headers(source, inventory, others, progress)
     headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
     records = map_columns(source, values, headers, progress)
-    require_equal_rows(source, records, values.index.get_level_values("place"), inventory.blobs)
-    records = exclude_withdrawn(records, source, inventory.blobs, progress)
+    places = values.index.get_level_values("place")
+    require_equal_rows(source, records, places, inventory.blobs)
+    records = exclude_withdrawn(
+        records,
+        source,
+        inventory.blobs,
+        progress,
+        lambda: _read_identifiers(source, inventory, images, places),
+    )
     exclude(records, ~records["source_path"].isin(list(inventory.blobs)), "row_without_file")
     exclude(records, records["source_path"].duplicated(), "listed_twice")
     _exclude_paths(records, headers.unreadable, "unreadable_header")
@@ -103,6 +110,18 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     records["source_blob"] = records["source_path"].map(inventory.blobs).astype("str")
     records["image_id"] = _image_ids(source, records["source_path"])
     return conform(records)
+
+
+def _read_identifiers(
+    source: Source, inventory: Inventory, images: Sequence[str], places: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Return each place of the metadata with the identifier of its row, as it is written there."""
+    reader = source.reader.model_copy(update={"patient_id": "keep"})
+    # Without headers no row finds an image, and each has its identifier as its path.
+    index = reader.read(replace(inventory, headers={}), images, silent).index
+    paths = zip(index.get_level_values("place"), index.get_level_values("path"), strict=True)
+    identifiers = {place: path.removeprefix(reader.path_without_image("")) for place, path in paths}
+    return [(place, identifiers[place]) for place in places]
 
 
 def _is_image(source: Source, path: str) -> bool:

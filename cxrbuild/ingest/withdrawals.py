@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.catalog.withdrawal import Withdrawal, require_known
-from cxrbuild.errors import count_of
+from cxrbuild.errors import DeclarationError, count_of, name_some, nearest
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform
 
@@ -20,7 +21,11 @@ _KEPT = ("image_id", "source", "source_path", "license", "group", "exclusion", "
 
 
 def exclude_withdrawn(
-    records: pd.DataFrame, source: Source, files: Iterable[str], progress: Progress = silent
+    records: pd.DataFrame,
+    source: Source,
+    files: Iterable[str],
+    progress: Progress = silent,
+    read_identifiers: Callable[[], Sequence[tuple[str, str]]] = tuple,
 ) -> pd.DataFrame:
     """Write ``withdrawn`` into ``exclusion``, with a row for each withdrawn image that has none.
 
@@ -37,11 +42,14 @@ def exclude_withdrawn(
         The paths of its files.
     progress
         Notes rows that may be of withdrawn images.
+    read_identifiers
+        Returns for each row its place in the metadata, and how it names its image there.
 
     Raises
     ------
     DeclarationError
-        A withdrawal is of an image that the source neither has nor had, or names a file in another spelling.
+        A withdrawal is of an image that the source neither has nor had, or names a file in another spelling;
+        or its identifier is that of a row in another spelling.
     """
     import pandas as pd
 
@@ -54,10 +62,11 @@ def exclude_withdrawn(
         known.update(records["source_path"])  # nothing but the withdrawal has the path of a deleted file
     require_known(source.withdrawals_place, source.withdrawals, known)
     if absent := sorted(set(source.withdrawals) - set(records["source_path"])):
-        # One with an identifier has no row of that identifier: no row can be of it.
+        # One with an identifier has no row of that identifier: no row can be of it, if it is spelt right.
         unknown = [path for path in absent if not source.withdrawals[path].identifier]
         if source.reader.reads_images and unknown:
             records = _without_doubtful_values(records, source, files, len(unknown), progress)
+        records = _without_misspelt(records, source, files, absent, progress, read_identifiers)
         rows = conform(pd.DataFrame({"source_path": absent, "license": source.license}))
         records = pd.concat([records, rows], ignore_index=True)
     details = records["source_path"].map({p: one.describe() for p, one in source.withdrawals.items()})
@@ -94,6 +103,72 @@ def _without_doubtful_values(
         "is known that no other row is of it."
     )
     return pd.concat([records[~rowless], doubtful]).sort_index()
+
+
+def _without_misspelt(
+    records: pd.DataFrame,
+    source: Source,
+    files: Collection[str],
+    absent: Iterable[str],
+    progress: Progress,
+    read_identifiers: Callable[[], Sequence[tuple[str, str]]],
+) -> pd.DataFrame:
+    """Return the rows, those that a withdrawal with a misspelt identifier may mean without their values.
+
+    An identifier that no row has is no error in itself: the row may be deleted.
+
+    Raises
+    ------
+    DeclarationError
+        A row without a file has the identifier in another spelling.
+    """
+    import pandas as pd
+
+    written = {path: text for path in absent if (text := source.withdrawals[path].identifier)}
+    rowless = records.index[~records["source_path"].isin(list(files))]
+    if not source.reader.reads_images or not written or rowless.empty:
+        return records
+    rows = dict(zip(records.index, read_identifiers(), strict=True))
+    known = {identifier for _, identifier in rows.values()}
+    by_identifier = {rows[row][1]: row for row in reversed(rowless)}
+    problems, notes, doubtful = [], [], []
+    for path, identifier in written.items():
+        if identifier in known:
+            continue  # the row is of other images, too
+        same = next((one for one in by_identifier if _plain(one) == _plain(identifier)), None)
+        near = same or nearest(identifier, by_identifier)
+        if near is None:
+            continue
+        place = rows[by_identifier[near]][0]
+        if same is not None:
+            problems.append(f"{path} {identifier} ({place}, has {same})")
+        else:
+            # Only the place says whose row it is where the source hashes identifiers.
+            named = f"{near}, in {place}" if source.reader.patient_id == "keep" else f"in {place}"
+            notes.append(f"{path} {identifier} (the nearest is {named})")
+            doubtful.append(by_identifier[near])
+    if problems:
+        raise DeclarationError(
+            f"{count_of(len(problems), 'identifier')} of withdrawals in another spelling than the metadata",
+            where=source.withdrawals_place, expected="each identifier as its row has it",
+            found=name_some(problems),
+            todo="Write the identifiers as the rows have them: a misspelt one leaves the values of the row",
+        )  # fmt: skip
+    if not notes:
+        return records
+    progress.note(
+        f"{source.name}: no row of the metadata has the identifier of these withdrawn images: "
+        f"{name_some(notes)}. The nearest row has no file and may be of the image, so nothing of it is kept. "
+        f"Correct the identifier in {source.withdrawals_place}. If the row is of another image, fetch the "
+        "file of that image, or delete the row."
+    )
+    emptied = conform(records.loc[doubtful, ["source_path"]]).assign(license=source.license)
+    return pd.concat([records.drop(index=doubtful), emptied]).sort_index()
+
+
+def _plain(identifier: str) -> str:
+    """Return an identifier without case, spaces and zeros in front of numbers."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"\s", "", identifier.casefold()))
 
 
 def _joined(paths: pd.Series, source: Source, files: frozenset[str]) -> pd.Series:

@@ -15,7 +15,7 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked_in_place
 from cxrbuild.http import redact_address
 from cxrbuild.progress import Progress, silent
-from cxrbuild.publishing.release import OutgoingRelease, read_release
+from cxrbuild.publishing.release import OutgoingRelease, read_release, require_publishable
 from cxrbuild.publishing.sending import Location, Step, UnreachableError
 
 _logger = logging.getLogger(__name__)
@@ -122,6 +122,8 @@ def publish(
             expected="zenodo: as the target",
             todo="Omit --final: other targets need no final step",
         )
+    # Before a target that needs a library, which the release may never be sent with.
+    require_publishable(folder)
     open_target = _find_target(address, final=final)
     with locked_in_place(folder):
         release = read_release(folder, progress)

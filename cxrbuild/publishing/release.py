@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbuild.artifact import open_release, read_sums
+from cxrbuild.artifact import ReleaseDocument, open_release, read_sums
 from cxrbuild.artifact.names import SIGNATURE, SUMS
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.errors import CxrbuildError, count_of, name_some
@@ -69,20 +69,16 @@ class OutgoingRelease:
         return f"{self.name} {self.version}"
 
 
-def read_release(folder: Path, progress: Progress = silent) -> OutgoingRelease:
-    """Read a release and require that it can be published.
+def require_publishable(folder: Path) -> ReleaseDocument:
+    """Require a release that can be published, by its ``build.json`` alone, and return that document.
 
     Parameters
     ----------
     folder
         The release's folder.
-    progress
-        Opens a progress bar for each check.
 
     Raises
     ------
-    CheckError
-        A check of ``verify`` failed.
     CxrbuildError
         The folder holds no release, or an unpinned, incomplete or private one.
     """
@@ -105,6 +101,27 @@ def read_release(folder: Path, progress: Progress = silent) -> OutgoingRelease:
             + (f": {name_some(sorted(document.missing))}" if document.missing else ""),
             todo="Fetch what is missing, then curate without --allow-missing and release again",
         )  # fmt: skip
+    return document
+
+
+def read_release(folder: Path, progress: Progress = silent) -> OutgoingRelease:
+    """Read a release and require that it can be published.
+
+    Parameters
+    ----------
+    folder
+        The release's folder.
+    progress
+        Opens a progress bar for each check.
+
+    Raises
+    ------
+    CheckError
+        A check of ``verify`` failed.
+    CxrbuildError
+        See `require_publishable`.
+    """
+    document = require_publishable(folder)
     require_verified(verify(folder, progress=progress), folder)
     files = {
         name: ReleaseFile(name, folder / name, (folder / name).stat().st_size, digest)
