@@ -1,4 +1,8 @@
-"""Decide which images a release lists, what it says of them, and why it withholds the pixels of some."""
+"""Decide which images a release lists, what it says of them, and why it withholds the pixels of some.
+
+A public release omits what people wrote about images of sources that are not public, and about any image with
+a readable name: it can identify the patient.
+"""
 
 from __future__ import annotations
 
@@ -124,9 +128,8 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
     """Return rows without what can identify the patients of sources that are not public.
 
     A public release does not name their files: `source_path`, and `group` where it is a path, hold the
-    image's id instead. Patient numbers are hashed already, or the release is refused. What a reviewer wrote
-    about their images, or about any image with a readable name, is omitted too, and so is the reason of a
-    withdrawal: only the mark and the day stay. No group is named after an image or a patient that
+    image's id instead. Patient numbers are hashed already, or the release is refused. Of a review only the
+    mark stays, of a withdrawal the day. No group is named after an image or a patient that
     `without_unlisted` omits. Ages over 89 are `MOST_AGE`.
 
     Parameters
@@ -172,8 +175,8 @@ def describe_old_ages(count: int) -> str:
         return ""
     return (
         f"A public release has the age {MOST_AGE} for {count_of(count, 'image')} of patients over "
-        f"{MOST_AGE}, of sources that are not public: an exact age over 89 can identify a patient (45 CFR "
-        "164.514). For the exact ages, make a private release with --policy private."
+        f"{MOST_AGE - 1}, of sources that are not public: an exact age over 89 can identify a patient (45 "
+        "CFR 164.514). For the exact ages, make a private release with --policy private."
     )
 
 
@@ -248,9 +251,8 @@ def without_file_names(
 def listed_corrections(build: DatasetDocument, policy: Policy, records: pd.DataFrame) -> Corrections:
     """Return what a release records of the corrections: those of the images that it lists.
 
-    Of images of sources that are not public, and of images with a readable name, a public release omits the
-    old value, the reason and the reader: a value can be wrong because it names a patient. It has the hash of
-    a file only if it shows all of its lines.
+    Where texts are omitted, these are the reason and the reader, and the old value, which can be wrong
+    because it names a patient. A public release has the hash of a file only if it shows all of its lines.
 
     Parameters
     ----------

@@ -34,6 +34,7 @@ from file_server import (
 
 import cxrbuild.http
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.set_aside import advise_on_kept
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.http import RetryPolicy
 from cxrbuild.lockfile import read_lock
@@ -385,8 +386,12 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     assert taken.locked.unpinned
     assert kept.exists()
     (note,) = taken.notes
-    assert note.startswith(f"mine: {kept} ({len(OTHER) / 1e6:,.1f} MB) is kept: an archive that a former ")
-    assert "`fetch` removes it when it fetches the pinned files" in note
+    size = f"{len(OTHER) / 1e6:,.1f} MB"
+    assert note == f"mine: {kept} ({size}) is kept: an archive that a former `fetch` refused."
+    # What to do is said once, of all sources.
+    advice = advise_on_kept(data, ["mine", "other"])
+    assert advice.startswith(f"`--from mine={kept}` takes the files from these archives without a download.")
+    assert advise_on_kept(data, ["other"]) == ""
     # A run that finds the files present says so too.
     assert fetch_one(source, data, allow_unpinned=True).notes == [note]
     # Another refused archive does not replace it, the same one again is not kept twice.

@@ -20,6 +20,7 @@ from cxrbuild.catalog import read_source
 from cxrbuild.catalog.credit import Organization, Person, RelatedWork
 from cxrbuild.catalog.datasheet import Datasheet
 from cxrbuild.catalog.declarations import read_toml
+from cxrbuild.documents import describe_citations
 from cxrbuild.documents.reference import reference_of
 from cxrbuild.errors import DeclarationError
 from cxrbuild.files import read_json, sha256_of, write_json
@@ -385,6 +386,17 @@ def test_verify_reports_a_described_release_as_sound(described: Path) -> None:
 )
 def test_citations_are_read_into_fields_where_they_have_them(citation: str, expected: object) -> None:
     assert reference_of(citation) == expected
+
+
+def test_a_release_says_what_its_citations_lack() -> None:
+    complete, organization = "Doe: Images, 2026, https://x.org", "World Health Organization: Images"
+    assert describe_citations(None, {"a": complete, "b": None}) == []
+    (note,) = describe_citations(organization, {"a": complete, "b": "Images"})
+    assert note.startswith(
+        "The `citation` of the recipe, b is incomplete: CITATION.cff and CITATION.bib have"
+    )
+    (note,) = describe_citations(complete, {"a": None})
+    assert note.startswith("No source has a `citation`: ")
 
 
 @pytest.mark.parametrize(

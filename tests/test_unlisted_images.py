@@ -90,7 +90,7 @@ links = ["links.csv"]
 declared = [{{ source = "open", map = {{ test = "test", train = "train" }} }}]
 test = {{ share = 0.3 }}
 """
-# File, patient, finding, view and age of the hospital's images. Of kept ones one is over 90 years old.
+# File, patient, finding, view and age of the hospital's images. Of kept ones one is over 89 years old.
 HOSPITAL = [
     ("a-side.png", "", "sick", "LL", 91),
     ("b-marked.png", "P-1", "sick", "PA", 92),
@@ -216,7 +216,7 @@ def test_a_public_release_says_nothing_of_a_single_excluded_image(world: Path) -
     assert (private["patient_age"] == 101).sum() == 1
     assert "The tables have the age 90" not in (world / "private" / "README.md").read_text()
     planned = run("plan", "--recipe", "recipe.toml", cwd=world)
-    assert "has the age 90 for 1 image of patients over 90" in " ".join(planned.out.split())
+    assert "has the age 90 for 1 image of patients over 89" in " ".join(planned.out.split())
     kept = of_build[of_build["exclusion"].isna() & of_build["source"].eq("hospital")]
     assert set(rows["image_id"]) == set(kept.index)
     # Of the public source every image is listed.

@@ -65,20 +65,7 @@ class Correction:
 
 
 def read_corrections(name: str, beside: Path) -> list[Correction]:
-    """Read a file of corrections: ``source,path,column,old,new,reason``, and perhaps ``reader``.
-
-    Parameters
-    ----------
-    name
-        The name of a shipped file without its suffix, or the path of a CSV file.
-    beside
-        The folder that a relative path starts from.
-
-    Raises
-    ------
-    DeclarationError
-        There is no such file, or lines of it do not fit; every problem is listed with its line.
-    """
+    """Read a file of corrections, with the header of `CORRECTIONS`; see `CsvTable`."""
     path = CORRECTIONS.find(name, beside)
     corrections = []
     problems: list[str] = []

@@ -18,6 +18,10 @@ SHIPPED = CATALOG / "reviews"
 class CsvTable:
     """A kind of CSV file.
 
+    The functions that read files of a kind take a name and a folder as `find` does. They raise a
+    `DeclarationError` where there is no such file, or lines of it do not fit: it lists every problem with its
+    line.
+
     Attributes
     ----------
     content

@@ -30,20 +30,7 @@ class Link:
 
 
 def read_links(name: str, beside: Path) -> list[Link]:
-    """Read a file of links: ``source_a,path_a,source_b,path_b,kind,note``.
-
-    Parameters
-    ----------
-    name
-        The name of a shipped file without its suffix, or the path of a CSV file.
-    beside
-        The folder that a relative path starts from.
-
-    Raises
-    ------
-    DeclarationError
-        There is no such file, or lines of it do not fit; every problem is listed with its line.
-    """
+    """Read a file of links, with the header of `LINKS`; see `CsvTable`."""
     path = LINKS.find(name, beside)
     links = []
     problems: list[str] = []

@@ -50,20 +50,7 @@ class Review:
 
 
 def read_reviews(name: str, beside: Path) -> list[Review]:
-    """Read a review file: ``source,path,mark,marks_finding,note``, and perhaps ``reader``.
-
-    Parameters
-    ----------
-    name
-        The name of a shipped file without its suffix, or the path of a CSV file.
-    beside
-        The folder that a relative path starts from.
-
-    Raises
-    ------
-    DeclarationError
-        There is no such file, or lines of it do not fit; every problem is listed with its line.
-    """
+    """Read a review file, with the header of `REVIEWS`; see `CsvTable`."""
     path = REVIEWS.find(name, beside)
     reviews = []
     problems: list[str] = []

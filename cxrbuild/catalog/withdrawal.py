@@ -42,22 +42,12 @@ class Withdrawal:
 
 
 def read_withdrawals(path: Path) -> dict[str, Withdrawal]:
-    """Read a file of withdrawals: ``path,date,reason``, and ``identifier`` where it is needed.
-
-    Parameters
-    ----------
-    path
-        The file.
+    """Read a file of withdrawals, with the header of `WITHDRAWALS`; see `CsvTable`.
 
     Returns
     -------
     dict
         The withdrawals by the path of the image.
-
-    Raises
-    ------
-    DeclarationError
-        Lines of the file do not fit; every problem is listed with its line.
     """
     withdrawals: dict[str, Withdrawal] = {}
     problems: list[str] = []

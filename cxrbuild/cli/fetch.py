@@ -156,6 +156,8 @@ def _may_be_address(name: str) -> bool:
 
 def report_fetch(output: Output, result: FetchResult) -> None:
     """Report what was fetched and how it was verified."""
+    from cxrbuild.fetching.set_aside import advise_on_kept
+
     rows = []
     for name, source in result.sources.items():
         lock = source.locked
@@ -185,4 +187,7 @@ def report_fetch(output: Output, result: FetchResult) -> None:
                 f"{len(lock.extra)} extra, {len(lock.different)} different. {lock_path(result.data)} names "
                 "each."
             )
+    # Once, whatever the number of sources.
+    if advice := advise_on_kept(result.data, result.sources):
+        output.say(advice)
     output.result("fetch-1", result.to_dict())

@@ -1,5 +1,6 @@
 """The documents of a release, generated from its data alone, so that `verify` can generate them again."""
 
+from cxrbuild.documents.attribution import describe_citations
 from cxrbuild.documents.audit_notes import measured_contents
 from cxrbuild.documents.changelog import CHANGELOG_TITLE, changelog_head
 from cxrbuild.documents.croissant import croissant
@@ -13,6 +14,7 @@ __all__ = [
     "LicenseRow",
     "changelog_head",
     "croissant",
+    "describe_citations",
     "differing_keys",
     "list_licenses",
     "measured_contents",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog.credit import RelatedWork
@@ -10,6 +11,7 @@ from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
 from cxrbuild.documents.bibtex import bibtex
 from cxrbuild.documents.reference import authors_of, reference_of
+from cxrbuild.errors import name_some
 from cxrbuild.spreadsheets import safe_csv
 
 if TYPE_CHECKING:
@@ -47,6 +49,28 @@ def citation(contents: Contents) -> str:
 def citation_bibtex(contents: Contents) -> str:
     """Return ``CITATION.bib``: the same works as BibTeX."""
     return bibtex(_cited(contents), contents.name, note=" ".join(contents.notices.values()))
+
+
+def describe_citations(recipe: str | None, sources: Mapping[str, str | None]) -> list[str]:
+    """Return notes on what the citation of a release lacks.
+
+    Parameters
+    ----------
+    recipe, sources
+        The citation of the recipe, and that of each source by name; ``None`` where there is none.
+    """
+    notes = []
+    if not any(sources.values()):
+        notes.append(
+            "No source has a `citation`: CITATION.cff and CITATION.bib do not name where its images are from."
+        )
+    cited = {"the recipe": recipe} | dict(sources)
+    if other := [name for name, text in cited.items() if text and "year" not in reference_of(text)]:
+        notes.append(
+            f"The `citation` of {name_some(other)} is incomplete: CITATION.cff and CITATION.bib have it "
+            "without a year. Write `AUTHORS: TITLE. JOURNAL, YEAR, doi:DOI` or `AUTHORS: TITLE, YEAR, URL`."
+        )
+    return notes
 
 
 def _cited(contents: Contents) -> dict[str, Any]:

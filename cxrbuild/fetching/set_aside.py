@@ -6,6 +6,7 @@ again, which took long to download.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cxrbuild.errors import name_some
@@ -67,29 +68,40 @@ def remove_kept(part: Path, origin: Path | None) -> list[Path]:
     return removed
 
 
-def describe_kept(part: Path, *, verified: bool) -> list[str]:
+def describe_kept(part: Path) -> list[str]:
     """Return a note, in a list, on the archives that are kept of a source; an empty list where none is.
 
     Parameters
     ----------
     part
         Where downloads of the source go to.
-    verified
-        Whether the files in place are verified against the pin.
     """
     kept = kept_archives(part)
     if not kept:
         return []
     size = sum(path.stat().st_size for path in kept)
-    one = len(kept) == 1
-    them, it = ("it", "it") if one else ("them", "the first")
-    until = "" if verified else f"; `fetch` removes {them} when it fetches the pinned files"
-    return [
-        f"{part.stem}: {name_some(kept)} ({size / 1e6:,.1f} MB) {'is' if one else 'are'} kept: "
-        f"{'an archive' if one else 'archives'} that a former `fetch` refused. "
-        f"--from {part.stem}={kept[0]} takes the files from {it} without a download. Delete {them} if you do "
-        f"not need that{until}."
-    ]
+    are = "is kept: an archive" if len(kept) == 1 else "are kept: archives"
+    return [f"{part.stem}: {name_some(kept)} ({size / 1e6:,.1f} MB) {are} that a former `fetch` refused."]
+
+
+def advise_on_kept(data: Path, sources: Iterable[str]) -> str:
+    """Return what to do with the archives that are kept of some sources; empty where none is.
+
+    Parameters
+    ----------
+    data
+        The data folder.
+    sources
+        The names of the sources.
+    """
+    kept = {name: archives[0] for name in sources if (archives := kept_archives(part_path(data, name)))}
+    if not kept:
+        return ""
+    origins = " ".join(f"--from {name}={archive}" for name, archive in kept.items())
+    return (
+        f"`{origins}` takes the files from these archives without a download. Delete them if you do not need "
+        "that; `fetch` removes those of a source when it fetches its pinned files."
+    )
 
 
 def _name(part: Path, number: int) -> Path:

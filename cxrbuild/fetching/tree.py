@@ -116,7 +116,7 @@ def fetch_tree(
             unpinned = present.unpinned and source.pinned
             state = "and was accepted unpinned" if unpinned else "and verified"
             progress.note(f"{source.name} is present, unchanged {state}.")
-            kept = describe_kept(part_path(data, source.name), verified=not unpinned)
+            kept = describe_kept(part_path(data, source.name))
             return Fetched(present, False, count_files(files.keys(), source, present), kept)
         damage = _damage(source, files, entry, record)
     try:
@@ -145,8 +145,7 @@ def fetch_tree(
     if origin.path:
         write_origin_state(data, source.name, origin, state)
     notes = [f"{target} {damage}. It was kept as {aside}"] if aside else []
-    verified = not (source.pinned and locked.unpinned)
-    notes += describe_kept(part_path(data, source.name), verified=verified)
+    notes += describe_kept(part_path(data, source.name))
     return Fetched(locked, True, count_files(paths, source, locked), notes)
 
 

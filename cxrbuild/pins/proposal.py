@@ -149,7 +149,7 @@ def propose_pin(
             # A commit has one tree: these files are of another commit, or were changed.
             raise CxrbuildError(
                 "these files are not those of the commit", where=name,
-                expected=f"git tree {source.pin.tree}, which the pin has for {commit[:8]}",
+                expected=f"git tree {source.pin.tree}, which the pin has for {commit}",
                 found=f"git tree {tree}", todo="Name the commit that the files are of, or none",
             )  # fmt: skip
         listed = {path: Listed(file.mode, file.blob) for path, file in files.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cxrbuild.artifact import Release, names, open_build
 from cxrbuild.comparison import DatasetVersion, Declarations, Diff, ledger_columns
 from cxrbuild.curation import read_declaration_files, require_not_withdrawn_since
-from cxrbuild.documents import measured_contents
+from cxrbuild.documents import describe_citations, measured_contents
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.executors import default_workers, require_executor
 from cxrbuild.files import locked, naming
@@ -157,6 +157,9 @@ def release(
     require_no_numbers(build, document, records, policy)
     require_no_identities_in_recipe(build, document, records, policy)
     if note := describe_old_ages(old_ages(records, document, policy)):
+        progress.note(note)
+    cited = {source: one.citation for source, one in document.declared_sources.items()}
+    for note in describe_citations(document.recipe.citation, cited):
         progress.note(note)
     groups = records["group"]
     records = without_identities(records, document, policy)
