@@ -21,6 +21,7 @@ from releasing import varied_build
 import cxrbuild
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import sha256_of, write_json
 from cxrbuild.overlapping import read_fingerprint
 
 ONE, TWO = phantom("one", "COVID-19"), phantom("two", "Normal")
@@ -139,11 +140,23 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_same_build_gives_the_same_bytes(pair: tuple[Path, Path], fingerprints: dict[str, Path]) -> None:
+def test_same_build_gives_the_same_bytes(
+    pair: tuple[Path, Path], fingerprints: dict[str, Path], tmp_path: Path
+) -> None:
     before = fingerprints["a"].read_bytes()
     # An earlier fingerprint of the dataset is replaced.
     assert run("fingerprint", pair[0], "--out", fingerprints["a"], "--workers", 1).status == 0
     assert fingerprints["a"].read_bytes() == before
+    manifest = sha256_of(pair[0] / "manifest.parquet")
+    assert read_fingerprint(fingerprints["a"]).document.manifest_sha256 == manifest
+    # The hash of a closed source's manifest would confirm a guess of an age or a path.
+    written = (pair[0] / "build.json").read_bytes()
+    closed = {"title": "T", "homepage": None, "description": "", "citation": None, "license": "unknown",
+              "public": False, "patient_id": "hash", "pin": {}}  # fmt: skip
+    write_json(pair[0] / "build.json", json.loads(written) | {"declared_sources": {"cohen": closed}})
+    assert run("fingerprint", pair[0], "--out", tmp_path / "closed", "--workers", 1).status == 0
+    (pair[0] / "build.json").write_bytes(written)
+    assert read_fingerprint(tmp_path / "closed").document.manifest_sha256 is None
 
 
 def test_fingerprint_has_no_patient_and_no_label(fingerprints: dict[str, Path]) -> None:

@@ -152,10 +152,14 @@ def describe(
                 found=name_some((f"{one.image_id} ({one.problem})" for one in problems), 3),
                 todo="Check the folder with `cxrbuild verify`",
             )  # fmt: skip
+        policy = artifact.document.policy if isinstance(artifact, Release) else "build"
+        is_public = policy == "public" or all(
+            one.public for one in artifact.document.declared_sources.values()
+        )
         document = FingerprintDocument(
             descriptors=VERSION, level=level, dataset=artifact.document.dataset,
-            artifact=artifact.document.policy if isinstance(artifact, Release) else "build",
-            manifest_sha256=sha256_of(artifact.folder / names.MANIFEST),
+            artifact=policy,
+            manifest_sha256=sha256_of(artifact.folder / names.MANIFEST) if is_public else None,
             images=len(rows), described=int(rows["described"].sum()),
             cxrbuild=__version__, libraries={name: version(name) for name in _LIBRARIES},
         )  # fmt: skip

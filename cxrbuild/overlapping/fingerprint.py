@@ -56,7 +56,8 @@ class FingerprintDocument(Document):
     artifact
         ``build``, or the policy of the release: ``public`` or ``private``.
     manifest_sha256
-        Hash of the manifest.
+        Hash of the manifest; ``None`` of a build or private release with a source that is not public, as the
+        hash also covers ages, paths and patients, and could confirm a guess.
     images
         Number of images.
     described
@@ -74,7 +75,7 @@ class FingerprintDocument(Document):
     level: Level
     dataset: DatasetIdentity
     artifact: Literal["build", "public", "private"]
-    manifest_sha256: str
+    manifest_sha256: str | None
     images: int
     described: int
     cxrbuild: str
