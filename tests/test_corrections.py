@@ -488,7 +488,7 @@ def test_a_public_release_says_of_a_closed_source_only_what_it_lists(releases: t
 def test_no_hash_of_a_public_release_covers_what_it_omits(
     releases: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """Whoever knows the rest could confirm a guess of an age, a path or a reason with it."""
+    """A reader who knows the rest could confirm a guess of an age, a path or a reason with it."""
     build = open_build(releases[1].parent.parent / "build-2.0.0")
     manifest = build.document.files[names.MANIFEST].sha256
     hashes = [build.document.inputs, manifest, sha256_of(build.folder / names.LEDGER)]
