@@ -126,10 +126,12 @@ def describe_kept_duplicates(
     same = kept[kept["source_blob"].isin(list(blobs))]
     for image, blob in zip(_images(same), same["source_blob"], strict=True):
         duplicates.union(image, blobs[blob])
-    for a, b in _audited_duplicates(out):
-        pair = records[records["image_id"].isin([a, b])]
-        if len(pair) == 2:
-            duplicates.union(*_images(pair))
+    pairs = _audited_duplicates(out)
+    audited = records[records["image_id"].isin([image for pair in pairs for image in pair])]
+    image_of = dict(zip(audited["image_id"], _images(audited), strict=True))
+    for a, b in pairs:
+        if a in image_of and b in image_of:
+            duplicates.union(image_of[a], image_of[b])
     of_group = {duplicates.find(image): image for image in reversed(images) if image in duplicates}
     linked = kept[(kept["source"] + "/" + kept["source_path"]).isin(["/".join(one) for one in duplicates])]
     found = sorted(
