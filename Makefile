@@ -12,6 +12,8 @@ else
 PYTHON ?= python3
 BIN := $(VENV)/bin
 endif
+# The tests start many processes: each would compile the package again where the bytecode is not kept.
+export PYTHONDONTWRITEBYTECODE =
 # One more than there are processors: many tests wait for servers, disks and processes.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 # tests/conftest.py says which tests one worker runs together, and which it begins with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -85,9 +86,17 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 # What takes longest begins first, so that no worker waits for another one at the end.
 LONGEST = (
-    "tensorflow", "documents", "test_verify", "release", "test_curate", "world", "browser", "test_audit",
-    "test_publish_hub", "test_review", "test_seal", "test_init", "test_patient_identity", "test_corrections",
+    "tensorflow", "release", "test_verify", "test_curate", "world", "test_publish", "test_docs", "browser",
+    "test_init", "test_audit", "test_cluster", "test_patient_identity", "test_why", "test_export", "test_api",
+    "test_review", "test_ready_sizes", "test_withdrawals", "test_unlisted_images", "test_loading",
+    "test_corrections",
 )  # fmt: skip
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, as the program does: each search of all that was imported takes long."""
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.hookimpl(tryfirst=True)
