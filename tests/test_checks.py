@@ -159,18 +159,18 @@ def test_a_check_that_raises_failed_whatever_its_limit(
     assert [(finding.check, finding.message) for finding in result.findings] == [("fails", result.message)]
 
 
-def test_the_other_checks_are_made_and_written_where_one_raises(
+def test_findings_name_their_package_and_the_other_checks_are_made_and_written_where_one_raises(
     site: Path, demo: Path, small_recipe: Path
 ) -> None:
     code = """
 from cxrbuild import Check, Finding
 BROKEN = Check("broken", "None.", lambda context: [Finding(str(1 / 0))], "verify")
 BROKEN_AUDIT = Check("broken_audit", "None.", lambda context: [Finding(str(1 / 0))], "audit", limit=None)
+FOUND = Check("found", "None.", lambda context: [Finding("is bad", "a.csv", "b")], "verify")
 ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")], "audit")
 """
-    install(
-        site, broken="short_checks:BROKEN", broken_audit="short_checks:BROKEN_AUDIT", rows="short_checks:ROWS"
-    )
+    names = ("broken", "broken_audit", "found", "rows")
+    install(site, **{name: f"short_checks:{name.upper()}" for name in names})
     (site / "short_checks.py").write_text(code)
     build = shutil.copytree(demo / "build", site / "build")
     (build / "funnel.csv").write_text("x")
@@ -179,12 +179,15 @@ ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")],
     assert "funnel.csv: " in ran.err
     assert "short-checks could not make this check: ZeroDivisionError: division by zero" in ran.err
     assert "(broken of short-checks)" in ran.err
+    assert "a.csv: b: is bad (found of short-checks)" in ran.err
     checks = json.loads(run("verify", build, "--json").out)["checks"]
     failed = {check["id"] for check in checks if check["status"] == "failed"}
-    assert failed == {"broken", "file_hashes"}
+    assert failed == {"broken", "file_hashes", "found"}
     ran = run("audit", "--build", build, "--recipe", small_recipe, COLUMNS="300")
     assert ran.status == 3
     assert "broken_audit of short-checks: short-checks could not make this check: Zero" in ran.err
+    assert "rows of short-checks: 1 finding (at most 0)" in ran.err
+    assert "c.csv: d: is bad" in ran.err
     written = json.loads((build / "audit.json").read_bytes())
     status = {check["id"]: check["status"] for check in written["checks"]}
     assert (status["broken_audit"], status["rows"], status["patient_leakage"]) == (
@@ -193,24 +196,6 @@ ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")],
         "passed",
     )
     assert written["status"] == "failed"
-
-
-def test_the_findings_of_another_packages_check_name_it(site: Path, demo: Path, small_recipe: Path) -> None:
-    code = """
-from cxrbuild import Check, Finding
-FOUND = Check("found", "None.", lambda context: [Finding("is bad", "a.csv", "b")], "verify")
-ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")], "audit")
-"""
-    install(site, found="short_checks:FOUND", rows="short_checks:ROWS")
-    (site / "short_checks.py").write_text(code)
-    build = shutil.copytree(demo / "build", site / "build")
-    ran = run("verify", build)
-    assert ran.status == 3
-    assert "a.csv: b: is bad (found of short-checks)" in ran.err
-    ran = run("audit", "--build", build, "--recipe", small_recipe)
-    assert ran.status == 3
-    assert "rows of short-checks: 1 finding (at most 0)" in ran.err
-    assert "c.csv: d: is bad" in ran.err
 
 
 def test_the_package_of_the_documentation_works(site: Path, demo: Path, small_recipe: Path) -> None:

@@ -118,6 +118,14 @@ def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
     assert times(out) == before
 
 
+@pytest.fixture(scope="module")
+def damaged(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished build that tests damage in turn: each makes it again."""
+    out = tmp_path_factory.mktemp("damaged") / "build"
+    curate(demo, out)
+    return out
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -134,9 +142,10 @@ def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
         "leftovers",
     ],
 )
-def test_what_was_damaged_and_only_that_is_made_again(demo: Path, tmp_path: Path, damage: str) -> None:
-    out = tmp_path / "build"
-    curate(demo, out)
+def test_what_was_damaged_and_only_that_is_made_again(
+    demo: Path, damaged: Path, tmp_path: Path, damage: str
+) -> None:
+    out = damaged
     before = times(out)
     jpeg = sorted((out / "images").rglob("*.jpg"))[3]
     match damage:
@@ -296,21 +305,21 @@ def test_a_build_is_not_made_over_what_is_no_build(demo: Path, tmp_path: Path, o
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize(
-    "name", ["images", "data", "tfds", ".cxrbuild", "images/train", "images/train/Normal"]
-)
 @needs_links
-def test_nothing_is_made_or_removed_through_a_link(demo: Path, tmp_path: Path, name: str) -> None:
-    out, elsewhere = tmp_path / "build", tmp_path / "elsewhere"
+def test_nothing_is_made_or_removed_through_a_link(demo: Path, tmp_path: Path) -> None:
+    out, elsewhere, aside = tmp_path / "build", tmp_path / "elsewhere", tmp_path / "aside"
     curate(demo, out)
+    (out / "tfds").mkdir()
     shutil.copytree(out, elsewhere)
-    (elsewhere / "tfds").mkdir()
-    shutil.rmtree(out / name, ignore_errors=True)
-    (out / name).symlink_to(elsewhere / name)
     before = tree(elsewhere)
-    words = " ".join(curate(demo, out, "--keep-lateral", status=1).split())
-    assert f"build/{name}: a link is among a build's own folders" in words
-    assert tree(elsewhere) == before
+    for name in ("images", "data", "tfds", ".cxrbuild", "images/train", "images/train/Normal"):
+        (out / name).rename(aside)
+        (out / name).symlink_to(elsewhere / name)
+        words = " ".join(curate(demo, out, "--keep-lateral", status=1).split())
+        assert f"build/{name}: a link is among a build's own folders" in words
+        assert tree(elsewhere) == before
+        (out / name).unlink()
+        aside.rename(out / name)
 
 
 def test_of_shards_only_those_of_this_program_are_removed(demo: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^(?:```(\w*)\n(.*?)^```|<!-- (bash|python)\n(.*?)^-->)$", re.MULTILINE | re.DOTALL)
 # These install or check the program itself, or are run by tests of their own, and would take long here.
-NOT_RUN = ("pip install ", "make ", "cxrbuild train-baseline", "cxrbuild explain")
+NOT_RUN = ("python3 -m venv ", "pip install ", "make ", "cxrbuild train-baseline", "cxrbuild explain")
 
 
 # Pages whose commands other pages or tests run too.
@@ -69,6 +69,7 @@ SLOW = (
     "paper-dataset.md",
     "publishing.md",
     "releases.md",
+    "reproduction.md",
     "reviewing.md",
     "tutorial.md",
     "updating.md",
@@ -139,15 +140,7 @@ def kaggle_of(upstream: Path) -> None:
 @needs_shell
 @pytest.mark.parametrize(
     "page",
-    # The longest pages run in parallel.
-    [
-        pytest.param(
-            page,
-            marks=[pytest.mark.xdist_group(f"documents {page.name}")]
-            + ([pytest.mark.slow] if page.name in SLOW else []),
-        )
-        for page in RUN
-    ],
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name in SLOW else []) for page in RUN],
     ids=lambda page: page.name,
 )
 def test_code_runs(page: Path, environment: dict[str, str], tmp_path: Path) -> None:

@@ -265,8 +265,8 @@ def test_a_public_release_holds_no_number_and_no_file_name(world: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "columns", "column"),
     [
-        ("{record}.dcm", "", "source_path"),
-        ("{record}/{n}.dcm", "", "source_path"),
+        pytest.param("{record}.dcm", "", "source_path", marks=pytest.mark.slow),
+        pytest.param("{record}/{n}.dcm", "", "source_path", marks=pytest.mark.slow),
         ("scan_{record}_{n}.dcm", "", "source_path"),
         ("scan{n}.dcm", "[columns.attribution]\nfrom = 'credit'", "attribution"),
         ("scan{n}.dcm", "[columns.license]\nfrom = 'credit'\npattern = '(CC-BY-4.0)'", "license_text"),

@@ -339,7 +339,6 @@ def test_s3_messages_contain_no_credentials(release: Path, s3: tuple[int, Path])
     port, _ = s3
     for env, message in (
         (s3_env(port, AWS_SECRET_ACCESS_KEY=SECRET[::-1]), "signature"),
-        (s3_env(1), "Could not connect"),
         (s3_env(port, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""), "credentials"),
     ):
         ran = run_process("publish", release, "s3://bucket/b", **env)
@@ -400,18 +399,18 @@ def test_sftp_refuses_unknown_host_keys_and_wrong_credentials(
     release: Path, sshd: Sshd, tmp_path: Path
 ) -> None:
     sshd.trust()
-    ran = run_process("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
+    ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
     assert ran.status == 1
     assert "the server's host key is unknown" in " ".join(ran.err.split())
     sshd.trust(sshd.port, key=(sshd.home / ".ssh" / "id_ed25519.pub").read_text())
-    ran = run_process("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
+    ran = run("publish", release, sftp(sshd.port, tmp_path / "out"), **sshd.env)
     assert ran.status == 1
     assert "the server's host key has changed" in " ".join(ran.err.split())
     sshd.trust(sshd.port)
     address = (
         sftp(sshd.port, tmp_path / "out").replace("@", ":hunter22@").replace(getpass.getuser(), "nobody")
     )
-    ran = run_process("publish", release, address, "-vv", **sshd.env)
+    ran = run("publish", release, address, "-vv", **sshd.env)
     assert ran.status == 1
     assert "SSH authentication failed" in " ".join(ran.err.split())
     assert "hunter22" not in ran.err

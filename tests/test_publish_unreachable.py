@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import run, run_process
-from publishing import s3_env
+from publishing import KEY, SECRET, s3_env
 
 # Nothing listens there.
 CLOSED = "http://127.0.0.1:1"
@@ -46,6 +46,10 @@ def test_a_dry_run_without_a_network_lists_what_would_be_sent(
     ran = run_process("publish", public_release, target, "--json", **env)
     assert ran.status == 1
     assert json.loads(ran.out)["error"]["where"] == target
+    assert "Traceback" not in ran.err
+    assert not {KEY, SECRET} & set(ran.err.split())
+    if target.startswith("s3:"):
+        assert "Could not connect" in " ".join(ran.err.split())
 
 
 @pytest.mark.usefixtures("quick_retries")

@@ -146,11 +146,18 @@ def test_withheld_of_an_empty_table() -> None:
     assert withheld(conform(pd.DataFrame()), "public").empty
 
 
-def test_same_build_same_bytes(varied: Path, varied_public: Path, tmp_path: Path) -> None:
-    release(varied, "1.0.0", tmp_path / "other-name")
-    assert (tmp_path / "other-name" / "SHA256SUMS").read_bytes() == (
-        varied_public / "SHA256SUMS"
-    ).read_bytes()
+def test_same_build_same_bytes_and_a_release_never_changes(
+    varied: Path, varied_public: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "other-name"
+    assert release(varied, "1.0.0", out).written
+    assert (out / "SHA256SUMS").read_bytes() == (varied_public / "SHA256SUMS").read_bytes()
+    stamp = (out / "SHA256SUMS").stat()
+    assert not release(varied, "1.0.0", out).written
+    assert (out / "SHA256SUMS").stat() == stamp
+    with pytest.raises(CxrbuildError, match="the folder holds another release"):
+        release(varied, "1.0.0", out, policy="private")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_source_date_epoch_is_the_date(varied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,17 +168,6 @@ def test_source_date_epoch_is_the_date(varied: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(CxrbuildError, match=r"SOURCE_DATE_EPOCH: not a valid time.*yesterday"):
         release(varied, "1.0.0", tmp_path / "later")
-
-
-def test_a_release_never_changes(varied: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert release(varied, "1.0.0", out).written
-    stamp = (out / "SHA256SUMS").stat()
-    assert not release(varied, "1.0.0", out).written
-    assert (out / "SHA256SUMS").stat() == stamp
-    with pytest.raises(CxrbuildError, match="the folder holds another release"):
-        release(varied, "1.0.0", out, policy="private")
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("name", ["audit.json", "README.md", "data/train-00000-of-00001.parquet"])

@@ -28,9 +28,8 @@ def test_versions_before_the_first_move_freely(varied: Path, tmp_path: Path) -> 
     assert "1 removed row" in (tmp_path / "demo-cxr-0.2.0" / "CHANGELOG.md").read_text()
 
 
-def test_refuses_a_step_back(varied: Path, tmp_path: Path) -> None:
-    newest = tmp_path / "release" / "demo-cxr-1.0.0"
-    release(varied, "1.0.0", newest)
+def test_refuses_a_step_back(varied: Path, varied_public: Path, tmp_path: Path) -> None:
+    newest = Path(shutil.copytree(varied_public, tmp_path / "release" / "demo-cxr-1.0.0"))
     shutil.copytree(varied, tmp_path / "build")
     set_version(tmp_path / "build", "0.9.0")
     ran = run("release", "0.9.0", "--build", "build", cwd=tmp_path, COLUMNS="600")
@@ -45,8 +44,8 @@ def test_refuses_a_step_back(varied: Path, tmp_path: Path) -> None:
     assert release(varied, "1.0.1", newest.parent / "demo-cxr-1.0.1", previous=newest).written
 
 
-def test_refuses_too_small_a_step(varied: Path, tmp_path: Path) -> None:
-    release(varied, "1.0.0", tmp_path / "demo-cxr-1.0.0")
+def test_refuses_too_small_a_step(varied: Path, varied_public: Path, tmp_path: Path) -> None:
+    shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(varied, tmp_path / "build")
     image = images_of(varied, source="mooney", split="train")["image_id"].iloc[0]
     drop_rows(tmp_path / "build", [image])
@@ -61,8 +60,8 @@ def test_refuses_too_small_a_step(varied: Path, tmp_path: Path) -> None:
     assert verify(tmp_path / "demo-cxr-2.0.0").findings == ()
 
 
-def test_changelog_has_every_version(varied: Path, tmp_path: Path) -> None:
-    release(varied, "1.0.0", tmp_path / "demo-cxr-1.0.0")
+def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path: Path) -> None:
+    shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(varied, tmp_path / "build")
     rows = images_of(varied, source="mooney", split="train").sort_values("image_id").iloc[:26]
     (*aged, gone), label = rows["image_id"], rows["label"].iloc[-1]
@@ -82,9 +81,8 @@ def test_changelog_has_every_version(varied: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_previous_release_can_be_named(varied: Path, tmp_path: Path) -> None:
-    release(varied, "1.0.0", tmp_path / "elsewhere" / "first")
-    result = release(varied, "1.2.0", tmp_path / "out", previous=tmp_path / "elsewhere" / "first")
+def test_previous_release_can_be_named(varied: Path, varied_public: Path, tmp_path: Path) -> None:
+    result = release(varied, "1.2.0", tmp_path / "out", previous=varied_public)
     assert result.release.version == "1.2.0"
     assert result.changes is not None
     assert result.changes.bump is None

@@ -63,13 +63,21 @@ def test_tree_state_is_unknown_with_links_and_missing_roots(tmp_path: Path) -> N
     assert tree_state([tmp_path / "link"]) != state
 
 
+STAGES = ("make_plan", "convert_images", "write_seal")
+EDITED = ("sources/cohen/metadata.csv", "sources/mooney.tsv", "image")
+
+
 @pytest.mark.parametrize(
-    "path",
-    ["sources/cohen/metadata.csv", "sources/mooney.tsv", "image"],
+    ("stage", "path"),
+    # Each stage and each file once; the other pairs run with the slow tests.
+    [
+        pytest.param(stage, path, marks=[] if i == j else pytest.mark.slow)
+        for i, stage in enumerate(STAGES)
+        for j, path in enumerate(EDITED)
+    ],
 )
-@pytest.mark.parametrize("stage", ["make_plan", "convert_images", "write_seal"])
 def test_curate_does_not_seal_over_a_source_that_changed_while_it_ran(
-    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, stage: str
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, path: str
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(demo / "data", data)

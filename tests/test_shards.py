@@ -208,7 +208,7 @@ def test_a_full_disk_is_an_error_and_finished_work_is_kept(demo: Path, tmp_path:
              "--out", out, "--format", form]  # fmt: skip
     # The JPEGs and the tables have at the most some 24,000 bytes, a shard 100,000.
     with largest_file(60_000):
-        full = run_process(*words, COLUMNS="1000")
+        full = run(*words)
     assert full.status == 1
     shard = {
         "parquet": r"data/(test|train)-00000-of-00001\.parquet",
@@ -219,7 +219,7 @@ def test_a_full_disk_is_an_error_and_finished_work_is_kept(demo: Path, tmp_path:
     assert not [*out.rglob("*.part"), *out.rglob("*tfrecord-*"), *out.rglob("data/*.parquet")]
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
     assert len(before) == 89
-    ran = run_process(*words)
+    ran = run(*words)
     assert ran.status == 0, ran.err
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == before
 

@@ -201,24 +201,40 @@ def test_verify_finds_a_wrong_count_in_an_older_card(older: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "fault"),
+    "changes",
     [
-        ("num_examples: 13", "num_examples: 16", "split test: num_examples is 16, the shards have 13"),
-        ("download_size: ", "download_size: 1", "download_size: is 1"),
-        ("path: data/test-*.parquet", "path: data/probe-*.parquet", "split test: no shard matches"),
-        ("'0': COVID-19", "'0': Corona", "features: label has the names ['Corona', 'Normal', 'Pneumonia']"),
-        ("| ct | ", "| ct | 1", "table of step, ct, images: has 1"),
-        ("| unseen | 1 |", "| unseen | 2 |", "table of reason, unseen, images: has 2, the data have 1"),
-        ("| unknown | 1 | 0 |", "| unknown | 1 | 1 |", "table of licence, unknown, with pixels: has 1"),
-        ("| reason | images |", "| cause | images |", "reason: no table has the columns images"),
-        ("dataset_info:", "dataset_news:", "YAML: is not as Hugging Face reads it: KeyError('dataset_info')"),
+        [
+            ("num_examples: 13", "num_examples: 16", "split test: num_examples is 16, the shards have 13"),
+            ("download_size: ", "download_size: 1", "download_size: is 1"),
+            (
+                "'0': COVID-19",
+                "'0': Corona",
+                "features: label has the names ['Corona', 'Normal', 'Pneumonia']",
+            ),
+            ("| ct | ", "| ct | 1", "table of step, ct, images: has 1"),
+            ("| unseen | 1 |", "| unseen | 2 |", "table of reason, unseen, images: has 2, the data have 1"),
+            ("| unknown | 1 | 0 |", "| unknown | 1 | 1 |", "table of licence, unknown, with pixels: has 1"),
+        ],
+        [
+            ("path: data/test-*.parquet", "path: data/probe-*.parquet", "split test: no shard matches"),
+            ("| reason | images |", "| cause | images |", "reason: no table has the columns images"),
+        ],
+        [
+            (
+                "dataset_info:",
+                "dataset_news:",
+                "YAML: is not as Hugging Face reads it: KeyError('dataset_info')",
+            )
+        ],
     ],
 )
-def test_verify_finds_wrong_values_in_an_older_card(older: Path, old: str, new: str, fault: str) -> None:
-    replaced(older / "README.md", old, new)
+def test_verify_finds_wrong_values_in_an_older_card(older: Path, changes: list[tuple[str, str, str]]) -> None:
+    for old, new, _ in changes:
+        replaced(older / "README.md", old, new)
     sum_again(older)
     found = findings(older)
-    assert any(words.startswith(f"README.md: {fault}") for words in found), found
+    for _, _, fault in changes:
+        assert any(words.startswith(f"README.md: {fault}") for words in found), found
     assert all(words.startswith("README.md") for words in found)
 
 
@@ -304,28 +320,31 @@ def test_verify_compares_every_key_of_croissant(
     assert found.startswith(f"croissant.json: {fault}")
 
 
-@pytest.mark.parametrize("name", ["audit.json", "baseline.json", "report.html", "CHANGELOG.md"])
-def test_verify_compares_other_files_with_the_hashes_in_build_json(of_audited: Path, name: str) -> None:
-    data = (of_audited / name).read_bytes()
-    for junk in (b"junk", b"[]", b"{}", data.replace(b"0", b"1")):
-        (of_audited / name).write_bytes(junk)
+def test_verify_compares_other_files_with_the_hashes_in_build_json(of_audited: Path) -> None:
+    files = [of_audited / name for name in ("audit.json", "baseline.json", "report.html", "CHANGELOG.md")]
+    whole = {path: path.read_bytes() for path in files}
+    for junk in (b"junk", b"[]", b"{}", None):
+        for path, data in whole.items():
+            path.write_bytes(data.replace(b"0", b"1") if junk is None else junk)
         sum_again(of_audited)
-        assert any(
-            re.match(rf"{name}: its SHA-256 is \w+, build\.json has", words) for words in findings(of_audited)
-        )
-    (of_audited / name).unlink()
+        found = "\n".join(findings(of_audited))
+        for path in files:
+            assert re.search(rf"^{path.name}: its SHA-256 is \w+, build\.json has", found, re.MULTILINE), junk
+    for path in files:
+        path.unlink()
     sum_again(of_audited)
-    assert f"{name}: is missing; build.json records it" in findings(of_audited)
+    assert {f"{path.name}: is missing; build.json records it" for path in files} <= set(findings(of_audited))
     # And where build.json, too, is made to agree.
-    if name == "audit.json":
-        edited(lambda document: document["packaging"]["files"].pop(name))(of_audited / "build.json")
-        sum_again(of_audited)
-        found = findings(of_audited)
-        assert any(re.search(r"should not be here: '- Measured: ", words) for words in found)
-        assert any(
-            re.search(r"README.md: line \d+: (is missing here:|expected) '- This build was not aud", w)
-            for w in found
-        )
+    for path in files[1:]:
+        path.write_bytes(whole[path])
+    edited(lambda document: document["packaging"]["files"].pop("audit.json"))(of_audited / "build.json")
+    sum_again(of_audited)
+    found = findings(of_audited)
+    assert any(re.search(r"should not be here: '- Measured: ", words) for words in found)
+    assert any(
+        re.search(r"README.md: line \d+: (is missing here:|expected) '- This build was not aud", w)
+        for w in found
+    )
 
 
 @pytest.mark.parametrize("name", ["audit", "baseline"])

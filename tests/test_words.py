@@ -35,11 +35,11 @@ def _files() -> list[Path]:
 
 
 def test_words_that_are_not_used() -> None:
-    found = []
+    found, words = [], _words()
     for path in _files():
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             text = _QUOTED.sub("", line)
-            for word, instead in _words():
+            for word, instead in words:
                 if match := word.search(text):
                     place = f"{path.relative_to(CHECKOUT)}:{number}"
                     found.append(f"{place}: {match[0]!r}, write {instead}: {line.strip()[:90]}")
