@@ -13,4 +13,4 @@ use_one_thread()
 import numpy as _numpy  # noqa: E402, F401
 import PIL.JpegImagePlugin  # noqa: E402, F401
 
-import cxrbuild.curation.conversion  # noqa: E402, F401
+import cxrbuild.convert.batch  # noqa: E402, F401

@@ -119,7 +119,7 @@ def test_a_pool_that_cannot_start_its_thread_ends(monkeypatch: pytest.MonkeyPatc
 def test_workers_have_imported_what_they_use_and_no_threads_of_libraries() -> None:
     with open_executor("local", 2) as pool:
         for imported, threads in pool.map(describe_worker, range(4)):
-            assert {"numpy", "PIL.JpegImagePlugin", "cxrbuild.curation.conversion"} <= imported
+            assert {"numpy", "PIL.JpegImagePlugin", "cxrbuild.convert.batch"} <= imported
             assert not {"pandas", "pyarrow"} & imported
             # Its own, and the one that waits for the end of its parent.
             assert threads == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from cxrbuild.convert.exclusion import NotConvertible, check_size
@@ -64,6 +65,8 @@ class Header(NamedTuple):
         return self.frame in _PROGRESSIVE
 
 
+# A file that is not copied is decoded at once: its header is not read again.
+@lru_cache(maxsize=1)
 def read_header(data: bytes, max_pixels: int) -> Header:
     """Read the segments before the first scan, and join those that the pixels depend on.
 

@@ -30,8 +30,8 @@ class Journal:
         self.path = build / ".cxrbuild" / "journal"
         self.header = json.dumps(settings, sort_keys=True)
         self._added: dict[str, str] = {}
-        # The lines of entries that were read, which are written again as they are.
-        self._read: dict[str, tuple[Converted, str]] = {}
+        # The lines of the last entries, which are not made again.
+        self._lines: dict[str, tuple[Converted, str]] = {}
 
     def read(self) -> dict[str, Converted]:
         """Return the recorded results by image id; none if the settings differ."""
@@ -46,7 +46,7 @@ class Journal:
             if digest == _digest(document):
                 entry = Converted(**json.loads(document))
                 entries[entry.image_id] = entry
-                self._read[entry.image_id] = entry, line
+                self._lines[entry.image_id] = entry, line
         return entries
 
     def begin(self, entries: Mapping[str, Converted]) -> None:
@@ -69,8 +69,11 @@ class Journal:
         return self._line_of(entry).partition(" ")[0]
 
     def _line_of(self, entry: Converted) -> str:
-        known, line = self._read.get(entry.image_id, (None, ""))
-        return line if known is entry else _format_line(entry)
+        known, line = self._lines.get(entry.image_id, (None, ""))
+        if known is not entry:
+            line = _format_line(entry)
+            self._lines[entry.image_id] = entry, line
+        return line
 
     def _write(self, lines: Iterable[str]) -> None:
         write_bytes(self.path, ("\n".join([self.header, *lines]) + "\n").encode())
