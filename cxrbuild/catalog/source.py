@@ -79,6 +79,11 @@ class Pin(Declaration):
         return self
 
     @property
+    def verifies(self) -> bool:
+        """Whether files can be compared with it."""
+        return self.tree is not None or self.sha256 is not None
+
+    @property
     def revision(self) -> str:
         """What names the version: the commit, else the tree's hash, else the archive's; empty if unpinned."""
         return self.commit or self.tree or self.sha256 or ""
@@ -188,7 +193,7 @@ class Source(Declaration):
     @property
     def pinned(self) -> bool:
         """Whether the declaration says how to verify the source."""
-        return self.pin.tree is not None or self.pin.sha256 is not None
+        return self.pin.verifies
 
     @property
     def withdrawals_place(self) -> str:

@@ -25,16 +25,31 @@ def rebuild_commands(contents: Contents) -> list[str]:
     )
     for override in contents.overrides.reviews:
         options += ["--reviews", override.file]
-    if recipe.split.published is not None:
-        named = options[:2]  # the list belongs to the recipe
-    else:
-        named = [] if recipe.sources == read_recipe(DEFAULT_RECIPE).sources else recipe.sources
-    unpinned = ["--allow-unpinned"] if contents.document.unpinned else []
     missing = ["--allow-missing"] if contents.document.missing_images else []
-    return [
-        shlex.join(["cxrbuild", "fetch", *named, *unpinned]),
-        shlex.join(["cxrbuild", "curate", *options, *missing]),
+    commands = [
+        *(["cxrbuild", "fetch", *fetched] for fetched in _fetched(contents, options)),
+        ["cxrbuild", "curate", *options, *missing],
     ]
+    return [shlex.join(command) for command in commands]
+
+
+def _fetched(contents: Contents, options: list[str]) -> list[list[str]]:
+    """Return the arguments of each ``fetch``: only sources with other files than the pin's are accepted."""
+    recipe, document, published = contents.recipe, contents.document, contents.recipe.split.published
+    names = dict(zip(recipe.sources, document.declared_sources, strict=False))
+    unpinned = [
+        source
+        for source in recipe.sources
+        for name in (source if source in document.declared_sources else names.get(source),)
+        if name in document.unpinned and document.declared_sources[name].pin.verifies
+    ]
+    if not unpinned:
+        if published is not None:
+            return [options[:2]]  # the list belongs to the recipe
+        return [[] if recipe.sources == read_recipe(DEFAULT_RECIPE).sources else recipe.sources]
+    verified = [source for source in recipe.sources if source not in unpinned]
+    verified += [published.list] if published is not None else []
+    return [*([verified] if verified else []), [*unpinned, "--allow-unpinned"]]
 
 
 def added_reviews(contents: Contents) -> list[str]:
