@@ -188,6 +188,9 @@ def test_candidates_of_an_image_are_limited_by_rank(tmp_path: Path) -> None:
     assert len(pairs) > 600
     limited = find_candidates(table, tmp_path, most=3)
     kept = set(zip(limited.a.tolist(), limited.b.tolist(), strict=True))
+    # Also pairs with two transforms are counted once.
+    assert (unlimited.pairs, limited.pairs) == (len(pairs), len(kept))
+    assert unlimited.pairs < len(unlimited.a)
     assert kept < pairs
     assert len(kept) <= 3 * len(images)
     assert len(kept) + limited.skipped_pairs == len(pairs)

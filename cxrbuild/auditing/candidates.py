@@ -9,6 +9,7 @@ other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ class Candidates:
     Attributes
     ----------
     a, b
-        The images' numbers, ``a < b``. A pair occurs up to two times, with different transforms.
+        The images' numbers, ``a < b``, in order. A pair occurs several times, with different transforms.
     mirrored
         Whether ``b`` is mirrored first.
     transforms
@@ -74,10 +75,21 @@ class Candidates:
     limited_images: int = 0
     skipped_pairs: int = 0
 
-    def describe_search(self, images: int) -> DuplicateSearch:
-        """Return how completely so many images were searched, as ``audit.json`` records it."""
+    @cached_property
+    def first(self) -> Flags:
+        """Which candidates are the first of their pair: progress and results count pairs, not transforms."""
+        same = (np.diff(self.a) == 0) & (np.diff(self.b) == 0)
+        return np.concatenate([np.ones(min(len(self.a), 1), bool), ~same])
+
+    @property
+    def pairs(self) -> int:
+        """The number of pairs."""
+        return int(self.first.sum())
+
+    def describe_search(self) -> DuplicateSearch:
+        """Return how completely the images were searched, as ``audit.json`` records it."""
         return DuplicateSearch(
-            compared_pairs=len(np.unique(self.a * images + self.b)),
+            compared_pairs=self.pairs,
             most_per_image=MOST_PER_IMAGE,
             limited_images=self.limited_images,
             skipped_pairs=self.skipped_pairs,
@@ -244,7 +256,7 @@ def _verify(matches: _Matches, keypoints: Keypoints, whitening: Whitening, progr
         keypoints, whitening, a, b, mirrored, matches.transforms, distance=_VERIFYING_DISTANCE
     )
     verified = []
-    with progress("verifying candidates", len(a), "pair") as bar:
+    with progress("verifying candidates", len(a), "transform") as bar:
         for batch in agreeing:
             verified.append(batch.in_a.sum(1) >= _VERIFIED)
             bar.update(len(batch.in_a))

@@ -96,7 +96,7 @@ def find_matches(
     count = len(candidates.a)
     jobs = (_make_jobs(images, candidates, slice(i, i + _BATCH)) for i in range(0, count, _BATCH))
     best: dict[tuple[int, int], tuple[Registration, bool]] = {}
-    with progress(stages.COMPARING, count, "pair") as bar:
+    with progress(stages.COMPARING, candidates.pairs, "pair") as bar:
         for batch, registered in run_batches(executor, _register_batch, jobs, ahead=3 * workers):
             for job, registration in zip(batch, registered, strict=True):
                 known = best.get(job.pair)
@@ -104,28 +104,31 @@ def find_matches(
                     known is None or _rank(registration, job.mirrored) > _rank(*known)
                 ):
                     best[job.pair] = registration, job.mirrored
-            bar.update(len(batch))
+            bar.update(sum(job.is_first for job in batch))
     pixels = {} if paths is None else _hash_pixels(best, paths, executor, workers, progress)
-    return [_match(pair, *best[pair], pixels) for pair in sorted(best)], candidates.describe_search(
-        len(images)
-    )
+    return [_match(pair, *best[pair], pixels) for pair in sorted(best)], candidates.describe_search()
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
     pair: tuple[int, int]
+    is_first: bool
     mirrored: bool
     thumbnails: tuple[NDArray[np.int8], NDArray[np.int8]]
     transform: NDArray[np.float32]
 
 
 def _make_jobs(images: DescriptorTable, candidates: Candidates, batch: slice) -> tuple[_Job, ...]:
-    a, b, mirrored = (values[batch].tolist() for values in (candidates.a, candidates.b, candidates.mirrored))
+    columns = candidates.a, candidates.b, candidates.first, candidates.mirrored
+    a, b, first, mirrored = (values[batch].tolist() for values in columns)
     of_a, of_b = (images.read("thumbnail", numbers[batch]) for numbers in (candidates.a, candidates.b))
     return tuple(
-        _Job((a[i], b[i]), mirrored[i], (of_a[i], of_b[i, :, ::-1] if mirrored[i] else of_b[i]), transform)
+        _Job(
+            (a[i], b[i]), first[i], mirrored[i],
+            (of_a[i], of_b[i, :, ::-1] if mirrored[i] else of_b[i]), transform,
+        )
         for i, transform in enumerate(candidates.transforms[batch])
-    )
+    )  # fmt: skip
 
 
 def _register_batch(jobs: tuple[_Job, ...]) -> list[Registration]:

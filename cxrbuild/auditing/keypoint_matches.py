@@ -54,7 +54,7 @@ def find_keypoint_matches(
     """
     with progress(stages.FINDING, len(images), "image"):
         candidates = find_candidates(images, state, sides=sides, progress=progress)
-    with progress(stages.COMPARING, len(candidates.a), "pair") as bar:
+    with progress(stages.COMPARING, candidates.pairs, "pair") as bar:
         shares = _compare(images, candidates, bar)
     best: dict[tuple[int, int], tuple[float, bool]] = {}
     rows = zip(
@@ -68,7 +68,7 @@ def find_keypoint_matches(
         Match(a, b, "near-duplicate", share, () if plain else ("mirrored",))
         for (a, b), (share, plain) in sorted(best.items())
     ]
-    return matches, candidates.describe_search(len(images))
+    return matches, candidates.describe_search()
 
 
 def _compare(images: DescriptorTable, candidates: Candidates, bar: Bar) -> list[float]:
@@ -81,7 +81,7 @@ def _compare(images: DescriptorTable, candidates: Candidates, bar: Bar) -> list[
     for found in find_agreeing(keypoints, fit_whitening(keypoints), *pairs, distance=_DISTANCE):
         transforms = candidates.transforms[len(shares) : len(shares) + len(found.here)]
         shares += _share(found, transforms).tolist()
-        bar.update(len(found.here))
+        bar.update(int(candidates.first[len(shares) - len(found.here) : len(shares)].sum()))
     return shares
 
 
