@@ -150,8 +150,22 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
     hashed = ROWS.assign(source_blob=["1a", "1b", "1c"])
     renamed = ledger(z=("ct", None), y=("ct", None)).assign(source=["one", "two"], source_blob=["1a", "1b"])
     found = compare(version_of(hashed), replace(version_of(hashed[2:]), ledger=renamed))
-    same = "no longer upstream; z has the same bytes"
+    same = "renamed upstream: z has the same bytes, excluded by ct"
     assert list(found.rows["removed"]["reason"]) == [same, "no longer upstream"]
+    assert list(found.rows["removed"]["cause"]) == ["renamed upstream", "no longer upstream"]
+    # A name that was there before is that of a duplicate.
+    before = replace(version_of(hashed), ledger=renamed)
+    found = compare(before, replace(version_of(hashed[2:]), ledger=renamed))
+    assert (
+        found.rows["removed"]["reason"].iloc[0] == "no longer upstream; z has the same bytes, excluded by ct"
+    )
+    # From the other side it is a new name, with the pins where they are known.
+    found = compare(
+        replace(version_of(hashed[2:]), ledger=renamed, declarations=of_pins[0]),
+        replace(version_of(hashed), declarations=of_pins[1]),
+    )
+    pinned = "renamed upstream between pin 11111111 and pin 22222222: z has the same bytes, excluded by ct"
+    assert found.rows["added"]["reason"].iloc[0] == pinned
     # A manifest alone does not say why, and the comparison says so.
     found = compare(version_of(ROWS), version_of(short))
     assert (found.rows["removed"]["reason"].iloc[0], found.silent) == ("", ["rows"])
@@ -220,6 +234,16 @@ def test_diff_shows_why_a_row_has_another_class(finding: str, cause: str, reason
     later.loc[1, ["label", "finding"]] = ["Normal", finding]
     row = compare(version_of(SPLIT_ROWS), version_of(later)).rows["relabelled"].iloc[0]
     assert (row["cause"], row["reason"]) == (cause, reason)
+    pins = [declarations(recipe_with(), commit=digit * 40, date=None) for digit in "12"]
+    versions = (
+        replace(version_of(rows), declarations=declared)
+        for rows, declared in zip((SPLIT_ROWS, later), pins, strict=True)
+    )
+    row = compare(*versions).rows["relabelled"].iloc[0]
+    if cause == "another finding":
+        cause = "relabelled upstream"
+        reason += f": {cause} between pin 11111111 and pin 22222222"
+    assert (row["cause"], row["reason"]) == (cause, reason)
 
 
 def test_diff_shows_changes_of_recipe_and_pins() -> None:
@@ -266,6 +290,56 @@ def test_pages_are_headed_by_the_datasets_where_these_differ() -> None:
     found = compare(old, new)
     assert found.to_markdown().startswith("# covid19-cxr 1.0.0 -> covid19-cxr 2.0.0\n")
     assert "<h1>covid19-cxr 1.0.0 → covid19-cxr 2.0.0</h1>" in found.to_html()
+
+
+def test_before_1_0_0_any_step_is_enough() -> None:
+    recipe = read_recipe("covid19-cxr")
+    old, new = (
+        replace(version_of(rows), declarations=declarations(recipe.model_copy(update={"version": version})))
+        for rows, version in ((ROWS, "0.9.0"), (ROWS.drop(index=1), "0.9.1"))
+    )
+    found = compare(old, new)
+    assert found.bump == "major"
+    said = "Before 1.0.0 any step is enough; from 1.0.0 on such changes need a MAJOR step."
+    for text in (found.to_markdown(), found.to_html()):
+        assert f"The version must increase. {said}" in text
+    assert "needs a later version; from 1.0.0 on, a major one" in found._repr_html_()
+
+
+def test_numbers_that_differ_are_not_said_to_be_equal() -> None:
+    """Other findings of excluded images: no row and no declaration changed."""
+    of_recipe = declarations(read_recipe("covid19-cxr"))
+    old, new = (
+        replace(
+            version_of(ROWS), declarations=of_recipe,
+            ledger=ledger(x=("other_finding", None)).assign(finding=finding, label=None),
+        )
+        for finding in ("SARS", "MERS")
+    )  # fmt: skip
+    found = compare(old, new)
+    assert [(one.of, one.name, one.old, one.new) for one in found.totals if one.old != one.new] == [
+        ("finding", "MERS", 0, 1),
+        ("finding", "SARS", 1, 0),
+    ]
+    assert "The dataset is the same. Other numbers of images differ." in found.to_markdown()
+    assert "Nothing changed." not in found.to_html()
+
+
+def test_another_former_version_is_no_change_of_the_dataset() -> None:
+    held = ROWS.assign(previous_split=["train", None, "test"])
+    for old, new, count in (
+        (ROWS, held, "2 images"),
+        (held, held.assign(previous_split="train"), "2 images"),
+    ):
+        found = compare(version_of(old), version_of(new))
+        assert (found.bump, found.held_otherwise) == (None, 2)
+        text = found.to_markdown()
+        assert (
+            "The dataset is the same. The splits that a former version gives its images are others." in text
+        )
+        assert f"- Another `previous_split`, the split in the former version: {count}." in text
+    assert compare(version_of(held), version_of(held)).held_otherwise == 0
+    assert "previous_split" not in compare(version_of(ROWS), version_of(held.drop(index=1))).to_markdown()
 
 
 def test_two_datasets_need_no_step_of_a_version() -> None:

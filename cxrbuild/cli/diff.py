@@ -85,7 +85,12 @@ def _report(output: Output, found: Diff) -> None:
     from cxrbuild.errors import printable
 
     counts = found.counts()
-    if counts or found.declared or any(total.of == "exactness" for total in found.totals):
+    if (
+        counts
+        or found.declared
+        or found.other_totals
+        or any(total.of == "exactness" for total in found.totals)
+    ):
         output.table(TOTALS_HEADER, describe_totals(found), right=3)
         output.say("")
         for line in describe_overlap(found):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from cxrbuild.comparison.corrections import BY_FINDING
 from cxrbuild.comparison.version import DatasetVersion
 from cxrbuild.exclusions import NO_LONGER_UPSTREAM
 from cxrbuild.reasons import exclusion_texts, label_reasons, split_reasons
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NEW = "new upstream"
+# The same bytes have another name.
+_RENAMED = "renamed upstream"
 # A public release does not list the excluded images of a source that is not public.
 _NOT_STATED = "not stated: the source is not public"
 
@@ -63,14 +67,15 @@ class Causes:
         hidden = rows["source"].isin(list(other.unlisted))
         stated = rows["image_id"].map(dict(other.removed)).astype("str").fillna(_NOT_STATED)
         fallback = stated.where(hidden, unknown)
-        known = {unknown: self._between("removed" if unknown == NO_LONGER_UPSTREAM else "added")}
         # The other name could be that of an image that a public release does not list.
         same = self._with_same_bytes(rows[~hidden], other)
+        renamed = {image for image, (is_new, _) in same.items() if is_new}
+        fallback = fallback.mask(~hidden & rows["image_id"].isin(renamed), _RENAMED)
         clauses = [
-            cause + known[cause].get(source, "") + same.get(image, "")
-            if cause in known
-            else cause
+            cause
             if cause == _NOT_STATED
+            else self._describe_upstream(cause, source, same.get(image, (False, ""))[1])
+            if cause in (unknown, _RENAMED)
             else before + cause
             for cause, source, image in zip(fallback, rows["source"], rows["image_id"], strict=True)
         ]
@@ -79,28 +84,47 @@ class Causes:
             reason=(before + reasons).fillna(dict(zip(rows.index, clauses, strict=True))),
         )
 
-    def _with_same_bytes(self, rows: pd.DataFrame, other: DatasetVersion) -> dict[str, str]:
-        """Return a clause for each row whose bytes the other version has under another name in the source."""
-        mine = self._a if other is self._new else self._b
+    def _describe_upstream(self, cause: str, source: str, same: str) -> str:
+        """Describe a change upstream: between which pins, and which image has the same bytes."""
+        between = self._between.get(source, "")
+        if cause == _RENAMED:
+            return f"{cause}{between}: {same}"
+        change = "removed" if cause == NO_LONGER_UPSTREAM else "added"
+        return cause + (f": {change}{between}" if between else "") + (f"; {same}" if same else "")
+
+    def _with_same_bytes(self, rows: pd.DataFrame, other: DatasetVersion) -> dict[str, tuple[bool, str]]:
+        """Return for each row whose bytes the other version has under another name in the source that image.
+
+        First whether this version does not have that name, so that it is the new one of the image.
+        """
+        mine, version = (self._a, self._old) if other is self._new else (self._b, self._new)
         if other.ledger is None or "source_blob" not in mine:
             return {}
         blobs = mine.loc[rows["image_id"], "source_blob"].dropna()
         found = other.ledger[other.ledger["source_blob"].isin(list(blobs))]
+        columns = ["image_id", "source", "source_blob", "exclusion"]
         names = {
-            (source, blob): image
-            for image, source, blob in found[["image_id", "source", "source_blob"]].itertuples(index=False)
+            (source, blob): (image, exclusion)
+            for image, source, blob, exclusion in found[columns].itertuples(index=False)
         }
-        places = ((image, names.get((mine.at[image, "source"], blob))) for image, blob in blobs.items())
-        return {str(image): f"; {name} has the same bytes" for image, name in places if name is not None}
+        here = set(mine.index if version.ledger is None else version.ledger["image_id"])
+        same = {}
+        for image, blob in blobs.items():
+            name, exclusion = names.get((mine.at[image, "source"], blob), (None, None))
+            if name is not None:
+                state = f", excluded by {exclusion}" if isinstance(exclusion, str) else ""
+                same[str(image)] = (name not in here, f"{name} has the same bytes{state}")
+        return same
 
-    def _between(self, change: str) -> dict[str, str]:
-        """Return for each source with another pin a clause: between which pins upstream made a change."""
+    @cached_property
+    def _between(self) -> dict[str, str]:
+        """For each source with another pin a clause: between which pins upstream made a change."""
         a, b = self._old.declarations, self._new.declarations
         if a is None or b is None:
             return {}
         pins = {name: (a.sources[name].pin, b.sources[name].pin) for name in a.sources.keys() & b.sources}
         return {
-            name: f": {change} between pin {old.label} and pin {new.label}"
+            name: f" between pin {old.label} and pin {new.label}"
             for name, (old, new) in pins.items()
             if old.revision and new.revision and old.revision != new.revision
         }
@@ -110,9 +134,10 @@ class Causes:
         a, b = self._a.loc[rows["image_id"]], self._b.loc[rows["image_id"]]
         before, after = label_reasons(a, self._old.recipe), label_reasons(b, self._new.recipe)
         findings = b["finding"].astype("str").tolist() if "finding" in b else [""] * len(rows)
+        between = [self._between.get(source, "") for source in rows["source"]]
         found = [
-            _relabelled(was, now, finding)
-            for was, now, finding in zip(_known(before), _known(after), findings, strict=True)
+            _relabelled(was, now, finding, pins)
+            for was, now, finding, pins in zip(_known(before), _known(after), findings, between, strict=True)
         ]
         return _filled(rows, found)
 
@@ -181,7 +206,7 @@ def _without_recipe(old: pd.DataFrame, new: pd.DataFrame) -> list[tuple[str, str
         if a != b
         else (
             "same group",
-            "its group is the same; a plan does not record its recipe, which decided",
+            "its group is the same; the recipe, which decided, is not recorded",
         )
         for a, b in zip(was, now, strict=True)
     ]
@@ -195,14 +220,19 @@ def _filled(rows: pd.DataFrame, found: list[tuple[str, str]]) -> pd.DataFrame:
     return rows.assign(cause=[cause for cause, _ in found], reason=[reason for _, reason in found])
 
 
-def _relabelled(was: tuple[str, str] | None, now: tuple[str, str] | None, finding: str) -> tuple[str, str]:
-    """Return cause and reason of another class, from what gave the class before and now."""
+def _relabelled(
+    was: tuple[str, str] | None, now: tuple[str, str] | None, finding: str, between: str
+) -> tuple[str, str]:
+    """Return cause and reason of another class, from what gave the class before and now, and the pins."""
     if was is None or now is None:
         return "", "" if now is None else now[1]
     if was == now:
         return "other labels", f"{now[1]} is declared as another class"
     if was[0] == now[0] == "finding":
-        return "another finding", f"{was[1]} -> {finding}"
+        another, relabelled = BY_FINDING
+        if between:
+            return relabelled, f"{was[1]} -> {finding}: {relabelled}{between}"
+        return another, f"{was[1]} -> {finding}"
     return "another list", f"{was[1]} -> {now[1]}"
 
 

@@ -110,6 +110,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         datasets=_datasets(old, new),
         totals=count_totals(old, new),
         shared=len(common.ids),
+        held_otherwise=0 if membership else common.count_held_otherwise(),
         silent=[
             side.name
             for side, lacking in ((old, rows["added"]), (new, rows["removed"]))
@@ -147,6 +148,14 @@ class _CommonRows:
         """Return the old and the new values of a column, by id."""
         old, new = self.places
         return self.old[column].iloc[old], self.new[column].iloc[new]
+
+    def count_held_otherwise(self) -> int:
+        """Return the number of rows with another ``previous_split``; null where there is no such column."""
+        columns = (
+            side.reindex(columns=["previous_split"])["previous_split"] for side in (self.old, self.new)
+        )
+        old, new = (column.iloc[at] for column, at in zip(columns, self.places, strict=True))
+        return int(differs(old, new).sum())
 
     def changes(
         self, columns: Sequence[str], masks: pd.Series | Mapping[str, pd.Series] | None = None

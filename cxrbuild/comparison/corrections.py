@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CAUSE = "correction"
+# The causes of another class that is the finding's: the metadata says another one, at another pin or not.
+BY_FINDING = ("another finding", "relabelled upstream")
 # The columns whose corrections can explain a kind of change; of a kind that is not here, any column.
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
     "relabelled": ("finding",),
@@ -79,7 +81,7 @@ class CorrectionChanges:
         for i, image in enumerate(rows["image_id"]):
             found = by_image.get(image)
             # A published list gives classes whatever the finding is.
-            if not found or (kind == "relabelled" and causes[i] not in ("another finding", "")):
+            if not found or (kind == "relabelled" and causes[i] not in (*BY_FINDING, "")):
                 continue
             text = "; ".join(map(self._describe, found))
             # The correction has both findings, unless it is redacted.

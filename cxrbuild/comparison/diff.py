@@ -133,6 +133,8 @@ class Diff:
         Name and version of the dataset of both, where both are known: ``demo-cxr 1.0.0``.
     shared
         The number of images that are in both datasets, kept there and here.
+    held_otherwise
+        The number of them with another ``previous_split``, which is no change of the dataset.
     """
 
     old: str
@@ -146,6 +148,7 @@ class Diff:
     datasets: tuple[str, str] | None = None
     totals: Sequence[Total] = ()
     shared: int = 0
+    held_otherwise: int = 0
 
     @property
     def titles(self) -> tuple[str, str]:
@@ -159,6 +162,17 @@ class Diff:
         """Whether the versions are of datasets with different names, so that neither follows the other."""
         names = {title.rpartition(" ")[0] for title in self.datasets or ()}
         return len(names) > 1
+
+    @property
+    def other_totals(self) -> bool:
+        """Whether a number of images differs, where both versions say it."""
+        known = (one for one in self.totals if one.old is not None and one.new is not None)
+        return any(one.old != one.new for one in known)
+
+    @property
+    def before_first(self) -> bool:
+        """Whether the old version is below 1.0.0, after which every version may have any change."""
+        return self.datasets is not None and self.datasets[0].rpartition(" ")[2].startswith("0.")
 
     @property
     def bump(self) -> Bump | None:
@@ -206,6 +220,7 @@ class Diff:
             "columns_added": self.columns_added,
             "columns_removed": self.columns_removed,
             "classes_changed": self.classes_changed,
+            "held_otherwise": self.held_otherwise,
             **{kind: self.rows[kind].to_dict("records") for kind in KINDS},
         }
 
@@ -228,6 +243,8 @@ class Diff:
             if len(self.rows[kind])
         )
         bump = f"needs a {self.bump} version" if self.bump else "the same dataset"
+        if self.bump and self.before_first:
+            bump = f"needs a later version; from 1.0.0 on, a {self.bump} one"
         if self.of_two_datasets:
             bump = "two datasets"
         return f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b>: {bump}</p><table>{rows}</table>"

@@ -16,6 +16,7 @@ from cxrbuild.comparison.diff import (
     Kind,
     Total,
 )
+from cxrbuild.errors import count_of
 from cxrbuild.templates import escape_cell, escape_markdown, flat
 
 TOTALS_HEADER = ("images", "before", "now", "change")
@@ -117,6 +118,11 @@ def conclusion(found: Diff) -> str:
         return f"{' and '.join(found.datasets)} are two datasets, not versions of one."
     if found.bump is not None:
         needs = f"needs a {found.bump.upper()} step."
+        if found.before_first:
+            return (
+                "The version must increase. Before 1.0.0 any step is enough; from 1.0.0 on such changes need "
+                f"a {found.bump.upper()} step."
+            )
         if found.datasets is None:
             return f"If both are versions of one dataset, the new one {needs}"
         return f"The version {needs}"
@@ -126,6 +132,10 @@ def conclusion(found: Diff) -> str:
         return "The dataset is the same. Some images are excluded for another reason."
     if found.declared:
         return "The dataset is the same. What it was built from is declared otherwise."
+    if found.held_otherwise:
+        return "The dataset is the same. The splits that a former version gives its images are others."
+    if found.other_totals:
+        return "The dataset is the same. Other numbers of images differ."
     return "Nothing changed."
 
 
@@ -151,6 +161,9 @@ def sentences(found: Diff) -> Iterator[str]:
             yield f"{title} columns: {', '.join(columns)}."
     if found.classes_changed:
         yield "Classes have other numbers."
+    if found.held_otherwise and found.bump is None:
+        count = count_of(found.held_otherwise, "image")
+        yield f"Another `previous_split`, the split in the former version: {count}."
     for name in found.silent:
         yield f"{name} has no ledger: why it lacks these images is not known."
 

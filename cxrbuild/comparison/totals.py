@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cxrbuild.comparison.diff import Total, TotalOf
+from cxrbuild.comparison.excluded import listed_ledgers
 from cxrbuild.comparison.version import DatasetVersion
 from cxrbuild.curation.plan import findings_without_class
 from cxrbuild.exactness import MEANINGS
@@ -37,11 +38,14 @@ def count_totals(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
 def _new_findings(old: DatasetVersion, new: DatasetVersion) -> list[Total]:
     """Count the findings without a class that one version alone has, most images first.
 
-    Among the images of a rule nobody would notice a word that upstream writes from now on.
+    Among the images of a rule nobody would notice a word that upstream writes from now on. Images that a
+    public release does not list are not counted.
     """
-    ledgers = [one.ledger for one in (old, new) if one.ledger is not None and "finding" in one.ledger]
+    ledgers = listed_ledgers(old, new) or ()
     recipes = [one.recipe for one in (old, new) if one.recipe is not None]
-    if len(ledgers) < 2 or len(recipes) < 2 or any(one.split.published is not None for one in recipes):
+    if not ledgers or len(recipes) < 2 or any(one.split.published is not None for one in recipes):
+        return []
+    if any("finding" not in one for one in ledgers):
         return []
     a, b = (findings_without_class(*one) for one in zip(ledgers, recipes, strict=True))
     # A finding that has a class in the other version is no new word.

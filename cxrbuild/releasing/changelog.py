@@ -126,10 +126,12 @@ def changelog(contents: Contents, previous: Path | str | None, found: Diff | Non
             lines += [f"The dataset is the same as {_version(previous)}. Its files differ:", ""]
             lines += [markdown(found), ""]
         else:
-            lines += [f"Rows, pixels and metadata are the same as in {_version(previous)}.", ""]
-            lines += [markdown(found), ""] if found.declared or len(found.rows["exclusion_changed"]) else []
+            but = ", but for `previous_split`" if found.held_otherwise else ""
+            lines += [f"Rows, pixels and metadata are the same as in {_version(previous)}{but}.", ""]
+            lines += [text, ""] if (text := markdown(found)) else []
     else:
-        lines += [f"{found.bump.upper()} changes since {_version(previous)}:", "", markdown(found), ""]
+        step = "Changes" if found.before_first else f"{found.bump.upper()} changes"
+        lines += [f"{step} since {_version(previous)}:", "", markdown(found), ""]
     before = Path(previous) / names.CHANGELOG if previous is not None else None
     if before is not None and before.is_file():
         lines += [before.read_text(encoding="utf-8").removeprefix(CHANGELOG_TITLE).strip("\n"), ""]

@@ -163,6 +163,8 @@ class DiffHead(Printed):
         Columns that one of them alone has.
     classes_changed
         Whether the classes or their order differ.
+    held_otherwise
+        How many images of both have another `previous_split`.
     """
 
     old: str
@@ -177,6 +179,7 @@ class DiffHead(Printed):
     columns_added: list[str]
     columns_removed: list[str]
     classes_changed: bool
+    held_otherwise: int
 
 
 Diff = create_model(
