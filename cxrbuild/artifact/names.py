@@ -10,6 +10,7 @@ PARQUET = "data"
 TFRECORD = "tfds"
 
 # Of plans alone: a build has them in `build.json`.
+PLAN = "plan.json"
 CORRECTIONS = "corrections.json"
 EXACTNESS = "exactness.json"
 

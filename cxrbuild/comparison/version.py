@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
-from cxrbuild.artifact.build import PlannedExactness, SourceDescription, SourceExactness, SourceState
+from cxrbuild.artifact.build import (
+    PlanDocument,
+    PlannedExactness,
+    SourceDescription,
+    SourceExactness,
+    SourceState,
+)
 from cxrbuild.artifact.correction import CorrectedValue, PlannedCorrections
 from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
@@ -54,8 +60,8 @@ class Declarations:
     states: Mapping[str, SourceState]
 
     @classmethod
-    def of(cls, document: DatasetDocument) -> Declarations:
-        """Return the declarations that a ``build.json`` records."""
+    def of(cls, document: DatasetDocument | PlanDocument) -> Declarations:
+        """Return the declarations that a ``build.json`` or ``plan.json`` records."""
         return cls(document.recipe, document.overrides, document.declared_sources, document.sources)
 
 
@@ -176,8 +182,9 @@ def read_version(name: str | Path) -> DatasetVersion:
     document = _document(file.parent)
     if document is None and kind_of(file.parent) is None and file.with_name(names.LEDGER).is_file():
         manifest = _with_metadata(manifest, file.with_name(names.LEDGER))
+    known = document or _planned(path)
     declarations = (
-        Declarations.of(document) if document is not None else None if path.exists() else _shipped(str(name))
+        Declarations.of(known) if known is not None else None if path.exists() else _shipped(str(name))
     )
     recipe = None if declarations is None else declarations.recipe
     released = document if isinstance(document, ReleaseDocument) else None
@@ -186,10 +193,10 @@ def read_version(name: str | Path) -> DatasetVersion:
     return DatasetVersion(
         str(name),
         manifest,
-        None if document is None else document.recipe.classes,
+        None if known is None else known.recipe.classes,
         released=released is not None,
-        missing={} if document is None else document.missing | missing,
-        unpinned=() if document is None else document.unpinned,
+        missing={} if known is None else known.missing | missing,
+        unpinned=() if known is None else known.unpinned,
         ledger=read_ledger(file.with_name(names.LEDGER), recipe, () if "group" in manifest else _DECIDING),
         unlisted=() if document is None else unlisted_sources(document),
         funnel=None if document is None else {step.step: step.images for step in document.funnel},
@@ -239,6 +246,12 @@ def _exactness(path: Path) -> Mapping[str, SourceExactness]:
     """Return how exact the images of a plan are; nothing where that is not known."""
     file = path / names.EXACTNESS
     return PlannedExactness.read(file).sources if file.is_file() else {}
+
+
+def _planned(path: Path) -> PlanDocument | None:
+    """Return what a plan was made from; ``None`` for anything else, and for plans of earlier versions."""
+    file = path / names.PLAN
+    return PlanDocument.read(file) if file.is_file() else None
 
 
 def _document(folder: Path) -> DatasetDocument | None:

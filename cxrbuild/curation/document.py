@@ -7,7 +7,13 @@ from dataclasses import asdict
 
 from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument
-from cxrbuild.artifact.build import DatasetIdentity, FileEntry, SourceDescription, SourceState
+from cxrbuild.artifact.build import (
+    DatasetIdentity,
+    FileEntry,
+    PlanDocument,
+    SourceDescription,
+    SourceState,
+)
 from cxrbuild.curation.expectation import missing_rows
 from cxrbuild.curation.plan import Plan, counts, funnel_steps, unpinned_sources
 from cxrbuild.curation.seal import libraries
@@ -25,6 +31,19 @@ def source_states(locked: Mapping[str, LockedSource]) -> dict[str, SourceState]:
         name: SourceState(**{key: value for key, value in asdict(lock).items() if key not in _UNRECORDED})
         for name, lock in locked.items()
     }
+
+
+def plan_document(plan: Plan) -> PlanDocument:
+    """Return the content of the ``plan.json`` of a plan's folder."""
+    missing = missing_rows(plan)
+    return PlanDocument(
+        recipe=plan.declared.recipe,
+        declared_sources=_described(plan),
+        overrides=plan.declared.overrides,
+        unpinned=plan.unpinned,
+        sources={} if plan.as_pinned else source_states(plan.locked),
+        missing=dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
+    )
 
 
 def build_document(
@@ -50,9 +69,7 @@ def build_document(
         "cxrbuild": __version__,
         "libraries": libraries(),
         "recipe": recipe,
-        "declared_sources": {
-            source.name: SourceDescription.of(source) for source in plan.declared.sources
-        },
+        "declared_sources": _described(plan),
         "overrides": plan.declared.overrides.model_dump(mode="json"),
         "unpinned": unpinned_sources(plan.declared, plan.locked),
         "sources": source_states(plan.locked),
@@ -67,3 +84,7 @@ def build_document(
         "files": files or {},
         "corrections": plan.corrections,
     })  # fmt: skip
+
+
+def _described(plan: Plan) -> dict[str, SourceDescription]:
+    return {source.name: SourceDescription.of(source) for source in plan.declared.sources}

@@ -7,6 +7,7 @@ from pathlib import Path
 from cxrbuild.artifact import names
 from cxrbuild.artifact.build import PlannedExactness
 from cxrbuild.artifact.correction import PlannedCorrections
+from cxrbuild.curation.document import plan_document
 from cxrbuild.curation.plan import MEMBERSHIP, Plan, funnel
 from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.errors import CxrbuildError
@@ -17,8 +18,8 @@ from cxrbuild.records import write_records
 def write_plan(plan: Plan, out: Path) -> list[Path]:
     """Write ledger, manifest (membership alone) and ``funnel.csv`` into a folder, and what else is known.
 
-    These are the corrections, if there are any, and how exact the images are, unless the plan takes every
-    pinned file to be there.
+    These are what the plan was made from, the corrections, if there are any, and how exact the images are,
+    unless the plan takes every pinned file to be there.
 
     Raises
     ------
@@ -31,6 +32,8 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept, MEMBERSHIP)
     write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    paths.append(out / names.PLAN)
+    plan_document(plan).write(paths[-1])
     for name in (names.CORRECTIONS, names.EXACTNESS):
         (out / name).unlink(missing_ok=True)  # of a former plan
     if plan.corrections:

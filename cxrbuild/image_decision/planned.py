@@ -1,4 +1,4 @@
-"""The folder that `plan --out` writes, as something to ask: its ledger, with the recipe that a user names."""
+"""The folder that `plan --out` writes, as something to ask: its ledger and what it was made from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from pathlib import Path
 
 from cxrbuild import __version__
 from cxrbuild.artifact import Artifact, names
-from cxrbuild.artifact.build import DatasetDocument, DatasetIdentity, SourceDescription
+from cxrbuild.artifact.build import (
+    DatasetDocument,
+    DatasetIdentity,
+    PlanDocument,
+    SourceDescription,
+    SourceState,
+)
 from cxrbuild.artifact.correction import Corrections, PlannedCorrections
 from cxrbuild.catalog import Recipe, read_source
 from cxrbuild.catalog.override import Overrides
@@ -25,21 +31,30 @@ def is_plan(folder: Path) -> bool:
 
 
 def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifact:
-    """Open a plan. It does not record its recipe, so that a user names it.
+    """Open a plan, with the recipe that a user names, or the one that it records.
 
-    Nor does it record how files were verified: that is what the lock of the data folder says, where its files
-    were verified by the pins of the recipe.
+    With the recipe's files, how files were verified is what the lock of the data folder says, where its files
+    were verified by the pins of the recipe; else it is what the plan records.
 
     Raises
     ------
     CxrbuildError
-        No recipe is named, or the plan is of another one.
+        No recipe is named, and the plan, of an earlier version, records none; or the plan is of another one.
     """
+    file = folder / names.PLAN
     if recipe is None:
-        raise CxrbuildError(
-            "the folder holds a plan, which does not record its recipe", where=folder,
-            todo="Name the recipe with --recipe FILE",
-        )  # fmt: skip
+        if not file.is_file():
+            raise CxrbuildError(
+                "the folder holds a plan of an earlier version, which does not record its recipe",
+                where=folder, todo="Name the recipe with --recipe FILE, or plan again",
+            )  # fmt: skip
+        recorded = PlanDocument.read(file)
+        return Artifact(
+            folder,
+            _document(
+                recorded.recipe, recorded.declared_sources, recorded.sources, recorded.unpinned, folder
+            ),
+        )
     sources = [read_source(one, recipe.folder) for one in recipe.sources]
     locked = {} if data is None else read_lock(data)
     verified = {
@@ -47,17 +62,9 @@ def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifac
         for one in sources
         if data is not None and one.name in locked and not is_for_another_pin(one, locked[one.name])
     }
-    corrected = folder / names.CORRECTIONS
-    document = DatasetDocument(
-        dataset=DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
-        inputs="", cxrbuild=__version__, libraries={}, recipe=recipe,
-        declared_sources={source.name: SourceDescription.of(source) for source in sources},
-        overrides=Overrides(rules=()), sources=source_states(verified),
-        unpinned=sorted(name for name, one in verified.items() if one.unpinned),
-        missing={}, counts={}, funnel=[], groups_in_several_splits={}, formats=[],
-        corrections=PlannedCorrections.read(corrected).corrections if corrected.is_file() else Corrections(),
-    )  # fmt: skip
-    plan = Artifact(folder, document)
+    described = {source.name: SourceDescription.of(source) for source in sources}
+    unpinned = sorted(name for name, one in verified.items() if one.unpinned)
+    plan = Artifact(folder, _document(recipe, described, source_states(verified), unpinned, folder))
     others = set(plan.ledger["source"]) - {source.name for source in sources}
     steps = set(plan.ledger["exclusion"].dropna()) - set(exclusion_reasons(recipe.rules))
     if others or steps:
@@ -67,3 +74,20 @@ def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifac
             found=name_some(sorted(others | steps)), todo="Name its recipe, or plan again",
         )  # fmt: skip
     return plan
+
+
+def _document(
+    recipe: Recipe,
+    described: dict[str, SourceDescription],
+    states: dict[str, SourceState],
+    unpinned: list[str],
+    folder: Path,
+) -> DatasetDocument:
+    corrected = folder / names.CORRECTIONS
+    return DatasetDocument(
+        dataset=DatasetIdentity(name=recipe.name, version=recipe.version, title=recipe.title),
+        inputs="", cxrbuild=__version__, libraries={}, recipe=recipe, declared_sources=described,
+        overrides=Overrides(rules=()), sources=states, unpinned=unpinned,
+        missing={}, counts={}, funnel=[], groups_in_several_splits={}, formats=[],
+        corrections=PlannedCorrections.read(corrected).corrections if corrected.is_file() else Corrections(),
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from cxrbuild.artifact import AuditDocument, BuildDocument, ReleaseDocument
 from cxrbuild.artifact.baseline import BaselineDocument, HistoryDocument, TimingDocument, TrainedOnDocument
-from cxrbuild.artifact.build import PlannedExactness
+from cxrbuild.artifact.build import PlanDocument, PlannedExactness
 from cxrbuild.artifact.comparison import ComparisonDocument
 from cxrbuild.artifact.correction import PlannedCorrections
 from cxrbuild.artifact.explanation import ExplanationDocument
@@ -39,6 +39,7 @@ from json_models.sources import (
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "build": ("`build.json` of a build", BuildDocument),
     "release": ("`build.json` of a release", ReleaseDocument),
+    "plan": ("`plan.json` of a plan", PlanDocument),
     "corrections": ("`corrections.json` of a plan", PlannedCorrections),
     "exactness": ("`exactness.json` of a plan", PlannedExactness),
     "audit": ("`audit.json`", AuditDocument),
