@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from cxrbuild.lockfile import source_folder
 from cxrbuild.parsing import parse_json
 from cxrbuild.shards import is_of_shards
 
+# The version at the end of a folder's name.
+_VERSION = re.compile(r"-[0-9]+\.[0-9]+\.[0-9]+$")
 # The folders of a build that contain nothing but its own files.
 _OWN = ("images", "data", "tfds", ".cxrbuild")
 
@@ -79,8 +82,8 @@ def require_same_version(out: Path, recipe: Recipe) -> None:
     """
     if not (out / names.BUILD).exists():
         return  # no build yet, or an interrupted one
-    keep = f"Keep it, and build into another folder with `--out {out}-{recipe.version}`; or replace it "
-    keep += "with --replace"
+    keep = f"Keep it, and build into another folder with `--out {_other_folder(out, recipe.version)}`; or "
+    keep += "replace it with --replace"
     try:
         dataset = open_build(out).document.dataset
     except DocumentError as error:
@@ -95,6 +98,19 @@ def require_same_version(out: Path, recipe: Recipe) -> None:
             expected=f"a new folder, or a build of {recipe.name} {recipe.version}", found=found,
             todo=keep,
         )  # fmt: skip
+
+
+def _other_folder(out: Path, version: str) -> Path:
+    """Return a folder next to ``out`` for a build of a version; ``out`` can end in a version itself.
+
+    Examples
+    --------
+    >>> _other_folder(Path("build/mine-1.0.0"), "2.0.0").name
+    'mine-2.0.0'
+    """
+    out = out if out.name else out.resolve()
+    name = f"{_VERSION.sub('', out.name)}-{version}"
+    return out.with_name(name if name != out.name else f"{name}-new")
 
 
 def _refuse_sources(out: Path, data: Path, sources: Iterable[str]) -> None:
