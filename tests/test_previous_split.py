@@ -436,9 +436,8 @@ def test_plans_are_compared_with_reasons(tmp_path: Path) -> None:
     assert read_previous("one", world).name == "one/ledger.parquet"
     assert len(found.rows["moved"])
     numbers = found.rows["moved"]["image_id"].str.extract(r"_(\d+)_", expand=False).astype(int)
-    assert found.rows["moved"]["reason"].tolist() == [
-        f"its group was clinic:p{n}, and is clinic:q{n}" for n in numbers
-    ]
+    for number, reason in zip(numbers, found.rows["moved"]["reason"], strict=True):
+        assert reason.startswith(f"its group was clinic:p{number}, and is clinic:q{number}: ")
     labels = world / "data" / "sources" / "clinic" / "labels.csv"
     labels.write_text(labels.read_text().replace("19.png,q19,well", "19.png,q19,other"))
     text = labels.read_text().replace("18.png,q18,sick", "18.png,q18,well")
@@ -447,9 +446,17 @@ def test_plans_are_compared_with_reasons(tmp_path: Path) -> None:
     Path(recipe).write_text(three)
     assert run("plan", "--recipe", recipe, "--data", world / "data", "--out", world / "three").status == 0
     found = diff(world / "two", world / "three")
-    assert found.rows["removed"]["reason"].tolist() == ["other_finding"]
+    assert found.rows["removed"]["reason"].tolist() == ["other_finding (finding other)"]
     assert found.rows["relabelled"]["reason"].tolist() == ["finding sick -> well"]
-    assert set(found.rows["moved"]["cause"]) <= {"same group"}
+    assert set(found.rows["moved"]["cause"]) == {"another size of a split"}
+    # The plan records its recipe, as a build does.
+    assert [change.key for change in found.declared if change.of == "recipe"] == [
+        "split.test.count", "split.test.share",
+    ]  # fmt: skip
+    (world / "two" / "plan.json").unlink()
+    found = diff(world / "two", world / "three")
+    assert found.declared == []
+    assert set(found.rows["moved"]["cause"]) == {"same group"}
 
 
 def test_the_place_of_the_former_version_is_recorded_in_the_build_alone(tmp_path: Path) -> None:

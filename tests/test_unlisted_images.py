@@ -350,6 +350,16 @@ def test_why_and_load_work_on_such_a_release(world: Path, tmp_path: Path) -> Non
     ran = run("why", names["a-side"], "--build", alone)
     assert ran.status == 1
     assert "no image has this name" in " ".join(ran.err.split())
+    # A path is no patient: the key does not help.
+    other_key = {KEY_VARIABLE: "another-key-of-32-characters-abc"}
+    for name in ("no-such.png", "hospital/no-such.png"):
+        said = " ".join(run("why", name, "--build", alone, COLUMNS="400", **other_key).err.split())
+        assert "its whole path within the source" in said
+        assert "CXRBUILD_PATIENT_KEY" not in said
+    assert "CXRBUILD_PATIENT_KEY" in run("why", "no-such", "--build", alone, **other_key).err
+    for name in ("k0.png", "hospital/k0.png", "data/sources/hospital/k0.png"):
+        [image] = json.loads(run("why", name, "--build", alone, "--json").out)["images"]
+        assert image["image_id"] == names["k0"]
     # The builds that somebody has next to it know the image.
     ran = run("why", names["a-side"], "--build", world / "public", COLUMNS="400")
     assert ran.status == 1
@@ -366,6 +376,9 @@ def test_why_and_load_work_on_such_a_release(world: Path, tmp_path: Path) -> Non
     assert [image.split("_")[1] for image in others] == ["o3", "o5"]
     dataset = cxrbuild.load(world / "public")
     assert len(dataset) == len(read_records(world / "public" / "manifest.parquet"))
+    # The release does not list the excluded images, so it does not say which findings have no class.
+    found = cxrbuild.diff(world / "build", world / "public")
+    assert not [total for total in found.totals if total.old != total.new]
 
 
 def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ import pytest
 from command import run
 from dicom_files import dicom, ramp
 from PIL import Image
-from releasing import images_of, set_version
+from releasing import change_rows, images_of, set_version
 
 import cxrbuild
 from cxrbuild.artifact import open_build
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.catalog.review import MARKS
+from cxrbuild.curation import read_previous
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.image_decision.find import _is_identifier
@@ -243,6 +244,11 @@ def test_a_plan_answers_with_the_recipe_that_is_named(demo: Path, tmp_path: Path
     assert "not known: a plan records no files" in run(
         "why", row["image_id"], "--build", tmp_path / "plan", *elsewhere
     ).out.replace("\n", " ")
+    # The plan records its recipe, those of earlier versions did not.
+    alone = asked(row["image_id"], tmp_path / "plan")
+    assert alone["rules"] == of_build["rules"]
+    assert alone["exactness"] == "verified"
+    (tmp_path / "plan" / "plan.json").unlink()
     ran = run("why", row["image_id"], "--build", tmp_path / "plan")
     assert ran.status == 1
     assert "Name the recipe with --recipe FILE" in " ".join(ran.err.split())
@@ -281,6 +287,14 @@ def test_rows_and_patients_of_a_hospital(tmp_path: Path, monkeypatch: pytest.Mon
     ran = run("why", "001", "--build", "plan", *words, cwd=tmp_path)
     assert "metadata    ris.csv, line 2: finding sick" in ran.out
     assert "123" not in ran.out
+    # An accession number or UID is in the headers alone, and only the question has it.
+    for name, files in (("A1", ["2.dcm", "3.dcm"]), ("1.2.3", ["3.dcm"])):
+        ran = run("why", name, "--build", "plan", *words, "--json", cwd=tmp_path)
+        found = json.loads(ran.out)
+        assert sorted(image["source_path"] for image in found.pop("images")) == files
+        assert json.dumps(found).count(name) == ran.out.count(f'"{name}"') == 1
+    ran = run("why", "A1", "--build", "plan", *words, "--data", "none", cwd=tmp_path)
+    assert "no image has this name" in " ".join(ran.err.split())
     monkeypatch.delenv("CXRBUILD_PATIENT_KEY")
     ran = run("why", "1.dcm", "--build", "plan", *words, cwd=tmp_path)
     assert "metadata    ris.csv, line 2: finding sick" in ran.out
@@ -345,6 +359,21 @@ def test_a_patient_with_another_name_is_known_from_the_version_next_to_it(demo: 
     assert ran.status == 1
     assert "demo-cxr 1.0.0 has no patient of this name\n" in ran.err
     assert f"  --build {old}: demo-cxr 1.0.0 has {ledger.loc[of_patient, 'image_id'].iloc[0]}" in ran.err
+
+
+def test_another_class_in_another_version_is_said(demo: Path, tmp_path: Path) -> None:
+    old, new = (shutil.copytree(demo / "build", tmp_path / name) for name in ("old", "new"))
+    row = images_of(old, source="mooney", label="Normal").iloc[0]
+    change_rows(old, row["image_id"], label="Pneumonia")
+    ran = run("why", row["image_id"], "--build", new, COLUMNS="400")
+    assert f"  other class Normal here, Pneumonia in demo-cxr/1.0.0 ({old})\n" in ran.out
+    assert "other split" not in ran.out
+    [other] = asked(row["image_id"], new)["other_splits"]
+    assert (other["version"], other["label"], other["split"]) == ("demo-cxr/1.0.0", "Pneumonia", row["split"])
+    # A former version that the recipe names has classes too, if its file has them.
+    file = tmp_path / "first.csv"
+    file.write_text(f"image_id,split,label\n{row['image_id']},train,Pneumonia\n")
+    assert read_previous(str(file), tmp_path).labels_of(row.to_frame().T).tolist() == ["Pneumonia"]
 
 
 def test_an_image_that_left_is_said_to_have_left(demo: Path, tmp_path: Path) -> None:
@@ -486,6 +515,12 @@ def test_curate_keeps_a_build_of_another_version(demo: Path, tmp_path: Path) -> 
     assert "the folder holds a build of demo-cxr 0.9.0" in said
     assert "a build of demo-cxr 1.0.0" in said
     assert (build / "build.json").read_bytes() == before
+    assert f"into another folder with `--out {build}-1.0.0`" in said
+    # The folder's name can have a version already.
+    for name, other in (("mine-0.9.0", "mine-1.0.0"), ("mine-1.0.0", "mine-1.0.0-new")):
+        build = build.rename(tmp_path / name)
+        words = (*words[:-1], build)
+        assert f"with `--out {tmp_path / other}`" in " ".join(run(*words).err.split())
     assert run(*words, "--replace").status == 0
     assert read_json(build / "build.json")["dataset"]["version"] == "1.0.0"
 

@@ -301,12 +301,12 @@ def why(
     Parameters
     ----------
     image
-        An image id, the path or name of a file of a source or build, or a patient.
+        An image id, the path or name of a file of a source or build, a patient, or an accession number or UID
+        of a DICOM header in ``data``.
     build
         The folder of a build or release, or one that ``plan --out`` wrote.
     recipe
-        The recipe, whose link files and sources are read; default the shipped ones that the build names. A
-        plan does not record its recipe, and needs it.
+        The recipe, whose link files and sources are read; default the shipped ones that the build names.
     data
         The data folder whose row of metadata is shown; default none.
 

@@ -55,10 +55,11 @@ def why(
 ) -> None:
     """Say why an image is in a dataset or not.
 
-    IMAGE is an image id, the path or name of a file of a source or build, or a patient. The path may be that
-    on disk, as the shell completes it: data/sources/cohen/images/x.jpg. The answer has the pin of its source,
-    its row of metadata, what each rule decided, the exclusion with the reviewer's note, what gave the class
-    and the split, its links, and the duplicates that an audit found.
+    IMAGE is an image id, the path or name of a file of a source or build, a patient, or an accession number
+    or UID of a DICOM header in --data. The path may be that on disk, as the shell completes it:
+    data/sources/cohen/images/x.jpg. The answer has the pin of its source, its row of metadata, what each rule
+    decided, the exclusion with the reviewer's note, what gave the class and the split, its links, and the
+    duplicates that an audit found.
 
     Of a source that is not public, the answer has only the columns of metadata that the declaration uses, so
     that no name or birth date is pasted into a ticket. The image id and the path can still be a number of the
@@ -139,7 +140,10 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     if image.split:
         yield "split", image.split + (f": {image.split_reason}" if image.split_reason else "")
     for other in image.other_splits:
-        yield "other split", _describe_other(image, other)
+        if other.split != image.split:
+            yield "other split", _describe_other(image, other)
+        if image.label is not None and other.label not in (None, image.label):
+            yield "other class", f"{image.label} here, {other.label} in {_place_of(other)}"
     if image.fold is not None:
         yield "fold", str(image.fold)
     if image.group:
@@ -188,13 +192,16 @@ def _describe_pin(pin: Mapping[str, str]) -> str:
 
 
 def _describe_other(image: ImageDecision, other: OtherSplit) -> str:
-    place = f" ({other.place})" if other.place else ""
-    text = f"{image.split or 'excluded'} here, {other.split} in {other.version}{place}"
+    text = f"{image.split or 'excluded'} here, {other.split} in {_place_of(other)}"
     if image.group is None or other.group is None:
         return text
     if image.group == other.group:
         return f"{text}; group {image.group} in both"
     return f"{text}; group {image.group} here, {other.group} there"
+
+
+def _place_of(other: OtherSplit) -> str:
+    return other.version + (f" ({other.place})" if other.place else "")
 
 
 def _describe_correction(one: CorrectionResult) -> str:

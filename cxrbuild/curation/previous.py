@@ -37,6 +37,7 @@ _COLUMNS = {
     "path": ("source_path", "path"),
     "split": ("split",),
     "group": ("group",),
+    "label": ("label",),
     "exclusion": ("exclusion",),
 }
 
@@ -56,7 +57,7 @@ class PreviousVersion:
         The hash of the file that was read: the ledger of a folder, a published manifest, or the file itself.
     rows
         A row for each of its images: ``image_id`` and ``image`` (``source/path``), of which one can be null,
-        ``split``, and ``group``, null where the file has none.
+        ``split``, and ``group`` and ``label``, null where the file has none.
     """
 
     place: Path
@@ -71,6 +72,10 @@ class PreviousVersion:
     def groups_of(self, records: pd.DataFrame) -> pd.Series:
         """Return the group that each image had, null where that is not known."""
         return self._of(records, "group")
+
+    def labels_of(self, records: pd.DataFrame) -> pd.Series:
+        """Return the class that each image had, null where that is not known."""
+        return self._of(records, "label")
 
     def _of(self, records: pd.DataFrame, column: str) -> pd.Series:
         import pandas as pd
@@ -245,7 +250,7 @@ def _read(file: Path) -> pd.DataFrame:
     image = table["source"] + "/" + table["path"]
     table = table.assign(image=image)[table["exclusion"].isna() | table["split"].notna()]
     _check_rows(file, table)
-    columns = ["image_id", "image", "split", "group"]
+    columns = ["image_id", "image", "split", "group", "label"]
     return table[columns].drop_duplicates(["image_id", "image"]).reset_index(drop=True)
 
 

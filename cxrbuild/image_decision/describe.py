@@ -51,11 +51,12 @@ def explain_images(
     artifact
         A build, a release or a plan.
     name
-        An image id, the path or name of a file of a source or build, or a patient.
+        An image id, the path or name of a file of a source or build, a patient, or an accession number or UID
+        of a DICOM header.
     recipe
         The recipe with its files, whose link files and sources are read; ``None``: those that are shipped.
     data
-        The data folder whose metadata is shown; ``None``: none is.
+        The data folder whose metadata is shown, and whose DICOM headers are searched; ``None``: none are.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def explain_images(
         No image has the name.
     """
     ledger = artifact.ledger
-    found = find_rows(artifact, name, recipe)
+    found = find_rows(artifact, name, recipe, data)
     describe = _Describer(artifact, recipe, data, ledger[found])
     dataset = f"{artifact.name} {artifact.version}"
     images = [describe(row) for _, row in ledger[found].sort_values("image_id").iterrows()]

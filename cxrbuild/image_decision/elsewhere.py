@@ -37,24 +37,30 @@ def match_image(images: pd.DataFrame, name: str) -> Iterator[pd.Series]:
     """
     asked = name.strip().casefold()
     parts = PurePath(asked).parts
+    spelled = PurePath(name.strip()).parts
     path = images["source_path"].str.casefold()
     file = path.str.replace(r"^.*/", "", regex=True)
     stem = file.str.replace(r"\.[^.]*$", "", regex=True)
     named = images["source"] + "/" + path
     # A public release does not have the paths of a source that is not public: it has the ids that follow.
-    ids = [
-        one
-        for source in images["source"].unique()
-        for place in (name.strip(), name.strip().removeprefix(f"{source}/"))
-        for one in possible_ids(source, place)
-    ]
-    ends = ["/".join(parts[i:]) for i in range(len(parts))]
+    sources = list(images["source"].unique())
+
+    def is_followed(place: str) -> pd.Series:
+        ids = [
+            one
+            for source in sources
+            for path in (place, place.removeprefix(f"{source}/"))
+            for one in possible_ids(source, path)
+        ]
+        return images["image_id"].isin(ids)
+
+    ends = [("/".join(parts[i:]), "/".join(spelled[i:])) for i in range(len(parts))]
     # The same path within another source is another image.
     folders = set(parts[:-1]) & set(images["source"])
     of_source = images["source"].isin(folders) if folders else images["source"].notna()
     masks = (
-        [images["image_id"].eq(asked), path.eq(asked) | named.eq(asked) | images["image_id"].isin(ids)],
-        ((path.eq(end) | named.eq(end)) & of_source for end in ends),
+        [images["image_id"].eq(asked), path.eq(asked) | named.eq(asked) | is_followed(name.strip())],
+        ((path.eq(end) | named.eq(end) | is_followed(place)) & of_source for end, place in ends),
         [file.eq(asked), stem.eq(asked), images["image_id"].eq(PurePath(asked).stem)],
     )
     for mask in chain.from_iterable(masks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import Artifact, names
@@ -17,6 +17,8 @@ from cxrbuild.image_decision.elsewhere import (
     listed_ids,
     match_image,
 )
+from cxrbuild.image_decision.metadata import has_header_identifier
+from cxrbuild.image_files import has_image_suffix
 from cxrbuild.patient_key import hash_identifier, key_fingerprint, read_key
 from cxrbuild.policy import unlisted_sources
 from cxrbuild.records import is_image_id
@@ -30,7 +32,7 @@ _SUFFIX = re.compile(r"\.[^.]*$")
 _NOT_A_DIGIT = re.compile(r"[^0-9]+")
 
 
-def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series:
+def find_rows(artifact: Artifact, name: str, recipe: Recipe | None, data: Path | None = None) -> pd.Series:
     """Return the mask of the rows that a name means: the first kind of name that has any.
 
     Parameters
@@ -38,9 +40,12 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
     artifact
         A build, a release or a plan.
     name
-        An image id, the path or name of a file of a source or build, or a patient.
+        An image id, the path or name of a file of a source or build, a patient, or an accession number or UID
+        of a DICOM header.
     recipe
         The recipe with its sources; ``None``: those that are shipped.
+    data
+        The data folder whose DICOM headers are read for an identifier; ``None``: none are.
 
     Raises
     ------
@@ -55,6 +60,10 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
     patient = _is_patient(ledger, name)
     if patient.any():
         return patient
+    if data is not None and not _is_path(name) and not is_image_id(name):
+        identified = has_header_identifier(ledger, name.strip(), data)
+        if identified.any():
+            return identified
     lines = "".join(f"\n  {line}" for line in find_elsewhere(artifact, name, recipe))
     if removed := find_removed(artifact, name, ids):
         raise CxrbuildError(
@@ -80,7 +89,7 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None) -> pd.Series
     raise CxrbuildError(
         "no image has this name", where=artifact.folder / names.LEDGER,
         expected="an image id, the path or name of a file of a source or build, or a patient", found=name,
-        todo=(None if is_image_id(name) else _advise_on_patient(artifact))
+        todo=(None if is_image_id(name) or _is_path(name) else _advise_on_patient(artifact))
         or (f"Write {near}, the nearest name" if near else _where_listed(artifact)),
     )  # fmt: skip
 
@@ -128,8 +137,13 @@ def _where_listed(artifact: Artifact) -> str:
         return "`ledger.parquet` lists every upstream image"
     return (
         "Ask the build: a public release lists neither the excluded images nor the file names of "
-        f"{name_some(sorted(unlisted))}, which are not public"
+        f"{name_some(sorted(unlisted))}, which are not public. It finds an image of them by its id, or by "
+        "its whole path within the source"
     )
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or has_image_suffix(name)
 
 
 def _advise_on_patient(artifact: Artifact) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.image_decision.declared import declared_source
-from cxrbuild.ingest.header import read_headers
+from cxrbuild.ingest.header import KEYS, find_dicom, read_headers
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint
 from cxrbuild.policy import unlisted_sources
@@ -20,6 +20,42 @@ from cxrbuild.progress import silent
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def has_header_identifier(rows: pd.DataFrame, name: str, data: Path) -> pd.Series:
+    """Return the mask of rows whose file has an accession number or UID in its DICOM header.
+
+    Parameters
+    ----------
+    rows
+        Rows of a ledger.
+    name
+        The identifier.
+    data
+        The data folder with the files.
+
+    Raises
+    ------
+    OSError
+        A file cannot be read.
+    """
+    found = []
+    for source, of_source in rows[rows["source_path"].notna()].groupby("source"):
+        root = source_folder(data, str(source))
+        paths = dict(zip(of_source["source_path"], of_source.index, strict=True))
+        headers = read_headers(root, find_dicom(root, _inside(root, paths)), silent)
+        found += [
+            paths[path]
+            for path, elements in headers.elements.items()
+            if name in (elements[keyword] for keyword in KEYS)
+        ]
+    return rows.index.to_series().isin(found)
+
+
+def _inside(root: Path, paths: Iterable[str]) -> list[str]:
+    """Return the paths of files in a folder; the ledger of somebody else's release may name any path."""
+    inside = [path for path in paths if (root / path).resolve().is_relative_to(root.resolve())]
+    return [path for path in inside if (root / path).is_file()]
 
 
 class MetadataRows:
@@ -102,9 +138,7 @@ class MetadataRows:
     def _headers(self, name: str, root: Path) -> dict[str, dict[str, str]]:
         """Return the headers of those images of a source that are asked for."""
         paths = self._asked.loc[self._asked["source"] == name, "source_path"]
-        # The ledger of somebody else's release may name any path.
-        inside = [path for path in paths if (root / path).resolve().is_relative_to(root.resolve())]
-        return read_headers(root, [path for path in inside if (root / path).is_file()], silent).elements
+        return read_headers(root, _inside(root, paths), silent).elements
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ class DuplicateImage:
 
 @dataclass(frozen=True)
 class OtherSplit:
-    """A version of the dataset, or of its images, in which the image has another split.
+    """A version of the dataset, or of its images, in which the image has another split or class.
 
     Attributes
     ----------
@@ -142,14 +142,15 @@ class OtherSplit:
         Its name and version, or the name of its file.
     place
         Its folder or file; ``None`` where it is published, or only its name is known.
-    split, group
-        The image's split and group there; the group is ``None`` where it is not known.
+    split, group, label
+        The image's split, group and class there; group and class are ``None`` where they are not known.
     """
 
     version: str
     place: str | None
     split: str
     group: str | None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class ImageDecision:
     exactness
         Whether its bytes are the pin's: ``verified``, ``other_bytes``, ``name_only`` (the pin has no hash of
         single files), ``missing``, or ``not_pinned``; of a withdrawn image ``withdrawn``. ``None`` for a plan
-        whose data folder is not there or has another version: a plan does not record it.
+        whose data folder is not there or has another version, where a recipe is named.
     metadata
         The rows of upstream's metadata that name it: the place of each, and its values; none where the data
         folder does not have them. Of a source that is not public, only the columns that its declaration
@@ -194,8 +195,8 @@ class ImageDecision:
         Its split, and what decided it: ``list``, ``source``, ``group``, ``previous`` or ``draw``, and as
         text.
     other_splits
-        The versions in which it has another split: the former one that the recipe names, builds and releases
-        in the same folder, and published ones.
+        The versions in which it has another split or class: the former one that the recipe names, builds and
+        releases in the same folder, and published ones.
     fold
         Its fold; ``None`` without folds.
     group, group_images

@@ -1,4 +1,4 @@
-"""Other versions of a dataset in which an image can have another split."""
+"""Other versions of a dataset in which an image can have another split or class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cxrbuild.records import differs, possible_ids, read_records
 if TYPE_CHECKING:
     import pandas as pd
 
-# The rows of a version that are asked for, by image id: its split and group there.
+# The rows of a version that are asked for, by image id: split, class and group there.
 _Found = dict[str, OtherSplit]
 
 
@@ -34,7 +34,7 @@ class OtherVersions:
     Attributes
     ----------
     splits
-        For each image the versions in which it has another split than here.
+        For each image the versions in which it has another split or class than here.
     changed
         Where the former version that the recipe names is, if it is not what it was when its split was held.
     """
@@ -55,7 +55,8 @@ def find_other_versions(artifact: Artifact, recipe: Recipe | None, asked: pd.Dat
     asked
         The rows of its ledger that are asked for.
     """
-    here = dict(zip(asked["image_id"], asked["split"].astype("str").fillna(""), strict=True))
+    columns = (asked[column].astype("str").fillna("") for column in ("image_id", "split", "label"))
+    here = {image: (split, label) for image, split, label in zip(*columns, strict=True)}
     found: dict[str, list[OtherSplit]] = {image: [] for image in here}
     places = _previous_places(artifact, recipe)
     unchanged = (_read_unchanged(artifact, place, asked) for place in places)
@@ -67,8 +68,9 @@ def find_other_versions(artifact: Artifact, recipe: Recipe | None, asked: pd.Dat
         *_in_published(previous, asked),
     ):
         for image, other in version.items():
-            same = (image, other.version, other.split)
-            if other.split != here[image] and same not in known:
+            same = (image, other.version, other.split, other.label)
+            split, label = here[image]
+            if (other.split != split or other.label not in (None, label)) and same not in known:
                 known.add(same)
                 found[image].append(other)
     return OtherVersions(found, places[-1] if places and previous is None else None)
@@ -108,8 +110,9 @@ def _in_previous(artifact: Artifact, previous: PreviousVersion | None, asked: pd
     # The ledger has the splits, and no groups.
     rows = asked[["image_id", "previous_split"]].rename(columns={"previous_split": "split"})
     if previous is None:
-        return _found(rows.assign(group=None), name, None)
-    return _found(rows.assign(group=previous.groups_of(asked)), previous.name, str(previous.place))
+        return _found(rows.assign(group=None, label=None), name, None)
+    rows = rows.assign(group=previous.groups_of(asked), label=previous.labels_of(asked))
+    return _found(rows, previous.name, str(previous.place))
 
 
 def _in_neighbours(
@@ -125,7 +128,7 @@ def _in_neighbours(
             if other.name == artifact.name:
                 require_unchanged_ledger(other)
                 place = str(artifact.folder.parent / folder.name)
-                rows = read_records(folder / names.LEDGER, ["image_id", "split", "group"])
+                rows = read_records(folder / names.LEDGER, ["image_id", "split", "label", "group"])
                 yield _found(rows_asked(rows, asked), f"{other.name}/{other.version}", place)
         except CxrbuildError:
             continue
@@ -136,7 +139,7 @@ def _in_published(previous: PreviousVersion | None, asked: pd.DataFrame) -> Iter
     for version in published_names():
         file = published_manifest(version)
         if previous is None or previous.place != file:
-            rows = rows_asked(read_records(file, ["image_id", "split"]), asked)
+            rows = rows_asked(read_records(file, ["image_id", "split", "label"]), asked)
             yield _found(rows.assign(group=None), version, None)
 
 
@@ -160,7 +163,7 @@ def rows_asked(rows: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
 
 def _found(rows: pd.DataFrame, version: str, place: str | None) -> _Found:
     return {
-        image: OtherSplit(version, place, split, group if isinstance(group, str) else None)
-        for image, split, group in rows[["image_id", "split", "group"]].itertuples(index=False)
+        image: OtherSplit(version, place, split, *(one if isinstance(one, str) else None for one in others))
+        for image, split, *others in rows[["image_id", "split", "group", "label"]].itertuples(index=False)
         if isinstance(split, str)
     }
