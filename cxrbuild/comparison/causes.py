@@ -156,7 +156,9 @@ class Causes:
         ]
         if self._old.recipe is None or self._new.recipe is None:
             others = _without_recipe(a, b)
-            found = [one if any(one) else other for one, other in zip(found, others, strict=True)]
+            found = [
+                one if one[0] or not other[0] else other for one, other in zip(found, others, strict=True)
+            ]
         return _filled(rows, found)
 
     def _redrawn(self) -> tuple[str, str]:
