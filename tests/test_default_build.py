@@ -11,8 +11,10 @@ import pytest
 from command import run
 from test_init import KEY, simple
 
+from cxrbuild.api.declarations import recipe_of
 from cxrbuild.artifact import only_build
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.files import read_json
 
 # Commands that take a build, with what they need besides.
 COMMANDS = (
@@ -26,6 +28,7 @@ COMMANDS = (
     "explain",
 )
 ARGUMENTS = ("verify", "fingerprint")
+TAKEN = "mine-recipe.toml is taken, the only recipe in this folder."
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +62,52 @@ def test_an_audit_needs_no_recipe_and_says_whose_limits_it_takes(made: Path, tmp
     folder = shutil.copytree(made, tmp_path / "made")
     recipe = folder / "mine-recipe.toml"
     recipe.write_text(f"{recipe.read_text()}\n[audit]\nlimits = {{ duplicates = 5 }}\n")
-    done = run("audit", cwd=folder, COLUMNS="300")
+    done = run("audit", "--build", folder / "build" / "mine-cxr", cwd=tmp_path, COLUMNS="300")
     assert done.status == 0, done.err
     assert "The limits are the checks' own" in done.out
     assert _limit(folder) is None
-    done = run("audit", "--recipe", "mine-recipe.toml", cwd=folder, COLUMNS="300")
-    assert done.status == 0, done.err
-    assert "The limits are the checks' own" not in done.out
-    assert _limit(folder) == 5
+    for words in ((), ("--recipe", "mine-recipe.toml")):
+        done = run("audit", *words, cwd=folder, COLUMNS="300")
+        assert done.status == 0, done.err
+        assert "The limits are the checks' own" not in done.out
+        assert (TAKEN.replace("only recipe", "only recipe of mine-cxr") in done.out) == (not words)
+        assert _limit(folder) == 5
+
+
+def test_the_only_recipe_here_is_taken(made: Path, tmp_path: Path) -> None:
+    """By each command that takes a recipe, and each says so."""
+    folder = shutil.copytree(made, tmp_path / "made", ignore=shutil.ignore_patterns("build"))
+    for words in ("fetch", "plan --out planned"):
+        done = run(*words.split(), cwd=folder, **KEY)
+        assert done.status == 0, done.err
+        assert TAKEN in done.out
+    assert read_json(folder / "planned" / "plan.json")["recipe"]["name"] == "mine-cxr"
+    done = run("curate", "--allow-missing", "--out", ".", cwd=folder, **KEY)
+    assert (done.status, TAKEN in done.out) == (1, True)
+    (folder / "planned" / "plan.json").unlink()  # as a plan of an earlier version
+    done = run("why", "pngs/0.png", "--build", "planned", cwd=folder, **KEY)
+    assert (done.status, TAKEN in done.out) == (0, True)
+    assert f"source      mine, {Path('pngs/0.png').as_posix()}" in done.out
+    # Of two, none is meant; one of another dataset is not that of a build.
+    shutil.copy(folder / "mine-recipe.toml", folder / "second.toml")
+    done = run("plan", "--out", "other", "--data", "none", cwd=folder, COLUMNS="300", **KEY)
+    assert "The shipped recipe covid19-cxr is taken: this folder has 2 recipes. Name one of them" in done.out
+
+
+def test_a_model_is_of_the_recipe_of_its_build(made: Path, tmp_path: Path) -> None:
+    build = made / "build" / "mine-cxr"
+    done = run("train-baseline", "--gate", cwd=made, COLUMNS="300")
+    assert TAKEN.replace("only recipe", "only recipe of mine-cxr") in done.out
+    assert "covid19-cxr" not in done.err
+    done = run("train-baseline", "--gate", "--build", build, cwd=tmp_path, COLUMNS="300")
+    assert "no shipped recipe is called 'mine-cxr'" in done.err
+    # What the build records has no [baseline], and its sources where their declarations are.
+    recipe = recipe_of(build, None, recorded=True)
+    assert (recipe.name, recipe.sources) == ("mine-cxr", [str((made / "mine.toml").resolve())])
+    copy = shutil.copytree(build, tmp_path / "copy")
+    (copy / ".cxrbuild" / "declarations.json").unlink()
+    with pytest.raises(CxrbuildError, match="no shipped recipe is called 'mine-cxr'"):
+        recipe_of(copy, None, recorded=True)
 
 
 def _limit(folder: Path) -> float | None:

@@ -416,7 +416,8 @@ def test_the_only_recipe_of_the_current_folder_is_reviewed(demo: Path, tmp_path:
     assert "recipe.toml is taken, the only recipe in this folder." in " ".join(ran.out.split())
     assert {image["source"] for image in document(tmp_path / "review.html")["images"]} == {"cohen"}
     (tmp_path / "second.toml").write_text((tmp_path / "recipe.toml").read_text())
-    assert "is taken" not in run(*command, cwd=tmp_path).out
+    said = run(*command, cwd=tmp_path).out
+    assert "The shipped recipe covid19-cxr is taken: this folder has 2 recipes." in said
 
 
 def test_kappa_of_one_image_is_reported_as_undefined(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_public_release_says_nothing_of_a_single_excluded_image(world: Path) -
     # An exact age over 89 would identify a patient.
     assert dict(rows["patient_age"].value_counts()) == {40: len(rows) - 1, 90: 1}
     assert "The tables have the age 90" in (world / "public" / "README.md").read_text()
-    why = run("why", "k3.png", "--build", "build", cwd=world).out
+    why = run("why", "k3.png", "--build", world / "build").out
     assert "no declaration of the source is named: add --recipe FILE" in " ".join(why.split())
     private = read_records(world / "private" / "manifest.parquet")
     assert (private["patient_age"] == 101).sum() == 1

@@ -287,18 +287,34 @@ def diff_sources(
         return compare_versions(before, after, find_released(before.source.name))
 
 
-def recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None) -> Recipe:
-    """Return the named recipe, or the shipped recipe of the build's name."""
-    from cxrbuild.artifact import open_artifact
+def recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None, *, recorded: bool = False) -> Recipe:
+    """Return the named recipe, or the shipped recipe of the build's name.
+
+    Parameters
+    ----------
+    build
+        A build, a release, or a TensorFlow Datasets folder: that of the paper's dataset.
+    recipe
+        What the caller names.
+    recorded
+        Whether the recipe that the build records will do, which has neither ``[audit]`` nor ``[baseline]``,
+        if the declarations of its sources are where they were.
+    """
+    from cxrbuild.artifact import dataset_name, open_artifact
     from cxrbuild.catalog import Recipe, recipe_names
+    from cxrbuild.curation import locate_recorded_recipe
     from cxrbuild.errors import CxrbuildError
 
     if isinstance(recipe, Recipe):
         return recipe
     if recipe is not None:
         return read_recipe(recipe)
-    name = open_artifact(Path(build)).name
+    name = dataset_name(Path(build))
+    if name is None:
+        return read_recipe()
     if name not in recipe_names():
+        if recorded and (found := locate_recorded_recipe(open_artifact(Path(build)))) is not None:
+            return found
         raise CxrbuildError(
             f"no shipped recipe is called {name!r}", where=build,
             expected=f"one of {', '.join(recipe_names())}", todo="Name the recipe that it was built from",

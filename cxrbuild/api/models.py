@@ -166,7 +166,8 @@ def explain(
     build
         The folder of a build, a release or a TensorFlow Datasets version.
     recipe
-        The recipe whose sources declare lung masks; default the shipped recipe of the build's name.
+        The recipe whose sources declare lung masks; default the shipped recipe of the build's name, else the
+        one that the build records, if the declarations of its sources are where they were.
     data
         The folder that `fetch` filled, which has the masks.
     model
@@ -194,7 +195,7 @@ def explain(
 
     return explain_model(
         Path(build),
-        recipe_of(build, recipe),
+        recipe_of(build, recipe, recorded=True),
         data=Path(data),
         model=None if model is None else Path(model),
         out=None if out is None else Path(out),

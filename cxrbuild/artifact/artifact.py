@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cxrbuild.arguments import checked
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import AuditDocument
-from cxrbuild.artifact.build import BuildDocument, DatasetDocument, ReleaseDocument
+from cxrbuild.artifact.build import BuildDocument, DatasetDocument, PlanDocument, ReleaseDocument
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json
 from cxrbuild.records import read_records
@@ -128,6 +128,20 @@ def kind_of(folder: Path) -> Kind | None:
     except (CxrbuildError, OSError):
         return "build"
     return "release" if isinstance(content, dict) and "policy" in content else "build"
+
+
+def dataset_name(folder: Path) -> str | None:
+    """Return the name of the dataset of a build, a release or a plan; ``None`` where a folder has none.
+
+    Raises
+    ------
+    DocumentError
+        Its ``build.json`` or ``plan.json`` cannot be read.
+    """
+    if kind_of(folder) is not None:
+        return open_artifact(folder).name
+    plan = folder / names.PLAN
+    return PlanDocument.read(plan).recipe.name if plan.is_file() else None
 
 
 def find_artifacts(folder: Path) -> list[Path]:

@@ -13,7 +13,6 @@ from cxrbuild.catalog.link import Link, find_contradictions, read_links
 from cxrbuild.catalog.recipe import (
     DEFAULT_RECIPE,
     Recipe,
-    only_recipe_in,
     read_recipe,
     recipe_names,
     recipes_in,
@@ -34,7 +33,6 @@ __all__ = [
     "find_contradictions",
     "format_reviews",
     "list_names",
-    "only_recipe_in",
     "read_corrections",
     "read_image_list",
     "read_links",

@@ -290,15 +290,6 @@ def recipes_in(folder: Path) -> dict[Path, dict[str, Any]]:
     return found
 
 
-def only_recipe_in(folder: Path) -> tuple[Path, str] | None:
-    """Return the file and the name of the only recipe in a folder; ``None`` where there is none, or several.
-
-    A command without the name of a recipe or a build takes that of the current folder.
-    """
-    found = [(file, str(table["name"])) for file, table in recipes_in(folder).items()]
-    return found[0] if len(found) == 1 else None
-
-
 def read_recipe(name: str) -> Recipe:
     """Read a recipe.
 

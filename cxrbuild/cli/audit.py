@@ -10,11 +10,14 @@ import click
 
 from cxrbuild.cli.lists import audit_given_lists
 from cxrbuild.cli.options import (
-    DEFAULT_RECIPE,
+    RECIPE_HERE,
+    RECIPE_OF_BUILD,
     build_option,
     data_option,
     default_build,
+    default_recipe,
     output_options,
+    recipe_here,
     recipe_option,
     worker_options,
 )
@@ -32,9 +35,8 @@ _LEAST_WIDTH, _MOST_WIDTH, _TAKEN = 20, 42, 38
 @click.command()
 @build_option("The build to audit.")
 @recipe_option(
-    "The recipe whose [audit] has the limits; with --list, whose sources are compared.  [default: the "
-    "shipped recipe of the build's name, else the checks' own limits; with --list covid19-cxr]",
-    default=None,
+    "The recipe whose [audit] has the limits; with --list, whose sources are compared.  [default: "
+    f"{RECIPE_OF_BUILD}, else the checks' own limits; with --list {RECIPE_HERE}]"
 )
 @click.option(
     "--list",
@@ -91,7 +93,7 @@ def audit(
             output,
             lists,
             columns,
-            recipe or DEFAULT_RECIPE,
+            recipe or default_recipe(output),
             data,
             pixels=pixels,
             workers=workers,
@@ -99,6 +101,7 @@ def audit(
         )
         return
     place = build or default_build(output, recipe)
+    recipe = recipe or recipe_here(output, place)
     result = audit_build(place, recipe, workers=workers, executor=executor, progress=output.progress)
     if recipe is None and result.build.name not in recipe_names():
         output.say(

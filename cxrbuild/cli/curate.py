@@ -14,6 +14,7 @@ from cxrbuild.cli.options import (
     PLACE,
     allow_missing_option,
     data_place_option,
+    default_recipe,
     given_switches,
     output_options,
     recipe_options,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 @data_place_option
 @output_options
 def plan(
-    recipe: str,
+    recipe: str | None,
     lateral: bool | None,
     ct: bool | None,
     annotated: bool | None,
@@ -70,7 +71,7 @@ def plan(
 
     output = Output(quiet=quiet, as_json=as_json)
     switches = given_switches(lateral=lateral, ct=ct, annotated=annotated)
-    read = read_recipe(recipe)
+    read = read_recipe(recipe or default_recipe(output))
     if out is not None:
         previous = read.split.previous
         require_plan_folder(out, None if previous is None else read.folder / previous)
@@ -102,7 +103,7 @@ def plan(
 @data_place_option
 @output_options
 def curate(
-    recipe: str,
+    recipe: str | None,
     lateral: bool | None,
     ct: bool | None,
     annotated: bool | None,
@@ -126,7 +127,7 @@ def curate(
 
     output = Output(quiet=quiet, as_json=as_json)
     result = curate_dataset(
-        recipe,
+        recipe or default_recipe(output),
         data,
         out,
         switches=given_switches(lateral=lateral, ct=ct, annotated=annotated),

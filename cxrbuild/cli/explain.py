@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from cxrbuild.cli.options import (
-    DEFAULT_RECIPE,
     PATH,
+    RECIPE_OF_BUILD,
     data_option,
     default_build,
     image_build_option,
     output_options,
+    recipe_here,
     recipe_option,
 )
 from cxrbuild.cli.output import Output
@@ -21,7 +22,8 @@ from cxrbuild.cli.output import Output
 @click.command(short_help="Show where a trained model looks, and what it predicts without the lungs.")
 @image_build_option
 @recipe_option(
-    "The recipe of the dataset, whose sources declare lung masks.  [default: covid19-cxr]", default=None
+    "The recipe of the dataset, whose sources declare lung masks.  [default: "
+    f"{RECIPE_OF_BUILD}, else what the build records]"
 )
 @click.option(
     "--model", type=PATH, metavar="FILE", help="A saved model.  [default: <build>/baseline/model.keras]"
@@ -65,13 +67,15 @@ def explain(
     Writes `explain.html`, `explain.parquet` and `explanation.json`: attribution maps of the test images,
     blackout tests, figures by source, age, sex and view, and calibration. A release includes the figures.
     """
-    from cxrbuild.catalog import read_recipe, read_source
+    from cxrbuild.api.declarations import recipe_of
+    from cxrbuild.catalog import read_source
     from cxrbuild.errors import count_of
     from cxrbuild.explanation import explain as explain_model
     from cxrbuild.explanation import require_passed
 
     output = Output(quiet=quiet, as_json=as_json)
-    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(output, recipe)
+    place = build or default_build(output, recipe)
+    declared = recipe_of(place, recipe or recipe_here(output, place), recorded=True)
     result = explain_model(
         place,
         declared,

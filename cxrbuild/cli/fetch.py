@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrbuild.cli.exactness import report_exactness
-from cxrbuild.cli.options import DEFAULT_RECIPE, PATH, complete_shipped, data_option, output_options
+from cxrbuild.cli.options import PATH, complete_shipped, data_option, default_recipe, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 from cxrbuild.lockfile import fetch_command, lock_path
@@ -81,8 +81,9 @@ def fetch(
 ) -> None:
     """Download the sources and verify their pins.
 
-    NAME is a shipped source or published list, or a .toml file of one; default: the sources of the paper's
-    dataset. With --from and neither NAME nor --recipe, only the sources that --from names are fetched.
+    NAME is a shipped source or published list, or a .toml file of one; default: the sources of the only
+    recipe in this folder, else those of the paper's dataset. With --from and neither NAME nor --recipe, only
+    the sources that --from names are fetched.
 
     What is present and verified is not downloaded again. An interrupted download is resumed. With `--pin`, a
     source of your own is verified against the present files from then on, here and elsewhere.
@@ -120,7 +121,7 @@ def fetch(
     ]:  # fmt: skip
         raise click.UsageError(f"{', '.join(stray_options)} needs --propose-pin")
     if recipe is None and not names and not given:
-        recipe = DEFAULT_RECIPE
+        recipe = default_recipe(output)
     # A user's own source is given by its file, and its origin by the name in the file.
     named = read_named(names, recipe, given)
     known = {one.name for one in named}

@@ -17,6 +17,8 @@ from cxrbuild.errors import printable
 F = TypeVar("F", bound=Callable[..., Any])
 # The catalog has it too; importing the catalog would slow down every `--help`.
 DEFAULT_RECIPE = "covid19-cxr"
+RECIPE_HERE = f"the only recipe here, else {DEFAULT_RECIPE}"
+RECIPE_OF_BUILD = "the recipe here that has the build's name, else the shipped one"
 DEFAULT_BUILD = "build/NAME of --recipe, else the only build in build/, or that of the only recipe here"
 
 
@@ -183,16 +185,14 @@ def recipe_options(command: F) -> F:
             default=None,
             help=f"Drop or keep {what}.  [default: the recipe]",
         )(command)
-    return recipe_option("Name of a shipped recipe, or a .toml file.")(command)
+    return recipe_option(f"Name of a shipped recipe, or a .toml file.  [default: {RECIPE_HERE}]")(command)
 
 
-def recipe_option(text: str, *, default: str | None = DEFAULT_RECIPE) -> Callable[[F], F]:
+def recipe_option(text: str) -> Callable[[F], F]:
     """Return `--recipe` with a help text; the parameter is ``recipe``."""
     return click.option(
         "--recipe",
         type=NAME_OR_PATH,
-        default=default,
-        show_default=default is not None,
         metavar="NAME|FILE",
         shell_complete=complete_shipped("recipes"),
         help=text,
@@ -251,14 +251,52 @@ def default_recipe(output: Output) -> str:
     Parameters
     ----------
     output
-        Where it is said that a recipe of the current folder is taken.
+        Where it is said that a recipe of the current folder is taken, or is not, as there are several.
     """
-    from cxrbuild.catalog import only_recipe_in
+    from cxrbuild.catalog import recipes_in
 
-    if (found := only_recipe_in(Path())) is None:
+    found = list(recipes_in(Path()))
+    if len(found) > 1:
+        output.say(
+            f"The shipped recipe {DEFAULT_RECIPE} is taken: this folder has {len(found)} recipes. Name one "
+            f"of them with --recipe, such as {printable(found[0])}."
+        )
+    if len(found) != 1:
         return DEFAULT_RECIPE
     output.say(
         f"{printable(found[0])} is taken, the only recipe in this folder. Name another one with --recipe."
+    )
+    return str(found[0])
+
+
+def recipe_here(output: Output, build: Path | str) -> str | None:
+    """Return the recipe in the current folder that is of a build, for a command that names none.
+
+    Parameters
+    ----------
+    output
+        Where it is said that it is taken.
+    build
+        The folder of a build, a release or a plan. One that does not say its dataset has any name.
+
+    Returns
+    -------
+    str or None
+        Its file. ``None`` where no recipe here, or several, have the name of the build, or that is at an
+        address.
+    """
+    from cxrbuild.artifact import dataset_name
+    from cxrbuild.catalog import recipes_in
+
+    if not isinstance(build, Path):
+        return None
+    name = dataset_name(build)
+    found = [file for file, table in recipes_in(Path()).items() if name in (None, table["name"])]
+    if len(found) != 1:
+        return None
+    of = f" of {printable(name)}" if name else ""
+    output.say(
+        f"{printable(found[0])} is taken, the only recipe{of} in this folder. Name another one with --recipe."
     )
     return str(found[0])
 

@@ -10,6 +10,7 @@ import click
 
 from cxrbuild.cli.options import (
     PATH,
+    RECIPE_HERE,
     data_option,
     default_recipe,
     output_options,
@@ -32,8 +33,7 @@ _MAX_PROBLEMS = 10
 @click.option("--build", type=PATH, help="Review the images of this build.")
 @recipe_option(
     "Without --build: review the images that this recipe keeps, and those that a review excluded.  [default: "
-    "the only recipe here, else covid19-cxr]",
-    default=None,
+    f"{RECIPE_HERE}]"
 )
 @reviews_option
 @click.option("--source", "sources", multiple=True, help="Only images of this source. Repeatable.")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrbuild.cli.options import (
-    DEFAULT_RECIPE,
     PATH,
+    RECIPE_OF_BUILD,
     default_build,
     image_build_option,
     output_options,
+    recipe_here,
     recipe_option,
 )
 from cxrbuild.cli.output import Output
@@ -27,8 +28,7 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 @click.command("train-baseline")
 @image_build_option
 @recipe_option(
-    "The recipe whose [baseline] is trained: a shipped one, or a .toml file.  [default: covid19-cxr]",
-    default=None,
+    f"The recipe whose [baseline] is trained: a shipped one, or a .toml file.  [default: {RECIPE_OF_BUILD}]"
 )
 @click.option(
     "--out",
@@ -115,6 +115,7 @@ def train_baseline(
     on images of patients that it was trained on: that is an
     error; with --exclude-seen those images are excluded.
     """
+    from cxrbuild.api.declarations import recipe_of
     from cxrbuild.baseline import (
         COMPARED,
         METRICS,
@@ -124,7 +125,6 @@ def train_baseline(
         require_gate,
     )
     from cxrbuild.baseline import train_baseline as train
-    from cxrbuild.catalog import read_recipe
 
     if exclude_seen and evaluate_only is None:
         raise click.UsageError("--exclude-seen requires --evaluate-only")
@@ -135,7 +135,8 @@ def train_baseline(
             raise click.UsageError(f"{option} is for one network; a comparison trains several")
     if folds is not None and leave_out:
         raise click.UsageError("--folds and --leave-out are two protocols; run one comparison for each")
-    declared, place = read_recipe(recipe or DEFAULT_RECIPE), build or default_build(output, recipe)
+    place = build or default_build(output, recipe)
+    declared = recipe_of(place, recipe or recipe_here(output, place))
     if comparing:
         compared = compare_baselines(
             place,

@@ -16,6 +16,7 @@ from cxrbuild.cli.options import (
     data_option,
     default_build,
     output_options,
+    recipe_here,
 )
 from cxrbuild.cli.output import Output
 from cxrbuild.cli.wrapping import output_width
@@ -46,7 +47,8 @@ _KEY = 12
     type=NAME_OR_PATH,
     metavar="NAME|FILE",
     shell_complete=complete_shipped("recipes"),
-    help="The recipe with its own link files and sources.  [default: shipped ones, by name]",
+    help="The recipe with its own link files and sources.  [default: the recipe here that has the build's "
+    "name, else shipped links and sources, by name]",
 )
 @data_option
 @output_options
@@ -68,7 +70,8 @@ def why(
     from cxrbuild.api import why as explain
 
     output = Output(quiet=quiet, as_json=as_json)
-    _report(output, explain(image, build or _default_build(output, recipe), recipe, data))
+    place = build or _default_build(output, recipe)
+    _report(output, explain(image, place, recipe or recipe_here(output, place), data))
 
 
 def _default_build(output: Output, recipe: str | None) -> Path:

@@ -6,6 +6,7 @@ from cxrbuild.curation.declaration_files import (
     as_shipped,
     curate_command,
     declaration_files,
+    locate_recorded_recipe,
     read_declaration_files,
 )
 from cxrbuild.curation.declared import Declared, read_declared
@@ -46,6 +47,7 @@ __all__ = [
     "findings_without_class",
     "funnel",
     "funnel_steps",
+    "locate_recorded_recipe",
     "make_plan",
     "read_declaration_files",
     "read_declared",

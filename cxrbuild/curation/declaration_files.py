@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cxrbuild.artifact import names
+from cxrbuild.artifact import Artifact, names
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.copying import with_shipped_names
 from cxrbuild.catalog.declarations import CATALOG
@@ -150,6 +150,20 @@ def read_declaration_files(build: Path) -> DeclarationFiles | None:
         return DeclarationFiles(**parse_json(_path(build).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def locate_recorded_recipe(artifact: Artifact) -> Recipe | None:
+    """Return the recipe that a build records, with its sources where their declarations are.
+
+    ``None`` where they are not known, or one of them is no longer there.
+    """
+    recipe, files = artifact.document.recipe, read_declaration_files(artifact.folder)
+    if files is None:
+        return None
+    places = [*files.sources.values()]
+    if any(place.endswith(".toml") and not Path(place).is_file() for place in places):
+        return None
+    return recipe.model_copy(update={"sources": places})
 
 
 def as_shipped(recipe: Recipe, files: DeclarationFiles | None) -> Recipe:
