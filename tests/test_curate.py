@@ -484,14 +484,13 @@ def test_errors_of_the_system_have_advice(demo: Path, tmp_path: Path) -> None:
     out = tmp_path / "build"
     words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--out", out]
     command = [sys.executable, "-m", "cxrbuild", *map(str, words), "--format", "parquet", "--quiet"]
-    for blocks, file in ((5, "images"), (120, "train-00000-of-00001.parquet")):
-        ran = subprocess.run(
-            ["sh", "-c", f'ulimit -f {blocks} && exec "$@"', "sh", *command],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert ran.returncode == 1
-        assert file in ran.stderr
-        assert "File too large. Run again where files may be as large" in " ".join(ran.stderr.split())
+    ran = subprocess.run(
+        ["sh", "-c", 'ulimit -f 5 && exec "$@"', "sh", *command],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "images" in ran.stderr
+    assert "File too large. Run again where files may be as large" in " ".join(ran.stderr.split())
     shutil.rmtree(out / "images" / "train" / "Normal")
     (out / "images" / "train" / "Normal").write_text("mine")
     reported = " ".join(curate(demo, out, status=1).split())

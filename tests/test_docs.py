@@ -67,6 +67,7 @@ SLOW = (
     "overlap.md",
     "own-data.md",
     "paper-dataset.md",
+    "pins.md",
     "publishing.md",
     "releases.md",
     "reproduction.md",

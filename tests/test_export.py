@@ -18,7 +18,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from command import run, run_process
+from command import run
 from environments import install, python_with
 from libraries import library
 from PIL import Image
@@ -332,8 +332,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     demo: Path, tmp_path: Path, to: str, limit: int
 ) -> None:
     with largest_file(limit):
-        ran = run_process("export", "--to", to, "--size", 64, "--build", demo / "build",
-                          "--out", tmp_path / "e", COLUMNS="1000")  # fmt: skip
+        ran = run("export", "--to", to, "--size", 64, "--build", demo / "build", "--out", tmp_path / "e")
     assert ran.status == 1, ran.err
     assert f"{tmp_path}/e: the export cannot be written. Found: File too large. Make room" in ran.err
     assert "Traceback" not in ran.err
