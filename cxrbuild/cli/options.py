@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from cxrbuild.cli.logs import log_to_file, log_to_terminal
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import printable
+from cxrbuild.errors import CxrbuildError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 # The catalog has it too; importing the catalog would slow down every `--help`.
@@ -288,10 +288,14 @@ def recipe_here(output: Output, build: Path | str) -> str | None:
     from cxrbuild.artifact import dataset_name
     from cxrbuild.catalog import recipes_in
 
-    if not isinstance(build, Path):
+    recipes = recipes_in(Path())
+    if not recipes or not isinstance(build, Path):
         return None
-    name = dataset_name(build)
-    found = [file for file, table in recipes_in(Path()).items() if name in (None, table["name"])]
+    try:
+        name = dataset_name(build)
+    except CxrbuildError:
+        return None  # the command itself says what is wrong with the build
+    found = [file for file, table in recipes.items() if name in (None, table["name"])]
     if len(found) != 1:
         return None
     of = f" of {printable(name)}" if name else ""
