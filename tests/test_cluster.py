@@ -61,7 +61,7 @@ def one_paragraph(err: str) -> str:
 
 def with_quality(folder: Path, quality: int) -> Path:
     """Return a copy of the package that encodes with another quality, under the same version."""
-    shutil.copytree(CHECKOUT / "cxrbuild", folder / "cxrbuild", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "cxrbuild", folder / "cxrbuild")
     module = folder / "cxrbuild" / "convert" / "conversion.py"
     text = module.read_text()
     assert "quality=settings.quality" in text

@@ -92,7 +92,8 @@ def test_a_test_that_records_another_value_fails_and_its_worker_goes_on(tmp_path
     pytest.importorskip("xdist")
     (tmp_path / "test_recording.py").write_text(RECORDING)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "1", "-p", "figures", "-p", "no:cacheprovider", tmp_path],
+        [sys.executable, "-m", "pytest", "-n", "1", "-p", "figures", "-p", "no:cacheprovider",
+         "-p", "no:anyio", tmp_path],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(CHECKOUT / "tests")}, capture_output=True,
         text=True, check=False,
     )  # fmt: skip

@@ -101,12 +101,6 @@ def test_curate_does_not_seal_over_a_source_that_changed_while_it_ran(
         curate(declared, data, tmp_path / "build", formats=["parquet"])
 
 
-def test_curate_leaves_a_sealed_build_alone(demo: Path, tmp_path: Path) -> None:
-    declared = read_declared(demo / "declared/recipe.toml", {})
-    assert curate(declared, demo / "data", tmp_path / "build", formats=["parquet"]).changed
-    assert not curate(declared, demo / "data", tmp_path / "build", formats=["parquet"]).changed
-
-
 def test_unchanged_images_are_not_read_again(
     demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
