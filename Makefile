@@ -108,9 +108,8 @@ $(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
 
 $(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "Installing cxrbuild and what its tests need into $(VENV): some gigabytes, for minutes."
+# Not compiled: the tests import a third of the modules, and keep the bytecode of these.
 	$(BIN)/python -m pip install --quiet --no-compile --editable ".[train,dicom,cluster,test]"
-	@echo "Compiling the libraries with all processors; pip would use one."
-	-@$(BIN)/python -W ignore -m compileall -qq -j 0 -x '[/\\]tests[/\\]' $(VENV)
 	touch $@
 
 $(VENV)/.test-all: $(VENV)/.test pyproject.toml
