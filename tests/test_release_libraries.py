@@ -47,24 +47,6 @@ def test_card_is_valid_for_the_hub(varied_public: Path) -> None:
         assert f"\n| {reason} | 1 |" in card.text
 
 
-def test_tensorflow_datasets_loads_it(varied_private: Path) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
-    builder = tfds.builder_from_directory(varied_private / "tfds" / "demo_cxr" / "1.0.0")
-    manifest = images_of(varied_private).set_index("image_id")
-    assert builder.info.features["label"].names == ["COVID-19", "Normal", "Pneumonia"]
-    seen = []
-    for part in ("train", "test"):
-        for row in tfds.as_numpy(builder.as_dataset(part)):
-            due = manifest.loc[row["image_id"].decode()]
-            assert (due["split"], due["width"], due["height"]) == (
-                part,
-                row["image"].shape[1],
-                row["image"].shape[0],
-            )
-            seen.append(due.name)
-    assert sorted(seen) == sorted(manifest.index)
-
-
 # rdflib, which mlcroissant reads with, warns of itself.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_croissant_loads_images_and_manifest(

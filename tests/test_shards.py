@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run, run_process
 from PIL import Image
+from releasing import images_of
 from systems import largest_file, needs_limits, needs_links
 
 from cxrbuild.errors import CxrbuildError
@@ -113,6 +114,25 @@ def test_tfds_opens_tfrecord(build: Path) -> None:
         age = row["patient_age"]
         assert math.isnan(found["patient_age"]) if pd.isna(age) else found["patient_age"] == age
     assert not rows
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tfds_opens_a_release(varied_private: Path) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(varied_private / "tfds" / "demo_cxr" / "1.0.0")
+    manifest = images_of(varied_private).set_index("image_id")
+    assert builder.info.features["label"].names == CLASSES
+    seen = []
+    for part in ("train", "test"):
+        for row in tfds.as_numpy(builder.as_dataset(part)):
+            due = manifest.loc[row["image_id"].decode()]
+            assert (due["split"], due["width"], due["height"]) == (
+                part,
+                row["image"].shape[1],
+                row["image"].shape[0],
+            )
+            seen.append(due.name)
+    assert sorted(seen) == sorted(manifest.index)
 
 
 @pytest.mark.filterwarnings("ignore")
