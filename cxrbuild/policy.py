@@ -14,6 +14,7 @@ from cxrbuild.artifact.correction import CorrectedValue, Corrections
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.catalog.rule import DuplicateRule, ReviewedRule
 from cxrbuild.errors import CxrbuildError, count_of, name_some
+from cxrbuild.ingest.age import parse_ages
 from cxrbuild.patients import Namespaces, patient_names
 from cxrbuild.reasons import details_without_notes
 from cxrbuild.records import image_id, is_image_id
@@ -30,6 +31,8 @@ MOST_AGE = 90
 HIPAA counts exact ages over 89 as identifiers, and allows the category of 90 and older: 45 CFR
 164.514(b)(2)(i)(C).
 """
+# A number over 89; 0 may be in front.
+_OLD_NUMBER = r"(?<![0-9])0*(?:9[0-9]|[1-9][0-9]{2,})(?![0-9])"
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _UNLISTED_IMAGE = "an image that is not listed"
 # In order: the first reason that applies is the row's.
@@ -130,7 +133,8 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
     A public release does not name their files: `source_path`, and `group` where it is a path, hold the
     image's id instead. Patient numbers are hashed already, or the release is refused. Of a review only the
     mark stays, of a withdrawal the day. No group is named after an image or a patient that
-    `without_unlisted` omits. Ages over 89 are `MOST_AGE`.
+    `without_unlisted` omits. Ages over 89 are `MOST_AGE`, without the source's text, which would say who is
+    exactly that old.
 
     Parameters
     ----------
@@ -155,7 +159,7 @@ def without_identities(records: pd.DataFrame, build: DatasetDocument, policy: Po
 
 
 def old_ages(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> int:
-    """Return how many kept images have an age that a release replaces by `MOST_AGE`.
+    """Return how many kept images have an age over 89, for which a release has `MOST_AGE`.
 
     Parameters
     ----------
@@ -181,18 +185,35 @@ def describe_old_ages(count: int) -> str:
 
 
 def _is_old(records: pd.DataFrame, sources: Collection[str]) -> pd.Series:
-    old = records["patient_age"].gt(MOST_AGE - 1) & records["patient_age"].ne(MOST_AGE)
-    return records["source"].isin(list(sources)) & old.fillna(value=False).astype("bool")
+    old = records["patient_age"].gt(MOST_AGE - 1).fillna(value=False).astype("bool")
+    return records["source"].isin(list(sources)) & old
 
 
 def _without_old_ages(records: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
     old = _is_old(records, sources)
-    if not old.any():
+    # The source's text can have an age that is corrected, or that is no number, such as `92+`.
+    revealing = records["source"].isin(list(sources)) & (old | _has_old_age(records["patient_age_text"]))
+    if not revealing.any():
         return records
     return records.assign(
         patient_age=records["patient_age"].mask(old, MOST_AGE),
-        patient_age_text=records["patient_age_text"].mask(old),
+        patient_age_text=records["patient_age_text"].mask(revealing),
     )
+
+
+def _has_old_age(texts: pd.Series) -> pd.Series:
+    """Return the mask of the texts with an age over 89, or with such a number and no age.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> texts = ["090Y", "92+", "born in 1929", "89", "50+", "120D", "95 y", None]
+    >>> _has_old_age(pd.Series(texts, dtype="str")).tolist()
+    [True, True, True, False, False, False, True, False]
+    """
+    ages = parse_ages(texts)
+    old = ages.gt(MOST_AGE - 1).fillna(value=False).astype("bool")
+    return old | (ages.isna() & texts.str.contains(_OLD_NUMBER).fillna(value=False).astype("bool"))
 
 
 def require_hashed(records: pd.DataFrame, build: DatasetDocument, policy: Policy) -> None:

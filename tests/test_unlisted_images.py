@@ -90,14 +90,20 @@ links = ["links.csv"]
 declared = [{{ source = "open", map = {{ test = "test", train = "train" }} }}]
 test = {{ share = 0.3 }}
 """
-# File, patient, finding, view and age of the hospital's images. Of kept ones one is over 89 years old.
+# File, patient, finding, view and age of the hospital's images. Of kept ones two are over 89 years old.
 HOSPITAL = [
     ("a-side.png", "", "sick", "LL", 91),
     ("b-marked.png", "P-1", "sick", "PA", 92),
     ("c-other.png", "P-2", "neither", "PA", 93),
     ("d-twin.png", "P-3", "well", "LL", 94),
     *[
-        (f"k{n}.png", "" if n < 2 else f"Q-{n}", "sick" if n % 2 else "well", "PA", 101 if n == 3 else 40)
+        (
+            f"k{n}.png",
+            "" if n < 2 else f"Q-{n}",
+            "sick" if n % 2 else "well",
+            "PA",
+            {3: 101, 4: 90}.get(n, 40),
+        )
         for n in range(10)
     ],
 ]
@@ -196,7 +202,7 @@ def texts(folder: Path) -> str:
     return "\n".join(found)
 
 
-def test_a_public_release_says_nothing_of_a_single_excluded_image(world: Path) -> None:
+def test_a_public_release_says_nothing_of_a_single_excluded_image(world: Path, tmp_path: Path) -> None:
     of_build = read_records(world / "build" / "ledger.parquet").set_index("image_id")
     said, names = texts(world / "public"), ids(world)
     for stem, exclusion in EXCLUDED.items():
@@ -207,16 +213,24 @@ def test_a_public_release_says_nothing_of_a_single_excluded_image(world: Path) -
     ledger = read_records(world / "public" / "ledger.parquet")
     rows = ledger[ledger["source"] == "hospital"]
     assert rows["exclusion"].isna().all()
-    # An exact age over 89 would identify a patient.
-    assert dict(rows["patient_age"].value_counts()) == {40: len(rows) - 1, 90: 1}
+    # An exact age over 89 would identify a patient: the text must not say who is exactly 90 either.
+    assert dict(rows["patient_age"].value_counts()) == {40: len(rows) - 2, 90: 2}
+    assert rows.loc[rows["patient_age"] == 90, "patient_age_text"].isna().all()
+    assert rows.loc[rows["patient_age"] == 40, "patient_age_text"].eq("40").all()
     assert "The tables have the age 90" in (world / "public" / "README.md").read_text()
     why = run("why", "k3.png", "--build", world / "build").out
     assert "no declaration of the source is named: add --recipe FILE" in " ".join(why.split())
+    # Nor must a changelog, where an earlier version of cxrbuild left the text of an age of 90.
+    shutil.copytree(world / "public", tmp_path / "earlier")
+    manifest = read_records(world / "public" / "manifest.parquet")
+    manifest.loc[manifest["patient_age"] == 90, "patient_age_text"] = "090Y"
+    write_records(tmp_path / "earlier" / "manifest.parquet", manifest)
+    assert cxrbuild.diff(tmp_path / "earlier", world / "public").rows["metadata_changed"].empty
     private = read_records(world / "private" / "manifest.parquet")
     assert (private["patient_age"] == 101).sum() == 1
     assert "The tables have the age 90" not in (world / "private" / "README.md").read_text()
     planned = run("plan", "--recipe", "recipe.toml", cwd=world)
-    assert "has the age 90 for 1 image of patients over 89" in " ".join(planned.out.split())
+    assert "has the age 90 for 2 images of patients over 89" in " ".join(planned.out.split())
     kept = of_build[of_build["exclusion"].isna() & of_build["source"].eq("hospital")]
     assert set(rows["image_id"]) == set(kept.index)
     # Of the public source every image is listed.
@@ -283,6 +297,7 @@ def test_audit_and_release_use_one_name_for_a_group(world: Path) -> None:
         ("step", "the ledger and the steps of sources that are not public have"),
         ("kept", "the ledger and the steps of sources that are not public have"),
         ("group", "group names a file or an excluded image of a source that is not public"),
+        ("age", "patient_age_text shows an age over 89, in a source that is not public"),
         ("detail", "exclusion_detail has a note about an image, or names an excluded image"),
         ("state", "is a file, and no image of the dataset, of a source that is not public"),
         ("missing", "missing has missing_file, the ledger null"),
@@ -306,6 +321,8 @@ def test_verify_finds_an_image_that_is_named_or_not_counted(
         step["images"] += 1
     elif change == "group":
         ledger.loc[ledger["image_id"] == names["k0"], "group"] = f"hospital/{excluded}"
+    elif change == "age":
+        ledger.loc[ledger["patient_age"] == 90, "patient_age_text"] = "090Y"
     elif change == "detail":
         ledger.loc[ledger["exclusion"] == "duplicate", "exclusion_detail"] = f"duplicate of {excluded}"
     elif change == "state":

@@ -14,6 +14,7 @@ from cxrbuild.comparison.diff import Diff, Kind
 from cxrbuild.comparison.excluded import changed_exclusions
 from cxrbuild.comparison.totals import count_totals
 from cxrbuild.comparison.version import DatasetVersion, read_version
+from cxrbuild.policy import MOST_AGE
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import COLUMNS, differs
 
@@ -81,6 +82,11 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
     masks = dict.fromkeys(of_bytes, ~other_bytes)
     # A public release has ids for the paths of a source that is not public, and groups are named after them.
     masks |= dict.fromkeys(("source_path", "group"), ~source.isin(set(old.unlisted) ^ set(new.unlisted)))
+    if "patient_age" in shared:
+        # A public release has no text of ages over 89; one of an earlier version had that of exactly 90.
+        was, now = common.pair("patient_age")
+        old_age = (was.ge(MOST_AGE) | now.ge(MOST_AGE)).fillna(value=False).astype("bool")
+        masks["patient_age_text"] = ~(old_age & source.isin({*old.unlisted, *new.unlisted}))
     rows: dict[Kind, pd.DataFrame] = {
         "removed": causes.of_removed(removed),
         "relabelled": causes.of_relabelled(common.changes(["label"])),

@@ -68,6 +68,12 @@ def check_identities(context: Context) -> Iterator[Finding]:
             yield Finding(f"{column} {_NAMED[column]} of a source that is not public", names.LEDGER, image)
     for image in ledger.loc[differs(ledger["patient_age"], expected["patient_age"]), "image_id"]:
         yield Finding("patient_age is over 89, in a source that is not public", names.LEDGER, image)
+    # Earlier versions kept the text of patients of exactly 90 years.
+    texts = differs(ledger["patient_age_text"], expected["patient_age_text"]) & context.packaged_here
+    for image in ledger.loc[texts, "image_id"]:
+        yield Finding(
+            "patient_age_text shows an age over 89, in a source that is not public", names.LEDGER, image
+        )
 
 
 def check_published(context: Context) -> Iterator[Finding]:
