@@ -205,6 +205,15 @@ def test_duplicates_of_an_audit_are_data(demo: Path, tmp_path: Path) -> None:
     ran = run("why", a["image_id"], "--build", tmp_path / "build", COLUMNS="300")
     where = f"{b['split']}, another split; similarity 0.97; cropped"
     assert f"duplicates  near-duplicate: {b['image_id']} ({where})" in ran.out
+    # That audit did not see an image which the build has since then.
+    document["dataset"]["manifest_sha256"] = "0" * 64
+    write_json(tmp_path / "build" / "audit.json", document)
+    image = asked(a["image_id"], tmp_path / "build")
+    older = "not known: the audit is older than the build; run `cxrbuild audit` again"
+    assert (image["duplicates"], image["duplicates_note"]) == (None, older)
+    words = ("--out", tmp_path / "build", "--data", demo / "data", "--recipe", demo / "declared/recipe.toml")
+    ran = run("curate", *words)
+    assert "audit.json and audit.html: of a former state of this build. Run `cxrbuild audit` again" in ran.out
 
 
 def test_a_patient_has_all_images(demo: Path) -> None:

@@ -70,6 +70,11 @@ class Artifact:
         path = self.folder / names.AUDIT
         return AuditDocument.read(path) if path.is_file() else None
 
+    @property
+    def manifest_sha256(self) -> str | None:
+        """The hash of the build's manifest, to which results refer; ``None`` where there is no build."""
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the folder and the content of ``build.json``."""
         return {"folder": str(self.folder)} | self.document.to_dict()
@@ -99,12 +104,22 @@ class Build(Artifact):
 
     document: BuildDocument
 
+    @property
+    def manifest_sha256(self) -> str:
+        """The hash of its manifest."""
+        return self.document.files[names.MANIFEST].sha256
+
 
 @dataclass(frozen=True, repr=False)
 class Release(Artifact):
     """A release, as ``cxrbuild release`` leaves it."""
 
     document: ReleaseDocument
+
+    @property
+    def manifest_sha256(self) -> str:
+        """The hash of the manifest of the build that it was made from."""
+        return self.document.packaging.manifest_sha256
 
     def count_withheld(self) -> dict[str, dict[str, int]]:
         """Return the number of images whose pixels are withheld, by reason and class."""

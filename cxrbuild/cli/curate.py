@@ -32,7 +32,7 @@ _FINDINGS = 6
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cxrbuild.artifact import FunnelStep
+    from cxrbuild.artifact import Build, FunnelStep
     from cxrbuild.artifact.build import PreviousSplit
     from cxrbuild.artifact.correction import Corrections
     from cxrbuild.catalog import Recipe
@@ -215,10 +215,29 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
         shared = find_shared_ids(result.build.manifest, document.namespaces)
         if shared:
             output.say(describe_shared_ids(shared))
+    _report_outdated(output, result.build)
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"
     output.say(f"{dataset.name} {dataset.version} {state}: {place}")
     output.result("curate-1", result.to_dict() | {"build": place, "notes": output.notes})
+
+
+def _report_outdated(output: Output, build: Build) -> None:
+    """Report the results in a build that are of a former state of it."""
+    from cxrbuild.artifact import names
+    from cxrbuild.verification.result_files import outdated_results
+
+    made_by = {
+        "audit": (f"{names.AUDIT} and {names.AUDIT_PAGE}", "audit"),
+        "baseline": (f"{names.BASELINE_FOLDER}/", "train-baseline"),
+        "explanation": (f"{names.EXPLANATION_FOLDER}/", "explain"),
+    }
+    for kind in outdated_results(build):
+        files, command = made_by[kind]
+        output.say(
+            f"{files}: of a former state of this build. Run `cxrbuild {command}` again; a release is refused "
+            "until then."
+        )
 
 
 def _report_previous(output: Output, previous: PreviousSplit | None) -> None:

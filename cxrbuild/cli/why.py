@@ -154,13 +154,8 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         yield "group", image.group + others
     for link in image.links:
         yield "link", _describe_link(link)
-    if not image.kept:
-        yield "duplicates", "not compared: an audit compares the images of the dataset"
-    elif image.duplicates is None:
-        yield "duplicates", "not known: `cxrbuild audit` finds them"
-    else:
-        found = "; ".join(map(_describe_duplicate, image.duplicates))
-        yield "duplicates", found or "none found by the audit"
+    found = "; ".join(map(_describe_duplicate, image.duplicates or ()))
+    yield "duplicates", image.duplicates_note or found or "none found by the audit"
     if image.withheld:
         yield "withheld", f"{image.withheld}: a public release has no pixels of it"
     # Last: some sources have notes of many lines.

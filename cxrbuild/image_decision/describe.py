@@ -93,6 +93,7 @@ class _Describer:
         given = label_reasons(one, recipe).iloc[0].map(_text)
         decided = split_reasons(one, recipe, self._kept).iloc[0].map(_text)
         placed = text["split"] is not None
+        unknown = self._why_duplicates_unknown()
         group = ledger[ledger["group"].eq(row["group"]).fillna(value=False)]
         return ImageDecision(
             image_id=str(text["image_id"]),
@@ -137,7 +138,10 @@ class _Describer:
                 for image, other in ((link.a, link.b), (link.b, link.a))
                 if image == (source, path) or text["image_id"] in possible_ids(*image)
             ],
-            duplicates=self._duplicates(str(text["image_id"])) if kept else None,
+            duplicates=self._duplicates(str(text["image_id"])) if kept and unknown is None else None,
+            duplicates_note="not compared: an audit compares the images of the dataset"
+            if not kept
+            else unknown,
             withheld=text["withheld"],
         )
 
@@ -178,9 +182,16 @@ class _Describer:
         )
         return LinkedImage(link.kind, image, source, path, split, exclusion, link.note or None)
 
-    def _duplicates(self, image: str) -> list[DuplicateImage] | None:
-        if self._artifact.audit is None:
-            return None
+    def _why_duplicates_unknown(self) -> str | None:
+        audit = self._artifact.audit
+        if audit is None:
+            return "not known: `cxrbuild audit` finds them"
+        if audit.dataset.manifest_sha256 != self._artifact.manifest_sha256:
+            return "not known: the audit is older than the build; run `cxrbuild audit` again"
+        return None
+
+    def _duplicates(self, image: str) -> list[DuplicateImage]:
+        assert self._artifact.audit is not None
         splits = self._kept.set_index("image_id")["split"]
         found = []
         for pair in self._artifact.audit.pairs:

@@ -204,8 +204,10 @@ class ImageDecision:
     links
         The images that declared links connect with it.
     duplicates
-        The images that the audit found; ``None`` where there is no audit result, or the image is not in the
-        dataset, whose images alone an audit compares.
+        The images that the audit found; ``None`` where they are not known.
+    duplicates_note
+        Why the duplicates are not known: there is no audit result, it is older than the build, or the image is
+        not in the dataset, whose images alone an audit compares.
     withheld
         Why a release has no pixels of it; ``None`` where it has them.
     """
@@ -239,6 +241,7 @@ class ImageDecision:
     group_images: list[str]
     links: list[LinkedImage]
     duplicates: list[DuplicateImage] | None
+    duplicates_note: str | None
     withheld: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

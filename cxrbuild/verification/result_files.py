@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.artifact import AuditDocument, BaselineDocument, ExplanationDocument, names
+from cxrbuild.artifact import Artifact, AuditDocument, BaselineDocument, ExplanationDocument, names
+from cxrbuild.errors import CxrbuildError
 
 # Each kind of result, where a build has it, and its name in a release.
 RESULTS = (
@@ -50,3 +51,16 @@ def result_of(result: Result) -> tuple[str | None, set[str]]:
         return result.dataset.manifest_sha256, {result.dataset.name}
     named = {result.dataset.name, result.recipe.name}
     return result.dataset.manifest_sha256, {name for name in named if name is not None}
+
+
+def outdated_results(artifact: Artifact) -> list[str]:
+    """Return the kinds of results in a build that are of a former state of it."""
+    found = []
+    for kind, place, _ in RESULTS:
+        try:
+            manifest, _ = result_of(read_result(kind, artifact.folder / place))
+        except (CxrbuildError, OSError):
+            continue  # none is there, or `verify` and `release` report what is wrong with it
+        if manifest != artifact.manifest_sha256:
+            found.append(kind)
+    return found
