@@ -340,6 +340,7 @@ def test_verify_finds_an_image_that_is_named_or_not_counted(
 def test_groups_and_splits_of_named_images_are_checked(world: Path, tmp_path: Path) -> None:
     ran = run("verify", world / "public", COLUMNS="1000")
     assert ran.status == 0, ran.err
+    assert ran.out.count("he release does not name the files of hospital") == 1
     assert "The release does not name the files of hospital: whether their groups" in ran.out
     assert "The check `splits` does not apply: links of the recipe may name groups after" in ran.out
     patients = read_records(world / "public" / "manifest.parquet")["patient_id"].nunique()

@@ -50,7 +50,8 @@ def check_confounding(context: Context) -> Measurement:
         ),
         key=lambda one: (-one.share, one.property),
     )
-    message = "; ".join(one.message for one in associations[:_LISTED])
+    listed = [one.message for one in associations[:_LISTED] if f"{one.share:.0%}" != "0%"]
+    message = "; ".join(listed) or "no property explains any class"
     return Measurement(associations[0].share, message, [record(one) for one in associations])
 
 

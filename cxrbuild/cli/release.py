@@ -129,7 +129,7 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
         output.say(f"Nothing changed since {result.changes.old}: the images, labels and splits are the same.")
     done = "released" if result.written else "unchanged"
     output.say(
-        f"{dataset.name} {dataset.version} ({document.policy}) {done}: {images:,} images, "
+        f"{dataset.name} {dataset.version} ({document.policy}) {done}: {count_of(images, 'image')}, "
         f"{images - hidden:,} with pixels, in {out}"
     )
     output.say(f"The report is {out}/{names.REPORT}, the card {out}/{names.CARD}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from cxrbuild.artifact import CheckResult
 
 _SHORTCUT = (
-    "A network can learn this instead of the disease. Add sources that have images of several classes, "
-    "restrict the recipe to what the classes share, and run `cxrbuild explain` on each model."
+    "A network can learn this instead of the disease. Restrict the recipe to what the classes share, add "
+    "sources of several classes where a class is of sources of its own, and run `cxrbuild explain` on each "
+    "model."
 )
 _NEXT_STEPS = {
     "image_integrity": "Run `cxrbuild curate` again: it restores what is missing or changed.",

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from cxrbuild.errors import count_of
+
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
@@ -46,7 +48,7 @@ def html_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"n": lambda number: f"{number:,}", "code": _mark_code}
+    environment.filters |= {"n": lambda number: f"{number:,}", "code": _mark_code, "count_of": count_of}
     script = "".join(map(_read_text, _SCRIPTS))
     environment.globals |= {
         "shared_style": Markup(_read_text("page.css")),  # noqa: S704  a file of this package

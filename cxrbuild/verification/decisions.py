@@ -13,7 +13,7 @@ from cxrbuild import __version__
 from cxrbuild.artifact import names
 from cxrbuild.catalog.rule import DuplicateRule, LabelledRule, ReviewedRule, Rule
 from cxrbuild.checks import Finding, NotApplicable
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError
 from cxrbuild.exclusions import MISSING, exclusion_reasons
 from cxrbuild.folds import assign_folds
 from cxrbuild.grouping import connected_groups
@@ -23,7 +23,7 @@ from cxrbuild.records import COLUMNS, differs, image_id
 from cxrbuild.rules import apply_rules
 from cxrbuild.split import assign_splits
 from cxrbuild.verification.context import Context
-from cxrbuild.verification.tables import text_of
+from cxrbuild.verification.tables import describe_unlisted, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def check_image_ids(context: Context) -> Iterator[Finding]:
     sources = context.document.declared_sources
     named = context.manifest[~context.manifest["source"].isin(list(unlisted))]
     if unlisted and named.empty:
-        raise NotApplicable(_unnamed(context))
+        raise NotApplicable(describe_unlisted(context.document))
     columns = (named[column] for column in ("image_id", "source", "source_path"))
     for image, source, path in zip(*columns, strict=True):
         if source not in sources:
@@ -206,7 +206,7 @@ def _in_named_groups(context: Context) -> pd.Series:
     unnamed = ledger["source"].isin(list(unlisted))
     named = ~ledger["group"].isin(list(ledger.loc[unnamed, "group"]))
     if unlisted and not named.any():
-        raise NotApplicable(_unnamed(context))
+        raise NotApplicable(describe_unlisted(context.document))
     return named
 
 
@@ -221,11 +221,7 @@ def _require_shares(split: Split) -> None:
 
 def _require_original_paths(context: Context) -> None:
     if _renames(context):
-        raise NotApplicable(_unnamed(context))
-
-
-def _unnamed(context: Context) -> str:
-    return f"the release does not name the files of {name_some(sorted(unlisted_sources(context.document)))}"
+        raise NotApplicable(describe_unlisted(context.document))
 
 
 def _renames(context: Context) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cxrbuild.artifact import names
+from cxrbuild.artifact.build import DatasetDocument
 from cxrbuild.checks import Finding, Result
 from cxrbuild.errors import count_of, name_some
 from cxrbuild.patients import patient_names
@@ -34,15 +35,23 @@ def describe_leakage(context: Context, checks: Iterable[Result]) -> str:
         sentences.append(f"Of {count_of(unknown, 'image')} the patient is not known.")
     if unlisted := sorted(unlisted_sources(document) & set(manifest["source"])):
         sentences.append(
-            f"The release does not name the files of {name_some(unlisted)}: whether their groups and splits "
-            "follow from the recipe was not checked."
+            f"T{describe_unlisted(document)[1:]}: whether their groups and splits follow from the recipe was "
+            "not checked."
         )
     sentences += [
         f"The check `{check.id}` does not apply: {check.message}."
         for check in checks
-        if check.id in ("groups", "splits") and check.status == "not applicable"
+        if check.id in ("groups", "splits")
+        and check.status == "not applicable"
+        # The sentence above says so.
+        and not (unlisted and check.message == describe_unlisted(document))
     ]
     return " ".join(sentences)
+
+
+def describe_unlisted(document: DatasetDocument) -> str:
+    """Return in a clause of which sources a release does not name the files."""
+    return f"the release does not name the files of {name_some(sorted(unlisted_sources(document)))}"
 
 
 def text_of(value: Any) -> str:
