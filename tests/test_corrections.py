@@ -635,6 +635,8 @@ def test_card_report_and_changelog_show_the_corrections(releases: tuple[Path, Pa
     card = (releases[1] / "README.md").read_text()
     said = " ".join(card.split())
     assert "corrects 4 values of the sources' metadata before all other steps: open 1 finding" in said
+    # The finding has no column with the source's text.
+    assert "have the corrected values, and `view_position_text` what the source says." in said
     assert "| finding | 'sick' | 'well' | read by open |" in card
     assert "| finding | not stated | 'well' | not stated |" in card
     assert "1 of them is of images that are not listed." in card

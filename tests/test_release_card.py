@@ -20,6 +20,7 @@ from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.catalog.license import UNKNOWN, read_licenses
 from cxrbuild.catalog.override import Overrides, ReviewOverride, RuleOverride
 from cxrbuild.contents import Contents
+from cxrbuild.documents import croissant
 from cxrbuild.documents import texts as generate_texts
 from cxrbuild.documents.bibtex import bibtex
 from cxrbuild.documents.rebuild import rebuild_commands
@@ -124,6 +125,51 @@ def test_card_of_the_adult_recipe(varied_public: Path, varied: Path, tmp_path: P
     ]
 
 
+def test_documents_do_not_claim_what_the_sources_do_not_state(varied_public: Path) -> None:
+    """Sources as `init` proposes them: without a homepage, a citation, an author, an address."""
+    document = read_json(varied_public / "build.json")
+    records = read_records(varied_public / "ledger.parquet")
+    author = records["image_id"].where(records["image_id"] != images_of(varied_public)["image_id"].iloc[0])
+
+    def documents(policy: str, attribution: pd.Series | None) -> tuple[str, dict[str, str]]:
+        contents = Contents(
+            ReleaseDocument.parse(document | {"policy": policy}, varied_public),
+            records.assign(attribution=attribution),
+        )
+        texts = dict(generate_texts(varied_public, contents, {}, []))
+        texts["croissant.json"] = json.dumps(croissant(varied_public, contents, {}))
+        assert not [name for name, text in texts.items() if "None" in text]
+        return " ".join(texts["README.md"].split()), texts
+
+    first, *rest = document["declared_sources"].values()
+    for source in document["declared_sources"].values():
+        source |= {"homepage": None, "citation": None}
+        source["pin"] |= {"commit": None, "sha256": None, "listing": None, "tree": "0" * 40}
+    document["recipe"]["sources"] = [f"{name}.toml" for name in document["declared_sources"]]
+    document["recipe"]["citation"] = None
+    card, texts = documents("private", None)
+    assert "Hugging Face Hub" not in card
+    assert "The sources state no author or DOI of an image." in card
+    assert "Its sources state no work to cite." in card
+    cited = yaml.safe_load(texts["CITATION.cff"])
+    assert (cited["message"], cited["references"]) == ("Cite this dataset.", [])
+    first["citation"] = "A: B, 2020"
+    card, texts = documents("public", author)
+    assert "and from the Hugging Face Hub:" in card
+    assert f"has the author or DOI of {len(images_of(varied_public)) - 1} of" in card
+    name = next(iter(document["declared_sources"]))
+    assert f"list the works that the images of {name} come from" in card
+    assert f"the works below that its images of {name} come from." in texts["CITATION.cff"]
+    assert f"--from {name}=FOLDER" in card
+    assert "`FOLDER` is where the files of a source are" in card
+    for source in rest:
+        source["citation"] = "A: B, 2020"
+    card, texts = documents("public", records["image_id"])
+    assert "has the author or DOI of each." in card
+    assert "list the works that the images come from; cite them too." in card
+    assert "and the works below that its images come from." in texts["CITATION.cff"]
+
+
 def test_card_of_a_recipe_of_ones_own(varied: Path, tmp_path: Path) -> None:
     shutil.copytree(varied, tmp_path / "build")
     document = read_json(varied / "build.json")
@@ -134,7 +180,11 @@ def test_card_of_a_recipe_of_ones_own(varied: Path, tmp_path: Path) -> None:
     (tmp_path / "build" / "build.json").write_text(json.dumps(document | {"overrides": overrides}))
     release(tmp_path / "build", "1.0.0", tmp_path / "out")
     fetch, curate, _ = commands(tmp_path / "out" / "README.md")
-    assert fetch == "cxrbuild fetch " + " ".join(document["recipe"]["sources"])
+    # The address of an archive is declared; that of files without one may not be.
+    pins = {name: source["pin"] for name, source in document["declared_sources"].items()}
+    folders = [f"--from {name}=FOLDER" for name, pin in pins.items() if not (pin["commit"] or pin["sha256"])]
+    assert len(folders) == 3
+    assert fetch == " ".join(["cxrbuild fetch", *document["recipe"]["sources"], *folders])
     assert curate == "cxrbuild curate --recipe demo-cxr.toml --drop-lateral --reviews mine.csv"
     card = " ".join((tmp_path / "out" / "README.md").read_text().split())
     assert "The recipe is not shipped with cxrbuild" in card
@@ -172,7 +222,7 @@ def test_a_card_says_what_each_licence_asks_for(varied_public: Path, demo: Path,
     change_rows(build, list(images_of(build)["image_id"]), license="unknown")
     made = release(build, "1.0.0", tmp_path / "out", policy="private").release.folder
     card = (made / "README.md").read_text()
-    assert "No licence is stated for any image;" in card
+    assert "No licence is stated for any image. " in card
     assert "All images have one licence" not in card
     assert "**Private release.** It includes all images, whatever their licence. Do not" in card
 

@@ -143,6 +143,8 @@ def test_the_card_describes_what_the_audit_found(audited: Path, tmp_path: Path) 
             check["findings"] = found[check["id"]]
             check["value"] = len(check["findings"])
             check["status"] = "failed" if check["id"] == "label_conflicts" else check["status"]
+        if check["id"] == "confounding":
+            check |= {"status": "failed", "limit": 0.5}
     pair |= {"similarity": 0.99, "changes": [], "linked": False}
     result["pairs"] = [pair, pair | {"b": c, "kind": "similar", "crosses": crosses(c)}]
     result["status"] = "failed"
@@ -153,7 +155,8 @@ def test_the_card_describes_what_the_audit_found(audited: Path, tmp_path: Path) 
     limitations = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
     for sentence in (
         f"1 duplicate with two labels: {a} (COVID-19) and {b} (Pneumonia). "
-        "This exceeds the recipe's limit of 0",
+        "This exceeds the recipe's limit of 0: the check label_conflicts failed.",
+        "This exceeds the recipe's limit of 0.5: the check confounding failed.",
         "1 pair of duplicates, 1 of them of two patients.",
         f"1 duplicate of patients who are not linked: {a} and {b}.",
         "2 patient numbers (mooney 2) with several endings, such as p0a and p0b",
@@ -171,7 +174,7 @@ def test_the_card_describes_what_the_audit_found(audited: Path, tmp_path: Path) 
     tree = read_json(build / "build.json")["declared_sources"]["cohen"]["pin"]["tree"]
     assert f"Git tree `{tree}`." in card
     ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "second", COLUMNS="300")
-    assert "Failed checks of its audit: label_conflicts" in ran.out
+    assert "Failed checks of its audit: label_conflicts, confounding. The card and the report" in ran.out
 
 
 def test_refuses_an_audit_without_checks(varied: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from cxrbuild.documents.attribution import describe_citations
 from cxrbuild.documents.audit_notes import measured_contents
 from cxrbuild.documents.changelog import CHANGELOG_TITLE, changelog_head
 from cxrbuild.documents.croissant import croissant
-from cxrbuild.documents.license_table import LicenseRow, list_licenses
+from cxrbuild.documents.license_table import LicenseRow, describe_attribution, list_licenses
 from cxrbuild.documents.rebuild import differing_keys
 from cxrbuild.documents.ro_crate import ro_crate
 from cxrbuild.documents.texts import texts
@@ -14,6 +14,7 @@ __all__ = [
     "LicenseRow",
     "changelog_head",
     "croissant",
+    "describe_attribution",
     "describe_citations",
     "differing_keys",
     "list_licenses",

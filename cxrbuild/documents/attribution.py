@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cxrbuild.catalog.credit import RelatedWork
 from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
 from cxrbuild.documents.bibtex import bibtex
+from cxrbuild.documents.license_table import attributions
 from cxrbuild.documents.reference import authors_of, reference_of
 from cxrbuild.errors import name_some
 from cxrbuild.spreadsheets import safe_csv
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Creative Commons and Apache licences require a statement of changes.
 _CHANGES = {"copied": "none", "encoded": "converted to an 8-bit grey JPEG"}
@@ -28,15 +26,11 @@ def attribution(contents: Contents) -> str:
     table = kept[["image_id", "source", "source_path", "license"]].assign(
         license_title=kept["license"].map(titles),
         license_text=kept["license_text"],
-        attribution=kept["attribution"].fillna(_homepages(contents, kept)),
+        attribution=attributions(contents),
         changes=kept["conversion"].map(_CHANGES),
         embedded=kept["withheld"].isna().map({True: "yes", False: "no"}),
     )
     return safe_csv(table)
-
-
-def _homepages(contents: Contents, kept: pd.DataFrame) -> pd.Series:
-    return kept["source"].map({name: source.homepage for name, source in contents.sources.items()})
 
 
 def citation(contents: Contents) -> str:
@@ -103,13 +97,20 @@ def _title(contents: Contents) -> str:
 
 
 def _message(contents: Contents) -> str:
-    works = "the works below that its images come from."
+    cited = [name for name, source in contents.sources.items() if source.citation]
+    works = ""
+    if cited:
+        whose = "its images" if len(cited) == len(contents.sources) else f"its images of {name_some(cited)}"
+        works = f"the works below that {whose} come from"
+    elif contents.recipe.citation or contents.recipe.datasheet.related:
+        works = "the works below"
     if not contents.notices:
-        return f"Cite this dataset, and {works}"
+        return f"Cite this dataset, and {works}." if works else "Cite this dataset."
     caveats = " ".join(contents.notices.values())
     return (
         f"Do not cite it as {contents.name} {contents.version}. {caveats} State this and the SHA-256 of its "
-        f"manifest, {contents.document.packaging.manifest_sha256}, and cite {works}"
+        f"manifest, {contents.document.packaging.manifest_sha256}"
+        + (f", and cite {works}." if works else ".")
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # The pairs that a sentence lists.
 _LISTED = 5
-# The checks whose results are biases.
+# The checks whose results are biases, which others describe: of these only failed ones are listed.
 _BIASES = ("confounding", "probe_")
 _NOT_AUDITED = (
     "This build was not audited: duplicates, label conflicts, leakage between splits and confounding are "
@@ -55,7 +55,7 @@ def measured_contents(
 
 
 def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each check of an audit that found something.
+    """Return a sentence for each check of an audit that failed, or found something other than a bias.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> lis
     notes = [
         f"Audited: {_describe(check, labels)}"
         for check in audit.checks
-        if not check.id.startswith(_BIASES) and (check.value or check.status == "failed")
+        if check.status == "failed" or (check.value and not check.id.startswith(_BIASES))
     ]
     similar = [
         pair
@@ -117,7 +117,7 @@ def _describe(check: CheckResult, labels: Mapping[str, str]) -> str:
         case _:
             note = f"{check.message}. Expected: {check.sentence}"
     if check.status == "failed":
-        note += f" This exceeds the recipe's limit of {check.limit:g}."
+        note += f" This exceeds the recipe's limit of {check.limit:g}: the check {check.id} failed."
     return note
 
 

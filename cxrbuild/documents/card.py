@@ -11,11 +11,11 @@ from cxrbuild.artifact import names as artifact_names
 from cxrbuild.artifact.correction import shown
 from cxrbuild.catalog.class_name import READ_AS_MISSING
 from cxrbuild.contents import Contents
-from cxrbuild.documents.license_table import list_licenses
+from cxrbuild.documents.license_table import describe_attribution, list_licenses
 from cxrbuild.documents.rebuild import added_reviews, is_shipped, rebuild_commands
 from cxrbuild.exactness import exactness_table
 from cxrbuild.policy import MOST_AGE, WITHHELD, count_unreviewed
-from cxrbuild.records import COLUMNS
+from cxrbuild.records import COLUMNS, written_columns
 from cxrbuild.shards import shard_columns
 from cxrbuild.templates import markdown_environment
 
@@ -87,6 +87,9 @@ def card(
             corrections=contents.document.corrections,
             most_corrections=_MOST_CORRECTIONS,
             shown=shown,
+            corrected_texts=_corrected_texts(contents),
+            attributed=describe_attribution(contents),
+            cited=[name for name, source in contents.sources.items() if source.citation],
             closed=[name for name, one in contents.document.declared_sources.items() if not one.public],
             unreviewed=count_unreviewed(contents.embedded),
             named=int(contents.kept["review"].eq("identifier").sum()),
@@ -105,8 +108,22 @@ def _exactness(contents: Contents) -> list[list[str]]:
     return [header, *([name, *(f"{n:,}" for n in row)] for name, *row in rows)] if rows else []
 
 
-def _repository(contents: Contents) -> str:
-    """Return the OWNER/NAME of the dataset on the Hub, if the recipe's homepage is there."""
+def _corrected_texts(contents: Contents) -> list[str]:
+    """Return the columns with what the sources say instead of the corrected values."""
+    corrected = dict.fromkeys(
+        f"{column}_text" for by in contents.document.corrections.counts.values() for column in by
+    )
+    written = written_columns(contents.kept)
+    return [f"`{name}`" for name in corrected if name in written and contents.kept[name].notna().any()]
+
+
+def _repository(contents: Contents) -> str | None:
+    """Return the OWNER/NAME of the dataset on the Hub, if the recipe's homepage is there.
+
+    A release that must not be published is nowhere on the Hub: ``None``.
+    """
+    if contents.policy == "private" or contents.notices:
+        return None
     homepage = contents.recipe.datasheet.homepage or ""
     found = re.fullmatch(r"https://huggingface\.co/datasets/([\w.-]+/[\w.-]+)/?", homepage)
     return found[1] if found else f"OWNER/{contents.name}"

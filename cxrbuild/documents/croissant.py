@@ -164,7 +164,10 @@ def _responsible(contents: Contents) -> dict[str, Any]:
     rules = [
         f"{step.name}: {step.images:,} excluded. {step.sentence or step.reason}" for step in contents.steps()
     ]
-    raw = [f"{name}: {source.title}, {source.homepage}" for name, source in contents.sources.items()]
+    raw = [
+        f"{name}: {source.title}" + (f", {source.homepage}" if source.homepage else "")
+        for name, source in contents.sources.items()
+    ]
     withheld = [f"{reason}: {images:,}" for reason, images in contents.count_withheld().items()]
     missing = [f"{title}: {text}" for title, text in contents.notices.items()]
     missing += ["Pixels withheld, " + ", ".join(withheld)] if withheld else []

@@ -1,11 +1,16 @@
-"""The licences of a release's images, with their conditions."""
+"""The licences of a release's images, with their conditions, and whom they are from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.license import License, read_licenses
 from cxrbuild.contents import Contents
+from cxrbuild.errors import count_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,23 @@ def _describe_conditions(licence: License | None) -> str:
         return "does not allow copies"
     conditions = [*licence.conditions, *([] if licence.adaptation else ["no adaptations"])]
     return ", ".join(conditions) or "none"
+
+
+def attributions(contents: Contents) -> pd.Series:
+    """Return the author or DOI of each image, else the homepage of its source, null where none is stated."""
+    kept = contents.kept
+    homepages = {name: source.homepage for name, source in contents.sources.items()}
+    return kept["attribution"].fillna(kept["source"].map(homepages))
+
+
+def describe_attribution(contents: Contents) -> str:
+    """Return a sentence on what ``ATTRIBUTION.csv`` has of each image."""
+    stated = attributions(contents).notna()
+    if stated.all():
+        return "`ATTRIBUTION.csv` has the author or DOI of each."
+    if not stated.any():
+        return "The sources state no author or DOI of an image."
+    return (
+        f"`ATTRIBUTION.csv` has the author or DOI of {int(stated.sum()):,} of "
+        f"{count_of(len(stated), 'image')}; the sources state none of the others."
+    )

@@ -27,7 +27,10 @@ def rebuild_commands(contents: Contents) -> list[str]:
         options += ["--reviews", override.file]
     missing = ["--allow-missing"] if contents.document.missing_images else []
     commands = [
-        *(["cxrbuild", "fetch", *fetched] for fetched in _fetched(contents, options)),
+        *(
+            ["cxrbuild", "fetch", *fetched, *_folders(contents, fetched)]
+            for fetched in _fetched(contents, options)
+        ),
         ["cxrbuild", "curate", *options, *missing],
     ]
     return [shlex.join(command) for command in commands]
@@ -50,6 +53,21 @@ def _fetched(contents: Contents, options: list[str]) -> list[list[str]]:
     verified = [source for source in recipe.sources if source not in unpinned]
     verified += [published.list] if published is not None else []
     return [*([verified] if verified else []), [*unpinned, "--allow-unpinned"]]
+
+
+def _folders(contents: Contents, fetched: list[str]) -> list[str]:
+    """Return ``--from NAME=FOLDER`` for the sources of a ``fetch`` that may have no address.
+
+    ``build.json`` has no addresses. That of an archive, or a commit, is known to have been there.
+    """
+    sources = contents.document.declared_sources
+    return [
+        word
+        for address, name in zip(contents.recipe.sources, sources, strict=False)
+        if address.endswith(".toml") and (address in fetched or fetched[:1] == ["--recipe"])
+        for word in ("--from", f"{name}=FOLDER")
+        if not (sources[name].pin.commit or sources[name].pin.sha256)
+    ]
 
 
 def added_reviews(contents: Contents) -> list[str]:

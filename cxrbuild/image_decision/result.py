@@ -206,8 +206,8 @@ class ImageDecision:
     duplicates
         The images that the audit found; ``None`` where they are not known.
     duplicates_note
-        Why the duplicates are not known: there is no audit result, it is older than the build, or the image is
-        not in the dataset, whose images alone an audit compares.
+        Why the duplicates are not known: there is no audit result, it is older than the build, or the image
+        is not in the dataset, whose images alone an audit compares.
     withheld
         Why a release has no pixels of it; ``None`` where it has them.
     """

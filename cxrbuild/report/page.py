@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cxrbuild.artifact import AuditDocument, BaselineDocument, ExplanationDocument
 from cxrbuild.artifact.explanation import TESTS
 from cxrbuild.contents import Contents
-from cxrbuild.documents import list_licenses
+from cxrbuild.documents import describe_attribution, list_licenses
 from cxrbuild.errors import count_of
 from cxrbuild.files import write_bytes
 from cxrbuild.policy import WITHHELD
@@ -108,6 +108,7 @@ def generate_report(
         style=Markup((files("cxrbuild.report") / "report.css").read_text(encoding="utf-8")),  # noqa: S704
         headlines=list_headlines(contents, audit, baseline, explanation),
         licenses=list_licenses(contents),
+        attributed=describe_attribution(contents),
         next_steps={check.id: next_step(check) for check in audit.checks} if audit else {},
     )
 
