@@ -1,11 +1,16 @@
-"""Say why a dataset does not have the pixels of an image."""
+"""Say why a dataset does not have the pixels of an image, or of any."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import Artifact
-from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.errors import CxrbuildError, count_of, name_some, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def absent_image(
@@ -57,4 +62,26 @@ def absent_image(
     return CxrbuildError(
         f"the release withholds the pixels of {image_id}", where=where,
         found=row["withheld"].iloc[0], todo="Build the dataset with `cxrbuild curate` to have them",
+    )  # fmt: skip
+
+
+def without_pixels(folder: Path, split: str | None, withheld: pd.Series) -> CxrbuildError:
+    """Return the error that a release has the pixels of no image of a dataset.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    split
+        The split of the dataset, ``None`` for all.
+    withheld
+        Why the pixels of each of its images are withheld.
+    """
+    of_split = "" if split is None else f" of the split {split}"
+    reasons = [f"{count_of(int(n), 'image')} {reason}" for reason, n in withheld.value_counts().items()]
+    return CxrbuildError(
+        f"no image{of_split} has pixels in this release", where=folder,
+        found=f"withheld: {', '.join(reasons)}",
+        todo="Load the build that it was made from, or a private release of it; "
+        "`load(...).artifact.manifest` has the rows",
     )  # fmt: skip

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxrbuild.arguments import checked
-from cxrbuild.artifact import Artifact, Build, names
-from cxrbuild.errors import CxrbuildError
-from cxrbuild.loading.absent_image import absent_image
+from cxrbuild.artifact import Artifact, Build, Release, names
+from cxrbuild.errors import CxrbuildError, count_of
+from cxrbuild.loading.absent_image import absent_image, without_pixels
 from cxrbuild.loading.libraries import importing
 from cxrbuild.loading.resizing import Resampling, require_size
 from cxrbuild.loading.shard_images import ShardImages
@@ -92,16 +92,22 @@ class Dataset:
 
         A public release withholds pixels; ``artifact.manifest`` has those rows too.
         """
-        rows = self.artifact.manifest
-        if self.split is not None:
-            rows = rows[rows["split"] == self.split]
-        if self.folds is not None:
-            rows = rows[rows["fold"].isin(list(self.folds))]
+        rows = self._listed
         if isinstance(self.artifact, Build):
             return rows.reset_index(drop=True)
         # In the order of the shards, so that iterating reads each shard once.
         rows = rows.set_index("image_id", drop=False)
         return rows.loc[[name for name in self._shards.places if name in rows.index]].reset_index(drop=True)
+
+    @property
+    def _listed(self) -> pd.DataFrame:
+        """The rows of the manifest, with or without pixels, of the split and the folds."""
+        rows = self.artifact.manifest
+        if self.split is not None:
+            rows = rows[rows["split"] == self.split]
+        if self.folds is not None:
+            rows = rows[rows["fold"].isin(list(self.folds))]
+        return rows
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
@@ -174,13 +180,24 @@ class Dataset:
         Raises
         ------
         IndexError
-            There are fewer images.
+            There are fewer images, or the release has the pixels of none.
         """
+        if not -len(self) <= index < len(self):
+            reason = self._lacking_pixels()
+            why = f"the dataset has {count_of(len(self), 'image')}" if reason is None else str(reason)
+            raise IndexError(f"the index {index} is out of range: {why}")
         row = self.rows.iloc[index]
         return Example(self.read_image(row["image_id"]), row)
 
     def __iter__(self) -> Iterator[Example]:
-        """Yield each image with its row, one at a time."""
+        """Yield each image with its row, one at a time.
+
+        Raises
+        ------
+        CxrbuildError
+            No image has pixels, or an image is missing or damaged.
+        """
+        self._require_pixels()
         for number, (data, where) in enumerate(self.iterate_bytes()):
             yield Example(_decode(data, where), self.rows.iloc[number])
 
@@ -244,7 +261,7 @@ class Dataset:
         Raises
         ------
         CxrbuildError
-            The dataset has no such split, the size is not valid, or PyTorch cannot be imported.
+            No such split, no pixels, a size that is not valid, or PyTorch that cannot be imported.
         """
         chosen = self._chosen(split, size, resampling)
         with importing("torch"):
@@ -273,7 +290,7 @@ class Dataset:
         Raises
         ------
         CxrbuildError
-            The dataset has no such split, the size is not valid, or TensorFlow cannot be imported.
+            No such split, no pixels, a size that is not valid, or TensorFlow that cannot be imported.
         """
         chosen = self._chosen(split, size, resampling)
         with importing("tensorflow"):
@@ -310,7 +327,7 @@ class Dataset:
         Raises
         ------
         CxrbuildError
-            The dataset has no such split, the size is not valid, or TorchXRayVision cannot be imported.
+            No such split, no pixels, a size that is not valid, or TorchXRayVision that cannot be imported.
         """
         chosen = self._chosen(split, size, resampling)
         with importing("torchxrayvision"):
@@ -338,7 +355,20 @@ class Dataset:
 
     def _chosen(self, split: str | None, size: int | None, resampling: str) -> Dataset:
         require_size(size, resampling)
-        return self if split is None else self.select(split)
+        chosen = self if split is None else self.select(split)
+        chosen._require_pixels()
+        return chosen
+
+    def _require_pixels(self) -> None:
+        if error := self._lacking_pixels():
+            raise error
+
+    def _lacking_pixels(self) -> CxrbuildError | None:
+        """Return the error that no image has pixels, although the dataset has images."""
+        if len(self) or not isinstance(self.artifact, Release):
+            return None
+        rows = self._listed
+        return None if rows.empty else without_pixels(self.artifact.folder, self.split, rows["withheld"])
 
     @cached_property
     def _shards(self) -> ShardImages:
