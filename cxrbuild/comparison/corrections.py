@@ -99,12 +99,20 @@ def _comparable(
     side: DatasetVersion, old: DatasetVersion, new: DatasetVersion
 ) -> dict[tuple[str, str], CorrectedValue]:
     unlisted = {*old.unlisted, *new.unlisted}
+    withdrawn = _withdrawn(new)
     listed = set(old.manifest["image_id"]) & set(new.manifest["image_id"]) if unlisted else set()
     return {
         (one.image_id, one.column): one
         for one in side.corrections or ()
-        if one.source not in unlisted or one.image_id in listed
+        if one.image_id not in withdrawn and (one.source not in unlisted or one.image_id in listed)
     }
+
+
+def _withdrawn(version: DatasetVersion) -> set[str]:
+    """Return the images that a version excludes as withdrawn: nothing else is said of them."""
+    if version.ledger is None:
+        return set()
+    return set(version.ledger.loc[version.ledger["exclusion"].eq("withdrawn"), "image_id"])
 
 
 def _is_same(a: CorrectedValue, b: CorrectedValue) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
@@ -22,6 +24,9 @@ from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
 from cxrbuild.version_numbers import needed_version, parse_version
 
+# A line of a changelog that is about an image: a changed row, or a correction.
+_OF_IMAGE = re.compile(r"  - (?:(?P<row>\S+) \(|corrections\.(?P<corrected>\S+)\.\w+: )")
+_GONE = re.compile(r"\): withdrawn\b")
 # The most rows of a kind that an error lists; `diff` and a changelog list all.
 _MOST = 3
 
@@ -116,8 +121,22 @@ def _advise(needed: str, previous: str, new: DatasetVersion) -> str:
     )
 
 
-def changelog(contents: Contents, previous: Path | str | None, found: Diff | None) -> str:
-    """Return the text of ``CHANGELOG.md``: this version's changes above those of the versions before."""
+def changelog(
+    contents: Contents, previous: Path | str | None, found: Diff | None, withdrawn: Collection[str] = ()
+) -> str:
+    """Return the text of ``CHANGELOG.md``: this version's changes above those of the versions before.
+
+    Parameters
+    ----------
+    contents
+        What the release has.
+    previous
+        The previous version.
+    found
+        What changed since; ``None`` for the first version.
+    withdrawn
+        The images that were withdrawn: the text of the versions before keeps their ids alone.
+    """
     lines = [changelog_head(contents)]
     if found is None:
         lines += ["First version.", ""]
@@ -134,7 +153,28 @@ def changelog(contents: Contents, previous: Path | str | None, found: Diff | Non
         lines += [f"{step} since {_version(previous)}:", "", markdown(found), ""]
     before = Path(previous) / names.CHANGELOG if previous is not None else None
     if before is not None and before.is_file():
-        lines += [before.read_text(encoding="utf-8").removeprefix(CHANGELOG_TITLE).strip("\n"), ""]
+        text = before.read_text(encoding="utf-8").removeprefix(CHANGELOG_TITLE).strip("\n")
+        lines += [_without_withdrawn(text, withdrawn), ""]
+    return "\n".join(lines)
+
+
+def _without_withdrawn(text: str, withdrawn: Collection[str]) -> str:
+    """Return the text of former versions; of withdrawn images it keeps that they were withdrawn, and the ids.
+
+    Parameters
+    ----------
+    text
+        The text, as `markdown` writes it.
+    withdrawn
+        The ids of the images.
+    """
+    lines = []
+    for line in text.split("\n"):
+        named = _OF_IMAGE.match(line)
+        if named and (image := named["row"] or named["corrected"]) in withdrawn and not _GONE.search(line):
+            lines.append(f"  - {image} (withdrawn since)")
+        else:
+            lines.append(line)
     return "\n".join(lines)
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import Release, names, open_build
+from cxrbuild.artifact import Release, names, open_build, read_sums
 from cxrbuild.comparison import DatasetVersion, Declarations, Diff, ledger_columns
 from cxrbuild.curation import read_declaration_files, require_not_withdrawn_since
 from cxrbuild.documents import describe_citations, measured_contents
-from cxrbuild.errors import CheckError, CxrbuildError
+from cxrbuild.errors import CheckError, CxrbuildError, name_some
 from cxrbuild.executors import default_workers, require_executor
 from cxrbuild.files import locked, naming
 from cxrbuild.policy import (
@@ -61,6 +61,8 @@ from cxrbuild.version_numbers import parse_version
 if TYPE_CHECKING:
     import pandas as pd
 
+# The results of a build that a release has.
+_RESULTS = (names.AUDIT, names.RELEASED_BASELINE, names.RELEASED_EXPLANATION)
 _logger = logging.getLogger(__name__)
 CHECKING, VERIFYING = "checking the build", "verifying the release"
 
@@ -200,6 +202,7 @@ def release(
     if warning := describe_kept_datasheet(document, new, files):
         progress.note(warning)
     changes = check_version(name, version, new, before)
+    withdrawn = set(explaining.loc[explaining["exclusion"].eq("withdrawn"), "image_id"])
     del new, explaining
     with progress(CHECKING, None, ""):
         require_attribution(build, document, contents.embedded, policy)
@@ -213,7 +216,7 @@ def release(
             # A killed run may have left files.
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            text = changelog(contents, before, changes)
+            text = changelog(contents, before, changes, withdrawn)
             written = write_files(
                 build, staging, contents, results, text, workers=workers or default_workers(),
                 executor=executor, progress=progress,
@@ -273,13 +276,29 @@ def _put(staging: Path, out: Path) -> bool:
             _require_unchanged(out)
             if there.read_bytes() == (staging / names.SUMS).read_bytes():
                 return False
-            raise CxrbuildError(
-                "the folder holds another release, and a release never changes", where=out,
-                todo="Name a later version or another folder, or remove the release if it is not published",
-            )  # fmt: skip
+            raise _refuse_another(out, staging)
         out.rmdir()
     staging.replace(out)
     return True
+
+
+def _refuse_another(out: Path, staging: Path) -> CxrbuildError:
+    """Return the error that a folder holds another release, with the files that differ."""
+    there, here = read_sums(out), read_sums(staging)
+    differing = sorted(name for name in there.keys() | here if there.get(name) != here.get(name))
+    results = [name for name in _RESULTS if name in differing]
+    todo = "Name a later version or another folder, or remove the release if it is not published"
+    if results and names.LEDGER not in differing:
+        todo = (
+            f"The images and tables are the same: {' and '.join(results)} of the build is newer than the "
+            f"release. Keep the release; to publish the newer result, name a later version, or remove the "
+            "release if it is not published"
+        )
+    return CxrbuildError(
+        "the folder holds another release, and a release never changes", where=out,
+        found=f"other bytes in {name_some([*results, *(one for one in differing if one not in results)], 5)}",
+        todo=todo,
+    )  # fmt: skip
 
 
 def _require_unchanged(out: Path) -> None:
