@@ -13,6 +13,7 @@ from command import run
 from PIL import Image
 from releasing import WITHHELD, change_rows, images_of, varied_build
 
+import cxrbuild
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.policy import withheld
@@ -134,6 +135,17 @@ def test_a_release_without_pixels(varied: Path, tmp_path: Path) -> None:
     assert "--policy private" in ran.out
     out = tmp_path / "release" / "demo-cxr-1.0.0"
     assert not (out / "data").exists()
+    dataset = cxrbuild.load(out)
+    message = r"no image%s has pixels in this release"
+    with pytest.raises(CxrbuildError, match=message % "" + r".*withheld: \d+ images license_not_listed"):
+        next(iter(dataset))
+    with pytest.raises(CxrbuildError, match=message % " of the split train"):
+        dataset.torch("train")
+    with pytest.raises(IndexError, match="the index 0 is out of range: .*" + message % ""):
+        dataset[0]
+    built = cxrbuild.load(varied)
+    with pytest.raises(IndexError, match=r"is out of range: the dataset has \d+ images"):
+        built[len(built)]
     assert verify(out).findings == ()
     card = (out / "README.md").read_text()
     assert "only the tables can be loaded" in card
@@ -155,8 +167,9 @@ def test_same_build_same_bytes_and_a_release_never_changes(
     stamp = (out / "SHA256SUMS").stat()
     assert not release(varied, "1.0.0", out).written
     assert (out / "SHA256SUMS").stat() == stamp
-    with pytest.raises(CxrbuildError, match="the folder holds another release"):
+    with pytest.raises(CxrbuildError, match="the folder holds another release") as refused:
         release(varied, "1.0.0", out, policy="private")
+    assert "other bytes in ATTRIBUTION.csv, " in str(refused.value)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 

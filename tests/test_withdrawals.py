@@ -152,7 +152,20 @@ def test_changelog_and_card_say_that_an_image_was_withdrawn(
         out = tmp_path / version[0]
         ran = run("release", version, "--build", folder, "--out", out, "--policy", "private", *more)
         assert ran.status == 0, ran.err
-    assert "withdrawn (2026-02-28: consent withdrawn)" in (tmp_path / "2" / "CHANGELOG.md").read_text()
+        image = read_records(out / "ledger.parquet").set_index("source_path")["image_id"][WITHDRAWN]
+        if version == "1.0.0":
+            # As a release says that has one before it.
+            with (out / "CHANGELOG.md").open("a") as stream:
+                stream.write(
+                    f"- 2 rows with other metadata:\n  - {image} (finding sick -> well)\n  - other (a -> b)\n"
+                    f"- Source mine:\n  - corrections.{image}.finding: added sick -> well\n"
+                )
+    said = (tmp_path / "2" / "CHANGELOG.md").read_text()
+    assert f"  - {image} (train Sick): withdrawn (2026-02-28: consent withdrawn)\n" in said
+    # What an earlier version said of the image is said no more.
+    assert f"  - {image} (withdrawn since)\n  - other (a -> b)\n- Source mine:\n" in said
+    assert said.count(f"  - {image} (withdrawn since)") == 2
+    assert "sick -> well" not in said
     assert "| withdrawn | 1 |" in (tmp_path / "2" / "README.md").read_text()
 
 
@@ -320,14 +333,21 @@ def test_nothing_of_a_withdrawn_image_is_kept_but_which_it_is_and_why_it_left(tm
     assert "p-sick0" not in str(read_records(out / "ledger.parquet").to_dict())
 
 
-def test_folders_that_still_hold_a_withdrawn_image_are_named(tmp_path: Path) -> None:
+def test_folders_that_still_hold_a_withdrawn_image_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "0123456789abcdef0123456789abcdef")
     write_world(tmp_path, NAMES, "")
+    source = SOURCE.replace('"keep"', '"hash"').replace("CC0-1.0", "LicenseRef-internal")
+    (tmp_path / "source.toml").write_text(source)
     fetch_and_pin(tmp_path)
     for out in ("build/old", "build/new"):
         ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", out, cwd=tmp_path)
         assert ran.status == 0, ran.err
-    packed = ("--build", "build/old", "--policy", "private")
-    assert run("release", "1.0.0", *packed, cwd=tmp_path).status == 0
+    for policy in ("private", "public"):
+        # No licence is in the table of licences, so that the public release has rows alone.
+        packed = ("--build", "build/old", "--policy", policy)
+        assert run("release", "1.0.0", *packed, cwd=tmp_path).status == 0
     new = tmp_path / "build" / "new"
     manifest = read_records(new / "manifest.parquet")
     image_id = manifest.loc[manifest["source_path"] == WITHDRAWN, "image_id"].item()
@@ -348,11 +368,14 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(tmp_path: Path) -> 
     ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build/new", cwd=tmp_path)
     assert not state.exists()
     assert not (new / "audit.html").exists()
-    place = f"({WITHDRAWN}), "
+    place = f"({WITHDRAWN}; 1 row), "
     message = " ".join(ran.err.split())
     assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in message
     assert f"{Path('build', 'old')} (1 image), " in message
+    assert f"{Path('release', 'mine-1.0.0')} (1 row), " in message
     assert f"{Path('release', 'mine-1.0.0-private')} (1 image)." in message
+    named = f"{tmp_path / 'links.csv'} (2 lines), {tmp_path / 'reviews.csv'} (1 line). Delete these lines."
+    assert f"Files that the recipe names have lines of withdrawn images: {named}" in message
     results = [
         Path("build", "new", name)
         for name in ("audit-links.csv", "audit.json", "baseline/predictions.parquet")
@@ -531,9 +554,29 @@ def test_other_data_folders_and_proposed_pins_are_named(tmp_path: Path) -> None:
     given = ("--from", "mine=in", "--data", "data-new", "--pin", "--allow-unpinned")
     assert run("fetch", "source.toml", *given, cwd=tmp_path).status == 0
     ran = run("plan", "--recipe", "recipe.toml", "--data", "data-new", cwd=tmp_path)
-    files = [f"{place} ({WITHDRAWN})" for place in (Path("data", "sources", "mine"), tmp_path / "former")]
+    places = (Path("data", "sources", "mine"), tmp_path / "former")
+    files = [f"{place} ({WITHDRAWN}; 1 row)" for place in places]
     expected = f"{', '.join(files)}, {Path(folder.name, 'metadata')} (1 row)."
     assert f"Withdrawn images are still in {expected}" in " ".join(f"{ran.out} {ran.err}".split())
+    # Rows alone are named too, and the lines of corrections and of a table with the former split.
+    (tmp_path / "data" / "sources" / "mine" / WITHDRAWN).unlink()
+    shutil.rmtree(folder)
+    shutil.rmtree(tmp_path / "former")
+    (tmp_path / "links.csv").write_text("source_a,path_a,source_b,path_b,kind,note\n")
+    (tmp_path / "reviews.csv").write_text("source,path,mark,marks_finding,note\n")
+    (tmp_path / "corrections.csv").write_text(
+        f"source,path,column,old,new,reason\nmine,{WITHDRAWN},finding,sick,well,read again\n"
+    )
+    (tmp_path / "former.csv").write_text(
+        f"source,path,split\nmine,{WITHDRAWN},test\nmine,images/sick1.png,train\n"
+    )
+    recipe = RECIPE.replace("reviews =", 'corrections = ["corrections.csv"]\nreviews =')
+    (tmp_path / "recipe.toml").write_text(recipe.replace("salt =", 'previous = "former.csv"\nsalt ='))
+    ran = run("plan", "--recipe", "recipe.toml", "--data", "data-new", cwd=tmp_path)
+    message = " ".join(f"{ran.out} {ran.err}".split())
+    assert f"Withdrawn images are still in {places[0]} (1 row). Delete them there" in message
+    lines = [f"{tmp_path / name} (1 line)" for name in ("corrections.csv", "former.csv")]
+    assert f"have lines of withdrawn images: {', '.join(lines)}. Delete these lines." in message
 
 
 def test_a_damaged_image_is_excluded_as_curate_advises(

@@ -134,7 +134,7 @@ def plan(
             progress.note(kept)
         # A copy of data in object storage is removed again.
         if folder == Path(data):
-            holders = describe_holders(made.records, folder, made.locked, declared.sources)
+            holders = describe_holders(made.records, folder, made.locked, declared)
             if holders:
                 progress.note(holders)
         return made

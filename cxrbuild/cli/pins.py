@@ -32,6 +32,8 @@ def propose_named_pin(
 ) -> None:
     """Propose the pin of another version of a source, and report what changed."""
     from cxrbuild.api import propose_pin
+    from cxrbuild.artifact.names import METADATA
+    from cxrbuild.catalog import read_source
 
     proposal = propose_pin(
         name, data, out, origin=origin, commit=commit, listing=listing, released=released,
@@ -40,6 +42,12 @@ def propose_named_pin(
     report_pins(output, proposal.diff)
     output.say(f"\nProposed: git tree {proposal.tree}.")
     output.say(f"Declaration, listing and changes are in {proposal.folder}")
+    copies = proposal.folder / METADATA
+    if not read_source(str(proposal.declaration)).public and any(copies.glob("*")):
+        output.say(
+            f"{copies} has copies of the metadata, with patient numbers as the source has them: keep it "
+            "apart from the dataset, and delete it when the new version is pinned."
+        )
     if proposal.problems:
         output.say("\nThe declaration does not fit this version yet:")
     for problem in proposal.problems:

@@ -138,7 +138,7 @@ def curate(
             plan = make_plan(declared, data, progress=progress)
             for note in (
                 describe_kept_duplicates(plan.records, declared.sources, declared.links, plan.fetched, out),
-                describe_holders(plan.records, data, plan.locked, declared.sources, out),
+                describe_holders(plan.records, data, plan.locked, declared, out),
             ):
                 if note:
                     progress.note(note)

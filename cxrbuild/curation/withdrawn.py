@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, names
 from cxrbuild.catalog import Link, Source, read_links
-from cxrbuild.catalog.reader import Inventory
+from cxrbuild.curation.declared import Declared
+from cxrbuild.curation.withdrawn_rows import (
+    count_rows,
+    describe_lines,
+    differing_metadata,
+    has_unknown_rows,
+)
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.grouping import UnionFind
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
-from cxrbuild.progress import silent
 from cxrbuild.records import read_records
 
 if TYPE_CHECKING:
@@ -36,15 +41,15 @@ def describe_holders(
     records: pd.DataFrame,
     data: Path,
     locked: Mapping[str, LockedSource],
-    sources: Iterable[Source],
+    declared: Declared,
     out: Path | None = None,
 ) -> str:
     """Return a note on what holds files, pixels or values of withdrawn images; empty where nothing does.
 
     Known are the folders that the sources were fetched from and to, also those of other data folders in the
-    current folder, those that ``fetch`` set aside, the metadata of proposed pins, and builds with their
-    results, releases, plans and pages in the current folder or in the folders where they are by default. A
-    row of a withdrawn image in other metadata is not looked for.
+    current folder, those that ``fetch`` set aside, the metadata of proposed pins, builds with their results,
+    releases, plans and pages in the current folder or in the folders where they are by default, and the
+    files that the recipe names.
 
     Parameters
     ----------
@@ -54,8 +59,8 @@ def describe_holders(
         The folder that ``fetch`` filled.
     locked
         The lock's entry of each source.
-    sources
-        The sources.
+    declared
+        The recipe with its sources and all else that it names.
     out
         The build that is updated, from which the images are removed.
     """
@@ -67,22 +72,23 @@ def describe_holders(
         # See `remove_descriptors`.
         own = [place for place in own if not place.startswith(str(out / names.AUDIT_PAGE))]
     found = [
-        *_of_sources(withdrawn, data, locked),
-        *_of_proposals(withdrawn, sources),
+        *_of_sources(withdrawn, data, locked, declared.sources),
+        *_of_proposals(withdrawn, declared.sources),
         *own,
         *_of_datasets(withdrawn, out),
         *_of_pages(withdrawn),
     ]
+    lines = describe_lines(withdrawn, declared)
     if not found:
-        return ""
+        return lines
     again = ""
     if out is not None and any(place.startswith(str(out / name)) for name in _AUDITED for place in own):
         again = f" Run `cxrbuild audit` again: it writes its results in {out} without them."
     return (
         f"Withdrawn images are still in {', '.join(found)}. Delete them there, and their rows of the "
         f"metadata: the ledger has no values of them, but these files do.{again} Copies elsewhere are not "
-        "known."
-    )
+        f"known. {lines}"
+    ).rstrip()
 
 
 def describe_kept_duplicates(
@@ -193,21 +199,39 @@ def _had(out: Path, withdrawn: Iterable[str]) -> bool:
     return bool(before.isin(list(withdrawn)).any())
 
 
-def _of_sources(withdrawn: pd.DataFrame, data: Path, locked: Mapping[str, LockedSource]) -> Iterator[str]:
+def _of_sources(
+    withdrawn: pd.DataFrame, data: Path, locked: Mapping[str, LockedSource], sources: Iterable[Source]
+) -> Iterator[str]:
+    """Yield folders with files of images, or with rows of them in the metadata."""
     places = {data: locked} | {other: _lock_of(other) for other in _other_data(data)}
-    for source, rows in withdrawn.groupby("source")["source_path"]:
-        folders = [source_folder(place, str(source)) for place in places]
-        fetched = list(folders)
-        folders += [Path(lock[str(source)].origin) for lock in places.values() if source in lock]
+    for source in sources:
+        name = source.name
+        paths = set(withdrawn.loc[withdrawn["source"] == name, "source_path"])
+        if not paths:
+            continue
+        fetched = [source_folder(place, name) for place in places]
+        folders = fetched + [Path(lock[name].origin) for lock in places.values() if name in lock]
         for folder in reversed({one.resolve(): one for one in reversed(folders)}.values()):
-            if there := _files_there(folder, rows):
-                yield f"{folder} ({name_some(there, 3)})"
+            held = _held(source, folder, paths)
+            # Without identifiers nothing says which rows of another data folder are of the images.
+            doubtful = not held and folder in fetched[1:] and has_unknown_rows(source, paths)
+            if doubtful and (other := differing_metadata(source, folder, fetched[0])):
+                held = f"another version of {name_some(other, 3)}"
+            if held:
+                yield f"{folder} ({held})"
         for place in fetched:
-            for folder in sorted(place.parent.glob(f"{glob.escape(str(source))}.damaged-*")):
+            for folder in sorted(place.parent.glob(f"{glob.escape(name)}.damaged-*")):
                 # Its metadata can be of before the withdrawal, also where the file is not.
-                there = _files_there(folder, rows)
+                there = _files_there(folder, paths)
                 aside = "set aside by `fetch`, with its metadata"
                 yield f"{folder} ({name_some(there, 3) if there else aside})"
+
+
+def _held(source: Source, folder: Path, paths: set[str]) -> str:
+    """Return what a folder of a source has of images: files and rows; empty where it has nothing of them."""
+    there, rows = _files_there(folder, paths), count_rows(source, folder, paths)
+    found = [name_some(there, 3)] if there else []
+    return "; ".join([*found, count_of(rows, "row")] if rows else found)
 
 
 def _other_data(data: Path) -> list[Path]:
@@ -232,21 +256,8 @@ def _of_proposals(withdrawn: pd.DataFrame, sources: Iterable[Source]) -> Iterato
         places = {place.resolve(): place for place in (source.file.parent, Path())}
         found = [file for place in places.values() for file in sorted(place.glob(f"*/{names.CHANGES}"))]
         for folder in [file.with_name(names.METADATA) for file in found]:
-            if folder.is_dir() and (count := _count_rows(source, folder, paths)):
+            if folder.is_dir() and (count := count_rows(source, folder, paths)):
                 yield f"{folder} ({count_of(count, 'row')})"
-
-
-def _count_rows(source: Source, folder: Path, paths: set[str]) -> int:
-    """Return how many rows of metadata in a folder name some images; 0 where they cannot be read."""
-    reader = source.reader.model_copy(update={"patient_id": "keep"})
-    if hasattr(reader, "header"):
-        # Another version may have other columns.
-        reader = reader.model_copy(update={"header": None})
-    try:
-        rows = reader.read(Inventory(folder, frozenset(paths), dict.fromkeys(paths)), sorted(paths), silent)
-    except (CxrbuildError, OSError):
-        return 0
-    return int(rows.index.get_level_values("path").isin(list(paths)).sum())
 
 
 def _files_there(folder: Path, paths: Iterable[str]) -> list[str]:
@@ -254,27 +265,26 @@ def _files_there(folder: Path, paths: Iterable[str]) -> list[str]:
 
 
 def _of_datasets(withdrawn: pd.DataFrame, out: Path | None) -> Iterator[str]:
-    """Yield builds and releases with pixels, and plans with values, of images, but for the updated build."""
-    images = set(withdrawn["image_id"])
-    folders = [
-        Path(manifest).parent for place in _PLACES for manifest in _found(f"{place}/*/{names.MANIFEST}")
-    ]
+    """Yield builds, releases and plans with pixels or values of images, but for the updated build.
+
+    A public release has the ids of a source that is not public, and rows also of images without pixels.
+    """
+    images = list(withdrawn["image_id"])
+    folders = [Path(ledger).parent for place in _PLACES for ledger in _found(f"{place}/*/{names.LEDGER}")]
     folders += [Path(ledger).parent for ledger in _found(f"*/{names.LEDGER}")]
     for folder in folders:
         if out is not None and folder.resolve() == out.resolve():
             continue
-        is_plan = not (folder / names.BUILD).exists()
         try:
-            if is_plan:
-                rows = read_records(folder / names.LEDGER, ["image_id", "exclusion"])
-                held = rows["exclusion"].ne("withdrawn").fillna(value=True)
-            else:
-                rows = read_records(folder / names.MANIFEST, ["image_id", "withheld"])
-                held = rows["withheld"].isna()
+            rows = read_records(folder / names.LEDGER, ["image_id", "exclusion", "withheld"])
         except (CxrbuildError, OSError):
             continue  # not a dataset of this program
-        if count := int((rows["image_id"].isin(list(images)) & held).sum()):
-            yield f"{folder} ({count_of(count, 'row' if is_plan else 'image')})"
+        rows = rows[rows["image_id"].isin(images)]
+        rows = rows[rows["exclusion"].ne("withdrawn").fillna(value=True)]
+        with_pixels = rows["exclusion"].isna() & rows["withheld"].isna() & (folder / names.BUILD).exists()
+        counts = {"image": int(with_pixels.sum()), "row": int((~with_pixels).sum())}
+        if held := " and ".join(count_of(n, noun) for noun, n in counts.items() if n):
+            yield f"{folder} ({held})"
         else:
             yield from _of_results(folder, withdrawn)
 
