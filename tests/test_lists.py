@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import run
@@ -180,6 +181,36 @@ def test_a_list_is_compared_with_the_sources(demo: Path, tmp_path: Path) -> None
     assert "p1, p2" in linked["message"]
     (patient,) = found["source_patients"]
     assert "is listed as p1, p2 in test and train" in patient["message"]
+    assert linked_rows(result) == (3, "not checked in 2 rows without an image in the sources here")
+
+
+def linked_rows(result: dict[str, Any]) -> tuple[int, str]:
+    return next((one["rows"], one["reason"]) for one in result["checks"] if one["id"] == "linked_images")
+
+
+def test_a_list_of_names_alone_is_compared_with_the_sources(demo: Path, tmp_path: Path) -> None:
+    recipe, data = demo / "declared" / "recipe.toml", demo / "data"
+    paths = cxrbuild.plan(recipe, data, as_pinned=True).records["source_path"].unique()
+    names = [path.rsplit("/")[-1] for path in paths[:3]]
+    written(tmp_path, "theirs.csv", "\n".join(["file", *names, "my_own_1.png", ""]))
+    words = ["audit", "--list", f"train={tmp_path / 'theirs.csv'}", "--recipe", recipe, "--no-pixels"]
+    ran = run(*words, "--data", data)
+    assert ran.status == 3, ran.out
+    assert "known_files: 1 finding. Must hold: The sources have every file." in ran.out
+    assert "no source has my_own_1.png: theirs.csv:5" in ran.out
+    # What looks at none or some of the rows says so.
+    assert "patients: not checked, no row has a patient id. Must hold: " in ran.out
+    assert (
+        "linked_images: passed in 3 rows, not checked in 1 row without an image in the sources here. "
+        in ran.out
+    )
+    # A list of which most files are in no source here can be of other sources.
+    written(tmp_path, "theirs.csv", "\n".join(["file", names[0], "a.png", "b.png", ""]))
+    ran = run(*words, "--data", data)
+    assert ran.status == 0, ran.out
+    assert (
+        "known_files: passed in 1 row, not checked in 2 rows without a file whose source is known to be here."
+    ) in ran.out
 
 
 def test_near_duplicates_are_found_where_the_images_are(tmp_path: Path) -> None:
@@ -207,7 +238,7 @@ def test_near_duplicates_are_found_where_the_images_are(tmp_path: Path) -> None:
     ]  # fmt: skip
     ran = run(*words, "--no-pixels")
     assert ran.status == 0
-    assert "near_duplicates: not checked, no images here. Must hold: No near-duplicates" in ran.out
+    assert "near_duplicates: not checked, --no-pixels omits it. Must hold: No near-duplicates" in ran.out
 
 
 def test_a_declared_list_is_audited_as_it_is_declared(tmp_path: Path) -> None:

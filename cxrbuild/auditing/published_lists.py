@@ -68,7 +68,9 @@ def audit_lists(
     files = [name for name in lists if not _is_declared(name)]
     if files:
         rows = read_lists([parse_list_file(name) for name in files], columns)
-        tables.append(rows if records is None else match_images(rows, records))
+        if records is not None:
+            rows = match_images(rows, records, complete=set(sources) <= set(records["source"]))
+        tables.append(rows)
     for name in lists:
         if _is_declared(name):
             image_list = read_image_list(name)
@@ -78,10 +80,11 @@ def audit_lists(
                 rows = match_listed(rows, records, image_list, only)
                 rows["source"] = rows["of_source"]
                 # Of a source that is not there, no file is known to be absent.
-                rows["of_source"] = rows["of_source"].where(rows["of_source"].isin(set(records["source"])))
+                rows["absent"] = rows["image"].isna() & rows["of_source"].isin(set(records["source"]))
             tables.append(rows)
     rows = pd.concat(tables, ignore_index=True)
-    context = ListContext(rows, records)
+    no_images = "no listed image has a file here" if pixels else "--no-pixels omits it"
+    context = ListContext(rows, records, no_images=no_images)
     if pixels and data is not None and records is not None:
         with open_executor(executor, workers, reads=[data]) as pool:
             context = _compare_images(context, data, pool, workers, progress)
@@ -110,4 +113,6 @@ def _compare_images(
         ListPair(there[match.a][0], there[match.b][0], match.kind, match.similarity)
         for match in found.matches
     ]
-    return replace(context, pairs=pairs, compared=len(there) - len(found.unreadable))
+    unreadable = set(found.unreadable)
+    compared = {image for number, (image, _) in enumerate(there) if number not in unreadable}
+    return replace(context, pairs=pairs, compared=compared)

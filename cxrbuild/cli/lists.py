@@ -97,7 +97,8 @@ def _report(output: Output, result: ListAuditResult) -> None:
 def _describe_result(check: ListCheckResult) -> str:
     """Describe what a check found. What should hold is no heading of what does not."""
     if check.findings is None:
-        return f"not checked, no {check.needs} here. Must hold: {check.sentence}"
+        return f"not checked, {check.reason}. Must hold: {check.sentence}"
+    of_rows = f" in {count_of(check.rows, 'row')}, {check.reason}" if check.reason else ""
     if check.findings:
-        return f"{count_of(len(check.findings), 'finding')}. Must hold: {check.sentence}"
-    return f"passed. {check.sentence}"
+        return f"{count_of(len(check.findings), 'finding')}{of_rows}. Must hold: {check.sentence}"
+    return f"passed{of_rows}. {check.sentence}"

@@ -5,23 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cxrbuild.errors import CheckError
-from cxrbuild.lists.checks import CHECKS, ListContext, ListFinding
+from cxrbuild.errors import CheckError, count_of
+from cxrbuild.lists.checks import CHECKS, ListCheck, ListContext, ListFinding
 
 
 @dataclass(frozen=True)
 class ListCheckResult:
-    """A check of lists and what it found; ``findings`` is ``None`` where what it needs is not there."""
+    """A check of lists and what it found.
+
+    Attributes
+    ----------
+    id, sentence, needs
+        As in `cxrbuild.lists.checks.ListCheck`.
+    findings
+        What it found; ``None`` where it could not be made.
+    rows
+        The number of rows that it looked at.
+    reason
+        Why it could not be made, or omits rows; ``None`` where it looked at every row.
+    """
 
     id: str
     sentence: str
     needs: str
     findings: list[ListFinding] | None
+    rows: int
+    reason: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
         found = None if self.findings is None else [finding.to_dict() for finding in self.findings]
-        return {"id": self.id, "sentence": self.sentence, "needs": self.needs, "findings": found}
+        return {
+            "id": self.id, "sentence": self.sentence, "needs": self.needs, "findings": found,
+            "rows": self.rows, "reason": self.reason,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,11 +88,7 @@ def audit_rows(context: ListContext) -> ListAuditResult:
         The rows, the records of the sources, and duplicates among their images.
     """
     rows, records = context.rows, context.records
-    found = [list(check.run(context)) if check.can_run(context) else None for check in CHECKS]
-    checks = [
-        ListCheckResult(check.id, check.sentence, check.needs, findings)
-        for check, findings in zip(CHECKS, found, strict=True)
-    ]
+    checks = [_make(check, context) for check in CHECKS]
     sizes = rows.groupby(["split", rows["label"].fillna("")]).size()
     counts: dict[str, dict[str, int]] = {}
     for split, label, n in sizes.reset_index().itertuples(index=False):
@@ -84,7 +97,21 @@ def audit_rows(context: ListContext) -> ListAuditResult:
         str(name): (len(group), None if records is None else int(group["image"].notna().sum()))
         for name, group in rows.groupby(rows["source"].fillna(""))
     }
-    return ListAuditResult(counts, sources, checks, context.compared)
+    compared = None if context.compared is None else len(context.compared)
+    return ListAuditResult(counts, sources, checks, compared)
+
+
+def _make(check: ListCheck, context: ListContext) -> ListCheckResult:
+    findings, rows, reason = None, 0, check.prevented(context)
+    if reason is None:
+        total = len(context.rows)
+        rows = total if check.looks_at is None else int(check.looks_at(context).sum())
+        if rows == 0:
+            reason = f"no row has {check.lacks}"
+        elif rows < total:
+            reason = f"not checked in {count_of(total - rows, 'row')} without {check.lacks}"
+        findings = list(check.run(context)) if rows else None
+    return ListCheckResult(check.id, check.sentence, check.needs, findings, rows, reason)
 
 
 def require_clean(result: ListAuditResult) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import combinations
@@ -66,19 +66,22 @@ class ListContext:
     Attributes
     ----------
     rows
-        The rows of the lists; with ``image`` and ``of_source`` where there are sources.
+        The rows of the lists; with ``image``, ``of_source`` and ``absent`` where there are sources.
     records
         A row for each image of the sources; ``None`` without sources.
     pairs
         Duplicates among the listed images whose files are there; ``None`` where no image was read.
     compared
-        The number of these images; ``None`` where no image was read.
+        The index of the records of these images; ``None`` where no image was read.
+    no_images
+        Why no image was read.
     """
 
     rows: pd.DataFrame
     records: pd.DataFrame | None = None
     pairs: Sequence[ListPair] | None = None
-    compared: int | None = None
+    compared: Collection[int] | None = None
+    no_images: str = "no sources here"
 
     @property
     def known(self) -> pd.DataFrame:
@@ -106,17 +109,24 @@ class ListCheck:
         Yields the findings.
     needs
         What it needs besides the lists: the sources' metadata, or images.
+    looks_at
+        Returns which rows it can look at.
+    lacks
+        What the other rows do not have.
     """
 
     id: str
     sentence: str
     run: Callable[[ListContext], Iterator[ListFinding]]
     needs: Literal["lists", "sources", "images"] = "lists"
+    looks_at: Callable[[ListContext], pd.Series] | None = None
+    lacks: str = ""
 
-    def can_run(self, context: ListContext) -> bool:
-        """Return whether what it needs is there."""
-        needed = {"lists": True, "sources": context.records is not None, "images": context.pairs is not None}
-        return needed[self.needs]
+    def prevented(self, context: ListContext) -> str | None:
+        """Return why what it needs is not there, ``None`` where it is."""
+        if self.needs != "lists" and context.records is None:
+            return "no sources here"
+        return context.no_images if self.needs == "images" and context.pairs is None else None
 
 
 def find_patients_in_splits(context: ListContext) -> Iterator[ListFinding]:
@@ -174,9 +184,8 @@ def find_words(context: ListContext) -> Iterator[ListFinding]:
 
 
 def find_unknown_files(context: ListContext) -> Iterator[ListFinding]:
-    """Find files that their source does not have."""
-    rows = context.rows
-    unknown = rows[rows["image"].isna() & rows["of_source"].notna()]
+    """Find files that their source, or any source, does not have."""
+    unknown = context.rows[context.rows["absent"]]
     for path, place in zip(unknown["file"], _places(unknown), strict=True):
         yield ListFinding(f"no source has {path}", [place])
 
@@ -232,24 +241,78 @@ def find_near_duplicates(context: ListContext) -> Iterator[ListFinding]:
             yield ListFinding(f"{paths}, {kind} ({pair.similarity:.2f}), are {in_what}", _places(found))
 
 
+def _filled(column: str) -> Callable[[ListContext], pd.Series]:
+    """Return the function that returns which rows have a value in a column of the list."""
+    return lambda context: context.rows[column].notna()
+
+
+def _of_images(context: ListContext) -> pd.Series:
+    return context.rows["image"].notna()
+
+
+def _of_images_with(column: str) -> Callable[[ListContext], pd.Series]:
+    """Return the function that returns the image of which rows has a value in a column of its record."""
+
+    def looks_at(context: ListContext) -> pd.Series:
+        filled = context.images[column].notna().set_axis(context.known.index)
+        return filled.reindex(context.rows.index, fill_value=False)
+
+    return looks_at
+
+
+def _of_patients(context: ListContext) -> pd.Series:
+    return _of_images_with("patient_id")(context) & context.rows["patient"].notna()
+
+
+def _of_known(context: ListContext) -> pd.Series:
+    return context.rows["image"].notna() | context.rows["absent"]
+
+
+def _of_compared(context: ListContext) -> pd.Series:
+    return context.rows["image"].isin(list(context.compared or ()))
+
+
 CHECKS = (
-    ListCheck("patients", "No patient is in two splits.", find_patients_in_splits),
-    ListCheck("files", "No file is listed twice.", find_repeated_files),
-    ListCheck("classes", "No file has two classes.", find_classes),
-    ListCheck("spellings", "No patient has two spellings.", find_spellings),
-    ListCheck("source_names", "No source has two spellings.", find_source_names),
-    ListCheck("ids", "Every patient id has a number.", find_words),
-    ListCheck("known_files", "The sources have every file.", find_unknown_files, needs="sources"),
-    ListCheck("linked_images", "No linked images are in two splits.", find_linked_images, needs="sources"),
-    ListCheck("equal_files", "No equal files are in two splits.", find_equal_files, needs="sources"),
     ListCheck(
-        "near_duplicates",
-        "No near-duplicates are in two splits or of two classes.",
-        find_near_duplicates,
-        needs="images",
+        "patients", "No patient is in two splits.", find_patients_in_splits,
+        looks_at=_filled("patient"), lacks="a patient id",
     ),
-    ListCheck("source_patients", "No patient of a source has two ids.", find_other_patients, needs="sources"),
-)
+    ListCheck("files", "No file is listed twice.", find_repeated_files),
+    ListCheck(
+        "classes", "No file has two classes.", find_classes, looks_at=_filled("label"), lacks="a class"
+    ),
+    ListCheck(
+        "spellings", "No patient has two spellings.", find_spellings,
+        looks_at=_filled("patient"), lacks="a patient id",
+    ),
+    ListCheck(
+        "source_names", "No source has two spellings.", find_source_names,
+        looks_at=_filled("source"), lacks="a source",
+    ),
+    ListCheck(
+        "ids", "Every patient id has a number.", find_words, looks_at=_filled("patient"), lacks="a patient id"
+    ),
+    ListCheck(
+        "known_files", "The sources have every file.", find_unknown_files, needs="sources",
+        looks_at=_of_known, lacks="a file whose source is known to be here",
+    ),
+    ListCheck(
+        "linked_images", "No linked images are in two splits.", find_linked_images, needs="sources",
+        looks_at=_of_images, lacks="an image in the sources here",
+    ),
+    ListCheck(
+        "equal_files", "No equal files are in two splits.", find_equal_files, needs="sources",
+        looks_at=_of_images_with("source_blob"), lacks="an image here whose hash is known",
+    ),
+    ListCheck(
+        "near_duplicates", "No near-duplicates are in two splits or of two classes.", find_near_duplicates,
+        needs="images", looks_at=_of_compared, lacks="an image that can be read here",
+    ),
+    ListCheck(
+        "source_patients", "No patient of a source has two ids.", find_other_patients, needs="sources",
+        looks_at=_of_patients, lacks="a patient id both in the list and in the sources here",
+    ),
+)  # fmt: skip
 
 
 def _varying(rows: pd.DataFrame, key: pd.Series, column: str) -> Iterator[pd.DataFrame]:

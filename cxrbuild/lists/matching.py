@@ -10,6 +10,9 @@ from cxrbuild.paths import canonical_path
 if TYPE_CHECKING:
     import pandas as pd
 
+# A list of which this share is in no source can be of other sources.
+_MOST = 0.5
+
 
 class ImageIndex:
     """The images of sources, to find those that a name in a list can mean.
@@ -59,12 +62,14 @@ class ImageIndex:
         return []
 
 
-def match_images(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+def match_images(rows: pd.DataFrame, records: pd.DataFrame, *, complete: bool) -> pd.DataFrame:
     """Fill ``image`` with the index of the record that a row means, and ``of_source`` with its source.
 
+    ``absent`` is whether a row's source, or every source where it names none, is known not to have the file.
     A list names a file without its folder, often with another suffix. A source of a list is taken for the
     one of ours that has the most of its files: ``fig1`` for ``figure1``. Rows of a source that has no file
-    here have neither.
+    here have neither. A row without a source can be of a source that is not here, unless the sources here
+    have most of the files of its list.
 
     Parameters
     ----------
@@ -72,6 +77,8 @@ def match_images(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
         The rows of lists, as ``read_lists`` returns them.
     records
         A row for each image of the sources, with ``source`` and ``source_path``.
+    complete
+        Whether the records have all sources that an image can be of.
     """
     import pandas as pd
 
@@ -86,19 +93,22 @@ def match_images(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
         counts.setdefault(source, Counter()).update({index.source_of[image] for image in images})
     ours = {source: count.most_common(1)[0][0] for source, count in counts.items() if count and source}
 
-    def choose(path: str, source: str, images: list[int]) -> int | None:
-        if source in ours:
-            images = index.find(path, ours[source], other_suffix=True)
-        return images[0] if len(images) == 1 else None
-
-    image = [
-        choose(path, source, images) for path, source, images in zip(rows["path"], named, found, strict=True)
+    found = [
+        index.find(path, ours[source], other_suffix=True) if source in ours else images
+        for path, source, images in zip(rows["path"], named, found, strict=True)
     ]
+    image = [images[0] if len(images) == 1 else None for images in found]
     of_source = [
         ours.get(source) or (index.source_of[one] if one is not None else None)
         for source, one in zip(named, image, strict=True)
     ]
-    return rows.assign(image=pd.array(image, "Int64"), of_source=pd.array(of_source, "str"))
+    without = pd.Series([not images for images in found], rows.index)
+    unnamed = named == ""
+    known = without[unnamed].groupby(rows["list"]).transform("mean") < _MOST
+    absent = without & (named.isin(set(ours)) | known.reindex(rows.index, fill_value=False) & complete)
+    return rows.assign(
+        image=pd.array(image, "Int64"), of_source=pd.array(of_source, "str"), absent=absent.astype("bool")
+    )
 
 
 def _fold(path: str) -> str:

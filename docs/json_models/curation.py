@@ -140,12 +140,18 @@ class ListCheck(Printed):
         What it needs: `lists`, `sources` or `images`.
     findings
         What it found; `null` if it could not be made.
+    rows
+        The number of rows that it looked at.
+    reason
+        Why it could not be made, or omits rows; `null` if it looked at every row.
     """
 
     id: str
     sentence: str
     needs: str
     findings: list[ListFinding] | None
+    rows: int
+    reason: str | None
 
 
 class AuditList(Printed):
