@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -151,16 +151,24 @@ def is_desktop_file(name: str) -> bool:
     return name in {".DS_Store", "Thumbs.db", "desktop.ini"} or name.startswith("._")
 
 
-def files_under(root: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield every file below a folder in no particular order; links are not followed."""
+def files_under(root: Path, skips: Callable[[str], bool] | None = None) -> Iterator[os.DirEntry[str]]:
+    """Yield every file below a folder in no particular order; links are not followed.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    skips
+        Whether to skip the folder with a path, and everything below it; ``None`` skips none.
+    """
     folders = [os.fspath(root)]
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
+                if not entry.is_dir(follow_symlinks=False):
                     yield entry
+                elif skips is None or not skips(entry.path):
+                    folders.append(entry.path)
 
 
 def tree_state(roots: Iterable[Path], states: dict[str, str] | None = None) -> str | None:

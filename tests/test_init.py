@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -593,7 +594,12 @@ def test_init_says_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_finding_is_named_by_an_option(tmp_path: Path) -> None:
     root = simple(tmp_path / "files")
-    assert decided(proposed(root, tmp_path / "a"))["finding"] == (None, "not sure")
+    first = proposed(root, tmp_path / "a")
+    assert decided(first)["finding"] == (None, "not sure")
+    (finding,) = [one for one in first["decisions"] if one["subject"] == "finding"]
+    counts = pd.read_csv(root / "table.csv")["status"].value_counts()
+    shown = ", ".join(f"{word} {n}" for word, n in counts.items())
+    assert f"name it, such as --column finding=status ({shown})" in finding["reason"]
     document = proposed(root / "table.csv", tmp_path, "--column", "finding=status")
     assert decided(document)["finding"] == ("status", "sure")
     assert decided(document)["patient_id"] == ("patient", "sure")
@@ -602,8 +608,38 @@ def test_the_finding_is_named_by_an_option(tmp_path: Path) -> None:
     assert min(plan["counts"]["test"].values()) > 0
 
 
+def test_folders_of_others_are_skipped(tmp_path: Path) -> None:
+    """A virtual environment, which has tables and images, a build, a hidden folder, the data folder."""
+    root = simple(tmp_path / "files")
+    text = (root / "table.csv").read_text()
+    (root / "table.csv").write_text(text.replace("status", "Radiologist reading"))
+    expected = proposed(root, tmp_path / "a")
+    assert decided(expected)["finding"] == ("Radiologist reading", "likely")
+    for folder, mark in {
+        "env": "pyvenv.cfg", "my [env]": "pyvenv.cfg", ".cache": "x", "build/mine": "ledger.parquet",
+        "data": "sources.lock.json", "node_modules": "x",
+    }.items():  # fmt: skip
+        write_image(root / folder / "deep" / "0.png", 99)
+        (root / folder / mark).write_text("")
+        for name in ("a.csv", "b.csv.gz"):
+            (root / folder / "deep" / name).write_text(text)
+    document = proposed(root, tmp_path / "b")
+    assert document["decisions"] == expected["decisions"]
+    assert document["images"] == expected["images"]
+    assert document["classes"] == expected["classes"]
+    plan = built(document, tmp_path / "b")
+    assert plan["funnel"][0]["images"] == expected["images"]
+    assert sorted(path.name for path in (tmp_path / "b/data/sources/mine").iterdir()) == ["pngs", "table.csv"]
+    listed = proposed(root / "table.csv", tmp_path / "c", "--images", root / ".cache")
+    assert listed["images"] == 1
+
+
 def test_images_elsewhere(tmp_path: Path) -> None:
     root = simple(tmp_path / "files")
+    # `fetch` refuses a folder that holds the data folder, so the commands copy the files.
+    ran = run("init", "table.csv", "--images", "pngs", "--name", "mine", "--yes", cwd=root)
+    assert "cp -R pngs mine-files/" in ran.out
+    assert "fetch mine.toml --from mine=mine-files --pin" in ran.out
     (tmp_path / "files" / "lists").mkdir()
     (root / "table.csv").rename(root / "lists" / "table.csv")
     document = proposed(root / "lists" / "table.csv", tmp_path, "--images", root / "pngs")
@@ -619,6 +655,8 @@ def test_the_same_files_give_the_same_bytes_and_nothing_is_overwritten(tmp_path:
     again = run("init", root, "--out", tmp_path / "a", "--name", "mine", "--yes")
     assert again.status == 1
     assert "it is not overwritten" in again.err
+    there = [str(tmp_path / "a" / name) for name in ("mine.toml", "mine-recipe.toml")]
+    assert f"run `rm {shlex.join(there)}` and this command again" in " ".join(again.err.split())
     assert (tmp_path / "a" / "mine.toml").read_bytes() == written
 
 

@@ -49,7 +49,9 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
         root = path.parent if images is None else _common(path.parent, images)
         folder = "." if images is None else Path(os.path.relpath(images, root)).as_posix()
         layout, tables = look(root, folder), [Path(os.path.relpath(path, root)).as_posix()]
-        if layout.outside:
+        # `fetch` would copy what is of others, and refuses a folder that holds the data folder.
+        holds_data = Path("data").resolve().is_relative_to(root.resolve())
+        if folder != "." and (layout.outside or layout.skipped or holds_data):
             parts = (tables[0], folder)
     elif path.is_dir():
         if images is not None:

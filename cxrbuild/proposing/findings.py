@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.errors import count_of, name_some
 from cxrbuild.proposing.proposal import NONE, Certainty, Decision
 from cxrbuild.proposing.table import column_names
-from cxrbuild.proposing.vocabulary import ABSENT, PRESENT, is_blank, name_rank
+from cxrbuild.proposing.vocabulary import ABSENT, NAMES, PRESENT, is_blank, name_rank, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,7 @@ SEPARATORS = ("|", ";", ",")
 _LIST = r"^\['(.*)'\]$"
 _LIST_SEPARATOR = "', '"
 _MOST_WORDS = 400
+_MOST_CANDIDATES = 4
 # Fewer columns of 0 and 1 are switches of another kind.
 _LEAST_COLUMNS = 3
 _FLAG_WORDS = {*PRESENT, *ABSENT}
@@ -83,7 +85,8 @@ def propose_finding(
     if usable and not _is_number(values[usable[0]]):
         words = count_of(_known(values[usable[0]]).nunique(), "different value")
         others = tuple(name for name in named if name != usable[0])
-        certainty: Certainty = "likely" if len(usable) > 1 else "sure"
+        exact = [name for name in usable if plain(name) in NAMES["finding"]]
+        certainty: Certainty = "sure" if len(exact) == 1 else "likely"
         reason = f"its name fits, and it has {words}"
         return _from_column(usable[0], values, Decision("finding", usable[0], certainty, reason, others))
     if len(flags) >= _LEAST_COLUMNS:
@@ -98,10 +101,27 @@ def propose_finding(
     reason = (
         "no column has the name of a finding" if not named else "too many different values to be findings"
     )
+    candidates = [
+        name
+        for name in others
+        if _known(values[name]).nunique() > 1
+        and not any(name_rank(column, name) is not None for column in NAMES)
+    ]
+    if candidates:
+        shown = [
+            f"--column {shlex.quote(f'finding={name}')} ({_describe_words(values[name])})"
+            for name in candidates[:_MOST_CANDIDATES]
+        ]
+        reason += f"; name it, such as {', or '.join(shown)}"
     if elsewhere:
         reason += f"; if {name_some(elsewhere, 3)} has it, join the two tables into one file"
     decision = Decision("finding", None, "not sure", reason, tuple(named) or others)
     return FindingProposal(decision, nothing)
+
+
+def _describe_words(cells: pd.Series) -> str:
+    counts = _known(cells).value_counts()
+    return name_some((f"{word} {n:,}" for word, n in counts.items()), 5)
 
 
 def _from_column(name: str, values: pd.DataFrame, decision: Decision) -> FindingProposal:

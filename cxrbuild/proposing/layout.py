@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.artifact import names
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.files import files_under, is_desktop_file
 from cxrbuild.image_files import has_image_suffix, image_format, read_head
 from cxrbuild.ingest.header import Headers, read_headers
 from cxrbuild.progress import Progress
 
 _DEEPEST_TABLE = 3
+# Folders of programs, by name; those of virtual environments have a file `pyvenv.cfg`.
+_OF_PROGRAMS = {"site-packages", "node_modules", "__pycache__", "__MACOSX"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Layout:
         The paths of all other files next to the images, tables among them.
     outside
         How many images the folder has outside of the folder of this source's images.
+    skipped
+        The folders that are not looked into: of programs, hidden ones, builds, releases and data folders.
     """
 
     root: Path
@@ -46,6 +51,7 @@ class Layout:
     compressed: tuple[str, ...]
     others: tuple[str, ...] = ()
     outside: int = 0
+    skipped: tuple[str, ...] = ()
     _headers: list[Headers] = field(default_factory=list, repr=False)
 
     @property
@@ -79,6 +85,8 @@ class Layout:
 def look(root: Path, folder: str = ".") -> Layout:
     """List the images and tables below a folder. A file is an image by its first bytes, or by its suffix.
 
+    Virtual environments, hidden folders, builds, releases and data folders are skipped.
+
     Parameters
     ----------
     root
@@ -93,7 +101,18 @@ def look(root: Path, folder: str = ".") -> Layout:
     OSError
         The folder, or a file in it, cannot be read.
     """
-    entries = [entry for entry in files_under(root) if entry.is_file() and not is_desktop_file(entry.name)]
+    skipped: list[str] = []
+
+    def skips(path: str) -> bool:
+        relative = Path(path).relative_to(root).as_posix()
+        # The folder that is named is looked into, whatever it is in.
+        if f"{folder}/".startswith(f"{relative}/") or not _is_foreign(Path(path)):
+            return False
+        skipped.append(relative)
+        return True
+
+    found = files_under(root, skips)
+    entries = [entry for entry in found if entry.is_file() and not is_desktop_file(entry.name)]
     paths = sorted(Path(entry.path).relative_to(root).as_posix() for entry in entries)
     tables, compressed, images, dicom, others, outside = [], [], [], [], [], 0
     for path in paths:
@@ -119,12 +138,25 @@ def look(root: Path, folder: str = ".") -> Layout:
     if not images:
         raise CxrbuildError(
             "no image is there", where=root / folder, expected="PNG, JPEG, DICOM or other image files",
-            found=f"{len(paths)} other files" if paths else "no file",
+            found=(count_of(len(paths), "other file") if paths else "no file")
+            + (f"; skipped: {name_some(skipped, 3)}" if skipped else ""),
             todo="Name the folder of the images, or with a CSV file `--images DIR`",
         )  # fmt: skip
     tables = [path for path in tables if path.count("/") < _DEEPEST_TABLE]
     tables.sort(key=lambda path: (path.count("/"), path))
-    return Layout(root, tuple(images), tuple(dicom), tuple(tables), tuple(compressed), tuple(others), outside)
+    compressed = [path for path in compressed if path.count("/") < _DEEPEST_TABLE]
+    return Layout(
+        root, tuple(images), tuple(dicom), tuple(tables), tuple(compressed), tuple(others), outside,
+        tuple(sorted(skipped)),
+    )  # fmt: skip
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Return whether a folder is of a program, hidden, a build, a release, a plan or a data folder."""
+    if folder.name in _OF_PROGRAMS or folder.name.startswith("."):
+        return True
+    marks = ("pyvenv.cfg", names.LEDGER, names.STATE, "sources.lock.json")
+    return any((folder / mark).exists() for mark in marks)
 
 
 def image_patterns(paths: Sequence[str], others: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -178,7 +178,8 @@ class Proposal:
         if there := [path for path in self.paths(out) if path.exists()]:
             raise CxrbuildError(
                 "there is a file already, and it is not overwritten", where=name_some(there),
-                todo="Move it away, choose another folder with --out DIR, or another name with --name NAME",
+                todo=f"If you no longer need what it says, run `rm {shlex.join(map(str, there))}` and this "
+                "command again; else choose another folder with --out DIR, or another name with --name NAME",
             )  # fmt: skip
 
     def write(self, out: Path | str = ".") -> list[Path]:

@@ -161,7 +161,7 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
         columns={one.decision.subject: one for one in _ordered(columns) if one.origins}, decisions=decisions,
         words=[word for one in _ordered(columns) for word in one.words],
         unused=_unused(table.header, key, finding, columns.values()),
-        counted="row" if len(of_table) == len(table.values) else "image",
+        counted="row" if len(of_table) == len(table.values) else "image", ignored=layout.skipped,
     )  # fmt: skip
 
 
@@ -271,6 +271,7 @@ def _from_names(found: Found, name: str, answers: Answers, progress: Progress) -
         },
         decisions=decisions, folder_columns=folder_columns,
         words=[word for one in _ordered(headers) for word in one.words], counted="image",
+        ignored=layout.skipped,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class SourceText:
         The columns of the table that nothing is taken from.
     counted
         What the numbers of the words count: ``row``, or ``image`` where a row can have several.
+    ignored
+        The folders that are not of the source.
     """
 
     name: str
@@ -56,6 +59,7 @@ class SourceText:
     words: Sequence[WordCount] = ()
     unused: tuple[str, ...] = ()
     counted: str = "row"
+    ignored: Sequence[str] = ()
 
 
 def source_text(proposed: SourceText) -> str:
@@ -75,6 +79,13 @@ def source_text(proposed: SourceText) -> str:
     if finding is not None and finding.separator is not None:
         lines += [*_comment("What stands between several findings of one row."),
                   f"finding_separator = {toml(finding.separator)}"]  # fmt: skip
+    if proposed.ignored:
+        lines += [
+            "",
+            "[download]",
+            *_comment("Folders that are not of the source; `fetch` does not copy them."),
+        ]
+        lines += _key("ignore", [f"{glob.escape(folder)}/*" for folder in proposed.ignored])
     lines += ["", "[reader]"]
     for key, value in proposed.reader.items():
         note = _READER_NOTES.get(key)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation import Declared, decide
+from cxrbuild.fetching.layout import is_ignored
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.parsing import parse_toml
 from cxrbuild.progress import Progress
@@ -56,7 +57,11 @@ def start_trial(source: str, root: Path, progress: Progress) -> Trial:
     left_to_plan = {"patient_id": "keep", "patient_conflicts": "ignore", "differing_rows": "first"}
     table["reader"] = table["reader"] | left_to_plan
     declared = Source.model_validate(table | {"file": root / "proposal.toml"})
-    records = ingest(declared, take_inventory(declared, root), progress)
+    inventory = take_inventory(declared, root)
+    ignored = {path for path in inventory.available if is_ignored(path, declared.download.ignore)}
+    blobs = {path: blob for path, blob in inventory.blobs.items() if path not in ignored}
+    inventory = replace(inventory, available=inventory.available - ignored, blobs=blobs)
+    records = ingest(declared, inventory, progress)
     return Trial(declared, records.sort_values("image_id", ignore_index=True))
 
 

@@ -23,7 +23,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "finding": (
         "finding", "findings", "findinglabels", "findinglabel", "labels", "label", "classname", "class",
         "diagnosis", "diagnoses", "disease", "diseases", "pathology", "pathologies", "condition", "target",
-        "category", "result", "befund", "befunde", "diagnose", "diagnosen", "klasse", "klassifikation",
+        "category", "result", "reading", "impression", "dx", "interpretation", "conclusion", "befund",
+        "befunde", "diagnose", "diagnosen", "klasse", "klassifikation",
         "erkrankung", "kategorie", "beurteilung", "ergebnis", "diagnostic", "resultat", "maladie", "constat",
         "pathologie", "categorie", "classe", "hallazgo", "hallazgos", "diagnostico", "diagnosticos",
         "patologia", "enfermedad", "categoria", "clase", "etiqueta", "resultado",
@@ -49,6 +50,13 @@ NAMES: dict[str, tuple[str, ...]] = {
     "attribution": ("doi", "attribution", "url", "sourceurl", "citation"),
     "upstream_split": ("split", "set", "subset", "partition", "fold", "usage", "datasetsplit", "aufteilung",
                        "teilmenge", "repartition", "particion", "conjunto"),
+}  # fmt: skip
+
+# A column is of findings too if its name ends in one of these: `Radiologist reading`, `Final diagnosis`.
+FINDING_ENDS = {
+    "reading", "finding", "findings", "diagnosis", "diagnoses", "impression", "dx", "interpretation",
+    "report",
+    "befund", "diagnose", "diagnostic", "diagnostico", "hallazgo", "hallazgos",
 }  # fmt: skip
 
 # Words that say that a value is not known.
@@ -180,4 +188,6 @@ def is_blank(word: str) -> bool:
 def name_rank(column: str, name: str) -> int | None:
     """Return how well a name fits one of our columns, 0 the best, ``None`` where it does not."""
     names = NAMES[column]
-    return names.index(plain(name)) if plain(name) in names else None
+    if plain(name) in names:
+        return names.index(plain(name))
+    return len(names) if column == "finding" and spaced(name).rpartition(" ")[2] in FINDING_ENDS else None
