@@ -645,6 +645,8 @@ def test_card_report_and_changelog_show_the_corrections(releases: tuple[Path, Pa
     assert "Corrected metadata" in report
     assert "seen by open" in report
     changes = (releases[1] / "CHANGELOG.md").read_text()
+    # Once: not as a change of the source and of the image's metadata, too.
+    assert changes.count("'sick' -> 'well' (read by open)") == 1
     assert "correction of finding 'sick' -> 'well' (read by open)" in changes
     assert "correction of finding to 'well'" in changes
     for page in ("README.md", "report.html", "CHANGELOG.md", "build.json"):

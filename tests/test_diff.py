@@ -176,6 +176,7 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
 SPLIT_ROWS = ROWS.assign(
     source=["cohen", "cohen", "mooney"], group=["p1", "p2", "p3"], upstream_split=[None, None, "test"],
     finding=["COVID-19", "COVID-19", "NORMAL"], listed=None,
+    patient_id=["1", "2", "3"],
 )  # fmt: skip
 
 
@@ -210,6 +211,8 @@ def test_diff_shows_why_a_row_moved(
     row = found.rows["moved"].iloc[0]
     assert (row["image_id"], row["cause"]) == ("b", cause)
     assert words in row["reason"]
+    # Its patient is the same, so that links decided.
+    assert list(found.rows["metadata_changed"]["cause"]) == ["links"] * len(change)
 
 
 def test_diff_shows_that_the_source_declares_another_split() -> None:

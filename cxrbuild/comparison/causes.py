@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.comparison.corrections import BY_FINDING
@@ -160,6 +161,29 @@ class Causes:
                 one if one[0] or not other[0] else other for one, other in zip(found, others, strict=True)
             ]
         return _filled(rows, found)
+
+    def of_metadata(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Fill ``cause`` and ``reason`` of rows in another group whose patient is the same: by links."""
+        a, b = self._a.reindex(rows["image_id"]), self._b.reindex(rows["image_id"])
+        recipes = [one for one in (self._old.recipe, self._new.recipe) if one is not None]
+        files = dict.fromkeys(Path(link).name for recipe in recipes for link in recipe.split.links)
+        if rows.empty or not files or len(recipes) < 2 or not all("patient_id" in side for side in (a, b)):
+            return with_causes(rows)
+        regrouped = rows["change"].str.contains(r"(?:^|; )group ").to_numpy()
+        linked = (
+            regrouped & ~differs(a["patient_id"], b["patient_id"]).to_numpy() & self._same_namespace(rows)
+        )
+        reason = f"its patient is the same, and linked otherwise ({', '.join(files)})"
+        return _filled(rows, [("links", reason) if one else ("", "") for one in linked])
+
+    def _same_namespace(self, rows: pd.DataFrame) -> list[bool]:
+        """Return of each row whether both versions declare the same ``patient_namespace`` for its source."""
+        sides = (self._old.declarations, self._new.declarations)
+        a, b = ({} if side is None else side.sources for side in sides)
+        return [
+            name in a and name in b and a[name].patient_namespace == b[name].patient_namespace
+            for name in rows["source"]
+        ]
 
     def _redrawn(self) -> tuple[str, str]:
         """Return why a draw gives another split to the same group: cause and clause."""

@@ -93,7 +93,7 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:
         "moved": causes.of_moved(common.changes(["split"])),
         "added": causes.of_added(added),
         "pixels_changed": common.changes(pixels, masks),
-        "metadata_changed": common.changes(metadata, masks),
+        "metadata_changed": causes.of_metadata(common.changes(metadata, masks)),
         "exclusion_changed": changed_exclusions(old, new),
         "missing": pd.concat(
             [causes.of_missing(missing, new, "new"), causes.of_missing(restored, old, "old")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from cxrbuild.comparison.diff import (
 from cxrbuild.errors import count_of
 from cxrbuild.templates import escape_cell, escape_markdown, flat
 
+# As `CorrectedValue.describe` writes it.
+_CORRECTION = re.compile(r"\bcorrection of (\w+) ")
 TOTALS_HEADER = ("images", "before", "now", "change")
 
 
@@ -64,9 +67,33 @@ def markdown(found: Diff) -> str:
         if rows.empty:
             continue
         lines.append(f"- {_escaped(_describe_kind(found, kind))}:")
-        lines += [f"  - {_escaped(describe_row(row))}" for row in rows.to_dict("records")]
+        listed = rows if kind != "metadata_changed" else rows[_is_new(found)]
+        lines += [f"  - {_escaped(describe_row(row))}" for row in listed.to_dict("records")]
+        if more := len(rows) - len(listed):
+            lines.append(f"  - {count_of(more, 'corrected image')}, listed above")
     lines += [f"- {sentence}" for sentence in sentences(found)]
     return "\n".join(lines)
+
+
+def _corrected(found: Diff, kinds: Iterable[Kind]) -> set[tuple[str, str]]:
+    """Return the images and columns of the corrections that the reasons of rows name."""
+    return {
+        (image, column)
+        for kind in kinds
+        for image, reason in found.rows[kind][["image_id", "reason"]].itertuples(index=False)
+        for column in _CORRECTION.findall(reason)
+    }
+
+
+def _is_new(found: Diff) -> list[bool]:
+    """Return of each row of changed metadata whether rows of other kinds have not named its corrections."""
+    rows = found.rows["metadata_changed"]
+    told = _corrected(found, [kind for kind in KINDS if kind != "metadata_changed"])
+    told |= {(image, "group") for image, column in told if column == "patient_id"}
+    return [
+        any((image, part.partition(" ")[0]) not in told for part in change.split("; "))
+        for image, change in rows[["image_id", "change"]].itertuples(index=False)
+    ]
 
 
 def markdown_page(found: Diff) -> str:
@@ -169,9 +196,15 @@ def sentences(found: Diff) -> Iterator[str]:
 
 
 def declared_by_part(found: Diff) -> dict[str, list[DeclaredChange]]:
-    """Return the changes of declarations by what they are of: the recipe, its overrides, each source."""
+    """Return the changes of declarations by what they are of: the recipe, its overrides, each source.
+
+    A correction that is the reason of a row is listed with the row.
+    """
     parts: dict[str, list[DeclaredChange]] = {}
+    of_rows = {f"corrections.{image}.{column}" for image, column in _corrected(found, KINDS)}
     for change in found.declared:
+        if change.key in of_rows:
+            continue
         name = change.of.capitalize() if change.of in ("recipe", "overrides") else f"Source {change.of}"
         parts.setdefault(name, []).append(change)
     return parts
