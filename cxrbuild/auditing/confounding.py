@@ -51,7 +51,7 @@ def check_confounding(context: Context) -> Measurement:
         key=lambda one: (-one.share, one.property),
     )
     listed = [one.message for one in associations[:_LISTED] if f"{one.share:.0%}" != "0%"]
-    message = "; ".join(listed) or "no property explains any class"
+    message = "; ".join(listed) or "each property explains less than 1% of each class"
     return Measurement(associations[0].share, message, [record(one) for one in associations])
 
 

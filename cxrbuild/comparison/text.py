@@ -88,10 +88,10 @@ def _corrected(found: Diff, kinds: Iterable[Kind]) -> set[tuple[str, str]]:
 def _is_new(found: Diff) -> list[bool]:
     """Return of each row of changed metadata whether rows of other kinds have not named its corrections."""
     rows = found.rows["metadata_changed"]
-    told = _corrected(found, [kind for kind in KINDS if kind != "metadata_changed"])
-    told |= {(image, "group") for image, column in told if column == "patient_id"}
+    named = _corrected(found, [kind for kind in KINDS if kind != "metadata_changed"])
+    named |= {(image, "group") for image, column in named if column == "patient_id"}
     return [
-        any((image, part.partition(" ")[0]) not in told for part in change.split("; "))
+        any((image, part.partition(" ")[0]) not in named for part in change.split("; "))
         for image, change in rows[["image_id", "change"]].itertuples(index=False)
     ]
 
