@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from command import run
+from command import CHECKOUT, run
 from releasing import change_rows, images_of
 
+import cxrbuild
 from cxrbuild.artifact import ReleaseDocument
 from cxrbuild.catalog import read_recipe, read_source, source_names
 from cxrbuild.catalog.declarations import CATALOG
@@ -117,7 +118,7 @@ def test_card_of_the_adult_recipe(varied_public: Path, varied: Path, tmp_path: P
     contents = Contents(
         ReleaseDocument.parse(document, varied_public), read_records(varied_public / "ledger.parquet")
     )
-    texts = dict(generate_texts(varied_public, contents, {}, []))
+    texts = dict(generate_texts(varied_public, contents, {}, [], "0" * 64))
     (tmp_path / "README.md").write_text(texts["README.md"])
     assert commands(tmp_path / "README.md")[1:] == [
         "cxrbuild curate --recipe covid19-cxr-adult.toml",
@@ -136,7 +137,7 @@ def test_documents_do_not_claim_what_the_sources_do_not_state(varied_public: Pat
             ReleaseDocument.parse(document | {"policy": policy}, varied_public),
             records.assign(attribution=attribution),
         )
-        texts = dict(generate_texts(varied_public, contents, {}, []))
+        texts = dict(generate_texts(varied_public, contents, {}, [], "0" * 64))
         texts["croissant.json"] = json.dumps(croissant(varied_public, contents, {}))
         assert not [name for name, text in texts.items() if "None" in text]
         return " ".join(texts["README.md"].split()), texts
@@ -259,9 +260,15 @@ def test_citation_as_bibtex(varied_public: Path) -> None:
     # The demo states no author.
     assert written.startswith("@misc{demo-cxr-1.0.0,\n  title = ")
     cited = yaml.safe_load((varied_public / "CITATION.cff").read_text())
-    entries = written.split("\n@")
+    *entries, program = written.split("\n@")
     assert len(entries) == 1 + len(cited["references"])
     works = [cited, *cited["references"]]
+    own = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text())
+    assert program == (
+        f"misc{{cxrbuild-{cxrbuild.__version__},\n  author = {{{{{own['authors'][0]['name']}}}}},\n"
+        f"  title = {{{{{own['title']}}}}},\n  version = {{{own['version']}}},\n"
+        f"  url = {{{own['url']}}},\n}}\n"
+    )
     assert all(one["title"] in entry for one, entry in zip(works, entries, strict=True))
 
 

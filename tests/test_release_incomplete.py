@@ -12,7 +12,7 @@ from command import run
 from releasing import change_rows, count_again, drop_rows, images_of, release_as, set_version, varied_build
 
 from cxrbuild.errors import CheckError
-from cxrbuild.files import read_json
+from cxrbuild.files import read_json, sha256_of
 from cxrbuild.records import read_records
 from cxrbuild.releasing import release
 from cxrbuild.verification import verify
@@ -71,10 +71,15 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, varied_public: Path
         ]
     cited = yaml.safe_load((out / "CITATION.cff").read_text())
     assert cited["title"].endswith(", version 1.0.1: incomplete and unpinned build, not the dataset itself")
-    manifest = read_json(short / "build.json")["files"]["manifest.parquet"]["sha256"]
+    # What `sha256sum` prints of the release's manifest, which has `withheld` and so is not the build's.
+    manifest = sha256_of(out / "manifest.parquet")
+    assert manifest != read_json(short / "build.json")["files"]["manifest.parquet"]["sha256"]
     assert cited["message"].startswith(f"Do not cite it as demo-cxr 1.0.1. {incompleteness}")
     assert unpinned in cited["message"]
     assert manifest in cited["message"]
+    bib = (out / "CITATION.bib").read_text()
+    assert f"SHA-256 of manifest.parquet: {manifest}}},\n" in bib
+    assert "`" not in bib + cited["message"]
     described = read_json(out / "croissant.json")["description"]
     assert described.startswith(f"Incomplete: {incompleteness}")
     assert unpinned in described

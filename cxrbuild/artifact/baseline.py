@@ -203,7 +203,7 @@ class BaselineDataset(DatasetReference):
     Attributes
     ----------
     manifest_sha256
-        Hash of its manifest, null where it has none.
+        Hash of its manifest (of a release, that of its build), null where it has none.
     counts
         Images by split and class.
     excluded_as_seen

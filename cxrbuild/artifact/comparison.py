@@ -85,7 +85,7 @@ class ComparisonDocument(Document):
     dataset
         Name and version of the dataset.
     manifest_sha256
-        Hash of its manifest, null where it has none.
+        Hash of its manifest (of a release, that of its build), null where it has none.
     classes
         The classes, in the order of their numbers.
     protocol

@@ -192,7 +192,7 @@ class ExplanationDataset(DatasetReference):
     Attributes
     ----------
     manifest_sha256
-        Hash of its manifest, null where it has none.
+        Hash of its manifest (of a release, that of its build), null where it has none.
     counts
         The explained images by class.
     excluded_as_seen

@@ -103,7 +103,7 @@ def describe_training_data(trained: TrainingData | None) -> str:
     name = "an unnamed dataset" if dataset.name is None else f"{dataset.name} {dataset.version}"
     counts = ", ".join(f"{escape_markdown(label)} {count:,}" for label, count in trained.counts.items())
     return f"trained on {trained.images:,} images of {trained.patients:,} patients of {name} ({counts})" + (
-        f", manifest `{trained.manifest_sha256}`" if trained.manifest_sha256 else ""
+        f", manifest of the build `{trained.manifest_sha256}`" if trained.manifest_sha256 else ""
     )
 
 

@@ -11,6 +11,7 @@ from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
 from cxrbuild.documents.bibtex import bibtex
 from cxrbuild.documents.license_table import attributions
+from cxrbuild.documents.lineage import software
 from cxrbuild.documents.reference import authors_of, reference_of
 from cxrbuild.errors import name_some
 from cxrbuild.spreadsheets import safe_csv
@@ -33,16 +34,29 @@ def attribution(contents: Contents) -> str:
     return safe_csv(table)
 
 
-def citation(contents: Contents) -> str:
-    """Return ``CITATION.cff``: https://github.com/citation-file-format/citation-file-format, 1.2.0."""
+def citation(contents: Contents, manifest_sha256: str) -> str:
+    """Return ``CITATION.cff``: https://github.com/citation-file-format/citation-file-format, 1.2.0.
+
+    Parameters
+    ----------
+    contents
+        The content of the release.
+    manifest_sha256
+        The hash of the release's own manifest, which its reader can compute.
+    """
     import yaml
 
-    return str(yaml.safe_dump(_cited(contents), sort_keys=False, allow_unicode=True, width=1000))
+    cited = _cited(contents, manifest_sha256)
+    return str(yaml.safe_dump(cited, sort_keys=False, allow_unicode=True, width=1000))
 
 
-def citation_bibtex(contents: Contents) -> str:
-    """Return ``CITATION.bib``: the same works as BibTeX."""
-    return bibtex(_cited(contents), contents.name, note=" ".join(contents.notices.values()))
+def citation_bibtex(contents: Contents, manifest_sha256: str) -> str:
+    """Return ``CITATION.bib``: the same works as BibTeX, and the program."""
+    cited = _cited(contents, manifest_sha256)
+    cited["references"].append(_program(contents))
+    caveats = _caveats(contents)
+    note = f"{caveats} SHA-256 of manifest.parquet: {manifest_sha256}" if caveats else ""
+    return bibtex(cited, contents.name, note=note)
 
 
 def describe_citations(recipe: str | None, sources: Mapping[str, str | None]) -> list[str]:
@@ -67,12 +81,12 @@ def describe_citations(recipe: str | None, sources: Mapping[str, str | None]) ->
     return notes
 
 
-def _cited(contents: Contents) -> dict[str, Any]:
+def _cited(contents: Contents, manifest_sha256: str) -> dict[str, Any]:
     recipe = contents.recipe
     cited = [recipe.citation, *(source.citation for source in contents.sources.values())]
     document: dict[str, Any] = {
         "cff-version": "1.2.0",
-        "message": _message(contents),
+        "message": _message(contents, manifest_sha256),
         "type": "dataset",
         "title": _title(contents),
         "version": contents.version,
@@ -96,7 +110,7 @@ def _title(contents: Contents) -> str:
     return f"{title}: {kinds} build, not the dataset itself" if kinds else title
 
 
-def _message(contents: Contents) -> str:
+def _message(contents: Contents, manifest_sha256: str) -> str:
     cited = [name for name, source in contents.sources.items() if source.citation]
     works = ""
     if cited:
@@ -104,14 +118,27 @@ def _message(contents: Contents) -> str:
         works = f"the works below that {whose} come from"
     elif contents.recipe.citation or contents.recipe.datasheet.related:
         works = "the works below"
-    if not contents.notices:
+    caveats = _caveats(contents)
+    if not caveats:
         return f"Cite this dataset, and {works}." if works else "Cite this dataset."
-    caveats = " ".join(contents.notices.values())
     return (
         f"Do not cite it as {contents.name} {contents.version}. {caveats} State this and the SHA-256 of its "
-        f"manifest, {contents.document.packaging.manifest_sha256}"
-        + (f", and cite {works}." if works else ".")
+        f"manifest.parquet, {manifest_sha256}" + (f", and cite {works}." if works else ".")
     )
+
+
+def _caveats(contents: Contents) -> str:
+    """Return the notices as plain text: neither format of citations has Markdown."""
+    return " ".join(contents.notices.values()).replace("`", "")
+
+
+def _program(contents: Contents) -> dict[str, Any]:
+    """Return the program that made the build, whose version decides the bytes."""
+    program = software(contents)
+    return {
+        "type": "software", "authors": [{"name": "The cxrbuild authors"}], "title": program["name"],
+        "version": contents.document.cxrbuild, "url": program["url"],
+    }  # fmt: skip
 
 
 def _authors(sheet: Datasheet) -> list[dict[str, str]]:

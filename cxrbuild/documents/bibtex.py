@@ -43,7 +43,8 @@ def bibtex(cited: Mapping[str, Any], name: str, *, note: str = "") -> str:
         )
     }
     for reference in cited["references"]:
-        key = base = _key(reference)
+        version = reference.get("version")
+        key = base = f"{reference['title']}-{version}" if version else _key(reference)
         number = 2
         while key in entries:
             key, number = f"{base}-{number}", number + 1
@@ -53,7 +54,7 @@ def bibtex(cited: Mapping[str, Any], name: str, *, note: str = "") -> str:
 
 def _published(reference: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the type of a reference's entry, and where the work was published."""
-    fields: dict[str, Any] = {"year": reference.get("year")}
+    fields: dict[str, Any] = {"year": reference.get("year"), "version": reference.get("version")}
     place = str(reference.get("notes", ""))
     if found := _ARXIV.fullmatch(str(reference.get("url", ""))):
         return "misc", fields | {"eprint": found[1], "archiveprefix": "arXiv"}

@@ -13,7 +13,11 @@ from cxrbuild.records import SPLITS
 
 
 def texts(
-    folder: Path, contents: Contents, splits: Mapping[str, Mapping[str, int]], results: Collection[str]
+    folder: Path,
+    contents: Contents,
+    splits: Mapping[str, Mapping[str, int]],
+    results: Collection[str],
+    manifest_sha256: str,
 ) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each document; the lists of a large release take much memory.
 
@@ -27,6 +31,8 @@ def texts(
         The num_examples and num_bytes of each split of the Parquet shards.
     results
         Which of ``audit``, ``baseline`` and ``explanation`` it has.
+    manifest_sha256
+        The hash of its manifest.
     """
     tfds = sorted((folder / "tfds").glob("*/*/"))
     yield (
@@ -41,5 +47,5 @@ def texts(
     )
     yield names.ATTRIBUTION, attribution(contents)
     yield names.IMAGE_LIST, image_list(contents)
-    yield names.CITATION, citation(contents)
-    yield names.BIBTEX, citation_bibtex(contents)
+    yield names.CITATION, citation(contents, manifest_sha256)
+    yield names.BIBTEX, citation_bibtex(contents, manifest_sha256)

@@ -61,7 +61,8 @@ def _write_documents(
     document = contents.document.model_copy(update={"packaging": packaging})
     document.write(root / names.BUILD)
     splits = _splits([root / name for name in shards if name.endswith(".parquet")])
-    for name, text in texts(root, contents, splits, results.kinds):
+    manifest = sha256_of(root / names.MANIFEST)
+    for name, text in texts(root, contents, splits, results.kinds, manifest):
         write_bytes(root / name, text.encode())
     hashes = _hashes(root)
     for name, describe in ((names.CROISSANT, croissant), (names.RO_CRATE, ro_crate)):
