@@ -19,6 +19,7 @@ from command import run
 from PIL import Image
 from systems import needs_bytes_names, needs_kills, needs_links, needs_pipes, needs_shell
 
+from cxrbuild.lockfile import read_lock
 from cxrbuild.records import COLUMNS, read_records
 
 
@@ -423,10 +424,9 @@ def test_a_source_that_changed_since_it_was_fetched_is_an_error(demo: Path, tmp_
     assert "images were changed since they were fetched" in words
     declaration = demo / "declared" / "mooney.toml"
     file = one.relative_to(data / "sources" / "mooney")
-    assert (
-        f"Found: mooney/{file}. Run `cxrbuild fetch {declaration} --from mooney=... --data {data}` again"
-        in words
-    )
+    origin = read_lock(data)["mooney"].origin
+    fetch = f"cxrbuild fetch {declaration} --data {data} --from mooney={origin}"
+    assert f"Found: mooney/{file}. Run `{fetch}` again" in words
     assert "Traceback" not in words
     one.write_bytes(content)
     assert curate(demo, out, data=data)["changed"]

@@ -34,6 +34,7 @@ from file_server import (
 
 import cxrbuild.http
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetching.record import advise_fetch
 from cxrbuild.fetching.set_aside import advise_on_kept
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.http import RetryPolicy
@@ -385,6 +386,15 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     assert taken.locked.proof == "names"
     assert taken.locked.unpinned
     assert kept.exists()
+    # The advice for damaged files names what they were accepted from, and works.
+    image = next(path for path in sorted((data / "sources/mine").rglob("*")) if path.is_file())
+    content = image.read_bytes()
+    image.write_bytes(b"damaged")
+    again = f"--data {data} --from mine={kept} --allow-unpinned` again"
+    assert again in advise_fetch(data, [source])
+    again_taken = fetch_one(source, data, origins={"mine": str(kept)}, allow_unpinned=True)
+    assert image.read_bytes() == content
+    assert again_taken.locked == taken.locked
     (note,) = taken.notes
     size = f"{len(OTHER) / 1e6:,.1f} MB"
     assert note == f"mine: {kept} ({size}) is kept: an archive that a former `fetch` refused."
