@@ -57,6 +57,14 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, varied_public: Path
     assert "| images | verified | other bytes | name only | missing |\n|---|---:|---:|---:|---:|\n" in card
     cohen = read_json(short / "build.json")["exactness"]["cohen"]
     assert f"| cohen | {cohen['verified']} | 1 | 0 | 2 |\n" in card
+    rebuilt = " ".join(card[card.index("These commands build") : card.index("cxrbuild fetch")].split())
+    verified = ", ".join(name for name in read_json(short / "build.json")["sources"] if name != "cohen")
+    assert rebuilt == (
+        f"These commands build the withheld images on your machine. Those of {verified} are equal byte for "
+        "byte, if upstream still has their files. The files of cohen are not verified to be the pinned "
+        "version, and upstream's may differ: the images are equal only if `fetch` gets the same files, with "
+        "`--from NAME=FILE`. ```"
+    )
     for place in (short, out):
         listed = run("sources", "cohen", "--of", place, "--exactness", "missing").out.splitlines()
         assert sorted(line.split(" ")[0] for line in listed) == sorted(gone)

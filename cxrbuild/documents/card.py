@@ -90,6 +90,7 @@ def card(
             corrected_texts=_corrected_texts(contents),
             attributed=describe_attribution(contents),
             cited=[name for name, source in contents.sources.items() if source.citation],
+            verified=[name for name in contents.sources if name not in contents.document.unpinned],
             closed=[name for name, one in contents.document.declared_sources.items() if not one.public],
             unreviewed=count_unreviewed(contents.embedded),
             named=int(contents.kept["review"].eq("identifier").sum()),
