@@ -256,6 +256,12 @@ def test_a_declared_list_is_audited_as_it_is_declared(tmp_path: Path) -> None:
     assert [one["message"] for one in found["linked_images"]] == [
         "the images of mine:p1 are in test and train; the list has the patients p1, p9"
     ]
+    # A list without patients.
+    for split, file in (("train", "p1_a.png"), ("test", "p1_b.png")):
+        written(tmp_path, f"{split}.csv", f"file\n{file}\n")
+    words[2:3] = [tmp_path / "train.csv", "--list", tmp_path / "test.csv"]
+    ran = run(*words, "--no-pixels")
+    assert "  the images of mine:p1 are in test and train: " in ran.out
 
 
 def test_a_list_without_findings_passes(tmp_path: Path) -> None:

@@ -194,12 +194,11 @@ def find_linked_images(context: ListContext) -> Iterator[ListFinding]:
     """Find groups of patients by the sources' metadata and links that are in several splits."""
     rows = context.known.assign(group=context.images["group"].array)
     for found in _varying(rows, rows["group"], "split"):
-        patients = name_some(sorted(set(found["patient"].dropna())), 4)
-        yield ListFinding(
-            f"the images of {found['group'].iloc[0]} are in {_splits(found)}; the list has the patients "
-            f"{patients}",
-            _places(found),
-        )
+        message = f"the images of {found['group'].iloc[0]} are in {_splits(found)}"
+        if patients := sorted(set(found["patient"].dropna())):
+            named = "patient" if len(patients) == 1 else "patients"
+            message += f"; the list has the {named} {name_some(patients, 4)}"
+        yield ListFinding(message, _places(found))
 
 
 def find_equal_files(context: ListContext) -> Iterator[ListFinding]:
