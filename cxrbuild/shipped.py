@@ -33,7 +33,9 @@ class ShippedSource:
     Attributes
     ----------
     name, title, homepage, license
-        As declared. A row of the source can have a licence of its own.
+        As declared.
+    license_per_image
+        Whether its metadata has the licence of each image; `license` is that of images where it is blank.
     images
         Image files that the pin lists.
     archive_bytes
@@ -57,6 +59,7 @@ class ShippedSource:
     title: str
     homepage: str | None
     license: str
+    license_per_image: bool
     images: int
     archive_bytes: int | None
     pin: str
@@ -145,6 +148,7 @@ def _describe_source(
         title=source.title,
         homepage=source.homepage,
         license=source.license,
+        license_per_image=source.columns.license is not None,
         images=sum(reader.matches(path, reader.images) for path in source.listing or ()),
         archive_bytes=pin.bytes,
         pin=verified,

@@ -115,6 +115,14 @@ def test_sources_are_listed_with_pin_and_state(tmp_path: Path) -> None:
     assert by_name["cohen"]["pin"] == "git tree 1ce61c7a"
     assert all(source["fetched"] is None for source in by_name.values())
     assert by_name["mooney"]["recipes"] == ["covid19-cxr"]
+    lines = run("sources", "--data", tmp_path).out.splitlines()
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line}
+    assert rows["cohen"] == "738 varies one per image tree 1ce61c7a no"
+    assert rows["figure1"] == "55 varies unknown tree 6260483d no"
+    assert rows["mooney"].startswith("5,856 1,236 MB CC-BY-4.0 ")
+    one = run("sources", "cohen", "--data", tmp_path).out
+    assert "  licence: one per image\n" in one
+    assert "archive size" not in one
 
 
 def test_no_shipped_recipe_uses_a_source_of_the_user(demo: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.catalog.license import UNKNOWN
 from cxrbuild.cli.options import PATH, PLACE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, printable
@@ -96,8 +97,9 @@ def _report_sources(output: Output, found: list[ShippedSource]) -> None:
             [
                 source.name,
                 source.images,
-                _size(source),
-                source.license,
+                # A host that compresses the archive for each request declares no size.
+                _size(source) or ("varies" if source.url else "none"),
+                _license(source),
                 source.pin.removeprefix("git ").removesuffix(" and names"),
                 source.fetched or "no",
             ]
@@ -130,7 +132,7 @@ def _report_pin(output: Output, source: ShippedSource) -> None:
         else f"{shown_listing(listing.file)}, {count_of(listing.files, 'file')}",
         "listing SHA-256": None if listing is None else listing.sha256,
         "images": f"{source.images:,}",
-        "licence": source.license,
+        "licence": _license(source),
         "recipes": ", ".join(source.recipes) or "none",
         "fetched": source.fetched or "no",
     }
@@ -182,8 +184,14 @@ def _describe_files(state: SourceState) -> str:
     return f"{state.files:,}" + (f"; {', '.join(found)}" if found else "")
 
 
-def _size(source: ShippedSource) -> str:
-    return f"{source.archive_bytes / 1e6:,.0f} MB" if source.archive_bytes else "not stated"
+def _size(source: ShippedSource) -> str | None:
+    return f"{source.archive_bytes / 1e6:,.0f} MB" if source.archive_bytes else None
+
+
+def _license(source: ShippedSource) -> str:
+    if not source.license_per_image:
+        return source.license
+    return "one per image" + ("" if source.license == UNKNOWN else f", else {source.license}")
 
 
 def _one(names: Sequence[str]) -> str:
