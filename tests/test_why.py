@@ -65,7 +65,7 @@ def test_without_a_build_the_recipe_names_its_folder(demo: Path, tmp_path: Path)
     assert "build/demo-cxr: no finished build" in " ".join(ran.err.split())
 
 
-def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path) -> None:
+def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path, tmp_path: Path) -> None:
     ledger = read_records(demo / "build" / "ledger.parquet")
     row = ledger[ledger["exclusion"] == "annotated"].iloc[0]
     image = asked(row["image_id"], demo / "build")
@@ -76,7 +76,17 @@ def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path) -> None:
         "mark": row["review"], "meaning": MARKS[row["review"]], "marks_finding": True,
     }  # fmt: skip
     text = " ".join(run("why", row["image_id"], "--build", demo / "build").out.split())
-    assert f"review {row['review']} ({MARKS[row['review']]}), drawn at a finding" in text
+    assert f"review {row['review']} ({MARKS[row['review']]}), drawn at a finding rule " in text
+    # The reviewer may have seen the pinned file, and the build another one.
+    other = tmp_path / "other"
+    shutil.copytree(demo / "build", other)
+    document = read_json(other / "build.json")
+    source = document["sources"][row["source"]]
+    source |= {"unpinned": True, "different": {row["source_path"]: "0" * 40}}
+    (other / "build.json").write_text(json.dumps(document))
+    text = " ".join(run("why", row["image_id"], "--build", other).out.split())
+    assert "bytes other bytes than the pin's" in text
+    assert "drawn at a finding. The pinned file may be what was reviewed rule " in text
 
 
 def test_a_kept_image_has_pin_metadata_class_split_and_group(demo: Path) -> None:

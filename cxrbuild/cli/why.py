@@ -132,7 +132,8 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     if image.review:
         drawn = {True: ", drawn at a finding", False: ", not drawn at a finding", None: ""}
         meaning = image.review.meaning or "of another version"
-        yield "review", f"{image.review.mark} ({meaning}){drawn[image.review.marks_finding]}"
+        read = ". The pinned file may be what was reviewed" if image.exactness == "other_bytes" else ""
+        yield "review", f"{image.review.mark} ({meaning}){drawn[image.review.marks_finding]}{read}"
     for rule in image.rules:
         value = f" ({rule.column} {rule.value or 'blank'})" if rule.column else ""
         yield "rule", f"{rule.rule}: {rule.result}{value}"
