@@ -188,12 +188,18 @@ def test_what_was_damaged_and_only_that_is_made_again(
     made = curate(demo, out, *(["--replace"] if damage == "seal" else []))
     assert made["changed"] is True
     if damage in ("jpeg changed", "jpeg gone", "jpeg a link"):
-        assert "Converted already: 89 of 89 images; the files of 1 are compared." in made["notes"]
+        known = (
+            "Converted by an earlier run: 89 of 89 images; the files of 1 of these are checked, and converted"
+        )
+        assert f"{known} again if damaged or missing." in made["notes"]
     repaired = [note for note in made["notes"] if note.startswith("Converted again")]
     count = {"images gone": "89 images"}.get(damage, "1 image" if damage.startswith("jpeg") else "")
     assert repaired == (
         [f"Converted again: {count} whose JPEG in the build was damaged or missing."] if count else []
     )
+    written = [note for note in made["notes"] if note.startswith("Written again")]
+    if damage == "shard cut":
+        assert written == [f"Written again: {shard.relative_to(out)}. The other shards are unchanged."]
     assert tree(out) == tree(demo / "build")
     assert not any(path.is_symlink() for path in out.rglob("*"))
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]
@@ -638,7 +644,7 @@ validation = { share = 0.3 }
         status, reported = curated()
         assert status == 1, reported
         assert "images were changed since they were fetched. Found: hospital/well/3.dcm" in reported, reported
-        assert f"hospital.toml --from hospital=... --data {data}` again" in reported
+        assert f"hospital.toml --data {data} --from hospital={tmp_path / 'given'}` again" in reported
         # A run that is refused before it converts takes nothing away.
         assert (out / "build.json").exists() is (changed in left_out)
     one.unlink()

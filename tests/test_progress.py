@@ -152,7 +152,7 @@ def test_a_pipe_gets_a_line_for_each_stage(demo: Path, tmp_path: Path) -> None:
     assert run(*words).err == "", "nothing is left to do"
     (tmp_path / "build" / "build.json").unlink()
     again = run(*words, COLUMNS="200")
-    assert "Converted already: 89 of 89 images." in again.err
+    assert "Converted by an earlier run: 89 of 89 images." in again.err
     assert "3/5 converting: 89 of 89 images" in again.err
 
 

@@ -145,12 +145,12 @@ def convert_images(
 
 
 def _describe_known(known: int, unchanged: int, total: int) -> str:
-    """Describe what an earlier run converted, and how much of it is compared: what has another state."""
-    text = f"Converted already: {known:,} of {count_of(total, 'image')}"
+    """Describe what an earlier run converted, and how much of it is checked: what has another state."""
+    text = f"Converted by an earlier run: {known:,} of {count_of(total, 'image')}"
     if known == unchanged:
         return f"{text}."
-    whose = "their files" if not unchanged else f"the files of {known - unchanged:,}"
-    return f"{text}; {whose} are compared."
+    whose = "their files" if not unchanged else f"the files of {known - unchanged:,} of these"
+    return f"{text}; {whose} are checked, and converted again if damaged or missing."
 
 
 def _count_repaired(converted: Iterable[Converted], previous: Mapping[str, Converted]) -> int:

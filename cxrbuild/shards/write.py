@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.build import FileEntry
+from cxrbuild.errors import name_some
 from cxrbuild.files import json_bytes, write_bytes
 from cxrbuild.progress import Bar, Progress, silent
 from cxrbuild.shards.hashed_file import hashing
@@ -68,6 +69,7 @@ def write_shards(
     """
     root = out or build
     entries: dict[str, FileEntry] = {}
+    again: list[str] = []
     with progress("writing shards", sum(len(shard.rows) for shard in shards), "image") as bar:
         for shard in shards:
             content = "" if record is None else content_of(shard, classes)
@@ -78,8 +80,11 @@ def write_shards(
             if record is not None and written:
                 record.add(content, written)
             entries |= kept | written
+            again += written
             if not todo:
                 bar.update(len(shard.rows))
+    if again and len(again) < len(entries):
+        progress.note(f"Written again: {name_some(again)}. The other shards are unchanged.")
     # A release whose pixels are all withheld has no shards for `tfds` to describe.
     if "tfrecord" in formats and shards:
         entries |= _write_metadata(shards, entries, root, classes, dataset)
