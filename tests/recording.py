@@ -16,9 +16,13 @@ class Recorded(Silent):
         self.totals: dict[str, int | None] = {}
         self.done: dict[str, float] = {}
         self.open: list[str] = []
+        self.notes: list[str] = []
 
     def plan(self, *stages: str) -> None:
         self.planned = list(stages)
+
+    def note(self, message: str, /) -> None:
+        self.notes.append(message)
 
     @contextmanager
     def __call__(self, title: str, total: int | None, _unit: str, /, *, done: int = 0) -> Iterator[Bar]:

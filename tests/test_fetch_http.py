@@ -31,6 +31,7 @@ from file_server import (
     make_source,
     tarball,
 )
+from recording import Recorded
 
 import cxrbuild.http
 from cxrbuild.errors import CxrbuildError
@@ -436,8 +437,13 @@ def test_fetch_fetches_the_others_when_one_source_fails(server: Server, tmp_path
         make_source(tmp_path, f"{server.url}/a", name="mine"),
         make_source(tmp_path, f"{server.url}/page", name="page"),
     ]
+    recorded = Recorded()
     with pytest.raises(CxrbuildError) as caught:
-        fetch(sources, tmp_path / "data")
+        fetch(sources, tmp_path / "data", progress=recorded)
+    size = (tmp_path / "data/sources/mine/images/a.bin").stat().st_size
+    assert [note for note in recorded.notes if note.startswith("mine was ")] == [
+        f"mine was fetched and was verified by archive and names: 1 file, {size / 1e6:,.1f} MB."
+    ]
     message = str(caught.value)
     assert "2 of 3 sources were not fetched" in message
     assert "gone: " in message

@@ -139,6 +139,8 @@ def test_planning_as_pinned_refuses_other_metadata(metadata_only: Path, tmp_path
         stream.write("\n")
     with pytest.raises(CxrbuildError, match="not the pinned metadata"):
         take_inventory(read_source("cohen"), tmp_path / "cohen", as_pinned=True)
+    with pytest.raises(CxrbuildError, match=r"is not there. Run `.*`, or put its metadata alone there"):
+        take_inventory(read_source("cohen"), tmp_path / "none" / "sources" / "cohen", as_pinned=True)
 
 
 def test_cohen_at_its_pin(metadata_only: Path) -> None:

@@ -113,7 +113,7 @@ def plan(
     reviews
         Review files in addition to the recipe's; they override the recipe's reviews of the same images.
     as_pinned
-        Assume that every pinned file is present; read metadata only.
+        Assume that every pinned file is present; read metadata only, which must be in ``data``.
     progress
         Opens progress bars.
 

@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 @reviews_option
 @allow_missing_option
 @click.option(
-    "--as-pinned", is_flag=True, help="Assume that every pinned file is present; read metadata only."
+    "--as-pinned",
+    is_flag=True,
+    help="Assume that every pinned file is present; read metadata only. `fetch` must have put the "
+    "metadata into --data, or you.",
 )
 @click.option("--out", type=PATH, help="Folder to write ledger, manifest and funnel to.")
 @data_place_option

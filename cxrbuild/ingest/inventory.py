@@ -44,11 +44,10 @@ def take_inventory(
     """
     if not root.is_dir():
         bring = [] if source.download.url else [source.name]
-        raise CxrbuildError(
-            f"the source {source.name} is not there",
-            where=root,
-            todo=f"Run `{fetch_command([source.address], data_folder(root), bring=bring)}`",
-        )
+        todo = f"Run `{fetch_command([source.address], data_folder(root), bring=bring)}`"
+        if as_pinned:
+            todo += ", or put its metadata alone there: --as-pinned reads the metadata, and needs no image"
+        raise CxrbuildError(f"the source {source.name} is not there", where=root, todo=todo)
     blobs = {path: listed.blob for path, listed in (source.listing or {}).items()}
     if not as_pinned:
         start = len(str(root)) + 1
