@@ -64,6 +64,8 @@ def find_pairs(
     copies = np.flatnonzero(first != np.arange(len(rows))).tolist()
     matches = [Match(int(first[copy]), copy, "same bytes", 1.0) for copy in copies]
     compared = rows["jpeg_sha256"].iloc[distinct].tolist()
+    if copies:
+        progress.note(f"Of {count_of(len(rows), 'image')}, {len(compared):,} are compared: equal files once.")
     if (recorded := read_matches(state, compared)) is not None:
         found, search = recorded
         progress.note(f"Compared already: {count_of(len(compared), 'image')}, by the same program.")

@@ -52,9 +52,10 @@ def verify(
     )
     output.result("verify-1", result.to_dict() | {"folder": str(folder)})
     require_verified(result, folder)
+    pixels = f", {result.images - result.withheld:,} of them with pixels" if result.withheld else ""
     output.say(
         f"{printable(folder)} is verified: {result.kind} {printable(result.name)}, "
-        f"{count_of(result.files, 'file')}, {count_of(result.images, 'image')}."
+        f"{count_of(result.files, 'file')}, {count_of(result.images, 'image')}{pixels}."
     )
     if result.leakage:
         output.say(printable(result.leakage))

@@ -39,6 +39,8 @@ class VerificationResult:
         The dataset and its version, or the manifest that images were compared with.
     files, images
         The number of files and images that were checked.
+    withheld
+        The number of these images that a release has no pixels of.
     checks
         Each check, with its status and findings.
     unpinned
@@ -69,6 +71,7 @@ class VerificationResult:
     signer: str | None = None
     leakage: str = ""
     repair: str = ""
+    withheld: int = 0
 
     @property
     def findings(self) -> tuple[Finding, ...]:

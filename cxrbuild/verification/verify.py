@@ -155,4 +155,5 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
         signer=signer_of(context),
         leakage="" if failed else describe_leakage(context, checks),
         repair=repair,
+        withheld=sum(document.withheld.values()) if isinstance(document, ReleaseDocument) else 0,
     )
