@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--as-pinned",
     is_flag=True,
-    help="Assume that every pinned file is present; read metadata only. `fetch` must have put the "
-    "metadata into --data, or you.",
+    help="Assume that every pinned file is present; read metadata only. The metadata must be in "
+    "--data: `fetch` puts it there.",
 )
 @click.option("--out", type=PATH, help="Folder to write ledger, manifest and funnel to.")
 @data_place_option
