@@ -84,7 +84,8 @@ def sum_all(folder: Path) -> None:
 def generate(folder: Path) -> None:
     """Generate the documents again from the changed data, as cxrbuild itself would."""
     context = Context(folder, "release")
-    for name, text in texts(folder, context.contents, context.split_sizes, context.results):
+    manifest = sha256_of(folder / names.MANIFEST)
+    for name, text in texts(folder, context.contents, context.split_sizes, context.results, manifest):
         (folder / name).write_text(text, newline="")
     write_json(folder / names.CROISSANT, croissant(folder, context.contents, context.hashes))
 
