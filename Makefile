@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 endif
 # The tests start many processes: each would compile the package again where the bytecode is not kept.
 export PYTHONDONTWRITEBYTECODE =
-# One more than there are processors: many tests wait for servers, disks and processes.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+# Two more than there are processors: many tests wait for servers, disks and processes.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 2)")
 # tests/conftest.py says which tests one worker runs together, and which it begins with.
 PYTEST_OPTIONS = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 

@@ -395,8 +395,10 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
     assert (new / "audit.html").exists()
 
 
-def test_kept_duplicates_of_a_withdrawn_image_are_named(tmp_path: Path) -> None:
-    """Known by a link, by equal bytes, or by the audit of the build."""
+def test_kept_duplicates_of_a_withdrawn_image_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known by a link, by equal bytes, or by the audit of a build."""
     write_world(tmp_path, NAMES, "")
     shutil.copy(tmp_path / "in" / WITHDRAWN, tmp_path / "in" / "images" / "well1.png")
     with (tmp_path / "links.csv").open("a") as stream:
@@ -411,7 +413,7 @@ def test_kept_duplicates_of_a_withdrawn_image_are_named(tmp_path: Path) -> None:
     known = [f"mine images/{name} of mine {WITHDRAWN}" for name in ("sick3.png", "well1.png")]
     message = "2 kept images known as duplicates of withdrawn ones: " + ", ".join(known)
     assert f"{message}. If they show the same radiograph, withdraw them too." in " ".join(planned.err.split())
-    # The audit of the build that is updated knows others; the file of the image may be gone.
+    # The audit of a build knows others; the file of the image may be gone.
     (tmp_path / "data" / "sources" / "mine" / WITHDRAWN).unlink()
     source = read_source("source.toml", tmp_path)
     records = cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data").records
@@ -427,6 +429,9 @@ def test_kept_duplicates_of_a_withdrawn_image_are_named(tmp_path: Path) -> None:
     note = describe_kept_duplicates(records, [source], [], {}, built)
     assert note.startswith("2 kept images known as duplicates of withdrawn ones: mine images/well1.png of ")
     assert f"mine images/well2.png of mine {WITHDRAWN}." in note
+    # A new version is built in a folder of its own: the audit of the former one is next to it.
+    monkeypatch.chdir(built.parent)
+    assert describe_kept_duplicates(records, [source], [], {}, tmp_path / "build" / "next") == note
 
 
 def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -> None:

@@ -231,14 +231,15 @@ def _report_outdated(output: Output, build: Build) -> None:
     from cxrbuild.verification.result_files import outdated_results
 
     made_by = {
-        "audit": (f"{names.AUDIT} and {names.AUDIT_PAGE}", "audit"),
-        "baseline": (f"{names.BASELINE_FOLDER}/", "train-baseline"),
-        "explanation": (f"{names.EXPLANATION_FOLDER}/", "explain"),
+        "audit": ("audit", names.AUDIT, names.AUDIT_PAGE),
+        "baseline": ("train-baseline", f"{names.BASELINE_FOLDER}/"),
+        "explanation": ("explain", f"{names.EXPLANATION_FOLDER}/"),
     }
     for kind in outdated_results(build):
-        files, command = made_by[kind]
+        command, *files = made_by[kind]
+        there = " and ".join(name for name in files if (build.folder / name).exists())
         output.say(
-            f"{files}: of a former state of this build. Run `cxrbuild {command}` again; a release is refused "
+            f"{there}: of a former state of this build. Run `cxrbuild {command}` again; a release is refused "
             "until then."
         )
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.catalog.license import UNKNOWN
 from cxrbuild.cli.options import PATH, PLACE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, printable
@@ -189,6 +188,8 @@ def _size(source: ShippedSource) -> str | None:
 
 
 def _license(source: ShippedSource) -> str:
+    from cxrbuild.catalog.license import UNKNOWN
+
     if not source.license_per_image:
         return source.license
     return "one per image" + ("" if source.license == UNKNOWN else f", else {source.license}")

@@ -86,8 +86,9 @@ def describe_holders(
         again = f" Run `cxrbuild audit` again: it writes its results in {out} without them."
     return (
         f"Withdrawn images are still in {', '.join(found)}. Delete them there, and their rows of the "
-        f"metadata: the ledger has no values of them, but these files do.{again} Copies elsewhere are not "
-        f"known. {lines}"
+        "metadata: the ledger has no values of them, but these files do. First make the release that follows "
+        f"one of these folders: its changelog and its split may need the former one.{again} Copies elsewhere "
+        f"are not known. {lines}"
     ).rstrip()
 
 
@@ -100,7 +101,7 @@ def describe_kept_duplicates(
 ) -> str:
     """Return a note on kept images that are known to be duplicates of withdrawn ones; empty without any.
 
-    Known are links, equal bytes, and the pairs of the last audit.
+    Known are links, equal bytes, and the pairs of the audits of builds and releases in the current folder.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def describe_kept_duplicates(
     fetched
         The git blob hash of every fetched file, by source and path.
     out
-        The build that is updated, with the result of its audit.
+        The build that is updated, wherever it is.
     """
     withdrawn = records[records["exclusion"] == "withdrawn"]
     if withdrawn.empty:
@@ -132,7 +133,7 @@ def describe_kept_duplicates(
     same = kept[kept["source_blob"].isin(list(blobs))]
     for image, blob in zip(_images(same), same["source_blob"], strict=True):
         duplicates.union(image, blobs[blob])
-    pairs = _audited_duplicates(out)
+    pairs = [pair for folder in _dataset_folders(out) for pair in _audited_duplicates(folder)]
     audited = records[records["image_id"].isin([image for pair in pairs for image in pair])]
     image_of = dict(zip(audited["image_id"], _images(audited), strict=True))
     for a, b in pairs:
@@ -153,12 +154,10 @@ def describe_kept_duplicates(
     )
 
 
-def _audited_duplicates(out: Path | None) -> list[tuple[str, str]]:
-    """Return the ids of the duplicates that the last audit of a build found."""
-    if out is None:
-        return []
+def _audited_duplicates(folder: Path) -> list[tuple[str, str]]:
+    """Return the ids of the duplicates that the last audit of a dataset found."""
     try:
-        pairs = AuditDocument.read(out / names.AUDIT).pairs
+        pairs = AuditDocument.read(folder / names.AUDIT).pairs
     except (CxrbuildError, OSError):
         return []
     return [(pair.a, pair.b) for pair in pairs if pair.is_duplicate]
@@ -264,15 +263,21 @@ def _files_there(folder: Path, paths: Iterable[str]) -> list[str]:
     return sorted(path for path in set(paths) if (folder / path).is_file())
 
 
+def _dataset_folders(out: Path | None) -> list[Path]:
+    """Return the folders of builds, releases and plans that are looked at, and the build that is updated."""
+    patterns = [*(f"{place}/*" for place in _PLACES), "*"]
+    folders = [ledger.parent for pattern in patterns for ledger in _found(f"{pattern}/{names.LEDGER}")]
+    is_other = out is not None and out.resolve() not in {folder.resolve() for folder in folders}
+    return [*folders, out] if out is not None and is_other else folders
+
+
 def _of_datasets(withdrawn: pd.DataFrame, out: Path | None) -> Iterator[str]:
     """Yield builds, releases and plans with pixels or values of images, but for the updated build.
 
     A public release has the ids of a source that is not public, and rows also of images without pixels.
     """
     images = list(withdrawn["image_id"])
-    folders = [Path(ledger).parent for place in _PLACES for ledger in _found(f"{place}/*/{names.LEDGER}")]
-    folders += [Path(ledger).parent for ledger in _found(f"*/{names.LEDGER}")]
-    for folder in folders:
+    for folder in _dataset_folders(None):
         if out is not None and folder.resolve() == out.resolve():
             continue
         try:
