@@ -14,8 +14,9 @@ BIN := $(VENV)/bin
 endif
 # The tests start many processes: each would compile the package again where the bytecode is not kept.
 export PYTHONDONTWRITEBYTECODE =
-# Two more than there are processors: many tests wait for servers, disks and processes.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 2)")
+# One more than there are processors: many tests wait for servers, disks and processes. With two more, the fixtures
+# that each worker makes cost more than is won.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 # tests/conftest.py says which tests one worker runs together, and which it begins with.
 PYTEST_OPTIONS = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
