@@ -22,6 +22,7 @@ from cxrbuild.http import (
     redact_address,
     retry_after,
 )
+from cxrbuild.publishing.rate_limit import Allowance, RateLimit
 from cxrbuild.publishing.record import RecordMetadata
 from cxrbuild.publishing.sending import send_with_retries
 from cxrbuild.redaction import redacted_message
@@ -103,10 +104,7 @@ class Invenio:
         self.publisher = "Zenodo" if f".{host}".endswith(".zenodo.org") else host
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
-        self._closed_until = 0.0
-        # How many more requests the server takes until then, ``None`` where it sends no limit.
-        self._left: int | None = None
-        self._running = 0
+        self._limit = RateLimit()
 
     def close(self) -> None:
         """Close the connections."""
@@ -211,7 +209,7 @@ class Invenio:
                 todo="Check ZENODO_URL and the settings of the proxy",
             ) from None
         finally:
-            self._record_limit(response)
+            self._limit.end(None if response is None else _read_allowance(response))
         _logger.debug("%s %s: status %d", method, path, response.status_code)
         return self._read(response, path)
 
@@ -230,31 +228,13 @@ class Invenio:
 
     def _wait_for_limit(self, alive: Callable[[], None]) -> None:
         """Wait until the server accepts another request."""
-        while True:
-            with self._lock:
-                wait = self._closed_until - time.monotonic()
-                if wait <= 0 and self._left is not None and self._left <= 0:
-                    self._left = None
-                if wait <= 0:
-                    self._left = None if self._left is None else self._left - 1
-                    self._running += 1
-                    return
+        wait = self._limit.start()
+        if wait > 0:
+            _logger.debug("the rate limit is reached: waiting %.1f s", wait)
+        while wait > 0:
             alive()
             time.sleep(min(_TICK_S, wait))
-
-    def _record_limit(self, response: requests.Response | None) -> None:
-        with self._lock:
-            self._running -= 1
-            remaining = (
-                parse_count(response.headers.get("X-RateLimit-Remaining")) if response is not None else None
-            )
-            if response is not None and remaining is not None:
-                # The server may not have counted running requests yet.
-                self._left = remaining - self._running
-                if self._left <= 0:
-                    wait = min(_until_reset(response), http.RETRY_POLICY.longest_asked)
-                    self._closed_until = time.monotonic() + wait
-                    _logger.debug("the rate limit is reached: waiting %.1f s", wait)
+            wait = self._limit.start()
 
     def _read(self, response: requests.Response, path: str) -> Any:
         status = response.status_code
@@ -297,11 +277,19 @@ def problems(document: RecordDocument) -> list[str]:
     return [f"{error.get('field')}: {' '.join(map(str, error.get('messages', [])))}" for error in errors]
 
 
+def _read_allowance(response: requests.Response) -> Allowance | None:
+    remaining = parse_count(response.headers.get("X-RateLimit-Remaining"))
+    if remaining is None:
+        return None
+    seconds = min(_until_reset(response), http.RETRY_POLICY.longest_asked)
+    return Allowance(remaining, parse_count(response.headers.get("X-RateLimit-Reset")), seconds)
+
+
 def _until_reset(response: requests.Response) -> float:
-    reset = response.headers.get("X-RateLimit-Reset", "").strip()
+    reset = parse_count(response.headers.get("X-RateLimit-Reset"))
     date = parse_date(response.headers.get("Date", ""))
     now = date.timestamp() if date else time.time()
-    return max(float(reset) - now, 1.0) if reset.isdecimal() else http.RETRY_POLICY.longest_wait
+    return max(reset - now, 1.0) if reset is not None else http.RETRY_POLICY.longest_wait
 
 
 def _error_message(response: requests.Response) -> str | None:
