@@ -60,7 +60,7 @@ def test_a_response_from_before_the_reset_is_ignored_after_it() -> None:
     assert allowed(limit) == 8
 
 
-def test_the_server_counts_anew_after_the_reset() -> None:
+def test_the_server_accepts_requests_again_after_the_reset() -> None:
     limit = RateLimit()
     limit.start()
     limit.end(Allowance(0, reset=100, seconds=60))
