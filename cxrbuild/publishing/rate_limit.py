@@ -16,7 +16,7 @@ class Allowance:
     remaining
         How many more requests the server accepts before the reset.
     reset
-        When the server starts another count, in seconds since 1970; ``None`` where the response does not say it.
+        When the server counts from zero, in seconds since 1970; ``None`` where no response says it.
     seconds
         How long it is until then.
     """
