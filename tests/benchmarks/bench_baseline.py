@@ -1,10 +1,10 @@
 """Compare an epoch of `train-baseline` with one of a plain Keras script: same model, same images, one run.
 
-    python tests/benchmarks/bench_baseline.py BUILD [--rounds N]
+    python tests/benchmarks/bench_baseline.py BUILD [--rounds N] [--every N]
 
 In each round every program runs in a process of its own, one after the other, for two epochs. The second
 epoch counts, so that compiling and reading once do not. Ours writes no checkpoint and measures nothing, as
-the script does.
+the script does. With `--every N` both train on every Nth image alone: a step costs the same.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from ratios import record
 
 EPOCHS = 2
@@ -24,7 +25,7 @@ EPOCHS = 2
 TARGETS = {32: 0.55, 64: 0.8}
 
 
-def measure_ours(build: Path) -> list[float]:
+def measure_ours(build: Path, every: int) -> list[float]:
     """Return the seconds of each epoch, and of reading the images."""
     from cxrbuild.artifact.baseline import TrainingIdentity
     from cxrbuild.baseline.input import read_images
@@ -38,6 +39,9 @@ def measure_ours(build: Path) -> list[float]:
     start = time.perf_counter()
     images = read_images(build, recipe.classes, 96, 80, silent, scratch=build)
     reading = time.perf_counter() - start
+    mask = np.zeros(len(images.labels), bool)
+    mask[images.rows("train")[::every]] = True
+    images = images.select(mask)
     identity = TrainingIdentity.model_validate(
         {name: getattr(recipe.baseline, name) for name in Training.model_fields}
         | {"seed": 1, "classes": recipe.classes, "images_sha256": "", "tensorflow": "", "keras": ""}
@@ -57,17 +61,21 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--ours", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.ours:
-        print(json.dumps(measure_ours(given.build)))
+        print(json.dumps(measure_ours(given.build, given.every)))
         sys.exit()
     here, peer = Path(__file__), Path(__file__).with_name("peer_keras.py")
     rows = []
     for number in range(given.rounds):
-        epochs = run_script(here, given.build, "--ours")
+        epochs = run_script(here, given.build, "--ours", "--every", given.every)
         row = {"ours": epochs[EPOCHS - 1], "reading": epochs[EPOCHS]}
-        row |= {f"script {batch}": run_script(peer, given.build, batch, EPOCHS)[-1] for batch in TARGETS}
+        row |= {
+            f"script {batch}": run_script(peer, given.build, batch, EPOCHS, given.every)[-1]
+            for batch in TARGETS
+        }
         rows.append(row)
         print(f"round {number + 1}: " + ", ".join(f"{name} {value:.1f} s" for name, value in row.items()))
     for batch, target in TARGETS.items():
