@@ -97,7 +97,10 @@ def find_copy_size(data: bytes, max_pixels: int) -> tuple[int, int] | None:
     """
     header = read_header(data, max_pixels)
     is_plain = header.channels == 1 and header.is_plain
-    if not (is_plain and find_orientation(header.exif, header.xmp) == UPRIGHT and _opens_as_it_is(data)):
+    if not (is_plain and find_orientation(header.exif, header.xmp) == UPRIGHT):
+        return None
+    # Without metadata, the header that is decoded below is the file's own.
+    if len(header.segments) != header.scan and not _opens_as_it_is(data):
         return None
     scans = _scans_of(header, data)
     if scans.with_surplus is not None:
