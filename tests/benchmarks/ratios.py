@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from string import ascii_uppercase
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 _BEGIN, _END = "<!-- begin of the ratios -->\n", "<!-- end of the ratios -->\n"
@@ -70,17 +71,23 @@ def _machine() -> str:
 def format_table(lines: Iterable[str]) -> str:
     """Return the table and the machines of the recorded lines, as Markdown."""
     rows = {(row["benchmark"], row["what"]): row for row in map(json.loads, lines)}
-    table = ["| benchmark | ratio | value | target | date |", "| --- | --- | --- | --- | --- |"]
+    machines = sorted({row["machine"] for row in rows.values()})
+    names = dict(zip(machines, ascii_uppercase, strict=False))
+    table = [
+        "| benchmark | ratio | value | target | date | machine |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for row in rows.values():
         values = row["values"]
         shown = f"{statistics.median(values):.3g}"
         if len(values) > 1:
             shown += f" ({min(values):.3g} to {max(values):.3g}, {len(values)} rounds)"
         table.append(
-            f"| `{row['benchmark']}` | {row['what']} | {shown} | {row['target'] or ''} | {row['date']} |"
+            f"| `{row['benchmark']}` | {row['what']} | {shown} | {row['target'] or ''} | {row['date']} | "
+            f"{names[row['machine']]} |"
         )
-    machines = sorted({row["machine"] for row in rows.values()})
-    return "\n".join(table) + "\n\nMeasured on " + "; and on ".join(machines) + ".\n"
+    listed = [f"- Machine {name}: {machine}." for machine, name in names.items()]
+    return "\n".join([*table, "", *listed, ""])
 
 
 if __name__ == "__main__":
