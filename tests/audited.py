@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ labels = { "COVID-19" = { cohen = ["COVID-19"] }, "Normal" = { cohen = ["No Find
 rules = [{ name = "other", kind = "labelled", reason = "of no class" }]
 split = { salt = "s" }
 """
+LABELS = ("COVID-19", "Normal")
 Row = Mapping[str, Any]
 
 
@@ -43,14 +45,16 @@ def crop(image: Image.Image) -> Image.Image:
     return image.crop((round(0.08 * width), round(0.03 * height), round(0.95 * width), round(0.9 * height)))
 
 
+@cache
+def different_image(number: int) -> bytes:
+    """Return the JPEG of an image, of the first of two classes where its number is even."""
+    return jpeg(phantom(f"image {number}", LABELS[number % 2]))
+
+
 def different_images(n: int) -> list[tuple[bytes, Row]]:
     """Return images of two classes, each of another patient, in two splits."""
-    labels = ("COVID-19", "Normal")
     return [
-        (
-            jpeg(phantom(f"image {i}", labels[i % 2])),
-            {"label": labels[i % 2], "split": ("train", "test")[i % 3 == 0]},
-        )
+        (different_image(i), {"label": LABELS[i % 2], "split": ("train", "test")[i % 3 == 0]})
         for i in range(n)
     ]
 

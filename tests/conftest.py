@@ -16,6 +16,7 @@ from file_server import Server
 from loopback import serving
 
 import cxrbuild.http
+from cxrbuild.auditing import probes
 from cxrbuild.http import RetryPolicy
 
 # A shell lets programs in the background ignore Control-C, and the commands that tests start inherit that.
@@ -35,6 +36,14 @@ def shared() -> Path:
     if not (folder / "originals").is_dir():
         pytest.skip("the real images are not available (CXRBUILD_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_trees() -> Iterator[None]:
+    """Train fewer trees for the probes of audits in this process: enough for few images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probes, "_TREES", 30)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +95,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 # What takes longest begins first, so that no worker waits for another one at the end.
 LONGEST = (
-    "tensorflow", "release", "test_verify", "test_curate", "world", "test_publish", "test_docs", "browser",
+    "tensorflow", "verify", "release", "test_curate", "world", "test_publish", "test_docs", "browser",
     "test_init", "test_audit", "test_cluster", "test_patient_identity", "test_why", "test_export", "test_api",
     "test_review", "test_ready_sizes", "test_withdrawals", "test_unlisted_images", "test_loading",
     "test_corrections",

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cxrbuild.api import curate
-from cxrbuild.baseline import train_baseline
+from cxrbuild.baseline import experiment, train_baseline
 from cxrbuild.catalog import Recipe, read_recipe
 
 SIDE = 64
@@ -134,7 +135,10 @@ def make_planted(folder: Path, sign: Sign, *, masked: tuple[str, ...] = CLASSES)
     recipe = read_recipe(str(folder / "recipe.toml"))
     build = folder / "build"
     curate(recipe, data=folder / "data", out=build, formats=[], workers=1)
-    train_baseline(build, recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        # They take longer than the training, and `explain` reads none.
+        patch.setattr(experiment, "draw_figures", lambda *_: None)
+        train_baseline(build, recipe)
     return Planted(folder / "data", build, folder / "recipe.toml", recipe)
 
 

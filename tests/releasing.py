@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from cxrbuild.artifact.build import SourceState
+from cxrbuild.auditing.audit import audit
+from cxrbuild.catalog import read_recipe
 from cxrbuild.exactness import count_exactness
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
@@ -61,6 +63,24 @@ def varied_private(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("private")
     out = folder / "demo-cxr-1.0.0"
     release(varied_build(demo, folder, ["parquet", "tfrecord"]), "1.0.0", out, policy="private")
+    return out
+
+
+@pytest.fixture(scope="session")
+def audited_build(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a build in both formats, with an audit result and a baseline result."""
+    build = varied_build(demo, tmp_path_factory.mktemp("audited"), ["parquet", "tfrecord"])
+    (build / "baseline").mkdir()
+    write_json(build / "baseline" / "metrics.json", baseline_result(build))
+    audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
+    return build
+
+
+@pytest.fixture(scope="session")
+def audited_release(audited_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A public release of that build; a test that changes it works on a copy."""
+    out = tmp_path_factory.mktemp("audited") / "demo-cxr-1.0.0"
+    release(audited_build, "1.0.0", out)
     return out
 
 

@@ -299,6 +299,7 @@ def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 @needs_limits
 def test_a_full_disk_is_one_message(
     demo: Path, small_recipe: Path, trained: BaselineResult, tmp_path: Path

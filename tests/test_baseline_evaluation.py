@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from command import run
 
 from cxrbuild.artifact.baseline import BaselineDocument
-from cxrbuild.baseline import BaselineResult, train_baseline
+from cxrbuild.baseline import BaselineResult, experiment, train_baseline
 from cxrbuild.catalog import Recipe
 from cxrbuild.cli.main import cli
 from cxrbuild.errors import CheckError, CxrbuildError
@@ -65,6 +65,13 @@ def other_split(demo: Path, tmp_path: Path) -> Path:
     return build
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figures: they take longer than the evaluation."""
+    monkeypatch.setattr(experiment, "draw_figures", lambda *_: None)
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_a_saved_model_is_not_tested_on_its_training_images(
     other_split: Path, small_recipe: Path, trained: BaselineResult, tmp_path: Path
 ) -> None:
@@ -105,6 +112,7 @@ def test_a_saved_model_is_not_tested_on_its_training_images(
     )
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_model_with_unknown_training_images_passes_a_gate_and_is_reported(
     demo: Path, small_recipe: Path, trained: BaselineResult, tmp_path: Path
 ) -> None:

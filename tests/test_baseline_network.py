@@ -42,7 +42,7 @@ def random() -> np.random.Generator:
 # The network
 
 
-@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("pooling", [pytest.param("average", marks=pytest.mark.slow), "max"])
 def test_the_network_has_the_papers_layers(pooling: str) -> None:
     network = read_recipe("covid19-cxr").baseline.network
     model = build_model(network.model_copy(update={"pooling": pooling}), 3)

@@ -91,7 +91,7 @@ def test_labels_are_smoothed_as_declared(over: str, true: float, other: float) -
 
 
 @pytest.mark.xdist_group("tensorflow")
-@pytest.mark.parametrize("optimizer", ["nadam", "sgd"])
+@pytest.mark.parametrize("optimizer", [pytest.param("nadam", marks=pytest.mark.slow), "sgd"])
 def test_an_epoch_gives_the_weights_of_keras_with_the_same_optimizer(optimizer: str) -> None:
     load_tensorflow()
     import keras

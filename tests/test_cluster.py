@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from command import CHECKOUT, run_process
+from command import CHECKOUT, Ran, run, run_process
 from dask_cluster import DaskCluster
 from PIL import Image
 
@@ -42,10 +42,16 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def curate(
-    demo: Path, out: Path | str, executor: str, *more: object, data: object = None, cwd: object = None
-):
+    demo: Path,
+    out: Path | str,
+    executor: str,
+    *more: object,
+    data: object = None,
+    cwd: object = None,
+    start: Callable[..., Ran] = run_process,
+) -> Ran:
     recipe = demo / "declared" / "recipe.toml"
-    return run_process(
+    return start(
         "curate", "--recipe", recipe, "--data", data or demo / "data", "--out", out, "--format", "parquet",
         "--executor", executor, "--quiet", *more, cwd=cwd,
     )  # fmt: skip
@@ -69,24 +75,42 @@ def with_quality(folder: Path, quality: int) -> Path:
     return folder
 
 
-def test_a_cluster_makes_the_same_bytes(demo: Path, tmp_path: Path, dask: DaskCluster) -> None:
+def test_a_cluster_makes_the_same_bytes_and_a_worker_that_differs_is_refused(
+    demo: Path, tmp_path: Path, dask: DaskCluster
+) -> None:
     dask.add_worker()
     # The workers' current folder is another than the command's.
     data = os.path.relpath(demo / "data", tmp_path)
     ran = curate(demo, "build", dask.address, data=data, cwd=tmp_path)
     assert (ran.status, ran.err) == (0, "")
     assert tree(tmp_path / "build") == tree(demo / "build")
-    # The next runs: a worker with other code, then none.
+    require_the_same_files(dask, tmp_path / "files")
+    # A worker with other code.
     dask.add_worker(package=with_quality(tmp_path / "other", 30))
     wait_for_workers(dask, 2)
-    ran = curate(demo, tmp_path / "refused", dask.address)
-    assert ran.status == 1
-    text = one_paragraph(ran.err)
-    assert "a worker of the cluster differs from this program" in text
-    assert "cxrbuild's code" in text
-    assert not list((tmp_path / "refused").rglob("*.jpg"))
+    with (
+        pytest.raises(CxrbuildError, match="a worker of the cluster differs from this program") as refused,
+        open_executor(dask.address, 1),
+    ):
+        pass
+    assert "cxrbuild's code" in str(refused.value)
 
 
+def require_the_same_files(dask: DaskCluster, folder: Path) -> None:
+    """Require that a folder which a worker does not see is an error."""
+    probe = folder / "in" / "probe"
+    probe.parent.mkdir(parents=True)
+    probe.write_bytes(b"as the client sees it")
+    with open_executor(dask.address, 1, reads=[probe.parent], writes=[folder / "out"]) as executor:
+        assert executor.submit(len, "ab").result() == 2
+        probe.write_bytes(b"as another machine sees it")
+        with pytest.raises(CxrbuildError) as caught:
+            executor.submit(len, "ab").result()
+    assert f"{probe} is not the client's file there: it has other bytes" in str(caught.value)
+    assert list((folder / "out").iterdir()) == []
+
+
+@pytest.mark.slow
 def test_the_batches_in_flight_follow_the_cluster(dask: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_EMPTY_S", 3.0)
     monkeypatch.setattr(cluster, "_LOOK_S", 0.1)
@@ -105,6 +129,7 @@ def test_the_batches_in_flight_follow_the_cluster(dask: DaskCluster, monkeypatch
         assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_killed_is_an_error(dask: DaskCluster) -> None:
     dask.add_worker()
     with (
@@ -112,20 +137,6 @@ def test_a_scheduler_that_is_killed_is_an_error(dask: DaskCluster) -> None:
         open_executor(dask.address, 1) as executor,
     ):
         list(run_batches(executor, time.sleep, killing(20.0, dask.scheduler), ahead=1))
-
-
-def test_a_folder_that_a_worker_does_not_see_is_an_error(dask: DaskCluster, tmp_path: Path) -> None:
-    dask.add_worker()
-    wait_for_workers(dask, 1)
-    probe = tmp_path / "probe"
-    probe.write_bytes(b"as the client sees it")
-    with open_executor(dask.address, 1, reads=[tmp_path], writes=[tmp_path / "out"]) as executor:
-        assert executor.submit(len, "ab").result() == 2
-        probe.write_bytes(b"as another machine sees it")
-        with pytest.raises(CxrbuildError) as caught:
-            executor.submit(len, "ab").result()
-    assert f"{probe} is not the client's file there: it has other bytes" in str(caught.value)
-    assert list((tmp_path / "out").iterdir()) == []
 
 
 def killing(task: float, *processes: subprocess.Popen[bytes]) -> Iterator[float]:
@@ -162,13 +173,15 @@ def test_the_address_of_a_scheduler_is_accepted(address: str) -> None:
 
 
 def test_a_wrong_executor_is_refused_before_anything_is_written(demo: Path, tmp_path: Path) -> None:
-    ran = curate(demo, tmp_path / "build", "slurm")
+    ran = curate(demo, tmp_path / "build", "slurm", start=run)
     assert ran.status == 1
     assert "no such executor" in one_paragraph(ran.err)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "no-such-host.invalid:8786"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:1", pytest.param("no-such-host.invalid:8786", marks=pytest.mark.slow)]
+)
 def test_a_scheduler_that_is_not_there_is_an_error(demo: Path, tmp_path: Path, host: str) -> None:
     ran = curate(demo, tmp_path / "a", f"dask://{host}")
     assert ran.status == 1
@@ -335,8 +348,10 @@ def test_a_cluster_without_workers_is_an_error_within_30_seconds(
     assert "the cluster has no worker" in one_paragraph(err)
 
 
-def release(build: Path, out: Path, executor: str, *more: object):
-    return run_process(
+def release(
+    build: Path, out: Path, executor: str, *more: object, start: Callable[..., Ran] = run_process
+) -> Ran:
+    return start(
         "release", "1.0.0", "--build", build, "--out", out, "--size", 64, "--size", 32,
         "--executor", executor, "--quiet", *more,
     )  # fmt: skip
@@ -370,9 +385,16 @@ def test_a_cluster_releases_the_same_bytes(demo: Path, tmp_path: Path, dask: Das
 def test_a_release_on_a_wrong_executor_is_refused_before_anything_is_written(
     demo: Path, tmp_path: Path
 ) -> None:
-    ran = release(demo / "build", tmp_path / "release", "slurm")
+    ran = release(demo / "build", tmp_path / "release", "slurm", start=run)
     assert ran.status == 1
     assert "no such executor" in one_paragraph(ran.err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_release_without_a_scheduler_is_refused_before_anything_is_written(
+    demo: Path, tmp_path: Path
+) -> None:
     ran = release(demo / "build", tmp_path / "release", "dask://127.0.0.1:1")
     assert ran.status == 1
     assert "no Dask scheduler answers" in one_paragraph(ran.err)

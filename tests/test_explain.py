@@ -218,6 +218,10 @@ def test_the_command_prints_the_tests_and_the_sentence(mark: Planted, tmp_path: 
     printed = " ".join(ran.out.split())
     assert ExplanationDocument.read(tmp_path / "out" / "explanation.json").sentence in printed
     assert printed.endswith("explain.html")
+
+
+@pytest.mark.slow
+def test_the_command_is_quiet_on_request(mark: Planted, tmp_path: Path) -> None:
     quiet = run("explain", "--build", mark.build, "--recipe", mark.recipe_file, "--data", mark.data,
                 "--out", tmp_path / "out", "--quiet")  # fmt: skip
     assert (quiet.status, quiet.out, quiet.err) == (0, "", "")

@@ -120,8 +120,14 @@ LAYOUTS: list[tuple[Callable[[Path], Path], Decided, int]] = [
 ]  # fmt: skip
 
 
+# One of tables, one of DICOM files, and one without findings; the others are much like the first.
+QUICK = (layouts.chestxray14, layouts.vindr, layouts.mimic)
+
+
 @pytest.mark.parametrize(
-    ("layout", "expected", "kept"), LAYOUTS, ids=[layout.__name__ for layout, *_ in LAYOUTS]
+    ("layout", "expected", "kept"),
+    [pytest.param(*one, marks=[] if one[0] in QUICK else pytest.mark.slow) for one in LAYOUTS],
+    ids=[layout.__name__ for layout, *_ in LAYOUTS],
 )
 def test_published_layouts(
     layout: Callable[[Path], Path], expected: Decided, kept: int, tmp_path: Path
@@ -252,8 +258,7 @@ def test_dicom_folder(tmp_path: Path) -> None:
     assert '"FEMALE" = "F"' in document["source"]
     assert "MRN" not in document["source"] + document["recipe"]
     assert 'values = ["LL"]' in document["recipe"]
-    plan = built(document, tmp_path, curate=True)
-    assert plan["funnel"][-1]["images"] == 8
+    assert built(document, tmp_path)["funnel"][-1]["images"] == 8
 
 
 def test_table_next_to_dicom_files_finds_them_by_their_identifier(tmp_path: Path) -> None:
@@ -267,7 +272,7 @@ def test_table_next_to_dicom_files_finds_them_by_their_identifier(tmp_path: Path
     assert built(document, tmp_path)["funnel"][-1]["images"] == 8
 
 
-@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("table", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_elements_that_could_show_a_blank_view_are_named(
     table: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -452,7 +457,7 @@ def test_studies_of_several_images_next_to_those_of_another_site(tmp_path: Path)
     copied = tmp_path / "mine-files"
     assert f"--from mine={copied} --pin" in document["next"][-3]
     assert sorted(path.name for path in copied.iterdir()) == ["pacs", "ris.csv"]
-    plan = built(document | {"root": str(copied)}, tmp_path, curate=True)
+    plan = built(document | {"root": str(copied)}, tmp_path)
     assert plan["funnel"][0]["images"] == 16
     assert plan["funnel"][-1]["images"] == 11  # without four lateral images and the rare finding
     assert plan["findings_without_class"] == {"selten": 1}
@@ -489,7 +494,11 @@ def test_a_column_without_a_finding_is_said_to_have_none(tmp_path: Path) -> None
     [
         # A class that is the patient of all its images.
         ([f"{label}/{label.lower()}_{n:03d}.png" for label in ("Normal", "Covid") for n in range(4)], None),
-        ([f"{label}/{label[:1]}{n:03d}.png" for label in ("Normal", "Covid") for n in range(9)], None),
+        pytest.param(
+            [f"{label}/{label[:1]}{n:03d}.png" for label in ("Normal", "Covid") for n in range(9)],
+            None,
+            marks=pytest.mark.slow,
+        ),
         # Few patients of many images: numbered exports.
         ([f"{label}/{'ab'[n % 2]}_{n:03d}.png" for label in ("Normal", "Covid") for n in range(12)], None),
         (

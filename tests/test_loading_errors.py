@@ -121,10 +121,14 @@ def test_sums_of_something_else_are_no_release(
     ("library", "raised", "todo"),
     [
         ("torch", "OSError('libtorch.so: cannot open shared object file')", "--force-reinstall torch`"),
-        ("tensorflow", "ImportError('DLL load failed')", "--force-reinstall tensorflow`"),
-        (
+        pytest.param(
+            "tensorflow", "ImportError('DLL load failed')", "--force-reinstall tensorflow`",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "torchxrayvision", "RuntimeError('operator torchvision::nms does not exist')",
             "--force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cpu`",
+            marks=pytest.mark.slow,
         ),
     ],
 )  # fmt: skip

@@ -34,7 +34,7 @@ MODULES = {
     "EfficientNetB0": "efficientnet",
 }
 # Built in half a second.
-QUICK = ("MobileNetV2", "Xception")
+QUICK = ("MobileNetV2",)
 
 
 # The declaration

@@ -19,6 +19,7 @@ NOTEBOOK = CHECKOUT / "docs" / "tutorial.ipynb"
 CONDA = CHECKOUT / "packaging" / "conda" / "recipe.yaml"
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)

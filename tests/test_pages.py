@@ -28,6 +28,8 @@ from cxrbuild.releasing import release
 from cxrbuild.report import describe_statuses, next_step
 from cxrbuild.report.headlines import Headline, list_headlines
 
+# All tests of the pages, also those without a browser: they share the pages.
+pytestmark = pytest.mark.xdist_group("browser")
 ALLOWED = "The recipe allows up to 1."
 
 
@@ -103,7 +105,6 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         yield browser
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("width", [360, 390, 800, 1280])
 @pytest.mark.parametrize("name", ["audit", "release"])
 def test_no_page_scrolls_sideways(
@@ -151,7 +152,6 @@ def press(driver: object, *keys: str) -> None:
     ActionChains(driver).send_keys(*(getattr(Keys, key) for key in keys)).perform()
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("page", [("release", 1280), ("audit", 390)], indirect=True)
 def test_a_table_is_sorted_by_keyboard(page: object) -> None:
     table = page.find_elements("css selector", "table.sortable")[0]
@@ -175,7 +175,6 @@ def test_a_table_is_sorted_by_keyboard(page: object) -> None:
         assert ascending == sorted(before, key=lambda text: int(text.replace(",", "")))
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("page", [("release", 1280)], indirect=True)
 def test_an_image_is_enlarged_with_its_row_by_keyboard(page: object) -> None:
     images = page.find_elements("css selector", "button.enlarge")
@@ -199,7 +198,6 @@ def test_an_image_is_enlarged_with_its_row_by_keyboard(page: object) -> None:
         assert time.monotonic() < deadline
 
 
-@pytest.mark.xdist_group("browser")
 def test_lists_are_folded_on_a_phone_and_open_on_paper(pages: dict[str, Path], driver: object) -> None:
     open_lists = "return [...document.querySelectorAll('details.fold')].map((list) => list.open)"
     for width, wanted in ((1280, True), (390, False)):
@@ -324,8 +322,11 @@ def test_the_browser_may_run_the_script_of_the_page_alone(name: str, pages: dict
     assert not re.search(r"""(?:src|href)=.(?:https?:|//)""", page)
 
 
-@pytest.mark.xdist_group("browser")
-@pytest.mark.parametrize("page", [("release", 1280), ("audit", 390), ("diff", 390)], indirect=True)
+@pytest.mark.parametrize(
+    "page",
+    [("release", 1280), *(pytest.param((name, 390), marks=pytest.mark.slow) for name in ("audit", "diff"))],
+    indirect=True,
+)
 def test_no_page_has_a_severe_accessibility_finding(page: object, pytestconfig: pytest.Config) -> None:
     axe = read_axe(pytestconfig)
     for scheme in ("light", "dark"):

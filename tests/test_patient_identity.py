@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +18,10 @@ import cxrbuild
 from cxrbuild.artifact import open_build
 from cxrbuild.convert import Settings, to_jpeg
 from cxrbuild.errors import CxrbuildError, DeclarationError
+from cxrbuild.files import read_json, write_json
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier, key_fingerprint
-from cxrbuild.releasing.identities import require_no_metadata
+from cxrbuild.records import read_records
+from cxrbuild.releasing.identities import require_no_metadata, require_no_numbers
 
 KEY = "a secret of some length"
 SOURCE = """
@@ -268,9 +269,11 @@ def test_a_public_release_holds_no_number_and_no_file_name(world: Path) -> None:
         pytest.param("{record}.dcm", "", "source_path", marks=pytest.mark.slow),
         pytest.param("{record}/{n}.dcm", "", "source_path", marks=pytest.mark.slow),
         ("scan_{record}_{n}.dcm", "", "source_path"),
-        ("scan{n}.dcm", "[columns.attribution]\nfrom = 'credit'", "attribution"),
+        pytest.param(
+            "scan{n}.dcm", "[columns.attribution]\nfrom = 'credit'", "attribution", marks=pytest.mark.slow
+        ),
         ("scan{n}.dcm", "[columns.license]\nfrom = 'credit'\npattern = '(CC-BY-4.0)'", "license_text"),
-        ("scan{n}.dcm", "", None),
+        pytest.param("scan{n}.dcm", "", None, marks=pytest.mark.slow),
     ],
 )
 def test_a_number_in_a_name_or_text_stops_a_public_release(
@@ -300,8 +303,10 @@ def test_a_number_in_a_name_or_text_stops_a_public_release(
     assert expected in message
     assert "Found: 4 images with the patient's number there" in message
     assert not (tmp_path / "release").exists()
-    ran = run("release", "0.1.0", "--build", "build", "--out", "own", "--policy", "private", cwd=tmp_path)
-    assert ran.status == 0, ran.err
+    document = open_build(tmp_path / "build").document
+    require_no_numbers(
+        tmp_path / "build", document, read_records(tmp_path / "build" / "ledger.parquet"), "private"
+    )
 
 
 @pytest.mark.parametrize(
@@ -312,8 +317,10 @@ def test_a_number_in_a_name_or_text_stops_a_public_release(
             '"No class, as MRN000001 was."',
             "1 text with one: recipe.rules.other_finding.reason",
         ),
-        ('"Mine"', '"Mine, without 0MRN000001."', "1 text with one: recipe.title"),
-        ('"Mine"', '"Mine, without MRN0000019."', None),
+        pytest.param(
+            '"Mine"', '"Mine, without 0MRN000001."', "1 text with one: recipe.title", marks=pytest.mark.slow
+        ),
+        pytest.param('"Mine"', '"Mine, without MRN0000019."', None, marks=pytest.mark.slow),
         ("[split]", RULE_BY_PATH, "1 path: recipe.rules.by_hand.values.0"),
     ],
 )
@@ -412,13 +419,12 @@ def test_a_build_refuses_another_key_where_the_lock_has_none(
     assert "is not the key that the patient numbers were hashed with" in " ".join(ran.err.split())
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     assert run("release", "0.1.0", "--build", "build", "--out", "mine-0.1.0", cwd=world).status == 0
-    monkeypatch.setenv(KEY_VARIABLE, "another secret of some length")
-    shutil.rmtree(world / "data")
-    fetch(world)
-    ran = curate(world, "elsewhere")
-    assert ran.status == 0, ran.err
-    set_version(world / "elsewhere", "0.2.0")
-    ran = run("release", "0.2.0", "--build", "elsewhere", "--out", "mine-0.2.0", cwd=world)
+    # As if the release had been made with another key.
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    previous = read_json(world / "mine-0.1.0" / "build.json")
+    write_json(world / "mine-0.1.0" / "build.json", previous | {"patient_key": "0" * 16})
+    set_version(world / "build", "0.2.0")
+    ran = run("release", "0.2.0", "--build", "build", "--out", "mine-0.2.0", cwd=world)
     assert ran.status == 1
     assert "hashed with another key than in the previous release" in " ".join(ran.err.split())
 

@@ -93,7 +93,7 @@ def screen(written: bytes, columns: int) -> list[str]:
 
 
 @needs_terminals
-@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("columns", [60, pytest.param(100, marks=pytest.mark.slow)])
 def test_live_lines_are_erased_before_text(columns: int) -> None:
     status, written = see(columns)
     assert status == 0

@@ -60,11 +60,6 @@ def held(ran: Ran) -> set[str]:
 
 
 def test_one_commit_makes_the_release_visible(hub: HubServer, public_release: Path, tmp_path: Path) -> None:
-    ran = push(hub, public_release, tmp_path, "--dry-run")
-    assert ran.status == 0, ran.err
-    assert hub.repo is None
-    assert "would be sent to" in ran.err
-
     ran = push(hub, public_release, tmp_path)
     assert ran.status == 0, ran.err
     assert hub.repo == REPO
@@ -81,6 +76,17 @@ def test_one_commit_makes_the_release_visible(hub: HubServer, public_release: Pa
     for line in ("read demo-cxr 1.0.0", "to send,", f"created the repository {REPO}", "committed", "tagged"):
         assert line in log, line
 
+
+@pytest.mark.slow
+def test_a_dry_run_sends_nothing_and_a_complete_release_is_not_sent_again(
+    hub: HubServer, public_release: Path, tmp_path: Path
+) -> None:
+    ran = push(hub, public_release, tmp_path, "--dry-run")
+    assert ran.status == 0, ran.err
+    assert hub.repo is None
+    assert "would be sent to" in ran.err
+
+    assert push(hub, public_release, tmp_path).status == 0
     ran = push(hub, public_release, tmp_path)
     assert ran.status == 0, ran.err
     assert held(ran) == set(contents(public_release))
@@ -139,6 +145,7 @@ def test_repository_takes_a_later_version_only(
     )
 
 
+@pytest.mark.slow
 def test_publish_refuses_a_repository_with_other_files(
     hub: HubServer, public_release: Path, tmp_path: Path
 ) -> None:

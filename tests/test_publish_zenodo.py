@@ -120,6 +120,7 @@ def test_dry_run_sends_no_request(server: DepositServer, release: Path) -> None:
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_publish_resumes_a_killed_upload_in_the_same_draft(
     server: DepositServer, release: Path, tmp_path: Path
 ) -> None:

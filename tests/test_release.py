@@ -112,13 +112,16 @@ def test_holds_what_is_promised(varied_private: Path) -> None:
     assert sums == {name: sha256_of(varied_private / name) for name in promised - {"SHA256SUMS"}}
 
 
-def test_images_that_nobody_has_reviewed_are_counted(varied: Path, tmp_path: Path) -> None:
+def test_command_line_counts_images_that_nobody_has_reviewed(varied: Path, tmp_path: Path) -> None:
     shutil.copytree(varied, tmp_path / "build")
     rows = images_of(varied)
     seen = rows.loc[rows["source"] == "mooney", "image_id"].tolist()[:3]
     change_rows(tmp_path / "build", seen, review="clean")
-    ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path, COLUMNS="600")
-    assert "80 of 83 images with pixels have no review" in ran.out
+    ran = run("release", "1.0.0", "--build", tmp_path / "build", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    said = " ".join(ran.out.split())
+    assert "demo-cxr 1.0.0 (public) released: 89 images, 83 with pixels" in said
+    assert "80 of 83 images with pixels have no review: nobody has looked for names and marks" in said
     card = (tmp_path / "release" / "demo-cxr-1.0.0" / "README.md").read_text()
     assert (
         "80 of 83 images with pixels have no review: nobody has looked for names and marks on them." in card
@@ -137,6 +140,8 @@ def test_a_release_without_pixels(varied: Path, tmp_path: Path) -> None:
     assert "--policy private" in ran.out
     out = tmp_path / "release" / "demo-cxr-1.0.0"
     assert not (out / "data").exists()
+    assert not (out / "tfds").exists()
+    assert (out / "ledger.parquet").is_file()
     dataset = cxrbuild.load(out)
     message = r"no image%s has pixels in this release"
     with pytest.raises(CxrbuildError, match=message % "" + r".*withheld: \d+ images license_not_listed"):
@@ -160,10 +165,14 @@ def test_withheld_of_an_empty_table() -> None:
     assert withheld(conform(pd.DataFrame()), "public").empty
 
 
-def test_same_build_same_bytes_and_a_release_never_changes(
+def test_same_build_same_bytes_also_after_a_killed_run_and_a_release_never_changes(
     varied: Path, varied_public: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "other-name"
+    # What a killed run left is no part of the release.
+    left = tmp_path / ".other-name.part" / "other-name"
+    left.mkdir(parents=True)
+    (left / "README.md").write_text("half a ca")
     assert release(varied, "1.0.0", out).written
     assert (out / "SHA256SUMS").read_bytes() == (varied_public / "SHA256SUMS").read_bytes()
     stamp = (out / "SHA256SUMS").stat()
@@ -185,7 +194,14 @@ def test_source_date_epoch_is_the_date(varied: Path, tmp_path: Path, monkeypatch
         release(varied, "1.0.0", tmp_path / "later")
 
 
-@pytest.mark.parametrize("name", ["audit.json", "README.md", "data/train-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("audit.json", marks=pytest.mark.slow),
+        pytest.param("README.md", marks=pytest.mark.slow),
+        "data/train-00000-of-00001.parquet",
+    ],
+)
 def test_notices_a_damaged_release(varied: Path, varied_public: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(varied_public, tmp_path / "out")
     (tmp_path / "out" / name).write_text("{}")
@@ -202,23 +218,13 @@ def test_leaves_a_strangers_folder_alone(varied: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
-def test_goes_on_after_a_killed_run(varied: Path, varied_public: Path, tmp_path: Path) -> None:
-    left = tmp_path / ".out.part" / "out"
-    left.mkdir(parents=True)
-    (left / "README.md").write_text("half a ca")
-    release(varied, "1.0.0", tmp_path / "out")
-    assert (tmp_path / "out" / "SHA256SUMS").read_bytes() == (varied_public / "SHA256SUMS").read_bytes()
-
-
-def test_command_line(varied: Path, tmp_path: Path) -> None:
-    ran = run("release", "1.0.0", "--build", varied, cwd=tmp_path)
-    assert ran.status == 0, ran.err
-    said = " ".join(ran.out.split())
-    assert "demo-cxr 1.0.0 (public) released: 89 images, 83 with pixels" in said
-    assert "83 of 83 images with pixels have no review: nobody has looked for names and marks" in said
-    assert verify(tmp_path / "release" / "demo-cxr-1.0.0").findings == ()
+@pytest.mark.slow
+def test_the_command_prints_the_folder_of_a_private_release(varied: Path, tmp_path: Path) -> None:
     ran = run("release", "1.0.0", "--build", varied, "--policy", "private", "--json", cwd=tmp_path)
     assert json.loads(ran.out)["release"] == "release/demo-cxr-1.0.0-private"
+
+
+def test_the_command_refuses_what_is_no_version(varied: Path, tmp_path: Path) -> None:
     ran = run("release", "0.9", "--build", varied, cwd=tmp_path)
     assert ran.status == 1
     assert "not a version" in ran.err

@@ -12,33 +12,20 @@ import pytest
 from command import run
 from releasing import baseline_result, change_rows, images_of, varied_build
 
-from cxrbuild.auditing.audit import audit
-from cxrbuild.catalog import read_recipe
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of
 from cxrbuild.releasing import release
 from cxrbuild.verification import verify
 
-pytestmark = pytest.mark.xdist_group("release")
+# Other files need the same build.
+pytestmark = pytest.mark.xdist_group("verify")
 
 
-@pytest.fixture(scope="module")
-def audited(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build with an audit result and a baseline result; a test that changes it works on a copy."""
-    build = varied_build(demo, tmp_path_factory.mktemp("audited"), ["parquet"])
-    (build / "baseline").mkdir()
-    (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
-    audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
-    return build
-
-
-def test_a_release_includes_audit_and_baseline_results(audited: Path, tmp_path: Path) -> None:
-    build = audited
+def test_a_release_includes_audit_and_baseline_results(audited_build: Path, audited_release: Path) -> None:
+    build, out = audited_build, audited_release
     (bias,) = read_json(build / "audit.json")["biases"]
     assert "single properties explain shares of a class's entropy: source 9" in bias
-    release(build, "1.0.0", tmp_path / "out")
-    assert verify(tmp_path / "out").findings == ()
-    page = (tmp_path / "out" / "report.html").read_text()
+    page = (out / "report.html").read_text()
     for words in (
         "63,148,835 parameters",
         "Gate: failed",
@@ -47,12 +34,12 @@ def test_a_release_includes_audit_and_baseline_results(audited: Path, tmp_path: 
         escape(bias).replace("&#x27;", "&#39;"),
     ):
         assert words in page
-    assert (tmp_path / "out" / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
-    card = (tmp_path / "out" / "README.md").read_text()
+    assert (out / "audit.json").read_bytes() == (build / "audit.json").read_bytes()
+    card = (out / "README.md").read_text()
     assert "`audit.json` and `report.html`" in card
     assert "`baseline.json` and `report.html`" in card
     assert f"- {bias}" in card
-    assert bias in json.loads((tmp_path / "out" / "croissant.json").read_text())["rai:dataBiases"]
+    assert bias in json.loads((out / "croissant.json").read_text())["rai:dataBiases"]
 
 
 def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:
@@ -107,12 +94,14 @@ def test_a_release_refuses_a_baseline_result_without_its_keys(demo: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_the_card_describes_what_the_audit_found(audited: Path, tmp_path: Path) -> None:
-    build = Path(shutil.copytree(audited, tmp_path / "build", ignore=shutil.ignore_patterns("baseline")))
+def test_the_card_describes_what_the_audit_found(
+    audited_build: Path, varied_public: Path, tmp_path: Path
+) -> None:
+    build = Path(
+        shutil.copytree(audited_build, tmp_path / "build", ignore=shutil.ignore_patterns("baseline"))
+    )
     result = read_json(build / "audit.json")
-    (build / "audit.json").unlink()
-    release(build, "1.0.0", tmp_path / "first")
-    assert "This build was not audited" in (tmp_path / "first" / "README.md").read_text()
+    assert "This build was not audited" in (varied_public / "README.md").read_text()
     train, test = images_of(build, split="train"), images_of(build, split="test")
     a, b, c = (*train["image_id"].iloc[[0, -1]], test["image_id"].iloc[-1])
 
@@ -150,7 +139,8 @@ def test_the_card_describes_what_the_audit_found(audited: Path, tmp_path: Path) 
     result["status"] = "failed"
     result["duplicate_search"] |= {"limited_images": 30, "skipped_pairs": 412}
     (build / "audit.json").write_text(json.dumps(result))
-    release(build, "1.0.0", tmp_path / "second")
+    ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "second", COLUMNS="300")
+    assert "Failed checks of its audit: label_conflicts, confounding. The card and the report" in ran.out
     card = (tmp_path / "second" / "README.md").read_text()
     limitations = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
     for sentence in (
@@ -173,8 +163,6 @@ def test_the_card_describes_what_the_audit_found(audited: Path, tmp_path: Path) 
     assert verify(tmp_path / "second").findings == ()
     tree = read_json(build / "build.json")["declared_sources"]["cohen"]["pin"]["tree"]
     assert f"Git tree `{tree}`." in card
-    ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "second", COLUMNS="300")
-    assert "Failed checks of its audit: label_conflicts, confounding. The card and the report" in ran.out
 
 
 def test_refuses_an_audit_without_checks(varied: Path, tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ def test_refuses_a_step_back(varied: Path, varied_public: Path, tmp_path: Path) 
     assert ran.status == 3
     assert "version 0.9.0 is lower than the newest version. Expected: 1.0.0 or later" in ran.err
     assert [path.name for path in newest.parent.iterdir()] == ["demo-cxr-1.0.0"]
+
+
+@pytest.mark.slow
+def test_an_older_line_goes_on(varied: Path, varied_public: Path, tmp_path: Path) -> None:
+    newest = Path(shutil.copytree(varied_public, tmp_path / "release" / "demo-cxr-1.0.0"))
     # The other policy has a line of its own.
     release(varied, "0.9.0", newest.parent / "demo-cxr-0.9.0", policy="private")
     # An existing release stays; --previous names the last release of an older line.

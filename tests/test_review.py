@@ -46,7 +46,7 @@ def write(path: Path, *lines: str) -> Path:
 def page(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
     out = tmp_path_factory.mktemp("page") / "review.html"
     ran = run("review", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
-              "--out", out, "--json")  # fmt: skip
+              "--source", "cohen", "--out", out, "--json")  # fmt: skip
     assert ran.status == 0, ran.err
     return out, json.loads(ran.out)
 
@@ -62,7 +62,8 @@ def test_the_page_shows_images_that_are_kept_or_excluded_by_a_review(
     out, result = page
     images = document(out)["images"]
     ledger = pd.read_parquet(demo / "build" / "ledger.parquet")
-    expected = ledger[ledger["exclusion"].isna() | (ledger["exclusion"] == "annotated")]
+    expected = ledger[ledger["source"] == "cohen"]
+    expected = expected[expected["exclusion"].isna() | (expected["exclusion"] == "annotated")]
     assert [image["path"] for image in images] == expected["source_path"].tolist()
     assert result["images"] == len(images)
     assert result["bytes"] == out.stat().st_size
@@ -85,7 +86,7 @@ def test_the_page_requests_nothing_from_a_network(page: tuple[Path, dict[str, ob
 def test_a_builds_images_are_read_from_the_sources_or_else_from_the_build(demo: Path, tmp_path: Path) -> None:
     for data, start in ((demo / "data", "data/sources/"), (tmp_path / "none", "build/images/")):
         ran = run("review", "--build", demo / "build", "--data", data, "--no-propose", "--no-embed-images",
-                  "--out", demo / "review.html", "--json")  # fmt: skip
+                  "--source", "figure1", "--out", demo / "review.html", "--json")  # fmt: skip
         assert ran.status == 0, ran.err
         shown = document(demo / "review.html")
         assert shown["kinds"] == {}
@@ -126,13 +127,14 @@ def test_reviews_of_images_that_a_build_excludes_are_accepted(demo: Path, tmp_pa
 def test_an_unreadable_image_is_listed_and_the_page_is_written(demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(demo / "build", build)
-    damaged = min(build.glob("images/*/*/*.jpg"))
+    damaged = min(build.glob("images/*/*/cohen_*.jpg"))
     damaged.write_bytes(damaged.read_bytes()[:200])
-    command = ("review", "--build", build, "--data", tmp_path, "--no-propose", "--out", tmp_path / "r.html")
+    command = ("review", "--build", build, "--data", tmp_path, "--no-propose", "--out", tmp_path / "r.html",
+               "--source", "cohen")  # fmt: skip
     ran = run(*command)
     assert ran.status == 0, ran.err
     assert "1 image cannot be read; the page shows the problem:" in ran.out
-    manifest = pd.read_parquet(build / "manifest.parquet")
+    manifest = images_of(build, source="cohen")
     row = manifest[manifest["jpeg_path"] == damaged.relative_to(build).as_posix()].iloc[0]
     assert row["source_path"] in ran.out
     images = document(tmp_path / "r.html")["images"]
@@ -153,7 +155,7 @@ def test_withdrawn_images_are_not_shown_and_may_have_reviews(demo: Path, tmp_pat
         "path,date,reason\nimages/arrow.jpg,2026-02-28,consent withdrawn\n"
     )
     ran = run("review", "--recipe", declared / "recipe.toml", "--data", demo / "data", "--no-propose",
-              "--out", tmp_path / "r.html")  # fmt: skip
+              "--source", "cohen", "--out", tmp_path / "r.html")  # fmt: skip
     assert ran.status == 0, ran.err
     paths = {image["path"] for image in document(tmp_path / "r.html")["images"]}
     assert paths

@@ -464,6 +464,7 @@ def test_on_a_phone_the_image_is_large_and_nothing_is_cut(page: Page, width: int
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.slow
 def test_the_page_has_no_severe_accessibility_finding(page: Page, pytestconfig: pytest.Config) -> None:
     axe = read_axe(pytestconfig)
     page.press("c", "n")

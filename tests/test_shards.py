@@ -221,7 +221,7 @@ def test_a_jpeg_of_another_size_than_the_table_says_is_not_packed(
 
 
 @needs_limits
-@pytest.mark.parametrize("form", BOTH)
+@pytest.mark.parametrize("form", ["parquet", pytest.param("tfrecord", marks=pytest.mark.slow)])
 def test_a_full_disk_is_an_error_and_finished_work_is_kept(demo: Path, tmp_path: Path, form: str) -> None:
     out = tmp_path / "b"
     words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",

@@ -39,6 +39,7 @@ def python_path(tmp_path: Path) -> str:
     return os.pathsep.join([str(tmp_path / "start"), str(CHECKOUT)])
 
 
+@pytest.mark.slow
 def test_the_demo_runs(demo: Path, python_path: str, tmp_path: Path) -> None:
     # filelock warns of such a system.
     ran = run_process("demo", tmp_path / "demo", PYTHONPATH=python_path, PYTHONWARNINGS="default")

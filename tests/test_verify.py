@@ -17,49 +17,24 @@ import pyarrow.parquet as pq
 import pytest
 from command import run
 from PIL import Image
-from releasing import baseline_result, images_of, sum_again, varied_build
+from releasing import images_of, sum_again
 from systems import needs_links
 
-from cxrbuild.auditing.audit import audit
-from cxrbuild.catalog import read_recipe
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
-from cxrbuild.releasing import release
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.files import check_document
 
-
-@pytest.fixture(scope="module")
-def whole(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    release(varied_build(demo, folder, ["parquet", "tfrecord"]), "1.0.0", folder / "release")
-    return folder / "release"
+# Other files need the same release.
+pytestmark = pytest.mark.xdist_group("verify")
 
 
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    shutil.copytree(whole, tmp_path / "release")
+def folder(audited_release: Path, tmp_path: Path) -> Path:
+    shutil.copytree(audited_release, tmp_path / "release")
     return tmp_path / "release"
-
-
-@pytest.fixture(scope="module")
-def audited(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release with an audit and a baseline."""
-    folder = tmp_path_factory.mktemp("audited")
-    build = varied_build(demo, folder, ["parquet"])
-    (build / "baseline").mkdir()
-    (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
-    audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
-    release(build, "1.0.0", folder / "release")
-    return folder / "release"
-
-
-@pytest.fixture
-def of_audited(audited: Path, tmp_path: Path) -> Path:
-    shutil.copytree(audited, tmp_path / "audited")
-    return tmp_path / "audited"
 
 
 @pytest.fixture
@@ -98,8 +73,8 @@ def replaced(text: Path, old: str, new: str) -> None:
     text.write_text(words.replace(old, new))
 
 
-def test_verify_finds_nothing_in_a_whole_release(whole: Path) -> None:
-    assert findings(whole) == []
+def test_verify_finds_nothing_in_a_whole_release(audited_release: Path) -> None:
+    assert findings(audited_release) == []
 
 
 def test_verify_names_the_image_with_a_flipped_byte(folder: Path) -> None:
@@ -151,7 +126,7 @@ def test_verify_finds_a_flipped_byte_in_any_single_file(folder: Path) -> None:
     assert findings(folder) == []
 
 
-@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("hidden", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_verify_finds_a_row_moved_in_the_tables(folder: Path, hidden: bool) -> None:
     image = some_image(folder)
     path = images_of(folder, image_id=image)["jpeg_path"].item().replace("/train/", "/test/")
@@ -219,13 +194,16 @@ def test_verify_finds_a_wrong_count_in_an_older_card(older: Path) -> None:
             ("path: data/test-*.parquet", "path: data/probe-*.parquet", "split test: no shard matches"),
             ("| reason | images |", "| cause | images |", "reason: no table has the columns images"),
         ],
-        [
-            (
-                "dataset_info:",
-                "dataset_news:",
-                "YAML: is not as Hugging Face reads it: KeyError('dataset_info')",
-            )
-        ],
+        pytest.param(
+            [
+                (
+                    "dataset_info:",
+                    "dataset_news:",
+                    "YAML: is not as Hugging Face reads it: KeyError('dataset_info')",
+                )
+            ],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_verify_finds_wrong_values_in_an_older_card(older: Path, changes: list[tuple[str, str, str]]) -> None:
@@ -241,40 +219,56 @@ def test_verify_finds_wrong_values_in_an_older_card(older: Path, changes: list[t
 @pytest.mark.parametrize(
     ("pattern", "new"),
     [
-        (r"pixels of \d+\n", "pixels of 999\n"),
-        (r"(\d+) images upstream, \d+ kept", r"\1 images upstream, 999 kept"),
-        (r"\| upstream \| \d+", "| upstream | 999"),
-        (r"\| lateral \| (\d+) \|", r"| lateral | 99\1 |"),
-        (r"- Every Normal image is from", "- Not every Normal image is from"),
         (r"- Measured: [^\n]+\n", ""),
-        (r"- Not measured: [^\n]+\n", ""),
+        pytest.param(r"- Not measured: [^\n]+\n", "", marks=pytest.mark.slow),
         (r"\Z", "\nCite me.\n"),
     ],
 )
-def test_verify_compares_every_line_of_the_card(of_audited: Path, pattern: str, new: str) -> None:
-    card = of_audited / "README.md"
+def test_verify_finds_a_line_too_many_or_too_few_in_the_card(folder: Path, pattern: str, new: str) -> None:
+    card = folder / "README.md"
     before = card.read_text()
     after = re.sub(pattern, new, before, count=1)
     assert after != before
     card.write_text(after)
-    sum_again(of_audited)
+    sum_again(folder)
     at = next(
         i
         for i, (a, b) in enumerate(zip(f"{before}\n\n".split("\n"), f"{after}\n\n".split("\n"), strict=False))
         if a != b
     )
-    found = findings(of_audited)
+    found = findings(folder)
     assert found
     assert found[0].startswith(f"README.md: line {at + 1}: ")
     assert all(words.startswith("README.md: line") for words in found)
 
 
-def test_verify_shows_where_a_line_differs(of_audited: Path) -> None:
-    replaced(
-        of_audited / "README.md", "Every Normal image is from mooney.", "Every Normal image is from mars."
-    )
-    sum_again(of_audited)
-    (found,) = findings(of_audited)
+def test_verify_compares_every_line_of_the_card_at_once(folder: Path) -> None:
+    card = folder / "README.md"
+    before = card.read_text()
+    after = before
+    for pattern, new in (
+        (r"pixels of \d+\n", "pixels of 999\n"),
+        (r"(\d+) images upstream, \d+ kept", r"\1 images upstream, 999 kept"),
+        (r"\| upstream \| \d+", "| upstream | 999"),
+        (r"\| lateral \| (\d+) \|", r"| lateral | 99\1 |"),
+    ):
+        changed = re.sub(pattern, new, after, count=1)
+        assert changed != after
+        after = changed
+    card.write_text(after)
+    sum_again(folder)
+    lines = zip(before.splitlines(), after.splitlines(), strict=True)
+    differ = [number for number, (one, other) in enumerate(lines, 1) if one != other]
+    assert len(differ) == 4
+    assert [words.split(": expected")[0] for words in findings(folder)] == [
+        f"README.md: line {number}" for number in differ
+    ]
+
+
+def test_verify_shows_where_a_line_differs(folder: Path) -> None:
+    replaced(folder / "README.md", "Every Normal image is from mooney.", "Every Normal image is from mars.")
+    sum_again(folder)
+    (found,) = findings(folder)
     assert re.fullmatch(
         r"README\.md: line \d+: expected '- Every Normal image is from mooney\.', "
         r"found '- Every Normal image is from mars\.'", found
@@ -289,10 +283,10 @@ def test_verify_shows_where_a_line_differs(of_audited: Path) -> None:
         ("CITATION.cff", "Cite ", "Do cite "),
     ],
 )
-def test_verify_compares_every_line_of_the_lists(of_audited: Path, name: str, old: str, new: str) -> None:
-    replaced(of_audited / name, old, new)
-    sum_again(of_audited)
-    assert any(re.match(rf"{re.escape(name)}: line \d+: expected ", words) for words in findings(of_audited))
+def test_verify_compares_every_line_of_the_lists(folder: Path, name: str, old: str, new: str) -> None:
+    replaced(folder / name, old, new)
+    sum_again(folder)
+    assert any(re.match(rf"{re.escape(name)}: line \d+: expected ", words) for words in findings(folder))
 
 
 @pytest.mark.parametrize(
@@ -313,41 +307,51 @@ def test_verify_compares_every_line_of_the_lists(of_audited: Path, name: str, ol
                 "distribution[data/test-00000-of-00001.parquet]: is missing",
             ),
         ],
-        [(lambda d: d["distribution"].reverse(), "distribution: is in another order")],
+        pytest.param(
+            [(lambda d: d["distribution"].reverse(), "distribution: is in another order")],
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_verify_compares_every_key_of_croissant(
-    of_audited: Path, changes: list[tuple[Callable[[dict[str, Any]], object], str]]
+    folder: Path, changes: list[tuple[Callable[[dict[str, Any]], object], str]]
 ) -> None:
     for change, _ in changes:
-        edited(change)(of_audited / "croissant.json")
-    sum_again(of_audited)
-    found = findings(of_audited)
+        edited(change)(folder / "croissant.json")
+    sum_again(folder)
+    found = findings(folder)
     assert len(found) == len(changes), found
     for _, fault in changes:
         assert any(words.startswith(f"croissant.json: {fault}") for words in found), found
 
 
-def test_verify_compares_other_files_with_the_hashes_in_build_json(of_audited: Path) -> None:
-    files = [of_audited / name for name in ("audit.json", "baseline.json", "report.html", "CHANGELOG.md")]
+@pytest.mark.parametrize(
+    "junk", [None, *(pytest.param(data, marks=pytest.mark.slow) for data in (b"junk", b"[]", b"{}"))]
+)
+def test_verify_compares_other_files_with_the_hashes_in_build_json(folder: Path, junk: bytes | None) -> None:
+    files = [folder / name for name in ("audit.json", "baseline.json", "report.html", "CHANGELOG.md")]
     whole = {path: path.read_bytes() for path in files}
-    for junk in (b"junk", b"[]", b"{}", None):
-        for path, data in whole.items():
-            path.write_bytes(data.replace(b"0", b"1") if junk is None else junk)
-        sum_again(of_audited)
-        found = "\n".join(findings(of_audited))
-        for path in files:
-            assert re.search(rf"^{path.name}: its SHA-256 is \w+, build\.json has", found, re.MULTILINE), junk
+    for path, data in whole.items():
+        path.write_bytes(data.replace(b"0", b"1") if junk is None else junk)
+    sum_again(folder)
+    found = "\n".join(findings(folder))
+    for path in files:
+        assert re.search(rf"^{path.name}: its SHA-256 is \w+, build\.json has", found, re.MULTILINE)
+
+
+def test_verify_finds_files_that_build_json_records_and_others(folder: Path) -> None:
+    files = [folder / name for name in ("audit.json", "baseline.json", "report.html", "CHANGELOG.md")]
+    whole = {path: path.read_bytes() for path in files}
     for path in files:
         path.unlink()
-    sum_again(of_audited)
-    assert {f"{path.name}: is missing; build.json records it" for path in files} <= set(findings(of_audited))
+    sum_again(folder)
+    assert {f"{path.name}: is missing; build.json records it" for path in files} <= set(findings(folder))
     # And where build.json, too, is made to agree.
     for path in files[1:]:
         path.write_bytes(whole[path])
-    edited(lambda document: document["packaging"]["files"].pop("audit.json"))(of_audited / "build.json")
-    sum_again(of_audited)
-    found = findings(of_audited)
+    edited(lambda document: document["packaging"]["files"].pop("audit.json"))(folder / "build.json")
+    sum_again(folder)
+    found = findings(folder)
     assert any(re.search(r"should not be here: '- Measured: ", words) for words in found)
     assert any(
         re.search(r"README.md: line \d+: (is missing here:|expected) '- This build was not aud", w)
@@ -355,35 +359,35 @@ def test_verify_compares_other_files_with_the_hashes_in_build_json(of_audited: P
     )
 
 
-@pytest.mark.parametrize("name", ["audit", "baseline"])
-def test_verify_finds_a_result_of_another_build(of_audited: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["audit", pytest.param("baseline", marks=pytest.mark.slow)])
+def test_verify_finds_a_result_of_another_build(folder: Path, name: str) -> None:
     """Also where its hash in build.json is the foreign one's."""
     file = f"{name}.json"
-    edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_audited / file)
-    digest = sha256_of(of_audited / file)
-    edited(lambda document: document["packaging"]["files"].update({file: digest}))(of_audited / "build.json")
-    sum_again(of_audited)
-    build = read_json(of_audited / "build.json")["packaging"]["manifest_sha256"]
-    assert findings(of_audited) == [f"{file}: manifest_sha256: is {'0' * 64}, build.json has {build}"]
+    edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(folder / file)
+    digest = sha256_of(folder / file)
+    edited(lambda document: document["packaging"]["files"].update({file: digest}))(folder / "build.json")
+    sum_again(folder)
+    build = read_json(folder / "build.json")["packaging"]["manifest_sha256"]
+    assert findings(folder) == [f"{file}: manifest_sha256: is {'0' * 64}, build.json has {build}"]
 
 
-def test_verify_finds_a_result_of_another_dataset(of_audited: Path) -> None:
-    edited(lambda result: result["recipe"].update(name="other"))(of_audited / "baseline.json")
-    sum_again(of_audited)
-    assert "baseline.json: is of demo-cxr, other, not of demo-cxr" in findings(of_audited)
+def test_verify_finds_a_result_of_another_dataset(folder: Path) -> None:
+    edited(lambda result: result["recipe"].update(name="other"))(folder / "baseline.json")
+    sum_again(folder)
+    assert "baseline.json: is of demo-cxr, other, not of demo-cxr" in findings(folder)
 
 
-def test_verify_derives_the_hash_of_the_builds_manifest(of_audited: Path) -> None:
+def test_verify_derives_the_hash_of_the_builds_manifest(folder: Path) -> None:
     """A stranger can make the build's manifest from the release's: it is the one with `withheld` blank."""
-    packed = read_json(of_audited / "build.json")["packaging"]
-    assert read_json(of_audited / "audit.json")["dataset"]["manifest_sha256"] == packed["manifest_sha256"]
+    packed = read_json(folder / "build.json")["packaging"]
+    assert read_json(folder / "audit.json")["dataset"]["manifest_sha256"] == packed["manifest_sha256"]
     for file in ("audit.json", "baseline.json"):
-        edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(of_audited / file)
-    files = {name: sha256_of(of_audited / name) for name in packed["files"]}
+        edited(lambda result: result["dataset"].update(manifest_sha256="0" * 64))(folder / file)
+    files = {name: sha256_of(folder / name) for name in packed["files"]}
     forged = packed | {"manifest_sha256": "0" * 64, "files": files}
-    edited(lambda document: document.update(packaging=forged))(of_audited / "build.json")
-    sum_again(of_audited)
-    (found,) = findings(of_audited)
+    edited(lambda document: document.update(packaging=forged))(folder / "build.json")
+    sum_again(folder)
+    (found,) = findings(folder)
     assert found.startswith(f"build.json: packaging.manifest_sha256: is {'0' * 64}, but manifest.parquet")
     assert found.endswith(packed["manifest_sha256"])
 
@@ -395,7 +399,8 @@ def test_verify_reads_a_release_of_another_version(older: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", pytest.param("[]", marks=pytest.mark.slow), '{"format": 1, "dataset": {"na']
+    "text",
+    ["{}", *(pytest.param(one, marks=pytest.mark.slow) for one in ("[]", '{"format": 1, "dataset": {"na'))],
 )
 def test_verify_checks_the_rest_without_build_json(folder: Path, text: str) -> None:
     image, moved = images_of(folder, source="mooney", split="train")["image_id"].iloc[[3, 4]]
@@ -418,7 +423,16 @@ def test_verify_checks_the_rest_without_build_json(folder: Path, text: str) -> N
     )
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '{"files": 3}', '{"format": 1, "dataset": {"na'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in ("[]", '{"files": 3}', '{"format": 1, "dataset": {"na')
+        ),
+    ],
+)
 def test_verify_checks_a_build_without_build_json(demo: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(demo / "build", tmp_path / "build")
     (tmp_path / "build" / "build.json").write_text(text)
@@ -462,7 +476,10 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
                 "data/test-00000-of-00001.parquet: is in no FileSet",
             ),
         ],
-        [(lambda d: d["distribution"].pop(0), "data/test-00000-of-00001.parquet: is no FileObject")],
+        pytest.param(
+            [(lambda d: d["distribution"].pop(0), "data/test-00000-of-00001.parquet: is no FileObject")],
+            marks=pytest.mark.slow,
+        ),
         [
             (
                 lambda d: d["recordSet"][2]["field"][3]["source"]["extract"].update(column="name"),
@@ -485,7 +502,10 @@ def test_verify_finds_wrong_values_in_an_older_croissant(
     assert all(words.startswith("croissant.json") for words in found)
 
 
-@pytest.mark.parametrize(("text", "error"), [("{", "JSONDecodeError"), ("[]", "AttributeError")])
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("{", "JSONDecodeError"), pytest.param("[]", "AttributeError", marks=pytest.mark.slow)],
+)
 def test_verify_says_that_an_older_file_is_not_croissant(older: Path, text: str, error: str) -> None:
     (older / "croissant.json").write_text(text)
     sum_again(older)
@@ -587,7 +607,9 @@ def test_verify_follows_links_of_a_hub_cache(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["manifest.parquet", "ledger.parquet", "build.json", "SHA256SUMS"])
-@pytest.mark.parametrize("damage", ["gone", "cut", "nonsense"])
+@pytest.mark.parametrize(
+    "damage", ["cut", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("gone", "nonsense"))]
+)
 def test_verify_names_damaged_tables_and_documents(folder: Path, name: str, damage: str) -> None:
     path = folder / name
     data = path.read_bytes()
@@ -610,8 +632,8 @@ def test_verify_finds_missing_columns(folder: Path) -> None:
     assert "manifest.parquet: license: the column is missing" in found
 
 
-def test_verify_result_lists_every_check(whole: Path) -> None:
-    result = verify(whole)
+def test_verify_result_lists_every_check(audited_release: Path) -> None:
+    result = verify(audited_release)
     document = json.loads(json.dumps(result.to_dict()))
     assert (document["findings"], result.passed) == ([], True)
     statuses = {check["id"]: check["status"] for check in document["checks"]}
@@ -621,7 +643,7 @@ def test_verify_result_lists_every_check(whole: Path) -> None:
 
 
 def test_verify_makes_checks_of_other_packages(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    audited_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "row_checks.py").write_text(
         "from cxrbuild import Check, Finding\n\n\n"
@@ -634,9 +656,12 @@ def test_verify_makes_checks_of_other_packages(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: row-checks\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[cxrbuild.checks]\nrows = row_checks:ROWS\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert [(f.check, str(f)) for f in verify(whole).findings] == [("rows", "manifest.parquet: has 89 rows")]
+    assert [(f.check, str(f)) for f in verify(audited_release).findings] == [
+        ("rows", "manifest.parquet: has 89 rows")
+    ]
 
 
+@pytest.mark.slow
 def test_verify_lists_all_findings_at_once(folder: Path) -> None:
     image = some_image(folder)
     change_tables(folder, image, "manifest.parquet", label="Pneumonia")
@@ -765,13 +790,14 @@ def test_verify_refuses_a_folder_with_nothing_to_verify(there: str | None, tmp_p
         verify(folder)
 
 
-def test_verify_needs_memory_for_one_batch(whole: Path) -> None:
+@pytest.mark.slow
+def test_verify_needs_memory_for_one_batch(audited_release: Path) -> None:
     """Shards are read in batches: a path of the first must be let go of when a later one is read."""
     import tracemalloc
 
-    verify(whole)
+    verify(audited_release)
     tracemalloc.start()
-    verify(whole)
+    verify(audited_release)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6

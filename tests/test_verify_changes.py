@@ -12,15 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from releasing import baseline_result, drop_rows, images_of, sum_again, varied_build
+from releasing import drop_rows, images_of, sum_again
 
 from cxrbuild.artifact import names
-from cxrbuild.auditing.audit import audit
-from cxrbuild.catalog import read_recipe
 from cxrbuild.documents import croissant, texts
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
-from cxrbuild.releasing import release
 from cxrbuild.shards import example, record_file
 from cxrbuild.verification import verify
 from cxrbuild.verification.context import Context
@@ -32,21 +29,14 @@ TFDS = "tfds/demo_cxr/1.0.0"
 RECORDS = "demo_cxr-train.tfrecord-00000-of-00001"
 
 
-@pytest.fixture(scope="module")
-def whole(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release with both formats, an audit result with a pair, and a baseline result."""
-    folder = tmp_path_factory.mktemp("whole")
-    build = varied_build(demo, folder, ["parquet", "tfrecord"])
-    (build / "baseline").mkdir()
-    write_json(build / "baseline" / "metrics.json", baseline_result(build))
-    audit(build, read_recipe(str(demo / "declared" / "recipe.toml")))
-    release(build, "1.0.0", folder / "release")
-    return folder / "release"
+# Other files need the same release.
+pytestmark = pytest.mark.xdist_group("verify")
 
 
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    shutil.copytree(whole, tmp_path / "release")
+def folder(audited_release: Path, tmp_path: Path) -> Path:
+    """A release with both formats, an audit result with a pair, and a baseline result."""
+    shutil.copytree(audited_release, tmp_path / "release")
     return tmp_path / "release"
 
 

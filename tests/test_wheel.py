@@ -52,6 +52,7 @@ def test_catalogue_and_manifest_travel_in_the_wheel(installed: Path, tmp_path: P
     assert int(published) == 6354
 
 
+@pytest.mark.slow
 def test_the_demo_and_the_plan_run_from_the_wheel(
     installed: Path, metadata_only: Path, tmp_path: Path
 ) -> None:
