@@ -243,7 +243,7 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path
 
 @pytest.mark.parametrize(
     "settings",
-    ["the same", *(pytest.param(name, marks=pytest.mark.slow) for name in ("others", "not known"))],
+    ["others", *(pytest.param(name, marks=pytest.mark.slow) for name in ("the same", "not known"))],
 )
 def test_other_options_in_the_same_folder_remove_images(demo: Path, tmp_path: Path, settings: str) -> None:
     out = tmp_path / "build"

@@ -101,11 +101,13 @@ def test_curate_does_not_seal_over_a_source_that_changed_while_it_ran(
         curate(declared, data, tmp_path / "build", formats=["parquet"])
 
 
-def test_unchanged_images_are_not_read_again(
-    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data, build = tmp_path / "data", tmp_path / "build"
-    shutil.copytree(demo / "data", data)
+Rebuild = Callable[..., set[str]]
+
+
+@pytest.fixture
+def rebuild(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rebuild:
+    """Builds the demo's images in `build` with the formats that are named; returns which files it read."""
+    shutil.copytree(demo / "data", tmp_path / "data")
     declared = read_declared(demo / "declared/recipe.toml", {})
     read: list[str] = []
     original = conversion.convert_batches
@@ -117,33 +119,43 @@ def test_unchanged_images_are_not_read_again(
 
     monkeypatch.setattr(conversion, "convert_batches", listed)
 
-    def rebuild(*formats: str) -> set[str]:
+    def run(*formats: str) -> set[str]:
         read.clear()
-        assert curate(declared, data, build, formats=formats).changed
+        assert curate(declared, tmp_path / "data", tmp_path / "build", formats=formats).changed
         return {Path(path).name for path in read}
 
+    return run
+
+
+def test_unchanged_images_are_not_read_again(rebuild: Rebuild, tmp_path: Path) -> None:
+    data, build = tmp_path / "data", tmp_path / "build"
     images = rebuild("parquet")
     hashes = {path: path.read_bytes() for path in build.rglob("*.jpg")}
     assert len(images) == len(hashes) > 10
-    # Other formats are another build of the same images.
-    assert rebuild("parquet", "tfrecord") == set()
     # A JPEG of the same size and time.
     changed = next(iter(hashes))
     edit(changed)
     row = read_records(build / "manifest.parquet").set_index("jpeg_path")
     path = row.loc[changed.relative_to(build).as_posix(), "source_path"]
     assert rebuild("parquet") == {Path(path).name}
-    # A source with a new time.
+    # A source with a new time, and other formats: another build of the same images.
     source = next(path for path in data.rglob("*.jpeg") if path.name in images)
     source.touch()
     assert rebuild("tfrecord") == {source.name}
     assert {path: path.read_bytes() for path in build.rglob("*.jpg")} == hashes
+    # A source that changed, of the same size and modification time.
+    edit(source)
+    with pytest.raises(CxrbuildError, match="changed since they were fetched"):
+        rebuild("parquet")
+
+
+@pytest.mark.slow
+def test_images_without_their_states_are_read_again(rebuild: Rebuild, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    images = rebuild("parquet")
+    assert rebuild("parquet", "tfrecord") == set()
     # States of another journal, or no states at all.
     (build / ".cxrbuild/journal").unlink()
     assert rebuild("parquet") == images
     (build / ".cxrbuild/states").write_text("damaged")
     assert rebuild("tfrecord") == images
-    # A source that changed, of the same size and modification time.
-    edit(source)
-    with pytest.raises(CxrbuildError, match="changed since they were fetched"):
-        rebuild("parquet")
