@@ -182,17 +182,36 @@ def test_links_and_duplicates_are_data(demo: Path, tmp_path: Path) -> None:
     assert image["links"] == [
         {
             "kind": "same patient", "image": kept["image_id"].iloc[1], "source": "cohen", "path": paths[1],
-            "split": kept["split"].iloc[1], "exclusion": None, "note": "by the report",
+            "split": kept["split"].iloc[1], "exclusion": None, "note": "by the report", "later": False,
         },
         {
             "kind": "duplicate", "image": None, "source": "cohen", "path": "images/gone.png", "split": None,
-            "exclusion": None, "note": None,
+            "exclusion": None, "note": None, "later": False,
         },
     ]  # fmt: skip
     ran = run("why", kept["image_id"].iloc[0], "--build", tmp_path / "build", *words, COLUMNS="300")
     other, split = kept[["image_id", "split"]].iloc[1]
     assert f"link        same patient: {other} ({split}): by the report" in ran.out
     assert "link        duplicate: cohen/images/gone.png (not in the ledger)" in ran.out
+
+
+def test_a_link_between_groups_was_declared_after_the_build(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "build", tmp_path / "build")
+    shutil.copytree(demo / "declared", tmp_path / "declared")
+    kept = images_of(demo / "build", source="cohen").drop_duplicates("group").iloc[:2]
+    path_a, path_b = kept["source_path"]
+    (tmp_path / "declared" / "links.csv").write_text(
+        f"source_a,path_a,source_b,path_b,kind,note\ncohen,{path_a},cohen,{path_b},same patient,\n"
+    )
+    document = read_json(tmp_path / "build" / "build.json")
+    document["recipe"]["split"]["links"] = ["links.csv"]
+    write_json(tmp_path / "build" / "build.json", document)
+    recipe = tmp_path / "declared" / "recipe.toml"
+    ran = run(
+        "why", kept["image_id"].iloc[0], "--build", tmp_path / "build", "--recipe", recipe, COLUMNS="300"
+    )
+    other = kept["image_id"].iloc[1]
+    assert f"link        same patient, declared after the build was made: {other}" in ran.out
 
 
 def test_duplicates_of_an_audit_are_data(demo: Path, tmp_path: Path) -> None:

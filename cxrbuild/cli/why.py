@@ -215,7 +215,8 @@ def _describe_correction(one: CorrectionResult) -> str:
 def _describe_link(link: LinkedImage) -> str:
     name = link.image or f"{link.source}/{link.path}"
     state = f"excluded by {link.exclusion}" if link.exclusion else link.split or "not in the ledger"
-    return f"{link.kind}: {name} ({state})" + (f": {link.note}" if link.note else "")
+    when = ", declared after the build was made" if link.later else ""
+    return f"{link.kind}{when}: {name} ({state})" + (f": {link.note}" if link.note else "")
 
 
 def _describe_duplicate(pair: DuplicateImage) -> str:

@@ -133,7 +133,7 @@ class _Describer:
             group=text["group"],
             group_images=sorted(set(group["image_id"]) - {str(text["image_id"])}),
             links=[
-                self._linked(link, *other)
+                self._linked(link, text["group"], *other)
                 for link in self._links
                 for image, other in ((link.a, link.b), (link.b, link.a))
                 if image == (source, path) or text["image_id"] in possible_ids(*image)
@@ -171,16 +171,17 @@ class _Describer:
             found |= {"state": "unpinned"}
         return found
 
-    def _linked(self, link: Link, source: str, path: str) -> LinkedImage:
+    def _linked(self, link: Link, group: str | None, source: str, path: str) -> LinkedImage:
         ledger = self._artifact.ledger
         # A public release has no paths of a source that is not public.
         named = ledger["source_path"].eq(path) | ledger["image_id"].isin(possible_ids(source, path))
         rows = ledger[(ledger["source"] == source) & named]
-        image, split, exclusion = (
+        image, split, exclusion, its_group = (
             None if rows.empty else _text(rows[column].iloc[0])
-            for column in ("image_id", "split", "exclusion")
+            for column in ("image_id", "split", "exclusion", "group")
         )
-        return LinkedImage(link.kind, image, source, path, split, exclusion, link.note or None)
+        later = None not in (group, its_group) and group != its_group
+        return LinkedImage(link.kind, image, source, path, split, exclusion, link.note or None, later)
 
     def _why_duplicates_unknown(self) -> str | None:
         audit = self._artifact.audit

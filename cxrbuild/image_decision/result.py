@@ -92,6 +92,8 @@ class LinkedImage:
         Its split, or why it is excluded.
     note
         What the file of links says about them.
+    later
+        Whether the link was declared after the build was made: the images are in different groups.
     """
 
     kind: str
@@ -101,6 +103,7 @@ class LinkedImage:
     split: str | None
     exclusion: str | None
     note: str | None
+    later: bool
 
 
 @dataclass(frozen=True)
