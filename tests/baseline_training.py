@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxrbuild.baseline import BaselineResult, train_baseline
+from cxrbuild.baseline import BaselineResult, experiment, train_baseline
 from cxrbuild.catalog import Recipe, read_recipe
 
 # A network that trains in seconds.
@@ -61,6 +61,12 @@ def recipe(small_recipe: Path) -> Recipe:
 def trained(demo: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> BaselineResult:
     """The result of two seeds, trained without interruption; a test that changes it works on a copy."""
     return train_baseline(demo / "build", recipe, out=tmp_path_factory.mktemp("out"), seeds=[1, 2])
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figures: they take longer than a small network."""
+    monkeypatch.setattr(experiment, "draw_figures", lambda *_: None)
 
 
 def load_weights(model: Path) -> list[np.ndarray]:

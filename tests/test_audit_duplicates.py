@@ -219,6 +219,7 @@ def test_the_number_of_registrations_is_proportional_to_the_number_of_similar_im
     assert time.perf_counter() - start < 120
 
 
+@pytest.mark.slow
 def test_more_copies_than_a_bucket_holds_are_candidates(tmp_path: Path) -> None:
     # More than the images of a bucket in which all collide with all.
     image = phantom("one", "Normal").resize((96, 96))

@@ -206,6 +206,7 @@ def test_a_training_in_another_process_gives_the_same_bytes(
     assert "An epoch took 0." in ran.out
 
 
+@pytest.mark.usefixtures("without_figures")  # those of the copied result stay
 def test_a_seed_gives_the_same_bytes_again_and_a_finished_one_is_not_trained(
     demo: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from command import run
 
 from cxrbuild.artifact.baseline import BaselineDocument
-from cxrbuild.baseline import BaselineResult, experiment, train_baseline
+from cxrbuild.baseline import BaselineResult, train_baseline
 from cxrbuild.catalog import Recipe
 from cxrbuild.cli.main import cli
 from cxrbuild.errors import CheckError, CxrbuildError
@@ -63,12 +63,6 @@ def other_split(demo: Path, tmp_path: Path) -> Path:
     records.loc[moved, "split"] = "test"
     write_records(build / "manifest.parquet", records)
     return build
-
-
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no figures: they take longer than the evaluation."""
-    monkeypatch.setattr(experiment, "draw_figures", lambda *_: None)
 
 
 @pytest.mark.usefixtures("without_figures")

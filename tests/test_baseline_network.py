@@ -162,6 +162,7 @@ def test_the_seed_decides_the_augmentation(tf, random: np.random.Generator) -> N
     assert (once != other).any()
 
 
+@pytest.mark.slow
 def test_an_epoch_equals_keras_fit(random: np.random.Generator) -> None:
     """Without augmentation and dropout, weights and figures are those of Keras' own loop."""
     import keras

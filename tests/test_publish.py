@@ -80,7 +80,11 @@ def test_publish_refuses_an_unpinned_release(copy: Path, tmp_path: Path) -> None
     with pytest.raises(CxrbuildError, match=r"an unpinned release is not published\. Found: mooney did not"):
         publish(copy, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-    # That is said first: the library of a target is not needed for a release that is not sent.
+
+
+@pytest.mark.slow
+def test_a_refused_release_needs_no_library_of_its_target(copy: Path, tmp_path: Path) -> None:
+    edit_build(copy, unpinned=["mooney"])
     (tmp_path / "s3fs.py").write_text("raise ImportError('no s3fs')")
     ran = run_process("publish", copy, "s3://bucket/a", "--dry-run", PYTHONPATH=str(tmp_path))
     assert ran.status == 1

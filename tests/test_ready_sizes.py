@@ -97,6 +97,7 @@ def test_croissant_loads_a_size(sized: Path) -> None:
     assert record["images-32/split"] in (b"train", b"test")
 
 
+@pytest.mark.slow
 def test_same_build_gives_the_same_bytes(build: Path, sized: Path, tmp_path: Path) -> None:
     cxrbuild.release(build, "1.0.0", tmp_path / "again", sizes=[64, 32])
     assert (tmp_path / "again" / "SHA256SUMS").read_bytes() == (sized / "SHA256SUMS").read_bytes()

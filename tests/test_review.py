@@ -548,11 +548,12 @@ def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_
     [
         (["cohen,images/gone.jpg,clean,no,"], "1 review of images that the source does not have"),
         (["kohen,images/arrow.jpg,clean,no,"], "no source 'kohen'; the nearest source is 'cohen'"),
-        (
+        pytest.param(
             ["cohen,images/arrow.jpg,pointer,no,"],
             "line 2: unknown mark 'pointer'; expected one of arrow, clean",
+            marks=pytest.mark.slow,
         ),
-        (["cohen,images/arrow.jpg,clean"], "line 2: 3 cells, not 5"),
+        pytest.param(["cohen,images/arrow.jpg,clean"], "line 2: 3 cells, not 5", marks=pytest.mark.slow),
     ],
 )
 def test_reviews_that_cannot_be_added_are_refused(
