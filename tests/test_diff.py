@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +32,8 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.exactness import MEANINGS
 from cxrbuild.files import read_json, write_json
 from cxrbuild.records import read_records, write_records
-from cxrbuild.version_numbers import needed_version, parse_version
+from cxrbuild.releasing.pack import default_folder
+from cxrbuild.version_numbers import needed_version, parse_version, versioned_name
 
 ROWS = pd.DataFrame({
     "image_id": ["a", "b", "c"],
@@ -249,6 +251,36 @@ def test_diff_shows_why_a_row_has_another_class(finding: str, cause: str, reason
     assert (row["cause"], row["reason"]) == (cause, reason)
 
 
+def test_a_relabelled_image_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its finding changed too: other metadata, which is the reason of the other class."""
+    recipe = read_recipe("covid19-cxr")
+    rows = ROWS.assign(finding="Normal", group=["g1", "g2", "g3"], upstream_split="none")
+    new = rows.assign(
+        label=["COVID-19", "COVID-19", "Normal"],
+        finding=["COVID", "Normal", "Normal"],
+        split=["train", "test", "test"],
+        group=["g1", "g4", "g3"],
+    )
+    found = compare(*(replace(version_of(side), declarations=declarations(recipe)) for side in (rows, new)))
+    assert list(found.rows["metadata_changed"]["image_id"]) == ["a", "b"]
+    markdown = found.to_markdown()
+    assert [line for line in markdown.splitlines() if line.startswith("  - ")] == [
+        "  - a (label Normal -> COVID-19): finding Normal -> COVID",
+        "  - b (split train -> test): its group was g2, and is g4: drawn by the hash of its group, salt "
+        f"{recipe.split.salt}",
+        "  - 2 images listed above, with this change as the reason",
+    ]
+    assert found.to_html().count("<code>a</code>") == found.to_html().count("<code>b</code>") == 1
+    monkeypatch.setattr("cxrbuild.api.diff", lambda *_, **__: found)
+    ran = run("diff", "old", "new", COLUMNS="200")
+    assert ran.out.count("  a (") == ran.out.count("  b (") == 1
+    assert "2 images listed above, with this change as the reason" in ran.out
+    # Another value that changed is not the reason of the other class.
+    older = new.assign(patient_age=[7.0, 4.5, 61.0])
+    found = compare(*(replace(version_of(side), declarations=declarations(recipe)) for side in (rows, older)))
+    assert "  - a (patient_age null -> 7.0; finding Normal -> COVID)" in found.to_markdown()
+
+
 def test_diff_shows_changes_of_recipe_and_pins() -> None:
     recipe = read_recipe("covid19-cxr")
     document = recipe.model_dump(mode="json") | {"folder": recipe.folder, "baseline": None}
@@ -295,18 +327,52 @@ def test_pages_are_headed_by_the_datasets_where_these_differ() -> None:
     assert "<h1>covid19-cxr 1.0.0 → covid19-cxr 2.0.0</h1>" in found.to_html()
 
 
-def test_before_1_0_0_any_step_is_enough() -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "step", "said"),
+    [
+        ("1.0.0", "1.0.0", "needed", "The version needs a MAJOR step."),
+        ("1.2.0", "2.0.0", "made", "The changes need a MAJOR step, and the version made it: 1.2.0 -> 2.0.0."),
+        (
+            "1.2.0",
+            "1.3.0",
+            "too_small",
+            "The changes need a MAJOR step, and 1.2.0 -> 1.3.0 is too small: 2.0.0 or later.",
+        ),
+        (
+            "2.0.0",
+            "1.0.0",
+            "backwards",
+            "The first version, 2.0.0, is later than the second, 1.0.0. Compare them in the other order to "
+            "see which step the changes need.",
+        ),
+        (
+            "0.9.0",
+            "0.9.0",
+            "needed",
+            "The version must increase. Before 1.0.0 any step is enough; from 1.0.0 on such changes need a "
+            "MAJOR step.",
+        ),
+        (
+            "0.9.0",
+            "0.9.1",
+            "made",
+            "The version increased, 0.9.0 -> 0.9.1. Before 1.0.0 any step is enough; from 1.0.0 on such "
+            "changes need a MAJOR step.",
+        ),
+    ],
+)
+def test_diff_says_whether_the_version_made_the_step(old: str, new: str, step: str, said: str) -> None:
     recipe = read_recipe("covid19-cxr")
-    old, new = (
+    before, after = (
         replace(version_of(rows), declarations=declarations(recipe.model_copy(update={"version": version})))
-        for rows, version in ((ROWS, "0.9.0"), (ROWS.drop(index=1), "0.9.1"))
+        for rows, version in ((ROWS, old), (ROWS.drop(index=1), new))
     )
-    found = compare(old, new)
-    assert found.bump == "major"
-    said = "Before 1.0.0 any step is enough; from 1.0.0 on such changes need a MAJOR step."
-    for text in (found.to_markdown(), found.to_html()):
-        assert f"The version must increase. {said}" in text
-    assert "needs a later version; from 1.0.0 on, a major one" in found._repr_html_()
+    found = compare(before, after)
+    assert (found.bump, found.step, found.to_dict()["step"]) == ("major", step, step)
+    for text in (found.to_markdown(), found.to_html(), found._repr_html_()):
+        assert escape(said, quote=False) in text or said in text
+    unchanged = compare(before, replace(after, manifest=ROWS))
+    assert (unchanged.bump, unchanged.step) == (None, None)
 
 
 def test_numbers_that_differ_are_not_said_to_be_equal() -> None:
@@ -355,7 +421,8 @@ def test_two_datasets_need_no_step_of_a_version() -> None:
     for text in (compare(old, new).to_markdown(), compare(old, new).to_html()):
         assert said in text
         assert "MAJOR" not in text
-    assert "version" not in compare(old, new)._repr_html_()
+    assert said in compare(old, new)._repr_html_()
+    assert compare(old, new).step is None
     assert "needs a MAJOR step" in compare(old, replace(new, declarations=old.declarations)).to_markdown()
 
 
@@ -619,6 +686,16 @@ def test_diff_compares_withheld_between_releases_only() -> None:
 )  # fmt: skip
 def test_needed_version(old: str, bump: str, needed: str) -> None:
     assert needed_version(old, bump) == needed  # type: ignore[arg-type]
+
+
+def test_a_version_is_once_in_a_name(demo: Path, tmp_path: Path) -> None:
+    assert versioned_name("mine", "1.0.0") == versioned_name("mine-1-0-0", "1.0.0") == "mine-1.0.0"
+    assert versioned_name("mine-1-0-0", "2.0.0") == "mine-1-0-0-2.0.0"
+    document = read_json(demo / "build" / "build.json")
+    document["recipe"]["name"] = document["dataset"]["name"] = "demo-cxr-1-0-0"
+    write_json(tmp_path / "build.json", document)
+    for policy, end in (("public", ""), ("private", "-private")):
+        assert default_folder(tmp_path, "1.0.0", policy) == Path("release", f"demo-cxr-1.0.0{end}")  # type: ignore[arg-type]
 
 
 def test_parse_version_orders_by_number() -> None:

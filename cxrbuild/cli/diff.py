@@ -35,7 +35,8 @@ def diff(old: str, new: str, form: str, data: Path, quiet: bool, as_json: bool) 
 
     OLD and NEW are folders of releases or builds, manifest.parquet files, or published names such as
     covid19-cxr/1.0.0. For each row that left, entered, moved or changed its class it says why, and what
-    changed in the recipe and the pins. The last line names the part of the version that must increase.
+    changed in the recipe and the pins. The last line says which part of the version must increase, and
+    whether it did.
 
     Or both are sources: shipped ones by name, or .toml files, such as those of `fetch --propose-pin`. Their
     listings and metadata are compared, without pixels; --data has the metadata of a source that is fetched.
@@ -75,11 +76,13 @@ def _report(output: Output, found: Diff) -> None:
         TOTALS_HEADER,
         conclusion,
         declared_by_part,
+        describe_above,
         describe_causes,
         describe_change,
         describe_overlap,
         describe_row,
         describe_totals,
+        listed_rows,
         sentences,
     )
     from cxrbuild.errors import printable
@@ -118,10 +121,13 @@ def _report(output: Output, found: Diff) -> None:
             continue
         causes = printable(describe_causes(found, kind))
         output.say(f"{title[0].upper()}{title[1:]}{f' ({causes})' if causes else ''}:")
-        for row in rows.head(_MOST).to_dict("records"):
+        listed = listed_rows(found, kind)
+        for row in listed.head(_MOST).to_dict("records"):
             output.item(short_hashes(describe_row(row)))
-        if len(rows) > _MOST:
-            output.say(f"  and {len(rows) - _MOST:,} more; --json and --format list all")
+        if len(listed) > _MOST:
+            output.say(f"  and {len(listed) - _MOST:,} more; --json and --format list all")
+        if above := describe_above(len(rows) - len(listed)):
+            output.item(above)
         output.say("")
     for sentence in sentences(found):
         output.say(printable(sentence))

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cxrbuild.comparison.corrections import BY_FINDING
+from cxrbuild.comparison.diff import ANOTHER_GROUP, BY_FINDING
 from cxrbuild.comparison.version import DatasetVersion
 from cxrbuild.exclusions import NO_LONGER_UPSTREAM
 from cxrbuild.reasons import exclusion_texts, label_reasons, split_reasons
@@ -271,7 +271,7 @@ def _moved(
 ) -> tuple[str, str]:
     """Return cause and reason of another split, from what decided it before and now."""
     if regrouped:
-        return "another group", f"its group was {group}, and is {regrouped}" + (f": {now[1]}" if now else "")
+        return ANOTHER_GROUP, f"its group was {group}, and is {regrouped}" + (f": {now[1]}" if now else "")
     if now is not None and now[0] == "previous":
         return "held from the former version", f"{was[1]} -> {now[1]}" if was else now[1]
     if was is None or now is None:

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact.correction import CorrectedValue
-from cxrbuild.comparison.diff import DeclaredChange, Kind
+from cxrbuild.comparison.diff import BY_FINDING, DeclaredChange, Kind
 from cxrbuild.comparison.version import DatasetVersion
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CAUSE = "correction"
-# The causes of another class that is the finding's: the metadata says another one, at another pin or not.
-BY_FINDING = ("another finding", "relabelled upstream")
 # The columns whose corrections can explain a kind of change; of a kind that is not here, any column.
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
     "relabelled": ("finding",),

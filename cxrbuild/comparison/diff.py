@@ -7,11 +7,15 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from cxrbuild.version_numbers import Bump
+from cxrbuild.version_numbers import Bump, needed_version, parse_version
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# The causes of another class that is the finding's: the metadata says another one, at another pin or not.
+BY_FINDING = ("another finding", "relabelled upstream")
+# The cause of another split of an image whose group changed.
+ANOTHER_GROUP = "another group"
 Kind = Literal[
     "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "exclusion_changed",
     "missing", "other_bytes",
@@ -39,6 +43,13 @@ BUMPS: dict[Bump, tuple[Kind, ...]] = {
 NOT_CHANGES: tuple[Kind, ...] = ("exclusion_changed", *OF_FILES)
 # Changes of a source that count images: ``new`` is the number, ``old`` is ``None``.
 IMAGE_COUNTS = ("images removed upstream", "images added upstream", "images with other bytes")
+# The causes that name the change of a column: the kind of their rows, the cause, and the column.
+CAUSES_BY_COLUMN: tuple[tuple[Kind, str, str], ...] = (
+    *(("relabelled", cause, "finding") for cause in BY_FINDING),
+    ("moved", ANOTHER_GROUP, "group"),
+)
+# Whether the version made the step that the changes need; ``backwards``: the new one is lower.
+Step = Literal["needed", "made", "too_small", "backwards"]
 TotalOf = Literal["upstream", "dataset", "class", "source", "exclusion", "finding", "exactness"]
 
 
@@ -170,9 +181,17 @@ class Diff:
         return any(one.old != one.new for one in known)
 
     @property
+    def versions(self) -> tuple[str, str] | None:
+        """The versions of both, such as ``1.0.0``; ``None`` where the dataset of one is not known."""
+        if self.datasets is None:
+            return None
+        old, new = (title.rpartition(" ")[2] for title in self.datasets)
+        return old, new
+
+    @property
     def before_first(self) -> bool:
         """Whether the old version is below 1.0.0, after which every version may have any change."""
-        return self.datasets is not None and self.datasets[0].rpartition(" ")[2].startswith("0.")
+        return self.versions is not None and self.versions[0].startswith("0.")
 
     @property
     def bump(self) -> Bump | None:
@@ -185,6 +204,22 @@ class Diff:
             if other.get(bump) or any(len(self.rows[kind]) for kind in kinds):
                 return bump
         return None
+
+    @property
+    def step(self) -> Step | None:
+        """Whether the version made the step that the changes need.
+
+        ``needed``: both have the same version, as two builds before the release. ``None`` where nothing
+        changed, a version is not known, or the two are of different datasets.
+        """
+        if self.bump is None or self.versions is None or self.of_two_datasets:
+            return None
+        old, new = map(parse_version, self.versions)
+        if new == old:
+            return "needed"
+        if new < old:
+            return "backwards"
+        return "too_small" if new < parse_version(needed_version(self.versions[0], self.bump)) else "made"
 
     def counts(self) -> list[ChangeCount]:
         """Return the number of rows of each kind, by source and class, without zeros."""
@@ -211,6 +246,7 @@ class Diff:
             "old": self.old,
             "new": self.new,
             "bump": self.bump,
+            "step": self.step,
             "shared": self.shared,
             "totals": [asdict(total) for total in self.totals],
             "counts": [asdict(count) for count in self.counts()],
@@ -242,9 +278,7 @@ class Diff:
             for kind, title in KINDS.items()
             if len(self.rows[kind])
         )
-        bump = f"needs a {self.bump} version" if self.bump else "the same dataset"
-        if self.bump and self.before_first:
-            bump = f"needs a later version; from 1.0.0 on, a {self.bump} one"
-        if self.of_two_datasets:
-            bump = "two datasets"
-        return f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b>: {bump}</p><table>{rows}</table>"
+        from cxrbuild.comparison.text import conclusion
+
+        said = f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b></p><p>{escape(conclusion(self))}</p>"
+        return f"{said}<table>{rows}</table>"

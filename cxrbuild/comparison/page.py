@@ -7,9 +7,11 @@ from cxrbuild.comparison.text import (
     TOTALS_HEADER,
     conclusion,
     declared_by_part,
+    describe_above,
     describe_causes,
     describe_overlap,
     describe_totals,
+    listed_rows,
     sentences,
 )
 from cxrbuild.templates import html_environment
@@ -17,7 +19,7 @@ from cxrbuild.templates import html_environment
 
 def html_page(found: Diff) -> str:
     """Return the changes as an HTML page: declarations, and every row with its reason."""
-    rows = {kind: of_kind for kind, of_kind in found.rows.items() if len(of_kind)}
+    rows = {kind: listed_rows(found, kind) for kind in KINDS if len(found.rows[kind])}
     return (
         html_environment("cxrbuild.comparison")
         .get_template("page.html.j2")
@@ -31,6 +33,7 @@ def html_page(found: Diff) -> str:
             counts=found.counts(),
             declared=declared_by_part(found),
             causes={kind: describe_causes(found, kind) for kind in rows},
+            above={kind: describe_above(len(found.rows[kind]) - len(rows[kind])) for kind in rows},
             rows={kind: of_kind.to_dict("records") for kind, of_kind in rows.items()},
         )
     )

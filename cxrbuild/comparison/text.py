@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.comparison.diff import (
     BUMPS,
+    CAUSES_BY_COLUMN,
     IMAGE_COUNTS,
     KINDS,
     NOT_CHANGES,
@@ -19,6 +20,10 @@ from cxrbuild.comparison.diff import (
 )
 from cxrbuild.errors import count_of
 from cxrbuild.templates import escape_cell, escape_markdown, flat
+from cxrbuild.version_numbers import needed_version
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # As `CorrectedValue.describe` writes it.
 _CORRECTION = re.compile(r"\bcorrection of (\w+) ")
@@ -67,10 +72,10 @@ def markdown(found: Diff) -> str:
         if rows.empty:
             continue
         lines.append(f"- {_escaped(_describe_kind(found, kind))}:")
-        listed = rows if kind != "metadata_changed" else rows[_is_new(found)]
+        listed = listed_rows(found, kind)
         lines += [f"  - {_escaped(describe_row(row))}" for row in listed.to_dict("records")]
-        if more := len(rows) - len(listed):
-            lines.append(f"  - {count_of(more, 'corrected image')}, listed above")
+        if above := describe_above(len(rows) - len(listed)):
+            lines.append(f"  - {above}")
     lines += [f"- {sentence}" for sentence in sentences(found)]
     return "\n".join(lines)
 
@@ -85,15 +90,27 @@ def _corrected(found: Diff, kinds: Iterable[Kind]) -> set[tuple[str, str]]:
     }
 
 
-def _is_new(found: Diff) -> list[bool]:
-    """Return of each row of changed metadata whether rows of other kinds have not named its corrections."""
-    rows = found.rows["metadata_changed"]
-    named = _corrected(found, [kind for kind in KINDS if kind != "metadata_changed"])
+def listed_rows(found: Diff, kind: Kind) -> pd.DataFrame:
+    """Return the rows of a kind that a list shows: no row whose every change is the reason of a row above."""
+    rows = found.rows[kind]
+    if kind != "metadata_changed":
+        return rows
+    named = _corrected(found, [other for other in KINDS if other != kind])
     named |= {(image, "group") for image, column in named if column == "patient_id"}
-    return [
-        any((image, part.partition(" ")[0]) not in named for part in change.split("; "))
-        for image, change in rows[["image_id", "change"]].itertuples(index=False)
+    for above, cause, column in CAUSES_BY_COLUMN:
+        of_kind = found.rows[above]
+        named |= {(image, column) for image in of_kind.loc[of_kind["cause"] == cause, "image_id"]}
+    return rows[
+        [
+            any((image, part.partition(" ")[0]) not in named for part in change.split("; "))
+            for image, change in rows[["image_id", "change"]].itertuples(index=False)
+        ]
     ]
+
+
+def describe_above(count: int) -> str:
+    """Return what stands for rows that `listed_rows` omits; empty where it omits none."""
+    return f"{count_of(count, 'image')} listed above, with this change as the reason" if count else ""
 
 
 def markdown_page(found: Diff) -> str:
@@ -140,19 +157,11 @@ def _describe_total(total: Total) -> str:
 
 
 def conclusion(found: Diff) -> str:
-    """Return in a sentence which step the version needs, or that the two are no versions of one dataset."""
+    """Return in a sentence which step the version needs and whether it was made, or why it needs none."""
     if found.of_two_datasets and found.datasets:
         return f"{' and '.join(found.datasets)} are two datasets, not versions of one."
     if found.bump is not None:
-        needs = f"needs a {found.bump.upper()} step."
-        if found.before_first:
-            return (
-                "The version must increase. Before 1.0.0 any step is enough; from 1.0.0 on such changes need "
-                f"a {found.bump.upper()} step."
-            )
-        if found.datasets is None:
-            return f"If both are versions of one dataset, the new one {needs}"
-        return f"The version {needs}"
+        return _describe_step(found, f"a {found.bump.upper()} step")
     if any(len(found.rows[kind]) for kind in OF_FILES):
         return "The dataset is the same. One side was built from other or fewer files."
     if len(found.rows["exclusion_changed"]):
@@ -164,6 +173,32 @@ def conclusion(found: Diff) -> str:
     if found.other_totals:
         return "The dataset is the same. Other numbers of images differ."
     return "Nothing changed."
+
+
+def _describe_step(found: Diff, step: str) -> str:
+    """Return what a change of the dataset requires of the version, and whether the new one meets it."""
+    if found.versions is None:
+        return f"If both are versions of one dataset, the new one needs {step}."
+    old, new = found.versions
+    later = f"from 1.0.0 on such changes need {step}."
+    match found.step:
+        case "needed" if found.before_first:
+            return f"The version must increase. Before 1.0.0 any step is enough; {later}"
+        case "needed":
+            return f"The version needs {step}."
+        case "made" if found.before_first:
+            return f"The version increased, {old} -> {new}. Before 1.0.0 any step is enough; {later}"
+        case "made":
+            return f"The changes need {step}, and the version made it: {old} -> {new}."
+        case "too_small":
+            assert found.bump is not None
+            needed = needed_version(old, found.bump)
+            return f"The changes need {step}, and {old} -> {new} is too small: {needed} or later."
+        case _:
+            return (
+                f"The first version, {old}, is later than the second, {new}. "
+                "Compare them in the other order to see which step the changes need."
+            )
 
 
 def describe_overlap(found: Diff) -> list[str]:
