@@ -175,7 +175,10 @@ def test_labels_rules_and_groups_see_the_corrected_values(opened: Path) -> None:
     # What the source says stays next to it.
     texts = row(plan, "3.png")[["patient_id_text", "patient_age_text"]].tolist()
     assert [*texts, row(plan, "1.png")["view_position_text"]] == ["003", "43", "PA"]
-    assert plan.corrections.describe() == ["open 2 finding, 1 view_position, 1 patient_id, 1 patient_age"]
+    assert plan.corrections.describe() == [
+        "in open the finding of 2 images, the view_position of 1 image, the patient_id of 1 image, "
+        "the patient_age of 1 image"
+    ]
     values = {(one.line, one.old, one.new) for one in plan.corrections.values}
     assert {(5, "43", "0.5"), (6, "well", None)} <= values
 
@@ -425,7 +428,7 @@ def test_diff_says_that_a_correction_is_the_cause(plans: tuple[Path, Path]) -> N
 def test_plan_reports_how_many_values_are_corrected(opened: Path) -> None:
     recipe = write_recipe(opened, ["open"], "open,images/0.png,finding,sick,well,x\n")
     asked = ("plan", "--recipe", recipe, "--data", opened / "data")
-    assert "Values corrected by corrections.csv: open 1 finding." in run(*asked).out
+    assert "Values corrected by corrections.csv: in open the finding of 1 image." in run(*asked).out
     document = json.loads(run(*asked, "--json").out)
     assert document["corrections"]["counts"] == {"open": {"finding": 1}}
     # The folder of a plan without corrections keeps none of the plan before.
@@ -634,7 +637,10 @@ def test_a_file_without_lines_corrects_nothing(opened: Path) -> None:
 def test_card_report_and_changelog_show_the_corrections(releases: tuple[Path, Path]) -> None:
     card = (releases[1] / "README.md").read_text()
     said = " ".join(card.split())
-    assert "corrects 4 values of the sources' metadata before all other steps: open 1 finding" in said
+    assert (
+        "corrects 4 values of the sources' metadata before all other steps: in open the finding of 1 image"
+        in said
+    )
     # The finding has no column with the source's text.
     assert "have the corrected values, and `view_position_text` what the source says." in said
     assert "| finding | 'sick' | 'well' | read by open |" in card

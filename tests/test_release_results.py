@@ -144,21 +144,24 @@ def test_the_card_describes_what_the_audit_found(
     card = (tmp_path / "second" / "README.md").read_text()
     limitations = read_json(tmp_path / "second" / "croissant.json")["rai:dataLimitations"]
     for sentence in (
-        f"1 duplicate with two labels: {a} (COVID-19) and {b} (Pneumonia). "
-        "This exceeds the recipe's limit of 0: the check label_conflicts failed.",
+        f"The audit found 1 duplicate with two labels: {a} (COVID-19) and {b} (Pneumonia). "
+        "This exceeds the default limit of 0: the check label_conflicts failed.",
         "This exceeds the recipe's limit of 0.5: the check confounding failed.",
-        "1 pair of duplicates, 1 of them of two patients.",
-        f"1 duplicate of patients who are not linked: {a} and {b}.",
-        "2 patient numbers (mooney 2) with several endings, such as p0a and p0b",
+        "The check confounding found this: ",
+        "The audit found 1 pair of duplicates, 1 of them of two patients.",
+        f"The audit found 1 duplicate of patients who are not linked: {a} and {b}.",
+        "The audit found 2 patient numbers with several endings (2 of mooney), such as p0a and p0b",
         "1 of the 2 are in several splits",
-        f"1 similar pair of images of two patients, who may be one person; this is not confirmed: {a}",
-        "30 images resemble more than 20 others. Only their best candidates were compared: 412 pairs",
-        "Not measured: shared_patient_ids (the ids are hashed).",
-        "Not measured: probe_border",
+        "The audit found 1 similar pair of images of two patients, who may be one person; this is not "
+        f"confirmed: {a}",
+        "The audit compared only the best candidates of 30 images with more than 20 similar ones: it did not "
+        "compare 412 pairs of possible duplicates.",
+        "The audit did not make the check shared_patient_ids: the ids are hashed.",
+        "The audit did not make the checks probe_border",
     ):
         assert sentence in card
         assert any(sentence in line for line in limitations)
-    assert "30 images resemble more than 20 others" in (tmp_path / "second" / "report.html").read_text()
+    assert "the best candidates of 30 images with" in (tmp_path / "second" / "report.html").read_text()
     assert "not audited" not in card
     assert verify(tmp_path / "second").findings == ()
     tree = read_json(build / "build.json")["declared_sources"]["cohen"]["pin"]["tree"]

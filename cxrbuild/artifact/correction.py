@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from cxrbuild.artifact.document import Document, Part
+from cxrbuild.errors import count_of
 
 
 class CorrectedValue(Part):
@@ -92,9 +93,10 @@ class Corrections(Part):
         return sum(sum(by_column.values()) for by_column in self.counts.values())
 
     def describe(self) -> list[str]:
-        """Return the number of corrected values of each source in a clause: ``cohen 2 finding``."""
+        """Return the number of corrected values by source: ``in cohen the finding of 2 images``."""
         return [
-            f"{source} " + ", ".join(f"{n:,} {column}" for column, n in by_column.items())
+            f"in {source} "
+            + ", ".join(f"the {column} of {count_of(n, 'image')}" for column, n in by_column.items())
             for source, by_column in self.counts.items()
         ]
 

@@ -1,4 +1,4 @@
-"""Audit a build: make every check, compare its value with the recipe's limit, write the result."""
+"""Audit a build: make every check, compare its value with its limit, write the result."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _advise(result: AuditResult, failed: list[CheckResult]) -> str:
             f"{names.AUDIT_LINKS} next to it has {count_of(result.links, 'duplicate')} as links: name a copy "
             "with those that you confirm under `split.links`."
         )
-    steps.append("The limits are in the recipe's [audit]")
+    steps.append("A recipe can set other limits in its [audit]")
     return " ".join(step for step in steps if step)
 
 

@@ -50,11 +50,13 @@ def measured_contents(
         document,
         records,
         measured_biases=[*audit.biases, *sentences],
-        audit_notes=describe_audit_notes(audit, labels),
+        audit_notes=describe_audit_notes(audit, labels, document.recipe.audit.limits),
     )
 
 
-def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> list[str]:
+def describe_audit_notes(
+    audit: AuditDocument, labels: Mapping[str, str], limits: Mapping[str, float]
+) -> list[str]:
     """Return a sentence for each check of an audit that failed, or found something other than a bias.
 
     Parameters
@@ -63,9 +65,11 @@ def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> lis
         The audit result.
     labels
         The class of each image.
+    limits
+        The limits that the recipe sets, by the check's id; those of the other checks are defaults.
     """
     notes = [
-        f"Audited: {_describe(check, labels)}"
+        _describe(check, labels, limits)
         for check in audit.checks
         if check.status == "failed" or (check.value and not check.id.startswith(_BIASES))
     ]
@@ -77,59 +81,72 @@ def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> lis
     if similar:
         in_two_splits = sum("split" in pair.crosses for pair in similar)
         notes.append(
-            f"Audited: {count_of(len(similar), 'similar pair')} of images of two patients, who may be one "
-            f"person; this is not confirmed: {_list_pairs(similar)}. "
+            f"The audit found {count_of(len(similar), 'similar pair')} of images of two patients, who may be "
+            f"one person; this is not confirmed: {_list_pairs(similar)}. "
             f"{_describe_leakage(in_two_splits, len(similar))}"
         )
     search = audit.duplicate_search
     if search.skipped_pairs:
         notes.append(
-            f"Audited: {count_of(search.limited_images, 'image')} resemble more than {search.most_per_image} "
-            f"others. Only their best candidates were compared: {count_of(search.skipped_pairs, 'pair')} of "
-            "possible duplicates were not."
+            f"The audit compared only the best candidates of {count_of(search.limited_images, 'image')} with "
+            f"more than {search.most_per_image} similar ones: it did not compare "
+            f"{count_of(search.skipped_pairs, 'pair')} of possible duplicates."
         )
     skipped: dict[str, list[str]] = {}
     for check in audit.checks:
         if check.status == "not applicable":
             skipped.setdefault(check.message, []).append(check.id)
-    notes += [f"Not measured: {', '.join(ids)} ({reason})." for reason, ids in skipped.items()]
+    notes += [f"The audit did not make {_list_checks(ids)}: {reason}." for reason, ids in skipped.items()]
     return notes
 
 
-def _describe(check: CheckResult, labels: Mapping[str, str]) -> str:
+def _describe(check: CheckResult, labels: Mapping[str, str], limits: Mapping[str, float]) -> str:
     pairs = [finding for finding in check.findings if isinstance(finding, PairFinding)]
     match check.id:
         case "label_conflicts":
-            note = f"{count_of(len(pairs), 'duplicate')} with two labels: {_list_pairs(pairs, labels)}."
+            note = (
+                f"The audit found {count_of(len(pairs), 'duplicate')} with two labels: "
+                f"{_list_pairs(pairs, labels)}."
+            )
         case "duplicates":
             of_patients = sum("patient" in pair.crosses for pair in pairs)
-            note = f"{count_of(len(pairs), 'pair')} of duplicates, {of_patients:,} of them of two patients."
+            note = (
+                f"The audit found {count_of(len(pairs), 'pair')} of duplicates, {of_patients:,} of them of "
+                "two patients."
+            )
         case "unlinked_duplicates":
             note = (
-                f"{count_of(len(pairs), 'duplicate')} of patients who are not linked: {_list_pairs(pairs)}."
+                f"The audit found {count_of(len(pairs), 'duplicate')} of patients who are not linked: "
+                f"{_list_pairs(pairs)}."
             )
         case "similar_patient_ids":
             note = _describe_similar_ids(
                 [finding for finding in check.findings if isinstance(finding, SimilarIdsFinding)]
             )
         case "unknown_patients":
-            note = f"{check.message}: each counts as a patient."
+            note = f"The audit found {check.message}: each counts as a patient."
         case _:
-            note = f"{check.message}. Expected: {check.sentence}"
+            note = f"The check {check.id} found this: {check.message}. Expected: {check.sentence}"
     if check.status == "failed":
-        note += f" This exceeds the recipe's limit of {check.limit:g}: the check {check.id} failed."
+        of = "the recipe's limit" if check.id in limits else "the default limit"
+        note += f" This exceeds {of} of {check.limit:g}: the check {check.id} failed."
     return note
+
+
+def _list_checks(ids: Sequence[str]) -> str:
+    return f"the check{'s' if len(ids) > 1 else ''} {' and '.join(ids)}"
 
 
 def _describe_similar_ids(findings: Sequence[SimilarIdsFinding]) -> str:
     in_several_splits = sum(len(finding.splits) > 1 for finding in findings)
     by_source = ", ".join(
-        f"{source} {sum(finding.source == source for finding in findings):,}"
+        f"{sum(finding.source == source for finding in findings):,} of {source}"
         for source in sorted({finding.source for finding in findings})
     )
     example = " and ".join(findings[0].patient_ids[:2])
     return (
-        f"{count_of(len(findings), 'patient number')} ({by_source}) with several endings, such as {example}. "
+        f"The audit found {count_of(len(findings), 'patient number')} with several endings ({by_source}), "
+        f"such as {example}. "
         f"Upstream does not state whether they are one person. "
         f"{_describe_leakage(in_several_splits, len(findings))}"
     )
