@@ -43,6 +43,9 @@ class Progress(Protocol):
     def note(self, message: str, /) -> None:
         """Report a fact while the work goes on, such as what a resumed run found done."""
 
+    def warn(self, message: str, /) -> None:
+        """Report a fact that a person must act on, also where notes are suppressed."""
+
 
 class Silent:
     """A progress that shows nothing."""
@@ -56,6 +59,9 @@ class Silent:
         """Do nothing."""
 
     def note(self, message: str, /) -> None:
+        """Do nothing."""
+
+    def warn(self, message: str, /) -> None:
         """Do nothing."""
 
 
@@ -87,6 +93,11 @@ class KeepingNotes:
         """Keep a note, and pass it on."""
         self._notes.append(message)
         self._progress.note(message)
+
+    def warn(self, message: str, /) -> None:
+        """Keep a warning with the notes, and pass it on."""
+        self._notes.append(message)
+        self._progress.warn(message)
 
 
 class _SilentBar:

@@ -48,7 +48,7 @@ class _CheckedProgress:
 
     def __init__(self, cancellation: Cancellation, progress: Progress) -> None:
         self._cancellation, self._progress = cancellation, progress
-        self.plan, self.note = progress.plan, progress.note
+        self.plan, self.note, self.warn = progress.plan, progress.note, progress.warn
 
     @contextmanager
     def __call__(self, title: str, total: int | None, unit: str, /, *, done: int = 0) -> Iterator[Bar]:

@@ -128,7 +128,7 @@ def test_a_dumb_terminal_gets_lines() -> None:
     status, written = see(80, TERM="dumb")
     assert status == 0
     assert b"\x1b" not in written
-    assert "1/2 reading: 25%, 10 of 40 images" in written.decode().splitlines()
+    assert "1/2 reading: 25%, 10 of 40 images (10 done before)" in written.decode().splitlines()
 
 
 @needs_terminals
@@ -153,7 +153,7 @@ def test_a_pipe_gets_a_line_for_each_stage(demo: Path, tmp_path: Path) -> None:
     (tmp_path / "build" / "build.json").unlink()
     again = run(*words, COLUMNS="200")
     assert "Converted by an earlier run: 89 of 89 images." in again.err
-    assert "3/5 converting: 89 of 89 images" in again.err
+    assert "3/5 converting: 89 of 89 images (89 done before)" in again.err
 
 
 def test_a_line_has_what_is_known() -> None:

@@ -371,6 +371,7 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
     place = f"({WITHDRAWN}; 1 row), "
     message = " ".join(ran.err.split())
     assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in message
+    assert "Keep the file of withdrawals, and keep it private: it can have numbers of patients." in message
     assert f"{Path('build', 'old')} (1 image), " in message
     assert f"{Path('release', 'mine-1.0.0')} (1 row), " in message
     assert f"{Path('release', 'mine-1.0.0-private')} (1 image)." in message
@@ -386,6 +387,23 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
     assert f"Run `cxrbuild audit` again: it writes its results in {Path('build', 'new')} without" in message
     assert f"{new.relative_to(tmp_path)} (" not in message
     assert list((new / "images").rglob("*sick0*")) == []
+    # Whoever suppresses messages, or builds again, is warned too; --json has the places as data.
+    words = ("--recipe", "recipe.toml", "--quiet", "--json")
+    for command in (("plan",), ("curate", "--format", "parquet", "--out", "build/new")):
+        ran = run(*command, *words, cwd=tmp_path)
+        assert ran.status == 0, ran.err
+        assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in " ".join(
+            ran.err.split()
+        )
+        document = json.loads(ran.out)
+        held = {
+            one["path"]: (one["kind"], one["images"], one["rows"]) for one in document["withdrawn_still_in"]
+        }
+        assert held[str(Path("data", "sources", "mine"))] == ("source", 1, 1)
+        assert held[str(Path("build", "old"))] == ("dataset", 1, 0)
+        assert held[str(tmp_path / "links.csv")] == ("declaration", 0, 2)
+        assert held[str(results[1])] == ("result", 1, 0)
+    assert not document["changed"]
     # What was made after the withdrawal is kept: the build had no image of it.
     write_audit("others")
     (tmp_path / "recipe.toml").write_text(RECIPE.replace('date = "2026-02-01"', 'date = "2026-02-02"'))
@@ -454,7 +472,7 @@ def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -
 
     notes: list[str] = []
     progress = Silent()
-    progress.note = notes.append  # type: ignore[method-assign]
+    progress.warn = notes.append  # type: ignore[method-assign]
 
     def table() -> dict[str, tuple[object, ...]]:
         source = read_source("source.toml", tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,13 @@ def plan(
     CxrbuildError
         A source was not fetched, its metadata is not as declared, or the split has no solution.
     """
-    from cxrbuild.curation import describe_holders, describe_kept_duplicates, make_plan, read_declared
+    from cxrbuild.curation import (
+        describe_holders,
+        describe_kept_duplicates,
+        find_holders,
+        make_plan,
+        read_declared,
+    )
     from cxrbuild.curation.plan import STAGES
 
     declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
@@ -131,12 +138,13 @@ def plan(
         made = make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
         kept = describe_kept_duplicates(made.records, declared.sources, declared.links, made.fetched)
         if kept:
-            progress.note(kept)
+            progress.warn(kept)
         # A copy of data in object storage is removed again.
         if folder == Path(data):
-            holders = describe_holders(made.records, folder, made.locked, declared)
+            holders = find_holders(made.records, folder, made.locked, declared)
             if holders:
-                progress.note(holders)
+                progress.warn(describe_holders(holders))
+            made = replace(made, withdrawn_still_in=tuple(holders))
         return made
 
 

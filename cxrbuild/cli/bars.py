@@ -13,7 +13,7 @@ import click
 
 from cxrbuild.cli.wrapping import wrapped
 from cxrbuild.errors import printable
-from cxrbuild.progress import Bar
+from cxrbuild.progress import Bar, Silent
 
 # How often live lines are drawn, and how long a task takes before it is shown.
 _TICK_S, _DELAY_S = 0.2, 0.5
@@ -87,7 +87,8 @@ class ShownBar:
             noun = f" {self.unit}" if (self.total or self.done) == 1 else f" {self.unit}s"
         if total is None:
             return f"{done}{noun}"
-        return f"{done} of {total}{noun}" if self.done else f"{total}{noun}"
+        before = f" ({self._before:,} done before)" if self._before and self.unit != "B" else ""
+        return f"{done} of {total}{noun}{before}" if self.done else f"{total}{noun}"
 
     def _left(self) -> float | None:
         """Return the seconds that remain at the mean speed so far."""
@@ -137,6 +138,10 @@ class Bars:
     def note(self, message: str, /) -> None:
         """Print a message above the live lines."""
         self.write(wrapped(printable(message, lines=True), err=True))
+
+    def warn(self, message: str, /) -> None:
+        """Print a warning above the live lines."""
+        self.note(message)
 
     def write(self, text: str) -> None:
         """Print text to standard error above the live lines."""
@@ -218,6 +223,14 @@ class Bars:
 
 BARS = Bars()
 """The progress of this process: there is one standard error."""
+
+
+class WarningsAlone(Silent):
+    """The progress of ``--quiet``: it shows warnings, and nothing else."""
+
+    def warn(self, message: str, /) -> None:
+        """Print a warning to standard error."""
+        BARS.warn(message)
 
 
 def _is_live() -> bool:

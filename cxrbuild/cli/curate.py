@@ -23,7 +23,7 @@ from cxrbuild.cli.options import (
 )
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some
-from cxrbuild.lockfile import fetch_command
+from cxrbuild.fetch_advice import record_command
 from cxrbuild.patients import describe_shared_ids, find_shared_ids
 
 # How many findings without a class are listed.
@@ -163,8 +163,8 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     if plan.unlocked:
         output.say(
             f"The lock has no entry of {name_some(one.name for one in plan.unlocked)}: run `"
-            + fetch_command([one.address for one in plan.unlocked], plan.data)
-            + "`, which compares the files with the pin."
+            + record_command(plan.data, plan.unlocked)
+            + "`, which records the files and compares them with their pin."
         )
     report_exactness(output, plan.exactness)
     if shared := describe_shared_ids(plan.shared_ids):

@@ -146,7 +146,7 @@ def output_options(command: F) -> F:
             is_flag=True,
             help="Print one JSON document to standard output; messages go to standard error.",
         ),
-        click.option("--quiet", is_flag=True, help="Suppress messages, tables and progress."),
+        click.option("--quiet", is_flag=True, help="Suppress messages, tables and progress, not warnings."),
     ):
         command = option(command)
     return command

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from cxrbuild.cli.bars import BARS
+from cxrbuild.cli.bars import BARS, WarningsAlone
 from cxrbuild.cli.wrapping import folded, wrapped
 from cxrbuild.errors import printable
-from cxrbuild.progress import KeepingNotes, Progress, silent
+from cxrbuild.progress import KeepingNotes, Progress
 
 _printed: list[bool] = []
 
@@ -22,7 +22,7 @@ class Output:
 
     Progress goes to standard error, messages and tables to standard output. With ``as_json`` standard
     output holds one JSON document and nothing else, and messages go to standard error. With ``quiet`` nothing
-    but the document is printed.
+    but the document and warnings is printed.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class Output:
 
     @property
     def progress(self) -> Progress:
-        """Progress on standard error, unless quiet."""
-        return KeepingNotes(silent if self.quiet else BARS, self.notes)
+        """Progress on standard error; of it the warnings alone if quiet."""
+        return KeepingNotes(WarningsAlone() if self.quiet else BARS, self.notes)
 
     def say(self, message: str) -> None:
         """Print a message, wrapped to the terminal, unless quiet."""

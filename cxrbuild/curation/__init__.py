@@ -12,6 +12,7 @@ from cxrbuild.curation.declaration_files import (
 from cxrbuild.curation.declared import Declared, read_declared
 from cxrbuild.curation.document import build_document, source_states
 from cxrbuild.curation.expectation import check_expectation
+from cxrbuild.curation.holder import WithdrawnHolder
 from cxrbuild.curation.plan import (
     Plan,
     counts,
@@ -25,7 +26,7 @@ from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger
 from cxrbuild.curation.seal import sealed_hash
-from cxrbuild.curation.withdrawn import describe_holders, describe_kept_duplicates
+from cxrbuild.curation.withdrawn import describe_holders, describe_kept_duplicates, find_holders
 from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Declared",
     "Plan",
     "PreviousVersion",
+    "WithdrawnHolder",
     "as_shipped",
     "build_document",
     "check_expectation",
@@ -44,6 +46,7 @@ __all__ = [
     "declaration_files",
     "describe_holders",
     "describe_kept_duplicates",
+    "find_holders",
     "findings_without_class",
     "funnel",
     "funnel_steps",

@@ -24,7 +24,7 @@ from cxrbuild.curation.recovery import convert_batches
 from cxrbuild.curation.states import ImageState, read_states
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.executors import run_batches
-from cxrbuild.fetching.record import advise_fetch
+from cxrbuild.fetch_advice import advise_fetch
 from cxrbuild.files import find_changed, remove_temporary_files
 from cxrbuild.ingest import find_dicom
 from cxrbuild.lockfile import source_folder

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild import __version__
 from cxrbuild.artifact import Build, BuildDocument, names, open_build
@@ -19,21 +19,30 @@ from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.document import build_document
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
+from cxrbuild.curation.holder import WithdrawnHolder
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_bring
 from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash, remove_seal, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
-from cxrbuild.curation.withdrawn import describe_holders, describe_kept_duplicates, remove_descriptors
+from cxrbuild.curation.withdrawn import (
+    describe_holders,
+    describe_kept_duplicates,
+    find_holders,
+    remove_descriptors,
+)
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
-from cxrbuild.lockfile import read_lock
+from cxrbuild.lockfile import LockedSource, read_lock
 from cxrbuild.patient_key import require_same_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import write_records
 from cxrbuild.shards import Description, ShardRecord, lay_out, write_shards
 from cxrbuild.versions import converting_libraries
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _logger = logging.getLogger(__name__)
 _TABLES = "writing tables"
@@ -49,14 +58,21 @@ class CurationResult:
         The build.
     changed
         Whether the build was made or updated; false where it was already finished and unchanged.
+    withdrawn_still_in
+        The places that are known to hold withdrawn images.
     """
 
     build: Build
     changed: bool
+    withdrawn_still_in: tuple[WithdrawnHolder, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON has it: the build's folder, ``changed`` and ``build.json``."""
-        return {"build": str(self.build.folder), "changed": self.changed} | self.build.document.to_dict()
+        """Return the result as JSON has it: the build's folder, ``changed``, places and ``build.json``."""
+        return {
+            "build": str(self.build.folder),
+            "changed": self.changed,
+            "withdrawn_still_in": [one.to_dict() for one in self.withdrawn_still_in],
+        } | self.build.document.to_dict()
 
     def _repr_html_(self) -> str:
         return self.build._repr_html_()
@@ -124,7 +140,11 @@ def curate(
             if document is not None and (allow_missing or not document.missing):
                 _logger.info("unchanged: %s", out)
                 write_declaration_files(out, declared, options)
-                return CurationResult(Build(out, document), changed=False)
+                build = Build(out, document)
+                holders = []
+                if any(source.withdrawals for source in declared.sources):
+                    holders = _warn_of_holders(build.ledger, data, lock, declared, out, progress)
+                return CurationResult(build, changed=False, withdrawn_still_in=tuple(holders))
 
         progress.plan(*STAGES, "converting", "writing shards", _TABLES)
         # The plan is not made yet: a source has at most as many images as files.
@@ -136,12 +156,11 @@ def curate(
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
-            for note in (
-                describe_kept_duplicates(plan.records, declared.sources, declared.links, plan.fetched, out),
-                describe_holders(plan.records, data, plan.locked, declared, out),
+            if kept := describe_kept_duplicates(
+                plan.records, declared.sources, declared.links, plan.fetched, out
             ):
-                if note:
-                    progress.note(note)
+                progress.warn(kept)
+            holders = _warn_of_holders(plan.records, data, plan.locked, declared, out, progress)
             _require_same_key(plan, out)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
             _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))
@@ -164,7 +183,22 @@ def curate(
             if files := write_seal(out, document, state.digest):
                 write_states(out, journal, results, sources, files)
             _logger.info("wrote %s: %s", out, document.counts)
-        return CurationResult(Build(out, document), changed=True)
+        return CurationResult(Build(out, document), changed=True, withdrawn_still_in=tuple(holders))
+
+
+def _warn_of_holders(
+    records: pd.DataFrame,
+    data: Path,
+    locked: Mapping[str, LockedSource],
+    declared: Declared,
+    out: Path,
+    progress: Progress,
+) -> list[WithdrawnHolder]:
+    """Return the places that still hold withdrawn images, and warn of them."""
+    holders = find_holders(records, data, locked, declared, out)
+    if holders:
+        progress.warn(describe_holders(holders, out))
+    return holders
 
 
 def _require_same_key(plan: Plan, out: Path) -> None:

@@ -85,9 +85,10 @@ def _advice(plan: Plan, missing: pd.DataFrame, allow_missing: bool, others: bool
 def _missing_problems(plan: Plan, missing: pd.DataFrame) -> list[str]:
     """Return a message for the missing images; one of each source that is not there at all."""
     absent = missing["source"].isin(plan.to_bring)
+    addresses = {source.name: source.address for source in plan.declared.sources}
     problems = [
         f"  {count_of(count, 'image')} of {name}, which is not there: "
-        + fetch_command([str(name)], plan.data, bring=[str(name)])
+        + fetch_command([addresses[str(name)]], plan.data, bring=[str(name)])
         for name, count in missing.loc[absent, "source"].value_counts().sort_index().items()
     ]
     rows = missing[~absent]

@@ -15,9 +15,11 @@ from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
+from cxrbuild.curation.holder import WithdrawnHolder
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.fetch_advice import record_command
 from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.folds import add_folds
@@ -69,6 +71,8 @@ class Plan:
         The sources that are not there, and that a user has to bring.
     data
         The folder that ``fetch`` filled.
+    withdrawn_still_in
+        The places that `plan` of the API found to hold withdrawn images.
     """
 
     declared: Declared
@@ -78,6 +82,7 @@ class Plan:
     records: pd.DataFrame
     to_bring: tuple[str, ...] = ()
     data: Path = Path("data")
+    withdrawn_still_in: tuple[WithdrawnHolder, ...] = ()
 
     @property
     def unpinned(self) -> list[str]:
@@ -158,6 +163,7 @@ class Plan:
             "findings_without_class": findings_without_class(self.records, self.declared.recipe),
             "shared_patient_ids": [one.to_dict() for one in self.shared_ids],
             "previous": self.previous and self.previous.model_dump(),
+            "withdrawn_still_in": [one.to_dict() for one in self.withdrawn_still_in],
         }
 
     def _repr_html_(self) -> str:
@@ -325,18 +331,17 @@ def _require_recorded_key(source: Source, lock: LockedSource | None, data: Path)
 
 
 def _advise_to_lock(source: Source, data: Path) -> str:
-    return (
-        f"run `{fetch_command([source.address], data)}`: it verifies the present files, and records the key"
-    )
+    return f"run `{record_command(data, [source])}`: it verifies the files, and records the key"
 
 
 def _describe_another(source: Source, data: Path, lock: LockedSource) -> str:
     """Return a note on files that were fetched for another pin."""
+    bring = [] if source.download.url else [source.name]
     expected = f"git tree {source.pin.tree}" if source.pin.tree else f"archive SHA-256 {source.pin.sha256}"
     return (
         f"{source_folder(data, source.name)}: these files were fetched for another pin of {source.name}; "
         f"expected {expected}; found git tree {lock.tree}. To have the pinned version, run "
-        f"`{fetch_command([source.address], data)}`, or name another data folder with --data"
+        f"`{fetch_command([source.address], data, bring=bring)}`, or name another data folder with --data"
     )
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import glob
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, names
 from cxrbuild.catalog import Link, Source, read_links
 from cxrbuild.curation.declared import Declared
+from cxrbuild.curation.holder import HolderKind, WithdrawnHolder
 from cxrbuild.curation.withdrawn_rows import (
     count_rows,
-    describe_lines,
     differing_metadata,
+    find_lines,
     has_unknown_rows,
 )
 from cxrbuild.errors import CxrbuildError, count_of, name_some
@@ -37,14 +38,14 @@ _TEXTS = (".html", ".json", ".csv")
 _AUDITED = _RESULTS[:4]
 
 
-def describe_holders(
+def find_holders(
     records: pd.DataFrame,
     data: Path,
     locked: Mapping[str, LockedSource],
     declared: Declared,
     out: Path | None = None,
-) -> str:
-    """Return a note on what holds files, pixels or values of withdrawn images; empty where nothing does.
+) -> list[WithdrawnHolder]:
+    """Return the places that hold files, pixels or values of withdrawn images.
 
     Known are the folders that the sources were fetched from and to, also those of other data folders in the
     current folder, those that ``fetch`` set aside, the metadata of proposed pins, builds with their results,
@@ -66,30 +67,52 @@ def describe_holders(
     """
     withdrawn = records[records["exclusion"] == "withdrawn"]
     if withdrawn.empty:
-        return ""
+        return []
     own = [] if out is None else list(_of_results(out, withdrawn))
     if out is not None and _had(out, withdrawn["image_id"]):
         # See `remove_descriptors`.
-        own = [place for place in own if not place.startswith(str(out / names.AUDIT_PAGE))]
-    found = [
+        own = [one for one in own if one.path != out / names.AUDIT_PAGE]
+    return [
         *_of_sources(withdrawn, data, locked, declared.sources),
         *_of_proposals(withdrawn, declared.sources),
         *own,
         *_of_datasets(withdrawn, out),
         *_of_pages(withdrawn),
+        *find_lines(withdrawn, declared),
     ]
-    lines = describe_lines(withdrawn, declared)
-    if not found:
-        return lines
-    again = ""
-    if out is not None and any(place.startswith(str(out / name)) for name in _AUDITED for place in own):
-        again = f" Run `cxrbuild audit` again: it writes its results in {out} without them."
-    return (
-        f"Withdrawn images are still in {', '.join(found)}. Delete them there, and their rows of the "
-        "metadata: the ledger has no values of them, but these files do. First make the release that follows "
-        f"one of these folders: its changelog and its split may need the former one.{again} Copies elsewhere "
-        f"are not known. {lines}"
-    ).rstrip()
+
+
+def describe_holders(holders: Sequence[WithdrawnHolder], out: Path | None = None) -> str:
+    """Return a warning that names the places of withdrawn images; empty without any.
+
+    Parameters
+    ----------
+    holders
+        The places, as `find_holders` returns them.
+    out
+        The build that is updated.
+    """
+    lines = [one for one in holders if one.kind == "declaration"]
+    files = [one for one in holders if one.kind != "declaration"]
+    texts = []
+    if files:
+        texts.append(
+            f"Withdrawn images are still in {', '.join(map(str, files))}. Delete them there, and their rows "
+            "of the metadata: the ledger has no values of them, but these files do. First make the release "
+            "that follows one of these folders: its changelog and its split may need the former one."
+        )
+        if out is not None and any(one.path == out / name for name in _AUDITED for one in files):
+            texts.append(f"Run `cxrbuild audit` again: it writes its results in {out} without them.")
+        texts.append("Copies elsewhere are not known.")
+    if lines:
+        texts.append(
+            f"Files that the recipe names have lines of withdrawn images: {', '.join(map(str, lines))}. "
+            "Delete these lines. If links join two other images through a withdrawn one, link those two "
+            "directly."
+        )
+    if texts:
+        texts.append("Keep the file of withdrawals, and keep it private: it can have numbers of patients.")
+    return " ".join(texts)
 
 
 def describe_kept_duplicates(
@@ -200,7 +223,7 @@ def _had(out: Path, withdrawn: Iterable[str]) -> bool:
 
 def _of_sources(
     withdrawn: pd.DataFrame, data: Path, locked: Mapping[str, LockedSource], sources: Iterable[Source]
-) -> Iterator[str]:
+) -> Iterator[WithdrawnHolder]:
     """Yield folders with files of images, or with rows of them in the metadata."""
     places = {data: locked} | {other: _lock_of(other) for other in _other_data(data)}
     for source in sources:
@@ -211,26 +234,28 @@ def _of_sources(
         fetched = [source_folder(place, name) for place in places]
         folders = fetched + [Path(lock[name].origin) for lock in places.values() if name in lock]
         for folder in reversed({one.resolve(): one for one in reversed(folders)}.values()):
-            held = _held(source, folder, paths)
+            there, rows = _files_there(folder, paths), count_rows(source, folder, paths)
             # Without identifiers nothing says which rows of another data folder are of the images.
-            doubtful = not held and folder in fetched[1:] and has_unknown_rows(source, paths)
-            if doubtful and (other := differing_metadata(source, folder, fetched[0])):
+            doubtful = not (there or rows) and folder in fetched[1:] and has_unknown_rows(source, paths)
+            if there or rows:
+                yield _holder(folder, "source", there, rows)
+            elif doubtful and (other := differing_metadata(source, folder, fetched[0])):
                 held = f"another version of {name_some(other, 3)}"
-            if held:
-                yield f"{folder} ({held})"
+                yield WithdrawnHolder(folder, "source", 0, None, held)
         for place in fetched:
             for folder in sorted(place.parent.glob(f"{glob.escape(name)}.damaged-*")):
                 # Its metadata can be of before the withdrawal, also where the file is not.
                 there = _files_there(folder, paths)
-                aside = "set aside by `fetch`, with its metadata"
-                yield f"{folder} ({name_some(there, 3) if there else aside})"
+                held = name_some(there, 3) if there else "set aside by `fetch`, with its metadata"
+                yield WithdrawnHolder(folder, "set_aside", len(there), None, held)
 
 
-def _held(source: Source, folder: Path, paths: set[str]) -> str:
-    """Return what a folder of a source has of images: files and rows; empty where it has nothing of them."""
-    there, rows = _files_there(folder, paths), count_rows(source, folder, paths)
-    found = [name_some(there, 3)] if there else []
-    return "; ".join([*found, count_of(rows, "row")] if rows else found)
+def _holder(path: Path, kind: HolderKind, there: Sequence[str], rows: int) -> WithdrawnHolder:
+    """Return a place with files and rows of images."""
+    held = [name_some(there, 3)] if there else []
+    return WithdrawnHolder(
+        path, kind, len(there), rows, "; ".join([*held, count_of(rows, "row")] if rows else held)
+    )
 
 
 def _other_data(data: Path) -> list[Path]:
@@ -245,7 +270,7 @@ def _lock_of(data: Path) -> Mapping[str, LockedSource]:
         return {}  # not a data folder of this program
 
 
-def _of_proposals(withdrawn: pd.DataFrame, sources: Iterable[Source]) -> Iterator[str]:
+def _of_proposals(withdrawn: pd.DataFrame, sources: Iterable[Source]) -> Iterator[WithdrawnHolder]:
     """Yield the metadata of proposed pins that have rows of images."""
     by_source = {str(name): set(rows) for name, rows in withdrawn.groupby("source")["source_path"]}
     for source in sources:
@@ -256,7 +281,7 @@ def _of_proposals(withdrawn: pd.DataFrame, sources: Iterable[Source]) -> Iterato
         found = [file for place in places.values() for file in sorted(place.glob(f"*/{names.CHANGES}"))]
         for folder in [file.with_name(names.METADATA) for file in found]:
             if folder.is_dir() and (count := count_rows(source, folder, paths)):
-                yield f"{folder} ({count_of(count, 'row')})"
+                yield _holder(folder, "proposed_pin", [], count)
 
 
 def _files_there(folder: Path, paths: Iterable[str]) -> list[str]:
@@ -271,7 +296,7 @@ def _dataset_folders(out: Path | None) -> list[Path]:
     return [*folders, out] if out is not None and is_other else folders
 
 
-def _of_datasets(withdrawn: pd.DataFrame, out: Path | None) -> Iterator[str]:
+def _of_datasets(withdrawn: pd.DataFrame, out: Path | None) -> Iterator[WithdrawnHolder]:
     """Yield builds, releases and plans with pixels or values of images, but for the updated build.
 
     A public release has the ids of a source that is not public, and rows also of images without pixels.
@@ -289,12 +314,12 @@ def _of_datasets(withdrawn: pd.DataFrame, out: Path | None) -> Iterator[str]:
         with_pixels = rows["exclusion"].isna() & rows["withheld"].isna() & (folder / names.BUILD).exists()
         counts = {"image": int(with_pixels.sum()), "row": int((~with_pixels).sum())}
         if held := " and ".join(count_of(n, noun) for noun, n in counts.items() if n):
-            yield f"{folder} ({held})"
+            yield WithdrawnHolder(folder, "dataset", counts["image"], counts["row"], held)
         else:
             yield from _of_results(folder, withdrawn)
 
 
-def _of_results(folder: Path, withdrawn: pd.DataFrame) -> Iterator[str]:
+def _of_results(folder: Path, withdrawn: pd.DataFrame) -> Iterator[WithdrawnHolder]:
     """Yield the results of audit, baseline and explanation in a build that name images."""
     images = set(withdrawn["image_id"])
     marks = [image.encode() for image in images]
@@ -314,10 +339,10 @@ def _of_results(folder: Path, withdrawn: pd.DataFrame) -> Iterator[str]:
         except (CxrbuildError, OSError):
             continue  # not a table of images
         if count:
-            yield f"{path} ({count_of(count, 'image')})"
+            yield WithdrawnHolder(path, "result", count, 0, count_of(count, "image"))
 
 
-def _of_pages(withdrawn: pd.DataFrame) -> Iterator[str]:
+def _of_pages(withdrawn: pd.DataFrame) -> Iterator[WithdrawnHolder]:
     """Yield the pages of `review` that show images, as their data names them."""
     from jinja2.utils import htmlsafe_json_dumps
 
@@ -331,7 +356,7 @@ def _of_pages(withdrawn: pd.DataFrame) -> Iterator[str]:
         except OSError:
             continue
         if count := sum(mark in text for mark in marks):
-            yield f"{page} ({count_of(count, 'image')})"
+            yield WithdrawnHolder(page, "page", count, 0, count_of(count, "image"))
 
 
 def _found(pattern: str) -> list[Path]:

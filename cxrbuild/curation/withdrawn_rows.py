@@ -11,6 +11,7 @@ from cxrbuild.catalog import Source
 from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.curation.declared import Declared
+from cxrbuild.curation.holder import WithdrawnHolder
 from cxrbuild.errors import CxrbuildError, count_of
 from cxrbuild.progress import silent
 
@@ -64,8 +65,8 @@ def differing_metadata(source: Source, folder: Path, other: Path) -> list[str]:
     ]
 
 
-def describe_lines(withdrawn: pd.DataFrame, declared: Declared) -> str:
-    """Return which files that a recipe names have lines of withdrawn images; empty where none has.
+def find_lines(withdrawn: pd.DataFrame, declared: Declared) -> list[WithdrawnHolder]:
+    """Return the files that a recipe names, with lines of withdrawn images.
 
     Parameters
     ----------
@@ -74,13 +75,10 @@ def describe_lines(withdrawn: pd.DataFrame, declared: Declared) -> str:
     declared
         The recipe with what it names. Shipped files are not the user's.
     """
-    found = [f"{place} ({count_of(n, 'line')})" for place, n in _lines(withdrawn, declared)]
-    if not found:
-        return ""
-    return (
-        f"Files that the recipe names have lines of withdrawn images: {', '.join(found)}. Delete these "
-        "lines. If links join two other images through a withdrawn one, link those two directly."
-    )
+    return [
+        WithdrawnHolder(place, "declaration", 0, n, count_of(n, "line"))
+        for place, n in _lines(withdrawn, declared)
+    ]
 
 
 def _lines(withdrawn: pd.DataFrame, declared: Declared) -> Iterator[tuple[Path, int]]:

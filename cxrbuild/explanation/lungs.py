@@ -14,7 +14,8 @@ from cxrbuild.catalog import Source
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.explanation.regions import Mask
-from cxrbuild.fetching.record import advise_fetch, read_record
+from cxrbuild.fetch_advice import advise_fetch
+from cxrbuild.fetching.record import read_record
 from cxrbuild.files import git_blob_of
 from cxrbuild.lockfile import source_folder
 from cxrbuild.progress import Progress

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, name_some
-from cxrbuild.lockfile import LockedSource, fetch_command, read_lock, source_folder
+from cxrbuild.fetch_advice import advise_fetch
+from cxrbuild.lockfile import LockedSource, source_folder
 
 _HEADER = "mode\tblob\tpath"
 _RECORDED = re.compile(r"(\d{6})\t([0-9a-f]{40})\t(.+)", re.ASCII | re.DOTALL).fullmatch
@@ -100,40 +101,6 @@ def read_record(target: Path) -> dict[str, TreeFile]:
         return {}
     rows = [_RECORDED(line) for line in lines[1:] if line]
     return {row[3]: TreeFile(row[1], row[2]) for row in rows if row} if all(rows) else {}
-
-
-def advise_fetch(data: Path, sources: Sequence[Source]) -> str:
-    """Return the advice for sources whose files are not those that ``fetch`` put in place."""
-    lock = read_lock(data)
-    accepted = [source for source in sources if _is_accepted(source, lock)]
-    # `--allow-unpinned` is for every source of its command.
-    groups = [group for group in ([one for one in sources if one not in accepted], accepted) if group]
-    commands = [
-        fetch_command(
-            [source.address for source in group], data,
-            options=[word for source in group for word in _recorded_origin(source, lock)]
-            + ["--allow-unpinned"] * (group is accepted),
-        )
-        for group in groups
-    ]  # fmt: skip
-    names = " and ".join(f"`{command}`" for command in commands)
-    return f"Run {names} again: it moves the present files aside and keeps them"
-
-
-def _is_accepted(source: Source, lock: Mapping[str, LockedSource]) -> bool:
-    """Return whether a source's files were accepted although they are not the pinned ones."""
-    return source.pinned and source.name in lock and lock[source.name].unpinned
-
-
-def _recorded_origin(source: Source, lock: Mapping[str, LockedSource]) -> list[str]:
-    """Return the option that names the recorded origin; empty where the declared address has the files."""
-    url = source.download.url
-    if url is not None and not _is_accepted(source, lock):
-        return []
-    origin = lock[source.name].origin if source.name in lock else "..."
-    if "://" not in origin and not Path(origin).exists():
-        origin = "..."
-    return ["--from", f"{source.name}={origin}"]
 
 
 def fetched_blobs(source: Source, data: Path, lock: LockedSource) -> dict[str, str]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.fetch_advice import fetch_commands
 from cxrbuild.files import files_under, is_desktop_file
-from cxrbuild.lockfile import data_folder, fetch_command
+from cxrbuild.lockfile import data_folder
 
 
 def take_inventory(
@@ -43,8 +44,8 @@ def take_inventory(
         the pin's.
     """
     if not root.is_dir():
-        bring = [] if source.download.url else [source.name]
-        todo = f"Run `{fetch_command([source.address], data_folder(root), bring=bring)}`"
+        (command,) = fetch_commands(data_folder(root), [source])
+        todo = f"Run {command}"
         if as_pinned:
             todo += ", or put its metadata alone there: --as-pinned reads the metadata, and needs no image"
         raise CxrbuildError(f"the source {source.name} is not there", where=root, todo=todo)

@@ -15,6 +15,10 @@ from cxrbuild.records import conform
 if TYPE_CHECKING:
     import pandas as pd
 
+_KEEP_PRIVATE = (
+    "An identifier can be the number of a patient: keep that file private, and do not commit it to a public "
+    "repository."
+)
 # What the table keeps of a withdrawn image. Its licence is replaced by that of the source.
 _KEPT = ("image_id", "source", "source_path", "license", "group", "exclusion", "exclusion_detail",
          "exclusion_note")  # fmt: skip
@@ -95,12 +99,12 @@ def _without_doubtful_values(
         return records
     doubtful = conform(records.loc[rowless, ["source_path"]])
     doubtful["license"] = source.license
-    progress.note(
+    progress.warn(
         f"{source.name}: {count_of(absent, 'withdrawn image')} without a row, and "
         f"{count_of(len(doubtful), 'row')} of metadata without a file. Such a row may be of a withdrawn "
         "image, so nothing of it is kept. Write the identifier that finds the row of each of these images "
         f"into the column `identifier` of {source.withdrawals_place}, also where the row is deleted: then it "
-        "is known that no other row is of it."
+        "is known that no other row is of it. " + _KEEP_PRIVATE
     )
     return pd.concat([records[~rowless], doubtful]).sort_index()
 
@@ -156,11 +160,11 @@ def _without_misspelt(
         )  # fmt: skip
     if not notes:
         return records
-    progress.note(
+    progress.warn(
         f"{source.name}: no row of the metadata has the identifier of these withdrawn images: "
         f"{name_some(notes)}. The nearest row has no file and may be of the image, so nothing of it is kept. "
         f"Correct the identifier in {source.withdrawals_place}. If the row is of another image, fetch the "
-        "file of that image, or delete the row."
+        f"file of that image, or delete the row. {_KEEP_PRIVATE}"
     )
     emptied = conform(records.loc[doubtful, ["source_path"]]).assign(license=source.license)
     return pd.concat([records.drop(index=doubtful), emptied]).sort_index()

@@ -16,7 +16,7 @@ from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import is_desktop_file
 from cxrbuild.ingest.header import KEYWORDS, find_dicom, read_headers
 from cxrbuild.ingest.mapping import join_findings
-from cxrbuild.lockfile import source_folder
+from cxrbuild.lockfile import fetch_command, source_folder
 from cxrbuild.parsing import parse_toml
 from cxrbuild.progress import silent
 
@@ -135,7 +135,11 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
     if missing := [path for path in needed if not (root / path).is_file()]:
         raise CxrbuildError(
             f"the metadata of {name} is not there", where=root, expected=name_some(missing),
-            todo=f"Name the data folder that has it with --data, or run `cxrbuild fetch {source.address}`",
+            todo="Name the data folder that has it with --data, or run `"
+            + fetch_command(
+                [source.address], Path("data"), bring=[] if source.download.url else [source.name]
+            )
+            + "`",
         )  # fmt: skip
     for path, blob, found in reader.changed_metadata(root, blobs):
         raise CxrbuildError(

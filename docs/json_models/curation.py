@@ -5,10 +5,34 @@ from __future__ import annotations
 from cxrbuild.artifact.build import FunnelStep, PreviousSplit, SourceExactness
 from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog.override import Overrides
+from cxrbuild.curation.holder import HolderKind
 from cxrbuild.image_decision import ImageDecision
 from cxrbuild.lists.checks import ListFinding
 from cxrbuild.patients import SharedId
 from json_models.base import Counts, ErrorFacts, Printed
+
+
+class WithdrawnHolder(Printed):
+    """A place that still holds withdrawn images.
+
+    Attributes
+    ----------
+    path
+        The folder or file.
+    kind
+        `source` (a folder that `fetch` filled or read), `set_aside` (by `fetch`), `proposed_pin` (its
+        metadata), `dataset` (a build, release or plan), `result` (of an audit, a baseline or an explanation),
+        `page` (of `review`), or `declaration` (a file that the recipe names).
+    images
+        The number of withdrawn images whose files or pixels it has, or that a result or page names.
+    rows
+        The number of their rows or lines; `null` where it is not known which rows are theirs.
+    """
+
+    path: str
+    kind: HolderKind
+    images: int
+    rows: int | None
 
 
 class Plan(Printed):
@@ -38,6 +62,9 @@ class Plan(Printed):
         Patient ids of several sources that do not declare whether they are one patient.
     previous
         The former version whose split is held; `null` where the recipe names none.
+    withdrawn_still_in
+        The places that still hold withdrawn images: folders, results, pages, and files that the recipe names.
+        None are looked for where `--data` is an address.
     release_refusals
         The errors with which `release` would refuse a public release, as far as metadata decides.
     notes
@@ -58,6 +85,7 @@ class Plan(Printed):
     findings_without_class: dict[str, int]
     shared_patient_ids: list[SharedId]
     previous: PreviousSplit | None
+    withdrawn_still_in: list[WithdrawnHolder]
     release_refusals: list[ErrorFacts]
     notes: list[str]
     out: str | None
@@ -72,12 +100,15 @@ class Curate(Printed):
         The build's folder or address.
     changed
         Whether anything had to be done.
+    withdrawn_still_in
+        The places that still hold withdrawn images: folders, results, pages, and files that the recipe names.
     notes
         Every sentence of the text output.
     """
 
     build: str
     changed: bool
+    withdrawn_still_in: list[WithdrawnHolder]
     notes: list[str]
 
 

@@ -1,0 +1,45 @@
+"""A place that still has something of withdrawn images, and how a message names it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+HolderKind = Literal["source", "set_aside", "proposed_pin", "dataset", "result", "page", "declaration"]
+
+
+@dataclass(frozen=True)
+class WithdrawnHolder:
+    """A place that still has something of withdrawn images.
+
+    Attributes
+    ----------
+    path
+        The folder or file.
+    kind
+        A folder that a ``source`` was fetched to or from, one that ``fetch`` has ``set_aside``, the metadata
+        of a ``proposed_pin``, a ``dataset`` (build, release or plan), a ``result`` in one, a ``page`` of
+        ``review``, or a ``declaration``: a file that the recipe names.
+    images
+        The number of withdrawn images that it has the files or pixels of, or that a result or a page names.
+    rows
+        The number of their rows or lines; ``None`` where it is not known which rows are theirs.
+    held
+        What it has of them, as a message says it.
+    """
+
+    path: Path
+    kind: HolderKind
+    images: int
+    rows: int | None
+    held: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.held})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the place as JSON has it: without the text of the message."""
+        found = asdict(self) | {"path": str(self.path)}
+        del found["held"]
+        return found
