@@ -44,9 +44,16 @@ class CxrbuildError(Exception):
         What should have been there, and what was.
     todo
         What the reader can do next, as a sentence without a full stop.
+
+    Attributes
+    ----------
+    partial
+        The result of what was done in spite of the error, for a command to report it; ``None`` where nothing
+        was.
     """
 
     status = 1
+    partial: object = None
 
     def __init__(
         self,

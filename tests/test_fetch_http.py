@@ -31,13 +31,12 @@ from file_server import (
     make_source,
     tarball,
 )
-from recording import Recorded
 
 import cxrbuild.http
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.fetching.record import advise_fetch
+from cxrbuild.fetch_advice import advise_fetch
 from cxrbuild.fetching.set_aside import advise_on_kept
-from cxrbuild.fetching.sources import fetch
+from cxrbuild.fetching.sources import FetchResult, fetch
 from cxrbuild.http import RetryPolicy
 from cxrbuild.lockfile import read_lock
 from cxrbuild.progress import Silent
@@ -393,6 +392,10 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     image.write_bytes(b"damaged")
     again = f"--data {data} --from mine={kept} --allow-unpinned` again"
     assert again in advise_fetch(data, [source])
+    assert advise_fetch(data, [source]).endswith(": it moves the present files aside and keeps them")
+    other = make_source(tmp_path, f"{server.url}/a", name="other")
+    assert "` and `" in (both := advise_fetch(data, [other, source]))
+    assert both.endswith(" again: they move the present files aside and keep them")
     again_taken = fetch_one(source, data, origins={"mine": str(kept)}, allow_unpinned=True)
     assert image.read_bytes() == content
     assert again_taken.locked == taken.locked
@@ -437,13 +440,11 @@ def test_fetch_fetches_the_others_when_one_source_fails(server: Server, tmp_path
         make_source(tmp_path, f"{server.url}/a", name="mine"),
         make_source(tmp_path, f"{server.url}/page", name="page"),
     ]
-    recorded = Recorded()
     with pytest.raises(CxrbuildError) as caught:
-        fetch(sources, tmp_path / "data", progress=recorded)
-    size = (tmp_path / "data/sources/mine/images/a.bin").stat().st_size
-    assert [note for note in recorded.notes if note.startswith("mine was ")] == [
-        f"mine was fetched and was verified by archive and names: 1 file, {size / 1e6:,.1f} MB."
-    ]
+        fetch(sources, tmp_path / "data")
+    assert isinstance(caught.value.partial, FetchResult)
+    (mine,) = caught.value.partial.sources.values()
+    assert (mine.downloaded, mine.locked.proof) == (True, "archive and names")
     message = str(caught.value)
     assert "2 of 3 sources were not fetched" in message
     assert "gone: " in message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,38 @@ def pin(here: Path, *words: str) -> str:
     done = run("fetch", "mine.toml", "--from=mine=files", "--pin", *words, cwd=here)
     assert done.status == 0, done.err
     return done.out
+
+
+def test_the_advised_command_fetches_the_source(here: Path) -> None:
+    """Also where other files than the pinned ones were accepted, or nothing says where they come from."""
+    (here / "recipe.toml").write_text(RECIPE)
+    pin(here)
+    (here / "files" / "sick" / "c.png").write_text("new")
+    accepted = run("fetch", "mine.toml", "--from=mine=files", "--allow-unpinned", cwd=here)
+    assert accepted.status == 0, accepted.err
+    shutil.rmtree(here / "data" / "sources" / "mine")
+    said = run("plan", "--recipe", "recipe.toml", cwd=here, COLUMNS="900").err
+    assert "the source mine is not there" in said
+    words = said.partition("Run `cxrbuild ")[2].partition("`")[0].split()
+    assert words[-3:] == ["--from", f"mine={here / 'files'}", "--allow-unpinned"]
+    assert run(*words, cwd=here).status == 0
+    # Files that no entry of the lock knows can be recorded in place with a git tree alone.
+    (here / "data" / "sources.lock.json").unlink()
+    (here / "mine.toml").write_text(SOURCE)
+    said = run("plan", "--recipe", "recipe.toml", cwd=here, COLUMNS="900").out
+    assert f"run `cxrbuild fetch {here / 'mine.toml'} --from mine=...`, which records the files" in said
+
+
+def test_what_was_fetched_is_shown_if_other_sources_fail(here: Path) -> None:
+    (here / "other.toml").write_text(SOURCE.replace('name = "mine"', 'name = "other"'))
+    ran = run("fetch", "mine.toml", "other.toml", "--from=mine=files", cwd=here)
+    assert ran.status == 1
+    assert "other: " in ran.err
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert ["mine", "fetched", "unpinned", "2", "0.0", "MB"] in rows
+    ran = run("fetch", "mine.toml", "other.toml", "--from=mine=files", "--json", cwd=here)
+    assert "mine    present" in ran.err
+    assert json.loads(ran.out)["error"]["status"] == 1
 
 
 def test_the_pin_is_added_and_the_rest_stays(here: Path) -> None:
@@ -203,7 +236,7 @@ def test_files_of_another_pin_are_not_verified(here: Path) -> None:
     assert "Unpinned: mine." in planned.out
     said = " ".join(planned.err.split())
     assert f"expected git tree {tree}; found git tree {read_source('mine.toml', here).pin.tree}" in said
-    assert f"run `cxrbuild fetch {place / 'mine.toml'} --data ../data`" in said
+    assert f"run `cxrbuild fetch {place / 'mine.toml'} --from mine=... --data ../data`" in said
     states = [cxrbuild.list_sources(here / "data", [one / "mine.toml"])[0].fetched for one in (here, place)]
     assert states == ["verified", "another version"]
     locked = read_lock(here / "data")["mine"]

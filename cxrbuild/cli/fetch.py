@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import PATH, complete_shipped, data_option, default_recipe, output_options
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import count_of
+from cxrbuild.errors import CxrbuildError, count_of
 from cxrbuild.lockfile import fetch_command, lock_path
 
 if TYPE_CHECKING:
@@ -127,18 +128,33 @@ def fetch(
     known = {one.name for one in named}
     if stray := sorted(set(given) - known):
         raise click.UsageError(f"--from names {', '.join(stray)}, which is not fetched")
-    if pin:
-        fetched, written = fetch_and_pin(
-            named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
-        )
-        for path in written:
-            output.say(f"Written: {path}")
-    else:
-        fetched = fetch_named(
-            named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress,
-            skip_unknown=recipe is not None,
-        )  # fmt: skip
-    report_fetch(output, fetched)
+    addresses = {one.name: one.address for one in named}
+    try:
+        if pin:
+            fetched, written = fetch_and_pin(
+                named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
+            )
+            for path in written:
+                output.say(f"Written: {path}")
+        else:
+            fetched = fetch_named(
+                named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs,
+                progress=output.progress, skip_unknown=recipe is not None,
+            )  # fmt: skip
+    except CxrbuildError as error:
+        _report_partial(output, error.partial, addresses)
+        raise
+    report_fetch(output, fetched, addresses)
+    output.result("fetch-1", fetched.to_dict())
+
+
+def _report_partial(output: Output, partial: object, addresses: Mapping[str, str]) -> None:
+    """Report what was fetched although others failed; nothing where nothing was."""
+    from cxrbuild.fetching.sources import FetchResult
+
+    if isinstance(partial, FetchResult) and (partial.sources or partial.lists):
+        report_fetch(output, partial, addresses)
+        output.say("")
 
 
 def _origin(text: str) -> tuple[str, str]:
@@ -155,8 +171,18 @@ def _may_be_address(name: str) -> bool:
     return "://" in name or ("@" in name and not name.endswith(".toml"))
 
 
-def report_fetch(output: Output, result: FetchResult) -> None:
-    """Report what was fetched and how it was verified."""
+def report_fetch(output: Output, result: FetchResult, addresses: Mapping[str, str] | None = None) -> None:
+    """Report what was fetched and how it was verified.
+
+    Parameters
+    ----------
+    output
+        Where to report it.
+    result
+        What was fetched.
+    addresses
+        The sources as arguments of a command, by name; default: their names.
+    """
     from cxrbuild.fetching.set_aside import advise_on_kept
 
     rows = []
@@ -177,7 +203,8 @@ def report_fetch(output: Output, result: FetchResult) -> None:
         if any(source.locked.unpinned for source in result.sources.values()):
             output.say("These are all images of the sources; `cxrbuild plan` counts those of a dataset.")
     for name in result.to_bring:
-        output.say(f"{name} has no address. Bring it: {fetch_command([name], result.data, bring=[name])}")
+        address = (addresses or {}).get(name, name)
+        output.say(f"{name} has no address. Bring it: {fetch_command([address], result.data, bring=[name])}")
     for name, source in result.sources.items():
         lock = source.locked
         for note in source.notes:
@@ -191,4 +218,3 @@ def report_fetch(output: Output, result: FetchResult) -> None:
     # Once, whatever the number of sources.
     if advice := advise_on_kept(result.data, result.sources):
         output.say(advice)
-    output.result("fetch-1", result.to_dict())

@@ -119,11 +119,17 @@ def fetch_named(
             )
     except CxrbuildError as error:
         errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise CxrbuildError("neither lists nor sources were fetched\n" + "\n".join(map(str, errors)))
-    return replace(result, lists=fetched, to_bring=tuple(to_bring))
+    for one in errors:
+        if isinstance(one.partial, FetchResult):
+            result = one.partial
+    result = replace(result, lists=fetched, to_bring=tuple(to_bring))
+    if not errors:
+        return result
+    refused = errors[0]
+    if len(errors) > 1:
+        refused = CxrbuildError("neither lists nor sources were fetched\n" + "\n".join(map(str, errors)))
+    refused.partial = result
+    raise refused
 
 
 def fetch_and_pin(

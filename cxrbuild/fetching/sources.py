@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import CxrbuildError, count_of, is_of_memory, name_some, of_memory, of_system
+from cxrbuild.errors import CxrbuildError, is_of_memory, name_some, of_memory, of_system
 from cxrbuild.fetching.lists import FetchedList
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
@@ -113,7 +113,7 @@ def fetch(
     Raises
     ------
     CxrbuildError
-        Some sources could not be fetched; the error has every reason.
+        Some sources could not be fetched; the error has every reason, and as ``partial`` the others.
     """
     names = [source.name for source in sources]
     if unknown := sorted(set(origins) - set(names)):
@@ -163,19 +163,18 @@ def fetch(
                     lock[name] = done[name].locked
                     write_lock(data, lock)
                     _log(name, done[name])
-    source_of = {source.name: source for source in sources}
     for source in sources:
         # A mirror has the same files; an origin that was given is the user's choice.
         if source.name in errors and source.name not in origins and source.download.mirrors:
             failed = errors[source.name]
             options = " or ".join(f"--from {source.name}={mirror}" for mirror in source.download.mirrors)
             failed.todo = "; ".join(filter(None, [failed.todo, f"or fetch it from a mirror with {options}"]))
+    result = FetchResult(data, {name: done[name] for name in names if name in done})
     if errors:
-        for name, one in done.items():
-            if one.downloaded:
-                progress.note(_describe(source_of[name], one))
-        raise _together(errors, names)
-    return FetchResult(data, {name: done[name] for name in names})
+        refused = _together(errors, names)
+        refused.partial = result
+        raise refused
+    return result
 
 
 def _fetch_from_place(
@@ -219,19 +218,6 @@ def _with_key(source: Source, fetched: Fetched, entry: LockedSource | None) -> F
             f"the key's fingerprint {key}."
         )
     return replace(fetched, locked=replace(fetched.locked, patient_key=key))
-
-
-def _describe(source: Source, fetched: Fetched) -> str:
-    """Describe a source that was fetched when others were not, and no table of all is shown."""
-    lock = fetched.locked
-    state = "is not verified"
-    if not lock.unpinned:
-        state = f"was verified by {lock.proof}"
-    elif source.pinned:
-        state = "was accepted unpinned"
-    return (
-        f"{source.name} was fetched and {state}: {count_of(lock.files, 'file')}, {lock.bytes / 1e6:,.1f} MB."
-    )
 
 
 def _log(name: str, fetched: Fetched) -> None:
