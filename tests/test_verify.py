@@ -220,7 +220,7 @@ def test_verify_finds_wrong_values_in_an_older_card(older: Path, changes: list[t
     ("pattern", "new"),
     [
         (r"- Measured: [^\n]+\n", ""),
-        pytest.param(r"- Not measured: [^\n]+\n", "", marks=pytest.mark.slow),
+        pytest.param(r"- The audit did not make [^\n]+\n", "", marks=pytest.mark.slow),
         (r"\Z", "\nCite me.\n"),
     ],
 )
@@ -263,6 +263,23 @@ def test_verify_compares_every_line_of_the_card_at_once(folder: Path) -> None:
     assert [words.split(": expected")[0] for words in findings(folder)] == [
         f"README.md: line {number}" for number in differ
     ]
+
+
+def test_verify_names_failed_checks_of_the_audit_as_no_fault(
+    demo: Path, audited: Path, tmp_path: Path
+) -> None:
+    build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
+    document = read_json(audited / "audit.json")
+    document["checks"][1]["status"] = document["status"] = "failed"
+    write_json(build / "audit.json", document)
+    result = verify(build)
+    assert result.passed
+    assert list(result.failed_audit) == result.to_dict()["failed_audit"] == ["patient_leakage"]
+    ran = run("verify", build, COLUMNS="600")
+    assert ran.status == 0, ran.err
+    said = "Failed checks of its audit: patient_leakage. These are no faults of the files; audit.html"
+    assert said in ran.out
+    assert "Failed checks" not in run("verify", audited).out
 
 
 def test_verify_shows_where_a_line_differs(folder: Path) -> None:

@@ -64,6 +64,12 @@ def verify(
             "a named signer" if signers else "a key that was not compared; name your signers with --signers"
         )
         output.say(f"Signed by {result.signer}, {known}.")
+    if result.failed_audit:
+        where = "its card and its report state" if result.kind == "release" else "audit.html explains"
+        output.say(
+            f"Failed checks of its audit: {printable(', '.join(result.failed_audit))}. These are no faults "
+            f"of the files; {where} them."
+        )
     if result.missing:
         output.say(f"Incomplete: {count_of(result.missing, 'image')} missing. It cannot be published.")
     if result.unpinned:

@@ -55,6 +55,8 @@ class VerificationResult:
     leakage
         In words, which patients and groups are in several splits, and what was not checked; empty where a
         check failed, and for a folder of images.
+    failed_audit
+        The checks that failed in the audit of the build or release: it states them, so they are no findings.
     repair
         The command that makes a build again; empty where it is not known.
     """
@@ -72,6 +74,7 @@ class VerificationResult:
     leakage: str = ""
     repair: str = ""
     withheld: int = 0
+    failed_audit: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -99,6 +102,7 @@ class VerificationResult:
             "missing": self.missing,
             "other_version": self.other_version,
             "signer": self.signer,
+            "failed_audit": list(self.failed_audit),
             "checks": [check.to_dict() for check in self.checks],
             "findings": [finding.to_dict() for finding in self.findings],
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cxrbuild.artifact import ReleaseDocument, find_artifacts, kind_of, names
+from cxrbuild.artifact import AuditDocument, ReleaseDocument, find_artifacts, kind_of, names
 from cxrbuild.checks import NotApplicable, evaluate
 from cxrbuild.comparison import read_version
 from cxrbuild.curation import curate_command
@@ -156,4 +156,14 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
         leakage="" if failed else describe_leakage(context, checks),
         repair=repair,
         withheld=sum(document.withheld.values()) if isinstance(document, ReleaseDocument) else 0,
+        failed_audit=_failed_audit(context),
     )
+
+
+def _failed_audit(context: Context) -> tuple[str, ...]:
+    """Return the checks that failed in the audit that a build or a release has."""
+    read = context.result_reads.get(names.AUDIT)
+    audit = None if read is None else read.value
+    if not isinstance(audit, AuditDocument):
+        return ()
+    return tuple(check.id for check in audit.checks if check.status == "failed")

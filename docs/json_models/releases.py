@@ -119,6 +119,8 @@ class Verify(Printed):
         The version of the program that made the release, if it is another one.
     signer
         The fingerprint of the key that signed the release.
+    failed_audit
+        The checks that failed in the audit of the build or release.
     checks
         Each check.
     findings
@@ -134,6 +136,7 @@ class Verify(Printed):
     missing: int
     other_version: str | None
     signer: str | None
+    failed_audit: list[str]
     checks: list[CheckMade]
     findings: list[FindingMade]
 
@@ -147,6 +150,9 @@ class DiffHead(Printed):
         What was compared.
     bump
         The part of the version that must increase; `null` where nothing changed.
+    step
+        Whether it did: `needed` (both have the same version), `made`, `too_small`, or `backwards` (the second
+        has the lower version). `null` where nothing changed, or the two are not known to be of one dataset.
     shared
         How many images both datasets have.
     totals
@@ -170,6 +176,7 @@ class DiffHead(Printed):
     old: str
     new: str
     bump: Literal["major", "minor", "patch"] | None
+    step: Literal["needed", "made", "too_small", "backwards"] | None
     shared: int
     totals: list[Total]
     counts: list[ChangeCount]
