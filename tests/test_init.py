@@ -782,3 +782,24 @@ def test_a_given_licence_and_name_are_in_the_proposal(tmp_path: Path) -> None:
     source = (tmp_path / "mine.toml").read_text()
     assert 'title = "Chest radiographs of mine"' in source
     assert 'license = "CC-BY-4.0"' in source
+    # A public release is refused without an attribution.
+    assert "# CC-BY-4.0 requires attribution, and a public release is refused without it" in source
+    assert source.count("# [columns.attribution]\n# value = ") == 1
+    assert 'title = "Chest radiographs of mine"' in (tmp_path / "mine-recipe.toml").read_text()
+    (tmp_path / "mine.toml").write_text(
+        source.replace("# [columns.att", "[columns.att").replace("# value", "value")
+    )
+    assert read_source("mine.toml", tmp_path).columns.attribution is not None
+    ran = run(
+        "init", tmp_path / "files" / "table.csv", "--out", tmp_path / "new", "--license", "CC-BY-4.0", "--yes"
+    )
+    assert "Required by CC-BY-4.0: write whom to credit under [columns.attribution] in " in " ".join(
+        ran.out.split()
+    )
+
+
+def test_the_current_folder_is_named_for_other_folders(tmp_path: Path) -> None:
+    simple(tmp_path / "files")
+    ran = run("init", ".", "--yes", "--name", "mine", cwd=tmp_path / "files")
+    assert ran.status == 0, ran.err
+    assert f"--from mine={tmp_path / 'files'} --pin" in ran.out

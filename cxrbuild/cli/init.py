@@ -78,6 +78,11 @@ def init(
     written = proposal.write(out)
     for file in written:
         output.say(f"Written: {file}")
+    if proposal.to_credit:
+        output.say(
+            f"Required by {name_some(proposal.to_credit)}: write whom to credit under [columns.attribution] "
+            f"in {written[0]}. A public release is refused without it."
+        )
     output.say("Read both files, correct them, and then:")
     commands = proposal.commands(out)
     for command in commands:

@@ -113,7 +113,7 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
             "No image may be redistributed, so the release has no pixels; the table above has the reasons. "
             "A licence that is not in cxrbuild's table of licences allows nothing. For internal use, release "
             "with --policy private. To redistribute your own images, declare a licence for their source, for "
-            "example CC-BY-4.0."
+            "example CC-BY-4.0, which also needs [columns.attribution]."
         )
     if document.missing_images:
         missing = count_of(document.missing_images, "image")

@@ -113,6 +113,9 @@ class Proposal:
         The images that steps before the rules exclude, so that their findings are not counted.
     parts
         The table and the folder of the images, where the folder of both has images of others too.
+    to_credit
+        The licences that require attribution, where the source names nobody to credit: a public release of
+        these images is refused.
     """
 
     name: str
@@ -127,6 +130,7 @@ class Proposal:
     unused: tuple[str, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    to_credit: tuple[str, ...] = ()
 
     @property
     def undecided(self) -> list[Decision]:
@@ -143,6 +147,8 @@ class Proposal:
         """Return the commands that build a dataset from the two files in a folder."""
         source, recipe = (shlex.quote(str(path)) for path in self.paths(out))
         folder = out / f"{self.name}-files" if self.parts else self.root
+        # The current folder has no name that means the same elsewhere.
+        folder = Path.cwd() if folder == Path() else folder
         lines = [
             *self._copies(folder),
             f"cxrbuild fetch {source} --from {self.name}={shlex.quote(str(folder))} --pin",

@@ -13,7 +13,7 @@ from cxrbuild.progress import Progress
 from cxrbuild.proposing.classes import MOST_CLASSES, Kept, drop_small, first_classes, splits_to_try
 from cxrbuild.proposing.files import Found
 from cxrbuild.proposing.proposal import Certainty, Decision, Proposal, WordCount
-from cxrbuild.proposing.render import RecipeText, SourceText, recipe_text, source_text
+from cxrbuild.proposing.render import RecipeText, SourceText, licenses_to_credit, recipe_text, source_text
 from cxrbuild.proposing.trial import has_mixed_groups, kept_by_class, split_counts, start_trial
 from cxrbuild.proposing.vocabulary import SPLITS, spaced
 
@@ -49,7 +49,7 @@ def add_recipe(found: Found, proposed: SourceText, day: str, progress: Progress)
     if not rows:
         steps = ", ".join(f"{name} {n:,}" for name, n in excluded.items())
         return _untried(found, proposed, day, f"every image is excluded before the rules: {steps}")
-    recipe = _recipe(found, proposed, day, rows)
+    recipe = _recipe(proposed, day, rows)
     recipe = replace(
         recipe,
         lateral=_occurring(records, "view_position", _LATERAL),
@@ -89,9 +89,9 @@ def _findings(records: pd.DataFrame, separator: str | None) -> list[list[str]]:
     return [[word for word in row if word] for row in findings]
 
 
-def _recipe(found: Found, proposed: SourceText, day: str, rows: Mapping[str, int]) -> RecipeText:
+def _recipe(proposed: SourceText, day: str, rows: Mapping[str, int]) -> RecipeText:
     return RecipeText(
-        name=f"{proposed.name}-cxr", title=f"Chest radiographs of {found.layout.label}", day=day,
+        name=f"{proposed.name}-cxr", title=proposed.title, day=day,
         source=proposed.name, classes={}, rows=rows,
     )  # fmt: skip
 
@@ -110,6 +110,7 @@ def _proposal(
         rows=len(found.table.values) if found.table else None, decisions=decisions,
         words=(*words, *proposed.words), classes={}, source=source_text(proposed),
         recipe=recipe_text(recipe), unused=proposed.unused, parts=found.parts,
+        to_credit=licenses_to_credit(proposed),
     )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def _untried(found: Found, proposed: SourceText, day: str, problem: str) -> Prop
         Decision("trial", None, "not sure", f"correct both files before you fetch: {problem}"),
     )
     proposed = replace(proposed, decisions=decisions)
-    recipe = _recipe(found, proposed, day, rows)
+    recipe = _recipe(proposed, day, rows)
     recipe = replace(recipe, classes=classes, split={"test": {"share": 0.2}}, decisions=decisions)
     return _proposal(found, proposed, recipe, decisions)
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cxrbuild.errors import count_of, printable
+from cxrbuild.catalog.license import read_licenses
+from cxrbuild.errors import count_of, name_some, printable
 from cxrbuild.proposing.columns import ColumnProposal
 from cxrbuild.proposing.findings import FindingProposal
 from cxrbuild.proposing.keys import Key
@@ -102,9 +103,30 @@ def source_text(proposed: SourceText) -> str:
         lines += _words(column, proposed.counted)
     for name, group in proposed.folder_columns.items():
         lines += ["", *_decided(by_subject.get(name)), f"[columns.{name}]", *_key("from", group)]
+    if "attribution" not in proposed.columns:
+        asking = licenses_to_credit(proposed)
+        which = f"{name_some(asking)} requires" if asking else "Licences such as CC-BY-4.0 require"
+        lines += ["", *_comment(f"{which} {_CREDIT}"), "# [columns.attribution]", '# value = "AUTHOR, YEAR"']
     if proposed.unused:
         lines += ["", *_comment(f"Columns that are not used: {', '.join(map(repr, proposed.unused))}.")]
     return "\n".join(lines) + "\n"
+
+
+_CREDIT = (
+    "attribution, and a public release is refused without it: remove the # from both lines and write whom to "
+    "credit, or declare the source's `homepage` or `citation`."
+)
+
+
+def licenses_to_credit(proposed: SourceText) -> tuple[str, ...]:
+    """Return the licences of a source that require attribution, where it names nobody to credit."""
+    if "attribution" in proposed.columns:
+        return ()
+    column = proposed.columns.get("license")
+    found = {proposed.license} if column is None else set(column.map.values())
+    return tuple(
+        sorted(n for n, one in read_licenses().items() if "attribution" in one.conditions and n in found)
+    )
 
 
 _READER_NOTES = {
