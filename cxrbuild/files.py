@@ -96,17 +96,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def require_file_place(path: Path) -> None:
-    """Require that a file can be written to a path that the user gave: unlike `replacing`, make no folder.
+    """Require that a file can be written to a path that the user gave, before the work that it takes.
+
+    Folders above it that are missing are made when it is written, see `replacing`.
 
     Raises
     ------
     CxrbuildError
-        The folder of the path does not exist, or the path is a folder.
+        A file is where one of its folders should be, or the path is a folder.
     """
-    if not path.parent.is_dir():
+    above = next(parent for parent in (path.parent, *path.parent.parents) if os.path.lexists(parent))
+    if not above.is_dir():
         raise CxrbuildError(
-            "the folder of this file does not exist", where=path, expected="the path of a file in a folder",
-            found=f"no folder {path.parent}", todo="Create the folder first, or correct the path",
+            "a file is where the folder of this file should be", where=path, found=f"no folder {above}",
+            todo="Correct the path, or move that file away",
         )  # fmt: skip
     if path.is_dir():
         raise CxrbuildError("this is a folder", where=path, expected="the path of a file to write",

@@ -33,6 +33,17 @@ def needed_version(old: str, bump: Bump | None) -> str:
     return ".".join(str(n) for n in (following[bump] if bump else (major, minor, patch)))
 
 
+def versioned_name(name: str, version: str) -> str:
+    """Return the name of a file or folder of a version of a dataset, whose own name can end in the version.
+
+    Examples
+    --------
+    >>> versioned_name("mine", "1.0.0"), versioned_name("mine-1-0-0", "1.0.0")
+    ('mine-1.0.0', 'mine-1.0.0')
+    """
+    return f"{name.removesuffix('-' + version.replace('.', '-'))}-{version}"
+
+
 def parse_version(version: str) -> tuple[int, int, int]:
     """Return the three numbers of a version.
 

@@ -12,7 +12,8 @@ from releasing import change_rows, drop_rows, images_of, set_version
 from releasing import release_as as release
 
 from cxrbuild.errors import CheckError, CxrbuildError
-from cxrbuild.files import read_json
+from cxrbuild.files import read_json, write_json
+from cxrbuild.releasing.changelog import find_previous
 from cxrbuild.verification import verify
 
 pytestmark = pytest.mark.xdist_group("release")
@@ -45,6 +46,17 @@ def test_an_older_line_goes_on(varied: Path, varied_public: Path, tmp_path: Path
     release(varied, "2.0.0", newest.parent / "demo-cxr-2.0.0")
     assert not release(varied, "1.0.0", newest).written
     assert release(varied, "1.0.1", newest.parent / "demo-cxr-1.0.1", previous=newest).written
+
+
+def test_the_previous_release_is_found_if_its_name_ends_in_its_version(
+    varied_public: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0"))
+    document = read_json(folder / "build.json")
+    document["recipe"]["name"] = document["dataset"]["name"] = "demo-cxr-1-0-0"
+    write_json(folder / "build.json", document)
+    out = tmp_path / "demo-cxr-1-0-0-2.0.0"
+    assert find_previous("demo-cxr-1-0-0", "2.0.0", "public", out) == folder
 
 
 def test_refuses_too_small_a_step(varied: Path, varied_public: Path, tmp_path: Path) -> None:

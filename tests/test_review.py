@@ -223,15 +223,29 @@ def test_the_command_takes_the_limit_on_pixels_from_the_recipe(demo: Path, tmp_p
     assert len(found["unreadable"]) == found["images"] > 0
 
 
-def test_the_page_is_written_to_an_existing_folder_only(demo: Path, tmp_path: Path) -> None:
+def test_the_folder_of_the_page_is_made(demo: Path, tmp_path: Path) -> None:
+    words = (
+        "review",
+        "--build",
+        demo / "build",
+        "--data",
+        demo / "data",
+        "--no-propose",
+        "--label",
+        "COVID-19",
+    )
+    (tmp_path / "file").touch()
     for out, message in (
-        (tmp_path / "nowhere" / "r.html", f"Found: no folder {tmp_path / 'nowhere'}"),
+        (tmp_path / "file" / "r.html", f"Found: no folder {tmp_path / 'file'}"),
         (tmp_path, "this is a folder"),
     ):
-        ran = run("review", "--build", demo / "build", "--data", demo / "data", "--out", out)
+        ran = run(*words, "--out", out)
         assert ran.status == 1
         assert message in " ".join(ran.err.split())
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    page = tmp_path / "pages" / "of" / "r.html"
+    assert run(*words, "--workers", "1", "--out", page).status == 0
+    assert page.is_file()
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from cxrbuild.overlapping.fingerprint import (
     write_fingerprint,
 )
 from cxrbuild.progress import Progress, silent
+from cxrbuild.version_numbers import versioned_name
 
 _logger = logging.getLogger(__name__)
 _WRITING = "writing the fingerprint"
@@ -94,7 +95,9 @@ def fingerprint(
     """
     require_executor(executor)
     dataset = load(folder)
-    path = Path(f"{dataset.name}-{dataset.version}.fingerprint.parquet") if out is None else out
+    path = (
+        Path(f"{versioned_name(dataset.name, dataset.version)}.fingerprint.parquet") if out is None else out
+    )
     require_file_place(path)
     _require_own(path, dataset)
     progress.plan(stages.READING, _WRITING)
@@ -177,6 +180,7 @@ def _opened_store(dataset: Dataset, out: Path) -> Iterator[DescriptorStore]:
         with locked(folder):
             yield DescriptorStore(folder / names.STATE / "audit")
     else:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with naming(out), tempfile.TemporaryDirectory(dir=out.parent) as temporary:
             yield DescriptorStore(Path(temporary))
 

@@ -61,7 +61,9 @@ def find_previous(
     published = published_manifest(name).parent
     for folder in sorted(published.iterdir()) if published.is_dir() else []:
         found[parse_version(folder.name)] = f"{name}/{folder.name}"
-    for folder in sorted(out.parent.glob(f"{name}-*")) if out.parent.is_dir() else []:
+    # See `versioned_name`.
+    stem = re.sub(r"-\d+-\d+-\d+$", "", name)
+    for folder in sorted(out.parent.glob(f"{stem}-*")) if out.parent.is_dir() else []:
         if folder != out and kind_of(folder) == "release":
             document = open_release(folder).document
             if (document.dataset.name, document.policy) == (name, policy):

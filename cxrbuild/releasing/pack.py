@@ -56,7 +56,7 @@ from cxrbuild.releasing.results import read_results, with_groups, with_manifest
 from cxrbuild.releasing.sizes import RESIZING, ready_sizes
 from cxrbuild.verification import require_verified, verify
 from cxrbuild.verification.files import changed_files
-from cxrbuild.version_numbers import parse_version
+from cxrbuild.version_numbers import parse_version, versioned_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,8 +245,8 @@ def default_folder(build: Path, version: str, policy: Policy) -> Path:
     CxrbuildError
         The folder holds no build.
     """
-    name = open_build(build).name
-    return Path("release") / f"{name}-{version}{'-private' if policy == 'private' else ''}"
+    name = versioned_name(open_build(build).name, version)
+    return Path("release") / f"{name}{'-private' if policy == 'private' else ''}"
 
 
 def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
