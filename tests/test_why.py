@@ -332,7 +332,9 @@ def test_rows_and_patients_of_a_hospital(tmp_path: Path, monkeypatch: pytest.Mon
         assert sorted(image["source_path"] for image in found.pop("images")) == files
         assert json.dumps(found).count(name) == ran.out.count(f'"{name}"') == 1
     ran = run("why", "A1", "--build", "plan", *words, "--data", "none", cwd=tmp_path)
-    assert "no image has this name" in " ".join(ran.err.split())
+    said = " ".join(ran.err.split())
+    assert "no image has this name" in said
+    assert "or an accession number or UID of a DICOM header in none, which is not there" in said
     monkeypatch.delenv("CXRBUILD_PATIENT_KEY")
     ran = run("why", "1.dcm", "--build", "plan", *words, cwd=tmp_path)
     assert "metadata    ris.csv, line 2: finding sick" in ran.out

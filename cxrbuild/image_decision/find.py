@@ -88,10 +88,18 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None, data: Path |
     near = _nearest_image(ledger, name)
     raise CxrbuildError(
         "no image has this name", where=artifact.folder / names.LEDGER,
-        expected="an image id, the path or name of a file of a source or build, or a patient", found=name,
+        expected="an image id, the path or name of a file of a source or build, a patient, or an accession "
+        f"number or UID of a DICOM header{_describe_data(data)}", found=name,
         todo=(None if is_image_id(name) or _is_path(name) else _advise_on_patient(artifact))
         or (f"Write {near}, the nearest name" if near else _where_listed(artifact)),
     )  # fmt: skip
+
+
+def _describe_data(data: Path | None) -> str:
+    """Return which data folder has the headers that were read."""
+    if data is None:
+        return ""
+    return f" in {data}" if data.is_dir() else f" in {data}, which is not there"
 
 
 def _is_patient(ledger: pd.DataFrame, name: str) -> pd.Series:
