@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from cxrbuild.arguments import checked
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import AuditDocument
-from cxrbuild.artifact.build import BuildDocument, DatasetDocument, PlanDocument, ReleaseDocument
+from cxrbuild.artifact.build import BuildDocument, DatasetDocument, ReleaseDocument
+from cxrbuild.artifact.plan import PlanDocument
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json
 from cxrbuild.records import read_records

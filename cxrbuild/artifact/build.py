@@ -104,23 +104,6 @@ class SourceExactness(Part):
         return {state: getattr(self, state) for state in states}
 
 
-class PlannedExactness(Document):
-    """How many images of a plan are those of the pins; a plan has no ``build.json``.
-
-    Attributes
-    ----------
-    sources
-        The numbers by source.
-    """
-
-    FORMAT: ClassVar[int] = 1
-    KIND: ClassVar[str] = "the exactness.json of a plan"
-    NEXT_STEP: ClassVar[str] = "Make the plan again with `cxrbuild plan --out`"
-
-    format: Literal[1] = 1
-    sources: dict[str, SourceExactness]
-
-
 class FunnelStep(Part):
     """A step of the flow chart: ``upstream``, an exclusion, or ``kept``, with the number of its images."""
 
@@ -314,38 +297,6 @@ class DatasetDocument(Document):
     def missing_images(self) -> int:
         """The number of images that belong to the dataset and are missing, named in ``missing`` or not."""
         return max(len(self.missing), sum(step.images for step in self.funnel if step.step in MISSING))
-
-
-class PlanDocument(Document):
-    """What a plan was made from: the part of a ``build.json`` that is known without a build.
-
-    Attributes
-    ----------
-    recipe
-        The recipe, its rules switched, without ``audit`` and ``baseline``.
-    declared_sources
-        What is declared about each source.
-    overrides
-        How the plan differs from the recipe's defaults.
-    unpinned
-        Sources that are not verified to be the pinned version.
-    sources
-        What the lock says about each source; empty where every pinned file is taken to be there.
-    missing
-        Images that belong to the dataset and are missing, with their exclusion.
-    """
-
-    FORMAT: ClassVar[int] = 1
-    KIND: ClassVar[str] = "the plan.json of a plan"
-    NEXT_STEP: ClassVar[str] = "Make the plan again with `cxrbuild plan --out`"
-
-    format: Literal[1] = 1
-    recipe: RecordedRecipe
-    declared_sources: dict[str, SourceDescription]
-    overrides: Overrides
-    unpinned: list[str]
-    sources: dict[str, SourceState]
-    missing: dict[str, str]
 
 
 class BuildDocument(DatasetDocument):

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
 from cxrbuild.artifact.build import (
-    PlanDocument,
-    PlannedExactness,
     SourceDescription,
     SourceExactness,
     SourceState,
 )
 from cxrbuild.artifact.correction import CorrectedValue, PlannedCorrections
+from cxrbuild.artifact.plan import PlanDocument, PlannedExactness
 from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.published import published_manifest, published_names

@@ -10,10 +10,10 @@ from cxrbuild.artifact import BuildDocument
 from cxrbuild.artifact.build import (
     DatasetIdentity,
     FileEntry,
-    PlanDocument,
     SourceDescription,
     SourceState,
 )
+from cxrbuild.artifact.plan import PlanDocument
 from cxrbuild.curation.expectation import missing_rows
 from cxrbuild.curation.plan import Plan, counts, funnel_steps, unpinned_sources
 from cxrbuild.curation.seal import libraries

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxrbuild.artifact import names
-from cxrbuild.artifact.build import PlannedExactness
 from cxrbuild.artifact.correction import PlannedCorrections
+from cxrbuild.artifact.plan import PlannedExactness
 from cxrbuild.curation.document import plan_document
 from cxrbuild.curation.plan import MEMBERSHIP, Plan, funnel
 from cxrbuild.curation.previous import require_other_folder

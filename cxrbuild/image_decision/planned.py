@@ -9,11 +9,11 @@ from cxrbuild.artifact import Artifact, names
 from cxrbuild.artifact.build import (
     DatasetDocument,
     DatasetIdentity,
-    PlanDocument,
     SourceDescription,
     SourceState,
 )
 from cxrbuild.artifact.correction import Corrections, PlannedCorrections
+from cxrbuild.artifact.plan import PlanDocument
 from cxrbuild.catalog import Recipe, read_source
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation import source_states

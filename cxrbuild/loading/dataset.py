@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +12,7 @@ from cxrbuild.arguments import checked
 from cxrbuild.artifact import Artifact, Build, Release, names
 from cxrbuild.errors import CxrbuildError, count_of
 from cxrbuild.loading.absent_image import absent_image, without_pixels
+from cxrbuild.loading.jpeg_files import decode_jpeg, read_jpeg
 from cxrbuild.loading.libraries import importing
 from cxrbuild.loading.resizing import Resampling, require_size
 from cxrbuild.loading.shard_images import ShardImages
@@ -199,7 +199,7 @@ class Dataset:
         """
         self._require_pixels()
         for number, (data, where) in enumerate(self.iterate_bytes()):
-            yield Example(_decode(data, where), self.rows.iloc[number])
+            yield Example(decode_jpeg(data, where), self.rows.iloc[number])
 
     def iterate_bytes(self) -> Iterator[tuple[bytes, Path]]:
         """Yield the JPEG of each row and the file that it is from, one at a time."""
@@ -220,7 +220,7 @@ class Dataset:
             The dataset has no such image, its pixels are withheld, or its file is missing or damaged.
         """
         data, where = self._bytes(image_id)
-        return _decode(data, where)
+        return decode_jpeg(data, where)
 
     @checked
     def read_bytes(self, image_id: str) -> bytes:
@@ -388,25 +388,4 @@ class Dataset:
         )
 
     def _build_bytes(self, image_id: str) -> tuple[bytes, Path]:
-        path = self.artifact.folder / self.rows["jpeg_path"].iloc[self._numbers[image_id]]
-        try:
-            return path.read_bytes(), path
-        except FileNotFoundError:
-            raise CxrbuildError(
-                "the image is missing from the build", where=path,
-                todo="Run `cxrbuild curate` again: it converts what is missing",
-            ) from None  # fmt: skip
-
-
-def _decode(data: bytes, where: Path) -> Image:
-    import PIL.Image
-
-    try:
-        image = PIL.Image.open(BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise CxrbuildError(
-            "the image cannot be decoded", where=where, found=error,
-            todo="Check the folder with `cxrbuild verify`",
-        ) from error  # fmt: skip
-    return image
+        return read_jpeg(self.artifact.folder / self.rows["jpeg_path"].iloc[self._numbers[image_id]])

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from cxrbuild.artifact import AuditDocument, BuildDocument, ReleaseDocument
 from cxrbuild.artifact.baseline import BaselineDocument, HistoryDocument, TimingDocument, TrainedOnDocument
-from cxrbuild.artifact.build import PlanDocument, PlannedExactness
 from cxrbuild.artifact.comparison import ComparisonDocument
 from cxrbuild.artifact.correction import PlannedCorrections
 from cxrbuild.artifact.explanation import ExplanationDocument
+from cxrbuild.artifact.plan import PlanDocument, PlannedExactness
 from cxrbuild.exporting.document import ExportDocument
 from cxrbuild.overlapping import FingerprintDocument
 from json_models.base import Failed
