@@ -233,6 +233,11 @@ def known_ids(command: Command) -> tuple[str, ...]:
     return (*own, *sorted(entry.name for entry in entry_points(group=GROUP)))
 
 
+def default_limits(command: Command) -> dict[str, float | None]:
+    """Return the limits of a command's own checks where a recipe sets none, by id."""
+    return {check.id: check.limit for check in import_module(_REGISTRIES[command]).CHECKS}
+
+
 def name_check(check_id: str, command: Command) -> str:
     """Return the id of a check, with the package that it is of where that is another.
 

@@ -161,7 +161,7 @@ def test_the_card_describes_what_the_audit_found(
     ):
         assert sentence in card
         assert any(sentence in line for line in limitations)
-    assert "the best candidates of 30 images with" in (tmp_path / "second" / "report.html").read_text()
+    assert "30 images resemble more than 20 others" in (tmp_path / "second" / "report.html").read_text()
     assert "not audited" not in card
     assert verify(tmp_path / "second").findings == ()
     tree = read_json(build / "build.json")["declared_sources"]["cohen"]["pin"]["tree"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, CheckResult, ExplanationDocument, ImagePair, ReleaseDocument
 from cxrbuild.artifact.audit import PairFinding, SimilarIdsFinding
+from cxrbuild.checks import default_limits
 from cxrbuild.contents import Contents
 from cxrbuild.errors import count_of
 
@@ -50,13 +51,11 @@ def measured_contents(
         document,
         records,
         measured_biases=[*audit.biases, *sentences],
-        audit_notes=describe_audit_notes(audit, labels, document.recipe.audit.limits),
+        audit_notes=describe_audit_notes(audit, labels),
     )
 
 
-def describe_audit_notes(
-    audit: AuditDocument, labels: Mapping[str, str], limits: Mapping[str, float]
-) -> list[str]:
+def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> list[str]:
     """Return a sentence for each check of an audit that failed, or found something other than a bias.
 
     Parameters
@@ -65,11 +64,9 @@ def describe_audit_notes(
         The audit result.
     labels
         The class of each image.
-    limits
-        The limits that the recipe sets, by the check's id; those of the other checks are defaults.
     """
     notes = [
-        _describe(check, labels, limits)
+        _describe(check, labels)
         for check in audit.checks
         if check.status == "failed" or (check.value and not check.id.startswith(_BIASES))
     ]
@@ -100,7 +97,7 @@ def describe_audit_notes(
     return notes
 
 
-def _describe(check: CheckResult, labels: Mapping[str, str], limits: Mapping[str, float]) -> str:
+def _describe(check: CheckResult, labels: Mapping[str, str]) -> str:
     pairs = [finding for finding in check.findings if isinstance(finding, PairFinding)]
     match check.id:
         case "label_conflicts":
@@ -128,9 +125,16 @@ def _describe(check: CheckResult, labels: Mapping[str, str], limits: Mapping[str
         case _:
             note = f"The check {check.id} found this: {check.message}. Expected: {check.sentence}"
     if check.status == "failed":
-        of = "the recipe's limit" if check.id in limits else "the default limit"
-        note += f" This exceeds {of} of {check.limit:g}: the check {check.id} failed."
+        note += f" This exceeds {_name_limit(check)} of {check.limit:g}: the check {check.id} failed."
     return note
+
+
+def _name_limit(check: CheckResult) -> str:
+    """Return whose limit a check has; a build does not record which limits its recipe set."""
+    defaults = default_limits("audit")
+    if check.id not in defaults:
+        return "the limit"
+    return "the default limit" if check.limit == defaults[check.id] else "the recipe's limit"
 
 
 def _list_checks(ids: Sequence[str]) -> str:
