@@ -266,7 +266,7 @@ def test_out_that_holds_something_else(
     assert "a file that is no fingerprint" in " ".join(ran.err.split())
     ran = run("overlap", fingerprints["a"], fingerprints["b"], "--out", tmp_path / "file")
     assert (ran.status, (tmp_path / "file").read_text()) == (1, "mine")
-    assert run("fingerprint", pair[0], "--out", tmp_path / "none" / "file").status == 1
+    assert run("fingerprint", pair[0], "--out", tmp_path / "file" / "none").status == 1
 
 
 def test_changed_image_is_an_error(pair: tuple[Path, Path], tmp_path: Path) -> None:

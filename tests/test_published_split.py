@@ -50,14 +50,17 @@ def test_a_source_is_brought_and_its_images_keep_their_ids(tmp_path: Path) -> No
     before = planned(recipe)
     ran = run("plan", "--recipe", recipe, "--data", tmp_path / "data")
     assert ran.status == 3
-    command = f"cxrbuild fetch other --from other=... --data {tmp_path / 'data'}"
+    command = f"cxrbuild fetch {tmp_path / 'other.toml'} --from other=... --data {tmp_path / 'data'}"
     assert f"2 images of other, which is not there: {command}" in ran.err
     assert "The list ours has 6 rows: 3 kept, 1 listed_twice, 2 missing_file." in ran.out
     write_image(tmp_path / "brought" / "scans" / "n 7.png", 7)
     origin, data = f"other={tmp_path / 'brought'}", tmp_path / "d"
     ran = run("fetch", "--recipe", recipe, "--from", origin, "--data", data)
     assert ran.status == 0, ran.err
-    assert "mine has no address. Bring it: cxrbuild fetch mine --from mine=... --data" in ran.out
+    assert (
+        f"mine has no address. Bring it: cxrbuild fetch {tmp_path / 'mine.toml'} --from mine=... --data"
+        in ran.out
+    )
     shutil.copytree(data / "sources" / "other", tmp_path / "data" / "sources" / "other")
     after = planned(recipe)
     brought = after[after["source_path"] == "scans/n 7.png"].iloc[0]

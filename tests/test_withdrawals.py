@@ -387,7 +387,7 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
     assert f"Run `cxrbuild audit` again: it writes its results in {Path('build', 'new')} without" in message
     assert f"{new.relative_to(tmp_path)} (" not in message
     assert list((new / "images").rglob("*sick0*")) == []
-    # Whoever suppresses messages, or builds again, is warned too; --json has the places as data.
+    # The warning is shown with --quiet, and of an unchanged build, too; --json has the places as data.
     words = ("--recipe", "recipe.toml", "--quiet", "--json")
     for command in (("plan",), ("curate", "--format", "parquet", "--out", "build/new")):
         ran = run(*command, *words, cwd=tmp_path)

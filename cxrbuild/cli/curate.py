@@ -23,7 +23,6 @@ from cxrbuild.cli.options import (
 )
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, name_some
-from cxrbuild.fetch_advice import record_command
 from cxrbuild.patients import describe_shared_ids, find_shared_ids
 
 # How many findings without a class are listed.
@@ -161,6 +160,8 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     _report_previous(output, plan.previous)
     _report_caveats(output, plan.declared.overrides, plan.unpinned)
     if plan.unlocked:
+        from cxrbuild.fetch_advice import record_command
+
         output.say(
             f"The lock has no entry of {name_some(one.name for one in plan.unlocked)}: run `"
             + record_command(plan.data, plan.unlocked)
