@@ -98,6 +98,7 @@ def test_equal_pixels_are_distinguished_from_nearly_equal_ones(tmp_path: Path, e
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_known_duplicates_of_the_sources_are_found_and_no_others(
     shared: Path, tmp_path: Path, executor: Executor
 ) -> None:
@@ -234,6 +235,7 @@ def test_more_copies_than_a_bucket_holds_are_candidates(tmp_path: Path) -> None:
     assert len(found.a) < 2 * 20 * 120
 
 
+@pytest.mark.slow
 def test_candidates_do_not_depend_on_the_size_of_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

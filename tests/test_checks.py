@@ -198,6 +198,7 @@ ROWS = Check("rows", "None.", lambda context: [Finding("is bad", "c.csv", "d")],
     assert written["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_the_package_of_the_documentation_works(site: Path, demo: Path, small_recipe: Path) -> None:
     page = (CHECKOUT / "docs" / "checks.md").read_text(encoding="utf-8")
     files = dict(re.findall(r"^```text\n# (\S+)\n(.*?)^```", page, re.DOTALL | re.M))

@@ -74,6 +74,7 @@ SLOW = (
     "releases.md",
     "reproduction.md",
     "reviewing.md",
+    "sources.md",
     "tutorial.md",
     "updating.md",
 )

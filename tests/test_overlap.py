@@ -171,6 +171,7 @@ def test_fingerprint_has_no_patient_and_no_label(fingerprints: dict[str, Path]) 
     assert (document.images, document.described, document.level) == (16, 16, "keypoints")
 
 
+@pytest.mark.slow
 def test_release_is_compared_by_its_pixels_and_the_rest_by_hashes(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     assert run("release", "1.0.0", "--build", build, "--out", tmp_path / "release").status == 0

@@ -200,6 +200,7 @@ def covidx4(shared: Path, metadata_only: Path, tmp_path_factory: pytest.TempPath
     return cxrbuild.plan("covidx4", data, as_pinned=True).records
 
 
+@pytest.mark.slow
 def test_every_row_of_the_open_sources_of_covidx4_is_found(shared: Path, covidx4: pd.DataFrame) -> None:
     lists = {split: shared / "lists" / f"{split}_COVIDx4.txt" for split in ("train", "test")}
     published = {

@@ -106,6 +106,7 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, varied_public: Path
     assert f"  - {gone[0]} (train COVID-19): old: missing_file" in words
 
 
+@pytest.mark.slow
 def test_verify_holds_what_is_missing_against_the_ledger(varied: Path, tmp_path: Path) -> None:
     short, _ = incomplete(varied, tmp_path)
     document = read_json(short / "build.json")

@@ -71,9 +71,6 @@ def test_refuses_too_small_a_step(varied: Path, varied_public: Path, tmp_path: P
     assert image in str(refused.value)
     assert refused.value.todo is not None
     assert f"`cxrbuild diff {tmp_path / 'demo-cxr-1.0.0'} {tmp_path / 'build'}`" in refused.value.todo
-    release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
-    assert verify(tmp_path / "demo-cxr-2.0.0").findings == ()
-    assert "1 removed row" in (tmp_path / "demo-cxr-2.0.0" / "CHANGELOG.md").read_text()
 
 
 def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path: Path) -> None:
@@ -84,8 +81,11 @@ def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path
     change_rows(tmp_path / "build", aged, patient_age=3.0)
     release(tmp_path / "build", "1.0.1", tmp_path / "demo-cxr-1.0.1")
     drop_rows(tmp_path / "build", [gone])
+    # The smallest version that may have fewer rows.
     release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
+    assert verify(tmp_path / "demo-cxr-2.0.0").findings == ()
     words = (tmp_path / "demo-cxr-2.0.0" / "CHANGELOG.md").read_text()
+    assert "1 removed row" in words
     reported = [line for line in words.splitlines() if line.startswith(("#", "  - "))]
     assert reported == [
         "# Changelog",
