@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from command import run
-from releasing import baseline_result, change_rows, images_of, varied_build
+from releasing import baseline_result, change_rows, images_of, set_version, varied_build
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of
@@ -50,6 +50,20 @@ def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None
     change_rows(build, images_of(build)["image_id"].iloc[0], patient_age=3.0)
     with pytest.raises(CxrbuildError, match=r"metrics\.json: this baseline result is of another build"):
         release(build, "1.0.0", tmp_path / "out")
+
+
+def test_results_of_the_same_images_get_the_version_of_the_release(
+    audited_build: Path, tmp_path: Path
+) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(audited_build, build)
+    (build / "baseline").mkdir(exist_ok=True)
+    (build / "baseline" / "metrics.json").write_text(json.dumps(baseline_result(build)))
+    set_version(build, "3.0.0")
+    out = tmp_path / "out"
+    release(build, "3.0.0", out)
+    for name in ("audit.json", "baseline.json"):
+        assert json.loads((out / name).read_text())["dataset"]["version"] == "3.0.0"
 
 
 def test_refuses_a_baseline_by_another_recipe(demo: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def with_manifest(results: Results, build: str, released: str) -> Results:
 
 
 def read_results(build: Path, document: BuildDocument) -> Results:
-    """Read the results of a build.
+    """Read the results of a build, with its version as that of their dataset.
 
     Parameters
     ----------
@@ -126,6 +126,13 @@ def read_results(build: Path, document: BuildDocument) -> Results:
                 found=", ".join(sorted(datasets)) or "no name of one",
                 todo="Run it again with the build's own recipe (--recipe), or move the file away",
             )  # fmt: skip
+        # The same images may have got another version since: the manifest does not hold it.
+        version = document.dataset.version
+        if result.dataset.version not in (None, version):
+            dataset = result.dataset.model_copy(update={"version": version})
+            result = result.model_copy(update={"dataset": dataset})
+            files[released] = result.to_bytes()
+        else:
+            files[released] = path.read_bytes()
         found[kind] = result
-        files[released] = path.read_bytes()
     return Results(found.get("audit"), found.get("baseline"), found.get("explanation"), files)
