@@ -22,7 +22,7 @@ class Output:
 
     Progress goes to standard error, messages and tables to standard output. With ``as_json`` standard
     output holds one JSON document and nothing else, and messages go to standard error. With ``quiet`` nothing
-    but the document and warnings is printed.
+    but the document and warnings are printed.
 
     Attributes
     ----------
