@@ -803,3 +803,15 @@ def test_the_current_folder_is_named_for_other_folders(tmp_path: Path) -> None:
     ran = run("init", ".", "--yes", "--name", "mine", cwd=tmp_path / "files")
     assert ran.status == 0, ran.err
     assert f"--from mine={tmp_path / 'files'} --pin" in ran.out
+
+
+def test_files_are_written_although_the_reader_of_the_pipe_has_gone(tmp_path: Path) -> None:
+    root = simple(tmp_path / "files")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "cxrbuild", "init", root, "--yes", "--name", "mine", "--out", tmp_path]
+    with os.fdopen(writer, "w") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "mine.toml").is_file()
+    assert (tmp_path / "mine-recipe.toml").is_file()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +119,18 @@ def test_dataset_compared_with_itself(fingerprints: dict[str, Path]) -> None:
     assert {("cohen_image-09", "cohen_image-11"), ("cohen_image-12", "cohen_image-09")} <= near
     assert near == {(b, a) for a, b in near}
     assert found.leak_free("a").empty
+
+
+def test_tables_are_written_although_the_reader_of_the_pipe_has_gone(
+    fingerprints: dict[str, Path], tmp_path: Path
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "cxrbuild", "overlap", fingerprints["a"], fingerprints["b"]]
+    with os.fdopen(writer, "w") as pipe:
+        done = subprocess.run([*command, "--out", tmp_path / "out"], stdout=pipe, check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "out" / "pairs.csv").is_file()
 
 
 def test_leak_free_lists_exclude_whole_patients(fingerprints: dict[str, Path], tmp_path: Path) -> None:

@@ -452,6 +452,38 @@ def test_kept_duplicates_of_a_withdrawn_image_are_named(
     assert describe_kept_duplicates(records, [source], [], {}, tmp_path / "build" / "next") == note
 
 
+def test_other_images_of_the_patient_of_a_withdrawn_image_are_named(tmp_path: Path) -> None:
+    """Patients are known by rows and links; nothing is said of a patient without another image."""
+    write_world(
+        tmp_path, NAMES, f"{WITHDRAWN},2026-02-28,consent withdrawn\nimages/well3.png,2026-02-28,error\n"
+    )
+    recipe = RECIPE.replace("test = { count = { Sick = 1, Well = 1 } }", SHARE)
+    (tmp_path / "recipe.toml").write_text(recipe)
+    metadata = tmp_path / "in" / "metadata.csv"
+    metadata.write_text(metadata.read_text().replace("p-well0", "p-sick0"))
+    built = build(tmp_path)
+    others = [f"images/{name}.png" for name in ("sick1", "sick2", "well0")]
+    for ran in (
+        run("plan", "--recipe", "recipe.toml", "--json", "--quiet", cwd=tmp_path),
+        run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "again", cwd=tmp_path),
+    ):
+        message = " ".join(ran.err.split())
+        named = ", ".join(f"mine {path}" for path in others)
+        assert f"The patient of 1 withdrawn image has 3 other images in the dataset: {named}. If a" in message
+        assert f"add the patient's other images to {tmp_path / 'withdrawn.csv'}." in message
+        assert "p-sick0" not in ran.out + ran.err
+    listed = json.loads(run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path).out)
+    assert listed["of_withdrawn_patients"] == [{"source": "mine", "path": path} for path in others]
+    # The ledger has nothing of the patient; nor has a plan anything to say when all are withdrawn.
+    assert "p-sick0" not in str(read_records(built / "ledger.parquet").query("exclusion == 'withdrawn'"))
+    (tmp_path / "withdrawn.csv").write_text(
+        "path,date,reason\n" + "".join(f"{path},2026-02-28,error\n" for path in (WITHDRAWN, *others))
+    )
+    ran = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
+    assert json.loads(ran.out)["of_withdrawn_patients"] == []
+    assert "in the dataset" not in ran.err
+
+
 def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -> None:
     """Only the header of the file said whose row it is."""
     (tmp_path / "in").mkdir()

@@ -126,6 +126,7 @@ def plan(
     from cxrbuild.curation import (
         describe_holders,
         describe_kept_duplicates,
+        describe_other_images,
         find_holders,
         make_plan,
         read_declared,
@@ -139,6 +140,8 @@ def plan(
         kept = describe_kept_duplicates(made.records, declared.sources, declared.links, made.fetched)
         if kept:
             progress.warn(kept)
+        if others := describe_other_images(made.of_withdrawn_patients, declared.sources):
+            progress.warn(others)
         # A copy of data in object storage is removed again.
         if folder == Path(data):
             holders = find_holders(made.records, folder, made.locked, declared)

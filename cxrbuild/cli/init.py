@@ -67,6 +67,8 @@ def init(
         answers = Answers(given, public, name, license)
         proposal = propose(path, images=images, answers=answers, progress=output.progress)
     proposal.require_free(out)
+    # The reader of a pipe may go before all is printed, as `head` does: what it is about is there by then.
+    written = [] if asking else proposal.write(out)
     report_proposal(output, proposal)
     while asking and (changed := _ask(proposal, answers)) is not None:
         answers = changed
@@ -75,7 +77,7 @@ def init(
         report_proposal(output, proposal)
     if asking:
         click.confirm("Write these two files?", default=True, abort=True)
-    written = proposal.write(out)
+        written = proposal.write(out)
     for file in written:
         output.say(f"Written: {file}")
     if proposal.to_credit:

@@ -54,10 +54,11 @@ def overlap(
         require_folder_place(out)
     output = Output(quiet=quiet, as_json=as_json)
     result = find_overlap(a, b, workers=workers, progress=output.progress)
+    # Before anything is printed: the reader of a pipe may go before the end.
+    files = [] if out is None else write_tables(result, out, against)
     _report(output, result, against)
     document = result.to_dict(against)
     if out is not None:
-        files = write_tables(result, out, against)
         output.say(f"\nWritten to {out}: {', '.join(path.name for path in files)}")
         document |= {"files": [str(path) for path in files]}
     output.result("overlap-1", document)

@@ -26,7 +26,12 @@ from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger
 from cxrbuild.curation.seal import sealed_hash
-from cxrbuild.curation.withdrawn import describe_holders, describe_kept_duplicates, find_holders
+from cxrbuild.curation.withdrawn import (
+    describe_holders,
+    describe_kept_duplicates,
+    describe_other_images,
+    find_holders,
+)
 from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
 __all__ = [
@@ -46,6 +51,7 @@ __all__ = [
     "declaration_files",
     "describe_holders",
     "describe_kept_duplicates",
+    "describe_other_images",
     "find_holders",
     "findings_without_class",
     "funnel",

@@ -28,6 +28,7 @@ from cxrbuild.curation.states import write_states
 from cxrbuild.curation.withdrawn import (
     describe_holders,
     describe_kept_duplicates,
+    describe_other_images,
     find_holders,
     remove_descriptors,
 )
@@ -160,6 +161,8 @@ def curate(
                 plan.records, declared.sources, declared.links, plan.fetched, out
             ):
                 progress.warn(kept)
+            if others := describe_other_images(plan.of_withdrawn_patients, declared.sources):
+                progress.warn(others)
             holders = _warn_of_holders(plan.records, data, plan.locked, declared, out, progress)
             _require_same_key(plan, out)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)

@@ -1,4 +1,4 @@
-"""A place that still has something of withdrawn images, and how a message names it."""
+"""What else there is of withdrawn images and of their patients, and how a message names it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 HolderKind = Literal["source", "set_aside", "proposed_pin", "dataset", "result", "page", "declaration"]
+
+
+@dataclass(frozen=True)
+class OtherImages:
+    """The kept images of patients of whom another image is withdrawn.
+
+    Attributes
+    ----------
+    withdrawn
+        The number of withdrawn images whose patients have kept images.
+    images
+        The source and path of each kept image, in order. Patients are those that rows and links say.
+    """
+
+    withdrawn: int = 0
+    images: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
-from cxrbuild.curation.holder import WithdrawnHolder
+from cxrbuild.curation.holder import OtherImages, WithdrawnHolder
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
@@ -73,6 +73,8 @@ class Plan:
         The folder that ``fetch`` filled.
     withdrawn_still_in
         The places that `plan` of the API found to hold withdrawn images.
+    of_withdrawn_patients
+        The kept images of patients of whom another image is withdrawn.
     """
 
     declared: Declared
@@ -83,6 +85,7 @@ class Plan:
     to_bring: tuple[str, ...] = ()
     data: Path = Path("data")
     withdrawn_still_in: tuple[WithdrawnHolder, ...] = ()
+    of_withdrawn_patients: OtherImages = field(default_factory=OtherImages)
 
     @property
     def unpinned(self) -> list[str]:
@@ -164,6 +167,9 @@ class Plan:
             "shared_patient_ids": [one.to_dict() for one in self.shared_ids],
             "previous": self.previous and self.previous.model_dump(),
             "withdrawn_still_in": [one.to_dict() for one in self.withdrawn_still_in],
+            "of_withdrawn_patients": [
+                {"source": source, "path": path} for source, path in self.of_withdrawn_patients.images
+            ],
         }
 
     def _repr_html_(self) -> str:
@@ -247,16 +253,35 @@ def make_plan(
         records = pd.concat(tables, ignore_index=True) if tables else conform(pd.DataFrame())
         tables.clear()  # a million rows are a third of a gigabyte
         records = records.sort_values("image_id", ignore_index=True)
-        records = decide(declared, records, listed)
+        records = _decide(declared, records, listed)
         kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
         for name, paths in kept.groupby("source")["source_path"]:
             missing = paths.index[~paths.isin(list(available[str(name)]))]
             if len(missing):
                 records.loc[missing, "exclusion"] = "missing_file"
+        # Afterwards nothing says of which patient a withdrawn image is.
+        others = find_other_images(records)
+        records = without_withdrawn_values(records)
     for code, count in records["exclusion"].value_counts().items():
         _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
-                as_pinned, fetched, records, tuple(absent), data)  # fmt: skip
+                as_pinned, fetched, records, tuple(absent), data, of_withdrawn_patients=others)  # fmt: skip
+
+
+def find_other_images(records: pd.DataFrame) -> OtherImages:
+    """Return the kept images of patients of whom another image is withdrawn.
+
+    Parameters
+    ----------
+    records
+        The table, with the groups of withdrawn images.
+    """
+    withdrawn = records.loc[records["exclusion"] == "withdrawn", "group"]
+    kept = records.loc[
+        records["exclusion"].isna() & records["group"].isin(withdrawn), ["source", "source_path", "group"]
+    ].sort_values(["source", "source_path"])
+    images = tuple(zip(kept["source"], kept["source_path"], strict=True))
+    return OtherImages(int(withdrawn.isin(kept["group"]).sum()), images)
 
 
 def sources_to_bring(declared: Declared, data: Path) -> list[str]:
@@ -287,6 +312,11 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
     CxrbuildError
         A correction, finding, rule or split of the recipe does not fit the rows.
     """
+    return without_withdrawn_values(_decide(declared, records, listed))
+
+
+def _decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the rows as `decide` does, those of withdrawn images with all their values."""
     records = apply_corrections(records, declared.corrections, declared.recipe, declared.sources)
     records = add_reviews(records, declared.reviews)
     if declared.image_list is not None and listed is not None:
@@ -301,7 +331,7 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
         declared.previous.require_common(records)
     try:
         records = split_records(records, declared.recipe.split, declared.links, declared.namespaces)
-        return without_withdrawn_values(add_folds(records, declared.recipe.split))
+        return add_folds(records, declared.recipe.split)
     except CxrbuildError as error:
         # A DICOM file has its class in its header: missing files explain why a class has too few images.
         unread = records.loc[records["exclusion"] == "missing_file", "source_path"]

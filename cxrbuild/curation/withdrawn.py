@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact import AuditDocument, names
 from cxrbuild.catalog import Link, Source, read_links
 from cxrbuild.curation.declared import Declared
-from cxrbuild.curation.holder import HolderKind, WithdrawnHolder
+from cxrbuild.curation.holder import HolderKind, OtherImages, WithdrawnHolder
 from cxrbuild.curation.withdrawn_rows import (
     count_rows,
     differing_metadata,
@@ -174,6 +174,33 @@ def describe_kept_duplicates(
     return (
         f"{count_of(len(found), 'kept image')} known as duplicates of withdrawn ones: {name_some(found)}. If "
         "they show the same radiograph, withdraw them too."
+    )
+
+
+def describe_other_images(others: OtherImages, sources: Iterable[Source]) -> str:
+    """Return a warning that names the kept images of patients of withdrawn images; empty without any.
+
+    Parameters
+    ----------
+    others
+        These images.
+    sources
+        The sources of the recipe.
+    """
+    if not others.images:
+        return ""
+    of_one = others.withdrawn == 1
+    named = {source for source, _ in others.images}
+    files = [
+        source.withdrawals_place if source.withdrawn else f"a file that `withdrawn` of {source.name} names"
+        for source in sources
+        if source.name in named
+    ]
+    return (
+        f"The {'patient' if of_one else 'patients'} of {count_of(others.withdrawn, 'withdrawn image')} "
+        f"{'has' if of_one else 'have'} {count_of(len(others.images), 'other image')} in the dataset: "
+        f"{name_some(map(' '.join, others.images))}. If a patient withdrew, and not one image alone, add the "
+        f"patient's other images to {' and '.join(files)}."
     )
 
 

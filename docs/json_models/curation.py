@@ -35,6 +35,21 @@ class WithdrawnHolder(Printed):
     rows: int | None
 
 
+class SourceImage(Printed):
+    """An image of a source.
+
+    Attributes
+    ----------
+    source
+        The source.
+    path
+        The path from the source's root.
+    """
+
+    source: str
+    path: str
+
+
 class Plan(Printed):
     """What `plan` prints.
 
@@ -65,6 +80,8 @@ class Plan(Printed):
     withdrawn_still_in
         The places that still hold withdrawn images: folders, results, pages, and files that the recipe names.
         None are looked for where `--data` is an address.
+    of_withdrawn_patients
+        The kept images of patients of whom another image is withdrawn.
     release_refusals
         The errors with which `release` would refuse a public release, as far as metadata decides.
     notes
@@ -86,6 +103,7 @@ class Plan(Printed):
     shared_patient_ids: list[SharedId]
     previous: PreviousSplit | None
     withdrawn_still_in: list[WithdrawnHolder]
+    of_withdrawn_patients: list[SourceImage]
     release_refusals: list[ErrorFacts]
     notes: list[str]
     out: str | None
