@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cxrbuild.catalog.source import Source
 
 MEANINGS = {
-    "verified": "verified: its bytes are those of the pin",
+    "verified": "verified: when it was fetched, its bytes were those of the pin",
     "other_bytes": "other bytes than the pin's",
     "name_only": "only its name is known to be the pin's: the pin has no hash of single files",
     "missing": "missing",

@@ -238,4 +238,4 @@ def test_curate_rebuilds_withheld_images(varied: Path, varied_public: Path, tmp_
     Image.new("L", (8, 8)).save(tmp_path / "images" / hidden["jpeg_path"].removeprefix("images/"))
     ran = run("verify", tmp_path / "images", "--manifest", varied_public / "manifest.parquet")
     assert ran.status == 3
-    assert f"{hidden['image_id']}: its pixels are not the manifest's" in " ".join(ran.err.split())
+    assert f"{hidden['image_id']}: its bytes are not the manifest's" in " ".join(ran.err.split())

@@ -57,7 +57,7 @@ def test_refuses_a_build_that_was_tampered_with(varied: Path, tmp_path: Path) ->
     path = tmp_path / "build" / row["jpeg_path"]
     pixels = path.read_bytes()
     path.write_bytes(pixels[:-3] + bytes([pixels[-3] ^ 1]) + pixels[-2:])
-    with pytest.raises(CheckError, match=rf"{row['image_id']}: its pixels are not the manifest's"):
+    with pytest.raises(CheckError, match=rf"{row['image_id']}: its bytes are not the manifest's"):
         release(tmp_path / "build", "1.0.0", tmp_path / "out")
     Image.new("L", (32, 32)).save(path)
     with pytest.raises(CheckError, match=rf"1 image of the build changed since.*{row['image_id']}.*curate"):

@@ -772,7 +772,7 @@ def test_verify_compares_images_with_a_manifest(demo: Path, tmp_path: Path) -> N
     assert (verified.kind, verified.images) == ("images", 88)
     assert any(f"{Path(first).stem}: is missing (train Normal)" in words for words in found)
     assert any(f"{Path(second).stem}: is of mode RGB" in words for words in found)
-    assert any(f"{Path(second).stem}: its pixels are not the manifest's" in words for words in found)
+    assert any(f"{Path(second).stem}: its bytes are not the manifest's" in words for words in found)
     assert any(f"{Path(third).stem}: does not decode" in words for words in found)
 
 

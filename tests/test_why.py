@@ -100,7 +100,10 @@ def test_a_kept_image_has_pin_metadata_class_split_and_group(demo: Path) -> None
     assert (image["pin"]["tree"], image["pin"]["verified by"]) == (pin["tree"], "git tree")
     shown = " ".join(run("why", row["image_id"], "--build", demo / "build").out.split())
     assert f"tree {pin['tree']}" in shown
-    assert "; the source as a whole: verified by git tree bytes verified: its bytes are" in shown
+    assert (
+        "; the source as a whole: verified by git tree bytes verified: when it was fetched, its bytes were"
+        in shown
+    )
     (metadata,) = image["metadata"]
     assert metadata["place"].startswith("metadata.csv, line ")
     assert metadata["values"]["filename"] == file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +148,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     """Report what a build would keep, and why others are excluded."""
     from cxrbuild.curation import counts, funnel_steps
     from cxrbuild.releasing import foresee_kept_texts, foresee_old_ages, foresee_refusals
+    from cxrbuild.split import groups_in_several_splits
 
     _report_funnel(output, funnel_steps(plan))
     _report_counts(output, counts(plan), plan.declared.recipe, lambda: plan.records)
@@ -158,6 +159,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
         output.say(f"The list {name} has {sum(listed.values()):,} rows: {rows}.")
     _report_corrections(output, plan.corrections)
     _report_previous(output, plan.previous)
+    _report_several_splits(output, groups_in_several_splits(plan.records).index, plan.declared.recipe)
     _report_caveats(output, plan.declared.overrides, plan.unpinned)
     if plan.unlocked:
         from cxrbuild.fetch_advice import record_command
@@ -209,12 +211,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
             f"{count_of(len(document.missing), 'image')} of the dataset missing; `build.json` and the ledger "
             "list them."
         )
-    if document.groups_in_several_splits:
-        output.say(
-            f"{'The list assigns' if document.recipe.split.published else 'The sources assign'} "
-            f"{count_of(len(document.groups_in_several_splits), 'patient')} to "
-            f"more than one split: {name_some(document.groups_in_several_splits, 3)}."
-        )
+    _report_several_splits(output, document.groups_in_several_splits, document.recipe)
     if result.changed:
         shared = find_shared_ids(result.build.manifest, document.namespaces)
         if shared:
@@ -224,6 +221,15 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     state = "built" if result.changed else "unchanged"
     output.say(f"{dataset.name} {dataset.version} {state}: {place}")
     output.result("curate-1", result.to_dict() | {"build": place, "notes": output.notes})
+
+
+def _report_several_splits(output: Output, groups: Iterable[str], recipe: Recipe) -> None:
+    """Report the groups that the list or the sources assign to several splits."""
+    if names := list(groups):
+        output.say(
+            f"{'The list assigns' if recipe.split.published else 'The sources assign'} "
+            f"{count_of(len(names), 'patient')} to more than one split: {name_some(names, 3)}."
+        )
 
 
 def _report_outdated(output: Output, build: Build) -> None:

@@ -27,7 +27,7 @@ def jpeg_problems(data: bytes, row: Mapping[str, Any]) -> Iterator[str]:
 
     row = {name: row[name] for name in COLUMNS if name in row and not pd.isna(row[name])}
     if "jpeg_sha256" in row and (digest := hashlib.sha256(data).hexdigest()) != row["jpeg_sha256"]:
-        yield f"its pixels are not the manifest's: jpeg_sha256 is {row['jpeg_sha256']}, found {digest}"
+        yield f"its bytes are not the manifest's: jpeg_sha256 is {row['jpeg_sha256']}, found {digest}"
     if "jpeg_bytes" in row and len(data) != row["jpeg_bytes"]:
         yield f"jpeg_bytes is {row['jpeg_bytes']}, found {len(data)}"
     try:

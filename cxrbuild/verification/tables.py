@@ -27,7 +27,8 @@ def describe_leakage(context: Context, checks: Iterable[Result]) -> str:
     of = f"{count_of(patients, 'patient')}, {count_of(manifest['group'].nunique(), 'group')}"
     if several := len(groups_in_several_splits(manifest)):
         # The check of patient_leakage accepts no others.
-        found = f"{count_of(several, 'group')} in two splits, as the sources assign them, of {of}"
+        assigned = "list assigns" if document.recipe.split.published else "sources assign"
+        found = f"{count_of(several, 'group')} in two splits, as the {assigned} them, of {of}"
     else:
         found = f"No patient and no group in two splits: {of}"
     sentences = [f"{found}."]
