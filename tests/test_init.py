@@ -815,3 +815,27 @@ def test_files_are_written_although_the_reader_of_the_pipe_has_gone(tmp_path: Pa
     assert done.returncode == 1
     assert (tmp_path / "mine.toml").is_file()
     assert (tmp_path / "mine-recipe.toml").is_file()
+
+
+def test_the_split_of_a_share_is_an_estimate_where_patient_numbers_are_hashed(tmp_path: Path) -> None:
+    """The draw of a share depends on the key; exact counts do not, nor do numbers that are kept."""
+    rows: list[list[object]] = [[f"{n}.png", f"P{n}", ("sick", "well")[n % 2], "M", n] for n in range(90)]
+    for number in range(90):
+        write_image(tmp_path / "many" / "pngs" / f"{number}.png", number)
+    many, few = simple(tmp_path / "many", rows), simple(tmp_path / "few")
+    for root, words, expected in ((many, (), True), (many, ("--public",), False), (few, (), False)):
+        out = tmp_path / f"out-{len(words)}-{root.name}"
+        ran = run("init", root, "--yes", "--name", "mine", "--column", "finding=status", "--out", out, *words)
+        assert ran.status == 0, ran.err
+        assert ("\nshare = 0.2" in (out / "mine-recipe.toml").read_text()) == (root == many)
+        assert ("The images of each split are an estimate: `plan` and `curate` hash" in ran.out) == expected
+
+
+def test_a_general_name_of_the_folder_is_a_decision_to_check(tmp_path: Path) -> None:
+    root = simple(tmp_path / "data")
+    ran = run("init", root, "--yes", "--out", tmp_path)
+    assert ran.status == 0, ran.err
+    assert "name (not sure): the folder's name, which says nothing of the images" in ran.out
+    assert "renames all images" in " ".join((tmp_path / "data.toml").read_text().replace("#", "").split())
+    assert "name" not in decided(proposed(root, tmp_path / "named"))
+    assert "name" not in {one.subject for one in propose(simple(tmp_path / "ward-3")).decisions}

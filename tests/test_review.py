@@ -386,7 +386,7 @@ def test_two_files_are_merged_and_a_third_decides(tmp_path: Path) -> None:
     b = tmp_path / "b.csv"
     b.write_text(f"{HEADER.strip()},reader\ncohen,1.jpg,clean,no,,Ben\ncohen,2.jpg,clean,no,,Ben\n")
     out = tmp_path / "merged.csv"
-    ran = run("review", "--merge", a, b, "--out", out)
+    ran = run("review", "--merge", a, b, cwd=tmp_path)
     assert ran.status == 3
     assert "1 image without a review in the merged file" in " ".join(ran.err.split())
     assert read_reviews(str(out), Path()) == [Review("cohen", "1.jpg", "clean", False, "", "ann; Ben")]

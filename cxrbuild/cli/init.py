@@ -133,6 +133,13 @@ def report_proposal(output: Output, proposal: Proposal) -> None:
         [[label, *(counts[split] for split in splits)] for label, counts in proposal.classes.items()],
     )
     output.say("")
+    if proposal.is_estimate:
+        check = " Then check whether the classes of `allow_empty` need it." if proposal.allows_empty else ""
+        output.say(
+            "The images of each split are an estimate: `plan` and `curate` hash patient numbers with the "
+            f"patient key, which draws other patients. `plan` shows the split.{check}"
+        )
+        output.say("")
 
 
 def _ask(proposal: Proposal, answers: Answers) -> Answers | None:

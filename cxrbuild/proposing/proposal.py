@@ -104,7 +104,7 @@ class Proposal:
     words
         The words that were found, most frequent first.
     classes
-        The images that each class has in the train and test split of a trial plan.
+        The images that each class has in the train and test split of a trial plan, see `is_estimate`.
     source, recipe
         The two files as text.
     unused
@@ -142,6 +142,20 @@ class Proposal:
         """Whether the source has patient numbers, and replaces them by a hash."""
         named = any(one.subject == "patient_id" and one.choice is not None for one in self.decisions)
         return named and 'patient_id = "hash"' in self.source
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether `plan` gives other numbers of images by split than the trial.
+
+        The trial has patient numbers as they are, so that it needs no key. With a share, each number is drawn
+        by its hash; exact counts are the same whichever patients are drawn.
+        """
+        return bool(self.classes) and self.hashes_patients and "[split.test]\nshare" in self.recipe
+
+    @property
+    def allows_empty(self) -> bool:
+        """Whether the split names classes that it may have no image of."""
+        return "\nallow_empty = " in self.recipe
 
     def commands(self, out: Path) -> list[str]:
         """Return the commands that build a dataset from the two files in a folder."""

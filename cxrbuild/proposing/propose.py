@@ -47,6 +47,14 @@ _HEADER_COLUMNS = {
 }  # fmt: skip
 
 
+# Names of folders that many collections of images have.
+_GENERAL_NAMES = frozenset({
+    "archive", "cxr", "cxrs", "data", "dataset", "datasets", "dicom", "dicoms", "download", "downloads",
+    "export", "exports", "extracted", "files", "folder", "images", "img", "imgs", "in", "input", "inputs",
+    "new", "out", "output", "png", "pngs", "raw", "temp", "test", "tmp", "xray", "xrays",
+})  # fmt: skip
+
+
 def propose(
     path: Path,
     *,
@@ -104,7 +112,18 @@ def propose(
         if found.table
         else _from_names(found, name, answers, progress)
     )
+    if answers.name is None and name in _GENERAL_NAMES:
+        proposed = replace(proposed, decisions=[_on_name(name), *proposed.decisions])
     return add_recipe(found, proposed, day, progress)
+
+
+def _on_name(name: str) -> Decision:
+    """Return the decision to name a source after a folder whose name says nothing of the images."""
+    return Decision(
+        "name", name, "not sure",
+        "the folder's name, which says nothing of the images: choose one with --name now, as another name "
+        "later renames all images and draws another split",
+    )  # fmt: skip
 
 
 def _slug(name: str) -> str:

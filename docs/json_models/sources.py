@@ -134,7 +134,8 @@ class Init(Printed):
     excluded
         Images that steps before the rules exclude, by exclusion: their findings are not counted.
     classes
-        Images by class and split.
+        Images by class and split of a trial plan. With a share and hashed patient numbers they are an
+        estimate: `plan` draws other patients.
     source, recipe
         The proposed declarations.
     written
