@@ -465,6 +465,55 @@ def test_probes_find_a_border_that_predicts_the_class(tmp_path: Path) -> None:
     assert "the border, an eighth of each side" in (build / "audit.html").read_text()
 
 
+@pytest.mark.parametrize("rare", [0, 8])
+def test_a_rare_class_does_not_turn_off_the_probes_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rare: int
+) -> None:
+    monkeypatch.setattr(probes, "_TREES", 10)
+    few = [(data, row | {"label": "Pneumonia"}) for data, row in confounded(60 + rare, by="border")[60:]]
+    build = write_build(tmp_path, confounded(60, by="border") + few)
+    add_class(tmp_path, "Pneumonia")
+    ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
+    assert ran.status == 3
+    document = AuditDocument.read(build / "audit.json")
+    check = check_of(document, "probe_border")
+    assert (check.status, [finding.label for finding in check.findings]) == ("failed", ["COVID-19", "Normal"])
+    assert "by guessing 50%" in check.message
+    left_out = "; without Pneumonia: fewer than 20 patients"
+    page = (build / "audit.html").read_text()
+    for text in (check.message, " ".join(ran.err.split()), page):
+        assert (left_out in text) == (rare > 0)
+    assert ("Classes of too few patients are excluded: Pneumonia." in document.biases[-1]) == (rare > 0)
+
+
+def test_checks_that_were_not_made_do_not_count_as_passed(tmp_path: Path) -> None:
+    """Of three classes, only one is of 20 patients."""
+    labels = ["Normal"] * 24 + ["COVID-19"] * 8 + ["Pneumonia"] * 8
+    images = [
+        (data, row | {"label": label})
+        for (data, row), label in zip(confounded(40, by="nothing"), labels, strict=True)
+    ]
+    build = write_build(tmp_path, images)
+    add_class(tmp_path, "Pneumonia")
+    ran = run("audit", "--build", build, "--recipe", tmp_path / "recipe.toml")
+    document = AuditDocument.read(build / "audit.json")
+    for name in PROBES:
+        check = check_of(document, name)
+        assert check.status == "not applicable"
+        assert check.message == "fewer than 20 patients of Pneumonia, COVID-19"
+    assert ran.status == 0, ran.err
+    assert "10 checks with a limit: 6 passed, 4 not applicable." in ran.out
+    assert "all passed" not in ran.out + (build / "audit.html").read_text()
+
+
+def add_class(folder: Path, label: str) -> None:
+    """Add a class to the recipe that `write_build` wrote."""
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        recipe.read_text().replace("labels = {", f'labels = {{ "{label}" = {{ cohen = ["{label}"] }},')
+    )
+
+
 def test_probes_do_not_depend_on_the_number_of_threads() -> None:
     draw = np.random.default_rng(0)
     features, truth = draw.random((60, 8), np.float32), np.arange(60) % 2

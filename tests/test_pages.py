@@ -15,10 +15,11 @@ import pytest
 from accessibility import read_axe, severe_findings
 from browser import open_browser
 
-from cxrbuild.artifact import AuditDocument, ImagePair, open_release
+from cxrbuild.artifact import AuditDocument, CheckResult, ImagePair, open_release
 from cxrbuild.artifact.audit import PairFinding
 from cxrbuild.auditing.audit import audit
 from cxrbuild.auditing.page_sections import list_sections
+from cxrbuild.auditing.probes import PROBES
 from cxrbuild.auditing.registry import CHECKS
 from cxrbuild.catalog import read_recipe
 from cxrbuild.comparison import diff
@@ -40,7 +41,9 @@ def pages(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     recipe = (demo / "declared" / "recipe.toml").read_text()
     # The demo's metadata predicts the class; this recipe allows it.
     (folder / "recipe.toml").write_text(
-        recipe[: recipe.index("[audit]")] + "[audit.limits]\nconfounding = 1\n"
+        recipe[: recipe.index("[audit]")]
+        + "[audit]\nlimits = { confounding = 1 }\n"
+        + f"report = {list(PROBES)}\n"
     )
     audit(folder / "build", read_recipe(str(folder / "recipe.toml")))
     release(folder / "build", "1.0.0", folder / "release")
@@ -69,17 +72,34 @@ def checks(pages: dict[str, Path]) -> dict[str, dict[str, object]]:
         (["passed"], ["1 check with a limit: all passed."]),
         (["passed", "passed"], ["2 checks with a limit: all passed."]),
         (["passed", "failed", "passed"], ["3 checks with a limit: 2 passed, 1 failed."]),
-        (["not applicable"], ["1 check not applicable to this build."]),
+        (["not applicable"], ["1 check with a limit: 1 not applicable."]),
+        (["passed", "not applicable"], ["2 checks with a limit: 1 passed, 1 not applicable."]),
+        (["failed", "not applicable", "failed"], ["3 checks with a limit: 2 failed, 1 not applicable."]),
     ],
 )
-def test_statuses_are_described_in_sentences(statuses: list[str], sentences: list[str]) -> None:
-    assert describe_statuses(statuses) == sentences
+def test_statuses_are_described_in_sentences(
+    pages: dict[str, Path], statuses: list[str], sentences: list[str]
+) -> None:
+    assert describe_statuses(with_statuses(pages, statuses)) == sentences
 
 
-def test_checks_without_a_limit_do_not_count_as_passed() -> None:
-    held, reported = describe_statuses(["passed", "reported", "reported"])
+def with_statuses(pages: dict[str, Path], statuses: list[str]) -> list[CheckResult]:
+    """Return results of checks with these statuses; a check that is only reported has no limit."""
+    some = AuditDocument.read(pages["audit"].with_name("audit.json")).checks[0]
+    return [
+        some.model_copy(update={"status": status, "limit": None if status == "reported" else 0})
+        for status in statuses
+    ]
+
+
+def test_checks_without_a_limit_do_not_count_as_passed(pages: dict[str, Path]) -> None:
+    held, reported = describe_statuses(with_statuses(pages, ["passed", "reported", "reported"]))
     assert held == "1 check with a limit: all passed."
-    assert reported.startswith("2 checks without a limit in the recipe")
+    assert reported == "2 checks without a limit in the recipe: the reader has to judge."
+    (unmade,) = with_statuses(pages, ["not applicable"])
+    assert describe_statuses([unmade.model_copy(update={"limit": None})]) == [
+        "1 check without a limit in the recipe: not applicable."
+    ]
 
 
 @pytest.mark.parametrize("name", ["audit", "release"])
@@ -87,9 +107,8 @@ def test_the_pages_say_which_checks_have_a_limit(
     name: str, pages: dict[str, Path], checks: dict[str, dict[str, object]]
 ) -> None:
     page = pages[name].read_text()
-    statuses = [str(check["status"]) for check in checks.values()]
-    assert {"passed", "reported"} <= set(statuses)
-    for sentence in describe_statuses(statuses):
+    assert {"passed", "reported"} <= {check["status"] for check in checks.values()}
+    for sentence in describe_statuses(CheckResult.model_validate(check) for check in checks.values()):
         assert sentence in page
     assert "audited: <b>passed" not in page
     # Only a check that passed with findings mentions the limit.
@@ -161,15 +180,18 @@ def test_a_table_is_sorted_by_keyboard(page: object) -> None:
         return [row.find_elements("css selector", "th, td")[1].get_property("textContent")
                 for row in table.find_elements("css selector", "tbody tr")]  # fmt: skip
 
+    def rows() -> list[str]:
+        return [row.get_property("textContent") for row in table.find_elements("css selector", "tbody tr")]
+
     before = cells()
     page.execute_script("arguments[0].querySelector('button').focus()", column)
     press(page, "ENTER")
     assert column.get_attribute("aria-sort") == "ascending"
-    ascending = cells()
+    ascending, ascending_rows = cells(), rows()
     press(page, "SPACE")
     assert column.get_attribute("aria-sort") == "descending"
     assert sorted(before) == sorted(ascending)
-    assert cells() != ascending
+    assert rows() != ascending_rows
     assert len(table.find_elements("css selector", "[aria-sort]")) == 1
     if all(text.replace(",", "").isdigit() for text in before):
         assert ascending == sorted(before, key=lambda text: int(text.replace(",", "")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -210,6 +211,22 @@ class CheckResult(Part):
     status: Status
     message: str
     findings: list[AuditFinding]
+
+
+def list_unprobed(checks: Sequence[CheckResult], classes: Iterable[str]) -> list[str]:
+    """Return the classes that the probes excluded; none where no probe was made.
+
+    Parameters
+    ----------
+    checks
+        The results of the checks.
+    classes
+        The classes that have images.
+    """
+    probed = {
+        finding.label for check in checks for finding in check.findings if isinstance(finding, ProbeFinding)
+    }
+    return [label for label in classes if label not in probed] if probed else []
 
 
 class ImagePair(Part):

@@ -117,7 +117,7 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
         missing=len(opened.document.missing),
         status="failed" if any(result.status == "failed" for result in results) else "passed",
         checks=results,
-        biases=describe_biases(results),
+        biases=describe_biases(results, context.classes),
         pairs=list(context.pairs),
         duplicate_search=context.search,
     )

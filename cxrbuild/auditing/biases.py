@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxrbuild.artifact import CheckResult
-from cxrbuild.artifact.audit import AssociationFinding
+from cxrbuild.artifact.audit import AssociationFinding, list_unprobed
 from cxrbuild.auditing.probes import PROBES
 
 # A release warns from here on: the share of a class's entropy that a property explains, and the AUC of a
@@ -13,15 +13,17 @@ from cxrbuild.auditing.probes import PROBES
 _SHARE, _AUC = 0.1, 0.6
 
 
-def describe_biases(results: Sequence[CheckResult]) -> list[str]:
+def describe_biases(results: Sequence[CheckResult], classes: Sequence[str]) -> list[str]:
     """Return sentences about the measured confounding; none where nothing was measured.
 
     Parameters
     ----------
     results
         The results of the checks.
+    classes
+        The classes that have images.
     """
-    return [*_describe_associations(results), *_describe_probes(results)]
+    return [*_describe_associations(results), *_describe_probes(results, classes)]
 
 
 def _describe_associations(results: Sequence[CheckResult]) -> list[str]:
@@ -45,7 +47,7 @@ def _describe_associations(results: Sequence[CheckResult]) -> list[str]:
     return [f"Measured: single properties explain shares of a class's entropy: {', '.join(strong)}."]
 
 
-def _describe_probes(results: Sequence[CheckResult]) -> list[str]:
+def _describe_probes(results: Sequence[CheckResult], classes: Sequence[str]) -> list[str]:
     aucs = [
         (PROBES[result.id].description, result.value)
         for result in results
@@ -55,6 +57,8 @@ def _describe_probes(results: Sequence[CheckResult]) -> list[str]:
         return []
     figures = "; ".join(f"{description}: {auc:.2f}" for description, auc in aucs)
     measured = f"Area under the ROC curve on patients not trained on (0.5 is guessing): {figures}."
+    if unprobed := list_unprobed(results, classes):
+        measured += f" Classes of too few patients are excluded: {', '.join(unprobed)}."
     if max(auc for _, auc in aucs) < _AUC:
         return [
             f"Measured: simple classifiers that do not see the lungs hardly predict the class. {measured}"

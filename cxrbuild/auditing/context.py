@@ -61,6 +61,12 @@ class Context:
     hashed: frozenset[str]
     missing: int = 0
 
+    @property
+    def classes(self) -> list[str]:
+        """The classes of the recipe that have images, in its order."""
+        present = set(self.rows["label"])
+        return [label for label in self.recipe.classes if label in present]
+
 
 @dataclass(frozen=True)
 class RecordedFinding(Finding):

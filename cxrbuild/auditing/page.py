@@ -64,11 +64,11 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
             audit=document,
             exactness=describe_exactness(build.exactness),
             style=Markup((files("cxrbuild.auditing") / "page.css").read_text(encoding="utf-8")),  # noqa: S704
-            statuses=describe_statuses(check.status for check in document.checks),
+            statuses=describe_statuses(document.checks),
             sections=sections,
             sources_of_classes=describe_sources_of_classes(context.rows, context.recipe.classes),
             similar=[pair for pair in pairs if not pair.is_duplicate],
-            classes=[label for label in context.recipe.classes if label in set(context.rows["label"])],
+            classes=context.classes,
             rows={image_id: describe_row(rows[image_id]) for image_id in shown},
             files={image_id: quote(rows[image_id]["jpeg_path"]) for image_id in shown},
             most_confident={

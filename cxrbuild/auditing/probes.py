@@ -57,7 +57,7 @@ class Probe:
         The value is the area under the ROC curve, one class against all others, averaged over the classes:
         0.5 is guessing. An image is classified by trees that were trained without its patient (five folds).
         Each class's area has a 95 % interval by patient-level bootstrap. The trees are not trained again for
-        it, so that it is a little narrow.
+        it, so that it is a little narrow. Classes of few patients are excluded, with their images.
         """
         import numpy as np
 
@@ -70,8 +70,12 @@ class Probe:
         if len(classes) < 2:
             raise NotApplicable("there is only one class")
         small = [label for label in classes if patients[label] < _MIN_PATIENTS]
-        if small:
+        if len(classes) - len(small) < 2:
             raise NotApplicable(f"fewer than {_MIN_PATIENTS} patients of {', '.join(small)}")
+        drawn = len(rows)
+        chosen = chosen[~rows["label"].isin(small).to_numpy()]
+        rows = context.rows.iloc[chosen]
+        classes = [label for label in classes if label not in small]
         truth = rows["label"].map(classes.index).to_numpy(np.int64)
         features = self.features(context.descriptors.select(chosen))
         groups = rows["group"].tolist()
@@ -86,8 +90,10 @@ class Probe:
             sum(figure[name]["value"] for figure in figures) / len(classes) for name in ("auc", "recall")
         )
         message = f"AUC {auc:.3f}; mean recall {recall:.0%}, by guessing {1 / len(classes):.0%}"
-        if len(rows) < len(context.rows):
-            message += f"; {len(rows):,} images drawn at random"
+        if small:
+            message += f"; without {', '.join(small)}: fewer than {_MIN_PATIENTS} patients"
+        if drawn < len(context.rows):
+            message += f"; {drawn:,} images drawn at random"
         return Measurement(round(auc, 4), message, [record(finding) for finding in findings])
 
 

@@ -129,7 +129,7 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
         rows.extend(["", "", line] for line in more)
     output.table(["check", "status", "found"], rows)
     output.say("")
-    for sentence in describe_statuses(check.status for check in result.document.checks):
+    for sentence in describe_statuses(result.document.checks):
         output.say(sentence)
     search = result.document.duplicate_search
     if search.skipped_pairs:

@@ -226,8 +226,16 @@ def _recipe(declared: Path) -> Path:
         "title": "A demonstration dataset of synthetic images",
         "sources": [f"{name}.toml" for name in (*_SMALL, "mooney")],
         "reviews": ["reviews.csv"],
-        # As in the paper's dataset, a class is a source.
-        "audit": {"report": ["confounding"]},
+        # As in the paper's dataset, a class is a source. Drawn images of a class resemble each other.
+        "audit": {
+            "report": [
+                "confounding",
+                "probe_border",
+                "probe_encoder",
+                "probe_histogram",
+                "probe_thumbnail",
+            ]
+        },
     }
     write_bytes(
         declared / "reviews.csv",

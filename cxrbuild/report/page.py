@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import AuditDocument, BaselineDocument, ExplanationDocument
+from cxrbuild.artifact import AuditDocument, BaselineDocument, CheckResult, ExplanationDocument
 from cxrbuild.artifact.explanation import TESTS
 from cxrbuild.contents import Contents
 from cxrbuild.documents import describe_attribution, list_licenses
@@ -100,7 +100,7 @@ def generate_report(
         },
         reasons=WITHHELD,
         audit=audit,
-        statuses=describe_statuses(check.status for check in audit.checks) if audit else [],
+        statuses=describe_statuses(audit.checks) if audit else [],
         baseline=baseline,
         explanation=explanation,
         tests=TESTS,
@@ -113,26 +113,32 @@ def generate_report(
     )
 
 
-def describe_statuses(statuses: Iterable[str]) -> list[str]:
-    """Return sentences about how many checks of an audit passed, failed, or have no limit.
+def describe_statuses(checks: Iterable[CheckResult]) -> list[str]:
+    """Return sentences about how many checks of an audit passed, failed, do not apply, or have no limit.
 
     Parameters
     ----------
-    statuses
-        The status of each check: ``passed``, ``failed``, ``reported`` or ``not applicable``.
+    checks
+        The results of the checks.
     """
-    count = Counter(statuses)
-    limited, failed, reported = count["passed"] + count["failed"], count["failed"], count["reported"]
+    count = Counter((check.limit is not None, check.status) for check in checks)
     sentences = []
-    if limited:
-        result = f"{count['passed']} passed, {failed} failed" if failed else "all passed"
+    if limited := sum(number for (has_limit, _), number in count.items() if has_limit):
+        result = "all passed"
+        if count[True, "passed"] < limited:
+            # A check that was not made says nothing: it does not count as passed.
+            result = ", ".join(
+                f"{count[True, status]} {status}"
+                for status in ("passed", "failed", "not applicable")
+                if count[True, status]
+            )
         sentences.append(f"{count_of(limited, 'check')} with a limit: {result}.")
-    if reported:
+    if reported := count[False, "reported"]:
         sentences.append(
             f"{count_of(reported, 'check')} without a limit in the recipe: the reader has to judge."
         )
-    if count["not applicable"]:
-        sentences.append(f"{count_of(count['not applicable'], 'check')} not applicable to this build.")
+    if unmade := count[False, "not applicable"]:
+        sentences.append(f"{count_of(unmade, 'check')} without a limit in the recipe: not applicable.")
     return sentences
 
 
