@@ -30,7 +30,7 @@ from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError, count_o
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of
 from cxrbuild.progress import Progress, silent
-from cxrbuild.report import next_step
+from cxrbuild.report import next_steps
 
 _logger = logging.getLogger(__name__)
 # The findings of a check that an error lists.
@@ -183,7 +183,7 @@ def require_passed(result: AuditResult) -> None:
 
 def _advise(result: AuditResult, failed: list[CheckResult]) -> str:
     """Return what to do about failed checks, as the page says it, and where links for the recipe are."""
-    steps = [f"Open {result.build.folder / names.AUDIT_PAGE}.", *dict.fromkeys(map(next_step, failed))]
+    steps = [f"Open {result.build.folder / names.AUDIT_PAGE}.", *next_steps(failed)]
     if result.links:
         steps.append(
             f"{names.AUDIT_LINKS} next to it has {count_of(result.links, 'duplicate')} as links: name a copy "

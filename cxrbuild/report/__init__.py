@@ -1,7 +1,7 @@
 """Write the report of a release: one HTML file that loads nothing from the network."""
 
 from cxrbuild.report.contact_sheet import DATA_URL, THUMBNAIL_SIDE, describe_row, read_thumbnail
-from cxrbuild.report.next_steps import next_step
+from cxrbuild.report.next_steps import next_step, next_steps
 from cxrbuild.report.page import describe_statuses, generate_report, write_report
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "describe_statuses",
     "generate_report",
     "next_step",
+    "next_steps",
     "read_thumbnail",
     "write_report",
 ]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cxrbuild.artifact import CheckResult
 
-_SHORTCUT = (
-    "A network can learn this instead of the disease. Restrict the recipe to what the classes share, add "
-    "sources of several classes where a class is of sources of its own, and run `cxrbuild explain` on each "
-    "model."
+# What a network can learn instead of the disease, by the check that finds it.
+_SHORTCUTS = {
+    "confounding": "What the sources state, such as source, view or age, tells the class",
+    "probe_border": "The border tells the class: padding, collimation, letters at the edge",
+    "probe_encoder": "Size, aspect ratio and encoding of the files tell the class",
+    "probe_histogram": "Brightness and contrast tell the class",
+    "probe_thumbnail": "The image at 16 x 16 pixels tells the class: exposure, position, cropping",
+}
+_REMEDY = (
+    "A network can learn this instead of the disease. Keep images in which the classes are alike, by a rule "
+    "of the recipe, or add images so that each class has every kind. If you can do neither, as with one "
+    "hospital and one device, state it in the card, and see with `cxrbuild explain` what a model uses."
 )
 _NEXT_STEPS = {
     "image_integrity": "Run `cxrbuild curate` again: it restores what is missing or changed.",
@@ -40,18 +50,30 @@ _NEXT_STEPS = {
         "Declare the column of the patient in the source, if its metadata has one. Until then each image "
         "counts as a patient, and two images of one person may be in two splits."
     ),
-    "confounding": _SHORTCUT,
 }
 
 
 def next_step(check: CheckResult) -> str:
-    """Return what to do about a check; empty where it found nothing, or is of another package.
+    """Return what to do about a check; empty where it passed or found nothing, or is of another package.
 
     Parameters
     ----------
     check
         The result of the check.
     """
-    if not check.value:
-        return ""
-    return _SHORTCUT if check.id.startswith("probe_") else _NEXT_STEPS.get(check.id, "")
+    return " ".join(next_steps([check]))
+
+
+def next_steps(checks: Iterable[CheckResult]) -> list[str]:
+    """Return what to do about checks, each step once.
+
+    Parameters
+    ----------
+    checks
+        The results of the checks. Those that passed or found nothing need no step.
+    """
+    found = [check.id for check in checks if check.status != "passed" and check.value]
+    steps = [_NEXT_STEPS[name] for name in found if name in _NEXT_STEPS]
+    if shortcuts := [f"{_SHORTCUTS[name]}." for name in found if name in _SHORTCUTS]:
+        steps.append(" ".join([*shortcuts, _REMEDY]))
+    return steps
