@@ -88,7 +88,7 @@ def test_verify_names_the_image_with_a_flipped_byte(folder: Path) -> None:
     path.write_bytes(data)
     found = findings(folder)
     assert [words.split(": its SHA-256")[0] for words in found[:1]] == ["data/train-00000-of-00001.parquet"]
-    assert any(words.startswith(f"data/train-00000-of-00001.parquet: {image}: its pixels") for words in found)
+    assert any(words.startswith(f"data/train-00000-of-00001.parquet: {image}: its bytes") for words in found)
     key = "croissant.json: distribution[data/train-00000-of-00001.parquet].sha256"
     assert any(words.startswith(f"{key}: is ") and ", the file's is " in words for words in found)
     assert all(image in words or "SHA-256" in words or "sha256" in words for words in found)
