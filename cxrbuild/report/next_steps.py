@@ -8,14 +8,14 @@ from cxrbuild.artifact import CheckResult
 
 # What a network can learn instead of the disease, by the check that finds it.
 _SHORTCUTS = {
-    "confounding": "What the sources state, such as source, view or age, tells the class",
-    "probe_border": "The border tells the class: padding, collimation, letters at the edge",
-    "probe_encoder": "Size, aspect ratio and encoding of the files tell the class",
-    "probe_histogram": "Brightness and contrast tell the class",
-    "probe_thumbnail": "The image at 16 x 16 pixels tells the class: exposure, position, cropping",
+    "confounding": "What the sources state, such as source, view or age, predicts the class",
+    "probe_border": "The border predicts the class: padding, collimation, letters at the edge",
+    "probe_encoder": "Size, aspect ratio and encoding of the files predict the class",
+    "probe_histogram": "Brightness and contrast predict the class",
+    "probe_thumbnail": "The image at 16 x 16 pixels predicts the class: exposure, position, cropping",
 }
 _REMEDY = (
-    "A network can learn this instead of the disease. Keep images in which the classes are alike, by a rule "
+    "A network can learn this instead of the disease. Keep images in which the classes are similar, by a rule "
     "of the recipe, or add images so that each class has every kind. If you can do neither, as with one "
     "hospital and one device, state it in the card, and see with `cxrbuild explain` what a model uses."
 )
