@@ -15,8 +15,8 @@ _SHORTCUTS = {
     "probe_thumbnail": "The image at 16 x 16 pixels predicts the class: exposure, position, cropping",
 }
 _REMEDY = (
-    "A network can learn this instead of the disease. Keep images in which the classes are similar, by a rule "
-    "of the recipe, or add images so that each class has every kind. If you can do neither, as with one "
+    "A network can learn this instead of the disease. Keep images in which the classes are similar, by a "
+    "rule of the recipe, or add images so that each class has every kind. If you can do neither, as with one "
     "hospital and one device, state it in the card, and see with `cxrbuild explain` what a model uses."
 )
 _NEXT_STEPS = {
