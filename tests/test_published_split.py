@@ -136,7 +136,9 @@ def test_a_build_follows_the_list_and_is_verified(tmp_path: Path) -> None:
     assert several in ran.out
     built = {path.relative_to(out).parent.as_posix() for path in (out / "images").rglob("*.jpg")}
     assert built == {"images/train/Sick", "images/test/Sick", "images/test/Well"}
-    assert run("verify", out).status == 0
+    ran = run("verify", out)
+    assert ran.status == 0
+    assert "1 group in two splits, as the list assigns them" in " ".join(ran.out.split())
     inputs = json.loads((out / "build.json").read_text())["inputs"]
     # Another class in the list is another build.
     write_declared(tmp_path, ROWS.replace("p2;well", "p2;sick"))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HolderKind = Literal["source", "set_aside", "proposed_pin", "dataset", "result", "page", "declaration"]
 
@@ -59,3 +62,19 @@ class WithdrawnHolder:
         found = asdict(self) | {"path": str(self.path)}
         del found["held"]
         return found
+
+
+def find_other_images(records: pd.DataFrame) -> OtherImages:
+    """Return the kept images of patients of whom another image is withdrawn.
+
+    Parameters
+    ----------
+    records
+        The table, with the groups of withdrawn images.
+    """
+    withdrawn = records.loc[records["exclusion"] == "withdrawn", "group"]
+    kept = records.loc[
+        records["exclusion"].isna() & records["group"].isin(withdrawn), ["source", "source_path", "group"]
+    ].sort_values(["source", "source_path"])
+    images = tuple(zip(kept["source"], kept["source_path"], strict=True))
+    return OtherImages(int(withdrawn.isin(kept["group"]).sum()), images)

@@ -15,11 +15,11 @@ from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
-from cxrbuild.curation.holder import OtherImages, WithdrawnHolder
+from cxrbuild.curation.holder import OtherImages, WithdrawnHolder, find_other_images
+from cxrbuild.curation.recorded_key import advise_to_lock, hashes_numbers, require_recorded_key
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
-from cxrbuild.fetch_advice import record_command
 from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.folds import add_folds
@@ -31,8 +31,8 @@ from cxrbuild.ingest import (
     without_withdrawn_values,
 )
 from cxrbuild.lists import add_membership, read_declared_list
-from cxrbuild.lockfile import LockedSource, fetch_command, lock_path, read_lock, source_folder
-from cxrbuild.patient_key import KEY_VARIABLE, key_fingerprint, read_key, require_same_key
+from cxrbuild.lockfile import LockedSource, fetch_command, read_lock, source_folder
+from cxrbuild.patient_key import key_fingerprint, read_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.progress import Progress, silent
@@ -109,7 +109,9 @@ class Plan:
     def patient_key(self) -> str | None:
         """Fingerprint of the key that patient numbers are hashed with; ``None`` where none is hashed."""
         by_source = dict(iter(self.records.groupby("source")))
-        hashed = [s for s in self.declared.sources if s.name in by_source and _hashes(s, by_source[s.name])]
+        hashed = [
+            s for s in self.declared.sources if s.name in by_source and hashes_numbers(s, by_source[s.name])
+        ]
         return key_fingerprint() if hashed else None
 
     @cached_property
@@ -237,7 +239,7 @@ def make_plan(
             available[source.name] = inventory.available
             if not pinned and source.hashes_patients and (lock is None or lock.patient_key is None):
                 # One error for both: without the key nothing can be read, and without the record nothing is.
-                read_key(then=f"Then {_advise_to_lock(source, data)}")
+                read_key(then=f"Then {advise_to_lock(source, data)}")
             table = ingest(source, inventory, progress)
             if source.name in fetched:
                 images = inventory.available & set(table["source_path"])
@@ -245,8 +247,8 @@ def make_plan(
             corrected = any(
                 c.source == source.name and c.column == "patient_id" for c in declared.corrections
             )
-            if not pinned and (_hashes(source, table) or (corrected and source.hashes_patients)):
-                _require_recorded_key(source, lock, data)
+            if not pinned and (hashes_numbers(source, table) or (corrected and source.hashes_patients)):
+                require_recorded_key(source, lock, data)
             tables.append(table)
             bar.update()
     with progress(DECIDING, None, ""):
@@ -266,22 +268,6 @@ def make_plan(
         _logger.debug("excluded by %s: %d images", code, count)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
                 as_pinned, fetched, records, tuple(absent), data, of_withdrawn_patients=others)  # fmt: skip
-
-
-def find_other_images(records: pd.DataFrame) -> OtherImages:
-    """Return the kept images of patients of whom another image is withdrawn.
-
-    Parameters
-    ----------
-    records
-        The table, with the groups of withdrawn images.
-    """
-    withdrawn = records.loc[records["exclusion"] == "withdrawn", "group"]
-    kept = records.loc[
-        records["exclusion"].isna() & records["group"].isin(withdrawn), ["source", "source_path", "group"]
-    ].sort_values(["source", "source_path"])
-    images = tuple(zip(kept["source"], kept["source_path"], strict=True))
-    return OtherImages(int(withdrawn.isin(kept["group"]).sum()), images)
 
 
 def sources_to_bring(declared: Declared, data: Path) -> list[str]:
@@ -345,25 +331,6 @@ def _decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | No
         raise
 
 
-def _require_recorded_key(source: Source, lock: LockedSource | None, data: Path) -> None:
-    """Refuse a key of patient numbers that is not the recorded one, and any key where none is recorded."""
-    where = f"{lock_path(data)}, source {source.name}"
-    if lock is None or lock.patient_key is None:
-        raise CxrbuildError(
-            "the lock does not record which key patient numbers are hashed with", where=where,
-            expected="the fingerprint of the key",
-            found="no entry" if lock is None else "an entry without it",
-            todo=f"Set {KEY_VARIABLE} to the key that the numbers were hashed with before, if they were: "
-            "another one gives every patient another id and other splits. Then "
-            + _advise_to_lock(source, data),
-        )  # fmt: skip
-    require_same_key({where: lock.patient_key})
-
-
-def _advise_to_lock(source: Source, data: Path) -> str:
-    return f"run `{record_command(data, [source])}`: it verifies the files, and records the key"
-
-
 def _describe_another(source: Source, data: Path, lock: LockedSource) -> str:
     """Return a note on files that were fetched for another pin."""
     bring = [] if source.download.url else [source.name]
@@ -373,10 +340,6 @@ def _describe_another(source: Source, data: Path, lock: LockedSource) -> str:
         f"expected {expected}; found git tree {lock.tree}. To have the pinned version, run "
         f"`{fetch_command([source.address], data, bring=bring)}`, or name another data folder with --data"
     )
-
-
-def _hashes(source: Source, records: pd.DataFrame) -> bool:
-    return source.reader.patient_id == "hash" and bool(records["patient_id"].notna().any())
 
 
 def funnel(plan: Plan) -> pd.DataFrame:

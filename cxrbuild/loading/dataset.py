@@ -388,4 +388,5 @@ class Dataset:
         )
 
     def _build_bytes(self, image_id: str) -> tuple[bytes, Path]:
-        return read_jpeg(self.artifact.folder / self.rows["jpeg_path"].iloc[self._numbers[image_id]])
+        path = self.artifact.folder / self.rows["jpeg_path"].iloc[self._numbers[image_id]]
+        return read_jpeg(path), path

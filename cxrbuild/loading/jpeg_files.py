@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def read_jpeg(path: Path) -> tuple[bytes, Path]:
+def read_jpeg(path: Path) -> bytes:
     """Return the bytes of an image file of a build, and its path.
 
     Raises
@@ -21,7 +21,7 @@ def read_jpeg(path: Path) -> tuple[bytes, Path]:
         The file is missing.
     """
     try:
-        return path.read_bytes(), path
+        return path.read_bytes()
     except FileNotFoundError:
         raise CxrbuildError(
             "the image is missing from the build", where=path,

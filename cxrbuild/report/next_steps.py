@@ -6,18 +6,19 @@ from collections.abc import Iterable
 
 from cxrbuild.artifact import CheckResult
 
-# What a network can learn instead of the disease, by the check that finds it.
+# What each check looks at that a network can learn instead of the disease.
 _SHORTCUTS = {
-    "confounding": "What the sources state, such as source, view or age, predicts the class",
-    "probe_border": "The border predicts the class: padding, collimation, letters at the edge",
-    "probe_encoder": "Size, aspect ratio and encoding of the files predict the class",
-    "probe_histogram": "Brightness and contrast predict the class",
-    "probe_thumbnail": "The image at 16 x 16 pixels predicts the class: exposure, position, cropping",
+    "confounding": "what the sources state, such as source, view or age",
+    "probe_border": "the border: padding, collimation, letters at the edge",
+    "probe_encoder": "size, aspect ratio and encoding of the files",
+    "probe_histogram": "brightness and contrast",
+    "probe_thumbnail": "16 x 16 pixels: exposure, position, cropping",
 }
 _REMEDY = (
-    "A network can learn this instead of the disease. Keep images in which the classes are similar, by a "
-    "rule of the recipe, or add images so that each class has every kind. If you can do neither, as with one "
-    "hospital and one device, state it in the card, and see with `cxrbuild explain` what a model uses."
+    "If that predicts the class, a network can learn it instead of the disease. Keep images in which the "
+    "classes are similar, by a rule of the recipe, or add images so that each class has every kind. If you "
+    "can do neither, as with one hospital and one device, state it in the card, and see with "
+    "`cxrbuild explain` what a model uses."
 )
 _NEXT_STEPS = {
     "image_integrity": "Run `cxrbuild curate` again: it restores what is missing or changed.",
@@ -74,6 +75,6 @@ def next_steps(checks: Iterable[CheckResult]) -> list[str]:
     """
     found = [check.id for check in checks if check.status != "passed" and check.value]
     steps = [_NEXT_STEPS[name] for name in found if name in _NEXT_STEPS]
-    if shortcuts := [f"{_SHORTCUTS[name]}." for name in found if name in _SHORTCUTS]:
+    if shortcuts := [f"`{name}` looks at {_SHORTCUTS[name]}." for name in found if name in _SHORTCUTS]:
         steps.append(" ".join([*shortcuts, _REMEDY]))
     return steps
