@@ -50,7 +50,9 @@ def declarations() -> Iterator[str]:
     yield (
         "A *file of withdrawals*, the key `withdrawn` of a source, has the header `path,date,reason`: images "
         "that were withdrawn, with the day (YYYY-MM-DD) and the reason. A column `identifier` may follow: "
-        "the identifier of an image's row of metadata, where the file is gone, be the row left or not. "
+        "the identifier of an image's row of metadata, where the file is gone, be the row left or not. So "
+        "may a column `patient`: the id, as the metadata has it, of a [patient of whom every image is "
+        "withdrawn](own-data.md#withdraw-a-patient); `path` can be blank then. "
         "Such an image keeps its row in the ledger, with the exclusion `withdrawn` and nothing else, even if "
         "the source no longer has its file. Reviews and links can still name it."
     )

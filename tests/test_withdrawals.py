@@ -249,14 +249,15 @@ def test_a_pinned_source_stays_verified_without_its_withdrawn_file(tmp_path: Pat
 
 def test_all_problems_of_withdrawals_are_listed(tmp_path: Path) -> None:
     file = tmp_path / "withdrawn.csv"
-    lines = ["a.png,2026-02-28,error", ",2026-02-28,error", "b.png,28.2.2026,error", "c.png,2026-02-28,",
-             "a.png,2026-02-28,error", "d.png"]  # fmt: skip
-    file.write_text("path,date,reason\n" + "".join(f"{line}\n" for line in lines))
+    lines = ["a.png,2026-02-28,error,7", ",2026-02-28,error,", "b.png,28.2.2026,error,", "c.png,2026-02-28,,",
+             "a.png,2026-02-28,error,", "d.png", ",2026-02-28,error,7", ",2026-02-28,error,7"]  # fmt: skip
+    file.write_text("path,date,reason,patient\n" + "".join(f"{line}\n" for line in lines))
     with pytest.raises(CxrbuildError) as error:
         read_withdrawals(file)
     message = str(error.value)
-    for problem in ("line 3: no path", "line 4: ", "line 5: no reason", "line 6: a.png is in line 2 already",
-                    "line 7: 1 cell, not 3"):  # fmt: skip
+    for problem in ("line 3: no path and no patient", "line 4: ", "line 5: no reason",
+                    "line 6: a.png is in line 2 already", "line 7: 1 cell, not 4",
+                    "line 9: the patient is in line 8 already"):  # fmt: skip
         assert problem in message
 
 
@@ -470,7 +471,8 @@ def test_other_images_of_the_patient_of_a_withdrawn_image_are_named(tmp_path: Pa
         message = " ".join(ran.err.split())
         named = ", ".join(f"mine {path}" for path in others)
         assert f"The patient of 1 withdrawn image has 3 other images in the dataset: {named}. If a" in message
-        assert f"add the patient's other images to {tmp_path / 'withdrawn.csv'}." in message
+        assert "other images, or the patient's id in the column `patient`, to " in message
+        assert f"`patient`, to {tmp_path / 'withdrawn.csv'}." in message
         assert "p-sick0" not in ran.out + ran.err
     listed = json.loads(run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path).out)
     assert listed["of_withdrawn_patients"] == [{"source": "mine", "path": path} for path in others]
@@ -482,6 +484,90 @@ def test_other_images_of_the_patient_of_a_withdrawn_image_are_named(tmp_path: Pa
     ran = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
     assert json.loads(ran.out)["of_withdrawn_patients"] == []
     assert "in the dataset" not in ran.err
+    # The id withdraws the images of its rows; images that a link calls the same patient's are named.
+    (tmp_path / "withdrawn.csv").write_text("path,date,reason,patient\n,2026-02-28,consent,p-sick0\n")
+    refused = run("release", "1.0.0", "--build", "build", cwd=tmp_path)
+    assert refused.status == 3
+    assert "Found: other patients in" in refused.err
+    ran = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
+    document = json.loads(ran.out)
+    assert [one["path"] for one in document["of_withdrawn_patients"]] == others[:2]
+    assert {step["step"]: step["images"] for step in document["funnel"]}["withdrawn"] == 2
+    assert "p-sick0" not in ran.out + ran.err
+    ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build", cwd=tmp_path)
+    assert ran.status == 0, ran.err
+    ledger = read_records(built / "ledger.parquet").set_index("source_path")
+    assert ledger.loc["images/well0.png"].dropna().to_dict() == {
+        "image_id": ledger.loc["images/well0.png", "image_id"], "source": "mine", "license": "CC0-1.0",
+        "group": "mine/images/well0.png", "exclusion": "withdrawn",
+        "exclusion_detail": "2026-02-28: consent", "exclusion_note": "consent",
+    }  # fmt: skip
+    assert run("release", "1.0.0", "--build", "build", "--policy", "private", cwd=tmp_path).status == 0
+
+
+def test_a_patient_is_known_by_each_id_that_the_source_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id of the metadata, one of the header, and one that the source takes for the same patient."""
+    monkeypatch.setenv("CXRBUILD_PATIENT_KEY", "0123456789abcdef0123456789abcdef")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    numbers = {"0": "0012", "1": "12", "2": "77", "3": "8801", "4": ""}
+    for name in numbers:
+        (folder / f"{name}.dcm").write_bytes(dicom(ramp(0, 4095), PatientID=f"MRN{name}"))
+    rows = "".join(
+        f"{name}.dcm,{number},{'sick' if number else 'well'}\n" for name, number in numbers.items()
+    )
+    (folder / "metadata.csv").write_text("name,patient,finding\n" + rows)
+    text = SOURCE.replace("images/{name}", "{name}").replace("images/*", "*.dcm")
+    text = text.replace('"keep"', '"hash"\npatient_conflicts = "join"')
+    (tmp_path / "source.toml").write_text(text)
+    notes: list[str] = []
+    progress = Silent()
+    progress.warn = notes.append  # type: ignore[method-assign]
+
+    def withdrawn(*lines: str) -> list[str]:
+        (tmp_path / "withdrawn.csv").write_text("path,date,reason,patient\n" + "\n".join(lines))
+        source = read_source("source.toml", tmp_path)
+        records = ingest(source, take_inventory(source, folder), progress)
+        return sorted(records.loc[records["exclusion"].eq("withdrawn"), "source_path"])
+
+    assert withdrawn(",2026-02-28,consent,12") == ["0.dcm", "1.dcm"]
+    assert withdrawn(",2026-02-28,consent,MRN2", "3.dcm,2026-02-28,error,") == ["2.dcm", "3.dcm"]
+    assert withdrawn(",2026-02-28,consent,MRN4") == ["4.dcm"]
+    assert notes == []
+    # The rows of a patient may be deleted, and images may come later: the id is no error.
+    assert withdrawn(",2026-02-28,consent,8802") == []
+    (note,) = notes
+    assert "mine: no row of the metadata is of 1 withdrawn patient in " in note
+    assert ": line 2 (the nearest is in metadata.csv, line 5)." in note
+    assert "880" not in note
+    # It is known by an image that was the patient's.
+    assert withdrawn("4.dcm,2026-02-28,consent,8802") == ["4.dcm"]
+    assert len(notes) == 1
+    with pytest.raises(CxrbuildError, match="1 withdrawn patient in another spelling than the metadata"):
+        withdrawn(",2026-02-28,consent,mrn 3")
+
+    # An image that a correction gives to the patient, and those of a source with the same numbers.
+    named = text.replace('name = "mine"', 'name = "other"').replace('withdrawn = "withdrawn.csv"\n', "")
+    for name, declared in (("source", text), ("other", named)):
+        shared = declared.replace('license = "CC0', 'patient_namespace = "clinic"\nlicense = "CC0')
+        (tmp_path / f"{name}.toml").write_text(shared)
+    (tmp_path / "corrections.csv").write_text(
+        "source,path,column,old,new,reason\nmine,3.dcm,patient_id,8801,77,read again\n"
+    )
+    recipe = RECIPE.replace('sources = ["source.toml"]', 'sources = ["source.toml", "other.toml"]')
+    recipe = recipe.replace('mine = ["sick"]', 'mine = ["sick"], other = ["sick"]')
+    recipe = recipe.replace("reviews.csv", "").replace('reviews = [""]', 'corrections = ["corrections.csv"]')
+    recipe = recipe.replace('["links.csv"]', "[]").replace("test = { count = { Sick = 1, Well = 1 } }", SHARE)
+    (tmp_path / "recipe.toml").write_text(recipe)
+    withdrawn(",2026-02-28,consent,77")
+    sources = [read_source(f"{name}.toml", tmp_path) for name in ("source", "other")]
+    fetch(sources, tmp_path / "data", origins=dict.fromkeys(("mine", "other"), str(folder)))
+    records = cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data").records
+    found = records[records["exclusion"].eq("withdrawn")].sort_values(["source", "source_path"])
+    images = ["mine 2.dcm 2026-02-28: consent", "mine 3.dcm 2026-02-28: consent", "other 2.dcm 2026-02-28"]
+    assert list(found["source"] + " " + found["source_path"] + " " + found["exclusion_detail"]) == images
 
 
 def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from cxrbuild.catalog.csv_table import CsvTable, require_none
 from cxrbuild.errors import suggest
 from cxrbuild.words import compose
 
-CORRECTIONS = CsvTable("corrections", ("source", "path", "column", "old", "new", "reason"), optional="reader")
+CORRECTIONS = CsvTable(
+    "corrections", ("source", "path", "column", "old", "new", "reason"), optional=("reader",)
+)
 CORRECTABLE = (
     "patient_id", "finding", "modality", "view_position", "patient_sex", "patient_age", "attribution",
     "upstream_split",

@@ -29,12 +29,12 @@ class CsvTable:
     header
         Its header.
     optional
-        A column that a file may have after these.
+        Columns that a file may have after these, each at most once and in any order.
     """
 
     content: str
     header: tuple[str, ...]
-    optional: str | None = None
+    optional: tuple[str, ...] = ()
 
     def find(self, name: str, beside: Path) -> Path:
         """Return the path of a file.
@@ -77,18 +77,20 @@ class CsvTable:
         try:
             with path.open(encoding="utf-8-sig", newline="") as stream:
                 first = stream.readline()
-            return any(next(csv.reader([first], delimiter=sign), []) in self._headers for sign in ",;")
+            return any(self._is_header(next(csv.reader([first], delimiter=sign), [])) for sign in ",;")
         except (OSError, UnicodeDecodeError, csv.Error):
             return False
 
-    @property
-    def _headers(self) -> list[list[str]]:
-        return [list(self.header), *([[*self.header, self.optional]] if self.optional else [])]
+    def _is_header(self, cells: list[str]) -> bool:
+        required, more = cells[: len(self.header)], cells[len(self.header) :]
+        return (
+            required == list(self.header) and set(more) <= set(self.optional) and len(set(more)) == len(more)
+        )
 
     def rows(self, path: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows below the header, each with the number of its line.
 
-        A row of a file without the optional column has an empty cell for it.
+        A row has a cell for each optional column, in their order: empty where the file lacks the column.
 
         Parameters
         ----------
@@ -103,20 +105,21 @@ class CsvTable:
             The file is not CSV in UTF-8, or its header is another one.
         """
         found, rows = read_csv(path)
-        if found not in self._headers:
+        if not self._is_header(found):
             raise DeclarationError(
                 f"not a file of {self.content}",
                 where=path,
-                expected=",".join(self.header),
+                expected=",".join(self.header)
+                + (f", then any of {', '.join(self.optional)}" if self.optional else ""),
                 found=",".join(found) or "an empty file",
                 todo="Write the header as expected, or name another file",
             )
         require_none(path, [f"line {line}: holds a NUL byte" for line, row in rows if "\0" in "".join(row)])
         columns = len(found)
-        missing = [""] * (len(self.header) + (self.optional is not None) - columns)
+        places = [found.index(name) if name in found else None for name in (*self.header, *self.optional)]
         for line, row in rows:
             if len(row) == columns:
-                yield line, row + missing
+                yield line, ["" if place is None else row[place] for place in places]
             else:
                 problems.append(f"line {line}: {count_of(len(row), 'cell')}, not {columns}")
 

@@ -27,7 +27,7 @@ MARKS = {
     "tint": "a coloured cast",
     "unseen": "nobody has seen the image",
 }
-REVIEWS = CsvTable("reviews", ("source", "path", "mark", "marks_finding", "note"), optional="reader")
+REVIEWS = CsvTable("reviews", ("source", "path", "mark", "marks_finding", "note"), optional=("reader",))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from cxrbuild.catalog.declarations import (
 )
 from cxrbuild.catalog.lung_masks import LungMasks
 from cxrbuild.catalog.reader import Reader, read_reader
-from cxrbuild.catalog.withdrawal import Withdrawal, read_withdrawals
+from cxrbuild.catalog.withdrawal import Withdrawal, Withdrawals, read_withdrawals
 from cxrbuild.errors import DeclarationError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
@@ -139,8 +140,8 @@ class Source(Declaration):
     columns: Columns = Field(Columns.model_validate({}), description="how its values map onto our columns")
     withdrawn: str | None = Field(
         None,
-        description="file next to the declaration: images that were withdrawn (`path,date,reason`, and "
-        "`identifier` where needed)",
+        description="file next to the declaration: images and patients that were withdrawn "
+        "(`path,date,reason`, then `identifier` and `patient` where needed)",
     )
     lung_masks: LungMasks | None = Field(None, description="masks of the lungs, which `explain` reads")
     file: Path = Field(exclude=True, description="the declaration's file; not a key of it")
@@ -201,15 +202,20 @@ class Source(Declaration):
         return str(self.file.parent / (self.withdrawn or ""))
 
     @cached_property
-    def withdrawals(self) -> dict[str, Withdrawal]:
-        """The images that were withdrawn, by path.
+    def all_withdrawals(self) -> Withdrawals:
+        """The images and patients that were withdrawn.
 
         Raises
         ------
         DeclarationError
             The file of withdrawals does not fit.
         """
-        return read_withdrawals(self.file.parent / self.withdrawn) if self.withdrawn else {}
+        return read_withdrawals(self.file.parent / self.withdrawn) if self.withdrawn else Withdrawals()
+
+    @property
+    def withdrawals(self) -> Mapping[str, Withdrawal]:
+        """The images that were withdrawn by name, by path; see `all_withdrawals`."""
+        return self.all_withdrawals.images
 
     @cached_property
     def listing(self) -> dict[str, Listed] | None:

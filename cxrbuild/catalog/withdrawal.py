@@ -1,27 +1,28 @@
-"""Which images of a source were withdrawn, when and why."""
+"""Which images and patients of a source were withdrawn, when and why."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
 from cxrbuild.catalog.day import check_day
 from cxrbuild.errors import DeclarationError, count_of, name_some
 from cxrbuild.paths import PathIndex
+from cxrbuild.words import compose
 
-WITHDRAWALS = CsvTable("withdrawals", ("path", "date", "reason"), optional="identifier")
+WITHDRAWALS = CsvTable("withdrawals", ("path", "date", "reason"), optional=("identifier", "patient"))
 
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """An image that was withdrawn.
+    """An image, or all images of a patient, that were withdrawn.
 
     Attributes
     ----------
     path
-        Its path from the source's root.
+        The image's path from the source's root; empty where the line names a patient alone.
     date
         The day of the withdrawal, YYYY-MM-DD.
     reason
@@ -29,43 +30,70 @@ class Withdrawal:
     identifier
         The identifier that the image's row of metadata gives instead of a path, where the file is gone and
         the row is left; empty where it is not needed.
+    patient
+        The patient's id as the metadata has it; empty where the image alone was withdrawn.
+    line
+        The line of the file.
     """
 
     path: str
     date: str
     reason: str
     identifier: str = ""
+    patient: str = ""
+    line: int = field(default=0, compare=False, repr=False)
 
     def describe(self) -> str:
         """Describe the withdrawal in a clause."""
-        return f"{self.date}: {self.reason}"
+        return f"{self.date}: {self.reason}" if self.reason else self.date
 
 
-def read_withdrawals(path: Path) -> dict[str, Withdrawal]:
-    """Read a file of withdrawals, with the header of `WITHDRAWALS`; see `CsvTable`.
+@dataclass(frozen=True)
+class Withdrawals:
+    """The lines of a file of withdrawals.
 
-    Returns
-    -------
-    dict
-        The withdrawals by the path of the image.
+    Attributes
+    ----------
+    images
+        The withdrawn images, by path.
+    patients
+        The patients who withdrew, by id: a line that names a path too, if there is one, else the first line.
     """
-    withdrawals: dict[str, Withdrawal] = {}
+
+    images: Mapping[str, Withdrawal] = field(default_factory=dict)
+    patients: Mapping[str, Withdrawal] = field(default_factory=dict)
+
+
+def read_withdrawals(path: Path) -> Withdrawals:
+    """Read a file of withdrawals, with the header of `WITHDRAWALS`; see `CsvTable`."""
+    images: dict[str, Withdrawal] = {}
+    patients: dict[str, Withdrawal] = {}
     problems: list[str] = []
-    lines: dict[str, int] = {}
-    for line, (image, date, reason, identifier) in WITHDRAWALS.rows(path, problems):
-        if not image:
-            problems.append(f"line {line}: no path")
+    lines: dict[tuple[str, str], int] = {}
+    for line, (image, date, reason, identifier, patient) in WITHDRAWALS.rows(path, problems):
+        # As the values of metadata.
+        number = compose(patient.strip())
+        if not image and not number:
+            problems.append(f"line {line}: no path and no patient")
+        if identifier.strip() and not image:
+            problems.append(f"line {line}: an identifier without the path of its image")
         try:
             check_day(date)
         except ValueError as error:
             problems.append(f"line {line}: {error}")
         if not reason.strip():
             problems.append(f"line {line}: no reason")
-        if (first := lines.setdefault(image, line)) != line:
-            problems.append(f"line {line}: {image} is in line {first} already")
-        withdrawals[image] = Withdrawal(image, date, reason, identifier.strip())
+        # Several images of one patient can be named.
+        if (first := lines.setdefault((image, "" if image else number), line)) != line:
+            named = image or "the patient"
+            problems.append(f"line {line}: {named} is in line {first} already")
+        one = Withdrawal(image, date, reason, identifier.strip(), number, line)
+        if image:
+            images[image] = one
+        if number and (number not in patients or (image and not patients[number].path)):
+            patients[number] = one
     require_none(path, problems)
-    return withdrawals
+    return Withdrawals(images, patients)
 
 
 def require_known(where: str, withdrawn: Collection[str], known: Iterable[str]) -> None:

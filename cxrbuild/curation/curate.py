@@ -143,7 +143,7 @@ def curate(
                 write_declaration_files(out, declared, options)
                 build = Build(out, document)
                 holders = []
-                if any(source.withdrawals for source in declared.sources):
+                if any(source.withdrawn for source in declared.sources):
                     holders = _warn_of_holders(build.ledger, data, lock, declared, out, progress)
                 return CurationResult(build, changed=False, withdrawn_still_in=tuple(holders))
 

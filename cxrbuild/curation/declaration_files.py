@@ -2,24 +2,28 @@
 
 ``.cxrbuild/declarations.json`` has the place of each source's declaration, of each file of reviews, links or
 corrections, and of the published list: the name of a shipped one, the path of any other; the path of the
-former version whose split is held; and the options of `curate`. Paths have a meaning on one machine only, and
-can be private: neither ``build.json`` nor a release has them, and builds in object storage have no such file.
+former version whose split is held; the options of `curate`; and which patients were withdrawn, hashed. Paths
+have a meaning on one machine only, and can be private: neither ``build.json`` nor a release has them, and
+builds in object storage have no such file.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cxrbuild.artifact import Artifact, names
-from cxrbuild.catalog import Recipe
+from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.copying import with_shipped_names
 from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.curation.declared import Declared
 from cxrbuild.files import json_bytes, write_bytes
 from cxrbuild.parsing import parse_json
+from cxrbuild.patient_key import hash_identifier, read_key
 
 
 class DeclarationFiles(NamedTuple):
@@ -42,6 +46,8 @@ class DeclarationFiles(NamedTuple):
     options
         The options with which `curate` makes the build again, but for its folder; none in builds of earlier
         versions.
+    withdrawn
+        For each source with withdrawn patients the hash of their ids; none in builds of earlier versions.
     """
 
     sources: dict[str, str]
@@ -51,6 +57,7 @@ class DeclarationFiles(NamedTuple):
     previous: str | None = None
     corrections: list[str] = []  # noqa: RUF012 -- never changed
     options: list[str] = []  # noqa: RUF012 -- never changed
+    withdrawn: dict[str, str] = {}  # noqa: RUF012 -- never changed
 
 
 def declaration_files(declared: Declared) -> DeclarationFiles:
@@ -71,7 +78,32 @@ def declaration_files(declared: Declared) -> DeclarationFiles:
     previous = None if declared.previous is None else str(declared.previous.place.resolve())
     links = _places(recipe.split.links, recipe.folder)
     corrections = _places(recipe.corrections, recipe.folder)
-    return DeclarationFiles(sources, reviews, links, image_list, previous, corrections)
+    withdrawn = {one.name: hashed for one in declared.sources if (hashed := hash_withdrawn(one))}
+    return DeclarationFiles(sources, reviews, links, image_list, previous, corrections, withdrawn=withdrawn)
+
+
+def hash_withdrawn(source: Source) -> str:
+    """Return a hash of the ids of a source's withdrawn patients, empty without any.
+
+    It has the key of the patient numbers where the source hashes them, so that it reveals none.
+
+    Parameters
+    ----------
+    source
+        The source.
+
+    Raises
+    ------
+    CxrbuildError
+        The source hashes patient numbers, and the environment holds no key.
+    """
+    patients = sorted(source.all_withdrawals.patients)
+    if not patients:
+        return ""
+    text = json.dumps(patients)
+    if source.hashes_patients:
+        return hash_identifier(read_key(), text)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def curate_options(

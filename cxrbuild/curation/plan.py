@@ -28,6 +28,7 @@ from cxrbuild.ingest import (
     ingest,
     record_corrections,
     take_inventory,
+    withdraw_patients,
     without_withdrawn_values,
 )
 from cxrbuild.lists import add_membership, read_declared_list
@@ -304,6 +305,7 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
 def _decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | None) -> pd.DataFrame:
     """Return the rows as `decide` does, those of withdrawn images with all their values."""
     records = apply_corrections(records, declared.corrections, declared.recipe, declared.sources)
+    records = withdraw_patients(records, declared.sources)
     records = add_reviews(records, declared.reviews)
     if declared.image_list is not None and listed is not None:
         records = add_membership(records, listed, declared.image_list, declared.recipe, declared.sources)

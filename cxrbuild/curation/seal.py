@@ -43,7 +43,7 @@ def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats:
         "recipe": recorded_recipe(declared.recipe),
         "sources": [source.model_dump(mode="json", exclude={"lung_masks"}) for source in declared.sources],
         "listings": [repr(source.listing) for source in declared.sources],
-        "withdrawals": [repr(source.withdrawals) for source in declared.sources],
+        "withdrawals": [repr(source.all_withdrawals) for source in declared.sources],
         "reviews": [repr(review) for review in declared.reviews],
         "links": [repr(link) for link in declared.links],
         "image_list": _hash_list(declared),

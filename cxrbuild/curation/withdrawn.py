@@ -200,7 +200,8 @@ def describe_other_images(others: OtherImages, sources: Iterable[Source]) -> str
         f"The {'patient' if of_one else 'patients'} of {count_of(others.withdrawn, 'withdrawn image')} "
         f"{'has' if of_one else 'have'} {count_of(len(others.images), 'other image')} in the dataset: "
         f"{name_some(map(' '.join, others.images))}. If a patient withdrew, and not one image alone, add the "
-        f"patient's other images to {' and '.join(files)}."
+        "patient's other images, or the patient's id in the column `patient`, to "
+        f"{' and '.join(files)}."
     )
 
 

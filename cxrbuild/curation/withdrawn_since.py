@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument
 from cxrbuild.catalog import Source, read_source, source_names
-from cxrbuild.curation.declaration_files import DeclarationFiles, read_declaration_files
+from cxrbuild.curation.declaration_files import DeclarationFiles, hash_withdrawn, read_declaration_files
 from cxrbuild.errors import CheckError, count_of, name_some
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def require_not_withdrawn_since(build: Path, document: BuildDocument, records: pd.DataFrame) -> list[str]:
-    """Refuse a build of which an image was withdrawn since it was made.
+    """Refuse a build of which an image or a patient was withdrawn since it was made.
 
     Parameters
     ----------
@@ -34,9 +34,12 @@ def require_not_withdrawn_since(build: Path, document: BuildDocument, records: p
     Raises
     ------
     CheckError
-        A file of withdrawals names an image that the ledger does not have as withdrawn.
+        A file of withdrawals names an image that the ledger does not have as withdrawn, or other patients
+        than when the build was made.
+    CxrbuildError
+        It names patients of a source that hashes their numbers, and the environment holds no key.
     """
-    unknown, found = [], []
+    unknown, found, images = [], [], 0
     files = read_declaration_files(build)
     for name in document.declared_sources:
         source = _read_now(name, document, files)
@@ -46,10 +49,15 @@ def require_not_withdrawn_since(build: Path, document: BuildDocument, records: p
         rows = records[(records["source"] == name) & (records["exclusion"] == "withdrawn")]
         # A path that no row has may be misspelt: `curate` says so.
         since = sorted(set(source.withdrawals) - set(rows["source_path"]))
+        images += len(since)
         found += [f"{name} {path}, withdrawn {source.withdrawals[path].describe()}" for path in since]
+        # Which images are a patient's is known from the metadata alone.
+        if files is not None and hash_withdrawn(source) != files.withdrawn.get(name, ""):
+            found.append(f"other patients in {source.withdrawals_place}")
     if found:
+        what = f"{count_of(images, 'image')} withdrawn" if images else "withdrawn patients declared"
         raise CheckError(
-            f"{count_of(len(found), 'image')} withdrawn since the build was made", where=build,
+            f"{what} since the build was made", where=build,
             expected="a build that excludes every image that its sources declare as withdrawn",
             found=name_some(found),
             todo="Run `cxrbuild curate` again with its recipe, and use what it builds. If a release has them "

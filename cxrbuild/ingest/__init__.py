@@ -17,6 +17,7 @@ from cxrbuild.ingest.inventory import take_inventory
 from cxrbuild.ingest.mapping import map_columns
 from cxrbuild.ingest.repeated_rows import require_equal_rows
 from cxrbuild.ingest.withdrawals import exclude_withdrawn, without_withdrawn_values
+from cxrbuild.ingest.withdrawn_patients import withdraw_patients
 from cxrbuild.patient_key import read_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform, image_id
@@ -32,6 +33,7 @@ __all__ = [
     "ingest",
     "record_corrections",
     "take_inventory",
+    "withdraw_patients",
     "without_withdrawn_values",
 ]
 

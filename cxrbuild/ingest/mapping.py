@@ -13,6 +13,7 @@ from cxrbuild.ingest import header
 from cxrbuild.ingest.age import FORMS, parse_ages
 from cxrbuild.ingest.header import Headers
 from cxrbuild.ingest.patient_numbers import count_named_files, reconcile_patients
+from cxrbuild.ingest.withdrawn_patients import mark_patients
 from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform
@@ -56,7 +57,8 @@ def map_columns(
     """Map upstream's values onto the table's columns.
 
     The header of a DICOM image fills what the source's declaration leaves unknown: the patient, sex, age,
-    modality and view. Patient numbers are hashed, unless the source declares to keep them.
+    modality and view. Patient numbers are hashed, unless the source declares to keep them. The rows of
+    withdrawn patients are excluded: only here the numbers are as the metadata has them.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def map_columns(
     headers
         The headers of the images that are DICOM files.
     progress
-        Notes files that are named after the numbers of their patients.
+        Notes files that are named after the numbers of their patients, and unknown withdrawn patients.
 
     Raises
     ------
@@ -99,7 +101,11 @@ def map_columns(
             filled, filled_text = _map_column(name, implied, upstream, only=unknown)
             ours, text = ours.where(~unknown, filled), text.where(~unknown | filled.isna(), filled_text)
         if name == "patient_id":
-            ours = _reconciled(source, declared, upstream, ours, paths)
+            numbers, in_headers = ours, _numbers_in_headers(declared, upstream)
+            ours = _reconciled(source, upstream, numbers, in_headers, paths)
+            # Such numbers in headers say nothing.
+            compared = None if source.reader.patient_conflicts == "ignore" else in_headers
+            mark_patients(records, source, numbers, ours, compared, upstream.places, progress)
             if not source.public and (named := count_named_files(ours, list(paths))):
                 progress.note(_advise_to_number(source, named))
             if source.reader.patient_id == "hash":
@@ -108,19 +114,24 @@ def map_columns(
         if name in _KEPT:
             records[f"{name}_text"] = text
     _refuse(source, upstream.problems)
-    records["license"] = records["license"].fillna(source.license)
+    withdrawn = records["exclusion"].notna()
+    records["license"] = records["license"].mask(withdrawn).fillna(source.license)
     return records
 
 
+def _numbers_in_headers(declared: Column | None, upstream: _Upstream) -> pd.Series | None:
+    """Return the patient numbers of the headers; ``None`` where the column has its numbers from there."""
+    if "PatientID" in upstream.elements and declared and set(declared.origins) & set(upstream.values):
+        return upstream.elements["PatientID"].replace("", None)
+    return None
+
+
 def _reconciled(
-    source: Source, declared: Column | None, upstream: _Upstream, numbers: pd.Series, paths: pd.Index
+    source: Source, upstream: _Upstream, numbers: pd.Series, in_headers: pd.Series | None, paths: pd.Index
 ) -> pd.Series:
     """Return the patient numbers, compared with those of the headers if they are not taken from there."""
     import pandas as pd
 
-    in_headers = None
-    if "PatientID" in upstream.elements and declared and set(declared.origins) & set(upstream.values):
-        in_headers = upstream.elements["PatientID"].replace("", None)
     rows = zip(upstream.places, paths, strict=True)
     places = pd.Series([place if place == path else f"{place}: {path}" for place, path in rows], dtype="str")
     hashes = source.reader.patient_id == "hash"

@@ -1,14 +1,14 @@
-"""Exclude the images that were withdrawn from a source, and keep nothing about them but that."""
+"""Exclude the images that were withdrawn from a source, and keep nothing else about them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.source import Source
 from cxrbuild.catalog.withdrawal import Withdrawal, require_known
 from cxrbuild.errors import DeclarationError, count_of, name_some, nearest
+from cxrbuild.ingest.withdrawn_patients import plain_identifier
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import conform
 
@@ -39,7 +39,7 @@ def exclude_withdrawn(
     Parameters
     ----------
     records
-        The source's rows.
+        The source's rows, with ``withdrawn`` in those of withdrawn patients.
     source
         The source.
     files
@@ -57,13 +57,16 @@ def exclude_withdrawn(
     """
     import pandas as pd
 
-    if not source.withdrawals:
+    if not source.withdrawals and records["exclusion"].isna().all():
         return records
     files = frozenset(files)
     known = {*files, *records["source_path"], *source.former}
     records["source_path"] = _joined(records["source_path"], source, files)
     if source.listing is None:
         known.update(records["source_path"])  # nothing but the withdrawal has the path of a deleted file
+    of_patients = records.loc[
+        records["exclusion"].eq("withdrawn"), ["source_path", "exclusion_detail", "exclusion_note"]
+    ]
     require_known(source.withdrawals_place, source.withdrawals, known)
     if absent := sorted(set(source.withdrawals) - set(records["source_path"])):
         # One with an identifier has no row of that identifier: no row can be of it, if it is spelt right.
@@ -73,8 +76,11 @@ def exclude_withdrawn(
         records = _without_misspelt(records, source, files, absent, progress, read_identifiers)
         rows = conform(pd.DataFrame({"source_path": absent, "license": source.license}))
         records = pd.concat([records, rows], ignore_index=True)
-    details = records["source_path"].map({p: one.describe() for p, one in source.withdrawals.items()})
-    notes = records["source_path"].map({p: one.reason for p, one in source.withdrawals.items()})
+    # An image can have rows of several patients, and is withdrawn with one of them.
+    texts = {path: (detail, note) for path, detail, note in of_patients.itertuples(index=False)}
+    texts |= {path: (one.describe(), one.reason) for path, one in source.withdrawals.items()}
+    details = records["source_path"].map({path: detail for path, (detail, _) in texts.items()})
+    notes = records["source_path"].map({path: note for path, (_, note) in texts.items()})
     withdrawn = details.notna()
     records.loc[withdrawn, "exclusion"] = "withdrawn"
     records.loc[withdrawn, "exclusion_detail"] = details[withdrawn]
@@ -139,7 +145,9 @@ def _without_misspelt(
     for path, identifier in written.items():
         if identifier in known:
             continue  # the row is of other images, too
-        same = next((one for one in by_identifier if _plain(one) == _plain(identifier)), None)
+        same = next(
+            (one for one in by_identifier if plain_identifier(one) == plain_identifier(identifier)), None
+        )
         near = same or nearest(identifier, by_identifier)
         if near is None:
             continue
@@ -168,11 +176,6 @@ def _without_misspelt(
     )
     emptied = conform(records.loc[doubtful, ["source_path"]]).assign(license=source.license)
     return pd.concat([records.drop(index=doubtful), emptied]).sort_index()
-
-
-def _plain(identifier: str) -> str:
-    """Return an identifier without case, spaces and zeros in front of numbers."""
-    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"\s", "", identifier.casefold()))
 
 
 def _joined(paths: pd.Series, source: Source, files: frozenset[str]) -> pd.Series:
