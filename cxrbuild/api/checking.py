@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.api.arguments import AnyPath
+from cxrbuild.api.arguments import AnyPath, is_table
 from cxrbuild.api.declarations import recipe_of
 from cxrbuild.arguments import checked
 from cxrbuild.progress import Progress, silent
-from cxrbuild.remote import adding, reading
+from cxrbuild.remote import adding, is_address, reading
 
 if TYPE_CHECKING:
     from cxrbuild.auditing.audit import AuditResult
@@ -87,6 +87,7 @@ def audit_lists(
     data: AnyPath | None = None,
     recipe: AnyPath | Recipe = "covid19-cxr",
     *,
+    dataset: AnyPath | None = None,
     columns: Mapping[str, str] | None = None,
     pixels: bool = True,
     workers: int | None = None,
@@ -104,6 +105,9 @@ def audit_lists(
         The data folder of the sources to compare with; their metadata suffices. Default: no sources.
     recipe
         The recipe whose sources and links are used. Sources that are not there are ignored.
+    dataset
+        A dataset to compare with: a build, a release, a plan's folder, a ``manifest.parquet`` or a published
+        name such as ``covid19-cxr/1.0.0``. If it has a ledger, that is used instead of the sources' metadata.
     columns
         The name of a column, or its position from 1, for some of ``file``, ``patient``, ``label``, ``source``
         and ``split``.
@@ -119,16 +123,23 @@ def audit_lists(
     Raises
     ------
     CxrbuildError
-        A list cannot be read, has no column of files or no split; or a source's metadata is not as declared.
+        A list cannot be read, has no column of files or no split; there is no such dataset; or a source's
+        metadata is not as declared.
     """
+    from cxrbuild.auditing.listed_dataset import read_dataset
     from cxrbuild.auditing.published_lists import audit_lists as audit_files
     from cxrbuild.curation import read_declared
     from cxrbuild.executors import default_workers
 
+    read = None
+    if dataset is not None:
+        with reading(dataset, progress, wanted=is_table) as place:
+            read = read_dataset(place if is_address(dataset) else dataset, str(dataset))
     return audit_files(
         list(map(str, lists)),
         None if data is None else Path(data),
         read_declared(recipe, {}),
+        dataset=read,
         columns=columns,
         pixels=pixels,
         workers=workers or default_workers(),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cxrbuild.api.arguments import AnyPath
+from cxrbuild.api.arguments import AnyPath, is_table
 from cxrbuild.arguments import checked
 from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import copy_neighbours, is_address, reading, writing
@@ -72,12 +72,12 @@ def release(
         source = stack.enter_context(reading(build, progress))
         before = None
         if previous is not None:
-            before = stack.enter_context(reading(previous, progress, wanted=_is_table))
+            before = stack.enter_context(reading(previous, progress, wanted=is_table))
         place = default_folder(source, version, policy) if out is None else out
         target = stack.enter_context(writing(place, [names.SUMS], progress))
         if is_address(place):
             # The releases next to it decide which version is too small.
-            copy_neighbours(str(place), _is_table, names.SUMS, progress)
+            copy_neighbours(str(place), is_table, names.SUMS, progress)
         return make_release(
             source, version, target, policy=policy, previous=before, sizes=sizes, workers=workers,
             executor=executor, progress=progress,
@@ -134,8 +134,8 @@ def diff(old: AnyPath, new: AnyPath, *, progress: Progress = silent) -> Diff:
     from cxrbuild.comparison import diff as compare_versions
 
     with (
-        reading(old, progress, wanted=_is_table) as before,
-        reading(new, progress, wanted=_is_table) as after,
+        reading(old, progress, wanted=is_table) as before,
+        reading(new, progress, wanted=is_table) as after,
     ):
         found = compare_versions(
             before if is_address(old) else old,
@@ -229,10 +229,3 @@ def publish(
     from cxrbuild.publishing import publish as publish_release
 
     return publish_release(Path(folder), target, dry_run=dry_run, final=final, jobs=jobs, progress=progress)
-
-
-def _is_table(name: str) -> bool:
-    """Return whether versions are compared by a file; the address of one object has no name."""
-    from cxrbuild.artifact import names
-
-    return name in ("", names.SUMS, names.BUILD, names.MANIFEST, names.LEDGER)

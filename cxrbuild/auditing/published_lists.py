@@ -1,4 +1,4 @@
-"""Audit published lists: alone, against the metadata of sources, and by their images where they are there."""
+"""Audit published lists: alone, against metadata of sources or a dataset, and by images that are there."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cxrbuild.auditing.listed_dataset import with_groups
 from cxrbuild.catalog import list_names, read_image_list
 from cxrbuild.curation import Declared, read_present
 from cxrbuild.executors import open_executor
 from cxrbuild.lists import (
     ListAuditResult,
     ListContext,
+    ListedDataset,
     ListPair,
     audit_rows,
     match_images,
     match_listed,
+    match_members,
     parse_list_file,
     read_declared_list,
     read_lists,
+    resolve_sources,
 )
 from cxrbuild.lockfile import source_folder
 from cxrbuild.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def audit_lists(
@@ -30,6 +38,7 @@ def audit_lists(
     data: Path | None,
     declared: Declared,
     *,
+    dataset: ListedDataset | None = None,
     columns: Mapping[str, str] | None = None,
     pixels: bool = True,
     workers: int = 1,
@@ -46,6 +55,8 @@ def audit_lists(
         The folder that ``fetch`` filled; ``None`` where there is none.
     declared
         The recipe whose sources and links are used; sources that are not there are ignored.
+    dataset
+        A dataset to compare with. If it has a ledger, that is used instead of the sources' metadata.
     columns
         The columns of lists that are not declared, see `cxrbuild.lists.read_lists`.
     pixels
@@ -62,8 +73,13 @@ def audit_lists(
     """
     import pandas as pd
 
-    records = None if data is None else read_present(declared, data, progress)
-    sources = [source.name for source in declared.sources]
+    if dataset is not None and dataset.has_ledger:
+        records: pd.DataFrame | None = dataset.rows
+        sources = sorted(set(dataset.rows["source"]))
+    else:
+        records = None if data is None else read_present(declared, data, progress)
+        sources = [source.name for source in declared.sources]
+        dataset = None if dataset is None else with_groups(dataset, records)
     tables = []
     files = [name for name in lists if not _is_declared(name)]
     if files:
@@ -78,13 +94,20 @@ def audit_lists(
             only = sources[0] if len(sources) == 1 else None
             if records is not None:
                 rows = match_listed(rows, records, image_list, only)
-                rows["source"] = rows["of_source"]
                 # Of a source that is not there, no file is known to be absent.
                 rows["absent"] = rows["image"].isna() & rows["of_source"].isin(set(records["source"]))
+            elif dataset is not None:
+                members = dataset.rows[["source", "source_path"]]
+                there = frozenset(members.itertuples(index=False, name=None))
+                rows = resolve_sources(rows, image_list, only, there)
+            if "of_source" in rows:
+                rows["source"] = rows["of_source"]
             tables.append(rows)
     rows = pd.concat(tables, ignore_index=True)
+    if dataset is not None:
+        rows = match_members(rows, dataset.rows, dataset.hidden)
     no_images = "no listed image has a file here" if pixels else "--no-pixels omits it"
-    context = ListContext(rows, records, no_images=no_images)
+    context = ListContext(rows, records, no_images=no_images, dataset=dataset)
     if pixels and data is not None and records is not None:
         with open_executor(executor, workers, reads=[data]) as pool:
             context = _compare_images(context, data, pool, workers, progress)

@@ -10,6 +10,7 @@ import click
 
 from cxrbuild.cli.lists import audit_given_lists
 from cxrbuild.cli.options import (
+    NAME_OR_PLACE,
     RECIPE_HERE,
     RECIPE_OF_BUILD,
     build_option,
@@ -46,6 +47,14 @@ _LEAST_WIDTH, _MOST_WIDTH, _TAKEN = 20, 42, 38
     help="Audit a published list of files instead of a build; repeatable.",
 )
 @click.option(
+    "--with",
+    "dataset",
+    type=NAME_OR_PLACE,
+    metavar="DATASET",
+    help="With --list: compare split, class and patients with a build, release, plan, manifest.parquet or "
+    "published name.",
+)
+@click.option(
     "--columns",
     metavar="NAME=COLUMN,...",
     help="With --list: columns by name, or by position from 1: file, patient, label, source, split.",
@@ -63,6 +72,7 @@ def audit(
     build: Path | str | None,
     recipe: str | None,
     lists: tuple[str, ...],
+    dataset: Path | str | None,
     columns: str | None,
     pixels: bool,
     data: Path,
@@ -79,7 +89,9 @@ def audit(
 
     With --list it checks lists of files with split and class that somebody published, against the metadata of
     the sources in --data if there are any, and by the images that are there. It writes nothing. FILE can also
-    be the name of a shipped list or the .toml file of a declared one.
+    be the name of a shipped list or the .toml file of a declared one. With --with it compares them with a
+    dataset: which images are in both, in which split and class, and which patients are in one split of the
+    list and in another of the dataset.
     """
     from cxrbuild.api import audit as audit_build
     from cxrbuild.auditing.audit import require_passed
@@ -92,6 +104,7 @@ def audit(
         audit_given_lists(
             output,
             lists,
+            dataset,
             columns,
             recipe or default_recipe(output),
             data,
@@ -100,6 +113,8 @@ def audit(
             executor=executor,
         )
         return
+    if dataset is not None:
+        raise click.UsageError("--with compares a list with a dataset; name the list with --list FILE")
     place = build or default_build(output, recipe)
     recipe = recipe or recipe_here(output, place)
     result = audit_build(place, recipe, workers=workers, executor=executor, progress=output.progress)

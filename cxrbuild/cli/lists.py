@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,14 @@ import click
 
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
+from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
     from cxrbuild.lists import ListAuditResult
     from cxrbuild.lists.audit import ListCheckResult
+    from cxrbuild.lists.class_words import ClassWord
+    from cxrbuild.lists.context import ListFinding
+    from cxrbuild.lists.summary import DatasetSummary
 
 _SHOWN = 3
 
@@ -21,6 +26,7 @@ _SHOWN = 3
 def audit_given_lists(
     output: Output,
     lists: Sequence[str],
+    dataset: Path | str | None,
     columns: str | None,
     recipe: str,
     data: Path,
@@ -29,7 +35,7 @@ def audit_given_lists(
     workers: int | None,
     executor: str,
 ) -> None:
-    """Audit the lists that `--list` names, against the sources in the data folder if there are any.
+    """Audit the lists that `--list` names, against sources in the data folder if there are any, or a dataset.
 
     Raises
     ------
@@ -43,6 +49,7 @@ def audit_given_lists(
         lists,
         data if data.is_dir() else None,
         recipe,
+        dataset=dataset,
         columns=_parse_columns(columns),
         pixels=pixels,
         workers=workers,
@@ -51,7 +58,9 @@ def audit_given_lists(
     )
     known = any(found is not None for _, found in result.sources.values())
     _report(output, result)
-    if not known:
+    if result.dataset is not None:
+        _report_dataset(output, result.dataset)
+    elif not known:
         output.say(f"No sources in {data}: the lists are compared with nothing. `--data` names their folder.")
     output.result("audit-list-1", result.to_dict())
     require_clean(result)
@@ -72,8 +81,9 @@ def _report(output: Output, result: ListAuditResult) -> None:
         [[split, *(counts.get(label, 0) for label in classes)] for split, counts in result.rows.items()],
     )
     output.say("")
+    found_in = "these in the dataset" if result.dataset is not None else "these in metadata here"
     output.table(
-        ["source", "rows", "of these in metadata here"],
+        ["source", "rows", f"of {found_in}"],
         [
             [name or "not named", rows, "-" if found is None else found]
             for name, (rows, found) in result.sources.items()
@@ -81,10 +91,8 @@ def _report(output: Output, result: ListAuditResult) -> None:
     )
     for check in result.checks:
         output.say(f"\n{check.id}: {_describe_result(check)}")
-        for finding in (check.findings or [])[:_SHOWN]:
-            output.say(f"  {finding.message}: {', '.join(finding.rows[:_SHOWN])}")
-        if len(check.findings or []) > _SHOWN:
-            output.say("  ...; --json lists all")
+        for line in _describe_findings(check.findings or []):
+            output.item(line)
     output.say("")
     if result.compared is not None:
         output.say(
@@ -92,6 +100,80 @@ def _report(output: Output, result: ListAuditResult) -> None:
             f"{'has a file' if result.compared == 1 else 'have files'} here; "
             "these were compared with each other."
         )
+
+
+def _describe_findings(findings: Sequence[ListFinding]) -> Iterator[str]:
+    """Yield the first findings; of those of several kinds, how many each kind has, and its first one."""
+    kinds = Counter(finding.kind for finding in findings)
+    if len(findings) <= _SHOWN or len(kinds) == 1:
+        for finding in findings[:_SHOWN]:
+            yield f"{finding.message}: {', '.join(finding.rows[:_SHOWN])}"
+    else:
+        for kind, number in kinds.most_common():
+            first = next(finding for finding in findings if finding.kind == kind)
+            yield f"{number:,} {kind}; the first: {first.message}: {', '.join(first.rows[:_SHOWN])}"
+    if len(findings) > _SHOWN:
+        yield "...; --json lists all"
+
+
+def _report_dataset(output: Output, found: DatasetSummary) -> None:
+    """Report how lists and a dataset compare: classes, images that are not listed, and a summary."""
+    for word in found.classes:
+        output.say(_describe_class(word))
+    splits = [split for split in SPLITS if any(split in counts for counts in found.not_listed.values())]
+    output.say("")
+    output.table(
+        ["images not in the list", *splits],
+        [[label, *(counts.get(split, 0) for split in splits)] for label, counts in found.not_listed.items()],
+    )
+    columns = [split for split in SPLITS if any(split in counts for counts in found.splits.values())]
+    if columns:
+        output.say("\nImages in both, by split in the list and split in the dataset:")
+        output.table(
+            ["list", *columns],
+            [[split, *(counts.get(one, 0) for one in columns)] for split, counts in found.splits.items()],
+        )
+    output.say(f"\nThe list and {found.name}:")
+    excluded = [] if found.excluded is None else [("  excluded from the dataset", found.excluded)]
+    counts: list[tuple[str, int | None]] = [
+        ("rows in the list", found.rows),
+        ("rows found in the dataset", found.found),
+        *excluded,
+        *([("rows with an ambiguous name", found.ambiguous)] if found.ambiguous else []),
+        *([("rows whose source may be hidden", found.unknown)] if found.unknown else []),
+        ("images in both", found.shared),
+        ("  in another split", found.other_split),
+        ("  of another class", found.other_class),
+        ("patients with leakage", found.leakage),
+        ("images of the dataset not in the list", found.images - found.shared),
+    ]
+    numbers = [(name, "not checked" if n is None else f"{n:,}") for name, n in counts]
+    output.table(numbers[0], numbers[1:], right=1)
+    if not found.found:
+        output.say(_ADVICE)
+
+
+_ADVICE = (
+    "\nNo file of the list is found in the dataset by its name. `--columns file=NAME` names the column of "
+    "the files, if another one was read. If the images have other names there, build those of the list, and "
+    "find them with `cxrbuild overlap`."
+)
+
+
+def _describe_class(word: ClassWord) -> str:
+    """Describe which class a word means, and why, or why that is not known."""
+    total = sum(word.images.values())
+    images = ", ".join(f"{number:,} {label}" for label, number in sorted(word.images.items()))
+    match word.by:
+        case "name":
+            return f"class {word.word}: {word.label}, by its name."
+        case "images":
+            most = word.images[word.label or ""]
+            why = f"the class of {most:,} of {total:,} images in both"
+            return f"class {word.word}: taken for {word.label}, {why}."
+        case _:
+            why = f"its images in both are {images}" if images else "no image in both has it"
+            return f"class {word.word}: not checked; the dataset has no class of this name, and {why}."
 
 
 def _describe_result(check: ListCheckResult) -> str:

@@ -45,7 +45,8 @@ def overlap(
 
     A and B are builds, releases, or files that `cxrbuild fingerprint` wrote. A leak-free list has the images
     of one dataset without patients of whom an image is in the other. Lists of names have no images to
-    compare: `cxrbuild audit --list train=A.csv --list test=B.csv` finds the names that both have.
+    compare: `cxrbuild audit --list train=A.csv --list test=B.csv` finds the names that both have, and
+    `cxrbuild audit --list FILE --with DATASET` those of a list and a dataset.
     """
     from cxrbuild.api import overlap as find_overlap
     from cxrbuild.overlapping import require_folder_place, write_tables

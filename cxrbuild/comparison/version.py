@@ -164,9 +164,8 @@ def read_version(name: str | Path) -> DatasetVersion:
     except pa.ArrowInvalid as error:
         raise CxrbuildError(
             "not a Parquet file", where=file, found=error,
-            todo="Name the folder of a build or release, a manifest.parquet, or a published name. For a "
-            "list of file names, see `cxrbuild audit --list`; to compare it, declare it as a published "
-            "split, and name the folder of its plan",
+            todo="Name the folder of a build or release, a manifest.parquet, or a published name. "
+            "`cxrbuild audit --list FILE --with DATASET` compares a list of file names with a dataset",
         ) from None  # fmt: skip
     lacking = [column for column in ("image_id", "source", "label", "split") if column not in manifest]
     if lacking:

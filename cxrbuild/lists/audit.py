@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxrbuild.errors import CheckError, count_of
-from cxrbuild.lists.checks import CHECKS, ListCheck, ListContext, ListFinding
+from cxrbuild.lists.checks import CHECKS
+from cxrbuild.lists.context import ListCheck, ListContext, ListFinding
+from cxrbuild.lists.dataset_checks import CHECKS as DATASET_CHECKS
+from cxrbuild.lists.summary import DatasetSummary, summarize
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class ListCheckResult:
     Attributes
     ----------
     id, sentence, needs
-        As in `cxrbuild.lists.checks.ListCheck`.
+        As in `cxrbuild.lists.context.ListCheck`.
     findings
         What it found; ``None`` where it could not be made.
     rows
@@ -56,12 +59,15 @@ class ListAuditResult:
         The checks.
     compared
         The number of listed images that were compared with each other; ``None`` where no image was read.
+    dataset
+        How the lists and the dataset compare; ``None`` where there is none to compare with.
     """
 
     rows: dict[str, dict[str, int]]
     sources: dict[str, tuple[int, int | None]]
     checks: list[ListCheckResult]
     compared: int | None = None
+    dataset: DatasetSummary | None = None
 
     @property
     def passed(self) -> bool:
@@ -75,6 +81,7 @@ class ListAuditResult:
             "rows": self.rows,
             "sources": {name: {"rows": n, "found": found} for name, (n, found) in self.sources.items()},
             "compared_images": self.compared,
+            "dataset": None if self.dataset is None else self.dataset.to_dict(),
             "checks": [check.to_dict() for check in self.checks],
         }
 
@@ -85,10 +92,10 @@ def audit_rows(context: ListContext) -> ListAuditResult:
     Parameters
     ----------
     context
-        The rows, the records of the sources, and duplicates among their images.
+        The rows, the records of the sources, duplicates among their images, and a dataset to compare with.
     """
     rows, records = context.rows, context.records
-    checks = [_make(check, context) for check in CHECKS]
+    checks = [_make(check, context) for check in _checks_of(context)]
     sizes = rows.groupby(["split", rows["label"].fillna("")]).size()
     counts: dict[str, dict[str, int]] = {}
     for split, label, n in sizes.reset_index().itertuples(index=False):
@@ -98,18 +105,28 @@ def audit_rows(context: ListContext) -> ListAuditResult:
         for name, group in rows.groupby(rows["source"].fillna(""))
     }
     compared = None if context.compared is None else len(context.compared)
-    return ListAuditResult(counts, sources, checks, compared)
+    summary = summarize(context, {check.id: check.findings for check in checks})
+    return ListAuditResult(counts, sources, checks, compared, summary)
+
+
+def _checks_of(context: ListContext) -> list[ListCheck]:
+    if context.dataset is None:
+        return list(CHECKS)
+    # What a ledger does not have is no image of the dataset: `in_dataset` says so of every row.
+    of_sources = [one for one in CHECKS if one.id != "known_files" or not context.dataset.has_ledger]
+    return [*of_sources, *DATASET_CHECKS]
 
 
 def _make(check: ListCheck, context: ListContext) -> ListCheckResult:
     findings, rows, reason = None, 0, check.prevented(context)
     if reason is None:
+        lacks = check.lacks.format(sources=context.sources)
         total = len(context.rows)
         rows = total if check.looks_at is None else int(check.looks_at(context).sum())
         if rows == 0:
-            reason = f"no row has {check.lacks}"
+            reason = f"no row has {lacks}"
         elif rows < total:
-            reason = f"not checked in {count_of(total - rows, 'row')} without {check.lacks}"
+            reason = f"not checked in {count_of(total - rows, 'row')} without {lacks}"
         findings = list(check.run(context)) if rows else None
     return ListCheckResult(check.id, check.sentence, check.needs, findings, rows, reason)
 
@@ -123,8 +140,14 @@ def require_clean(result: ListAuditResult) -> None:
         A check found something.
     """
     failed = [check.id for check in result.checks if check.findings]
-    if failed:
-        raise CheckError(
-            f"the lists have findings: {', '.join(failed)}",
-            todo="Correct the lists, or report the findings to their authors",
-        )  # fmt: skip
+    if not failed:
+        return
+    todo = "Correct the lists, or report the findings to their authors"
+    if {"leakage", "same_split"} & set(failed):
+        todo = (
+            "Before a model that is trained on one is tested on the other, exclude these images and "
+            "patients; --json has their rows and ids"
+        )
+    elif all(check.needs == "dataset" for check in result.checks if check.findings):
+        todo = "Look at the rows; --json lists all"
+    raise CheckError(f"the lists have findings: {', '.join(failed)}", todo=todo)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from cxrbuild.errors import count_of, name_some
+from cxrbuild.lists.context import ListCheck, ListContext, ListFinding
 from cxrbuild.lists.reading import places
 
 if TYPE_CHECKING:
@@ -17,116 +17,6 @@ if TYPE_CHECKING:
 
 # Exchanged letters in a name of four give 0.75.
 _RESEMBLING = 0.75
-
-
-@dataclass(frozen=True)
-class ListFinding:
-    """Something wrong with a list.
-
-    Attributes
-    ----------
-    message
-        What it is.
-    rows
-        Where: ``train.txt:12``.
-    """
-
-    message: str
-    rows: list[str] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the finding as JSON has it."""
-        return {"message": self.message, "rows": self.rows}
-
-
-@dataclass(frozen=True)
-class ListPair:
-    """Two images of sources that are duplicates, by their records' index.
-
-    Attributes
-    ----------
-    a, b
-        The index of their records.
-    kind
-        ``same bytes``, ``same pixels`` or ``near-duplicate``.
-    similarity
-        1 for the same bytes and pixels.
-    """
-
-    a: int
-    b: int
-    kind: str
-    similarity: float
-
-
-@dataclass(frozen=True)
-class ListContext:
-    """What the checks of a list look at.
-
-    Attributes
-    ----------
-    rows
-        The rows of the lists; with ``image``, ``of_source`` and ``absent`` where there are sources.
-    records
-        A row for each image of the sources; ``None`` without sources.
-    pairs
-        Duplicates among the listed images whose files are there; ``None`` where no image was read.
-    compared
-        The index of the records of these images; ``None`` where no image was read.
-    no_images
-        Why no image was read.
-    """
-
-    rows: pd.DataFrame
-    records: pd.DataFrame | None = None
-    pairs: Sequence[ListPair] | None = None
-    compared: Collection[int] | None = None
-    no_images: str = "no sources here"
-
-    @property
-    def known(self) -> pd.DataFrame:
-        """The rows whose image a source has."""
-        return self.rows[self.rows["image"].notna()]
-
-    @property
-    def images(self) -> pd.DataFrame:
-        """The record of the image of each of these rows."""
-        assert self.records is not None
-        return self.records.loc[self.known["image"].astype("int64")]
-
-
-@dataclass(frozen=True)
-class ListCheck:
-    """A check of lists.
-
-    Attributes
-    ----------
-    id
-        Its name.
-    sentence
-        What holds where it finds nothing.
-    run
-        Yields the findings.
-    needs
-        What it needs besides the lists: the sources' metadata, or images.
-    looks_at
-        Returns which rows it can look at.
-    lacks
-        What the other rows do not have.
-    """
-
-    id: str
-    sentence: str
-    run: Callable[[ListContext], Iterator[ListFinding]]
-    needs: Literal["lists", "sources", "images"] = "lists"
-    looks_at: Callable[[ListContext], pd.Series] | None = None
-    lacks: str = ""
-
-    def prevented(self, context: ListContext) -> str | None:
-        """Return why what it needs is not there, ``None`` where it is."""
-        if self.needs != "lists" and context.records is None:
-            return "no sources here"
-        return context.no_images if self.needs == "images" and context.pairs is None else None
 
 
 def find_patients_in_splits(context: ListContext) -> Iterator[ListFinding]:
@@ -297,11 +187,11 @@ CHECKS = (
     ),
     ListCheck(
         "linked_images", "No linked images are in two splits.", find_linked_images, needs="sources",
-        looks_at=_of_images, lacks="an image in the sources here",
+        looks_at=_of_images, lacks="an image in {sources}",
     ),
     ListCheck(
         "equal_files", "No equal files are in two splits.", find_equal_files, needs="sources",
-        looks_at=_of_images_with("source_blob"), lacks="an image here whose hash is known",
+        looks_at=_of_images_with("source_blob"), lacks="an image in {sources} whose hash is known",
     ),
     ListCheck(
         "near_duplicates", "No near-duplicates are in two splits or of two classes.", find_near_duplicates,
@@ -309,7 +199,7 @@ CHECKS = (
     ),
     ListCheck(
         "source_patients", "No patient of a source has two ids.", find_other_patients, needs="sources",
-        looks_at=_of_patients, lacks="a patient id both in the list and in the sources here",
+        looks_at=_of_patients, lacks="a patient id both in the list and in {sources}",
     ),
 )  # fmt: skip
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from cxrbuild.paths import canonical_path
+from cxrbuild.records import image_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +23,11 @@ class ImageIndex:
     ----------
     records
         A row for each image of the sources, with ``image_id``, ``source`` and ``source_path``.
+
+    Attributes
+    ----------
+    source_of
+        By the index of an image its source.
     """
 
     def __init__(self, records: pd.DataFrame) -> None:
@@ -29,6 +36,9 @@ class ImageIndex:
         self._by_path: dict[str, list[int]] = {}
         self._by_name: dict[str, list[int]] = {}
         self._by_stem: dict[str, list[int]] = {}
+        self._by_id: dict[str, list[int]] = {
+            image: [number] for number, image in zip(first.index, first["image_id"], strict=True)
+        }
         for number, path in zip(first.index, first["source_path"], strict=True):
             folded = _fold(path)
             name = folded.rsplit("/", 1)[-1]
@@ -36,10 +46,16 @@ class ImageIndex:
             self._by_name.setdefault(name, []).append(number)
             self._by_stem.setdefault(_stem(name), []).append(number)
 
+    def find_hidden(self, path: str, sources: Collection[str]) -> list[int]:
+        """Return the images of sources whose paths a release hides: their ids follow from the whole path."""
+        ids = [image_id(source, path, named=False) for source in sources]
+        return [number for one in ids for number in self._by_id.get(one, ())]
+
     def find(self, path: str, source: str | None = None, *, other_suffix: bool) -> list[int]:
         """Return the images that a path can mean: with its folder, else by name, else with another suffix.
 
-        Case, and blanks in a name, say nothing: ``COVID-19(1).png`` is also ``COVID-19 (1).png``.
+        Case, and blanks in a name, say nothing: ``COVID-19(1).png`` is also ``COVID-19 (1).png``. A file that
+        is named after an image id is that image, as in a build or release.
 
         Parameters
         ----------
@@ -55,6 +71,7 @@ class ImageIndex:
         tried = [self._by_path.get(folded), self._by_name.get(name)]
         if other_suffix:
             tried.append(self._by_stem.get(_stem(name)))
+        tried.append(self._by_id.get(_stem(name)))
         for found in tried:
             of_source = [one for one in found or () if source is None or self.source_of[one] == source]
             if of_source:
@@ -83,20 +100,8 @@ def match_images(rows: pd.DataFrame, records: pd.DataFrame, *, complete: bool) -
     import pandas as pd
 
     index = ImageIndex(records)
+    found, ours = _find_all(rows, index)
     named = rows["source"].fillna("")
-    # Without its source, a name with another suffix may be another file.
-    found = [
-        index.find(path, other_suffix=bool(source)) for path, source in zip(rows["path"], named, strict=True)
-    ]
-    counts: dict[str, Counter[str]] = {}
-    for source, images in zip(named, found, strict=True):
-        counts.setdefault(source, Counter()).update({index.source_of[image] for image in images})
-    ours = {source: count.most_common(1)[0][0] for source, count in counts.items() if count and source}
-
-    found = [
-        index.find(path, ours[source], other_suffix=True) if source in ours else images
-        for path, source, images in zip(rows["path"], named, found, strict=True)
-    ]
     image = [images[0] if len(images) == 1 else None for images in found]
     of_source = [
         ours.get(source) or (index.source_of[one] if one is not None else None)
@@ -109,6 +114,75 @@ def match_images(rows: pd.DataFrame, records: pd.DataFrame, *, complete: bool) -
     return rows.assign(
         image=pd.array(image, "Int64"), of_source=pd.array(of_source, "str"), absent=absent.astype("bool")
     )
+
+
+def match_members(rows: pd.DataFrame, members: pd.DataFrame, hidden: Collection[str] = ()) -> pd.DataFrame:
+    """Fill ``member`` with the index of the image of a dataset that a row means.
+
+    ``candidates`` has the ids of the images that an ambiguous name can mean: of those with this name, or,
+    where the row has no source, with another suffix. ``unknown`` is whether the row can be of a source whose
+    file names a release hides, and ``other_source`` whether no file of the row's source is in the dataset.
+
+    Parameters
+    ----------
+    rows
+        The rows of lists, as ``read_lists`` returns them. Where ``expected`` is filled, a declaration says
+        that path, and ``source`` is a source of ours.
+    members
+        A row for each image of the dataset, excluded ones included where they are known.
+    hidden
+        The sources whose file names the dataset hides.
+    """
+    import pandas as pd
+
+    index = ImageIndex(members)
+    found, ours = _find_all(rows, index)
+    if hidden:
+        found = [
+            images or index.find_hidden(path, hidden)
+            for path, images in zip(rows["path"], found, strict=True)
+        ]
+    named = rows["source"].fillna("")
+    ids = members["image_id"]
+    similar = [
+        images or (index.find(path, other_suffix=True) if not source else [])
+        for path, source, images in zip(rows["path"], named, found, strict=True)
+    ]
+    unknown = [
+        not can and (ours.get(source) in hidden if source in ours else bool(hidden))
+        for source, can in zip(named, similar, strict=True)
+    ]
+    candidates = [
+        ", ".join(ids[can]) if len(images) != 1 and can else None
+        for images, can in zip(found, similar, strict=True)
+    ]
+    return rows.assign(
+        member=pd.array([images[0] if len(images) == 1 else None for images in found], "Int64"),
+        candidates=pd.array(candidates, "str"),
+        unknown=pd.array(unknown, "bool"),
+        other_source=(named != "") & ~named.isin(set(ours)),
+    )
+
+
+def _find_all(rows: pd.DataFrame, index: ImageIndex) -> tuple[list[list[int]], dict[str, str]]:
+    """Return the images that each row can mean, and for each source that the list names the one of ours."""
+    named = rows["source"].fillna("")
+    paths = rows["expected"].fillna(rows["path"]) if "expected" in rows else rows["path"]
+    declared = set(named[rows["expected"].notna()]) if "expected" in rows else set()
+    # Without its source, a name with another suffix may be another file.
+    found = [index.find(path, other_suffix=bool(source)) for path, source in zip(paths, named, strict=True)]
+    counts: dict[str, Counter[str]] = {}
+    for source, images in zip(named, found, strict=True):
+        counts.setdefault(source, Counter()).update({index.source_of[image] for image in images})
+    ours = {source: count.most_common(1)[0][0] for source, count in counts.items() if count and source}
+    # A declaration names our sources: one that is not here has no file here.
+    ours |= {source: source for source in declared if source}
+    found = [
+        index.find(path, ours[source], other_suffix=True) if source in ours else images
+        for path, source, images in zip(paths, named, found, strict=True)
+    ]
+    there = set(index.source_of.values())
+    return found, {source: one for source, one in ours.items() if one in there}
 
 
 def _fold(path: str) -> str:

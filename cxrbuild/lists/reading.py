@@ -124,7 +124,8 @@ def _read(file: ListFile, columns: dict[str, str], words: Mapping[str, str]) -> 
     if problems:
         raise CxrbuildError(
             "rows of the list have no file or no split", where=file.path, found=name_some(problems, 5),
-            todo="Write SPLIT=FILE for --list, or name the columns with --columns",
+            todo=f"Write SPLIT=FILE for --list, such as test={file.path.name}, or name the columns with "
+            "--columns",
         )  # fmt: skip
 
 

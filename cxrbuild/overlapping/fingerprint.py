@@ -211,8 +211,9 @@ def refuse_list(path: Path) -> None:
         raise CxrbuildError(
             "a list of names has no images to compare", where=path,
             expected="a build, a release, or a file that `cxrbuild fingerprint` wrote",
-            todo="`cxrbuild audit --list train=A.csv --list test=B.csv` finds the names that two lists have. "
-            "To compare images, build those of the list and name the build",
+            todo="`cxrbuild audit --list train=A.csv --list test=B.csv` finds the names that two lists have, "
+            "`cxrbuild audit --list FILE --with DATASET` those of a list and a dataset. To compare "
+            "images, build those of the list and name the build",
         )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation.holder import HolderKind
 from cxrbuild.image_decision import ImageDecision
-from cxrbuild.lists.checks import ListFinding
+from cxrbuild.lists.context import ListFinding
+from cxrbuild.lists.summary import DatasetSummary
 from cxrbuild.patients import SharedId
 from json_models.base import Counts, ErrorFacts, Printed
 
@@ -186,7 +187,7 @@ class ListCheck(Printed):
     id, sentence
         The check.
     needs
-        What it needs: `lists`, `sources` or `images`.
+        What it needs: `lists`, `sources`, `images`, or a `dataset` to compare with.
     findings
         What it found; `null` if it could not be made.
     rows
@@ -216,12 +217,15 @@ class AuditList(Printed):
         The sources that the lists name.
     compared_images
         The number of images that were compared with each other; `null` where no image was read.
+    dataset
+        How the lists and the dataset of `--with` compare; `null` without it.
     checks
-        The checks.
+        The checks. The findings of those that need a dataset have the ids of its images under `images`.
     """
 
     passed: bool
     rows: Counts
     sources: dict[str, ListSource]
     compared_images: int | None
+    dataset: DatasetSummary | None
     checks: list[ListCheck]
