@@ -131,10 +131,9 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
             (kind, "lateral", 1),
             (kind, "withdrawn", 1),
         ]
-    found = compare(version_of(ROWS), replace(version_of(short), ledger=ledger()))
-    assert found.rows["removed"]["reason"].iloc[0] == "no longer upstream"
-    found = compare(replace(version_of(short), ledger=ledger()), version_of(ROWS))
-    assert found.rows["added"]["reason"].iloc[0] == "new upstream"
+    other = replace(version_of(short), ledger=ledger(z=("ct", None)))
+    assert compare(version_of(ROWS), other).rows["removed"]["reason"].iloc[0] == "no longer upstream"
+    assert compare(other, version_of(ROWS)).rows["added"]["reason"].iloc[0] == "new upstream"
     pins = [declarations(read_recipe("covid19-cxr"), commit=digit * 40, date=None) for digit in "12"]
     of_pins = [replace(one, sources={"one": one.sources["cohen"]}) for one in pins]
     old, new = (
@@ -148,6 +147,23 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
         found = compare(a, b)
         assert list(found.rows[kind]["reason"]) == [reason] * 2
         assert [count.cause for count in found.causes()] == [reason.partition(":")[0]]
+    # Upstream did not change where one version does not have the source, or has the same pin.
+    without = replace(
+        version_of(short), ledger=ledger(), declarations=declarations(read_recipe("covid19-cxr"))
+    )
+    for a, b, kind, side in (
+        (version_of(ROWS), without, "removed", "new"),
+        (without, version_of(ROWS), "added", "old"),
+    ):
+        found = compare(a, b)
+        assert set(found.rows[kind]["reason"]) == {f"the {side} version does not have the source one"}
+        assert (
+            f"  - one, all 2 rows: the {side} version does not have the source one\n" in found.to_markdown()
+        )
+    listed = replace(old, manifest=ROWS.assign(listed=["list.csv:2", None, None]))
+    found = compare(listed, replace(new, declarations=old.declarations))
+    lacks = "both have one pin, and the files of the new version lack it"
+    assert list(found.rows["removed"]["reason"]) == [f"{lacks}; the list names it, list.csv:2", lacks]
     # Under another path it is another image, of the same bytes; equal bytes of another source say nothing.
     hashed = ROWS.assign(source_blob=["1a", "1b", "1c"])
     renamed = ledger(z=("ct", None), y=("ct", None)).assign(source=["one", "two"], source_blob=["1a", "1b"])

@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from command import run
 from published_split import write_declared
 
 import cxrbuild
 from cxrbuild.demo.phantom import phantom
-from cxrbuild.lists import ListAuditResult, ListFile, read_lists
+from cxrbuild.lists import ListAuditResult, ListFile, match_members, read_lists
+from cxrbuild.records import conform, image_id, write_records
 
 ROWS = [("p1", "a b.png", "A"), ("p2", "c.png", "B")]
 
@@ -325,3 +327,140 @@ def test_a_list_without_splits_says_how_to_name_one(tmp_path: Path) -> None:
     (tmp_path / "plain.txt").write_text("p1 a.png sick\n")
     done = run("audit", "--list", tmp_path / "plain.txt", "--data", tmp_path)
     assert "Found: line 1: no split. Write SPLIT=FILE" in " ".join(done.err.split())
+
+
+# source, path, patient, class, split, exclusion, detail
+MEMBERS = [
+    ("one", "images/a.jpeg", "1", "Sick", "train", None, None),
+    ("one", "images/b.jpeg", "1", "Sick", "train", None, None),
+    ("one", "images/c.png", "2", "Well", "test", None, None),
+    ("one", "images/d.png", "3", "Well", "train", None, None),
+    ("one", "images/e.png", "4", "Well", "train", "annotated", "arrow: red"),
+    ("two", "scans/a.jpeg", "5", "Sick", "test", None, None),
+    ("two", "scans/f.png", "6", "Sick", "test", None, None),
+]
+
+
+def write_dataset(folder: Path, *, ledger: bool = True) -> Path:
+    """Write the manifest of a small dataset, with the ledger next to it as in a plan; return the folder."""
+    columns = ["source", "source_path", "patient_id", "label", "split", "exclusion", "exclusion_detail"]
+    records = pd.DataFrame(MEMBERS, columns=columns, dtype="str")
+    ids = [image_id(source, path) for source, path, *_ in MEMBERS]
+    records = conform(records.assign(image_id=ids, group=records["source"] + ":" + records["patient_id"]))
+    folder.mkdir()
+    kept = records[records["exclusion"].isna()]
+    kept[["image_id", "source", "source_path", "label", "split"]].to_parquet(folder / "manifest.parquet")
+    if ledger:
+        write_records(folder / "ledger.parquet", records)
+    return folder
+
+
+def test_a_list_is_compared_with_a_dataset(tmp_path: Path) -> None:
+    place = write_dataset(tmp_path / "plan")
+    theirs = written(
+        tmp_path, "theirs.csv",
+        "file,label,source,split\n"
+        "A.png,sick,first,train\n"  # the same image: another suffix and case, found by its source
+        "b.jpeg,1,first,test\n"  # another split, and of a patient who is in train
+        "c.png,0,,test\n"
+        "d.png,1,first,train\n"  # another class, if 1 were known to be Sick
+        "e.png,0,first,train\n"  # excluded
+        "a.jpeg,sick,,test\n"  # can be two images
+        "f.jpg,sick,,test\n"  # another suffix, and no source
+        "g.png,sick,third,test\n"
+        f"train/{image_id('two', 'scans/f.png')}.jpg,well,,test\n",
+    )  # fmt: skip
+    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none", "--json")
+    assert ran.status == 3, ran.err
+    result = json.loads(ran.out)
+    found = {check["id"]: check for check in result["checks"]}
+    assert "known_files" not in found
+    assert [(one["message"], one["rows"]) for one in found["in_dataset"]["findings"]] == [
+        ("e.png is excluded by annotated (arrow: red)", ["theirs.csv:6"]),
+        ("a.jpeg can be one/images/a.jpeg, two/scans/a.jpeg; its folder or a column with its source would say"
+         " which", ["theirs.csv:7"]),
+        ("f.jpg can be two/scans/f.png; it has another suffix there, and the list states no source",
+         ["theirs.csv:8"]),
+        ("g.png is not in the dataset", ["theirs.csv:9"]),
+    ]  # fmt: skip
+    (moved,) = found["same_split"]["findings"]
+    assert (moved["message"], moved["rows"], moved["images"]) == (
+        "b.jpeg is in test of the list and in train of the dataset", ["theirs.csv:3"],
+        [image_id("one", "images/b.jpeg")],
+    )  # fmt: skip
+    (leak,) = found["leakage"]["findings"]
+    assert leak["message"] == "images of one:1 are in test of the list and in train of the dataset"
+    assert leak["rows"] == ["theirs.csv:3"]
+    (other,) = found["same_class"]["findings"]
+    assert (
+        other["message"]
+        == f"train/{image_id('two', 'scans/f.png')}.jpg is well in the list and Sick in the dataset"
+    )
+    summary = result["dataset"]
+    assert {name: summary[name] for name in ("rows", "found", "excluded", "ambiguous", "shared")} == {
+        "rows": 9, "found": 6, "excluded": 1, "ambiguous": 2, "shared": 5,
+    }  # fmt: skip
+    assert (summary["other_split"], summary["other_class"], summary["leakage"]) == (1, 1, 1)
+    assert summary["splits"] == {"test": {"test": 2, "train": 1}, "train": {"train": 2}}
+    assert summary["not_listed"] == {"Sick": {"test": 1}}
+    words = {one["word"]: (one["label"], one["by"]) for one in summary["classes"]}
+    assert words == {"0": (None, None), "1": (None, None), "sick": ("Sick", "name"), "well": ("Well", "name")}
+    assert found["same_class"]["rows"] == 2
+    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none")
+    assert (
+        "class 1: not checked; the dataset has no class of this name, and its images in both are 1 Sick, "
+        "1 Well." in ran.out
+    )
+    last = ran.out.rsplit("\n\n", 1)[1].splitlines()
+    assert [line.rsplit(maxsplit=1) for line in last[1:]] == [
+        ["rows in the list", "9"], ["rows found in the dataset", "6"], ["  excluded from the dataset", "1"],
+        ["rows with an ambiguous name", "2"], ["images in both", "5"], ["  in another split", "1"],
+        ["  of another class", "1"], ["patients with leakage", "1"],
+        ["images of the dataset not in the list", "1"],
+    ]  # fmt: skip
+
+
+def test_a_class_word_is_taken_for_the_class_of_its_images(tmp_path: Path) -> None:
+    place = write_dataset(tmp_path / "plan", ledger=False)
+    theirs = written(tmp_path, "theirs.csv", "\n".join([
+        "file,label,split", "images/a.jpeg,pos,train", "b.jpeg,pos,train", "scans/a.jpeg,pos,test",
+        "f.png,pos,test", "d.png,pos,train", "c.png,neg,test", "e.png,neg,train",
+    ]))  # fmt: skip
+    result = cxrbuild.audit_lists([theirs], dataset=place)
+    assert result.dataset is not None
+    assert [(one.word, one.label, one.by) for one in result.dataset.classes] == [
+        ("neg", None, None), ("pos", "Sick", "images"),
+    ]  # fmt: skip
+    assert [message for message, _ in findings(result, "same_class")] == [
+        "d.png is pos in the list and Well in the dataset"
+    ]
+    # Nothing says who the patients are, nor which images are excluded.
+    assert result.dataset.leakage is None
+    assert result.dataset.excluded is None
+    assert findings(result, "in_dataset") == [("e.png is not in the dataset", ["theirs.csv:8"])]
+    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none")
+    assert "class pos: taken for Sick, the class of 4 of 5 images in both." in ran.out
+    assert "leakage: not checked, the manifest of the dataset states no patients; name its build" in ran.out
+
+
+def test_a_list_without_a_common_name_says_what_to_do(tmp_path: Path) -> None:
+    place = write_dataset(tmp_path / "plan")
+    theirs = written(tmp_path, "train.csv", "file\nx.png\n")
+    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none")
+    assert ran.status == 3
+    assert "same_split: not checked, no row has an image in the dataset." in ran.out
+    assert "No file of the list is found in the dataset by its name. `--columns file=NAME`" in ran.out
+
+
+def test_files_whose_names_a_release_hides_are_not_called_absent() -> None:
+    rows = pd.DataFrame(
+        {"path": ["p/x.png", "p/y.png", "z.png", "z.png"], "source": [None, None, None, "open"]}, dtype="str"
+    )
+    members = pd.DataFrame(
+        {"image_id": [image_id("closed", "p/x.png", named=False), image_id("open", "o.png")],
+         "source": ["closed", "open"], "source_path": ["closed_1", "o.png"]}, dtype="str",
+    )  # fmt: skip
+    found = match_members(rows, members, {"closed"})
+    # The whole path gives the id; a name alone does not.
+    assert found["member"].tolist() == [0, pd.NA, pd.NA, pd.NA]
+    assert found["unknown"].tolist() == [False, True, True, True]

@@ -93,13 +93,13 @@ def audit_lists(
             rows = read_declared_list(image_list, data)
             only = sources[0] if len(sources) == 1 else None
             if records is not None:
-                rows = match_listed(rows, records, image_list, only)
+                rows = match_listed(rows, records, image_list, only, complete=dataset is None)
                 # Of a source that is not there, no file is known to be absent.
                 rows["absent"] = rows["image"].isna() & rows["of_source"].isin(set(records["source"]))
             elif dataset is not None:
                 members = dataset.rows[["source", "source_path"]]
                 there = frozenset(members.itertuples(index=False, name=None))
-                rows = resolve_sources(rows, image_list, only, there)
+                rows = resolve_sources(rows, image_list, only, there, complete=False)
             if "of_source" in rows:
                 rows["source"] = rows["of_source"]
             tables.append(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -54,8 +54,12 @@ class ListedFile(Declaration):
 class ListedSource(Declaration):
     """What the list calls a source, and how the names in the list become paths in it."""
 
-    names: list[str] = Field(min_length=1, description="the list's names of the source; case does not matter")
     source: Name = Field(description="our source")
+    names: list[str] = Field(
+        default_factory=list,
+        min_length=1,
+        description="the list's names of the source; case does not matter; default the source's own name",
+    )
     pattern: str | None = Field(
         None,
         description="regular expression that the name of a file fits; its named groups can be in `path`. "
@@ -66,6 +70,18 @@ class ListedSource(Declaration):
         description="an image's path in the source: `{file}` is the list's name of it, `{stem}` that without "
         "its suffix. A file in another folder is found by its name",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_names(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "source" not in table:
+            raise ValueError(
+                'source: missing; write the name of a source of the recipe, as in source = "cohen", and in '
+                "`names` what the list calls it, if that is another name"
+            )
+        if isinstance(table, dict) and isinstance(table["source"], str):
+            return {"names": [table["source"]]} | table
+        return table
 
     @model_validator(mode="after")
     def _check_path(self) -> ListedSource:
@@ -243,7 +259,11 @@ def check_list(recipe: Recipe, declared: ImageList, sources: list[Source]) -> No
     if declared.name in known:
         problems.append(f"name: {declared.name!r} is a source of the recipe too; rename the list")
     if not declared.sources and len(known) > 1:
-        problems.append("sources: missing; the recipe has several sources, so say which one each row is of")
+        problems.append(
+            "sources: missing; the recipe has several sources, so say which one each row is of: write a "
+            f'table [[sources]] for each, as in source = "{known[0]}", and, if the list has a column of '
+            'sources with other names for them, what it calls each, as in names = ["first"]'
+        )
     if problems:
         raise DeclarationError(
             f"{count_of(len(problems), 'problem')} with the list {declared.name} in the recipe {recipe.name}"

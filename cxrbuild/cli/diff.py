@@ -76,9 +76,9 @@ def _report(output: Output, found: Diff) -> None:
         TOTALS_HEADER,
         conclusion,
         declared_by_part,
-        describe_above,
         describe_causes,
         describe_change,
+        describe_omitted,
         describe_overlap,
         describe_row,
         describe_totals,
@@ -126,8 +126,8 @@ def _report(output: Output, found: Diff) -> None:
             output.item(short_hashes(describe_row(row)))
         if len(listed) > _MOST:
             output.say(f"  and {len(listed) - _MOST:,} more; --json and --format list all")
-        if above := describe_above(len(rows) - len(listed)):
-            output.item(above)
+        for line in describe_omitted(found, kind):
+            output.item(line)
         output.say("")
     for sentence in sentences(found):
         output.say(printable(sentence))

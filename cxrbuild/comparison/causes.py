@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cxrbuild.comparison.diff import ANOTHER_GROUP, BY_FINDING
-from cxrbuild.comparison.version import DatasetVersion
+from cxrbuild.comparison.diff import ANOTHER_GROUP, BY_FINDING, OTHER_SOURCE
+from cxrbuild.comparison.version import DatasetVersion, sources_at_one_pin
 from cxrbuild.exclusions import NO_LONGER_UPSTREAM
 from cxrbuild.reasons import exclusion_texts, label_reasons, split_reasons
 from cxrbuild.records import differs
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NEW = "new upstream"
+# One version has a file that the pin of both does not have, or a published list names it.
+_OTHER_FILES = "other files of one pin"
 # The same bytes have another name.
 _RENAMED = "renamed upstream"
 # A public release does not list the excluded images of a source that is not public.
@@ -72,11 +74,24 @@ class Causes:
         same = self._with_same_bytes(rows[~hidden], other)
         renamed = {image for image, (is_new, _) in same.items() if is_new}
         fallback = fallback.mask(~hidden & rows["image_id"].isin(renamed), _RENAMED)
+        at_pin = (
+            ~hidden
+            & rows["source"].isin(list(sources_at_one_pin(self._old, self._new)))
+            & fallback.eq(unknown)
+        )
+        fallback = fallback.mask(at_pin, _OTHER_FILES)
+        fallback = fallback.mask(~hidden & ~rows["source"].isin(list(other.sources)), OTHER_SOURCE)
+        side = "new" if other is self._new else "old"
         clauses = [
             cause
             if cause == _NOT_STATED
             else self._describe_upstream(cause, source, same.get(image, (False, ""))[1])
             if cause in (unknown, _RENAMED)
+            else f"the {side} version does not have the source {source}"
+            if cause == OTHER_SOURCE
+            else f"both have one pin, and the files of the {side} version lack it"
+            + self._listed_in(image, other)
+            if cause == _OTHER_FILES
             else before + cause
             for cause, source, image in zip(fallback, rows["source"], rows["image_id"], strict=True)
         ]
@@ -116,6 +131,12 @@ class Causes:
                 state = f", excluded by {exclusion}" if isinstance(exclusion, str) else ""
                 same[str(image)] = (name not in here, f"{name} has the same bytes{state}")
         return same
+
+    def _listed_in(self, image: str, other: DatasetVersion) -> str:
+        """Return which row of a published list names an image that another version lacks, as a clause."""
+        mine = self._a if other is self._new else self._b
+        line = mine.at[image, "listed"] if "listed" in mine else None
+        return f"; the list names it, {line}" if isinstance(line, str) else ""
 
     @cached_property
     def _between(self) -> dict[str, str]:

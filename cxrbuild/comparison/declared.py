@@ -9,7 +9,7 @@ from cxrbuild.catalog import Recipe
 from cxrbuild.comparison.corrections import CorrectionChanges
 from cxrbuild.comparison.diff import IMAGE_COUNTS, DeclaredChange
 from cxrbuild.comparison.excluded import excluded_by_both, listed_ledgers, other_details
-from cxrbuild.comparison.version import DatasetVersion, Declarations
+from cxrbuild.comparison.version import DatasetVersion, Declarations, sources_at_one_pin
 from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
@@ -170,26 +170,36 @@ def _withdrawal_changes(
 
 
 def _upstream_changes(old: DatasetVersion, new: DatasetVersion) -> Iterator[DeclaredChange]:
-    """Yield for each source how many upstream images left, came, and have other bytes.
+    """Yield for each source of both how many upstream images left, came, and have other bytes.
 
-    Where a ledger does not list all images of a source, it is not known which left or came.
+    Where a ledger does not list all images of a source, it is not known which left or came, and at one pin
+    none does. A file that only a published list names is no image of upstream.
     """
     if old.ledger is None or new.ledger is None:
         return
     a, b = (ledger.drop_duplicates("image_id").set_index("image_id") for ledger in (old.ledger, new.ledger))
     left, came = (
-        side.loc[side.index.difference(other.index), "source"].value_counts()
+        _of_upstream(side.loc[side.index.difference(other.index)])["source"].value_counts()
         for side, other in ((a, b), (b, a))
     )
-    unlisted = {*old.unlisted, *new.unlisted}
-    left, came = (counts.drop(unlisted, errors="ignore") for counts in (left, came))
+    unknown = [*old.unlisted, *new.unlisted, *(old.sources ^ new.sources), *sources_at_one_pin(old, new)]
+    left, came = (counts.drop(unknown, errors="ignore") for counts in (left, came))
     common = a.index.intersection(b.index)
     blobs: Mapping[Any, int] = {}
     if len(common):
         was, now = a["source_blob"].reindex(common), b["source_blob"].reindex(common)
         other = was.notna() & now.notna() & (was != now)
         blobs = a["source"].reindex(common[other.to_numpy()]).value_counts().to_dict()
+    changes: tuple[Mapping[Any, int], ...] = (dict(left), dict(came), blobs)
     for name in dict.fromkeys([*sorted(left.index), *sorted(came.index), *sorted(blobs)]):
-        for key, counts in zip(IMAGE_COUNTS, (left, came, blobs), strict=True):
+        for key, counts in zip(IMAGE_COUNTS, changes, strict=True):
             if n := counts.get(name, 0):
                 yield DeclaredChange(str(name), key, None, count_of(int(n), "image"))
+
+
+def _of_upstream(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of a ledger without those that are there because a published list names a file."""
+    listed = rows["exclusion"].eq("not_in_source")
+    if "listed" in rows:
+        listed |= rows["listed"].notna() & rows["exclusion"].eq("missing_file")
+    return rows[~listed.fillna(value=False).astype("bool")]

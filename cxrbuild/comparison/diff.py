@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 
 # The causes of another class that is the finding's: the metadata says another one, at another pin or not.
 BY_FINDING = ("another finding", "relabelled upstream")
+# The cause of rows that one version lacks with their whole source.
+OTHER_SOURCE = "source not in both"
 # The cause of another split of an image whose group changed.
 ANOTHER_GROUP = "another group"
 Kind = Literal[
     "removed", "relabelled", "moved", "added", "pixels_changed", "metadata_changed", "exclusion_changed",
     "missing", "other_bytes",
 ]  # fmt: skip
+# Rows of both versions first: they would be lost below the many rows of a source that one of them lacks.
 KINDS: dict[Kind, str] = {
-    "removed": "removed rows",
     "relabelled": "rows with another class",
     "moved": "rows in another split",
+    "removed": "removed rows",
     "added": "added rows",
     "pixels_changed": "rows with other pixels",
     "metadata_changed": "rows with other metadata",

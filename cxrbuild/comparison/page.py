@@ -7,8 +7,8 @@ from cxrbuild.comparison.text import (
     TOTALS_HEADER,
     conclusion,
     declared_by_part,
-    describe_above,
     describe_causes,
+    describe_omitted,
     describe_overlap,
     describe_totals,
     listed_rows,
@@ -33,7 +33,7 @@ def html_page(found: Diff) -> str:
             counts=found.counts(),
             declared=declared_by_part(found),
             causes={kind: describe_causes(found, kind) for kind in rows},
-            above={kind: describe_above(len(found.rows[kind]) - len(rows[kind])) for kind in rows},
+            omitted={kind: describe_omitted(found, kind) for kind in rows},
             rows={kind: of_kind.to_dict("records") for kind, of_kind in rows.items()},
         )
     )

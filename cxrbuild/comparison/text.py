@@ -13,6 +13,7 @@ from cxrbuild.comparison.diff import (
     KINDS,
     NOT_CHANGES,
     OF_FILES,
+    OTHER_SOURCE,
     DeclaredChange,
     Diff,
     Kind,
@@ -74,8 +75,7 @@ def markdown(found: Diff) -> str:
         lines.append(f"- {_escaped(_describe_kind(found, kind))}:")
         listed = listed_rows(found, kind)
         lines += [f"  - {_escaped(describe_row(row))}" for row in listed.to_dict("records")]
-        if above := describe_above(len(rows) - len(listed)):
-            lines.append(f"  - {above}")
+        lines += [f"  - {_escaped(line)}" for line in describe_omitted(found, kind)]
     lines += [f"- {sentence}" for sentence in sentences(found)]
     return "\n".join(lines)
 
@@ -91,8 +91,13 @@ def _corrected(found: Diff, kinds: Iterable[Kind]) -> set[tuple[str, str]]:
 
 
 def listed_rows(found: Diff, kind: Kind) -> pd.DataFrame:
-    """Return the rows of a kind that a list shows: no row whose every change is the reason of a row above."""
+    """Return the rows of a kind that a list shows.
+
+    No row whose every change is the reason of a row above, and no row of a source that one version lacks.
+    """
     rows = found.rows[kind]
+    if kind in ("removed", "added"):
+        return rows[rows["cause"] != OTHER_SOURCE]
     if kind != "metadata_changed":
         return rows
     named = _corrected(found, [other for other in KINDS if other != kind])
@@ -108,9 +113,17 @@ def listed_rows(found: Diff, kind: Kind) -> pd.DataFrame:
     ]
 
 
-def describe_above(count: int) -> str:
-    """Return what stands for rows that `listed_rows` omits; empty where it omits none."""
-    return f"{count_of(count, 'image')} listed above, with this change as the reason" if count else ""
+def describe_omitted(found: Diff, kind: Kind) -> list[str]:
+    """Return a line for each group of rows that `listed_rows` omits."""
+    rows = found.rows[kind]
+    if kind in ("removed", "added"):
+        of_sources = rows[rows["cause"] == OTHER_SOURCE]
+        return [
+            f"{source}, all {len(group):,} rows: {group['reason'].iloc[0]}"
+            for source, group in of_sources.groupby("source")
+        ]
+    count = len(rows) - len(listed_rows(found, kind))
+    return [f"{count_of(count, 'image')} listed above, with this change as the reason"] if count else []
 
 
 def markdown_page(found: Diff) -> str:

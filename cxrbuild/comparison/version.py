@@ -115,6 +115,13 @@ class DatasetVersion:
     removed: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def sources(self) -> frozenset[str]:
+        """Its sources: those that are declared, where that is known, and those of its rows."""
+        rows = self.manifest if self.ledger is None else self.ledger
+        declared = () if self.declarations is None else self.declarations.sources
+        return frozenset([*declared, *rows["source"].unique()])
+
+    @property
     def recipe(self) -> Recipe | None:
         """The recipe, where it is known."""
         return None if self.declarations is None else self.declarations.recipe
@@ -126,6 +133,19 @@ class DatasetVersion:
         columns = [name for name in _DECIDING if name in self.ledger and name not in rows]
         known = self.ledger[["image_id", *columns]].drop_duplicates("image_id").set_index("image_id")
         return rows.join(known) if columns else rows
+
+
+def sources_at_one_pin(old: DatasetVersion, new: DatasetVersion) -> frozenset[str]:
+    """Return the sources that two versions declare with one pin: no image of them came or left upstream.
+
+    Parameters
+    ----------
+    old, new
+        The versions; none where the declarations of one are not known.
+    """
+    a, b = ({} if one.declarations is None else one.declarations.sources for one in (old, new))
+    pins = {name: (a[name].pin.revision, b[name].pin.revision) for name in a.keys() & b}
+    return frozenset(name for name, (was, now) in pins.items() if was and was == now)
 
 
 def read_version(name: str | Path) -> DatasetVersion:
@@ -295,4 +315,6 @@ def read_ledger(file: Path, recipe: Recipe | None, more: Sequence[str] = ()) -> 
 def ledger_columns(recipe: Recipe | None) -> list[str]:
     """Return the columns of a ledger that a comparison needs."""
     looked = [looked_at(rule) for rule in recipe.rules] if recipe is not None else []
+    if recipe is not None and recipe.split.published is not None:
+        looked.append("listed")
     return list(dict.fromkeys([*_OF_LEDGER, *(column for column in looked if column is not None)]))

@@ -99,7 +99,7 @@ def find_other_classes(context: ListContext) -> Iterator[ListFinding]:
 
 
 def rows_in_both(context: ListContext) -> pd.DataFrame:
-    """Return the rows whose image the dataset has, with its ``image_id``, ``member_split``, ``member_label``."""
+    """Return the rows whose image the dataset has, with ``image_id``, ``member_split``, ``member_label``."""
     kept = _dataset(context).kept
     rows = context.rows[context.rows["member"].isin(kept.index)]
     images = kept.loc[rows["member"].astype("int64")]

@@ -73,7 +73,12 @@ def read_declared_list(declared: ImageList, data: Path | None) -> pd.DataFrame:
 
 
 def resolve_sources(
-    rows: pd.DataFrame, declared: ImageList, only: str | None, there: frozenset[tuple[str, str]]
+    rows: pd.DataFrame,
+    declared: ImageList,
+    only: str | None,
+    there: frozenset[tuple[str, str]],
+    *,
+    complete: bool = True,
 ) -> pd.DataFrame:
     """Fill ``of_source`` with our source of each row and ``expected`` with its path in it.
 
@@ -87,6 +92,8 @@ def resolve_sources(
         The source of every row where the list names none.
     there
         The images that the sources have, each as source and path.
+    complete
+        Whether these are all images of the sources. Otherwise a row without a source can be of any.
 
     Raises
     ------
@@ -108,7 +115,7 @@ def resolve_sources(
             present = [(one.source, fit) for one, fit in fitting if (one.source, fit) in there]
             guessed = [(one.source, fit) for one, fit in fitting if one.pattern is not None]
             source, expected = next(iter(present + guessed), (None, None))
-            if source is None:
+            if source is None and complete:
                 unknown.append(f"{place}: {path} names no source")
         elif (of := by_name.get(name.casefold())) is None:
             unknown.append(f"{place}: {name}")

@@ -86,7 +86,12 @@ def add_membership(
 
 
 def match_listed(
-    rows: pd.DataFrame, records: pd.DataFrame, declared: ImageList, only: str | None
+    rows: pd.DataFrame,
+    records: pd.DataFrame,
+    declared: ImageList,
+    only: str | None,
+    *,
+    complete: bool = True,
 ) -> pd.DataFrame:
     """Fill ``image`` with the index of the record that a row means; ``of_source`` and ``expected`` too.
 
@@ -100,6 +105,8 @@ def match_listed(
         The list.
     only
         The source of every row where the list names none.
+    complete
+        Whether the records have every source that the list can name.
 
     Raises
     ------
@@ -107,7 +114,7 @@ def match_listed(
         A row is of an unknown source, or a name can be several files.
     """
     there = frozenset(zip(records["source"], records["source_path"], strict=True))
-    rows = resolve_sources(rows, declared, only, there)
+    rows = resolve_sources(rows, declared, only, there, complete=complete)
     return rows.assign(image=_find(rows, records, declared))
 
 
@@ -146,7 +153,7 @@ def _find(rows: pd.DataFrame, records: pd.DataFrame, declared: ImageList) -> pd.
 
     index = ImageIndex(records)
     found = [
-        index.find(path, source, other_suffix=True)
+        index.find(path, source, other_suffix=True) if isinstance(path, str) else []
         for path, source in zip(rows["expected"], rows["of_source"], strict=True)
     ]
     problems = [
