@@ -93,6 +93,8 @@ def test_a_file_that_a_pinned_source_does_not_hold_has_an_exclusion_of_its_own(t
         ({"ours": LIST.replace('"mien"', '"mine"')}, "sources: two have the name 'mine'"),
         ({"ours": LIST.replace(', "mien"', "")}, "rows of unknown sources in the list ours"),
         ({"ours": LIST.replace('source = "other"', 'source = "others"')}, "'others' is no source of the "),
+        ({"ours": LIST.replace('source = "other"', "")}, "sources.1: source: missing; write the name of a "),
+        ({"ours": LIST.partition("[[sources]]")[0]}, "write a table [[sources]] for each, as in source ="),
         ({"ours": LIST.replace("{number}.png", "{nr}.png")}, "path: nothing is called 'nr'; expected one of"),
         ({"ours": LIST.replace('"list.csv"', '"list.txt"')}, "a file of the list ours is not there"),
         ({"ours": LIST.replace('"list.csv"', f'"list.csv"\nsha256 = "{"0" * 64}"')},
@@ -113,6 +115,13 @@ def test_a_list_that_does_not_fit_is_a_clear_error(
     ran = run("plan", "--recipe", recipe, "--data", tmp_path / "data", COLUMNS="2000")
     assert ran.status == 1, ran.err
     assert " ".join(message.split()) in " ".join(ran.err.split())
+
+
+def test_a_list_calls_a_source_by_its_name_unless_declared_otherwise(tmp_path: Path) -> None:
+    write_declared(tmp_path, ours=LIST.replace('names = ["else"]', ""))
+    assert [one.names for one in read_image_list(str(tmp_path / "ours.toml")).sources] == [
+        ["Mine", "mien"], ["other"],
+    ]  # fmt: skip
 
 
 def test_a_name_that_can_be_several_files_is_an_error(tmp_path: Path) -> None:

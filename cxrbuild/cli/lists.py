@@ -121,11 +121,12 @@ def _report_dataset(output: Output, found: DatasetSummary) -> None:
     for word in found.classes:
         output.say(_describe_class(word))
     splits = [split for split in SPLITS if any(split in counts for counts in found.not_listed.values())]
-    output.say("")
-    output.table(
-        ["images not in the list", *splits],
-        [[label, *(counts.get(split, 0) for split in splits)] for label, counts in found.not_listed.items()],
-    )
+    if splits:
+        output.say("")
+        output.table(
+            ["images not in the list", *splits],
+            [[one, *(counts.get(split, 0) for split in splits)] for one, counts in found.not_listed.items()],
+        )
     columns = [split for split in SPLITS if any(split in counts for counts in found.splits.values())]
     if columns:
         output.say("\nImages in both, by split in the list and split in the dataset:")
@@ -140,7 +141,7 @@ def _report_dataset(output: Output, found: DatasetSummary) -> None:
         ("rows found in the dataset", found.found),
         *excluded,
         *([("rows with an ambiguous name", found.ambiguous)] if found.ambiguous else []),
-        *([("rows whose source may be hidden", found.unknown)] if found.unknown else []),
+        *([("rows that may name hidden files", found.unknown)] if found.unknown else []),
         ("images in both", found.shared),
         ("  in another split", found.other_split),
         ("  of another class", found.other_class),
@@ -150,13 +151,17 @@ def _report_dataset(output: Output, found: DatasetSummary) -> None:
     numbers = [(name, "not checked" if n is None else f"{n:,}") for name, n in counts]
     output.table(numbers[0], numbers[1:], right=1)
     if not found.found:
-        output.say(_ADVICE)
+        output.say(_ADVICE_HIDDEN if found.unknown else _ADVICE)
 
 
 _ADVICE = (
     "\nNo file of the list is found in the dataset by its name. `--columns file=NAME` names the column of "
     "the files, if another one was read. If the images have other names there, build those of the list, and "
     "find them with `cxrbuild overlap`."
+)
+_ADVICE_HIDDEN = (
+    "\nNo file of the list is found in the dataset by its name: the public release hides the file names of "
+    "sources that are not public. The build that it was made from has them, and so has a private release."
 )
 
 
