@@ -53,6 +53,8 @@ def declarations() -> Iterator[str]:
         "the identifier of an image's row of metadata, where the file is gone, be the row left or not. So "
         "may a column `patient`: the id, as the metadata has it, of a [patient of whom every image is "
         "withdrawn](own-data.md#withdraw-a-patient); `path` can be blank then. "
+        "And a column `blob`: the git blob hash of a file that is withdrawn in every source, under whatever "
+        "name, also with a blank `path`. "
         "Such an image keeps its row in the ledger, with the exclusion `withdrawn` and nothing else, even if "
         "the source no longer has its file. Reviews and links can still name it."
     )

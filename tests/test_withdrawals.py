@@ -17,6 +17,7 @@ from cxrbuild.artifact import AuditDocument, open_build
 from cxrbuild.catalog import read_source
 from cxrbuild.catalog.withdrawal import read_withdrawals
 from cxrbuild.curation import describe_kept_duplicates
+from cxrbuild.curation.withdrawn_copies import withdraw_copies
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.ingest import ingest, take_inventory
@@ -255,7 +256,7 @@ def test_all_problems_of_withdrawals_are_listed(tmp_path: Path) -> None:
     with pytest.raises(CxrbuildError) as error:
         read_withdrawals(file)
     message = str(error.value)
-    for problem in ("line 3: no path and no patient", "line 4: ", "line 5: no reason",
+    for problem in ("line 3: no path, patient or blob", "line 4: ", "line 5: no reason",
                     "line 6: a.png is in line 2 already", "line 7: 1 cell, not 4",
                     "line 9: the patient is in line 8 already"):  # fmt: skip
         assert problem in message
@@ -369,23 +370,30 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
     ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build/new", cwd=tmp_path)
     assert not state.exists()
     assert not (new / "audit.html").exists()
-    place = f"({WITHDRAWN}; 1 row), "
-    message = " ".join(ran.err.split())
-    assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in message
+    todo = "delete the files and their rows of the metadata"
+    place = f"  {Path('data', 'sources', 'mine')} ({WITHDRAWN}; 1 row): {todo}"
+    message = ran.err
+    listed = message.splitlines()
+    assert place in listed
+    assert listed[listed.index(place) - 1] == "Withdrawn images are still in 10 places:"
     assert "Keep the file of withdrawals, and keep it private: it can have numbers of patients." in message
-    assert f"{Path('build', 'old')} (1 image), " in message
-    assert f"{Path('release', 'mine-1.0.0')} (1 row), " in message
-    assert f"{Path('release', 'mine-1.0.0-private')} (1 image)." in message
-    named = f"{tmp_path / 'links.csv'} (2 lines), {tmp_path / 'reviews.csv'} (1 line). Delete these lines."
-    assert f"Files that the recipe names have lines of withdrawn images: {named}" in message
+    once = "delete it once the next release is made"
+    for folder, held in (("build/old", "1 image"), ("release/mine-1.0.0", "1 row"),
+                         ("release/mine-1.0.0-private", "1 image")):  # fmt: skip
+        assert f"  {Path(folder)} ({held}): {once}" in listed
+    assert f"  {tmp_path / 'links.csv'} (2 lines): delete these lines" in listed
+    assert f"  {tmp_path / 'reviews.csv'} (1 line): delete this line" in listed
     results = [
         Path("build", "new", name)
         for name in ("audit-links.csv", "audit.json", "baseline/predictions.parquet")
     ]
-    assert ", ".join(f"{path} (1 image)" for path in results) in message
+    new_build = Path("build", "new")
+    again = f"run `cxrbuild audit {new_build}` again, which writes it without them"
+    made = [again, again, "make it again from a build without them, or delete it"]
+    for path, what in zip(results, made, strict=True):
+        assert f"  {path} (1 image): {what}" in listed
     # `curate` removes the page, and `audit` writes the others again.
     assert "audit.html" not in message
-    assert f"Run `cxrbuild audit` again: it writes its results in {Path('build', 'new')} without" in message
     assert f"{new.relative_to(tmp_path)} (" not in message
     assert list((new / "images").rglob("*sick0*")) == []
     # The warning is shown with --quiet, and of an unchanged build, too; --json has the places as data.
@@ -393,9 +401,7 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
     for command in (("plan",), ("curate", "--format", "parquet", "--out", "build/new")):
         ran = run(*command, *words, cwd=tmp_path)
         assert ran.status == 0, ran.err
-        assert f"Withdrawn images are still in {Path('data', 'sources', 'mine')} {place}" in " ".join(
-            ran.err.split()
-        )
+        assert place in ran.err.splitlines()
         document = json.loads(ran.out)
         held = {
             one["path"]: (one["kind"], one["images"], one["rows"]) for one in document["withdrawn_still_in"]
@@ -414,10 +420,10 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
     assert (new / "audit.html").exists()
 
 
-def test_kept_duplicates_of_a_withdrawn_image_are_named(
+def test_duplicates_of_a_withdrawn_image_are_withdrawn_or_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Known by a link, by equal bytes, or by the audit of a build."""
+    """Withdrawn if a link or equal bytes say so; named if the audit of a build does."""
     write_world(tmp_path, NAMES, "")
     shutil.copy(tmp_path / "in" / WITHDRAWN, tmp_path / "in" / "images" / "well1.png")
     with (tmp_path / "links.csv").open("a") as stream:
@@ -427,14 +433,21 @@ def test_kept_duplicates_of_a_withdrawn_image_are_named(
     (tmp_path / "recipe.toml").write_text(recipe)
     built = build(tmp_path)
     ledger = read_records(built / "ledger.parquet").set_index("source_path")
+    # One of the pair is excluded as the duplicate, and must not come back with the other's withdrawal.
+    assert ledger.loc[WITHDRAWN, "exclusion"] == "twice"
     (tmp_path / "withdrawn.csv").write_text(f"path,date,reason\n{WITHDRAWN},2026-02-28,error\n")
-    planned = run("plan", "--recipe", "recipe.toml", cwd=tmp_path)
+    planned = run("plan", "--recipe", "recipe.toml", "--out", "planned", cwd=tmp_path)
     known = [f"mine images/{name} of mine {WITHDRAWN}" for name in ("sick3.png", "well1.png")]
-    message = "2 kept images known as duplicates of withdrawn ones: " + ", ".join(known)
-    assert f"{message}. If they show the same radiograph, withdraw them too." in " ".join(planned.err.split())
+    message = "2 images withdrawn as duplicates of withdrawn ones: " + ", ".join(known)
+    assert f"{message}. Equal files or a link say so, and may not be known later: " in planned.err
+    assert f"add the paths of these images to {tmp_path / 'withdrawn.csv'} before" in planned.err
+    rows = read_records(tmp_path / "planned" / "ledger.parquet").set_index("source_path")
+    detail = f"2026-02-28: error; a duplicate of {WITHDRAWN}"
+    for path in ("images/sick3.png", "images/well1.png"):
+        assert (rows.loc[path, "exclusion"], rows.loc[path, "exclusion_detail"]) == ("withdrawn", detail)
+        assert rows.loc[path, ["finding", "patient_id", "source_blob"]].isna().all()
     # The audit of a build knows others; the file of the image may be gone.
     (tmp_path / "data" / "sources" / "mine" / WITHDRAWN).unlink()
-    source = read_source("source.toml", tmp_path)
     records = cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data").records
     pair = {"kind": "near-duplicate", "similarity": 0.9, "changes": [], "crosses": [], "linked": False}
     pair |= {"a": ledger.loc[WITHDRAWN, "image_id"], "b": ledger.loc["images/well2.png", "image_id"]}
@@ -445,12 +458,25 @@ def test_kept_duplicates_of_a_withdrawn_image_are_named(
             "compared_pairs": 1, "most_per_image": 1, "limited_images": 0, "skipped_pairs": 0,
         },
     }).write(built / "audit.json")  # fmt: skip
-    note = describe_kept_duplicates(records, [source], [], {}, built)
-    assert note.startswith("2 kept images known as duplicates of withdrawn ones: mine images/well1.png of ")
-    assert f"mine images/well2.png of mine {WITHDRAWN}." in note
+    note = describe_kept_duplicates(records, built)
+    kept = f"1 kept image known as duplicates of withdrawn ones: mine images/well2.png of mine {WITHDRAWN}."
+    assert note == f"{kept} If they show the same radiograph, withdraw them too."
     # A new version is built in a folder of its own: the audit of the former one is next to it.
     monkeypatch.chdir(built.parent)
-    assert describe_kept_duplicates(records, [source], [], {}, tmp_path / "build" / "next") == note
+    assert describe_kept_duplicates(records, tmp_path / "build" / "next") == note
+    # A blob is of every source, under whatever name: of another source, the reason is not repeated.
+    listing = read_source("source.toml", tmp_path).listing
+    assert listing is not None
+    blob = listing[WITHDRAWN].blob
+    (tmp_path / "withdrawn.csv").write_text(f"path,date,reason,blob\n,2026-02-28,error,{blob}\n")
+    mine = read_source("source.toml", tmp_path)
+    rows = records.iloc[:2].assign(exclusion=None, exclusion_detail=None, exclusion_note=None)
+    rows = rows.assign(source=["mine", "other"], source_blob=blob)
+    other = mine.model_copy(update={"name": "other", "withdrawn": None, "license": "CC-BY-4.0"})
+    found = withdraw_copies(rows, [mine, other], [], {})
+    details = ["2026-02-28: error; its file has a withdrawn hash", "2026-02-28"]
+    assert list(found["exclusion_detail"]) == details
+    assert list(found["license"]) == ["CC0-1.0", "CC-BY-4.0"]
 
 
 def test_other_images_of_the_patient_of_a_withdrawn_image_are_named(tmp_path: Path) -> None:
@@ -488,7 +514,7 @@ def test_other_images_of_the_patient_of_a_withdrawn_image_are_named(tmp_path: Pa
     (tmp_path / "withdrawn.csv").write_text("path,date,reason,patient\n,2026-02-28,consent,p-sick0\n")
     refused = run("release", "1.0.0", "--build", "build", cwd=tmp_path)
     assert refused.status == 3
-    assert "Found: other patients in" in refused.err
+    assert "Found: other patients or blobs in" in refused.err
     ran = run("plan", "--recipe", "recipe.toml", "--json", cwd=tmp_path)
     document = json.loads(ran.out)
     assert [one["path"] for one in document["of_withdrawn_patients"]] == others[:2]
@@ -567,6 +593,7 @@ def test_a_patient_is_known_by_each_id_that_the_source_gives(
     records = cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data").records
     found = records[records["exclusion"].eq("withdrawn")].sort_values(["source", "source_path"])
     images = ["mine 2.dcm 2026-02-28: consent", "mine 3.dcm 2026-02-28: consent", "other 2.dcm 2026-02-28"]
+    images.append("other 3.dcm 2026-02-28")  # it has the bytes of the corrected image
     assert list(found["source"] + " " + found["source_path"] + " " + found["exclusion_detail"]) == images
 
 
@@ -647,7 +674,9 @@ def test_after_a_withdrawal_no_copy_of_the_former_files_is_kept(tmp_path: Path) 
     assert sorted(path.name for path in (tmp_path / "data" / "sources").iterdir()) == ["mine", "mine.tsv"]
     assert "sick0" not in (tmp_path / "data" / "sources" / "mine" / "metadata.csv").read_text()
     ran = run("curate", "--recipe", "recipe.toml", "--format", "parquet", "--out", "build", cwd=tmp_path)
-    assert "still in" not in ran.err
+    lines = [f"  {tmp_path / 'links.csv'} (2 lines): delete these lines"]
+    lines.append(f"  {tmp_path / 'reviews.csv'} (1 line): delete this line")
+    assert "\n".join(["Withdrawn images are still in 2 places:", *lines, "If links join"]) in ran.err
     shown = " ".join(run("why", WITHDRAWN, "--build", "build", cwd=tmp_path).out.split())
     assert "bytes not compared: a withdrawn image needs no file" in shown
 
@@ -676,8 +705,13 @@ def test_copies_that_were_set_aside_plans_and_pages_are_named(tmp_path: Path) ->
     assert f"was changed since it was fetched {changed}. It was kept as" in message
     ran = run("plan", "--recipe", "recipe.toml", cwd=tmp_path)
     aside = Path("data", "sources", "mine.damaged-1")
-    expected = f"{aside} (set aside by `fetch`, with its metadata), planned (1 row), review.html (1 image)."
-    assert f"Withdrawn images are still in {expected}" in " ".join(f"{ran.out} {ran.err}".split())
+    held = (
+        f"  {aside} (set aside by `fetch`, with its metadata): delete this copy, or the files and rows in it"
+    )
+    dataset = "  planned (1 row): delete it once the next release is made"
+    page = "  review.html (1 image): delete this page, or make it again"
+    places = "\n".join(["Withdrawn images are still in 5 places:", held, dataset, page])
+    assert places in ran.err
 
 
 def test_other_data_folders_and_proposed_pins_are_named(tmp_path: Path) -> None:
@@ -696,9 +730,10 @@ def test_other_data_folders_and_proposed_pins_are_named(tmp_path: Path) -> None:
     assert run("fetch", "source.toml", *given, cwd=tmp_path).status == 0
     ran = run("plan", "--recipe", "recipe.toml", "--data", "data-new", cwd=tmp_path)
     places = (Path("data", "sources", "mine"), tmp_path / "former")
-    files = [f"{place} ({WITHDRAWN}; 1 row)" for place in places]
-    expected = f"{', '.join(files)}, {Path(folder.name, 'metadata')} (1 row)."
-    assert f"Withdrawn images are still in {expected}" in " ".join(f"{ran.out} {ran.err}".split())
+    todo = "delete the files and their rows of the metadata"
+    files = [f"  {place} ({WITHDRAWN}; 1 row): {todo}" for place in places]
+    pin = f"  {Path(folder.name, 'metadata')} (1 row): delete the folder of the proposed pin"
+    assert "\n".join(["Withdrawn images are still in 5 places:", *files, pin]) in ran.err
     # Rows alone are named too, and the lines of corrections and of a table with the former split.
     (tmp_path / "data" / "sources" / "mine" / WITHDRAWN).unlink()
     shutil.rmtree(folder)
@@ -714,10 +749,9 @@ def test_other_data_folders_and_proposed_pins_are_named(tmp_path: Path) -> None:
     recipe = RECIPE.replace("reviews =", 'corrections = ["corrections.csv"]\nreviews =')
     (tmp_path / "recipe.toml").write_text(recipe.replace("salt =", 'previous = "former.csv"\nsalt ='))
     ran = run("plan", "--recipe", "recipe.toml", "--data", "data-new", cwd=tmp_path)
-    message = " ".join(f"{ran.out} {ran.err}".split())
-    assert f"Withdrawn images are still in {places[0]} (1 row). Delete them there" in message
-    lines = [f"{tmp_path / name} (1 line)" for name in ("corrections.csv", "former.csv")]
-    assert f"have lines of withdrawn images: {', '.join(lines)}. Delete these lines." in message
+    lines = [f"  {tmp_path / name} (1 line): delete this line" for name in ("corrections.csv", "former.csv")]
+    held = f"  {places[0]} (1 row): delete their rows of the metadata"
+    assert "\n".join(["Withdrawn images are still in 3 places:", held, *lines]) in ran.err
 
 
 def test_a_damaged_image_is_excluded_as_curate_advises(

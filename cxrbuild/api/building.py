@@ -137,8 +137,7 @@ def plan(
     progress.plan(*STAGES)
     with reading(data, progress, wanted=_is_of_sources) as folder:
         made = make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
-        kept = describe_kept_duplicates(made.records, declared.sources, declared.links, made.fetched)
-        if kept:
+        if kept := describe_kept_duplicates(made.records):
             progress.warn(kept)
         if others := describe_other_images(made.of_withdrawn_patients, declared.sources):
             progress.warn(others)

@@ -141,7 +141,7 @@ class Source(Declaration):
     withdrawn: str | None = Field(
         None,
         description="file next to the declaration: images and patients that were withdrawn "
-        "(`path,date,reason`, then `identifier` and `patient` where needed)",
+        "(`path,date,reason`, then `identifier`, `patient` and `blob` where needed)",
     )
     lung_masks: LungMasks | None = Field(None, description="masks of the lungs, which `explain` reads")
     file: Path = Field(exclude=True, description="the declaration's file; not a key of it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,9 @@ from cxrbuild.errors import DeclarationError, count_of, name_some
 from cxrbuild.paths import PathIndex
 from cxrbuild.words import compose
 
-WITHDRAWALS = CsvTable("withdrawals", ("path", "date", "reason"), optional=("identifier", "patient"))
+WITHDRAWALS = CsvTable("withdrawals", ("path", "date", "reason"), optional=("identifier", "patient", "blob"))
+
+_BLOB = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Withdrawal:
         the row is left; empty where it is not needed.
     patient
         The patient's id as the metadata has it; empty where the image alone was withdrawn.
+    blob
+        The git blob hash of a file that is withdrawn in every source, under whatever name; empty without one.
     line
         The line of the file.
     """
@@ -41,6 +46,7 @@ class Withdrawal:
     reason: str
     identifier: str = ""
     patient: str = ""
+    blob: str = ""
     line: int = field(default=0, compare=False, repr=False)
 
     def describe(self) -> str:
@@ -58,23 +64,32 @@ class Withdrawals:
         The withdrawn images, by path.
     patients
         The patients who withdrew, by id: a line that names a path too, if there is one, else the first line.
+    blobs
+        The withdrawn files, by git blob hash.
     """
 
     images: Mapping[str, Withdrawal] = field(default_factory=dict)
     patients: Mapping[str, Withdrawal] = field(default_factory=dict)
+    blobs: Mapping[str, Withdrawal] = field(default_factory=dict)
 
 
 def read_withdrawals(path: Path) -> Withdrawals:
     """Read a file of withdrawals, with the header of `WITHDRAWALS`; see `CsvTable`."""
     images: dict[str, Withdrawal] = {}
     patients: dict[str, Withdrawal] = {}
+    blobs: dict[str, Withdrawal] = {}
     problems: list[str] = []
     lines: dict[tuple[str, str], int] = {}
-    for line, (image, date, reason, identifier, patient) in WITHDRAWALS.rows(path, problems):
+    for line, (image, date, reason, identifier, patient, blob) in WITHDRAWALS.rows(path, problems):
         # As the values of metadata.
         number = compose(patient.strip())
-        if not image and not number:
-            problems.append(f"line {line}: no path and no patient")
+        blob = blob.strip().lower()
+        if not image and not number and not blob:
+            problems.append(f"line {line}: no path, patient or blob")
+        if blob and not _BLOB.fullmatch(blob):
+            problems.append(
+                f"line {line}: {blob} is no git blob hash of 40 digits, as `git hash-object FILE` prints"
+            )
         if identifier.strip() and not image:
             problems.append(f"line {line}: an identifier without the path of its image")
         try:
@@ -84,16 +99,18 @@ def read_withdrawals(path: Path) -> Withdrawals:
         if not reason.strip():
             problems.append(f"line {line}: no reason")
         # Several images of one patient can be named.
-        if (first := lines.setdefault((image, "" if image else number), line)) != line:
-            named = image or "the patient"
+        if (first := lines.setdefault((image, "" if image else f"{number} {blob}"), line)) != line:
+            named = image or ("the patient" if number else "the blob")
             problems.append(f"line {line}: {named} is in line {first} already")
-        one = Withdrawal(image, date, reason, identifier.strip(), number, line)
+        one = Withdrawal(image, date, reason, identifier.strip(), number, blob, line)
         if image:
             images[image] = one
         if number and (number not in patients or (image and not patients[number].path)):
             patients[number] = one
+        if blob:
+            blobs.setdefault(blob, one)
     require_none(path, problems)
-    return Withdrawals(images, patients)
+    return Withdrawals(images, patients, blobs)
 
 
 def require_known(where: str, withdrawn: Collection[str], known: Iterable[str]) -> None:

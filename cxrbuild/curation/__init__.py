@@ -12,7 +12,7 @@ from cxrbuild.curation.declaration_files import (
 from cxrbuild.curation.declared import Declared, read_declared
 from cxrbuild.curation.document import build_document, source_states
 from cxrbuild.curation.expectation import check_expectation
-from cxrbuild.curation.holder import WithdrawnHolder
+from cxrbuild.curation.holder import WithdrawnHolder, describe_holders, describe_other_images
 from cxrbuild.curation.plan import (
     Plan,
     counts,
@@ -26,12 +26,7 @@ from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger
 from cxrbuild.curation.seal import sealed_hash
-from cxrbuild.curation.withdrawn import (
-    describe_holders,
-    describe_kept_duplicates,
-    describe_other_images,
-    find_holders,
-)
+from cxrbuild.curation.withdrawn import describe_kept_duplicates, find_holders
 from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 
 __all__ = [

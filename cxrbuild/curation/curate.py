@@ -19,19 +19,13 @@ from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.document import build_document
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
-from cxrbuild.curation.holder import WithdrawnHolder
+from cxrbuild.curation.holder import WithdrawnHolder, describe_holders, describe_other_images
 from cxrbuild.curation.journal import Journal
 from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_bring
 from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash, remove_seal, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
-from cxrbuild.curation.withdrawn import (
-    describe_holders,
-    describe_kept_duplicates,
-    describe_other_images,
-    find_holders,
-    remove_descriptors,
-)
+from cxrbuild.curation.withdrawn import describe_kept_duplicates, find_holders, remove_descriptors
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
@@ -157,9 +151,7 @@ def curate(
             for _ in range(workers):
                 pool.submit(convert_batch, Batch(Settings(0, 0), str(out), ()))
             plan = make_plan(declared, data, progress=progress)
-            if kept := describe_kept_duplicates(
-                plan.records, declared.sources, declared.links, plan.fetched, out
-            ):
+            if kept := describe_kept_duplicates(plan.records, out):
                 progress.warn(kept)
             if others := describe_other_images(plan.of_withdrawn_patients, declared.sources):
                 progress.warn(others)

@@ -47,7 +47,7 @@ class DeclarationFiles(NamedTuple):
         The options with which `curate` makes the build again, but for its folder; none in builds of earlier
         versions.
     withdrawn
-        For each source with withdrawn patients the hash of their ids; none in builds of earlier versions.
+        For each source with withdrawn patients or blobs a hash of these; none in builds of earlier versions.
     """
 
     sources: dict[str, str]
@@ -83,7 +83,7 @@ def declaration_files(declared: Declared) -> DeclarationFiles:
 
 
 def hash_withdrawn(source: Source) -> str:
-    """Return a hash of the ids of a source's withdrawn patients, empty without any.
+    """Return a hash of the withdrawn patients and blobs of a source, empty without any.
 
     It has the key of the patient numbers where the source hashes them, so that it reveals none.
 
@@ -97,11 +97,11 @@ def hash_withdrawn(source: Source) -> str:
     CxrbuildError
         The source hashes patient numbers, and the environment holds no key.
     """
-    patients = sorted(source.all_withdrawals.patients)
-    if not patients:
+    patients, blobs = (sorted(one) for one in (source.all_withdrawals.patients, source.all_withdrawals.blobs))
+    if not patients and not blobs:
         return ""
-    text = json.dumps(patients)
-    if source.hashes_patients:
+    text = json.dumps([patients, blobs])
+    if patients and source.hashes_patients:
         return hash_identifier(read_key(), text)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -17,6 +17,7 @@ from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.holder import OtherImages, WithdrawnHolder, find_other_images
 from cxrbuild.curation.recorded_key import advise_to_lock, hashes_numbers, require_recorded_key
+from cxrbuild.curation.withdrawn_copies import withdraw_copies
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
@@ -256,7 +257,7 @@ def make_plan(
         records = pd.concat(tables, ignore_index=True) if tables else conform(pd.DataFrame())
         tables.clear()  # a million rows are a third of a gigabyte
         records = records.sort_values("image_id", ignore_index=True)
-        records = _decide(declared, records, listed)
+        records = _decide(declared, records, listed, fetched, progress)
         kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
         for name, paths in kept.groupby("source")["source_path"]:
             missing = paths.index[~paths.isin(list(available[str(name)]))]
@@ -299,13 +300,17 @@ def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | Non
     CxrbuildError
         A correction, finding, rule or split of the recipe does not fit the rows.
     """
-    return without_withdrawn_values(_decide(declared, records, listed))
+    return without_withdrawn_values(_decide(declared, records, listed, {}, silent))
 
 
-def _decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | None) -> pd.DataFrame:
+def _decide(
+    declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | None,
+    fetched: Mapping[str, Mapping[str, str]], progress: Progress,
+) -> pd.DataFrame:  # fmt: skip
     """Return the rows as `decide` does, those of withdrawn images with all their values."""
     records = apply_corrections(records, declared.corrections, declared.recipe, declared.sources)
     records = withdraw_patients(records, declared.sources)
+    records = withdraw_copies(records, declared.sources, declared.links, fetched, progress)
     records = add_reviews(records, declared.reviews)
     if declared.image_list is not None and listed is not None:
         records = add_membership(records, listed, declared.image_list, declared.recipe, declared.sources)

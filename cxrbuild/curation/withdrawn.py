@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, names
-from cxrbuild.catalog import Link, Source, read_links
+from cxrbuild.catalog import Source, read_links
 from cxrbuild.curation.declared import Declared
-from cxrbuild.curation.holder import HolderKind, OtherImages, WithdrawnHolder
+from cxrbuild.curation.holder import HolderKind, WithdrawnHolder
 from cxrbuild.curation.withdrawn_rows import (
     count_rows,
     differing_metadata,
@@ -34,8 +34,6 @@ _RESULTS = (
     f"{names.BASELINE_FOLDER}/**/*", f"{names.EXPLANATION_FOLDER}/**/*",
 )  # fmt: skip
 _TEXTS = (".html", ".json", ".csv")
-# What `audit` writes again.
-_AUDITED = _RESULTS[:4]
 
 
 def find_holders(
@@ -82,91 +80,36 @@ def find_holders(
     ]
 
 
-def describe_holders(holders: Sequence[WithdrawnHolder], out: Path | None = None) -> str:
-    """Return a warning that names the places of withdrawn images; empty without any.
+def describe_kept_duplicates(records: pd.DataFrame, out: Path | None = None) -> str:
+    """Return a note on kept images that an audit found to be duplicates of withdrawn ones; empty without any.
 
-    Parameters
-    ----------
-    holders
-        The places, as `find_holders` returns them.
-    out
-        The build that is updated.
-    """
-    lines = [one for one in holders if one.kind == "declaration"]
-    files = [one for one in holders if one.kind != "declaration"]
-    texts = []
-    if files:
-        texts.append(
-            f"Withdrawn images are still in {', '.join(map(str, files))}. Delete them there, and their rows "
-            "of the metadata: the ledger has no values of them, but these files do. First make the release "
-            "that follows one of these folders: its changelog and its split may need the former one."
-        )
-        if out is not None and any(one.path == out / name for name in _AUDITED for one in files):
-            texts.append(f"Run `cxrbuild audit` again: it writes its results in {out} without them.")
-        texts.append("Copies elsewhere are not known.")
-    if lines:
-        texts.append(
-            f"Files that the recipe names have lines of withdrawn images: {', '.join(map(str, lines))}. "
-            "Delete these lines. If links join two other images through a withdrawn one, link those two "
-            "directly."
-        )
-    if texts:
-        texts.append("Keep the file of withdrawals, and keep it private: it can have numbers of patients.")
-    return " ".join(texts)
-
-
-def describe_kept_duplicates(
-    records: pd.DataFrame,
-    sources: Iterable[Source],
-    links: Iterable[Link],
-    fetched: Mapping[str, Mapping[str, str]],
-    out: Path | None = None,
-) -> str:
-    """Return a note on kept images that are known to be duplicates of withdrawn ones; empty without any.
-
-    Known are links, equal bytes, and the pairs of the audits of builds and releases in the current folder.
+    Known are the pairs of the audits of builds and releases in the current folder. Images of equal bytes, and
+    those that a link calls duplicates, are withdrawn already, see `withdraw_copies`.
 
     Parameters
     ----------
     records
         The table of a plan.
-    sources, links
-        The sources, and what the recipe links.
-    fetched
-        The git blob hash of every fetched file, by source and path.
     out
         The build that is updated, wherever it is.
     """
     withdrawn = records[records["exclusion"] == "withdrawn"]
     if withdrawn.empty:
         return ""
-    kept = records[records["exclusion"].isna()]
-    duplicates = UnionFind[tuple[str, str]]()
-    for link in links:
-        if link.kind == "duplicate":
-            duplicates.union(link.a, link.b)
-    images = _images(withdrawn)
-    blobs: dict[str, tuple[str, str]] = {}
-    for source in sources:
-        listing, of_source = source.listing or {}, fetched.get(source.name, {})
-        for name, path in images:
-            blob = of_source.get(path) or (listing[path].blob if path in listing else None)
-            if name == source.name and blob:
-                blobs[blob] = (name, path)
-    same = kept[kept["source_blob"].isin(list(blobs))]
-    for image, blob in zip(_images(same), same["source_blob"], strict=True):
-        duplicates.union(image, blobs[blob])
-    pairs = [pair for folder in _dataset_folders(out) for pair in _audited_duplicates(folder)]
-    audited = records[records["image_id"].isin([image for pair in pairs for image in pair])]
-    image_of = dict(zip(audited["image_id"], _images(audited), strict=True))
-    for a, b in pairs:
-        if a in image_of and b in image_of:
-            duplicates.union(image_of[a], image_of[b])
-    of_group = {duplicates.find(image): image for image in reversed(images) if image in duplicates}
-    linked = kept[(kept["source"] + "/" + kept["source_path"]).isin(["/".join(one) for one in duplicates])]
+    duplicates = UnionFind[str]()
+    for folder in _dataset_folders(out):
+        for a, b in _audited_duplicates(folder):
+            duplicates.union(a, b)
+    names_of = dict(zip(records["image_id"], records["source"] + " " + records["source_path"], strict=True))
+    of_group = {
+        duplicates.find(image): image
+        for image in reversed(list(withdrawn["image_id"]))
+        if image in duplicates
+    }
+    kept = records.loc[records["exclusion"].isna(), "image_id"]
     found = sorted(
-        f"{' '.join(image)} of {' '.join(of_group[group])}"
-        for image in _images(linked)
+        f"{names_of[image]} of {names_of[of_group[group]]}"
+        for image in kept[kept.isin(list(duplicates))]
         if (group := duplicates.find(image)) in of_group
     )
     if not found:
@@ -174,34 +117,6 @@ def describe_kept_duplicates(
     return (
         f"{count_of(len(found), 'kept image')} known as duplicates of withdrawn ones: {name_some(found)}. If "
         "they show the same radiograph, withdraw them too."
-    )
-
-
-def describe_other_images(others: OtherImages, sources: Iterable[Source]) -> str:
-    """Return a warning that names the kept images of patients of withdrawn images; empty without any.
-
-    Parameters
-    ----------
-    others
-        These images.
-    sources
-        The sources of the recipe.
-    """
-    if not others.images:
-        return ""
-    of_one = others.withdrawn == 1
-    named = {source for source, _ in others.images}
-    files = [
-        source.withdrawals_place if source.withdrawn else f"a file that `withdrawn` of {source.name} names"
-        for source in sources
-        if source.name in named
-    ]
-    return (
-        f"The {'patient' if of_one else 'patients'} of {count_of(others.withdrawn, 'withdrawn image')} "
-        f"{'has' if of_one else 'have'} {count_of(len(others.images), 'other image')} in the dataset: "
-        f"{name_some(map(' '.join, others.images))}. If a patient withdrew, and not one image alone, add the "
-        "patient's other images, or the patient's id in the column `patient`, to "
-        f"{' and '.join(files)}."
     )
 
 

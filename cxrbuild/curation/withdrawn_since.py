@@ -35,7 +35,7 @@ def require_not_withdrawn_since(build: Path, document: BuildDocument, records: p
     ------
     CheckError
         A file of withdrawals names an image that the ledger does not have as withdrawn, or other patients
-        than when the build was made.
+        or blobs than when the build was made.
     CxrbuildError
         It names patients of a source that hashes their numbers, and the environment holds no key.
     """
@@ -51,11 +51,11 @@ def require_not_withdrawn_since(build: Path, document: BuildDocument, records: p
         since = sorted(set(source.withdrawals) - set(rows["source_path"]))
         images += len(since)
         found += [f"{name} {path}, withdrawn {source.withdrawals[path].describe()}" for path in since]
-        # Which images are a patient's is known from the metadata alone.
+        # Which images are meant is known from metadata and files alone.
         if files is not None and hash_withdrawn(source) != files.withdrawn.get(name, ""):
-            found.append(f"other patients in {source.withdrawals_place}")
+            found.append(f"other patients or blobs in {source.withdrawals_place}")
     if found:
-        what = f"{count_of(images, 'image')} withdrawn" if images else "withdrawn patients declared"
+        what = f"{count_of(images, 'image')} withdrawn" if images else "patients or blobs withdrawn"
         raise CheckError(
             f"{what} since the build was made", where=build,
             expected="a build that excludes every image that its sources declare as withdrawn",
