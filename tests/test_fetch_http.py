@@ -382,6 +382,14 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     assert f"--from mine={kept}" in message
     assert kept.read_bytes() == OTHER
     assert not (data / "sources/mine").exists()
+    # The address is gone: the error names what is kept, and the command that uses it.
+    answers = server.answers.pop("/a")
+    use = f"--data {data} --from mine={kept} --allow-unpinned` takes its files without a download"
+    message = fetch_error(source, data)
+    assert "404" in message
+    assert f"refused is kept as {kept}: `" in message
+    assert use in message
+    server.answers["/a"] = answers
     taken = fetch_one(source, data, origins={"mine": str(kept)}, allow_unpinned=True)
     assert taken.locked.proof == "names"
     assert taken.locked.unpinned

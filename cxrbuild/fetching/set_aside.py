@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from cxrbuild.catalog.source import Source
 from cxrbuild.errors import name_some
 from cxrbuild.fetching.partial import PartialFile
 from cxrbuild.files import sha256_of
+from cxrbuild.lockfile import fetch_command
 
 _SUFFIX = ".refused"
 
@@ -82,6 +84,37 @@ def describe_kept(part: Path) -> list[str]:
     size = sum(path.stat().st_size for path in kept)
     are = "is kept: an archive" if len(kept) == 1 else "are kept: archives"
     return [f"{part.stem}: {name_some(kept)} ({size / 1e6:,.1f} MB) {are} that a former `fetch` refused."]
+
+
+def advise_after_failure(source: Source, data: Path, failed: str) -> str:
+    """Return how to use the archive that was kept last of a source that could not be fetched.
+
+    Parameters
+    ----------
+    source
+        The source.
+    data
+        The data folder.
+    failed
+        The message of the failure: nothing is added where it names the archive already.
+
+    Returns
+    -------
+    str
+        The advice; empty where no archive is kept.
+    """
+    kept = kept_archives(part_path(data, source.name))
+    if not kept:
+        return ""
+    archive = max(kept, key=lambda path: path.stat().st_mtime)
+    if str(archive) in failed:
+        return ""
+    options = ["--from", f"{source.name}={archive}", "--allow-unpinned"]
+    command = fetch_command([source.address], data, options=options)
+    return (
+        f"An archive that a former `fetch` refused is kept as {archive}: `{command}` takes its files without "
+        "a download, marked as unpinned in everything built from them"
+    )
 
 
 def advise_on_kept(data: Path, sources: Iterable[str]) -> str:

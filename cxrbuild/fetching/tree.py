@@ -37,7 +37,7 @@ from cxrbuild.fetching.pin import (
 )
 from cxrbuild.fetching.record import TreeFile, format_record, git_tree_of, read_record, record_path
 from cxrbuild.fetching.refusal import refusal_of
-from cxrbuild.fetching.set_aside import describe_kept, part_path, remove_kept, set_aside
+from cxrbuild.fetching.set_aside import advise_after_failure, describe_kept, part_path, remove_kept, set_aside
 from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
 from cxrbuild.files import remove_temporary_files, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, fetch_command, source_folder
@@ -141,6 +141,8 @@ def fetch_tree(
             keep = f"`cxrbuild plan` and `curate` use the present files. `{command}` confirms them without "
             keep += "a download"
             error.todo = f"{error.todo.rstrip('.')}. {keep}" if error.todo else keep
+        if advice := advise_after_failure(source, data, f"{origin} {error}"):
+            error.todo = f"{error.todo.rstrip('.')}. {advice}" if error.todo else advice
         raise
     if origin.path:
         write_origin_state(data, source.name, origin, state)
