@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cxrbuild.catalog import Link, Source
+from cxrbuild.catalog.withdrawal import Withdrawal
 from cxrbuild.errors import count_of, name_some
+from cxrbuild.ingest.withdrawn_patients import mark_withdrawn
 from cxrbuild.progress import Progress, silent
 from cxrbuild.rules.apply import duplicate_groups
 
@@ -103,24 +105,16 @@ def withdraw_copies(
 def _excluded(
     records: pd.DataFrame, sources: Sequence[Source], copies: Mapping[Image, _Withdrawn], progress: Progress
 ) -> pd.DataFrame:
-    import pandas as pd
-
-    by_name = {source.name: source for source in sources}
     records = records.copy(deep=False)
-    images = pd.Series(_images(records), index=records.index, dtype="object")
-    rows = images[images.isin(list(copies))]
-    notes = [_describe(image[0], copies[image], by_name) for image in rows]
-    dates = [copies[image].date for image in rows]
-    values = {
-        "exclusion": ["withdrawn"] * len(rows),
-        "exclusion_detail": [
-            f"{date}: {note}" if note else date for date, note in zip(dates, notes, strict=True)
-        ],
-        "exclusion_note": [note or None for note in notes],
-        "license": [by_name[source].license for source, _ in rows],
-    }
-    for column, texts in values.items():
-        records.loc[rows.index, column] = pd.Series(texts, index=rows.index, dtype="str")
+    by_name = {source.name: source for source in sources}
+    images = dict(zip(records.index, _images(records), strict=True))
+    for source in sources:
+        rows = {
+            row: Withdrawal(image[1], one.date, _describe(source.name, one, by_name))
+            for row, image in images.items()
+            if image[0] == source.name and (one := copies.get(image)) is not None
+        }
+        mark_withdrawn(records, rows, source.license)
     progress.warn(_warning(copies, by_name))
     return records
 
