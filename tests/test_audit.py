@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from audited import RECIPE, crop, different_images, jpeg, write_build
+from audited import RECIPE, crop, described, different_images, jpeg, write_build
 from command import run
 from PIL import Image, ImageOps
+from recording import Recorded
 from test_checks import install
 
 from cxrbuild.artifact import AuditDocument, CheckResult
@@ -31,6 +32,7 @@ from cxrbuild.cli.audit import report_audit
 from cxrbuild.cli.output import Output
 from cxrbuild.demo.phantom import phantom
 from cxrbuild.errors import DeclarationError
+from cxrbuild.progress import silent
 from cxrbuild.records import conform, read_records, write_records
 
 
@@ -455,10 +457,21 @@ def confounded(n: int, *, by: str) -> list[tuple[bytes, dict[str, Any]]]:
 
 
 def test_probes_find_a_border_that_predicts_the_class(tmp_path: Path) -> None:
-    build = write_build(tmp_path, confounded(60, by="border"))
-    document = audited(tmp_path).document
+    # As a hospital's equal DICOM files: the bytes per pixel of their JPEGs depend on the border alone.
+    equal = {"conversion": "encoded", "source_format": "DICOM 12-bit grey"}
+    build = write_build(tmp_path, [(data, row | equal) for data, row in confounded(60, by="border")])
+    tasks = Recorded()
+    document = audited(tmp_path, progress=tasks).document
+    # So that each shows how long it will take.
+    assert tasks.totals["predicting the class from the histogram"] == 5
+    # Two classes, and the four most confident images of each by three probes; no pairs.
+    assert (tasks.totals["drawing the page"], document.pairs) == (24, [])
     found = values(document)
     assert found["probe_border"][0] == "failed"
+    assert check_of(document, "probe_encoder").message == (
+        "all images have the same size, aspect ratio, file format and encoder settings"
+    )
+    assert found["probe_encoder"] == ("not applicable", None)
     assert found["probe_border"][1] > 0.99
     assert found["confounding"] == ("passed", pytest.approx(0, abs=0.05))
     assert any("classifiers that do not see the lungs predict the class" in text for text in document.biases)
@@ -483,7 +496,10 @@ def test_a_rare_class_does_not_turn_off_the_probes_of_the_others(
     page = (build / "audit.html").read_text()
     for text in (check.message, " ".join(ran.err.split()), page):
         assert (left_out in text) == (rare > 0)
-    assert ("Classes of too few patients are excluded: Pneumonia." in document.biases[-1]) == (rare > 0)
+    assert (
+        "Classes of fewer than 20 patients are excluded from these classifiers: Pneumonia."
+        in document.biases[-1]
+    ) == (rare > 0)
 
 
 def test_checks_that_were_not_made_do_not_count_as_passed(tmp_path: Path) -> None:
@@ -514,11 +530,30 @@ def add_class(folder: Path, label: str) -> None:
     )
 
 
+def test_the_encoder_probe_sees_upstream_formats_and_the_settings_of_copies(tmp_path: Path) -> None:
+    image = phantom("image", "Normal").resize((96, 96))
+    files = [jpeg(image), jpeg(image, 60), jpeg(image, 70), jpeg(image, 80)]
+    rows = pd.DataFrame({
+        "conversion": ["copied", "copied", "encoded", "encoded"],
+        "source_format": ["JPEG 8-bit grey", "JPEG 8-bit grey", "PNG 8-bit RGB", "PNG 16-bit grey"],
+    })  # fmt: skip
+    features = PROBES["probe_encoder"].features(described(files, tmp_path), conform(rows))
+    copies = features[:2]
+    assert (copies[0] != copies[1]).any()
+    assert (features[2:, 3:8] == 0).all()
+    assert (features[:, :3] == features[0, :3]).all()
+    # Two formats, two numbers of bits, two colours.
+    assert features[:, 8:].astype(int).tolist() == [
+        [1, 0, 0, 1, 0, 1], [1, 0, 0, 1, 0, 1], [0, 1, 0, 1, 1, 0], [0, 1, 1, 0, 0, 1],
+    ]  # fmt: skip
+
+
 def test_probes_do_not_depend_on_the_number_of_threads() -> None:
     draw = np.random.default_rng(0)
     features, truth = draw.random((60, 8), np.float32), np.arange(60) % 2
     groups = [str(number // 2) for number in range(60)]
-    one, two = (probes.cross_validate(features, truth, groups, workers) for workers in (1, 2))
+    with silent("folds", 5, "fold") as bar:
+        one, two = (probes.cross_validate(features, truth, groups, workers, bar) for workers in (1, 2))
     assert one.tobytes() == two.tobytes()
     assert 0 < one[:, 0].mean() < 1
 

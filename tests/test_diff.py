@@ -28,6 +28,7 @@ from cxrbuild.comparison import (
     read_version,
     summary,
 )
+from cxrbuild.comparison.text import conclusion
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.exactness import MEANINGS
 from cxrbuild.files import read_json, write_json
@@ -480,6 +481,7 @@ def test_diff_separates_other_bytes_of_an_unpinned_source_from_changes() -> None
     found = compare(pinned, loose)
     assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"other_bytes": 1}
     assert found.rows["other_bytes"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
+    assert conclusion(found).endswith("1 file with other bytes, of sources that one version has unpinned.")
     assert found.bump is None
     # Where both sides are unpinned there is no pin to differ from; nor does one excuse another source's.
     for old, new in (
@@ -794,7 +796,10 @@ def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:
     ran = run("diff", demo / "build", tmp_path / "short", COLUMNS="200")
     assert "rows missing on one side  cohen   COVID-19     1" in ran.out
     assert f"  {gone} (" in ran.out
-    assert "The dataset is the same. One side was built from other or fewer files." in ran.out
+    same = "The dataset is the same: the same images, classes and splits. Only the files differ: "
+    assert f"{same}1 file missing in the second version.\n" in ran.out
+    back = compare(read_version(str(tmp_path / "short")), read_version(str(demo / "build")))
+    assert conclusion(back) == f"{same}1 file missing in the first version."
     assert "Nothing changed" not in ran.out
 
 

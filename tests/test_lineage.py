@@ -392,9 +392,7 @@ def test_a_release_says_what_its_citations_lack() -> None:
     complete, organization = "Doe: Images, 2026, https://x.org", "World Health Organization: Images"
     assert describe_citations(None, {"a": complete, "b": None}) == []
     (note,) = describe_citations(organization, {"a": complete, "b": "Images"})
-    assert note.startswith(
-        "The `citation` of the recipe, b is incomplete: CITATION.cff and CITATION.bib have"
-    )
+    assert "lack what is in parentheses: the recipe (year), b (authors and year). Write `citation`" in note
     (note,) = describe_citations(complete, {"a": None})
     assert note.startswith("No source has a `citation`: ")
 

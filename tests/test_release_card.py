@@ -261,6 +261,8 @@ def test_citation_as_bibtex(varied_public: Path) -> None:
     assert written.startswith("@misc{demo-cxr-1.0.0,\n  title = ")
     cited = yaml.safe_load((varied_public / "CITATION.cff").read_text())
     *entries, program = written.split("\n@")
+    # The work of each source of the demo.
+    assert [one["year"] for one in cited["references"]] == [2026] * 4
     assert len(entries) == 1 + len(cited["references"])
     works = [cited, *cited["references"]]
     own = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text())

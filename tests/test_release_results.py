@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("verify")
 def test_a_release_includes_audit_and_baseline_results(audited_build: Path, audited_release: Path) -> None:
     build, out = audited_build, audited_release
     bias, probed = read_json(build / "audit.json")["biases"]
-    assert "Classes of too few patients are excluded: Normal." in probed
+    assert "Classes of fewer than 20 patients are excluded from these classifiers: Normal." in probed
     assert "single properties explain shares of a class's entropy: source 9" in bias
     page = (out / "report.html").read_text()
     for words in (
@@ -42,7 +42,10 @@ def test_a_release_includes_audit_and_baseline_results(audited_build: Path, audi
     assert f"- {bias}" in card
     assert {bias, probed} <= set(json.loads((out / "croissant.json").read_text())["rai:dataBiases"])
     assert f"- {probed}" in card
-    assert "Classes of too few patients are excluded: Normal." in (out / "report.html").read_text()
+    assert (
+        "Classes of fewer than 20 patients are excluded from these classifiers: Normal."
+        in (out / "report.html").read_text()
+    )
 
 
 def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None:

@@ -83,9 +83,10 @@ def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path, tmp_path: P
     document = read_json(other / "build.json")
     source = document["sources"][row["source"]]
     source |= {"unpinned": True, "different": {row["source_path"]: "0" * 40}}
+    document["unpinned"] = [row["source"]]
     (other / "build.json").write_text(json.dumps(document))
     text = " ".join(run("why", row["image_id"], "--build", other).out.split())
-    assert "bytes other bytes than the pin's" in text
+    assert "the source as a whole: unpinned, 1 file with other bytes bytes of this image: other bytes" in text
     assert "drawn at a finding. The pinned file may be what was reviewed rule " in text
 
 
@@ -343,7 +344,9 @@ def test_rows_and_patients_of_a_hospital(tmp_path: Path, monkeypatch: pytest.Mon
     assert "metadata    ris.csv, line 2: finding sick" in ran.out
     ran = run("why", "001", "--build", "plan", *words, cwd=tmp_path)
     assert ran.status == 1
-    assert "those of ward are hashed, so set CXRBUILD_PATIENT_KEY" in " ".join(ran.err.split())
+    said = " ".join(ran.err.split())
+    assert "those of ward are hashed, so set CXRBUILD_PATIENT_KEY" in said
+    assert "Without the key, name an image by its id or by its whole path" in said
 
 
 def test_a_path_on_disk_names_its_image(demo: Path) -> None:

@@ -15,6 +15,9 @@ Change = Literal["mirrored", "cropped", "rotated"]
 # In what the images of a pair differ.
 Crossing = Literal["split", "label", "source", "patient"]
 
+LEAST_PROBED_PATIENTS = 20
+"""The least patients of a class that the probes predict: with fewer, the AUC depends on chance."""
+
 
 class ResultIdentity(Part):
     """Which build a result refers to."""
@@ -213,8 +216,8 @@ class CheckResult(Part):
     findings: list[AuditFinding]
 
 
-def list_unprobed(checks: Sequence[CheckResult], classes: Iterable[str]) -> list[str]:
-    """Return the classes that the probes excluded; none where no probe was made.
+def describe_unprobed(checks: Sequence[CheckResult], classes: Iterable[str]) -> str:
+    """Return a sentence about the classes that the probes exclude; empty where no probe was made.
 
     Parameters
     ----------
@@ -226,7 +229,13 @@ def list_unprobed(checks: Sequence[CheckResult], classes: Iterable[str]) -> list
     probed = {
         finding.label for check in checks for finding in check.findings if isinstance(finding, ProbeFinding)
     }
-    return [label for label in classes if label not in probed] if probed else []
+    unprobed = [label for label in classes if label not in probed] if probed else []
+    if not unprobed:
+        return ""
+    return (
+        f"Classes of fewer than {LEAST_PROBED_PATIENTS} patients are excluded from these classifiers: "
+        f"{', '.join(unprobed)}."
+    )
 
 
 class ImagePair(Part):

@@ -122,8 +122,7 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
         duplicate_search=context.search,
     )
     document.write(opened.folder / names.AUDIT)
-    with progress(stages.DRAWING, None, ""):
-        links = write_pair_tables(opened.folder, context.rows, document.pairs, _declared_links(recipe))
+    links = write_pair_tables(opened.folder, context.rows, document.pairs, _declared_links(recipe))
     write_page(opened.folder / names.AUDIT_PAGE, context, document, opened.document)
     _logger.info("wrote %s: %s", opened.folder / names.AUDIT, document.status)
     return AuditResult(opened, document, links)
@@ -152,7 +151,7 @@ def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: 
     return Context(
         folder, recipe, usable, problems, descriptors, pairs, search, workers,
         namespaces=opened.document.namespaces, hashed=_hashed(opened.document),
-        missing=len(opened.document.missing),
+        missing=len(opened.document.missing), progress=progress,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxrbuild.artifact import CheckResult
-from cxrbuild.artifact.audit import AssociationFinding, list_unprobed
+from cxrbuild.artifact.audit import AssociationFinding, describe_unprobed
 from cxrbuild.auditing.probes import PROBES
 
 # A release warns from here on: the share of a class's entropy that a property explains, and the AUC of a
@@ -57,8 +57,8 @@ def _describe_probes(results: Sequence[CheckResult], classes: Sequence[str]) -> 
         return []
     figures = "; ".join(f"{description}: {auc:.2f}" for description, auc in aucs)
     measured = f"Area under the ROC curve on patients not trained on (0.5 is guessing): {figures}."
-    if unprobed := list_unprobed(results, classes):
-        measured += f" Classes of too few patients are excluded: {', '.join(unprobed)}."
+    if unprobed := describe_unprobed(results, classes):
+        measured += f" {unprobed}"
     if max(auc for _, auc in aucs) < _AUC:
         return [
             f"Measured: simple classifiers that do not see the lungs hardly predict the class. {measured}"

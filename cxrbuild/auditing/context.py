@@ -11,6 +11,7 @@ from cxrbuild.artifact.audit import AuditFinding, DuplicateSearch, ImagePair, Ot
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Finding
 from cxrbuild.patients import Namespaces
+from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +48,8 @@ class Context:
         The sources whose patient ids are hashes.
     missing
         The number of images of the dataset that the build has not: nothing is known of them.
+    progress
+        Opens the bar of a check that takes long.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class Context:
     namespaces: Namespaces
     hashed: frozenset[str]
     missing: int = 0
+    progress: Progress = silent
 
     @property
     def classes(self) -> list[str]:

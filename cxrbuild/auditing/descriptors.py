@@ -29,6 +29,8 @@ VERSION = 1
 THUMBNAIL_SIDE, THUMBNAIL_STEPS = 128, 32
 # The side of the frame that the probes see, and the bins of their histogram.
 FRAME_SIDE, HISTOGRAM_BINS = 32, 64
+# The first values of `ImageDescriptors.encoder` are of the image's size, the others of the file's settings.
+SIZES = 3
 # The longer side of the image at each scale, in pixels, and the keypoints of each scale.
 _SCALES = (96, 77, 61, 49, 39, 31)
 _KEYPOINTS = 10

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cxrbuild.artifact import AuditDocument, BuildDocument
+from cxrbuild.auditing import stages
 from cxrbuild.auditing.context import Context
 from cxrbuild.auditing.page_sections import list_sections
 from cxrbuild.contents import describe_sources_of_classes
@@ -56,6 +57,15 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
     )
     in_pairs = sorted({image_id for pair in pairs for image_id in (pair.a, pair.b)})
     shown = {*in_pairs, *(image_id for _, image_id in confident)}
+    with context.progress(stages.DRAWING, len(confident) + len(in_pairs), "image") as bar:
+
+        def draw(image_id: str, check: str = "") -> str | None:
+            drawn = _thumbnail(context.folder, rows[image_id], border_only=check == "probe_border")
+            bar.update()
+            return drawn
+
+        most_confident = {(check, image_id): draw(image_id, check) for check, image_id in confident}
+        thumbnails = {image_id: draw(image_id) for image_id in in_pairs}
     text = (
         html_environment("cxrbuild.auditing")
         .get_template("page.html.j2")
@@ -71,13 +81,8 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
             classes=context.classes,
             rows={image_id: describe_row(rows[image_id]) for image_id in shown},
             files={image_id: quote(rows[image_id]["jpeg_path"]) for image_id in shown},
-            most_confident={
-                (check, image_id): _thumbnail(
-                    context.folder, rows[image_id], border_only=check == "probe_border"
-                )
-                for check, image_id in confident
-            },
-            thumbnails={image_id: _thumbnail(context.folder, rows[image_id]) for image_id in in_pairs},
+            most_confident=most_confident,
+            thumbnails=thumbnails,
             hidden_pairs=len(document.pairs) - len(pairs),
         )
     )

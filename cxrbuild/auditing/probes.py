@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact.audit import ProbeFinding
+from cxrbuild.artifact.audit import LEAST_PROBED_PATIENTS, ProbeFinding
 from cxrbuild.auditing.context import Context, record
 from cxrbuild.checks import Measurement, NotApplicable
+from cxrbuild.progress import Bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +28,6 @@ MOST_IMAGES = 50_000
 """The most images that a probe is trained on and classifies."""
 
 _FOLDS, _TREES = 5, 200
-# With fewer patients in a class, the AUC depends on chance.
-_MIN_PATIENTS = 20
 _MOST_CONFIDENT = 4
 _RESAMPLES = 500
 
@@ -44,12 +43,12 @@ class Probe:
     description
         What the probe sees.
     features
-        Returns its features of images, ``(images, n)``.
+        Returns its features of images, ``(images, n)``, from their descriptors and rows of the manifest.
     """
 
     sentence: str
     description: str
-    features: Callable[[DescriptorTable], Features]
+    features: Callable[[DescriptorTable, pd.DataFrame], Features]
 
     def check(self, context: Context) -> Measurement:
         """Train the probe, and measure how well it predicts the class.
@@ -69,17 +68,20 @@ class Probe:
         classes = [label for label in context.recipe.classes if label in patients.index]
         if len(classes) < 2:
             raise NotApplicable("there is only one class")
-        small = [label for label in classes if patients[label] < _MIN_PATIENTS]
+        small = [label for label in classes if patients[label] < LEAST_PROBED_PATIENTS]
         if len(classes) - len(small) < 2:
-            raise NotApplicable(f"fewer than {_MIN_PATIENTS} patients of {', '.join(small)}")
+            raise NotApplicable(f"fewer than {LEAST_PROBED_PATIENTS} patients of {', '.join(small)}")
         drawn = len(rows)
         chosen = chosen[~rows["label"].isin(small).to_numpy()]
         rows = context.rows.iloc[chosen]
         classes = [label for label in classes if label not in small]
         truth = rows["label"].map(classes.index).to_numpy(np.int64)
-        features = self.features(context.descriptors.select(chosen))
+        features = self.features(context.descriptors.select(chosen), rows)
+        if (features == features[0]).all():
+            raise NotApplicable(f"all images have the same {self.description}")
         groups = rows["group"].tolist()
-        probabilities = cross_validate(features, truth, groups, context.workers)
+        with context.progress(f"predicting the class from {self.description}", _FOLDS, "fold") as bar:
+            probabilities = cross_validate(features, truth, groups, context.workers, bar)
         figures = class_figures(truth, probabilities, groups, resamples=_RESAMPLES)
         image_ids = rows["image_id"].to_numpy()
         findings = [
@@ -91,7 +93,7 @@ class Probe:
         )
         message = f"AUC {auc:.3f}; mean recall {recall:.0%}, by guessing {1 / len(classes):.0%}"
         if small:
-            message += f"; without {', '.join(small)}: fewer than {_MIN_PATIENTS} patients"
+            message += f"; without {', '.join(small)}: fewer than {LEAST_PROBED_PATIENTS} patients"
         if drawn < len(context.rows):
             message += f"; {drawn:,} images drawn at random"
         return Measurement(round(auc, 4), message, [record(finding) for finding in findings])
@@ -108,7 +110,7 @@ def _draw(rows: pd.DataFrame) -> NDArray[np.intp]:
     return np.sort(np.argsort(hashes.to_numpy(), kind="stable")[:MOST_IMAGES])
 
 
-def _border(images: DescriptorTable) -> Features:
+def _border(images: DescriptorTable, _: pd.DataFrame) -> Features:
     import numpy as np
 
     from cxrbuild.auditing.descriptors import FRAME_SIDE
@@ -120,7 +122,12 @@ def _border(images: DescriptorTable) -> Features:
     return border
 
 
-def _thumbnail(images: DescriptorTable) -> Features:
+def _histogram(images: DescriptorTable, _: pd.DataFrame) -> Features:
+    histogram: Features = images.read("histogram")
+    return histogram
+
+
+def _thumbnail(images: DescriptorTable, _: pd.DataFrame) -> Features:
     import numpy as np
 
     from cxrbuild.auditing.descriptors import FRAME_SIDE
@@ -131,6 +138,26 @@ def _thumbnail(images: DescriptorTable) -> Features:
     return small.reshape(len(frames), -1)
 
 
+def _encoder(images: DescriptorTable, rows: pd.DataFrame) -> Features:
+    """Return the size of each image, and the format and encoder settings of its upstream file.
+
+    The settings of an encoded JPEG are cxrbuild's, and its bytes per pixel measure the texture of the image:
+    they are 0. Only a copied JPEG has those of the upstream file.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from cxrbuild.auditing.descriptors import SIZES
+
+    values = images.read("encoder").copy()
+    values[rows["conversion"].eq("encoded").fillna(value=False).to_numpy(bool), SIZES:] = 0
+    # Format, bits per sample and colour.
+    parts = rows["source_format"].str.split(n=2, expand=True).fillna("unknown")
+    formats = pd.get_dummies(parts, dtype=np.float32).to_numpy()
+    features: Features = np.hstack([values, formats])
+    return features
+
+
 PROBES = {
     "probe_border": Probe(
         "The border, with the middle blacked out, does not predict the class (AUC).",
@@ -138,14 +165,14 @@ PROBES = {
         _border,
     ),
     "probe_encoder": Probe(
-        "Size and encoder settings of the file do not predict the class (AUC).",
-        "size, aspect ratio and encoder settings",
-        lambda images: images.read("encoder"),
+        "Size, format and encoder settings of the upstream file do not predict the class (AUC).",
+        "size, aspect ratio, file format and encoder settings",
+        _encoder,
     ),
     "probe_histogram": Probe(
         "The histogram does not predict the class (AUC).",
         "the histogram",
-        lambda images: images.read("histogram"),
+        _histogram,
     ),
     "probe_thumbnail": Probe(
         "A thumbnail of 16 x 16 pixels does not predict the class (AUC).",
@@ -165,7 +192,7 @@ def _describe(label: str, figures: dict[str, dict[str, float]], most_confident: 
 
 
 def cross_validate(
-    features: Features, truth: NDArray[np.int64], groups: Sequence[str], workers: int
+    features: Features, truth: NDArray[np.int64], groups: Sequence[str], workers: int, bar: Bar
 ) -> NDArray[np.float64]:
     """Return the probabilities of the classes, by trees that were trained without the image's group.
 
@@ -179,6 +206,8 @@ def cross_validate(
         The group of each image. All images of a group are in one fold.
     workers
         Threads to train with; the result does not depend on them.
+    bar
+        Shows how many folds are done.
 
     Returns
     -------
@@ -199,6 +228,7 @@ def cross_validate(
         # Threads would add up the trees' votes in a random order.
         trees.set_params(n_jobs=1)
         probabilities[np.ix_(test, trees.classes_)] = trees.predict_proba(features[test])
+        bar.update()
     return probabilities
 
 

@@ -42,6 +42,7 @@ def verify(
     Exit status 3 on any finding.
     """
     from cxrbuild.api import verify as verify_folder
+    from cxrbuild.artifact import names
     from cxrbuild.errors import count_of, printable
     from cxrbuild.verification import require_verified
 
@@ -65,7 +66,9 @@ def verify(
         )
         output.say(f"Signed by {result.signer}, {known}.")
     if result.failed_audit:
-        where = "its card and its report state" if result.kind == "release" else "audit.html explains"
+        # A build may have no page: `curate` removes one that shows a withdrawn image.
+        page = names.AUDIT_PAGE if (result.folder / names.AUDIT_PAGE).is_file() else names.AUDIT
+        where = "its card and its report state" if result.kind == "release" else f"{page} explains"
         output.say(
             f"Failed checks of its audit: {printable(', '.join(result.failed_audit))}. These are no faults "
             f"of the files; {where} them."

@@ -125,7 +125,9 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     if image.exactness is None:
         yield "bytes", "not known: a plan records no files, and the data folder has none of this pin"
     else:
-        yield "bytes", MEANINGS.get(image.exactness, "not compared: a withdrawn image needs no file")
+        of_image = "of this image: " if "state" in image.pin else ""
+        meaning = MEANINGS.get(image.exactness, "not compared: a withdrawn image needs no file")
+        yield "bytes", of_image + meaning
     yield "read as", _values(image.upstream) or "no values"
     for correction in image.corrections:
         yield "corrected", _describe_correction(correction)
@@ -183,11 +185,14 @@ def _describe_pin(pin: Mapping[str, str]) -> str:
 
     texts = {**pin} | ({"listing": shown_listing(pin["listing"])} if "listing" in pin else {})
     pinned = ", ".join(
-        f"{key} {value}" for key, value in texts.items() if key not in ("verified by", "state")
+        f"{key} {value}" for key, value in texts.items() if key not in ("verified by", "state", "difference")
     )
-    whole = [f"verified by {pin['verified by']}"] if "verified by" in pin else []
-    whole += [pin["state"]] if "state" in pin else []
-    return (pinned or "none") + (f"; the source as a whole: {', '.join(whole)}" if whole else "")
+    if "state" in pin:
+        # The image itself can be verified: the line of its bytes says whether it is.
+        whole = f"{pin['state']}, {pin.get('difference', 'not compared with the pin')}"
+    else:
+        whole = f"verified by {pin['verified by']}" if "verified by" in pin else ""
+    return (pinned or "none") + (f"; the source as a whole: {whole}" if whole else "")
 
 
 def _describe_other(image: ImageDecision, other: OtherSplit) -> str:

@@ -176,7 +176,7 @@ def conclusion(found: Diff) -> str:
     if found.bump is not None:
         return _describe_step(found, f"a {found.bump.upper()} step")
     if any(len(found.rows[kind]) for kind in OF_FILES):
-        return "The dataset is the same. One side was built from other or fewer files."
+        return f"The dataset is the same: the same images, classes and splits. {_describe_files(found)}"
     if len(found.rows["exclusion_changed"]):
         return "The dataset is the same. Some images are excluded for another reason."
     if found.declared:
@@ -186,6 +186,21 @@ def conclusion(found: Diff) -> str:
     if found.other_totals:
         return "The dataset is the same. Other numbers of images differ."
     return "Nothing changed."
+
+
+def _describe_files(found: Diff) -> str:
+    """Return how many images are missing on which side, and how many have other bytes."""
+    missing = found.rows["missing"]["reason"].str.split(": ").str[0].value_counts()
+    clauses = [
+        f"{count_of(int(missing[side]), 'file')} missing in the {name} version"
+        for side, name in (("old", "first"), ("new", "second"))
+        if side in missing
+    ]
+    if other := len(found.rows["other_bytes"]):
+        clauses.append(
+            f"{count_of(other, 'file')} with other bytes, of sources that one version has unpinned"
+        )
+    return f"Only the files differ: {', '.join(clauses)}."
 
 
 def _describe_step(found: Diff, step: str) -> str:

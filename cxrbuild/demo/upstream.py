@@ -194,7 +194,7 @@ def _declare(name: str, tree: Path, served: Path, declared: Path) -> None:
     document["download"].pop("credentials", None)
     document["title"] = f"Synthetic images laid out as the source {name}"
     document["description"] = "Made by `cxrbuild demo`."
-    document.pop("citation", None)
+    document["citation"] = f"The cxrbuild authors: {document['title']}, 2026"
     document.pop("homepage", None)
     document.pop("lung_masks", None)
     document["license"] = "CC0-1.0"

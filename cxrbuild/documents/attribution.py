@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cxrbuild.catalog.credit import RelatedWork
+from cxrbuild.catalog.credit import UNKNOWN, RelatedWork
 from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
@@ -73,12 +73,21 @@ def describe_citations(recipe: str | None, sources: Mapping[str, str | None]) ->
             "No source has a `citation`: CITATION.cff and CITATION.bib do not name where its images are from."
         )
     cited = {"the recipe": recipe} | dict(sources)
-    if other := [name for name, text in cited.items() if text and "year" not in reference_of(text)]:
+    lacking = {name: _lacking_fields(text) for name, text in cited.items() if text}
+    if incomplete := [f"{name} ({' and '.join(fields)})" for name, fields in lacking.items() if fields]:
         notes.append(
-            f"The `citation` of {name_some(other)} is incomplete: CITATION.cff and CITATION.bib have it "
-            "without a year. Write `AUTHORS: TITLE. JOURNAL, YEAR, doi:DOI` or `AUTHORS: TITLE, YEAR, URL`."
+            "These citations are incomplete; CITATION.cff and CITATION.bib lack what is in parentheses: "
+            f"{name_some(incomplete)}. Write `citation` as `AUTHORS: TITLE. JOURNAL, YEAR, doi:DOI` or "
+            "`AUTHORS: TITLE, YEAR, URL`."
         )
     return notes
+
+
+def _lacking_fields(citation: str) -> list[str]:
+    """Return which of authors and year the reference of a citation lacks."""
+    reference = reference_of(citation)
+    unknown = reference["authors"] == [{"name": UNKNOWN}]
+    return [name for name, lacks in (("authors", unknown), ("year", "year" not in reference)) if lacks]
 
 
 def _cited(contents: Contents, manifest_sha256: str) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Artifact
+from cxrbuild.artifact.build import SourceState
 from cxrbuild.catalog import Link, Recipe, read_links
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.catalog.rule import DuplicateRule, Rule
+from cxrbuild.errors import count_of
 from cxrbuild.exactness import image_states
 from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
 from cxrbuild.image_decision.find import find_rows
@@ -169,6 +171,8 @@ class _Describer:
             found |= {"verified by": state.proof}
         if source in document.unpinned:
             found |= {"state": "unpinned"}
+            if state is not None and (text := _describe_difference(state)):
+                found |= {"difference": text}
         return found
 
     def _linked(self, link: Link, group: str | None, source: str, path: str) -> LinkedImage:
@@ -205,6 +209,12 @@ class _Describer:
                     )
                 )  # fmt: skip
         return found
+
+
+def _describe_difference(state: SourceState) -> str:
+    """Return how the files of an unpinned source differ from its pin; empty where that is not known."""
+    counts = {"missing": state.missing, "with other bytes": state.different, "not in the pin": state.extra}
+    return ", ".join(f"{count_of(len(files), 'file')} {what}" for what, files in counts.items() if files)
 
 
 def _read_links(recorded: Recipe, recipe: Recipe | None) -> Iterator[Link]:

@@ -164,4 +164,7 @@ def _advise_on_patient(artifact: Artifact) -> str | None:
     if not hashed or (fingerprint and document.patient_key in (None, fingerprint)):
         return None
     todo = "set CXRBUILD_PATIENT_KEY to the key that they were hashed with"
-    return f"If it is the number of a patient: those of {name_some(hashed)} are hashed, so {todo}"
+    return (
+        f"If it is the number of a patient: those of {name_some(hashed)} are hashed, so {todo}. Without the "
+        "key, name an image by its id or by its whole path"
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cxrbuild.artifact import AuditDocument, BaselineDocument, CheckResult, ExplanationDocument
-from cxrbuild.artifact.audit import SimilarIdsFinding, list_unprobed
+from cxrbuild.artifact.audit import SimilarIdsFinding, describe_unprobed
 from cxrbuild.artifact.baseline_summary import mean_recall
 from cxrbuild.contents import Contents
 from cxrbuild.documents import list_licenses
@@ -131,8 +131,10 @@ def _describe_confounding(contents: Contents, audit: AuditDocument | None) -> He
             f"of up to {max(aucs):.2f} (guessing: 0.5)."
         )
         present = set(contents.kept["label"])
-        if unprobed := list_unprobed(measured, [one for one in contents.recipe.classes if one in present]):
-            sentences.append(f"Classes of too few patients are excluded: {', '.join(unprobed)}.")
+        if unprobed := describe_unprobed(
+            measured, [one for one in contents.recipe.classes if one in present]
+        ):
+            sentences.append(unprobed)
     return Headline(question, _verdict(measured, to_judge=True), sentences, "audit")
 
 

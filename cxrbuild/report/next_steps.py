@@ -10,7 +10,7 @@ from cxrbuild.artifact import CheckResult
 _SHORTCUTS = {
     "confounding": "what the sources state, such as source, view or age",
     "probe_border": "the border: padding, collimation, letters at the edge",
-    "probe_encoder": "size, aspect ratio and encoding of the files",
+    "probe_encoder": "size, aspect ratio, format and encoder settings of the upstream files",
     "probe_histogram": "brightness and contrast",
     "probe_thumbnail": "16 x 16 pixels: exposure, position, cropping",
 }
