@@ -189,7 +189,9 @@ def _describe_pin(pin: Mapping[str, str]) -> str:
     )
     if "state" in pin:
         # The image itself can be verified: the line of its bytes says whether it is.
-        whole = f"{pin['state']}, {pin.get('difference', 'not compared with the pin')}"
+        by_name = "only the names of its files are the pin's"
+        known = by_name if pin.get("verified by") == "names" else "not verified"
+        whole = f"{pin['state']}, {pin.get('difference', known)}"
     else:
         whole = f"verified by {pin['verified by']}" if "verified by" in pin else ""
     return (pinned or "none") + (f"; the source as a whole: {whole}" if whole else "")
