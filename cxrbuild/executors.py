@@ -21,7 +21,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from cxrbuild.cluster import ClusterExecutor, is_address, open_cluster
 from cxrbuild.errors import CxrbuildError, is_of_memory
@@ -38,6 +39,11 @@ class _ProcessPool(ProcessPoolExecutor):
     """Local processes. ``failure`` is the error that ended the thread which gives them their tasks."""
 
     failure: BaseException | None = None
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Submit a task; this starts a process where none is idle."""
+        with _without_main():
+            return super().submit(*args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut down; a pool whose thread could not be started has nothing to wait for."""
@@ -59,6 +65,20 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])
     return context
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes that are started not import the program that uses this package.
+
+    They need none of its functions. A script without ``if __name__ == "__main__"`` would run again in each.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def wait_for_fork_server() -> None:

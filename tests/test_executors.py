@@ -55,6 +55,22 @@ def test_a_process_without_a_batch_is_not_started() -> None:
         assert [result for _, (result, _) in run_batches(pool, double, [4], ahead=1)] == [8]
 
 
+@pytest.mark.parametrize("method", ["", "spawn"])
+def test_a_script_without_a_guard_runs_once(method: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from cxrbuild import executors\n"
+        f"context = {method!r} and multiprocessing.get_context({method!r})\n"
+        "executors._context = (lambda: context) if context else executors._context\n"
+        "print('once')\n"
+        "with executors.open_executor('local', 2) as pool:\n"
+        "    print(list(pool.map(abs, [-1, -2, -3])))\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("once\n[1, 2, 3]\n", "")
+
+
 def test_run_batches_reports_a_worker_that_dies() -> None:
     with pytest.raises(CxrbuildError, match="a worker process died"), open_executor("local", 1) as pool:
         list(run_batches(pool, die, range(6), ahead=2))
