@@ -76,6 +76,7 @@ bench: $(VENV)/.test-all
 	$(BENCH)/bench_candidates.py --build .bench/build --images 10000 100000 1000000
 	$(BENCH)/bench_audit.py --build .bench/build --images 10000 100000
 	$(BENCH)/bench_baseline.py .bench/build
+	$(BENCH)/bench_baseline.py .bench/build --full-size
 	$(BIN)/python tests/benchmarks/ratios.py .bench/ratios.jsonl
 
 # Install the git hook, so that every commit is checked.

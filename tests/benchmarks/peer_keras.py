@@ -3,9 +3,7 @@
 It does what the published trainer does, with this project's contrast and without the change of saturation,
 which costs time and has no effect on grey images. Of this project it uses only the folders of a build.
 
-    python peer_keras.py BUILD BATCH EPOCHS EVERY      prints the seconds of each epoch as JSON
-
-EVERY is 1 for all images, 2 for every second one.
+    python peer_keras.py BUILD BATCH EPOCHS      prints the seconds of each epoch as JSON
 """
 
 from __future__ import annotations
@@ -49,11 +47,11 @@ def build_model() -> keras.Model:
 
 
 if __name__ == "__main__":
-    build, (batch, count, every) = sys.argv[1], map(int, sys.argv[2:])
+    build, (batch, count) = sys.argv[1], map(int, sys.argv[2:])
     files = [tf.io.gfile.glob(f"{build}/images/train/{name}/*.jpg") for name in CLASSES]
-    labels = [number for number, paths in enumerate(files) for _ in paths][::every]
+    labels = [number for number, paths in enumerate(files) for _ in paths]
     data = (
-        tf.data.Dataset.from_tensor_slices(([path for paths in files for path in paths][::every], labels))
+        tf.data.Dataset.from_tensor_slices(([path for paths in files for path in paths], labels))
         .shuffle(len(labels))
         .map(load, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch)
