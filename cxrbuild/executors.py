@@ -67,18 +67,37 @@ def _context() -> BaseContext:
     return context
 
 
+class _Main(ModuleType):
+    """The main module as starting processes see it: without a file that they could import."""
+
+    def __init__(self, main: ModuleType) -> None:
+        super().__init__("__main__")
+        self._main = main
+
+    def __getattr__(self, name: str) -> Any:
+        # Another thread can pickle an object of the program meanwhile.
+        if name in ("_main", "__file__"):
+            raise AttributeError(name)
+        return getattr(self._main, name)
+
+
+# Of two threads that start processes, the second must not restore the stand-in of the first.
+_starting = threading.RLock()
+
+
 @contextmanager
 def _without_main() -> Iterator[None]:
     """Let processes that are started not import the program that uses this package.
 
     They need none of its functions. A script without ``if __name__ == "__main__"`` would run again in each.
     """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = _Main(main)
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def wait_for_fork_server() -> None:

@@ -59,16 +59,23 @@ def test_a_process_without_a_batch_is_not_started() -> None:
 def test_a_script_without_a_guard_runs_once(method: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import multiprocessing\n"
+        "import multiprocessing, pickle, sys, threading\n"
         "from cxrbuild import executors\n"
         f"context = {method!r} and multiprocessing.get_context({method!r})\n"
         "executors._context = (lambda: context) if context else executors._context\n"
         "print('once')\n"
-        "with executors.open_executor('local', 2) as pool:\n"
-        "    print(list(pool.map(abs, [-1, -2, -3])))\n"
+        "main = sys.modules['__main__']\n"
+        "def use():\n"
+        "    with executors.open_executor('local', 2) as pool:\n"
+        "        assert list(pool.map(abs, [-1, -2, -3])) == [1, 2, 3]\n"
+        "threads = [threading.Thread(target=use) for _ in range(2)]\n"
+        "for thread in threads: thread.start()\n"
+        "while any(thread.is_alive() for thread in threads): pickle.dumps(use)\n"
+        "print(sys.modules['__main__'] is main)\n"
     )
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert (ran.stdout, ran.stderr) == ("once\n[1, 2, 3]\n", "")
+    # Whatever the threads of the program do meanwhile.
+    assert (ran.stdout, ran.stderr) == ("once\nTrue\n", "")
 
 
 def test_run_batches_reports_a_worker_that_dies() -> None:

@@ -388,7 +388,7 @@ def test_folders_that_still_hold_a_withdrawn_image_are_named(
         for name in ("audit-links.csv", "audit.json", "baseline/predictions.parquet")
     ]
     new_build = Path("build", "new")
-    again = f"run `cxrbuild audit {new_build}` again, which writes it without them"
+    again = f"run `cxrbuild audit --build {new_build}` again, which writes it without them"
     made = [again, again, "make it again from a build without them, or delete it"]
     for path, what in zip(results, made, strict=True):
         assert f"  {path} (1 image): {what}" in listed
@@ -473,10 +473,27 @@ def test_duplicates_of_a_withdrawn_image_are_withdrawn_or_named(
     rows = records.iloc[:2].assign(exclusion=None, exclusion_detail=None, exclusion_note=None)
     rows = rows.assign(source=["mine", "other"], source_blob=blob)
     other = mine.model_copy(update={"name": "other", "withdrawn": None, "license": "CC-BY-4.0"})
-    found = withdraw_copies(rows, [mine, other], [], {})
+    notes: list[str] = []
+    progress = Silent()
+    progress.warn = notes.append  # type: ignore[method-assign]
+    found = withdraw_copies(rows, [mine, other], [], {}, progress)
     details = ["2026-02-28: error; its file has a withdrawn hash", "2026-02-28"]
     assert list(found["exclusion_detail"]) == details
     assert list(found["license"]) == ["CC0-1.0", "CC-BY-4.0"]
+    assert len(notes) == 1
+    # A hash of no file is reported unless the line names the deleted file, as is that of another file.
+    path = rows["source_path"].iloc[0]
+    for line, report in (
+        ("", "withdrawn.csv, line 2. Correct"), ("gone.png", ""),
+        (path, f"withdrawn.csv, line 2 ({path} has {blob}). Correct"),
+    ):  # fmt: skip
+        notes.clear()
+        (tmp_path / "withdrawn.csv").write_text(
+            f"path,date,reason,blob\n{line},2026-02-28,error,{'0' * 40}\n"
+        )
+        withdraw_copies(rows, [read_source("source.toml", tmp_path)], [], {}, progress)
+        assert bool(notes) == bool(report)
+        assert report in "".join(notes)
 
 
 def test_other_images_of_the_patient_of_a_withdrawn_image_are_named(tmp_path: Path) -> None:
@@ -571,6 +588,9 @@ def test_a_patient_is_known_by_each_id_that_the_source_gives(
     # It is known by an image that was the patient's.
     assert withdrawn("4.dcm,2026-02-28,consent,8802") == ["4.dcm"]
     assert len(notes) == 1
+    # A row in another spelling can be of another patient, but more probably the id is misspelt.
+    assert withdrawn("4.dcm,2026-02-28,consent,mrn 3") == ["4.dcm"]
+    assert ": line 2 (in metadata.csv, line 5). Each line withdraws the image of its path alone." in notes[1]
     with pytest.raises(CxrbuildError, match="1 withdrawn patient in another spelling than the metadata"):
         withdrawn(",2026-02-28,consent,mrn 3")
 

@@ -138,7 +138,7 @@ def _advise(one: WithdrawnHolder, out: Path | None) -> str:
             return "delete it once the next release is made"
         case "result":
             if out is not None and one.path in {out / name for name in _AUDITED}:
-                return f"run `cxrbuild audit {out}` again, which writes it without them"
+                return f"run `cxrbuild audit --build {out}` again, which writes it without them"
             return "make it again from a build without them, or delete it"
         case "page":
             return "delete this page, or make it again"

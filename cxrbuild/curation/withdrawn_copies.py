@@ -78,6 +78,8 @@ def withdraw_copies(
     known = set(why)
     rest = records[~records.index.isin(withdrawn.index)]
     blobs = _blobs(records, sources, fetched)
+    if unknown := _describe_unknown(sources, blobs):
+        progress.warn(unknown)
     groups = duplicate_groups(list(links))
     linked: dict[Image, list[Image]] = {}
     for image in groups:
@@ -147,6 +149,27 @@ def _warning(copies: Mapping[Image, _Withdrawn], by_name: Mapping[str, Source]) 
         f"{count_of(len(named), 'image')} withdrawn as duplicates of withdrawn ones: {name_some(named)}. "
         "Equal files or a link say so, and may not be known later: add the paths of these images to "
         f"{' and '.join(files)} before you delete files or links."
+    )
+
+
+def _describe_unknown(sources: Sequence[Source], blobs: Mapping[Image, str]) -> str:
+    """Return a warning of declared hashes that no file has, or not the file that the line names."""
+    known = set(blobs.values())
+    lines = []
+    for source in sources:
+        for blob, one in source.all_withdrawals.blobs.items():
+            found = blobs.get((source.name, one.path))
+            if found is not None and found != blob:
+                lines.append(f"{source.withdrawals_place}, line {one.line} ({one.path} has {found})")
+            elif not one.path and blob not in known:
+                lines.append(f"{source.withdrawals_place}, line {one.line}")
+    if not lines:
+        return ""
+    return (
+        f"{count_of(len(lines), 'withdrawn hash')} of no file, or of another one than the line names: "
+        f"{name_some(lines)}. Correct a hash that is not what `git hash-object FILE` prints, such as that of "
+        "`sha1sum`: it withdraws no image. Leave the line of a file that is deleted. Once it also names the "
+        "path of that file, it is no longer reported."
     )
 
 

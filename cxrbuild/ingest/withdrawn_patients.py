@@ -60,7 +60,7 @@ def mark_patients(
     # All rows of such a patient, also those that have another number of the same patient.
     of_patient = dict(zip(joined[named.notna()], named.dropna(), strict=True))
     named = named.where(named.notna(), joined.map(of_patient).astype("str"))
-    unknown = [one for number, one in patients.items() if not named.eq(number).any() and not one.path]
+    unknown = [one for number, one in patients.items() if not named.eq(number).any()]
     if unknown:
         _report_unknown(source, unknown, known, places, progress)
     mark_withdrawn(records, {row: patients[number] for row, number in named.dropna().items()}, source.license)
@@ -104,7 +104,8 @@ def _report_unknown(
 ) -> None:
     """Warn of patients that no row is of; refuse an id that a row has in another spelling.
 
-    An id of no row is no error in itself: its rows may be deleted, or come later.
+    An id of no row is no error in itself: its rows may be deleted, or come later. With a path, a row that has
+    it in another spelling may be of another patient.
     """
     place_of: dict[str, str] = {}
     for numbers in known:
@@ -114,7 +115,9 @@ def _report_unknown(
     for number in place_of:
         by_plain.setdefault(plain_identifier(number), number)
     shows = source.reader.patient_id == "keep"
-    problems, notes = [], []
+    problems: list[str] = []
+    notes: list[str] = []
+    spellings: list[str] = []
     for one in unknown:
         written = f"line {one.line}" + (f": {one.patient}" if shows else "")
         same = by_plain.get(plain_identifier(one.patient))
@@ -122,16 +125,26 @@ def _report_unknown(
         # Only the place says which number it is where the source hashes numbers.
         there = "" if near is None else f"{near}, in {place_of[near]}" if shows else f"in {place_of[near]}"
         if same is not None:
-            problems.append(f"{written} ({there})")
-        else:
+            (spellings if one.path else problems).append(f"{written} ({there})")
+        elif not one.path:
             notes.append(f"{written} (the nearest is {there})" if there else written)
     if problems:
         raise DeclarationError(
             f"{count_of(len(problems), 'withdrawn patient')} in another spelling than the metadata",
             where=source.withdrawals_place, expected="each patient's id as a row of the metadata has it",
             found=name_some(problems),
-            todo="Write the ids as the rows have them: a misspelt one withdraws no image",
+            todo="Write the ids as the rows have them: a misspelt one withdraws no image. If the row is of "
+            "another patient, write into the line the path of an image that was the withdrawn patient's, too",
         )  # fmt: skip
+    if spellings:
+        count = count_of(len(spellings), "withdrawn patient")
+        progress.warn(
+            f"{source.name}: rows of the metadata have the ids of {count} in {source.withdrawals_place} in "
+            f"another spelling: {name_some(spellings)}. Each line withdraws the image of its path alone. If "
+            "the row is of the same patient, write the id as the row has it."
+        )
+    if not notes:
+        return
     progress.warn(
         f"{source.name}: no row of the metadata is of {count_of(len(notes), 'withdrawn patient')} in "
         f"{source.withdrawals_place}: {name_some(notes)}. Correct an id that is misspelt: it withdraws no "
