@@ -416,7 +416,7 @@ def test_a_list_is_compared_with_a_dataset(tmp_path: Path) -> None:
         ["rows in the list", "9"], ["rows found in the dataset", "6"], ["  excluded from the dataset", "1"],
         ["rows with an ambiguous name", "2"], ["images in both", "5"], ["  in another split", "1"],
         ["  of another class", "1"], ["patients with leakage", "1"],
-        ["images of the dataset not in the list", "1"],
+        ["images of the dataset not found in the list", "1"],
     ]  # fmt: skip
 
 
@@ -450,17 +450,32 @@ def test_a_list_without_a_common_name_says_what_to_do(tmp_path: Path) -> None:
     assert ran.status == 3
     assert "same_split: not checked, no row has an image in the dataset." in ran.out
     assert "No file of the list is found in the dataset by its name. `--columns file=NAME`" in ran.out
+    theirs = written(tmp_path, "train.csv", "file,label\nf.jpg,well\n")
+    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none")
+    assert "`--columns source=NAME` names the column of the sources" in ran.out
+    theirs = written(tmp_path, "train.csv", "file,label\nf.png,well\n")
+    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none")
+    assert "class well: Well, by its name, but its images in both are 1 Sick." in ran.out
 
 
 def test_files_whose_names_a_release_hides_are_not_called_absent() -> None:
     rows = pd.DataFrame(
-        {"path": ["p/x.png", "p/y.png", "z.png", "z.png"], "source": [None, None, None, "open"]}, dtype="str"
+        {
+            "path": ["p/x.png", "p/y.png", "z.png", "z.png", "z.png", "p/o.png", "p/o.png", "p/o.png"],
+            "source": [None, None, None, "third", "open", "Closed", "open", None],
+        },
+        dtype="str",
     )
+    ids = [image_id("closed", f"p/{name}.png", named=False) for name in "xo"]
     members = pd.DataFrame(
-        {"image_id": [image_id("closed", "p/x.png", named=False), image_id("open", "o.png")],
-         "source": ["closed", "open"], "source_path": ["closed_1", "o.png"]}, dtype="str",
+        {"image_id": [*ids, image_id("open", "p/o.png")], "source": ["closed", "closed", "open"],
+         "source_path": ["closed_1", "closed_2", "p/o.png"]}, dtype="str",
     )  # fmt: skip
     found = match_members(rows, members, {"closed"})
     # The whole path gives the id; a name alone does not.
-    assert found["member"].tolist() == [0, pd.NA, pd.NA, pd.NA]
-    assert found["unknown"].tolist() == [False, True, True, True]
+    # A file of the open source that has the name of one that is hidden is not taken for it.
+    assert found["member"].tolist() == [0, pd.NA, pd.NA, pd.NA, pd.NA, 1, 2, pd.NA]
+    assert found["unknown"].tolist() == [False, True, True, True, False, False, False, False]
+    assert found["candidates"].dropna().to_dict() == {
+        7: f"{members['image_id'][2]}, {members['image_id'][1]}"
+    }

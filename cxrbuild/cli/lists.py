@@ -124,7 +124,7 @@ def _report_dataset(output: Output, found: DatasetSummary) -> None:
     if splits:
         output.say("")
         output.table(
-            ["images not in the list", *splits],
+            ["images not found in the list", *splits],
             [[one, *(counts.get(split, 0) for split in splits)] for one, counts in found.not_listed.items()],
         )
     columns = [split for split in SPLITS if any(split in counts for counts in found.splits.values())]
@@ -146,18 +146,23 @@ def _report_dataset(output: Output, found: DatasetSummary) -> None:
         ("  in another split", found.other_split),
         ("  of another class", found.other_class),
         ("patients with leakage", found.leakage),
-        ("images of the dataset not in the list", found.images - found.shared),
+        ("images of the dataset not found in the list", found.images - found.shared),
     ]
     numbers = [(name, "not checked" if n is None else f"{n:,}") for name, n in counts]
     output.table(numbers[0], numbers[1:], right=1)
     if not found.found:
-        output.say(_ADVICE_HIDDEN if found.unknown else _ADVICE)
+        output.say(_ADVICE_HIDDEN if found.unknown else _ADVICE_AMBIGUOUS if found.ambiguous else _ADVICE)
 
 
 _ADVICE = (
     "\nNo file of the list is found in the dataset by its name. `--columns file=NAME` names the column of "
     "the files, if another one was read. If the images have other names there, build those of the list, and "
     "find them with `cxrbuild overlap`."
+)
+_ADVICE_AMBIGUOUS = (
+    "\nNo row is compared: no name means one image of the dataset for sure. `--columns source=NAME` names the "
+    "column of the sources, if the list has one: then a file can have another suffix in the dataset, or the "
+    "name of one in another source."
 )
 _ADVICE_HIDDEN = (
     "\nNo file of the list is found in the dataset by its name: the public release hides the file names of "
@@ -171,7 +176,10 @@ def _describe_class(word: ClassWord) -> str:
     images = ", ".join(f"{number:,} {label}" for label, number in sorted(word.images.items()))
     match word.by:
         case "name":
-            return f"class {word.word}: {word.label}, by its name."
+            # As where two words are swapped.
+            other = sum(word.images.values()) > 2 * word.images.get(word.label or "", 0)
+            but = f", but its images in both are {images}" if other else ""
+            return f"class {word.word}: {word.label}, by its name{but}."
         case "images":
             most = word.images[word.label or ""]
             why = f"the class of {most:,} of {total:,} images in both"

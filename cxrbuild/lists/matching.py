@@ -84,9 +84,9 @@ def match_images(rows: pd.DataFrame, records: pd.DataFrame, *, complete: bool) -
 
     ``absent`` is whether a row's source, or every source where it names none, is known not to have the file.
     A list names a file without its folder, often with another suffix. A source of a list is taken for the
-    one of ours that has the most of its files: ``fig1`` for ``figure1``. Rows of a source that has no file
-    here have neither. A row without a source can be of a source that is not here, unless the sources here
-    have most of the files of its list.
+    one of ours with its name, else for the one that has the most of its files: ``fig1`` for ``figure1``. Rows
+    of a source that has no file here have neither. A row without a source can be of a source that is not
+    here, unless the sources here have most of the files of its list.
 
     Parameters
     ----------
@@ -137,12 +137,13 @@ def match_members(rows: pd.DataFrame, members: pd.DataFrame, hidden: Collection[
 
     index = ImageIndex(members)
     found, ours = _find_all(rows, index)
-    if hidden:
-        found = [
-            images or index.find_hidden(path, hidden)
-            for path, images in zip(rows["path"], found, strict=True)
-        ]
     named = rows["source"].fillna("")
+    if hidden:
+        # Without its source, a path can be that of a file of a hidden source and of another one.
+        found = [
+            list(dict.fromkeys([*images, *index.find_hidden(path, _sources(hidden, ours.get(source)))]))
+            for path, source, images in zip(rows["path"], named, found, strict=True)
+        ]
     ids = members["image_id"]
     similar = [
         images or (index.find(path, other_suffix=True) if not source else [])
@@ -175,6 +176,9 @@ def _find_all(rows: pd.DataFrame, index: ImageIndex) -> tuple[list[list[int]], d
     for source, images in zip(named, found, strict=True):
         counts.setdefault(source, Counter()).update({index.source_of[image] for image in images})
     ours = {source: count.most_common(1)[0][0] for source, count in counts.items() if count and source}
+    # Another source can have files of the same names, above all where those of this one are hidden.
+    called = {one.casefold(): one for one in index.source_of.values()}
+    ours |= {source: called[source.casefold()] for source in counts if source.casefold() in called}
     # A declaration names our sources: one that is not here has no file here.
     ours |= {source: source for source in declared if source}
     found = [
@@ -183,6 +187,11 @@ def _find_all(rows: pd.DataFrame, index: ImageIndex) -> tuple[list[list[int]], d
     ]
     there = set(index.source_of.values())
     return found, {source: one for source, one in ours.items() if one in there}
+
+
+def _sources(hidden: Collection[str], only: str | None) -> Collection[str]:
+    """Return the hidden sources that a row can be of, where its source is known or not."""
+    return hidden if only is None else [only] if only in hidden else []
 
 
 def _fold(path: str) -> str:

@@ -46,7 +46,7 @@ class DatasetSummary:
     classes
         The class words of the lists, with the classes that they mean.
     not_listed
-        By class and split the number of images of the dataset that the lists do not name.
+        By class and split the number of images of the dataset that no row is found to name.
     """
 
     name: str
