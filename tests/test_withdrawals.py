@@ -699,6 +699,10 @@ def test_after_a_withdrawal_no_copy_of_the_former_files_is_kept(tmp_path: Path) 
     assert "\n".join(["Withdrawn images are still in 2 places:", *lines, "If links join"]) in ran.err
     shown = " ".join(run("why", WITHDRAWN, "--build", "build", cwd=tmp_path).out.split())
     assert "bytes not compared: a withdrawn image needs no file" in shown
+    (tmp_path / "links.csv").write_text("source_a,path_a,source_b,path_b,kind,note\n")
+    (tmp_path / "reviews.csv").write_text("source,path,mark,marks_finding,note\n")
+    ran = run("plan", "--recipe", "recipe.toml", cwd=tmp_path)
+    assert "1 image withdrawn. No place that was looked at holds any: the folders" in ran.out + ran.err
 
 
 def withdraw_rows(folder: Path) -> None:

@@ -126,6 +126,7 @@ def plan(
     from cxrbuild.curation import (
         describe_holders,
         describe_kept_duplicates,
+        describe_no_holders,
         describe_other_images,
         find_holders,
         make_plan,
@@ -146,6 +147,8 @@ def plan(
             holders = find_holders(made.records, folder, made.locked, declared)
             if holders:
                 progress.warn(describe_holders(holders))
+            elif note := describe_no_holders(int((made.records["exclusion"] == "withdrawn").sum())):
+                progress.note(note)
             made = replace(made, withdrawn_still_in=tuple(holders))
         return made
 

@@ -12,7 +12,12 @@ from cxrbuild.curation.declaration_files import (
 from cxrbuild.curation.declared import Declared, read_declared
 from cxrbuild.curation.document import build_document, source_states
 from cxrbuild.curation.expectation import check_expectation
-from cxrbuild.curation.holder import WithdrawnHolder, describe_holders, describe_other_images
+from cxrbuild.curation.holder import (
+    WithdrawnHolder,
+    describe_holders,
+    describe_no_holders,
+    describe_other_images,
+)
 from cxrbuild.curation.plan import (
     Plan,
     counts,
@@ -46,6 +51,7 @@ __all__ = [
     "declaration_files",
     "describe_holders",
     "describe_kept_duplicates",
+    "describe_no_holders",
     "describe_other_images",
     "find_holders",
     "findings_without_class",

@@ -122,6 +122,23 @@ def describe_holders(holders: Sequence[WithdrawnHolder], out: Path | None = None
     return "\n".join([*lines, " ".join(notes)])
 
 
+def describe_no_holders(withdrawn: int) -> str:
+    """Return a note that no place holds withdrawn images, with the places that were looked at.
+
+    Parameters
+    ----------
+    withdrawn
+        The number of withdrawn images; without any the note is empty.
+    """
+    if not withdrawn:
+        return ""
+    return (
+        f"{count_of(withdrawn, 'image')} withdrawn. No place that was looked at holds any: the folders that "
+        "the sources were fetched to and from; data folders, builds, releases, plans and pages of `review` in "
+        "the current folder; the files that the recipe names. Copies elsewhere are not known."
+    )
+
+
 def _advise(one: WithdrawnHolder, out: Path | None) -> str:
     """Return what to do with a place of withdrawn images."""
     match one.kind:
