@@ -278,8 +278,16 @@ def _report_without_class(output: Output, records: pd.DataFrame, recipe: Recipe)
 
     found = findings_without_class(records, recipe)
     if found and recipe.split.published is None:
-        shown = name_some([f"{finding} {n:,}" for finding, n in found.items()], _FINDINGS)
-        output.say(f"Findings without a class: {shown}.")
+        shown = [f"{finding} {n:,}{_class_of_others(finding, recipe)}" for finding, n in found.items()]
+        output.say(f"Findings without a class: {name_some(shown, _FINDINGS)}.")
+
+
+def _class_of_others(finding: str, recipe: Recipe) -> str:
+    """Return which sources the class of this name takes images of, where it does not take the finding."""
+    for name, sources in recipe.labels.items():
+        if name.casefold() == finding.casefold():
+            return f" (the class {name} takes images of {name_some(list(sources))} only)"
+    return ""
 
 
 def _report_counts(
