@@ -76,6 +76,33 @@ def test_the_page_shows_images_that_are_kept_or_excluded_by_a_review(
     assert result["proposed"]["arrow"] >= 1
 
 
+def test_images_that_nobody_reviewed_are_shown_though_a_rule_excludes_them(
+    demo: Path, tmp_path: Path
+) -> None:
+    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+    recipe = declared / "recipe.toml"
+    rules = (
+        '[[rules]]\nname = "unseen"\nkind = "in"\ncolumn = "review"\nvalues = ["clean"]\nunknown = "drop"\n'
+        'reason = "Nobody has seen it."\n\n'
+    )
+    text = recipe.read_text()
+    recipe.write_text(text.replace("[[rules]]", f"{rules}[[rules]]", 1))
+    words = ("--data", demo / "data", "--no-propose", "--source", "cohen", "--unreviewed", "--json", "--out")
+    ran = run("review", "--recipe", recipe, *words, tmp_path / "r.html")
+    assert ran.status == 0, ran.err
+    images = document(tmp_path / "r.html")["images"]
+    ledger = pd.read_parquet(demo / "build" / "ledger.parquet")
+    # Another rule excludes the lateral images too, though this one comes first.
+    cohen = ledger[(ledger["source"] == "cohen") & ledger["exclusion"].isna()]
+    assert [image["path"] for image in images] == cohen["source_path"].tolist()
+    assert {image["excluded"] for image in images} == {"unseen"}
+    assert json.loads(ran.out)["excluded"] == {"unseen": len(images)}
+    assert f"that only rules on reviews exclude: {len(images)} by unseen." in " ".join(ran.err.split())
+    # A build shows such an image too; `arrow.jpg` has a review.
+    ran = run("review", "--build", demo / "build", *words[:-3], "--json", "--out", tmp_path / "r.html")
+    assert json.loads(ran.out)["excluded"] == {"annotated": 1}
+
+
 def test_the_page_requests_nothing_from_a_network(page: tuple[Path, dict[str, object]]) -> None:
     text = page[0].read_text()
     assert "http://" not in text.replace('"http://www.w3.org', "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -59,11 +60,15 @@ class Page:
         return self.text("#name").split()[1]
 
     def export(self) -> list[Review]:
-        file = self.downloads / "reviews.csv"
-        file.unlink(missing_ok=True)
+        return read_reviews(str(self.export_file()), Path())
+
+    def export_file(self) -> Path:
+        """Export the reviews; return the new file, whose name is that of no earlier one."""
+        before = {*self.downloads.glob("*.csv")}
         self.click("#export")
-        self.until(file.exists)
-        return read_reviews(str(file), Path())
+        self.until(lambda: {*self.downloads.glob("*.csv")} - before)
+        (file,) = {*self.downloads.glob("*.csv")} - before
+        return file
 
     def import_file(self, file: Path) -> None:
         self.element("#import").send_keys(str(file))
@@ -194,7 +199,11 @@ def test_images_are_filtered_by_source_class_proposal_and_review(page: Page) -> 
     page.choose("#by-proposal", "")
     page.choose("#by-review", "arrow")
     assert page.cells() == ["arrow"]
-    assert page.text("#reviewed") == "Reviewed: arrow, at a finding (one yellow arrowhead)"
+    assert page.text("#reviewed") == (
+        "Reviewed: arrow, at a finding (one yellow arrowhead). Excluded by the rule annotated; without rules "
+        "on reviews the dataset would have it"
+    )
+    assert page.text("#count").endswith("; 1 not in the dataset")
     assert page.text("#proposed").startswith("Proposed: arrow (27 of 85 such proposals were right)")
     assert len(page.driver.find_elements("css selector", "#boxes div")) >= 1
 
@@ -350,10 +359,9 @@ def test_the_name_of_the_reader_is_exported_and_kept(page: Page, tmp_path: Path)
     page.press("c")
     page.element("#reader").send_keys("Ann B.")
     page.press("ENTER", "c")
-    file = page.downloads / "reviews-Ann-B-.csv"
-    file.unlink(missing_ok=True)
-    page.click("#export")
-    page.until(file.exists)
+    file = page.export_file()
+    assert re.fullmatch(r"reviews-Ann-B-\d{4}(-\d\d){5}\.csv", file.name)
+    assert f"Exported 2 reviews as {file.name}." in page.text("#message")
     assert {(review.mark, review.reader) for review in read_reviews(str(file), Path())} == {
         ("clean", "Ann B.")
     }
@@ -363,10 +371,7 @@ def test_the_name_of_the_reader_is_exported_and_kept(page: Page, tmp_path: Path)
     other = tmp_path / "other.csv"
     other.write_text("source,path,mark,marks_finding,note,reader\nelsewhere,1.jpg,tint,no,,Ben\n")
     page.import_file(other)
-    file.unlink()
-    page.click("#export")
-    page.until(file.exists)
-    assert {review.reader for review in read_reviews(str(file), Path())} == {"Ann B.", "Ben"}
+    assert {review.reader for review in page.export()} == {"Ann B.", "Ben"}
 
 
 def test_progress_is_counted(page: Page) -> None:

@@ -203,6 +203,11 @@ def column_of(rule: Rule) -> str | None:
     return rule.column if isinstance(rule, _ColumnRule) else None
 
 
+def looks_at_reviews(rule: Rule) -> bool:
+    """Return whether a rule asks what a reviewer saw: what it excludes can change with a review."""
+    return isinstance(rule, ReviewedRule) or column_of(rule) in ("review", "marks_finding")
+
+
 def _number(value: Value, column: Column) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)

@@ -32,8 +32,7 @@ _MAX_PROBLEMS = 10
 @click.command(short_help="Write a page to mark images on; compare and merge reviews.")
 @click.option("--build", type=PATH, help="Review the images of this build.")
 @recipe_option(
-    "Without --build: review the images that this recipe keeps, and those that a review excluded.  [default: "
-    f"{RECIPE_HERE}]"
+    f"Without --build: review the images of this recipe, as they are planned.  [default: {RECIPE_HERE}]"
 )
 @reviews_option
 @click.option("--source", "sources", multiple=True, help="Only images of this source. Repeatable.")
@@ -106,8 +105,9 @@ def review(
     """Write a page on which a reader marks images, or compare and merge two readers' reviews.
 
     The page is one HTML file that needs only a browser. It exports the marks as a review file, which
-    `curate --reviews` reads. Two readers: `--compare` measures how far they agree, `--conflicts` writes a
-    page of what they disagree on, and `--merge` writes one file.
+    `curate --reviews` reads. It shows the images of the dataset, and those that only rules on reviews
+    exclude, for example because nobody has reviewed them. Two readers: `--compare` measures how far they
+    agree, `--conflicts` writes a page of what they disagree on, and `--merge` writes one file.
     """
     given = {"--compare": compare, "--conflicts": conflicts, "--merge": merge}
     named = [option for option, files in given.items() if files is not None]
@@ -149,6 +149,12 @@ def review(
         f"{page.reviewed:,} of them with a review{unseen}, "
         f"{page.bytes / 1e6:.1f} MB. Open it in a browser."
     )
+    if page.excluded:
+        counts = ", ".join(f"{n:,} by {printable(rule)}" for rule, n in page.excluded.items())
+        output.say(
+            f"It shows {count_of(sum(page.excluded.values()), 'image')} that only rules on reviews exclude: "
+            f"{counts}. The dataset would have them without these rules; a review decides."
+        )
     if unreviewed and page.unseen:
         output.say(
             "Images that are marked `unseen` are shown again: nobody has judged them, and a public release "
@@ -177,12 +183,12 @@ def _list_images(
     from cxrbuild.artifact import open_build
     from cxrbuild.catalog import read_reviews
     from cxrbuild.curation import make_plan, read_declared
-    from cxrbuild.review import images_of_build, images_of_plan
+    from cxrbuild.review import images_of_build, images_of_plan, without_draw
 
     if build is not None:
         given = [review for name in reviews for review in read_reviews(name, Path())]
         limit = open_build(build).document.recipe.conversion.max_pixels
         return images_of_build(build, data, given), build.name, limit
     declared = read_declared(recipe or default_recipe(output), {}, reviews)
-    images = images_of_plan(make_plan(declared, data), data)
+    images = images_of_plan(make_plan(without_draw(declared), data), data)
     return images, declared.recipe.name, declared.recipe.conversion.max_pixels

@@ -9,6 +9,7 @@ from cxrbuild.review.selection import (
     images_of_plan,
     select_conflicts,
     select_images,
+    without_draw,
 )
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "merge_reviews",
     "select_conflicts",
     "select_images",
+    "without_draw",
     "write_page",
 ]

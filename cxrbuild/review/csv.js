@@ -64,3 +64,10 @@ function readReviews(text, marks) {
   }
   return { reviews: rows.map((row) => row.cells), problems };
 }
+
+// Each export has a name of its own, by the reader and the local time, so that a later one replaces none.
+function exportName(reader, now) {
+  const local = new Date(now.getTime() - 60_000 * now.getTimezoneOffset());
+  const time = local.toISOString().slice(0, 19).replace(/[T:]/g, "-");
+  return ["reviews", ...reader.split(/[^\p{L}\p{N}]+/u), time].filter(Boolean).join("-") + ".csv";
+}

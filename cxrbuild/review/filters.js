@@ -59,3 +59,20 @@ function applyFilters() {
   draw();
 }
 
+function describeReview(review) {
+  if (!review) return "";
+  const [mark, finding, note] = review;
+  const text = mark === "unseen"
+    ? "Marked unseen: nobody has judged this image, so --unreviewed shows it until it has another mark"
+    : `Reviewed: ${mark}${finding === "yes" ? ", at a finding" : ""}`;
+  return text + (note ? ` (${note})` : "");
+}
+
+// Why the dataset does not have an image that the page shows.
+function describeExclusion(image) {
+  if (!image.excluded) return "";
+  const why = image.review && image.review[0] !== "unseen" ? "" : ", as nobody has judged it";
+  return `Excluded by the rule ${image.excluded}${why}; without rules on reviews the dataset would have it`;
+}
+
+const describeState = (image) => [describeReview(image.review), describeExclusion(image)].filter(Boolean).join(". ");

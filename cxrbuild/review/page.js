@@ -120,12 +120,12 @@ function exportCsv() {
   const rows = marked.map(([name, [mark, finding, note, by]]) => [...name.split("\n"), mark, finding, note, by ?? reader]);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([toCsv(rows)], { type: "text/csv" }));
-  link.download = reader ? `reviews-${reader.replace(/[^\p{L}\p{N}]+/gu, "-")}.csv` : "reviews.csv";
+  link.download = exportName(reader, new Date());
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   const unmarked = myReviews.size - marked.length;
   showMessage(
-    `Exported ${countOf(rows.length, "review")}.` +
+    `Exported ${countOf(rows.length, "review")} as ${link.download}.` +
       (unmarked ? ` Not exported: ${countOf(unmarked, "image")} with a note but no mark.` : ""),
   );
 }
@@ -170,9 +170,11 @@ function drawCount() {
   const n = (value) => value.toLocaleString("en");
   const marked = n(shown.filter(isMarked).length);
   const done = images.filter((_, i) => isMarked(i)).length, percent = Math.floor((100 * done) / images.length);
+  const excluded = images.filter((image) => image.excluded).length;
   $("count").textContent =
     `${n(shown.length)} of ${countOf(images.length, "image")} shown, ${marked} of them marked; ` +
-    `${n(done)} marked in all (${percent} %), ${n(images.length - done)} to go`;
+    `${n(done)} marked in all (${percent} %), ${n(images.length - done)} to go` +
+    (excluded ? `; ${n(excluded)} not in the dataset` : "");
   $("progress").max = images.length;
   $("progress").value = done;
 }
@@ -238,14 +240,8 @@ function drawView() {
   const i = current(), image = images[i], mine = myReview(i);
   if (!image.problem) drawLarge(i, image);
   $("name").textContent = `${image.source} ${image.path} · ${image.label}`;
-  const review = isBlind() ? null : image.review;
   drawReadings(isBlind() ? [] : image.readings);
-  $("reviewed").textContent = review?.[0] === "unseen"
-    ? "Marked unseen: nobody has judged this image, so --unreviewed shows it until it has another mark"
-      + (review[2] ? ` (${review[2]})` : "")
-    : review
-    ? `Reviewed: ${review[0]}${review[1] === "yes" ? ", at a finding" : ""}` + (review[2] ? ` (${review[2]})` : "")
-    : "";
+  $("reviewed").textContent = isBlind() ? "" : describeState(image);
   const proposals = isBlind() ? [] : image.proposals;
   const kinds = [...new Set(proposals.map(([kind]) => kind))];
   $("proposed").textContent = kinds.length ? `Proposed: ${kinds.map(describeKind).join(", ")}` : "";

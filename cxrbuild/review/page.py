@@ -80,6 +80,8 @@ class ReviewPage:
         The number of them that a person has judged.
     unseen
         The number of them that are marked ``unseen``: they have a review, and nobody has judged them.
+    excluded
+        The number of them that each rule on reviews alone excludes from the dataset.
     embedded
         Whether the page holds the large images too.
     proposed
@@ -93,6 +95,7 @@ class ReviewPage:
     images: int
     reviewed: int
     unseen: int
+    excluded: dict[str, int]
     embedded: bool
     proposed: dict[str, int]
     unreadable: tuple[UnreadableImage, ...]
@@ -192,6 +195,7 @@ def write_page(
         images=len(images),
         reviewed=sum(image.is_judged for image in images),
         unseen=sum(image.review is not None and not image.is_judged for image in images),
+        excluded=dict(Counter(image.excluded for image in images if image.excluded is not None)),
         embedded=embed,
         proposed=dict(
             Counter(kind for image in rendered for kind in {mark.kind for mark in image.proposals})
@@ -255,6 +259,7 @@ def _describe(image: ReviewImage, rendered: _Rendered, folder: Path) -> dict[str
         "proposals": [
             [mark.kind, *(round(number, 3) for number in astuple(mark)[1:])] for mark in rendered.proposals
         ],
+        "excluded": image.excluded or "",
         "readings": [[one.reader, *_answers(one)] for one in image.readings],
         "problem": rendered.problem,
     }

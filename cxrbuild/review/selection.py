@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import open_build
-from cxrbuild.catalog import Review
-from cxrbuild.catalog.rule import ReviewedRule
+from cxrbuild.catalog import Link, Review, read_links
+from cxrbuild.curation import read_declaration_files
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.lockfile import source_folder
+from cxrbuild.rules import excluded_by_review_alone
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cxrbuild.curation import Plan
+    from cxrbuild.curation import Declared, Plan
 
 
 _logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class ReviewImage:
         The review that exists, ``None`` where nobody has reviewed it.
     readings
         The reviews of two readers who disagree.
+    excluded
+        The rule on reviews that alone excludes it, ``None`` for an image of the dataset.
     """
 
     image_id: str
@@ -47,6 +50,7 @@ class ReviewImage:
     files: tuple[Path, ...]
     review: Review | None
     readings: tuple[Review, ...] = ()
+    excluded: str | None = None
 
     @property
     def is_judged(self) -> bool:
@@ -55,7 +59,9 @@ class ReviewImage:
 
 
 def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> list[ReviewImage]:
-    """List the images of a build.
+    """List the images of a build, and those that only rules on reviews exclude.
+
+    An excluded image is listed if its source's file is there: the build has no JPEG of it.
 
     Parameters
     ----------
@@ -73,7 +79,8 @@ def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> 
     """
     artifact = open_build(build)
     overriding = {(review.source, review.path): review for review in reviews}
-    _require_known(artifact.ledger, overriding, build)
+    ledger, rules = artifact.ledger, artifact.document.recipe.rules
+    _require_known(ledger, overriding, build)
     images, missing = [], []
     for row in artifact.manifest.to_dict("records"):
         source, path = row["source"], row["source_path"]
@@ -83,6 +90,16 @@ def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> 
             missing.append(jpeg)
         review = overriding.get((source, path)) or _recorded_review(row)
         images.append(ReviewImage(row["image_id"], source, path, row["label"], available, review))
+    for row in ledger[excluded_by_review_alone(ledger, rules, _links_of(build))].to_dict("records"):
+        source, path = row["source"], row["source_path"]
+        review = overriding.get((source, path)) or _recorded_review(row)
+        if (original := source_folder(data, source) / path).is_file():
+            images.append(
+                ReviewImage(
+                    row["image_id"], source, path, row["label"], (original,), review,
+                    excluded=row["exclusion"],
+                )
+            )  # fmt: skip
     if missing:
         raise CxrbuildError(
             "images of the build are missing",
@@ -97,8 +114,18 @@ def images_of_build(build: Path, data: Path, reviews: Sequence[Review] = ()) -> 
     return images
 
 
+def without_draw(declared: Declared) -> Declared:
+    """Return a recipe that draws no split: too few images may be left to draw from until they are reviewed.
+
+    Which images are reviewed does not depend on the draw.
+    """
+    undrawn = dict.fromkeys(("test", "validation", "folds", "previous"))
+    split = declared.recipe.split.model_copy(update=undrawn)
+    return replace(declared, recipe=declared.recipe.model_copy(update={"split": split}), previous=None)
+
+
 def images_of_plan(plan: Plan, data: Path) -> list[ReviewImage]:
-    """List the available images that a recipe keeps, or excludes by a rule on reviews alone.
+    """List the available images that a recipe keeps, or that only rules on reviews exclude.
 
     Parameters
     ----------
@@ -107,17 +134,16 @@ def images_of_plan(plan: Plan, data: Path) -> list[ReviewImage]:
     data
         The folder that ``fetch`` filled.
     """
-    review_rules = [rule.name for rule in plan.declared.recipe.rules if isinstance(rule, ReviewedRule)]
-    records = plan.records
-    records = records[
-        records["label"].notna() & (records["exclusion"].isna() | records["exclusion"].isin(review_rules))
-    ]
+    declared, records = plan.declared, plan.records
+    by_review = excluded_by_review_alone(records, declared.recipe.rules, declared.links)
+    records = records[records["label"].notna() & (records["exclusion"].isna() | by_review)]
     reviews = {(review.source, review.path): review for review in plan.declared.reviews}
     images = [
         ReviewImage(
             row["image_id"], row["source"], row["source_path"], row["label"],
             (source_folder(data, row["source"]) / row["source_path"],),
             reviews.get((row["source"], row["source_path"])),
+            excluded=row["exclusion"] if isinstance(row["exclusion"], str) else None,
         )
         for row in records.to_dict("records")
     ]  # fmt: skip
@@ -214,6 +240,14 @@ def select_conflicts(
             todo="Name their recipe with --recipe, or their build with --build",
         )
     return selected
+
+
+def _links_of(build: Path) -> list[Link]:
+    """Return the links of a build that can be read where they are."""
+    files = read_declaration_files(build)
+    names = [] if files is None else files.links
+    there = [name for name in names if not name.endswith(".csv") or Path(name).is_file()]
+    return [link for name in there for link in read_links(name, Path())]
 
 
 def _recorded_review(row: Mapping[Hashable, Any]) -> Review | None:

@@ -15,6 +15,7 @@ from cxrbuild.catalog.rule import (
     RangeRule,
     ReviewedRule,
     Rule,
+    looks_at_reviews,
 )
 from cxrbuild.grouping import UnionFind
 
@@ -42,6 +43,25 @@ def apply_rules(records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Li
                 excluded &= records["source"].isin(rule.sources)
             records.loc[excluded, "exclusion"] = rule.name
     return records
+
+
+def excluded_by_review_alone(
+    records: pd.DataFrame, rules: Sequence[Rule], links: Sequence[Link] = ()
+) -> pd.Series:
+    """Return the mask of the rows that would be kept if the rules on reviews were not there.
+
+    Parameters
+    ----------
+    records
+        The table, with ``exclusion`` filled by the rules.
+    rules, links
+        See `apply_rules`.
+    """
+    on_reviews = {rule.name for rule in rules if looks_at_reviews(rule)}
+    asked = records["exclusion"].isin(on_reviews)
+    others = [rule for rule in rules if rule.name not in on_reviews]
+    without = apply_rules(records.assign(exclusion=records["exclusion"].mask(asked)), others, links)
+    return asked & without["exclusion"].isna()
 
 
 def _excluded(rule: Rule, records: pd.DataFrame, links: Sequence[Link]) -> pd.Series:

@@ -24,6 +24,8 @@ class Review(Printed):
         The number of these that a person has judged.
     unseen
         The number of these that are marked `unseen`.
+    excluded
+        The number of these that the dataset lacks because of rules on reviews alone, by rule.
     embedded
         Whether the images are in the page.
     proposed
@@ -37,6 +39,7 @@ class Review(Printed):
     images: int
     reviewed: int
     unseen: int
+    excluded: dict[str, int]
     embedded: bool
     proposed: dict[str, int]
     unreadable: list[UnreadableImage]
