@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import random
+import shlex
 import shutil
 import socket
 import subprocess
@@ -461,6 +462,21 @@ def test_fetch_fetches_the_others_when_one_source_fails(server: Server, tmp_path
     assert "web page" in message
     assert list(read_lock(tmp_path / "data")) == ["mine"]
     assert (tmp_path / "data/sources/mine/images/a.bin").exists()
+
+
+def test_several_refused_sources_are_accepted_by_one_command(server: Server, tmp_path: Path) -> None:
+    server.answers["/a"] = [Answer(OTHER)] * 2
+    sources = [make_source(tmp_path, f"{server.url}/a", name=name) for name in ("mine", "yours")]
+    data = tmp_path / "data"
+    with pytest.raises(CxrbuildError) as caught:
+        fetch(sources, data)
+    command = str(caught.value).rpartition("run `")[2].rpartition("`")[0]
+    words = shlex.split(command)
+    assert words[:2] + words[-5:] == [
+        "cxrbuild", "fetch", "--allow-unpinned",
+        "--from", f"mine={data / 'downloads' / 'mine.refused'}",
+        "--from", f"yours={data / 'downloads' / 'yours.refused'}",
+    ]  # fmt: skip
 
 
 def test_download_uses_the_proxy_of_the_environment(

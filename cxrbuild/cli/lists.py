@@ -160,9 +160,9 @@ _ADVICE = (
     "find them with `cxrbuild overlap`."
 )
 _ADVICE_AMBIGUOUS = (
-    "\nNo row is compared: no name means one image of the dataset for sure. `--columns source=NAME` names the "
-    "column of the sources, if the list has one: then a file can have another suffix in the dataset, or the "
-    "name of one in another source."
+    "\nNo row is compared: no name means one image of the dataset for sure. `--columns source=NAME` names "
+    "the column of the sources, if the list has one: then a file can have another suffix in the dataset, or "
+    "the name of one in another source."
 )
 _ADVICE_HIDDEN = (
     "\nNo file of the list is found in the dataset by its name: the public release hides the file names of "

@@ -134,8 +134,8 @@ def describe_no_holders(withdrawn: int) -> str:
         return ""
     return (
         f"{count_of(withdrawn, 'image')} withdrawn. No place that was looked at holds any: the folders that "
-        "the sources were fetched to and from; data folders, builds, releases, plans and pages of `review` in "
-        "the current folder; the files that the recipe names. Copies elsewhere are not known."
+        "the sources were fetched to and from; data folders, builds, releases, plans and pages of `review` "
+        "in the current folder; the files that the recipe names. Copies elsewhere are not known."
     )
 
 

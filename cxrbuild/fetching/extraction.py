@@ -61,7 +61,15 @@ LIMITS = Limits()
 
 
 class ArchiveError(CxrbuildError):
-    """An archive or folder that cannot be the source, however often it is tried."""
+    """An archive or folder that cannot be the source, however often it is tried.
+
+    Attributes
+    ----------
+    kept
+        Where an archive is that was downloaded; ``None`` where nothing was kept.
+    """
+
+    kept: Path | None = None
 
 
 @dataclass(frozen=True)

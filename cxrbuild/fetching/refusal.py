@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from cxrbuild.catalog.source import Source, read_source, source_names
-from cxrbuild.errors import count_of
+from cxrbuild.errors import CxrbuildError, count_of
 from cxrbuild.fetching.extraction import ArchiveError
 from cxrbuild.fetching.origin import Origin
 from cxrbuild.fetching.pin import Comparison
@@ -19,9 +19,27 @@ from cxrbuild.lockfile import fetch_command, source_folder
 _FEW, _MOST = 0.05, 0.5
 
 
+class RefusedError(ArchiveError):
+    """Report files that are not those of the pin.
+
+    Attributes
+    ----------
+    source
+        The source.
+    origin
+        The folder or archive of a user that has the files; ``None`` for an address.
+    acceptable
+        Whether they can be another version of the source, and not something else.
+    """
+
+    source: Source
+    origin: Path | None = None
+    acceptable = True
+
+
 def refusal_of(
     source: Source, origin: Origin, comparison: Comparison, files: Mapping[str, TreeFile], data: Path
-) -> ArchiveError:
+) -> RefusedError:
     """Return the error for files that are not those of the pin.
 
     Parameters
@@ -39,6 +57,7 @@ def refusal_of(
     """
     found, todo = comparison.found, _ways_to_accept(source, origin, data)
     listed = _names(source)
+    acceptable = False
     if other := _other_source(source, comparison.tree, files):
         found = f"git tree {comparison.tree}: the files of the source {other}"
         todo = f"Name the files of {source.name}. Those of {other} are fetched by `--from {other}={origin}`"
@@ -48,12 +67,40 @@ def refusal_of(
             f"{count_of(len(files), 'file')}, {common:,} of them with a name of its {len(listed):,} images"
         )
         todo = f"Name a folder or archive that has files such as `{min(listed)}`"
-    return ArchiveError(
+    else:
+        acceptable = True
+    error = RefusedError(
         "the files are not the pinned version",
         where=f"{source.name} from {origin}",
         expected=comparison.expected,
         found=found,
         todo=todo,
+    )
+    error.source, error.origin, error.acceptable = source, origin.path, acceptable
+    return error
+
+
+def accept_together(errors: Iterable[CxrbuildError], data: Path) -> str | None:
+    """Return how to accept the files of several sources with one command; ``None`` for fewer than two.
+
+    Parameters
+    ----------
+    errors
+        Why sources were not fetched.
+    data
+        The data folder.
+    """
+    refused = [error for error in errors if isinstance(error, RefusedError) and error.acceptable]
+    if not refused[1:]:
+        return None
+    origins = [(error.source.name, error.kept or error.origin) for error in refused]
+    options = [word for name, at in origins if at for word in ("--from", f"{name}={at}")]
+    command = fetch_command(
+        [error.source.address for error in refused], data, options=["--allow-unpinned", *options]
+    )
+    return (
+        f"To accept the files of {', '.join(name for name, _ in origins)} without a pin, marked as unpinned "
+        f"in everything built from them, run `{command}`"
     )
 
 

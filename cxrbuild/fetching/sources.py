@@ -13,6 +13,7 @@ from typing import Any
 from cxrbuild.catalog.source import Source
 from cxrbuild.errors import CxrbuildError, is_of_memory, name_some, of_memory, of_system
 from cxrbuild.fetching.lists import FetchedList
+from cxrbuild.fetching.refusal import accept_together
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
@@ -171,7 +172,7 @@ def fetch(
             failed.todo = "; ".join(filter(None, [failed.todo, f"or fetch it from a mirror with {options}"]))
     result = FetchResult(data, {name: done[name] for name in names if name in done})
     if errors:
-        refused = _together(errors, names)
+        refused = _together(errors, names, data)
         refused.partial = result
         raise refused
     return result
@@ -234,11 +235,15 @@ def _log(name: str, fetched: Fetched) -> None:
     )
 
 
-def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str]) -> CxrbuildError:
+def _together(errors: Mapping[str, CxrbuildError], names: Sequence[str], data: Path) -> CxrbuildError:
     for name, error in errors.items():
         if not str(error.where).startswith(name):
             error.where = name if error.where is None else f"{name}: {error.where}"
     if len(errors) == 1:
         return next(iter(errors.values()))
-    reasons = "\n".join(str(errors[name]) for name in names if name in errors)
-    return CxrbuildError(f"{len(errors)} of {len(names)} sources were not fetched\n{reasons}")
+    failed = [errors[name] for name in names if name in errors]
+    reasons = "\n".join(map(str, failed))
+    return CxrbuildError(
+        f"{len(errors)} of {len(names)} sources were not fetched\n{reasons}",
+        todo=accept_together(failed, data),
+    )

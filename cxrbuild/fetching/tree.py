@@ -276,7 +276,7 @@ def _fetch(
         except ArchiveError as error:
             if origin.url is not None:
                 # The archive took long to download.
-                kept = set_aside(part)
+                kept = error.kept = set_aside(part)
                 todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
                 error.todo = (
                     f"{todo}The archive is kept: --from {source.name}={kept} uses it without a download"
