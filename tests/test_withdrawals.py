@@ -615,6 +615,13 @@ def test_a_patient_is_known_by_each_id_that_the_source_gives(
     images = ["mine 2.dcm 2026-02-28: consent", "mine 3.dcm 2026-02-28: consent", "other 2.dcm 2026-02-28"]
     images.append("other 3.dcm 2026-02-28")  # it has the bytes of the corrected image
     assert list(found["source"] + " " + found["source_path"] + " " + found["exclusion_detail"]) == images
+    # There too by each of the ids.
+    for number, paths in (("12", ["0.dcm", "1.dcm"]), ("MRN3", ["3.dcm"])):
+        withdrawn(f",2026-02-28,consent,{number}")
+        sources = [read_source(f"{name}.toml", tmp_path) for name in ("source", "other")]
+        records = ingest(sources[1], take_inventory(sources[1], folder), progress, sources)
+        details = records.set_index("source_path")["exclusion_detail"].dropna()
+        assert details.to_dict() == dict.fromkeys(paths, "2026-02-28")
 
 
 def test_the_row_of_a_deleted_file_is_joined_to_its_withdrawal(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def make_plan(
             if not pinned and source.hashes_patients and (lock is None or lock.patient_key is None):
                 # One error for both: without the key nothing can be read, and without the record nothing is.
                 read_key(then=f"Then {advise_to_lock(source, data)}")
-            table = ingest(source, inventory, progress)
+            table = ingest(source, inventory, progress, declared.sources)
             if source.name in fetched:
                 images = inventory.available & set(table["source_path"])
                 require_fetched(images, fetched[source.name], source, data)

@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 
-def ingest(source: Source, inventory: Inventory, progress: Progress = silent) -> pd.DataFrame:
+def ingest(
+    source: Source, inventory: Inventory, progress: Progress = silent, sources: Sequence[Source] = ()
+) -> pd.DataFrame:
     """Return a source's rows: every row of its metadata and every image without one, each with its reason.
 
     Parameters
@@ -49,6 +51,8 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
         Its files.
     progress
         Shows how many files are read.
+    sources
+        The recipe's sources: those with the same numbers of patients can have withdrawn some.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def ingest(source: Source, inventory: Inventory, progress: Progress = silent) ->
     others = sorted(set(values.index.get_level_values("path")) - set(images))
     more = _read_headers(source, inventory, others, progress)
     headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
-    records = map_columns(source, values, headers, progress)
+    records = map_columns(source, values, headers, progress, sources)
     places = values.index.get_level_values("place")
     require_equal_rows(source, records, places, inventory.blobs)
     records = exclude_withdrawn(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,11 @@ class _Upstream:
 
 
 def map_columns(
-    source: Source, values: pd.DataFrame, headers: Headers, progress: Progress = silent
+    source: Source,
+    values: pd.DataFrame,
+    headers: Headers,
+    progress: Progress = silent,
+    sources: Sequence[Source] = (),
 ) -> pd.DataFrame:
     """Map upstream's values onto the table's columns.
 
@@ -70,6 +74,8 @@ def map_columns(
         The headers of the images that are DICOM files.
     progress
         Notes files that are named after the numbers of their patients, and unknown withdrawn patients.
+    sources
+        The recipe's sources, see `mark_patients`.
 
     Raises
     ------
@@ -105,7 +111,7 @@ def map_columns(
             ours = _reconciled(source, upstream, numbers, in_headers, paths)
             # Such numbers in headers say nothing.
             compared = None if source.reader.patient_conflicts == "ignore" else in_headers
-            mark_patients(records, source, numbers, ours, compared, upstream.places, progress)
+            mark_patients(records, source, numbers, ours, compared, upstream.places, progress, sources)
             if not source.public and (named := count_named_files(ours, list(paths))):
                 progress.note(_advise_to_number(source, named))
             if source.reader.patient_id == "hash":

@@ -80,7 +80,7 @@ def exclude_withdrawn(
     texts = {path: (detail, note) for path, detail, note in of_patients.itertuples(index=False)}
     texts |= {path: (one.describe(), one.reason) for path, one in source.withdrawals.items()}
     details = records["source_path"].map({path: detail for path, (detail, _) in texts.items()})
-    notes = records["source_path"].map({path: note for path, (_, note) in texts.items()})
+    notes = records["source_path"].map({path: note for path, (_, note) in texts.items()}).astype("str")
     withdrawn = details.notna()
     records.loc[withdrawn, "exclusion"] = "withdrawn"
     records.loc[withdrawn, "exclusion_detail"] = details[withdrawn]

@@ -24,6 +24,7 @@ def mark_patients(
     in_headers: pd.Series | None,
     places: pd.Index,
     progress: Progress,
+    sources: Sequence[Source] = (),
 ) -> None:
     """Write ``withdrawn`` into ``exclusion`` of the rows of a source's withdrawn patients.
 
@@ -44,13 +45,22 @@ def mark_patients(
         Where each row is, for messages.
     progress
         Notes patients that no row is of.
+    sources
+        The recipe's sources. Only here an id that another one with the same ``patient_namespace`` withdraws
+        can be found in a header, or as one of several ids of a patient.
 
     Raises
     ------
     DeclarationError
         A patient is not known, and a row has the id in another spelling.
     """
-    patients = source.all_withdrawals.patients
+    own = source.all_withdrawals.patients
+    patients = {
+        number: seen_from(source, other, one)
+        for other in sources
+        if other.numbered_by == source.numbered_by
+        for number, one in other.all_withdrawals.patients.items()
+    } | dict(own)
     if not patients:
         return
     known = [numbers] if in_headers is None else [numbers, in_headers]
@@ -60,7 +70,7 @@ def mark_patients(
     # All rows of such a patient, also those that have another number of the same patient.
     of_patient = dict(zip(joined[named.notna()], named.dropna(), strict=True))
     named = named.where(named.notna(), joined.map(of_patient).astype("str"))
-    unknown = [one for number, one in patients.items() if not named.eq(number).any()]
+    unknown = [one for number, one in own.items() if not named.eq(number).any()]
     if unknown:
         _report_unknown(source, unknown, known, places, progress)
     mark_withdrawn(records, {row: patients[number] for row, number in named.dropna().items()}, source.license)
