@@ -423,7 +423,7 @@ def test_a_list_is_compared_with_a_dataset(tmp_path: Path) -> None:
 def test_a_class_word_is_taken_for_the_class_of_its_images(tmp_path: Path) -> None:
     place = write_dataset(tmp_path / "plan", ledger=False)
     theirs = written(tmp_path, "theirs.csv", "\n".join([
-        "file,label,split", "images/a.jpeg,pos,train", "b.jpeg,pos,train", "scans/a.jpeg,pos,test",
+        "file,label,split", "images/a.jpeg,pos,train", "b.jpeg,pos,train", "C:\\x\\scans\\a.jpeg,pos,test",
         "f.png,pos,test", "d.png,pos,train", "c.png,neg,test", "e.png,neg,train",
     ]))  # fmt: skip
     result = cxrbuild.audit_lists([theirs], dataset=place)
@@ -434,7 +434,8 @@ def test_a_class_word_is_taken_for_the_class_of_its_images(tmp_path: Path) -> No
     assert [message for message, _ in findings(result, "same_class")] == [
         "d.png is pos in the list and Well in the dataset"
     ]
-    # Nothing says who the patients are, nor which images are excluded.
+    # Nothing says who the patients are, nor which images are excluded. Of two files of one name, the folder
+    # above says which, whatever folders the list has above that.
     assert result.dataset.leakage is None
     assert result.dataset.excluded is None
     assert findings(result, "in_dataset") == [("e.png is not in the dataset", ["theirs.csv:8"])]

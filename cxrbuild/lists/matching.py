@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from cxrbuild.paths import canonical_path
@@ -33,6 +34,7 @@ class ImageIndex:
     def __init__(self, records: pd.DataFrame) -> None:
         first = records[~records["image_id"].str.contains(r"-row\d+$")]
         self.source_of: dict[int, str] = dict(zip(first.index, first["source"], strict=True))
+        self._path_of: dict[int, str] = {}
         self._by_path: dict[str, list[int]] = {}
         self._by_name: dict[str, list[int]] = {}
         self._by_stem: dict[str, list[int]] = {}
@@ -40,7 +42,7 @@ class ImageIndex:
             image: [number] for number, image in zip(first.index, first["image_id"], strict=True)
         }
         for number, path in zip(first.index, first["source_path"], strict=True):
-            folded = _fold(path)
+            folded = self._path_of[number] = _fold(path)
             name = folded.rsplit("/", 1)[-1]
             self._by_path.setdefault(folded, []).append(number)
             self._by_name.setdefault(name, []).append(number)
@@ -53,6 +55,9 @@ class ImageIndex:
 
     def find(self, path: str, source: str | None = None, *, other_suffix: bool) -> list[int]:
         """Return the images that a path can mean: with its folder, else by name, else with another suffix.
+
+        Of several files of one name those are meant that have the most folders before it in common with the
+        path: a list can have its own folders above those of the source.
 
         Case, and blanks in a name, say nothing: ``COVID-19(1).png`` is also ``COVID-19 (1).png``. A file that
         is named after an image id is that image, as in a build or release.
@@ -74,9 +79,16 @@ class ImageIndex:
         tried.append(self._by_id.get(_stem(name)))
         for found in tried:
             of_source = [one for one in found or () if source is None or self.source_of[one] == source]
+            if len(of_source) > 1:
+                return self._nearest(folded, of_source)
             if of_source:
                 return of_source
         return []
+
+    def _nearest(self, path: str, images: list[int]) -> list[int]:
+        """Return those of images of one name that have the most folders before it in common with a path."""
+        common = [_common_folders(path, self._path_of[image]) for image in images]
+        return [image for image, n in zip(images, common, strict=True) if n == max(common)]
 
 
 def match_images(rows: pd.DataFrame, records: pd.DataFrame, *, complete: bool) -> pd.DataFrame:
@@ -196,6 +208,12 @@ def _sources(hidden: Collection[str], only: str | None) -> Collection[str]:
 
 def _fold(path: str) -> str:
     return "".join(canonical_path(path).casefold().split())
+
+
+def _common_folders(a: str, b: str) -> int:
+    """Return how many folders before their names two paths have in common."""
+    pairs = zip(reversed(a.split("/")[:-1]), reversed(b.split("/")[:-1]), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _stem(name: str) -> str:
