@@ -238,17 +238,30 @@ def test_lists_are_folded_on_a_phone_and_open_on_paper(pages: dict[str, Path], d
     assert set(driver.execute_script(open_lists)) == {False}
 
 
-def test_the_report_begins_with_what_a_reviewer_looks_for(pages: dict[str, Path]) -> None:
-    page = pages["release"].read_text()
-    first = page[page.index('id="first"') : page.index('id="flow-chart"')]
-    places = [first.index(f"<h3>{question} ") for question in (
-        "Leakage between splits", "Duplicates", "Confounding", "Licences", "What the model learned",
-    )]  # fmt: skip
-    assert places == sorted(places)
+def test_both_pages_begin_with_what_a_reviewer_looks_for(pages: dict[str, Path]) -> None:
+    found = {}
+    for name, end in (("release", 'id="flow-chart"'), ("audit", 'id="checks"')):
+        page = pages[name].read_text()
+        first = page[page.index('id="first"') : page.index(end)]
+        found[name] = re.findall(r'<h3>(.+?) <span class="verdict">.*?</span> (.+?)</span></h3>', first)
+        # Every link leads to a part of the page.
+        assert {
+            f'id="{one}"' in page for one in re.findall(r'href="#(.+?)"', first.partition("<nav")[0])
+        } == {True}
+        # The recipe allows this: it is a finding all the same.
+        assert "explains 98% of COVID-19" in first
+        assert ("Confounding", "above the usual limit") in found[name]
     # The demo has an audit, and no model.
-    assert first.count("not run</span>") == 1
-    assert "<code>cxrbuild train-baseline --build DIR</code>" in first
-    assert "explains 98% of COVID-19" in first
+    order = ["failed", "above the usual limit", "to judge", "not run", "none found", "passed"]
+    verdicts = [order.index(word) for _, word in found["release"]]
+    assert verdicts == sorted(verdicts)
+    assert ("What the model learned", "not run") in found["release"]
+    assert ("Leakage between splits", "none found") in found["release"]
+    assert "<code>cxrbuild train-baseline --build DIR</code>" in pages["release"].read_text()
+    # The audit is of a build: it says nothing about a model.
+    assert {question for question, _ in found["audit"]} == {question for question, _ in found["release"]} - {
+        "What the model learned"
+    }
 
 
 def test_no_page_shows_backticks(pages: dict[str, Path]) -> None:
@@ -276,7 +289,8 @@ def test_the_report_states_what_failed_and_what_was_not_run(pages: dict[str, Pat
 
     def headlines(audit: AuditDocument | None) -> dict[str, Headline]:
         contents = measured_contents(release.document, release.ledger, audit, None)
-        return {one.question: one for one in list_headlines(contents, audit, None, None)}
+        found = list_headlines(contents.kept, contents.recipe.classes, audit, release=contents)
+        return {one.question: one for one in found}
 
     leaking = headlines(edited(
         pages, patient_leakage={"status": "failed", "value": 2.0, "message": "2 patients in several splits"}
@@ -288,8 +302,19 @@ def test_the_report_states_what_failed_and_what_was_not_run(pages: dict[str, Pat
     ]
     twice = {"status": "reported", "value": 3.0, "message": "3 pairs"}
     assert headlines(edited(pages, duplicates=twice))["Duplicates"].verdict == "to judge"
+    # What the recipe only reports, or allows, is compared with the check's own limit.
+    reported = {"status": "reported", "limit": None, "value": 2.0, "message": "2 patients in several splits"}
+    assert headlines(edited(pages, patient_leakage=reported))["Leakage between splits"].verdict == (
+        "above the usual limit"
+    )
+    # Where every property is within its usual limit, and no class is of one source, nothing is left to judge.
+    rows = release.ledger[release.ledger["source"] == "mooney"].assign(license="unknown")
+    small = {name: {"value": 0.1, "status": "reported"} for name in ("confounding", *PROBES)}
+    of_build = {one.question: one.verdict for one in list_headlines(rows, ["Normal"], edited(pages, **small))}
+    assert of_build["Confounding"] == "passed"
+    assert of_build["Licences"] == "to judge"
     without = headlines(None)
-    assert [one.verdict for one in without.values()] == ["not run", "not run", "not run", "passed", "not run"]
+    assert [one.verdict for one in without.values()] == [*["not run"] * 4, "passed"]
     assert {one.command for one in without.values()} == {
         "cxrbuild audit --build DIR", "cxrbuild train-baseline --build DIR", "",
     }  # fmt: skip

@@ -18,7 +18,7 @@ from cxrbuild.contents import describe_sources_of_classes
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.exactness import describe_exactness
 from cxrbuild.files import write_bytes
-from cxrbuild.report import describe_row, describe_statuses
+from cxrbuild.report import describe_row, describe_statuses, list_headlines
 from cxrbuild.templates import html_environment
 
 _SIDE, _QUALITY = 240, 72
@@ -76,6 +76,7 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
             style=Markup((files("cxrbuild.auditing") / "page.css").read_text(encoding="utf-8")),  # noqa: S704
             statuses=describe_statuses(document.checks),
             sections=sections,
+            headlines=list_headlines(context.rows, context.recipe.classes, document),
             sources_of_classes=describe_sources_of_classes(context.rows, context.recipe.classes),
             similar=[pair for pair in pairs if not pair.is_duplicate],
             classes=context.classes,

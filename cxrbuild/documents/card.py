@@ -74,7 +74,7 @@ def card(
             by_source=contents.count_by("source", contents.kept),
             conversions=contents.kept["conversion"].value_counts().to_dict(),
             confounded=contents.confounded(),
-            licenses=list_licenses(contents),
+            licenses=list_licenses(contents.kept, contents.embedded),
             reasons=WITHHELD,
             split_text=_split_text(contents),
             unviewed=_unviewed(contents),

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# What is said of the conditions of a licence that is not known, and of one without redistribution.
+UNKNOWN, FORBIDDEN = "not known", "does not allow copies"
+
+
 @dataclass(frozen=True)
 class LicenseRow:
     """A licence of some images.
@@ -33,24 +37,29 @@ class LicenseRow:
     conditions: str
 
 
-def list_licenses(contents: Contents) -> list[LicenseRow]:
-    """Return the licences of the images, that of most images first."""
+def list_licenses(rows: pd.DataFrame, embedded: pd.DataFrame) -> list[LicenseRow]:
+    """Return the licences of the images, that of most images first.
+
+    Parameters
+    ----------
+    rows, embedded
+        The images, and those of them whose pixels are there: ``license``.
+    """
     known = read_licenses()
-    kept = contents.kept["license"].value_counts()
-    embedded = contents.embedded["license"].value_counts()
+    count, with_pixels = rows["license"].value_counts(), embedded["license"].value_counts()
     return [
         LicenseRow(
-            str(name), int(images), int(embedded.get(name, 0)), _describe_conditions(known.get(str(name)))
+            str(name), int(images), int(with_pixels.get(name, 0)), _describe_conditions(known.get(str(name)))
         )
-        for name, images in sorted(kept.items(), key=lambda item: (-item[1], str(item[0])))
+        for name, images in sorted(count.items(), key=lambda item: (-item[1], str(item[0])))
     ]
 
 
 def _describe_conditions(licence: License | None) -> str:
     if licence is None:
-        return "not known"
+        return UNKNOWN
     if not licence.redistribution:
-        return "does not allow copies"
+        return FORBIDDEN
     conditions = [*licence.conditions, *([] if licence.adaptation else ["no adaptations"])]
     return ", ".join(conditions) or "none"
 

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.artifact import AuditDocument, BaselineDocument, CheckResult, ExplanationDocument
 from cxrbuild.artifact.audit import SimilarIdsFinding, describe_unprobed
 from cxrbuild.artifact.baseline_summary import mean_recall
-from cxrbuild.contents import Contents
+from cxrbuild.checks import default_limits
+from cxrbuild.contents import Contents, describe_sources_of_classes
 from cxrbuild.documents import list_licenses
+from cxrbuild.documents.license_table import FORBIDDEN, UNKNOWN
 from cxrbuild.errors import count_of
 
-Verdict = Literal["passed", "failed", "to judge", "not run"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verdict = Literal["failed", "above the usual limit", "to judge", "not run", "passed"]
+# The most severe first. A mark has a shape of its own: colour alone would not do.
+_MARKS: dict[Verdict, str] = {
+    "failed": "\N{BALLOT X}",
+    "above the usual limit": "\N{BLACK UP-POINTING TRIANGLE}",
+    "to judge": "?",
+    "not run": "\N{EN DASH}",
+    "passed": "\N{CHECK MARK}",
+}
+_SEVERITY = tuple(_MARKS)
 _LEAKAGE = ("patient_leakage", "shared_patient_ids", "duplicate_leakage")
+# They find possible leakage, which fails only where the recipe has a limit for it.
+_POSSIBLE_LEAKAGE = ("similar_patient_ids", "unknown_patients")
 _DUPLICATES = ("duplicates", "label_conflicts", "unlinked_duplicates")
 _AUDIT = "cxrbuild audit --build DIR"
 
@@ -28,51 +44,80 @@ class Headline:
     question
         What it is about.
     verdict
-        ``passed`` and ``failed`` by a limit, ``to judge`` without one, ``not run`` where nothing is known.
+        ``failed`` by a limit of the recipe; ``above the usual limit`` where a check found more than its
+        default limit, and the recipe allows or only reports it; ``to judge`` where something was found that
+        has no limit; ``not run`` where nothing is known; else ``passed``.
     sentences
         What was found.
+    sections
+        The ids of the parts of a page that can have the details, the best first.
     command
         The command that answers the question, empty where it was run.
-    section
-        The id of the part of the report with the details.
+    none_found
+        Whether ``passed`` means that nothing was found.
     """
 
     question: str
     verdict: Verdict
     sentences: Sequence[str]
-    section: str
+    sections: Sequence[str]
     command: str = ""
+    none_found: bool = False
+
+    @property
+    def mark(self) -> str:
+        """A sign whose shape differs by verdict."""
+        return _MARKS[self.verdict]
+
+    @property
+    def word(self) -> str:
+        """The verdict in words."""
+        return "none found" if self.none_found and self.verdict == "passed" else self.verdict
 
 
 def list_headlines(
-    contents: Contents,
+    rows: pd.DataFrame,
+    classes: Sequence[str],
     audit: AuditDocument | None,
-    baseline: BaselineDocument | None,
-    explanation: ExplanationDocument | None,
+    *,
+    release: Contents | None = None,
+    baseline: BaselineDocument | None = None,
+    explanation: ExplanationDocument | None = None,
 ) -> list[Headline]:
-    """Return what is known about each question, in the order of the report.
+    """Return what is known about each question, the most severe first.
 
     Parameters
     ----------
-    contents
-        The content of the release.
-    audit, baseline, explanation
-        Its results, ``None`` where there is none.
+    rows
+        The images of the build or release: ``label``, ``source`` and ``license``.
+    classes
+        The classes of the recipe, in order.
+    audit
+        The result of its audit, ``None`` where there is none.
+    release
+        The content of the release; ``None`` for a build, about whose model nothing is said.
+    baseline, explanation
+        The other results of the release, ``None`` where there is none.
     """
-    return [
+    headlines = [
         _describe_leakage(audit),
+        _describe_confounding(rows, classes, audit),
         _describe_duplicates(audit),
-        _describe_confounding(contents, audit),
-        _describe_licenses(contents),
-        _describe_model(baseline, explanation),
+        _describe_licenses(rows, release),
+        *([_describe_model(baseline, explanation)] if release is not None else []),
     ]
+    return sorted(headlines, key=lambda one: _SEVERITY.index(one.verdict))
 
 
 def _describe_leakage(audit: AuditDocument | None) -> Headline:
     question = "Leakage between splits"
     if audit is None:
-        return Headline(question, "not run", ["The build was not audited."], "audit", _AUDIT)
-    checks = _checks(audit, _LEAKAGE)
+        return Headline(question, "not run", ["The build was not audited."], ["audit"], _AUDIT)
+    checks = [
+        check
+        for check in audit.checks
+        if check.id in _LEAKAGE or (check.id in _POSSIBLE_LEAKAGE and check.status == "failed")
+    ]
     sentences = [f"Must hold: {check.sentence} Found: {check.message}." for check in checks if check.value]
     if not sentences:
         sentences.append("No patient, and no duplicate of an image, is in two splits.")
@@ -92,69 +137,87 @@ def _describe_leakage(audit: AuditDocument | None) -> Headline:
     ]
     if possible:
         sentences.append(
-            f"In several splits are {' and '.join(possible)}: there is leakage if they are of one person."
+            f"Not known: in several splits are {' and '.join(possible)}. There is leakage if they are of one "
+            "person."
         )
-    return Headline(question, _verdict(checks, to_judge=bool(possible)), sentences, "audit")
+    sentences += [
+        f"Not known: {check.message}; each of these images counts as a patient."
+        for check in audit.checks
+        if check.id == "unknown_patients" and check.value and check not in checks
+    ]
+    sections = _sections([*checks, *_checks(audit, _POSSIBLE_LEAKAGE)])
+    return Headline(question, _verdict(checks), sentences, sections, none_found=True)
 
 
 def _describe_duplicates(audit: AuditDocument | None) -> Headline:
     question = "Duplicates"
     if audit is None:
-        return Headline(question, "not run", ["The build was not audited."], "audit", _AUDIT)
+        return Headline(question, "not run", ["The build was not audited."], ["audit"], _AUDIT)
     checks = _checks(audit, _DUPLICATES)
     found = [check.message for check in checks if check.value]
     sentences = [f"Found: {'; '.join(found)}."] if found else ["No image has a duplicate."]
-    if skipped := audit.duplicate_search.skipped_pairs:
+    skipped = audit.duplicate_search.skipped_pairs
+    if skipped:
         sentences.append(f"The search was not complete: {count_of(skipped, 'pair')} were not compared.")
-    section = "duplicates" if found else "audit"
-    return Headline(question, _verdict(checks, to_judge=bool(found)), sentences, section)
+    verdict = _verdict(checks, to_judge=bool(found or skipped))
+    sections = _sections([check for check in checks if check.id == "duplicates"] + checks)
+    return Headline(question, verdict, sentences, sections, none_found=True)
 
 
-def _describe_confounding(contents: Contents, audit: AuditDocument | None) -> Headline:
+def _describe_confounding(
+    rows: pd.DataFrame, classes: Sequence[str], audit: AuditDocument | None
+) -> Headline:
     question = "Confounding"
-    declared = [" ".join(contents.confounded())] if contents.confounded() else []
+    of_classes = describe_sources_of_classes(rows, classes)
+    declared = [" ".join(of_classes)] if of_classes else []
     if audit is None:
         unknown = ["What else predicts the class is unknown: the build was not audited."]
-        return Headline(question, "not run", [*declared, *unknown], "audit", _AUDIT)
+        return Headline(question, "not run", [*declared, *unknown], ["audit"], _AUDIT)
     checks = [check for check in audit.checks if check.id == "confounding" or check.id.startswith("probe_")]
     measured = [check for check in checks if check.value is not None]
     if not measured:
         reasons = "; ".join(dict.fromkeys(check.message for check in checks))
-        return Headline(question, "to judge", [*declared, f"Not measured: {reasons}."], "audit")
+        unmeasured = [*declared, f"Not measured: {reasons}."]
+        return Headline(question, "to judge", unmeasured, _sections(checks))
+    usual = default_limits("audit")
     sentences = declared + [
-        f"Share of a class's entropy: {check.message}." for check in measured if check.id == "confounding"
+        f"Share of a class's entropy: {check.message} (usual limit: {usual[check.id] or 0:.0%})."
+        for check in measured
+        if check.id == "confounding"
     ]
-    aucs = [check.value for check in measured if check.id != "confounding" and check.value is not None]
-    if aucs:
+    probes = [check for check in measured if check.id != "confounding" and check.value is not None]
+    if probes:
+        best = max(probes, key=lambda check: check.value or 0)
+        limit = f", usual limit: {usual[best.id]:g}" if usual.get(best.id) is not None else ""
         sentences.append(
             "Simple classifiers that do not see the lungs predict the class with an area under the ROC curve "
-            f"of up to {max(aucs):.2f} (guessing: 0.5)."
+            f"of up to {best.value:.2f} (guessing: 0.5{limit})."
         )
-        present = set(contents.kept["label"])
-        if unprobed := describe_unprobed(
-            measured, [one for one in contents.recipe.classes if one in present]
-        ):
+        present = set(rows["label"])
+        if unprobed := describe_unprobed(measured, [one for one in classes if one in present]):
             sentences.append(unprobed)
-    return Headline(question, _verdict(measured, to_judge=True), sentences, "audit")
+    return Headline(question, _verdict(measured, to_judge=bool(declared)), sentences, _sections(measured))
 
 
-def _describe_licenses(contents: Contents) -> Headline:
-    rows = list_licenses(contents)
-    unknown = sum(row.images for row in rows if row.name == "unknown")
-    withheld = sum(contents.count_withheld().values())
-    named = ", ".join(f"{row.name} {row.images:,}" for row in rows if row.name != "unknown")
+def _describe_licenses(rows: pd.DataFrame, release: Contents | None) -> Headline:
+    licenses = list_licenses(rows, rows if release is None else release.embedded)
+    unknown = sum(row.images for row in licenses if row.name == "unknown")
+    named = ", ".join(f"{row.name} {row.images:,}" for row in licenses if row.name != "unknown")
     sentences = [f"Images by licence: {named}." if named else "No licence is known."]
     if unknown:
         sentences.append(f"{count_of(unknown, 'image')} without a stated licence.")
-    if contents.policy == "private":
+    if release is not None and release.policy == "private":
         sentences.append(
             "This release is private: it includes all pixels, whatever their licence. Do not redistribute it."
         )
-    elif withheld:
+    elif release is not None and (withheld := sum(release.count_withheld().values())):
         sentences.append(f"The pixels of {count_of(withheld, 'image')} are withheld.")
-    uncertain = any(row.conditions == "not known" and row.embedded for row in rows)
-    judged = uncertain or contents.policy == "private"
-    return Headline("Licences", "to judge" if judged else "passed", sentences, "licences")
+    forbidden = sum(row.embedded for row in licenses if row.conditions == FORBIDDEN)
+    if release is None and forbidden:
+        sentences.append(f"The licence of {count_of(forbidden, 'image')} does not allow copies.")
+    judged = bool(forbidden) or any(row.conditions == UNKNOWN for row in licenses)
+    judged |= release is not None and release.policy == "private"
+    return Headline("Licences", "to judge" if judged else "passed", sentences, ["licences"])
 
 
 def _describe_model(baseline: BaselineDocument | None, explanation: ExplanationDocument | None) -> Headline:
@@ -177,17 +240,27 @@ def _describe_model(baseline: BaselineDocument | None, explanation: ExplanationD
         command = (
             "cxrbuild explain --build DIR" if baseline is not None else "cxrbuild train-baseline --build DIR"
         )
-        return Headline(question, "not run", sentences, "baseline", command)
+        return Headline(question, "not run", sentences, ["baseline"], command)
     sentences.append(explanation.sentence)
     verdicts: dict[bool | None, Verdict] = {None: "to judge", True: "passed", False: "failed"}
-    return Headline(question, verdicts[explanation.passed], sentences, "explanation")
+    return Headline(question, verdicts[explanation.passed], sentences, ["explanation"])
 
 
 def _checks(audit: AuditDocument, ids: Sequence[str]) -> list[CheckResult]:
     return [check for check in audit.checks if check.id in ids]
 
 
-def _verdict(checks: Sequence[CheckResult], *, to_judge: bool) -> Verdict:
+def _sections(checks: Sequence[CheckResult]) -> list[str]:
+    """Return where the details of checks are: under those that found something, else in the table."""
+    return [*(check.id for check in checks if check.value), "checks", "audit"]
+
+
+def _verdict(checks: Sequence[CheckResult], *, to_judge: bool = False) -> Verdict:
     if any(check.status == "failed" for check in checks):
         return "failed"
+    limits = default_limits("audit")
+    for check in checks:
+        usual = limits.get(check.id)
+        if usual is not None and (check.value or 0) > usual:
+            return "above the usual limit"
     return "to judge" if to_judge else "passed"

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _IMAGES = 24
-# What a verdict looks like, next to its word.
-_MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "to judge": "?", "not run": "\N{EN DASH}"}
 _AGES = tuple(range(0, 105, 5))
 
 
@@ -104,10 +102,11 @@ def generate_report(
         baseline=baseline,
         explanation=explanation,
         tests=TESTS,
-        marks=_MARKS,
         style=Markup((files("cxrbuild.report") / "report.css").read_text(encoding="utf-8")),  # noqa: S704
-        headlines=list_headlines(contents, audit, baseline, explanation),
-        licenses=list_licenses(contents),
+        headlines=list_headlines(
+            kept, classes, audit, release=contents, baseline=baseline, explanation=explanation
+        ),
+        licenses=list_licenses(kept, contents.embedded),
         attributed=describe_attribution(contents),
         next_steps={check.id: next_step(check) for check in audit.checks} if audit else {},
     )
