@@ -154,7 +154,12 @@ def _describe_duplicates(audit: AuditDocument | None) -> Headline:
     if audit is None:
         return Headline(question, "not run", ["The build was not audited."], ["audit"], _AUDIT)
     checks = _checks(audit, _DUPLICATES)
-    found = [check.message for check in checks if check.value]
+    limits = default_limits("audit")
+    found = [
+        check.message + (f" (usual limit: {limits[check.id]:g})" if limits[check.id] is not None else "")
+        for check in checks
+        if check.value
+    ]
     sentences = [f"Found: {'; '.join(found)}."] if found else ["No image has a duplicate."]
     skipped = audit.duplicate_search.skipped_pairs
     if skipped:
