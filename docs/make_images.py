@@ -30,8 +30,8 @@ def main() -> None:
         browser = _browser(folder / "profile")
         try:
             _save_element(browser, folder / "release" / "report.html", "svg.flow", "flow-chart")
-            _save_top(browser, folder / "release" / "report.html", "report", 760)
-            _save_top(browser, build / "audit.html", "audit", 900)
+            _save_top(browser, folder / "release" / "report.html", "report", 1000)
+            _save_top(browser, build / "audit.html", "audit", 1150)
             _save_top(browser, folder / "review.html", "review", 700)
         finally:
             browser.quit()
