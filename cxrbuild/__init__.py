@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from cxrbuild.catalog.reader import Inventory, Reader
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
-    from cxrbuild.loading import Dataset, load
+    from cxrbuild.loading import Dataset, MissingPixelsWarning, load
 
 __all__ = [
     "Build",
@@ -59,6 +59,7 @@ __all__ = [
     "Finding",
     "Inventory",
     "Measurement",
+    "MissingPixelsWarning",
     "NotApplicable",
     "Reader",
     "Release",
@@ -104,7 +105,7 @@ _MODULES = {
     "catalog.reader": ("Inventory", "Reader"),
     "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
     "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
-    "loading": ("Dataset", "load"),
+    "loading": ("Dataset", "MissingPixelsWarning", "load"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

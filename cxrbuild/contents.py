@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import ReleaseDocument
 from cxrbuild.artifact.build import SourceDescription
+from cxrbuild.artifact.pixels import count_pixels
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.exactness import describe_exactness
@@ -138,6 +139,12 @@ class Contents:
             label: {split: int(sizes.get((label, split), 0)) for split in self.splits}
             for label in self.recipe.classes
         }
+
+    def describe_absent_pixels(self) -> list[str]:
+        """Return a sentence for each class and split that lacks pixels: withheld, or of missing images."""
+        ledger = self.records if self.document.missing_images else None
+        counted = count_pixels(self.kept, ledger, self.recipe.classes)
+        return [f"{one.describe()}." for one in counted if not one.complete]
 
     def count_withheld(self) -> dict[str, int]:
         """Return the number of images whose pixels are withheld, by reason, most first."""

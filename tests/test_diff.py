@@ -15,6 +15,7 @@ import pytest
 from command import run
 from releasing import change_rows, drop_rows, images_of
 
+from cxrbuild import MissingPixelsWarning, load
 from cxrbuild.artifact.build import SourceDescription, SourceExactness
 from cxrbuild.catalog import Recipe, read_recipe, read_source
 from cxrbuild.catalog.override import Overrides
@@ -796,11 +797,17 @@ def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:
     ran = run("diff", demo / "build", tmp_path / "short", COLUMNS="200")
     assert "rows missing on one side  cohen   COVID-19     1" in ran.out
     assert f"  {gone} (" in ran.out
-    same = "The dataset is the same: the same images, classes and splits. Only the files differ: "
-    assert f"{same}1 file missing in the second version.\n" in ran.out
+    said = f"No image changed its class or split. 1 image is missing in {tmp_path / 'short'}."
+    assert f"{said}\n" in ran.out
+    assert "same" not in ran.out
     back = compare(read_version(str(tmp_path / "short")), read_version(str(demo / "build")))
-    assert conclusion(back) == f"{same}1 file missing in the first version."
+    assert conclusion(back) == said
     assert "Nothing changed" not in ran.out
+    with pytest.warns(MissingPixelsWarning, match=r"1 image of the dataset is missing\.") as warned:
+        short = load(tmp_path / "short")
+    assert " COVID-19 images of test are here, and 1 more is missing.\n" in str(warned[0].message)
+    assert repr(short.artifact).endswith(", missing=1)")
+    assert "Images without pixels: 1 missing." in short._repr_html_()
 
 
 def test_diff_reads_published_names() -> None:

@@ -76,12 +76,25 @@ def test_an_image_of_another_fold_is_refused(demo: Path, tmp_path: Path) -> None
 
 
 def test_pixels_that_are_withheld_are_named_with_the_reason(varied_public: Path) -> None:
-    dataset = cxrbuild.load(varied_public)
+    with pytest.warns(cxrbuild.MissingPixelsWarning) as warned:
+        dataset = cxrbuild.load(varied_public)
     manifest = dataset.artifact.manifest
     row = manifest[manifest["withheld"].notna()].iloc[0]
     error = refused(lambda: dataset.read_image(row["image_id"]))
     assert error.what == f"the release withholds the pixels of {row['image_id']}"
     assert (error.where, error.found) == (varied_public, row["withheld"])
+    # One warning, at the line of the caller, with the counts of the classes and splits that lack pixels.
+    [warning] = warned
+    assert warning.filename == __file__
+    train = manifest[(manifest["label"] == "COVID-19") & (manifest["split"] == "train")]
+    counts = f"{train['withheld'].isna().sum()} of {len(train)}"
+    assert f"  {counts} COVID-19 images of train have pixels here.\n" in str(warning.message)
+    assert "Normal" not in str(warning.message)
+    assert repr(dataset).endswith(f"withheld={manifest['withheld'].notna().sum()}), split=None)")
+    assert f"<td>COVID-19</td><td>{counts}</td>" in dataset._repr_html_()
+    # All rows are an option; images are only those with pixels.
+    assert len(dataset.to_pandas("train")) < len(dataset.to_pandas("train", withheld=True))
+    assert dataset.to_pandas(withheld=True).equals(manifest)
 
 
 @pytest.mark.parametrize("place", ["end", "column"])

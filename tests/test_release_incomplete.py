@@ -42,7 +42,7 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, varied_public: Path
     ran = run("release", "1.0.1", "--build", short, cwd=tmp_path, COLUMNS="300")
     out = tmp_path / "release" / "demo-cxr-1.0.1"
     assert ran.status == 0, ran.err
-    assert "Incomplete: 2 images missing. The release cannot be published." in ran.out
+    assert "Incomplete: 2 images missing (2 COVID-19 of train). The release cannot be published." in ran.out
     assert "The report is release/demo-cxr-1.0.1/report.html, the card " in ran.out
     assert verify(out).findings == ()
     assert (verify(out).missing, verify(out).unpinned) == (2, ("cohen",))

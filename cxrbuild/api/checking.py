@@ -177,7 +177,7 @@ def overlap(
 
     from cxrbuild.auditing.stages import READING
     from cxrbuild.executors import default_workers
-    from cxrbuild.loading import load
+    from cxrbuild.loading import open_dataset
     from cxrbuild.overlapping import (
         STAGES,
         Fingerprint,
@@ -193,7 +193,7 @@ def overlap(
         for place in places:
             refuse_list(place)
         # Both are opened before either is described.
-        opened = [read_fingerprint(place) if place.is_file() else load(place) for place in places]
+        opened = [read_fingerprint(place) if place.is_file() else open_dataset(place) for place in places]
         coarse = any(isinstance(one, Fingerprint) and one.document.level == "keypoints" for one in opened)
         described = all(isinstance(one, Fingerprint) for one in opened)
         progress.plan(*([] if described else [READING]), *STAGES)

@@ -11,6 +11,7 @@ from cxrbuild.arguments import checked
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import AuditDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, ReleaseDocument
+from cxrbuild.artifact.pixels import PixelCount, count_pixels
 from cxrbuild.artifact.plan import PlanDocument
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json
@@ -80,23 +81,49 @@ class Artifact:
         """Return the folder and the content of ``build.json``."""
         return {"folder": str(self.folder)} | self.document.to_dict()
 
+    @property
+    def withheld_images(self) -> int:
+        """The number of its images whose pixels are withheld: 0 but for public releases."""
+        return 0
+
+    def count_pixels(self) -> list[PixelCount]:
+        """Return by class and split how many images have pixels, are withheld or are missing."""
+        # The ledger has more rows than the manifest; without missing images it is not needed.
+        ledger = None
+        if self.document.missing_images:
+            ledger = read_records(self.folder / names.LEDGER, ["exclusion", "split", "label"])
+        return count_pixels(self.manifest, ledger, self.classes)
+
     def __repr__(self) -> str:
         # A dataclass would print the whole of build.json, tens of thousands of characters.
-        return f"{type(self).__name__}({self.name} {self.version}, folder={str(self.folder)!r})"
+        absent = {"withheld": self.withheld_images, "missing": self.document.missing_images}
+        counts = "".join(f", {name}={n}" for name, n in absent.items() if n)
+        return f"{type(self).__name__}({self.name} {self.version}, folder={str(self.folder)!r}{counts})"
 
     def _repr_html_(self) -> str:
         from html import escape
 
+        withheld, missing = self.withheld_images, self.document.missing_images
+        found = {(one.label, one.split): one for one in self.count_pixels()} if withheld else {}
         splits = list(self.document.counts)
         header = "".join(f"<th>{escape(split)}</th>" for split in splits)
+
+        def cell(label: str, split: str) -> str:
+            images = f"{self.document.counts[split].get(label, 0):,}"
+            one = found.get((label, split))
+            return images if one is None else f"{one.pixels:,} of {images}"
+
         rows = "".join(
             f"<tr><td>{escape(label)}</td>"
-            + "".join(f"<td>{self.document.counts[split].get(label, 0):,}</td>" for split in splits)
+            + "".join(f"<td>{cell(label, split)}</td>" for split in splits)
             + "</tr>"
             for label in self.classes
         )
         title = f"{escape(type(self).__name__)} {escape(self.name)} {escape(self.version)}"
-        return f"<p><b>{title}</b></p><table><tr><th>class</th>{header}</tr>{rows}</table>"
+        absent = [f"{withheld:,} withheld: the table has the images with pixels of all"] if withheld else []
+        absent += [f"{missing:,} missing"] if missing else []
+        said = f"<p>Images without pixels: {'; '.join(absent)}.</p>" if absent else ""
+        return f"<p><b>{title}</b></p>{said}<table><tr><th>class</th>{header}</tr>{rows}</table>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,6 +148,11 @@ class Release(Artifact):
     def manifest_sha256(self) -> str:
         """The hash of the manifest of the build that it was made from."""
         return self.document.packaging.manifest_sha256
+
+    @property
+    def withheld_images(self) -> int:
+        """The number of its images whose pixels are withheld."""
+        return sum(self.document.withheld.values())
 
     def count_withheld(self) -> dict[str, dict[str, int]]:
         """Return the number of images whose pixels are withheld, by reason and class."""

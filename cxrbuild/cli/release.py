@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
+    from cxrbuild.artifact.pixels import PixelCount
     from cxrbuild.releasing import ReleaseResult
 
 
@@ -89,13 +91,15 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
     images = sum(sum(part.values()) for part in document.counts.values())
     hidden = sum(document.withheld.values())
     if hidden:
-        by_class = result.release.count_withheld()
-        classes = document.recipe.classes
+        reasons = result.release.count_withheld()
+        labels = document.recipe.classes
         output.table(
-            ["withheld", *classes, "all"],
-            [[why, *(by_class[why][label] for label in classes), n] for why, n in document.withheld.items()],
+            ["withheld", *labels, "all"],
+            [[why, *(reasons[why][label] for label in labels), n] for why, n in document.withheld.items()],
         )
         output.say("")
+        if images > hidden:
+            _report_pixels(output, result)
     from cxrbuild.policy import count_unreviewed
 
     rows = result.release.manifest
@@ -117,7 +121,10 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
         )
     if document.missing_images:
         missing = count_of(document.missing_images, "image")
-        output.say(f"Incomplete: {missing} missing. The release cannot be published.")
+        counted = [one for one in result.release.count_pixels() if one.missing]
+        classes = ", ".join(f"{one.missing:,} {one.label} of {one.split}" for one in counted)
+        by_class = f" ({classes})" if classes else ""
+        output.say(f"Incomplete: {missing} missing{by_class}. The release cannot be published.")
     if document.unpinned:
         output.say(f"Unpinned: {', '.join(document.unpinned)}. The release cannot be published.")
     audit = result.release.audit
@@ -134,3 +141,26 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
     )
     output.say(f"The report is {out}/{names.REPORT}, the card {out}/{names.CARD}")
     output.result("release-1", result.to_dict() | {"release": out, "build": str(build)})
+
+
+def _report_pixels(output: Output, result: ReleaseResult) -> None:
+    """Report how many images of each class and split have pixels, and how to have those of all."""
+    counted = result.release.count_pixels()
+    splits = list(dict.fromkeys(one.split for one in counted))
+    rows = []
+    for label in result.release.classes:
+        of_class = [one for one in counted if one.label == label]
+        cells = [[one for one in of_class if one.split == split] for split in splits]
+        rows.append([label, *(_of_all(cell) for cell in [*cells, of_class])])
+    output.table(["with pixels", *splits, "all"], rows, right=len(splits) + 1)
+    output.say("")
+    output.say(
+        "Who loads the release gets the images with pixels alone. A release with --policy private has the "
+        "pixels of all images, whatever their licence: for your own use, never to be redistributed."
+    )
+
+
+def _of_all(counted: Iterable[PixelCount]) -> str:
+    counts = [(one.pixels, one.images) for one in counted]
+    pixels, images = (sum(numbers) for numbers in zip(*counts, strict=True)) if counts else (0, 0)
+    return f"{pixels:,} of {images:,}"

@@ -12,7 +12,6 @@ from cxrbuild.comparison.diff import (
     IMAGE_COUNTS,
     KINDS,
     NOT_CHANGES,
-    OF_FILES,
     OTHER_SOURCE,
     DeclaredChange,
     Diff,
@@ -175,8 +174,16 @@ def conclusion(found: Diff) -> str:
         return f"{' and '.join(found.datasets)} are two datasets, not versions of one."
     if found.bump is not None:
         return _describe_step(found, f"a {found.bump.upper()} step")
-    if any(len(found.rows[kind]) for kind in OF_FILES):
-        return f"The dataset is the same: the same images, classes and splits. {_describe_files(found)}"
+    other = len(found.rows["other_bytes"])
+    of_unpinned = f"{count_of(other, 'file')} with other bytes, of sources that one version has unpinned."
+    if missing := _describe_missing(found):
+        also = f" Also, there {'is' if other == 1 else 'are'} {of_unpinned}" if other else ""
+        return f"No image changed its class or split. {missing}{also}"
+    if other:
+        return (
+            "The dataset is the same: the same images, classes and splits. Only the files differ: "
+            f"{of_unpinned}"
+        )
     if len(found.rows["exclusion_changed"]):
         return "The dataset is the same. Some images are excluded for another reason."
     if found.declared:
@@ -188,19 +195,14 @@ def conclusion(found: Diff) -> str:
     return "Nothing changed."
 
 
-def _describe_files(found: Diff) -> str:
-    """Return how many images are missing on which side, and how many have other bytes."""
+def _describe_missing(found: Diff) -> str:
+    """Return how many images are missing in which version; empty where none is."""
     missing = found.rows["missing"]["reason"].str.split(": ").str[0].value_counts()
-    clauses = [
-        f"{count_of(int(missing[side]), 'file')} missing in the {name} version"
-        for side, name in (("old", "first"), ("new", "second"))
-        if side in missing
-    ]
-    if other := len(found.rows["other_bytes"]):
-        clauses.append(
-            f"{count_of(other, 'file')} with other bytes, of sources that one version has unpinned"
-        )
-    return f"Only the files differ: {', '.join(clauses)}."
+    return " ".join(
+        f"{count_of(int(n), 'image')} {'is' if n == 1 else 'are'} missing in {name}."
+        for side, name in (("old", found.old), ("new", found.new))
+        if (n := missing.get(side, 0))
+    )
 
 
 def _describe_step(found: Diff, step: str) -> str:

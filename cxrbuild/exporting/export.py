@@ -22,7 +22,7 @@ from cxrbuild.exporting.document import EXPORT, ExportDocument
 from cxrbuild.exporting.images import ExportImages, title_of
 from cxrbuild.exporting.registry import FORMATS, ExportFormat
 from cxrbuild.files import files_under, locked, naming, sha256_of, write_bytes
-from cxrbuild.loading import Dataset, Resampling, load, require_size
+from cxrbuild.loading import Dataset, Resampling, open_dataset, require_size
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
 from cxrbuild.spreadsheets import safe_csv
@@ -66,7 +66,7 @@ def default_folder(folder: Path, to: str, size: int | None) -> Path:
     CxrbuildError
         The folder holds neither a build nor a release.
     """
-    dataset = load(folder)
+    dataset = open_dataset(folder)
     name = "-".join([dataset.name, dataset.version, to, *([str(size)] if size else [])])
     return Path("export") / name
 
@@ -114,7 +114,7 @@ def export(
         raise CxrbuildError(
             f"the format {to} needs images of one size", todo="Name a size, such as --size 64 or --size 224"
         )
-    dataset = load(folder)
+    dataset = open_dataset(folder)
     _require_not_withdrawn(dataset)
     images = ExportImages(dataset, size, resampling, progress)
     _require_outside(out, folder)

@@ -90,7 +90,7 @@ class Dataset:
     def rows(self) -> pd.DataFrame:
         """The rows of the manifest whose pixels are available, in the order of the dataset.
 
-        A public release withholds pixels; ``artifact.manifest`` has those rows too.
+        A public release withholds pixels; ``to_pandas(withheld=True)`` has those rows too.
         """
         rows = self._listed
         if isinstance(self.artifact, Build):
@@ -115,15 +115,23 @@ class Dataset:
         return self.rows["label"].map(self.classes.index).to_numpy("int64")
 
     @checked
-    def to_pandas(self, split: str | None = None) -> pd.DataFrame:
+    def to_pandas(self, split: str | None = None, *, withheld: bool = False) -> pd.DataFrame:
         """Return the rows of the dataset, or of one of its splits, as a copy.
+
+        Parameters
+        ----------
+        split
+            The split; ``None`` for the rows of this dataset.
+        withheld
+            Whether to include images whose pixels a release withholds, in the order of the manifest.
 
         Raises
         ------
         CxrbuildError
             The dataset has no such split.
         """
-        return (self if split is None else self.select(split)).rows.copy()
+        chosen = self if split is None else self.select(split)
+        return chosen._listed.reset_index(drop=True) if withheld else chosen.rows.copy()
 
     @checked
     def select(self, split: str) -> Dataset:
@@ -183,8 +191,7 @@ class Dataset:
             There are fewer images, or the release has the pixels of none.
         """
         if not -len(self) <= index < len(self):
-            reason = self._lacking_pixels()
-            why = f"the dataset has {count_of(len(self), 'image')}" if reason is None else str(reason)
+            why = self._lacking_pixels() or f"the dataset has {count_of(len(self), 'image')}"
             raise IndexError(f"the index {index} is out of range: {why}")
         row = self.rows.iloc[index]
         return Example(self.read_image(row["image_id"]), row)
@@ -252,7 +259,8 @@ class Dataset:
         split
             The split; ``None`` for the rows of this dataset.
         size
-            The side of the images in pixels: each is resized to a square. ``None`` keeps the images' sizes.
+            The side of the images in pixels: each is resized to a square. ``None`` keeps the images' sizes;
+            a ``DataLoader`` can load these with ``batch_size=1`` only.
         resampling
             Pillow's filter.
         transform

@@ -21,7 +21,7 @@ from cxrbuild.auditing.store import DescriptorStore
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, naming, require_file_place, sha256_of
-from cxrbuild.loading import Dataset, load
+from cxrbuild.loading import Dataset, open_dataset
 from cxrbuild.overlapping.fingerprint import (
     Fingerprint,
     FingerprintDocument,
@@ -94,7 +94,7 @@ def fingerprint(
         file.
     """
     require_executor(executor)
-    dataset = load(folder)
+    dataset = open_dataset(folder)
     path = (
         Path(f"{versioned_name(dataset.name, dataset.version)}.fingerprint.parquet") if out is None else out
     )

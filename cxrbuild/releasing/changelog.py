@@ -10,7 +10,6 @@ from pathlib import Path
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
 from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import (
-    OF_FILES,
     DatasetVersion,
     Diff,
     compare,
@@ -143,7 +142,10 @@ def changelog(
     if found is None:
         lines += ["First version.", ""]
     elif found.bump is None:
-        if any(len(found.rows[kind]) for kind in OF_FILES):
+        if len(found.rows["missing"]):
+            lines += [f"No image changed its class or split since {_version(previous)}:", ""]
+            lines += [markdown(found), ""]
+        elif len(found.rows["other_bytes"]):
             lines += [f"The dataset is the same as {_version(previous)}. Its files differ:", ""]
             lines += [markdown(found), ""]
         else:

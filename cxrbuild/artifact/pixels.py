@@ -1,0 +1,89 @@
+"""Count by class and split how many images have pixels, are withheld or are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cxrbuild.exclusions import MISSING
+from cxrbuild.records import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PixelCount:
+    """The images of a class and split.
+
+    Attributes
+    ----------
+    label, split
+        The class and the split.
+    images
+        The number of rows of the manifest.
+    pixels
+        The number of them that have pixels: a public release withholds some.
+    missing
+        The number of images that belong to the dataset and are missing: they are no rows of the manifest.
+    """
+
+    label: str
+    split: str
+    images: int
+    pixels: int
+    missing: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether no image is withheld or missing."""
+        return self.pixels == self.images and not self.missing
+
+    def describe(self) -> str:
+        """Return the counts as a sentence without its full stop.
+
+        Examples
+        --------
+        >>> PixelCount("COVID-19", "train", 364, 145, 34).describe()
+        '145 of 364 COVID-19 images of train have pixels here, and 34 more are missing'
+        >>> PixelCount("Normal", "test", 100, 100, 1).describe()
+        '100 Normal images of test are here, and 1 more is missing'
+        """
+        counts = f"{self.images:,} {self.label} images of {self.split} are here"
+        if self.pixels != self.images:
+            counts = (
+                f"{self.pixels:,} of {self.images:,} {self.label} images of {self.split} have pixels here"
+            )
+        if not self.missing:
+            return counts
+        return f"{counts}, and {self.missing:,} more {'is' if self.missing == 1 else 'are'} missing"
+
+
+def count_pixels(
+    manifest: pd.DataFrame, ledger: pd.DataFrame | None, classes: Sequence[str]
+) -> list[PixelCount]:
+    """Return the counts of each class and split that the dataset has.
+
+    Parameters
+    ----------
+    manifest
+        The rows of the dataset.
+    ledger
+        The rows of all upstream images, ``None`` where no image is missing. An image that is missing may have
+        no class, and a public release does not list one of a source that is not public: neither is counted.
+    classes
+        The classes, in the order of their numbers.
+    """
+    keys = ["split", "label"]
+    images = manifest.groupby(keys).size()
+    pixels = manifest[manifest["withheld"].isna()].groupby(keys).size()
+    missing = None if ledger is None else ledger[ledger["exclusion"].isin(MISSING)].groupby(keys).size()
+    found = set(images.index) | (set() if missing is None else set(missing.index))
+    return [
+        PixelCount(label, split, *(0 if n is None else int(n.get((split, label), 0)) for n in counts))
+        for counts in ((images, pixels, missing),)
+        for split in SPLITS
+        for label in classes
+        if (split, label) in found
+    ]
