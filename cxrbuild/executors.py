@@ -68,17 +68,20 @@ def _context() -> BaseContext:
 
 
 class _Main(ModuleType):
-    """The main module as starting processes see it: without a file that they could import."""
+    """The main module, of which processes that this thread starts find no file to import.
+
+    For other threads, which can pickle objects of the program or start processes meanwhile, it is unchanged.
+    """
 
     def __init__(self, main: ModuleType) -> None:
         super().__init__("__main__")
-        self._main = main
+        self._of_thread = main, threading.get_ident()
 
-    def __getattr__(self, name: str) -> Any:
-        # Another thread can pickle an object of the program meanwhile.
-        if name in ("_main", "__file__"):
-            raise AttributeError(name)
-        return getattr(self._main, name)
+    def __getattribute__(self, name: str) -> Any:
+        main, thread = super().__getattribute__("_of_thread")
+        if name in ("__file__", "__spec__") and thread == threading.get_ident():
+            return None
+        return getattr(main, name)
 
 
 # Of two threads that start processes, the second must not restore the stand-in of the first.

@@ -59,7 +59,7 @@ def test_a_process_without_a_batch_is_not_started() -> None:
 def test_a_script_without_a_guard_runs_once(method: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import multiprocessing, pickle, sys, threading\n"
+        "import multiprocessing.spawn, pickle, sys, threading\n"
         "from cxrbuild import executors\n"
         f"context = {method!r} and multiprocessing.get_context({method!r})\n"
         "executors._context = (lambda: context) if context else executors._context\n"
@@ -70,7 +70,9 @@ def test_a_script_without_a_guard_runs_once(method: str, tmp_path: Path) -> None
         "        assert list(pool.map(abs, [-1, -2, -3])) == [1, 2, 3]\n"
         "threads = [threading.Thread(target=use) for _ in range(2)]\n"
         "for thread in threads: thread.start()\n"
-        "while any(thread.is_alive() for thread in threads): pickle.dumps(use)\n"
+        "while any(thread.is_alive() for thread in threads):\n"
+        "    pickle.dumps(use)\n"
+        "    assert multiprocessing.spawn.get_preparation_data('')['init_main_from_path'] == __file__\n"
         "print(sys.modules['__main__'] is main)\n"
     )
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
