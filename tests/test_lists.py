@@ -158,6 +158,15 @@ def test_every_problem_of_a_list_is_found_without_sources(tmp_path: Path) -> Non
         "known_files", "linked_images", "equal_files", "near_duplicates", "source_patients",
     }  # fmt: skip
     assert not result.passed
+    # Two lists of one name are told apart by their folders.
+    (tmp_path / "a").mkdir()
+    other = written(tmp_path / "a", "train.txt", "p4 x.png A rsna\np5 y.png A rsna\n")
+    both = cxrbuild.audit_lists([train, other])
+    assert findings(both, "files") == [
+        ("b.png is listed 2 times", [f"{train.as_posix()}:2", f"{train.as_posix()}:3"])
+    ]
+    assert both.table is not None
+    assert both.table.loc[both.table["list"] == str(other), "findings"].isna().all()
 
 
 def test_a_list_is_compared_with_the_sources(demo: Path, tmp_path: Path) -> None:
@@ -406,12 +415,39 @@ def test_a_list_is_compared_with_a_dataset(tmp_path: Path) -> None:
     words = {one["word"]: (one["label"], one["by"]) for one in summary["classes"]}
     assert words == {"0": (None, None), "1": (None, None), "sick": ("Sick", "name"), "well": ("Well", "name")}
     assert found["same_class"]["rows"] == 2
-    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none")
+    table = tmp_path / "tables" / "rows.csv"
+    ran = run("audit", "--list", theirs, "--with", place, "--data", tmp_path / "none", "--out", table)
+    # Each finding is named, those of several kinds too.
+    assert (
+        "1 excluded by annotated:\n    e.png is excluded by annotated (arrow: red): theirs.csv:6" in ran.out
+    )
+    listed = [finding["rows"] for one in found.values() for finding in one["findings"] or ()]
+    assert ran.out.count("theirs.csv:") == sum(map(len, listed))
+    rows = pd.read_csv(table, dtype="str").set_index("line")
+    assert rows["file"].tolist()[:2] == ["A.png", "b.jpeg"]
+    assert rows.loc["3"].drop(["list", "file"]).to_dict() == {
+        "image_id": image_id("one", "images/b.jpeg"), "list_split": "test", "dataset_split": "train",
+        "list_class": "1", "dataset_class": "Sick", "patient": "one:1",
+        "findings": "linked_images: the images of one:1 are in test and train; "
+        "same_split: b.jpeg is in test of the list and in train of the dataset; "
+        "leakage: images of one:1 are in test of the list and in train of the dataset",
+    }  # fmt: skip
+    # An excluded image is not in a split of the dataset; an ambiguous name is no image.
+    assert rows.loc["6", ["image_id", "patient"]].notna().all()
+    assert rows.loc[["6", "7"], ["dataset_split", "dataset_class"]].isna().all(axis=None)
+    assert pd.isna(rows.loc["7", "image_id"])
+    # It is written again, but nothing else is overwritten.
+    before = theirs.read_bytes()
+    assert run("audit", "--list", theirs, "--no-pixels", "--data", tmp_path, "--out", table).status == 0
+    ran_over = run("audit", "--list", theirs, "--out", theirs)
+    assert ran_over.status == 1
+    assert "another file is there, and it is not overwritten" in ran_over.err
+    assert theirs.read_bytes() == before
     assert (
         "class 1: not checked; the dataset has no class of this name, and its images in both are 1 Sick, "
         "1 Well." in ran.out
     )
-    last = ran.out.rsplit("\n\n", 1)[1].splitlines()
+    last = ran.out.rsplit("\n\n", 2)[1].splitlines()
     assert [line.rsplit(maxsplit=1) for line in last[1:]] == [
         ["rows in the list", "9"], ["rows found in the dataset", "6"], ["  excluded from the dataset", "1"],
         ["rows with an ambiguous name", "2"], ["images in both", "5"], ["  in another split", "1"],

@@ -11,6 +11,7 @@ import click
 from cxrbuild.cli.lists import audit_given_lists
 from cxrbuild.cli.options import (
     NAME_OR_PLACE,
+    PATH,
     RECIPE_HERE,
     RECIPE_OF_BUILD,
     build_option,
@@ -65,6 +66,13 @@ _LEAST_WIDTH, _MOST_WIDTH, _TAKEN = 20, 42, 38
     show_default=True,
     help="With --list: compare the images that are in --data.",
 )
+@click.option(
+    "--out",
+    type=PATH,
+    metavar="FILE.csv",
+    help="With --list: write a row for each listed file, with split, class, patient and findings.  "
+    "[default: none]",
+)
 @data_option
 @worker_options
 @output_options
@@ -75,6 +83,7 @@ def audit(
     dataset: Path | str | None,
     columns: str | None,
     pixels: bool,
+    out: Path | None,
     data: Path,
     workers: int | None,
     executor: str,
@@ -87,11 +96,11 @@ def audit(
     the pairs with their files, `audit-links.csv` the duplicates as links for the recipe. Exit status 3 if a
     check finds more than its limit.
 
-    With --list it checks lists of files with split and class that somebody published, against the metadata of
-    the sources in --data if there are any, and by the images that are there. It writes nothing. FILE can also
-    be the name of a shipped list or the .toml file of a declared one. With --with it compares them with a
-    dataset: which images are in both, in which split and class, and which patients are in one split of the
-    list and in another of the dataset.
+    With --list it checks lists of files with split and class that somebody published, against the metadata
+    of the sources in --data if there are any, and by the images that are there. It writes nothing but the
+    table of --out. FILE can also be the name of a shipped list or the .toml file of a declared one. With
+    --with it compares them with a dataset: which images are in both, in which split and class, and which
+    patients are in one split of the list and in another of the dataset.
     """
     from cxrbuild.api import audit as audit_build
     from cxrbuild.auditing.audit import require_passed
@@ -108,6 +117,7 @@ def audit(
             columns,
             recipe or default_recipe(output),
             data,
+            out,
             pixels=pixels,
             workers=workers,
             executor=executor,
@@ -115,6 +125,8 @@ def audit(
         return
     if dataset is not None:
         raise click.UsageError("--with compares a list with a dataset; name the list with --list FILE")
+    if out is not None:
+        raise click.UsageError("--out writes the rows of a list; name the list with --list FILE")
     place = build or default_build(output, recipe)
     recipe = recipe or recipe_here(output, place)
     result = audit_build(place, recipe, workers=workers, executor=executor, progress=output.progress)

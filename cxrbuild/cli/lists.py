@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, printable
 from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from cxrbuild.lists.context import ListFinding
     from cxrbuild.lists.summary import DatasetSummary
 
-_SHOWN = 3
+# The findings of a check that are listed, and the rows of a finding.
+_FINDINGS, _ROWS = 20, 5
 
 
 def audit_given_lists(
@@ -30,6 +30,7 @@ def audit_given_lists(
     columns: str | None,
     recipe: str,
     data: Path,
+    out: Path | None,
     *,
     pixels: bool,
     workers: int | None,
@@ -40,11 +41,16 @@ def audit_given_lists(
     Raises
     ------
     CheckError
-        A check found something.
+        A check found something; the table is written.
+    CxrbuildError
+        The table cannot be written to `out`.
     """
     from cxrbuild.api import audit_lists
-    from cxrbuild.lists import require_clean
+    from cxrbuild.files import write_bytes
+    from cxrbuild.lists import format_table, require_clean, require_table_place
 
+    if out is not None:
+        require_table_place(out)
     result = audit_lists(
         lists,
         data if data.is_dir() else None,
@@ -56,12 +62,16 @@ def audit_given_lists(
         executor=executor,
         progress=output.progress,
     )
+    if out is not None and result.table is not None:
+        write_bytes(out, format_table(result.table))
     known = any(found is not None for _, found in result.sources.values())
     _report(output, result)
     if result.dataset is not None:
         _report_dataset(output, result.dataset)
     elif not known:
         output.say(f"No sources in {data}: the lists are compared with nothing. `--data` names their folder.")
+    if out is not None:
+        output.say(f"\nA row for each listed file, with its patient and what is wrong: {printable(out)}")
     output.result("audit-list-1", result.to_dict())
     require_clean(result)
 
@@ -103,17 +113,22 @@ def _report(output: Output, result: ListAuditResult) -> None:
 
 
 def _describe_findings(findings: Sequence[ListFinding]) -> Iterator[str]:
-    """Yield the first findings; of those of several kinds, how many each kind has, and its first one."""
-    kinds = Counter(finding.kind for finding in findings)
-    if len(findings) <= _SHOWN or len(kinds) == 1:
-        for finding in findings[:_SHOWN]:
-            yield f"{finding.message}: {', '.join(finding.rows[:_SHOWN])}"
-    else:
-        for kind, number in kinds.most_common():
-            first = next(finding for finding in findings if finding.kind == kind)
-            yield f"{number:,} {kind}; the first: {first.message}: {', '.join(first.rows[:_SHOWN])}"
-    if len(findings) > _SHOWN:
-        yield "...; --json lists all"
+    """Yield the findings by kind, the most frequent first; of many, some of each kind."""
+    by_kind: dict[str, list[ListFinding]] = {}
+    for finding in findings:
+        by_kind.setdefault(finding.kind, []).append(finding)
+    # The first of each kind, then the second of each, until there are enough.
+    places = sorted((place, kind) for kind, found in by_kind.items() for place in range(len(found)))
+    shown = [kind for _, kind in places[:_FINDINGS]]
+    for kind, found in sorted(by_kind.items(), key=lambda item: -len(item[1])):
+        if len(by_kind) > 1:
+            yield f"{len(found):,} {kind}:"
+        for finding in found[: shown.count(kind)]:
+            more = f" and {len(finding.rows) - _ROWS:,} more" if len(finding.rows) > _ROWS else ""
+            indent = "  " * (len(by_kind) > 1)
+            yield f"{indent}{finding.message}: {', '.join(finding.rows[:_ROWS])}{more}"
+    if len(findings) > _FINDINGS:
+        yield f"... and {len(findings) - _FINDINGS:,} more; --out FILE.csv and --json list all"
 
 
 def _report_dataset(output: Output, found: DatasetSummary) -> None:

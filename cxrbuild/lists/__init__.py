@@ -6,6 +6,7 @@ from cxrbuild.lists.declared import list_files, read_declared_list, resolve_sour
 from cxrbuild.lists.matching import match_images, match_members
 from cxrbuild.lists.membership import add_membership, match_listed
 from cxrbuild.lists.reading import ListFile, parse_list_file, read_lists
+from cxrbuild.lists.table import format_table, require_table_place
 
 __all__ = [
     "ListAuditResult",
@@ -15,6 +16,7 @@ __all__ = [
     "ListedDataset",
     "add_membership",
     "audit_rows",
+    "format_table",
     "list_files",
     "match_images",
     "match_listed",
@@ -23,5 +25,6 @@ __all__ = [
     "read_declared_list",
     "read_lists",
     "require_clean",
+    "require_table_place",
     "resolve_sources",
 ]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.errors import CheckError, count_of
 from cxrbuild.lists.checks import CHECKS
 from cxrbuild.lists.context import ListCheck, ListContext, ListFinding
 from cxrbuild.lists.dataset_checks import CHECKS as DATASET_CHECKS
+from cxrbuild.lists.reading import places
 from cxrbuild.lists.summary import DatasetSummary, summarize
+from cxrbuild.lists.table import tabulate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class ListAuditResult:
         The number of listed images that were compared with each other; ``None`` where no image was read.
     dataset
         How the lists and the dataset compare; ``None`` where there is none to compare with.
+    table
+        A row for each row of the lists, see `cxrbuild.lists.table.tabulate`.
     """
 
     rows: dict[str, dict[str, int]]
@@ -68,6 +76,7 @@ class ListAuditResult:
     checks: list[ListCheckResult]
     compared: int | None = None
     dataset: DatasetSummary | None = None
+    table: pd.DataFrame | None = field(default=None, compare=False, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -94,6 +103,7 @@ def audit_rows(context: ListContext) -> ListAuditResult:
     context
         The rows, the records of the sources, duplicates among their images, and a dataset to compare with.
     """
+    context = replace(context, rows=context.rows.assign(place=places(context.rows)))
     rows, records = context.rows, context.records
     checks = [_make(check, context) for check in _checks_of(context)]
     sizes = rows.groupby(["split", rows["label"].fillna("")]).size()
@@ -105,8 +115,9 @@ def audit_rows(context: ListContext) -> ListAuditResult:
         for name, group in rows.groupby(rows["source"].fillna(""))
     }
     compared = None if context.compared is None else len(context.compared)
-    summary = summarize(context, {check.id: check.findings for check in checks})
-    return ListAuditResult(counts, sources, checks, compared, summary)
+    findings: dict[str, Sequence[ListFinding] | None] = {check.id: check.findings for check in checks}
+    summary, table = summarize(context, findings), tabulate(context, findings)
+    return ListAuditResult(counts, sources, checks, compared, summary, table)
 
 
 def _checks_of(context: ListContext) -> list[ListCheck]:
@@ -146,8 +157,8 @@ def require_clean(result: ListAuditResult) -> None:
     if {"leakage", "same_split"} & set(failed):
         todo = (
             "Before a model that is trained on one is tested on the other, exclude these images and "
-            "patients; --json has their rows and ids"
+            "patients; --out FILE.csv and --json list them"
         )
     elif all(check.needs == "dataset" for check in result.checks if check.findings):
-        todo = "Look at the rows; --json lists all"
+        todo = "Look at the rows; --out FILE.csv and --json list them"
     raise CheckError(f"the lists have findings: {', '.join(failed)}", todo=todo)

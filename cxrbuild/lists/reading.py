@@ -217,6 +217,13 @@ def parse_list_file(text: str) -> ListFile:
 
 
 def places(rows: pd.DataFrame) -> pd.Series:
-    """Return where each row of some lists is: ``train.txt:12``."""
-    files = rows["list"].str.replace("\\", "/").str.rsplit("/", n=1).str[-1]
+    """Return where each row of some lists is: ``train.txt:12``, with its folders where two have one name.
+
+    It is that of ``place`` where the rows have this column, as those of some rows of all.
+    """
+    if "place" in rows:
+        return rows["place"]
+    paths = rows["list"].str.replace("\\", "/")
+    files = paths.str.rsplit("/", n=1).str[-1]
+    files = files.where(paths.groupby(files).transform("nunique") == 1, paths)
     return files + ":" + rows["line"].astype("str")
