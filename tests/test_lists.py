@@ -158,7 +158,7 @@ def test_every_problem_of_a_list_is_found_without_sources(tmp_path: Path) -> Non
         "known_files", "linked_images", "equal_files", "near_duplicates", "source_patients",
     }  # fmt: skip
     assert not result.passed
-    # Two lists of one name are told apart by their folders.
+    # Two lists of one name are named with their folders.
     (tmp_path / "a").mkdir()
     other = written(tmp_path / "a", "train.txt", "p4 x.png A rsna\np5 y.png A rsna\n")
     both = cxrbuild.audit_lists([train, other])
