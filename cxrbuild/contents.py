@@ -196,6 +196,26 @@ class Contents:
         """
         return describe_sources_of_classes(self.kept, self.recipe.classes)
 
+    def rare_classes(self) -> list[str]:
+        """Return sentences about classes that are less than a tenth of the images, with and without pixels.
+
+        There are none of a class without an image.
+        """
+        images, pixels = (rows["label"].value_counts() for rows in (self.kept, self.embedded))
+        sentences = []
+        for label in self.recipe.classes:
+            n, embedded = int(images.get(label, 0)), int(pixels.get(label, 0))
+            if not n or 10 * n >= len(self.kept):
+                continue
+            of_pixels = ""
+            if len(self.embedded) < len(self.kept) and embedded:
+                of_pixels = f", and one in {len(self.embedded) / embedded:,.0f} of those with pixels"
+            sentences.append(
+                f"One image in {len(self.kept) / n:,.0f} is {label}{of_pixels}. Accuracy over all classes "
+                "says little about this class."
+            )
+        return sentences
+
 
 def describe_sources_of_classes(rows: pd.DataFrame, classes: Sequence[str]) -> list[str]:
     """Return sentences about classes that are of one source, or share none; see `Contents.confounded`.

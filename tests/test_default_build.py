@@ -14,7 +14,7 @@ from test_init import KEY, simple
 from cxrbuild.api.declarations import recipe_of
 from cxrbuild.artifact import only_build
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.files import read_json
+from cxrbuild.files import read_json, write_json
 
 # Commands that take a build, with what they need besides.
 COMMANDS = (
@@ -118,13 +118,24 @@ def _limit(folder: Path) -> float | None:
 @pytest.mark.parametrize("words", COMMANDS)
 def test_of_several_builds_none_is_taken(words: str, made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "build" / "mine-cxr", tmp_path / "build" / "first")
-    shutil.copytree(made / "build" / "mine-cxr", tmp_path / "build" / "second")
+    second = shutil.copytree(made / "build" / "mine-cxr", tmp_path / "build" / "second")
+    # As if built with overrides.
+    document = read_json(second / "build.json")
+    document["overrides"] = {
+        "rules": [{"rule": "lateral", "switch": "lateral", "enabled": False}],
+        "reviews": [{"file": "mine.csv", "reviews": 2, "replaced": 0}],
+    }
+    write_json(second / "build.json", document)
     done = run(*words.split(), cwd=tmp_path, COLUMNS="300")
     assert done.status == 1
     assert "build: 2 builds are there, and the command needs one" in done.err
     option = "" if words in ARGUMENTS else "--build "
-    for name in ("first", "second"):
-        place = re.escape(f"  {option}{Path('build', name)}: mine-cxr 0.1.0, built ")
+    overrides = (
+        "rule lateral switched off, 2 reviews added from mine.csv, 0 of them instead of the recipe's, "
+    )
+    for name, differing in (("first", ""), ("second", overrides)):
+        count = f"{sum(sum(one.values()) for one in document['counts'].values())} images"
+        place = re.escape(f"  {option}{Path('build', name)}: mine-cxr 0.1.0, {differing}{count}, built ")
         assert re.search(rf"{place}\d{{4}}-\d\d-\d\d \d\d:\d\d\.?\n", done.err)
     assert ("Name one of them with --build" if option else "Name one of them") in done.err
 
@@ -139,7 +150,7 @@ def test_of_several_builds_that_of_the_only_recipe_is_taken(made: Path, tmp_path
     recipe = Path(shutil.copy(made / "mine-recipe.toml", tmp_path))
     build, note = only_build(builds, recipes=tmp_path)
     assert build == builds / "mine-cxr"
-    assert note.startswith(f"Of 2 builds in {builds}, {build} (mine-cxr 0.1.0, built ")
+    assert note.startswith(f"Of 2 builds in {builds}, {build} (mine-cxr 0.1.0, ")
     assert (
         f"is taken: {recipe} names it, the only recipe in this folder. Name another one with --build" in note
     )

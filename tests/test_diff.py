@@ -18,6 +18,7 @@ from releasing import change_rows, drop_rows, images_of
 from cxrbuild import MissingPixelsWarning, load
 from cxrbuild.artifact.build import SourceDescription, SourceExactness
 from cxrbuild.catalog import Recipe, read_recipe, read_source
+from cxrbuild.catalog.declarations import CATALOG
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.split import DrawnSplit
 from cxrbuild.comparison import (
@@ -808,6 +809,28 @@ def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:
     assert " COVID-19 images of test are here, and 1 more is missing.\n" in str(warned[0].message)
     assert repr(short.artifact).endswith(", missing=1)")
     assert "Images without pixels: 1 missing." in short._repr_html_()
+
+
+def test_diff_compares_the_content_of_a_copied_file(demo: Path, tmp_path: Path) -> None:
+    """`recipes --copy` names shipped reviews and links by their files."""
+    for name, suffix in (("shipped", ""), ("copied", ".csv")):
+        build = tmp_path / name
+        build.mkdir()
+        shutil.copy(demo / "build" / "manifest.parquet", build)
+        document = read_json(demo / "build" / "build.json")
+        document["recipe"]["reviews"] = [f"covid_frontal{suffix}"]
+        write_json(build / "build.json", document)
+    copy = Path(shutil.copy(CATALOG / "reviews" / "covid_frontal.csv", tmp_path))
+    (build / ".cxrbuild").mkdir()
+    write_json(build / ".cxrbuild" / "declarations.json", {"sources": {}, "reviews": [str(copy)]})
+
+    def declared() -> list[str]:
+        return [one.key for one in compare(*(read_version(str(tmp_path / name)) for name in names)).declared]
+
+    names = ("shipped", "copied")
+    assert declared() == []
+    copy.write_text("".join(copy.read_text().splitlines(keepends=True)[:-1]))
+    assert declared() == ["reviews"]
 
 
 def test_diff_reads_published_names() -> None:

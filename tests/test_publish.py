@@ -77,7 +77,10 @@ def test_publish_refuses_a_release_that_verify_refuses(copy: Path, tmp_path: Pat
 
 def test_publish_refuses_an_unpinned_release(copy: Path, tmp_path: Path) -> None:
     edit_build(copy, unpinned=["mooney"])
-    with pytest.raises(CxrbuildError, match=r"an unpinned release is not published\. Found: mooney did not"):
+    message = (
+        r"unpinned release is not published\. Found: fetched files that do not match the pin, of mooney\."
+    )
+    with pytest.raises(CxrbuildError, match=message):
         publish(copy, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -120,9 +121,27 @@ def test_card_of_the_adult_recipe(varied_public: Path, varied: Path, tmp_path: P
     )
     texts = dict(generate_texts(varied_public, contents, {}, [], "0" * 64))
     (tmp_path / "README.md").write_text(texts["README.md"])
+    assert "Accuracy over all classes" not in texts["README.md"]  # no class is rare
     assert commands(tmp_path / "README.md")[1:] == [
         "cxrbuild curate --recipe covid19-cxr-adult.toml",
         "cxrbuild verify build/covid19-cxr-adult/images --manifest covid19-cxr-adult-1.0.0/manifest.parquet",
+    ]
+
+
+def test_a_rare_class_is_counted_in_the_release(varied_public: Path) -> None:
+    records = read_records(varied_public / "ledger.parquet")
+    rare = records["label"].eq("COVID-19") & records["withheld"].isna() & records["exclusion"].isna()
+    # Eight images of it are left, six of them without pixels.
+    records = records.drop(records.index[rare][2:])
+    contents = Contents(ReleaseDocument.read(varied_public / "build.json"), records)
+    assert len(contents.kept) == 53
+    assert contents.rare_classes() == []
+    normal = records[records["label"].eq("Normal") & records["exclusion"].isna()]
+    contents = replace(contents, records=pd.concat([records, *[normal] * 2]))
+    counted = (len(contents.kept) / 8, len(contents.embedded) / 2)
+    assert contents.rare_classes() == [
+        f"One image in {counted[0]:.0f} is COVID-19, and one in {counted[1]:.0f} of those with pixels. "
+        "Accuracy over all classes says little about this class."
     ]
 
 

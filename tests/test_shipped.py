@@ -22,6 +22,7 @@ from cxrbuild.curation import as_shipped, declaration_files, read_declared
 from cxrbuild.documents import differing_keys
 from cxrbuild.environment import _check_host, _check_packages
 from cxrbuild.lockfile import LockedSource, source_folder, write_lock
+from cxrbuild.releasing.advice import advise_version
 
 
 def lock(data: Path, *, unpinned: bool = False, name: str = "figure1", pinned: str = "figure1") -> None:
@@ -261,3 +262,19 @@ def test_the_script_completes_commands_and_names(words: str, expected: list[str]
     }  # fmt: skip
     done = subprocess.run([sys.executable, "-m", "cxrbuild"], env=environment, capture_output=True, text=True)
     assert [line.partition(",")[2] for line in done.stdout.split()] == expected, done.stderr
+
+
+def test_another_version_of_a_shipped_recipe_needs_a_copy(tmp_path: Path) -> None:
+    shipped = read_recipe("covid19-cxr")
+    advice = advise_version(tmp_path, shipped, "2.0.0", or_later=True)
+    assert "copy it with `cxrbuild recipes covid19-cxr --copy DIR`" in advice
+    assert '`version = "2.0.0"` or a later one and a name of its own into DIR/recipe.toml' in advice
+    into = 'Write `version = "2.0.0"` into the recipe, run '
+    for own in (shipped.model_copy(update={"version": "1.1.0"}), None):
+        assert advise_version(tmp_path, own, "2.0.0").startswith(into)
+    # A build records which recipe it is of: an unchanged copy is one to edit.
+    for name, expected in (("covid19-cxr", "The recipe is a shipped one"), ("/copy/recipe.toml", into)):
+        (tmp_path / ".cxrbuild").mkdir(exist_ok=True)
+        content = {"sources": {}, "reviews": [], "options": ["--recipe", name]}
+        (tmp_path / ".cxrbuild" / "declarations.json").write_text(json.dumps(content))
+        assert advise_version(tmp_path, shipped, "2.0.0").startswith(expected)

@@ -68,9 +68,18 @@ def only_build(folder: Path, option: str | None = "--build", recipes: Path = Pat
 
 def _describe(folder: Path) -> str:
     try:
-        dataset = open_build(folder).document.dataset
+        document = open_build(folder).document
     except CxrbuildError as error:
         return error.what.partition("\n")[0]
     # The document is written last.
     day = datetime.fromtimestamp((folder / names.BUILD).stat().st_mtime).astimezone()
-    return f"{dataset.name} {dataset.version}, built {day:%Y-%m-%d %H:%M}"
+    images = count_of(sum(sum(of_split.values()) for of_split in document.counts.values()), "image")
+    missing = f" and {document.missing_images:,} missing" if document.missing_images else ""
+    of_dataset = f"{document.dataset.name} {document.dataset.version}"
+    described = [
+        of_dataset,
+        *document.overrides.describe(),
+        f"{images}{missing}",
+        f"built {day:%Y-%m-%d %H:%M}",
+    ]
+    return ", ".join(described)

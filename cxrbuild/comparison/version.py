@@ -18,6 +18,7 @@ from cxrbuild.artifact.plan import PlanDocument, PlannedExactness
 from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.published import published_manifest, published_names
+from cxrbuild.curation import DeclarationFiles, as_shipped, read_declaration_files
 from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.exclusions import MISSING
 from cxrbuild.policy import unlisted_sources
@@ -59,9 +60,21 @@ class Declarations:
     states: Mapping[str, SourceState]
 
     @classmethod
-    def of(cls, document: DatasetDocument | PlanDocument) -> Declarations:
-        """Return the declarations that a ``build.json`` or ``plan.json`` records."""
-        return cls(document.recipe, document.overrides, document.declared_sources, document.sources)
+    def of(
+        cls, document: DatasetDocument | PlanDocument, files: DeclarationFiles | None = None
+    ) -> Declarations:
+        """Return the declarations that a ``build.json`` or ``plan.json`` records.
+
+        Parameters
+        ----------
+        document
+            The ``build.json`` or ``plan.json``.
+        files
+            Where its declarations are: an unchanged copy of a shipped file is no change. ``None`` where that
+            is not known.
+        """
+        recipe = as_shipped(document.recipe, files)
+        return cls(recipe, document.overrides, document.declared_sources, document.sources)
 
 
 @dataclass(frozen=True)
@@ -204,7 +217,11 @@ def read_version(name: str | Path) -> DatasetVersion:
         manifest = _with_metadata(manifest, file.with_name(names.LEDGER))
     known = document or _planned(path)
     declarations = (
-        Declarations.of(known) if known is not None else None if path.exists() else _shipped(str(name))
+        Declarations.of(known, read_declaration_files(file.parent))
+        if known is not None
+        else None
+        if path.exists()
+        else _shipped(str(name))
     )
     recipe = None if declarations is None else declarations.recipe
     released = document if isinstance(document, ReleaseDocument) else None

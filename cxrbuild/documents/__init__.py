@@ -5,7 +5,7 @@ from cxrbuild.documents.audit_notes import measured_contents
 from cxrbuild.documents.changelog import CHANGELOG_TITLE, changelog_head
 from cxrbuild.documents.croissant import croissant
 from cxrbuild.documents.license_table import LicenseRow, describe_attribution, list_licenses
-from cxrbuild.documents.rebuild import differing_keys
+from cxrbuild.documents.rebuild import differing_keys, is_shipped
 from cxrbuild.documents.ro_crate import ro_crate
 from cxrbuild.documents.texts import texts
 
@@ -17,6 +17,7 @@ __all__ = [
     "describe_attribution",
     "describe_citations",
     "differing_keys",
+    "is_shipped",
     "list_licenses",
     "measured_contents",
     "ro_crate",

@@ -73,7 +73,7 @@ def card(
             embedded=contents.count(contents.embedded),
             by_source=contents.count_by("source", contents.kept),
             conversions=contents.kept["conversion"].value_counts().to_dict(),
-            confounded=contents.confounded(),
+            counted=[*contents.confounded(), *contents.rare_classes()],
             licenses=list_licenses(contents.kept, contents.embedded),
             reasons=WITHHELD,
             split_text=_split_text(contents),

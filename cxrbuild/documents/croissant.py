@@ -180,7 +180,12 @@ def _responsible(contents: Contents) -> dict[str, Any]:
             f"Converted to 8-bit grey JPEG, quality {contents.recipe.conversion.quality}.",
         ],
         "rai:dataAnnotationProtocol": [sheet.annotation.strip()] if sheet.annotation else [],
-        "rai:dataBiases": [*sheet.biases, *contents.confounded(), *contents.measured_biases],
+        "rai:dataBiases": [
+            *sheet.biases,
+            *contents.confounded(),
+            *contents.rare_classes(),
+            *contents.measured_biases,
+        ],
         "rai:dataLimitations": [*sheet.limitations, *contents.audit_notes],
         "rai:dataUseCases": [*sheet.uses, *(f"Not for: {text}" for text in sheet.misuses)],
         "rai:dataSocialImpact": sheet.social_impact.strip(),

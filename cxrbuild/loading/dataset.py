@@ -260,7 +260,7 @@ class Dataset:
             The split; ``None`` for the rows of this dataset.
         size
             The side of the images in pixels: each is resized to a square. ``None`` keeps the images' sizes;
-            a ``DataLoader`` can load these with ``batch_size=1`` only.
+            a ``DataLoader`` then needs ``batch_size=1`` or a ``collate_fn``.
         resampling
             Pillow's filter.
         transform

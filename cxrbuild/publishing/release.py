@@ -91,7 +91,7 @@ def require_publishable(folder: Path) -> ReleaseDocument:
     if document.unpinned:
         raise CxrbuildError(
             "an unpinned release is not published", where=folder,
-            found=f"{name_some(document.unpinned)} did not match the pin when it was fetched",
+            found=f"fetched files that do not match the pin, of {name_some(document.unpinned)}",
             todo="Fetch without --allow-unpinned, then curate and release again",
         )  # fmt: skip
     if missing := document.missing_images:

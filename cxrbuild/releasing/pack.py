@@ -182,6 +182,7 @@ def release(
     results = with_manifest(
         results, document.files[names.MANIFEST].sha256, described.packaging.manifest_sha256
     )
+    files = read_declaration_files(build)
     contents = measured_contents(described, records, results.audit, results.explanation)
     new = DatasetVersion(
         str(build),
@@ -193,11 +194,10 @@ def release(
         ledger=explaining,
         unlisted=unlisted,
         funnel={step.step: step.images for step in document.funnel},
-        declarations=Declarations.of(contents.document),
+        declarations=Declarations.of(contents.document, files),
         corrections=contents.document.corrections.values,
         removed={one.image_id: one.cause for one in removed},
     )
-    files = read_declaration_files(build)
     require_own_text(build, document, new, files)
     if warning := describe_kept_datasheet(document, new, files):
         progress.note(warning)

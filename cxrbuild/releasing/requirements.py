@@ -16,6 +16,7 @@ from cxrbuild.documents import differing_keys
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.policy import Policy
+from cxrbuild.releasing.advice import advise_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +61,7 @@ def require_version(build: Path, document: BuildDocument, version: str) -> None:
         raise CheckError(
             f"the build is of version {found} of its recipe", where=build,
             expected=f"version {version}, as the release", found=found,
-            todo=f"Write `version = \"{version}\"` into the recipe, run `cxrbuild curate` again and release "
-            "its build",
+            todo=advise_version(build, document.recipe, version),
         )  # fmt: skip
 
 
