@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Recipe
-from cxrbuild.catalog.rule import LabelledRule, column_of
+from cxrbuild.catalog.rule import LabelledRule, ReviewedRule, column_of
 from cxrbuild.previous_split import splits_before
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def details_without_notes(rows: pd.DataFrame) -> pd.Series:
 
 def looked_at(rule: Rule) -> str | None:
     """Return the column whose value explains a rule's exclusion, ``None`` where there is none."""
+    if isinstance(rule, ReviewedRule):
+        return "review"
     return "finding" if isinstance(rule, LabelledRule) else column_of(rule)
 
 

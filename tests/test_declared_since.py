@@ -161,6 +161,27 @@ def test_a_release_says_whose_withdrawals_it_cannot_know(world: Path) -> None:
     assert release(world).status == 3
 
 
+def test_a_release_says_which_source_has_another_citation_since(world: Path) -> None:
+    source = world / "source.toml"
+    source.write_text('citation = "Our Hospital: Images, 2026, https://x.org/y"\n' + source.read_text())
+    ran = release(world)
+    message = " ".join(ran.err.split())
+    assert (
+        "changed since the build was made: mine (citation). The release has what they said then." in message
+    )
+    assert "run `cxrbuild curate` again" in message
+    assert "No source has a `citation`" not in message
+    assert "Our Hospital" not in (world / "out" / "CITATION.bib").read_text()
+    shutil.rmtree(world / "out")
+    assert curate(world).status == 0
+    ran = release(world)
+    assert "declarations of these sources changed" not in " ".join(ran.err.split())
+    for name in ("CITATION.cff", "CITATION.bib"):
+        cited = (world / "out" / name).read_text()
+        assert "Our Hospital" in cited
+        assert "https://x.org/y" in cited
+
+
 def test_a_release_names_no_place_of_a_declaration(world: Path) -> None:
     ran = release(world)
     assert ran.status == 0, ran.err

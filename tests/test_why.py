@@ -74,9 +74,12 @@ def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path, tmp_path: P
     assert image["note"] == row["exclusion_note"]
     assert image["review"] == {
         "mark": row["review"], "meaning": MARKS[row["review"]], "marks_finding": True,
+        "note": row["exclusion_note"], "reader": None, "file": "reviews.csv", "line": 2,
     }  # fmt: skip
     text = " ".join(run("why", row["image_id"], "--build", demo / "build").out.split())
-    assert f"review {row['review']} ({MARKS[row['review']]}), drawn at a finding rule " in text
+    meaning = f"{row['review']} ({MARKS[row['review']]}), drawn at a finding"
+    assert f"review {meaning} (reviews.csv, line 2): {row['exclusion_note']} rule " in text
+    assert f"excluded annotated ({row['exclusion_detail']}) (reviews.csv, line 2). " in text
     # The reviewer may have seen the pinned file, and the build another one.
     other = tmp_path / "other"
     shutil.copytree(demo / "build", other)
@@ -87,7 +90,21 @@ def test_a_reviewers_note_is_the_detail_of_the_exclusion(demo: Path, tmp_path: P
     (other / "build.json").write_text(json.dumps(document))
     text = " ".join(run("why", row["image_id"], "--build", other).out.split())
     assert "the source as a whole: unpinned, 1 file with other bytes bytes of this image: other bytes" in text
-    assert "drawn at a finding. The pinned file may be what was reviewed rule " in text
+    assert f"{row['exclusion_note']}. The pinned file may be what was reviewed rule " in text
+    # With its reader; a mark that has the name of the rule is said once.
+    reviews = tmp_path / "jane.csv"
+    reviews.write_text(
+        f"source,path,mark,marks_finding,note,reader\n{row['source']},{row['source_path']},arrow,yes,,Jane\n"
+    )
+    declared = read_json(other / ".cxrbuild" / "declarations.json") | {"reviews": [str(reviews)]}
+    (other / ".cxrbuild" / "declarations.json").write_text(json.dumps(declared))
+    records = read_records(other / "ledger.parquet")
+    excluded = records["exclusion"] == "annotated"
+    records = records.assign(exclusion_detail=records["exclusion_detail"].mask(excluded, "annotated"))
+    write_records(other / "ledger.parquet", records)
+    text = " ".join(run("why", row["image_id"], "--build", other).out.split())
+    assert "demo-cxr 1.0.0: annotated source" in text
+    assert "excluded annotated, by Jane (jane.csv, line 2). " in text
 
 
 def test_a_kept_image_has_pin_metadata_class_split_and_group(demo: Path) -> None:

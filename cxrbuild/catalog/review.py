@@ -36,7 +36,7 @@ class Review:
 
     ``marks_finding`` is whether a mark is drawn at a finding, ``None`` where nobody has seen the image.
     ``reader`` is the name of the person, empty where the file does not say. ``file`` is where the review is
-    written, for messages.
+    written, and ``line`` its line there, for messages.
     """
 
     source: str
@@ -47,6 +47,7 @@ class Review:
     reader: str = ""
     # No part of the review: the inputs of a build do not depend on it.
     file: Path | None = field(default=None, repr=False, compare=False)
+    line: int | None = field(default=None, repr=False, compare=False)
 
 
 def read_reviews(name: str, beside: Path) -> list[Review]:
@@ -63,7 +64,7 @@ def read_reviews(name: str, beside: Path) -> list[Review]:
         if (first := lines.setdefault((source, image), line)) != line:
             problems.append(f"line {line}: {source} {image} is in line {first} already")
         answer = {"yes": True, "no": False}.get(marks_finding)
-        reviews.append(Review(source, image, mark, answer, note, reader, path))
+        reviews.append(Review(source, image, mark, answer, note, reader, path, line))
     require_none(path, problems)
     return reviews
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ImageDecision,
         LinkedImage,
         OtherSplit,
+        ReviewResult,
     )
 
 # How many images are described; of more, each has a line. --json describes all.
@@ -113,7 +114,23 @@ def _report_image(output: Output, image: ImageDecision, dataset: str) -> None:
 def _verdict(image: ImageDecision) -> str:
     if image.kept:
         return f"{image.split}, {image.label}"
-    return f"{image.exclusion}" + (f" ({image.detail})" if image.detail else "")
+    # The mark that a rule of the same name excludes is not said twice.
+    detail = (image.detail or "").removeprefix(f"{image.exclusion}").removeprefix(": ")
+    return f"{image.exclusion}" + (f" ({detail})" if detail else "")
+
+
+def _is_by_review(image: ImageDecision) -> bool:
+    """Return whether the rule that excludes an image asks what a reviewer saw."""
+    return any(
+        rule.result == "excludes" and rule.column in ("review", "marks_finding") for rule in image.rules
+    )
+
+
+def _describe_writer(review: ReviewResult | None) -> str:
+    """Return who wrote a review, and where; empty where that is not known."""
+    if review is None or review.file is None:
+        return ""
+    return (f", by {review.reader}" if review.reader else "") + f" ({review.file}, line {review.line})"
 
 
 def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
@@ -135,12 +152,15 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
         drawn = {True: ", drawn at a finding", False: ", not drawn at a finding", None: ""}
         meaning = image.review.meaning or "of another version"
         read = ". The pinned file may be what was reviewed" if image.exactness == "other_bytes" else ""
-        yield "review", f"{image.review.mark} ({meaning}){drawn[image.review.marks_finding]}{read}"
+        mark = f"{image.review.mark} ({meaning}){drawn[image.review.marks_finding]}"
+        note = f": {image.review.note}" if image.review.note else ""
+        yield "review", f"{mark}{_describe_writer(image.review)}{note}{read}"
     for rule in image.rules:
         value = f" ({rule.column} {rule.value or 'blank'})" if rule.column else ""
         yield "rule", f"{rule.rule}: {rule.result}{value}"
     if not image.kept:
-        yield "excluded", f"{_verdict(image)}. {image.meaning or ''}"
+        by = image.review if image.review and _is_by_review(image) else None
+        yield "excluded", f"{_verdict(image)}{_describe_writer(by)}. {image.meaning or ''}"
     if image.label:
         yield "class", image.label + (f": {image.label_reason}" if image.label_reason else "")
     if image.split:

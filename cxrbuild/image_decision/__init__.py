@@ -9,6 +9,7 @@ from cxrbuild.image_decision.result import (
     ImageDecision,
     LinkedImage,
     OtherSplit,
+    ReviewResult,
 )
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ImageDecision",
     "LinkedImage",
     "OtherSplit",
+    "ReviewResult",
     "explain_images",
     "is_plan",
     "open_plan",

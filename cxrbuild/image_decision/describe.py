@@ -26,6 +26,7 @@ from cxrbuild.image_decision.result import (
     ReviewResult,
     RuleResult,
 )
+from cxrbuild.image_decision.reviewed import RecordedReviews
 from cxrbuild.image_decision.versions import find_other_versions
 from cxrbuild.reasons import label_reasons, looked_at, split_reasons
 from cxrbuild.records import possible_ids
@@ -83,6 +84,7 @@ class _Describer:
         self._metadata = MetadataRows(artifact, recipe, data, asked)
         self._kept = artifact.ledger[artifact.ledger["split"].notna()]
         self._others = find_other_versions(artifact, recipe, asked)
+        self._reviews = RecordedReviews(artifact, recipe)
         self._links = list(_read_links(artifact.document.recipe, recipe))
 
     def __call__(self, row: pd.Series) -> ImageDecision:
@@ -117,7 +119,7 @@ class _Describer:
                 for one in self._artifact.document.corrections.values
                 if one.image_id == text["image_id"]
             ],
-            review=_review(text),
+            review=_review(text, self._reviews),
             rules=[_rule_result(rule, one, text, recipe) for rule in recipe.rules],
             kept=kept,
             exclusion=text["exclusion"],
@@ -233,12 +235,18 @@ def _text(value: Any) -> str | None:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _review(text: Mapping[str, str | None]) -> ReviewResult | None:
+def _review(text: Mapping[str, str | None], reviews: RecordedReviews) -> ReviewResult | None:
     mark = text["review"]
     if mark is None:
         return None
-    drawn = {"True": True, "False": False}
-    return ReviewResult(mark, MARKS.get(mark), drawn.get(str(text["marks_finding"])))
+    drawn = {"True": True, "False": False}.get(str(text["marks_finding"]))
+    written = reviews.find(str(text["source"]), str(text["source_path"]), mark, drawn)
+    if written is None or written.file is None:
+        return ReviewResult(mark, MARKS.get(mark), drawn)
+    return ReviewResult(
+        mark, MARKS.get(mark), drawn, written.note or None, written.reader or None, written.file.name,
+        written.line,
+    )  # fmt: skip
 
 
 def _rule_result(rule: Rule, row: pd.DataFrame, text: Mapping[str, str | None], recipe: Recipe) -> RuleResult:

@@ -41,11 +41,20 @@ class ReviewResult:
         The mark, and what it means; ``None`` for a mark of another version.
     marks_finding
         Whether it is drawn at a finding; ``None`` where nobody has seen the image.
+    note, reader
+        What the reviewer wrote, and who it was; ``None`` where the file does not say, or is not known.
+    file, line
+        Where the review is written; ``None`` where the build does not record it, or the file is no longer
+        there or says otherwise.
     """
 
     mark: str
     meaning: str | None
     marks_finding: bool | None
+    note: str | None = None
+    reader: str | None = None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)

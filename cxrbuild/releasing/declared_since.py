@@ -1,16 +1,17 @@
-"""Refuse to release a build whose reviews or corrections say otherwise since it was made."""
+"""Compare a build with what its reviews, corrections and sources declare since it was made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument
-from cxrbuild.catalog import read_reviews
+from cxrbuild.artifact.build import SourceDescription
+from cxrbuild.catalog import read_reviews, read_source
 from cxrbuild.catalog.correction import CORRECTIONS
 from cxrbuild.curation import read_declaration_files
-from cxrbuild.errors import CheckError, count_of, name_some
+from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
 from cxrbuild.policy import Policy, withheld
 
@@ -103,6 +104,60 @@ def require_not_corrected_since(build: Path, document: BuildDocument) -> list[st
             todo="Run `cxrbuild curate` again with its recipe, and release what it builds",
         )  # fmt: skip
     return unknown
+
+
+def read_descriptions(build: Path, document: BuildDocument) -> dict[str, SourceDescription]:
+    """Return what the declarations of a build's own sources say of them now, where that differs.
+
+    Parameters
+    ----------
+    build
+        The build.
+    document
+        Its ``build.json``.
+
+    Returns
+    -------
+    dict
+        By source. It lacks sources that say the same, and those whose declaration cannot be read.
+    """
+    files = read_declaration_files(build)
+    changed = {}
+    for name, place in (files.sources if files else {}).items():
+        if place.endswith(".toml") and Path(place).is_file():
+            try:
+                now = SourceDescription.of(read_source(place))
+            except CxrbuildError:
+                continue
+            if now != document.declared_sources.get(name):
+                changed[name] = now
+    return changed
+
+
+def describe_changed(changed: Mapping[str, SourceDescription], document: BuildDocument) -> str:
+    """Return a note on sources whose declarations say otherwise than the build; empty without any.
+
+    Parameters
+    ----------
+    changed
+        See `read_descriptions`.
+    document
+        The build's ``build.json``.
+    """
+    found = []
+    for name, now in changed.items():
+        before = document.declared_sources.get(name)
+        keys = [
+            key for key in SourceDescription.model_fields if getattr(now, key) != getattr(before, key, None)
+        ]
+        found.append(f"{name} ({', '.join(keys)})")
+    if not found:
+        return ""
+    return (
+        f"The declarations of these sources changed since the build was made: {name_some(found)}. The "
+        "release has what they said then. To release what they say now, run `cxrbuild curate` again, then "
+        "`release`."
+    )
 
 
 def describe_unknown(unknown: Sequence[str]) -> str:

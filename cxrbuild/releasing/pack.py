@@ -29,7 +29,9 @@ from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
 from cxrbuild.releasing.changelog import changelog, check_version, find_previous
 from cxrbuild.releasing.declared_since import (
+    describe_changed,
     describe_unknown,
+    read_descriptions,
     require_no_identifier_since,
     require_not_corrected_since,
 )
@@ -160,7 +162,12 @@ def release(
     require_no_identities_in_recipe(build, document, records, policy)
     if note := describe_old_ages(old_ages(records, document, policy)):
         progress.note(note)
-    cited = {source: one.citation for source, one in document.declared_sources.items()}
+    changed = read_descriptions(build, document)
+    if note := describe_changed(changed, document):
+        progress.note(note)
+    # That a source has no citation is no news to a user who has just declared one.
+    described_now = document.declared_sources | changed
+    cited = {source: one.citation for source, one in described_now.items()}
     for note in describe_citations(document.recipe.citation, cited):
         progress.note(note)
     groups = records["group"]
