@@ -46,5 +46,5 @@ def _review_files(artifact: Artifact, recipe: Recipe | None) -> Iterator[tuple[s
     elif recipe is not None:
         yield from ((name, recipe.folder) for name in recipe.reviews)
     else:
-        # Of a file of one's own, only its name is known.
+        # Of any other file, only the name is known.
         yield from ((name, Path()) for name in artifact.document.recipe.reviews if not name.endswith(".csv"))
