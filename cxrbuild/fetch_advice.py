@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cxrbuild.catalog.source import Source
-from cxrbuild.lockfile import LockedSource, fetch_command, read_lock
+from cxrbuild.lockfile import LockedSource, fetch_command, read_lock, source_folder
 
 
 def advise_fetch(data: Path, sources: Sequence[Source]) -> str:
@@ -84,3 +84,14 @@ def _recorded_origin(source: Source, lock: Mapping[str, LockedSource]) -> list[s
     if "://" not in origin and not Path(origin).exists():
         origin = "..."
     return ["--from", f"{source.name}={origin}"]
+
+
+def describe_another_pin(source: Source, data: Path, lock: LockedSource) -> str:
+    """Return a note on files that were fetched for another pin of their source."""
+    bring = [] if source.download.url else [source.name]
+    expected = f"git tree {source.pin.tree}" if source.pin.tree else f"archive SHA-256 {source.pin.sha256}"
+    return (
+        f"{source_folder(data, source.name)}: these files were fetched for another pin of {source.name}; "
+        f"expected {expected}; found git tree {lock.tree}. To have the pinned version, run "
+        f"`{fetch_command([source.address], data, bring=bring)}`, or name another data folder with --data"
+    )

@@ -327,6 +327,64 @@ def test_of_an_image_with_two_rows_those_with_the_value_of_the_first_are_correct
     assert rows["exclusion"].isna().tolist() == [True, False]
 
 
+def test_findings_of_readers_who_disagree_are_listed_joined_and_decided(tmp_path: Path) -> None:
+    write_source(tmp_path, "open", public=True)
+    source, data = tmp_path / "open.toml", tmp_path / "data"
+    second = ["well", "other", "sick", "sick", "other", "", "well", "sick"]
+    with (data / "sources" / "open" / "metadata.csv").open("a") as stream:
+        stream.writelines(f"{i}.png,00{max(i, 1)},{word},F,4{i},PA\n" for i, word in enumerate(second))
+    words = ("plan", "--recipe", write_recipe(tmp_path, ["open"], None), "--data", data)
+    both = {0: "sick|well", 1: "well|other", 2: "other|sick", 4: "well|other", 6: "sick|well", 7: "well|sick"}
+    template = HEADER.replace("\n", ",reader\n") + "".join(
+        f"open,images/{i}.png,finding,{finding},,,\n" for i, finding in both.items()
+    )
+    ran = run(*words, "--json", "--differing-rows", tmp_path / "refused.csv")
+    error = json.loads(ran.out)["error"]
+    assert "7 images with rows of metadata that differ" in error["what"]
+    assert "and 2 more" in error["what"]
+    # A blank cell is a difference, which joining settles.
+    assert [one["path"][7] for one in error["differing_rows"]] == list("0124567")
+    assert error["differing_rows"][5] == {
+        "source": "open", "path": "images/6.png", "column": "finding", "values": ["sick", "well"],
+        "places": ["metadata.csv, line 8", "metadata.csv, line 16"],
+    }  # fmt: skip
+    assert "--differing-rows FILE.csv` writes all images" in error["todo"]
+    assert (tmp_path / "refused.csv").read_text() == template
+    assert "is not overwritten" in run(*words, "--differing-rows", tmp_path / "refused.csv").err
+    assert (tmp_path / "refused.csv").read_text() == template
+
+    text = source.read_text().replace("[columns]", 'differing_rows = "join"\n[columns]')
+    source.write_text(text)
+    assert "`join` needs the source's `finding_separator`" in run(*words).err
+    source.write_text(text.replace("[reader]", 'finding_separator = "|"\n[reader]'))
+    ran = run(*words, "--json", "--differing-rows", tmp_path / "joined.csv")
+    assert (tmp_path / "joined.csv").read_text() == template
+    plan = json.loads(ran.out)
+    assert plan["other_findings"] == {"images": 3, "findings": {"other": 3}}
+    assert len(plan["joined_rows"]) == 6
+    assert [step["images"] for step in plan["funnel"]] == [16, 8, 3, 0, 1, 4]
+    said = "3 kept images have a class by one finding and another finding without a class: other 3."
+    assert said in ran.err
+
+    decided = "open,images/0.png,finding,sick|well,well,a third reader,EF\n"
+    recipe = write_recipe(tmp_path, ["open"], "open,images/1.png,finding,well|other,well,a third reader\n")
+    with (tmp_path / "corrections.csv").open("w") as stream:
+        stream.write(template[: template.index("open,")] + decided)
+    recipe.write_text(recipe.read_text().replace('"labelled"', '"labelled"\nevery_finding = true'))
+    ran = run(*words, "--out", tmp_path / "plan", "--differing-rows", tmp_path / "rest.csv")
+    assert (tmp_path / "rest.csv").read_text() == template.replace(
+        "open,images/0.png,finding,sick|well,,,\n", ""
+    )
+    assert "6 images with different findings in several rows: corrections decide 1, and 5 have" in ran.out
+    assert "Findings without a class: well|other 2, other 1, other|sick 1." in ran.out
+    assert "another finding" not in ran.out
+    why = ("why", "--build", tmp_path / "plan", "--recipe", recipe, "--data", data)
+    found = run(*why, "images/0.png").out
+    assert "finding sick|well -> well, by EF (corrections.csv, line 2): a third reader" in found
+    assert "metadata.csv, line 2: name 0.png; patient 001; finding sick" in " ".join(found.split())
+    assert "other_finding: excludes (finding well|other)" in run(*why, "images/1.png").out
+
+
 def test_a_correction_of_a_withdrawn_image_has_no_effect(tmp_path: Path) -> None:
     write_source(tmp_path, "open", public=True, withdrawn='withdrawn = "withdrawn.csv"')
     (tmp_path / "withdrawn.csv").write_text("path,date,reason\nimages/0.png,2026-02-28,consent\n")

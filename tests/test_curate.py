@@ -115,7 +115,9 @@ def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
     out = tmp_path / "build"
     assert curate(demo, out)["changed"] is True
     before = times(out)
-    assert curate(demo, out)["changed"] is False
+    again = curate(demo, out)
+    assert again["changed"] is False
+    assert list(again["other_findings"]["findings"]) == ["ARDS"]
     assert times(out) == before
 
 

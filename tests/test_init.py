@@ -583,15 +583,24 @@ def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
 )
 def test_rows_of_one_image_are_shown_and_compared(code: str, expected: str, tmp_path: Path) -> None:
     rows: list[list[object]] = [
-        [f"{n}.png", f"P{n // 2}", ("sick", "well")[n // 2 % 2], "M", n % 4] for n in range(8)
+        [f"{n}.png", f"P{n}", "sick|rare" if n == 4 else ("sick", "well")[n % 2], "M", n % 4]
+        for n in range(8)
     ]
     document = proposed(
         simple(tmp_path, [*rows, ["0.png", "P0", "sick", "M", code], ["x.png", "P9", "sick", "M", 1]]),
         tmp_path / "out",
+        "--column",
+        "finding=status",
     )
     (images,) = (one for one in document["decisions"] if one["subject"] == "images")
     assert f"1 image has several rows, {expected}" in images["reason"]
     assert "the other 1 row becomes `row_without_file`" in images["reason"]
+    assert document["other_findings"] == {"images": 1, "findings": {"rare": 1}}
+    (classes,) = (one for one in document["decisions"] if one["subject"] == "classes")
+    assert (
+        "1 kept image with a class by one finding and another finding without a class: 'rare'"
+        in (classes["reason"])
+    )
 
 
 def test_init_says_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -312,20 +312,27 @@ def test_findings_of_several_columns_are_joined_as_a_plan_joins_them(world: Path
     )
     text = text.replace('["name", "finding", "who", "licence"]', '["name", "sick", "well"]')
     text = text[: text.index("[columns.patient_id]")]
-    images = {"a.png": b"a", "b.png": b"b"}
+    text = text.replace("[reader]", '[reader]\ndiffering_rows = "join"')
+    images = {"a.png": b"a", "b.png": b"b", "c.png": b"c"}
     header = "name,sick,well"
-    old = write_version(world / "wide", [("a.png", "1", "0"), ("b.png", "0", "1")], images, header)
+    old_rows = [("a.png", "1", "0"), ("b.png", "0", "1"), ("c.png", "0", "1")]
+    old = write_version(world / "wide", old_rows, images, header)
     pinned = files_on_disk(old, {}, title="", progress=silent)
     (declared.parent / "mine.tsv").write_text(format_record(pinned))
     declared.write_text(re.sub('tree = "[0-9a-f]+"', f'tree = "{git_tree_of(pinned)}"', text))
     words = ("--data", world / "wide-data")
     assert run("fetch", declared, "--from", f"mine={old}", *words).status == 0
-    new = write_version(world / "wider", [("a.png", "1", "1"), ("b.png", "0", "0")], images, header)
+    new_rows = [("a.png", "1", "0"), ("b.png", "0", "0"), ("c.png", "1", "1"), ("a.png", "0", "1")]
+    new = write_version(world / "wider", new_rows, images, header)
     result = propose(world, "--from", f"mine={new}", *words)
     changed = [
         (r["path"], r["old"], r["new"]) for r in result["diff"]["changes"] if r["change"] == "relabelled"
     ]
-    assert changed == [("images/a.png", "sick", "sick|well"), ("images/b.png", "well", "")]
+    assert changed == [
+        ("images/a.png", "sick", "sick|well"),
+        ("images/b.png", "well", ""),
+        ("images/c.png", "well", "sick|well"),
+    ]
 
 
 def images_of(tree: Path) -> dict[str, str]:

@@ -6,9 +6,19 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from cxrbuild.artifact.build import recorded_recipe
 from cxrbuild.catalog import Link, Recipe, Review, read_recipe, read_source
 from cxrbuild.catalog.override import RuleOverride
-from cxrbuild.catalog.rule import DuplicateRule, InRule, NotInRule, PresentRule, RangeRule, ReviewedRule
+from cxrbuild.catalog.rule import (
+    DuplicateRule,
+    InRule,
+    LabelledRule,
+    NotInRule,
+    PresentRule,
+    RangeRule,
+    ReviewedRule,
+)
+from cxrbuild.curation.findings import OtherFindings, find_other_findings
 from cxrbuild.errors import DeclarationError
 from cxrbuild.reasons import details_without_notes
 from cxrbuild.records import conform
@@ -121,9 +131,25 @@ def test_in_compares_true_and_false() -> None:
 def test_findings_are_separated_and_labelled() -> None:
     recipe = labelling({"COVID-19": ["COVID-19"], "SARS": ["SARS"]})
     records = table(finding=["COVID-19, ARDS", "SARS", "COVID-19, SARS", "COVID-19-like", None, "ARDS"])
-    records = add_labels(records, recipe, [read_source("cohen")])
-    assert records["label"].fillna("").tolist() == ["COVID-19", "SARS", "", "", "", ""]
-    assert records["exclusion"].dropna().to_dict() == {2: "ambiguous_finding"}
+    found = add_labels(records, recipe, [read_source("cohen")])
+    assert found["label"].fillna("").tolist() == ["COVID-19", "SARS", "", "", "", ""]
+    assert found["exclusion"].dropna().to_dict() == {2: "ambiguous_finding"}
+    assert find_other_findings(found, recipe, {"cohen": ","}) == OtherFindings(1, {"ARDS": 1})
+    # A published recipe is recorded as before the key was known.
+    assert "every_finding" not in str(recorded_recipe(recipe))
+    every = recipe.model_copy(
+        update={
+            "rules": [
+                one.model_copy(update={"every_finding": True}) if isinstance(one, LabelledRule) else one
+                for one in recipe.rules
+            ]
+        }
+    )
+    assert "'every_finding': True" in str(recorded_recipe(every))
+    found = add_labels(records, every, [read_source("cohen")])
+    assert found["label"].fillna("").tolist() == ["", "SARS", "", "", "", ""]
+    assert found["exclusion"].dropna().to_dict() == {2: "ambiguous_finding"}
+    assert find_other_findings(found, every, {"cohen": ","}) == OtherFindings()
 
 
 SEPARATORS = [

@@ -206,6 +206,9 @@ def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
     if recipe.split.previous is None:
         # So that builds without it are what they were before the key was known.
         del document["split"]["previous"]
+    for rule in document["rules"]:
+        if rule.get("every_finding") is False:
+            del rule["every_finding"]  # for the same reason
     return document
 
 

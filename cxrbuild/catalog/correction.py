@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
@@ -64,6 +67,22 @@ class Correction:
     def image(self) -> tuple[str, str]:
         """The image, as source and path."""
         return self.source, self.path
+
+
+def format_corrections(rows: Sequence[Sequence[str]]) -> bytes:
+    """Return a file of corrections with the column ``reader``.
+
+    Parameters
+    ----------
+    rows
+        The cells of each row, in the order of `CORRECTIONS`; those that are missing at its end are empty.
+    """
+    header = CORRECTIONS.header + CORRECTIONS.optional
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([*row, *[""] * (len(header) - len(row))] for row in rows)
+    return stream.getvalue().encode()
 
 
 def read_corrections(name: str, beside: Path) -> list[Correction]:

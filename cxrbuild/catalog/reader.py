@@ -99,10 +99,11 @@ class Reader(Declaration, ABC):
         "headers, or the reverse, or differ in leading zeros alone: `join` takes them for one patient, "
         "`ignore` for those that the metadata gives",
     )
-    differing_rows: Literal["refuse", "first"] = Field(
+    differing_rows: Literal["refuse", "first", "join"] = Field(
         "refuse",
         description="what to do where rows of one image differ in a mapped value: `first` takes the first "
-        "row, and excludes the others as `listed_twice`",
+        "row, and excludes the others as `listed_twice`; `join` does so too, and gives the first row the "
+        "findings of all rows, such as `Normal|Pneumonia`, but refuses rows that differ in another value",
     )
     burned_in_annotation: Literal["drop", "keep"] = Field(
         "drop", description="what to do with a DICOM image whose BurnedInAnnotation is YES"

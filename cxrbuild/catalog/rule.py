@@ -174,9 +174,20 @@ class LabelledRule(_Rule):
     """Exclude images whose finding belongs to none of the recipe's classes."""
 
     kind: Literal["labelled"]
+    every_finding: bool = Field(
+        False,
+        strict=True,
+        description="whether an image of several findings needs a class for each of them: with `true`, "
+        "`Normal|unclear` has no class if `unclear` has none; by default it has the class of `Normal`",
+    )
 
     def describe(self) -> str:
         """Describe in one sentence what the rule excludes."""
+        if self.every_finding:
+            return (
+                "Excludes images with a finding that belongs to none of the recipe's classes, also next to "
+                f"one that does{self._scope()}."
+            )
         return f"Excludes images whose `finding` belongs to none of the recipe's classes{self._scope()}."
 
 

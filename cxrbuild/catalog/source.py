@@ -148,6 +148,11 @@ class Source(Declaration):
 
     @model_validator(mode="after")
     def _check_separator(self) -> Source:
+        if self.reader.differing_rows == "join" and self.finding_separator is None:
+            raise ValueError(
+                "reader.differing_rows: `join` needs the source's `finding_separator`, such as "
+                '`finding_separator = "|"` next to `title`'
+            )
         names = self.columns.finding.columns if self.columns.finding is not None else None
         if names is not None and len(names) > 1:
             if self.finding_separator is None:

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.differing_rows import (
+    report_findings,
+    require_new_file,
+    write_undecided,
+    writing_refused,
+)
 from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import (
     PATH,
@@ -50,6 +56,13 @@ if TYPE_CHECKING:
     "--data: `fetch` puts it there.",
 )
 @click.option("--out", type=PATH, help="Folder to write ledger, manifest and funnel to.")
+@click.option(
+    "--differing-rows",
+    type=PATH,
+    metavar="FILE.csv",
+    help="File of corrections to write: a line to fill in for each image whose rows have different findings, "
+    "as of two readers, and that no correction decides.",
+)
 @data_place_option
 @output_options
 def plan(
@@ -61,6 +74,7 @@ def plan(
     allow_missing: bool,
     as_pinned: bool,
     out: Path | None,
+    differing_rows: Path | None,
     data: Path | str,
     quiet: bool,
     as_json: bool,
@@ -77,11 +91,16 @@ def plan(
     if out is not None:
         previous = read.split.previous
         require_plan_folder(out, None if previous is None else read.folder / previous)
-    planned = make_plan(
-        read, data, switches=switches, reviews=reviews, as_pinned=as_pinned, progress=output.progress
-    )
+    if differing_rows is not None:
+        require_new_file(differing_rows)
+    with writing_refused(output, differing_rows):
+        planned = make_plan(
+            read, data, switches=switches, reviews=reviews, as_pinned=as_pinned, progress=output.progress
+        )
     if out is not None:
         write_plan(planned, out)
+    if differing_rows is not None:
+        write_undecided(output, planned, differing_rows)
     _report_plan(output, planned, out)
     check_expectation(
         planned, allow_missing=allow_missing, ledger=None if out is None else out / names.LEDGER
@@ -153,6 +172,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     _report_funnel(output, funnel_steps(plan))
     _report_counts(output, counts(plan), plan.declared.recipe, lambda: plan.records)
     _report_without_class(output, plan.records, plan.declared.recipe)
+    report_findings(output, plan.other_findings, plan.joined_rows)
     if listed := plan.listed:
         rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
         name = plan.declared.image_list.name if plan.declared.image_list else ""
@@ -192,6 +212,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     _report_counts(output, document.counts, document.recipe, lambda: result.build.ledger)
     if result.changed:
         _report_without_class(output, result.build.ledger, document.recipe)
+        report_findings(output, result.other_findings)
     _report_corrections(output, document.corrections)
     _report_previous(output, document.previous)
     _report_caveats(output, document.overrides, document.unpinned)
@@ -220,7 +241,8 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"
     output.say(f"{dataset.name} {dataset.version} {state}: {place}")
-    output.result("curate-1", result.to_dict() | {"build": place, "notes": output.notes})
+    if output.as_json:  # of an unchanged build nothing else reads the ledger
+        output.result("curate-1", result.to_dict() | {"build": place, "notes": output.notes})
 
 
 def _report_several_splits(output: Output, groups: Iterable[str], recipe: Recipe) -> None:

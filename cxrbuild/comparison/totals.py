@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.comparison.diff import Total, TotalOf
 from cxrbuild.comparison.excluded import listed_ledgers
 from cxrbuild.comparison.version import DatasetVersion
-from cxrbuild.curation.plan import findings_without_class
+from cxrbuild.curation.findings import findings_without_class
 from cxrbuild.exactness import MEANINGS
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.records import SPLITS

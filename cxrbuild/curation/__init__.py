@@ -12,6 +12,7 @@ from cxrbuild.curation.declaration_files import (
 from cxrbuild.curation.declared import Declared, read_declared
 from cxrbuild.curation.document import build_document, source_states
 from cxrbuild.curation.expectation import check_expectation
+from cxrbuild.curation.findings import findings_without_class
 from cxrbuild.curation.holder import (
     WithdrawnHolder,
     describe_holders,
@@ -22,7 +23,6 @@ from cxrbuild.curation.plan import (
     Plan,
     counts,
     decide,
-    findings_without_class,
     funnel,
     funnel_steps,
     make_plan,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from cxrbuild.curation.declaration_files import curate_options, write_declaratio
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.document import build_document
 from cxrbuild.curation.expectation import check_expectation
+from cxrbuild.curation.findings import OtherFindings, find_other_findings
 from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
 from cxrbuild.curation.holder import WithdrawnHolder, describe_holders, describe_other_images
 from cxrbuild.curation.journal import Journal
@@ -55,11 +57,22 @@ class CurationResult:
         Whether the build was made or updated; false where it was already finished and unchanged.
     withdrawn_still_in
         The places that are known to hold withdrawn images.
+    separators
+        The text between several findings of an image, by source.
     """
 
     build: Build
     changed: bool
     withdrawn_still_in: tuple[WithdrawnHolder, ...] = ()
+    separators: Mapping[str, str | None] = field(default_factory=dict)
+
+    @cached_property
+    def other_findings(self) -> OtherFindings:
+        """The findings without a class that kept images have next to the finding of their class."""
+        separated = {source: separator for source, separator in self.separators.items() if separator}
+        if not separated:  # the ledger of a million images is not read for nothing
+            return OtherFindings()
+        return find_other_findings(self.build.ledger, self.build.document.recipe, separated)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it: the build's folder, ``changed``, places and ``build.json``."""
@@ -67,6 +80,7 @@ class CurationResult:
             "build": str(self.build.folder),
             "changed": self.changed,
             "withdrawn_still_in": [one.to_dict() for one in self.withdrawn_still_in],
+            "other_findings": asdict(self.other_findings),
         } | self.build.document.to_dict()
 
     def _repr_html_(self) -> str:
@@ -139,7 +153,7 @@ def curate(
                 holders = []
                 if any(source.withdrawn for source in declared.sources):
                     holders = _warn_of_holders(build.ledger, data, lock, declared, out, progress)
-                return CurationResult(build, changed=False, withdrawn_still_in=tuple(holders))
+                return CurationResult(build, False, tuple(holders), declared.separators)
 
         progress.plan(*STAGES, "converting", "writing shards", _TABLES)
         # The plan is not made yet: a source has at most as many images as files.
@@ -178,7 +192,7 @@ def curate(
             if files := write_seal(out, document, state.digest):
                 write_states(out, journal, results, sources, files)
             _logger.info("wrote %s: %s", out, document.counts)
-        return CurationResult(Build(out, document), changed=True, withdrawn_still_in=tuple(holders))
+        return CurationResult(Build(out, document), True, tuple(holders), declared.separators)
 
 
 def _warn_of_holders(

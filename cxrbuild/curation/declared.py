@@ -71,6 +71,11 @@ class Declared:
         """The ``patient_namespace`` that each source declares."""
         return {source.name: source.patient_namespace for source in self.sources}
 
+    @property
+    def separators(self) -> dict[str, str | None]:
+        """The ``finding_separator`` that each source declares."""
+        return {source.name: source.finding_separator for source in self.sources}
+
 
 def read_declared(
     recipe: str | Path | Recipe, switches: Mapping[str, bool], reviews: Sequence[str] = ()

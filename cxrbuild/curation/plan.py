@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any
 from cxrbuild.artifact import FunnelStep
 from cxrbuild.artifact.build import PreviousSplit, SourceExactness
 from cxrbuild.artifact.correction import Corrections
-from cxrbuild.catalog import Recipe, Source
-from cxrbuild.catalog.rule import LabelledRule
+from cxrbuild.catalog import Source
 from cxrbuild.curation.declared import Declared
+from cxrbuild.curation.findings import (
+    JoinedRows,
+    OtherFindings,
+    find_joined_rows,
+    find_other_findings,
+    findings_without_class,
+)  # fmt: skip
 from cxrbuild.curation.holder import OtherImages, WithdrawnHolder, find_other_images
 from cxrbuild.curation.recorded_key import advise_to_lock, hashes_numbers, require_recorded_key
 from cxrbuild.curation.withdrawn_copies import withdraw_copies
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.fetch_advice import describe_another_pin
 from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
 from cxrbuild.folds import add_folds
@@ -33,7 +40,7 @@ from cxrbuild.ingest import (
     without_withdrawn_values,
 )
 from cxrbuild.lists import add_membership, read_declared_list
-from cxrbuild.lockfile import LockedSource, fetch_command, read_lock, source_folder
+from cxrbuild.lockfile import LockedSource, read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint, read_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.previous_split import groups_joined
@@ -138,6 +145,16 @@ class Plan:
         )
 
     @cached_property
+    def other_findings(self) -> OtherFindings:
+        """The findings without a class that kept images have next to the finding of their class."""
+        return find_other_findings(self.records, self.declared.recipe, self.declared.separators)
+
+    @cached_property
+    def joined_rows(self) -> list[JoinedRows]:
+        """The images whose rows have different findings, of sources that join them."""
+        return find_joined_rows(self.records, self.declared.sources, self.declared.corrections)
+
+    @cached_property
     def shared_ids(self) -> list[SharedId]:
         """The patient ids of several sources that do not declare whether they are one patient."""
         return find_shared_ids(self.records, self.declared.namespaces)
@@ -168,6 +185,8 @@ class Plan:
             "counts": counts(self),
             "listed": self.listed,
             "findings_without_class": findings_without_class(self.records, self.declared.recipe),
+            "other_findings": asdict(self.other_findings),
+            "joined_rows": [asdict(one) for one in self.joined_rows],
             "shared_patient_ids": [one.to_dict() for one in self.shared_ids],
             "previous": self.previous and self.previous.model_dump(),
             "withdrawn_still_in": [one.to_dict() for one in self.withdrawn_still_in],
@@ -228,7 +247,7 @@ def make_plan(
             if lock is not None and not pinned:
                 lock = locked[source.name] = locked_against(source, data, lock)
                 if lock.unpinned and source.pinned and is_for_another_pin(source, lock):
-                    progress.note(_describe_another(source, data, lock))
+                    progress.note(describe_another_pin(source, data, lock))
             if lock is not None and not pinned and root.is_dir():
                 fetched[source.name] = fetched_blobs(source, data, lock)
             inventory = take_inventory(
@@ -338,17 +357,6 @@ def _decide(
         raise
 
 
-def _describe_another(source: Source, data: Path, lock: LockedSource) -> str:
-    """Return a note on files that were fetched for another pin."""
-    bring = [] if source.download.url else [source.name]
-    expected = f"git tree {source.pin.tree}" if source.pin.tree else f"archive SHA-256 {source.pin.sha256}"
-    return (
-        f"{source_folder(data, source.name)}: these files were fetched for another pin of {source.name}; "
-        f"expected {expected}; found git tree {lock.tree}. To have the pinned version, run "
-        f"`{fetch_command([source.address], data, bring=bring)}`, or name another data folder with --data"
-    )
-
-
 def funnel(plan: Plan) -> pd.DataFrame:
     """Return the flow chart: how many images each rule excludes, by source.
 
@@ -390,11 +398,3 @@ def counts(plan: Plan) -> dict[str, dict[str, int]]:
     table = table.reindex(index=plan.declared.recipe.classes, columns=splits, fill_value=0)
     found: dict[str, dict[str, int]] = table.to_dict()  # type: ignore[assignment]
     return found
-
-
-def findings_without_class(records: pd.DataFrame, recipe: Recipe) -> dict[str, int]:
-    """Return the findings that no class has, each with the images that are excluded for it, most first."""
-    rules = [rule.name for rule in recipe.rules if isinstance(rule, LabelledRule)]
-    found = records.loc[records["exclusion"].isin(rules) & records["label"].isna(), "finding"].dropna()
-    counted = {str(finding): int(n) for finding, n in found.value_counts(sort=False).items()}
-    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))

@@ -15,7 +15,7 @@ from cxrbuild.ingest.corrections import apply_corrections, record_corrections
 from cxrbuild.ingest.header import Headers, burned_in, find_dicom, read_headers
 from cxrbuild.ingest.inventory import take_inventory
 from cxrbuild.ingest.mapping import map_columns
-from cxrbuild.ingest.repeated_rows import require_equal_rows
+from cxrbuild.ingest.repeated_rows import DifferingRowsError, join_rows
 from cxrbuild.ingest.withdrawals import exclude_withdrawn, without_withdrawn_values
 from cxrbuild.ingest.withdrawn_patients import withdraw_patients
 from cxrbuild.patient_key import read_key
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "DifferingRowsError",
     "Inventory",
     "apply_corrections",
     "exclude",
@@ -82,7 +83,7 @@ def ingest(
     headers = Headers(headers.elements | more.elements, headers.unreadable | more.unreadable)
     records = map_columns(source, values, headers, progress, sources)
     places = values.index.get_level_values("place")
-    require_equal_rows(source, records, places, inventory.blobs)
+    records = join_rows(source, records, places, inventory.blobs)
     records = exclude_withdrawn(
         records,
         source,

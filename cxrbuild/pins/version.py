@@ -16,6 +16,7 @@ from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import is_desktop_file
 from cxrbuild.ingest.header import KEYWORDS, find_dicom, read_headers
 from cxrbuild.ingest.mapping import join_findings
+from cxrbuild.ingest.repeated_rows import join_texts
 from cxrbuild.lockfile import fetch_command, source_folder
 from cxrbuild.parsing import parse_toml
 from cxrbuild.progress import silent
@@ -163,7 +164,6 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
                 headers.get(path, {}).get(keyword, "") for path in rows.index.get_level_values("path")
             ]
             rows[keyword] = pd.Series(elements, index=rows.index, dtype="str")
-    rows = rows[~rows.index.get_level_values("path").duplicated()].droplevel("place")
     values, absent = {}, {}
     for field in type(source.columns).model_fields:
         column = getattr(source.columns, field)
@@ -181,9 +181,12 @@ def open_version(name: str, source: Source, listing: Mapping[str, Listed], root:
             for origin in known[1:]:
                 text = text.where(~text.isin(column.blank), rows[origin].str.strip())
             values[field] = text.where(~text.isin(column.blank), "")
-    return SourceVersion(
-        name, source, listing, images, pd.DataFrame(values, index=rows.index, dtype="str"), absent
-    )
+    table = pd.DataFrame(values, index=rows.index, dtype="str")
+    if reader.differing_rows == "join" and "finding" in table:
+        findings = table["finding"].groupby(level="path", sort=False)
+        table["finding"] = findings.transform(lambda each: join_texts(each, str(source.finding_separator)))
+    table = table[~table.index.get_level_values("path").duplicated()].droplevel("place")
+    return SourceVersion(name, source, listing, images, table, absent)
 
 
 def _read_headers(source: Source, root: Path, images: list[str]) -> Mapping[str, Mapping[str, str]]:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from cxrbuild.curation.findings import OtherFindings
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import write_bytes
 
@@ -113,6 +114,8 @@ class Proposal:
         The images that steps before the rules exclude, so that their findings are not counted.
     parts
         The table and the folder of the images, where the folder of both has images of others too.
+    other_findings
+        The findings without a class of kept images that have a class by another finding.
     to_credit
         The licences that require attribution, where the source names nobody to credit: a public release of
         these images is refused.
@@ -130,6 +133,7 @@ class Proposal:
     unused: tuple[str, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    other_findings: OtherFindings = field(default_factory=OtherFindings)
     to_credit: tuple[str, ...] = ()
 
     @property
@@ -239,6 +243,7 @@ class Proposal:
             "undecided": [decision.subject for decision in self.undecided],
             "unused": list(self.unused),
             "excluded": dict(self.excluded),
+            "other_findings": asdict(self.other_findings),
             "words": [asdict(word) for word in self.words],
             "classes": {label: dict(counts) for label, counts in self.classes.items()},
             "source": self.source,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cxrbuild.curation.findings import OtherFindings
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.progress import Progress
 from cxrbuild.proposing.classes import MOST_CLASSES, Kept, drop_small, first_classes, splits_to_try
@@ -72,11 +73,13 @@ def add_recipe(found: Found, proposed: SourceText, day: str, progress: Progress)
         break
     counts = split_counts(done, list(classes))
     recipe = replace(recipe, split=_allowing_empty(recipe.split, counts))
-    classes_decision = _on_classes(classes, rows, small, done)
+    others = trial.find_other_findings(recipe_text(recipe), done)
+    classes_decision = _on_classes(classes, rows, small, done, others)
     split_decision, notes = _on_split(declared if "declared" in recipe.split else {}, recipe.split)
     decisions = (*proposed.decisions, classes_decision, split_decision)
     recipe = replace(recipe, notes=notes, decisions=decisions)
-    return replace(_proposal(found, proposed, recipe, decisions), classes=counts, excluded=excluded)
+    proposal = _proposal(found, proposed, recipe, decisions)
+    return replace(proposal, classes=counts, excluded=excluded, other_findings=others)
 
 
 def _findings(records: pd.DataFrame, separator: str | None) -> list[list[str]]:
@@ -186,6 +189,7 @@ def _on_classes(
     rows: Mapping[str, int],
     small: Mapping[str, Kept],
     done: pd.DataFrame,
+    others: OtherFindings,
 ) -> Decision:
     labelled = {word for words in classes.values() for word in words}
     if list(rows) == ["unlabelled"]:
@@ -208,6 +212,12 @@ def _on_classes(
         reason += (
             f"; {count_of(ambiguous, 'image')} with findings of two classes become `ambiguous_finding`, and "
             f"{count_of(kept, 'image')} are kept: put words of one class into one list, or remove classes"
+        )
+    if others.images:
+        shown = name_some(f"{word!r} ({n:,})" for word, n in others.findings.items())
+        reason += (
+            f"; {count_of(others.images, 'kept image')} with a class by one finding and another finding "
+            f"without a class: {shown}"
         )
     unsure = ambiguous or len(labelled) < len(rows) or len(classes) == 1
     certainty: Certainty = "not sure" if unsure else "likely"

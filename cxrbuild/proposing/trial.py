@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation import Declared, decide
+from cxrbuild.curation.findings import OtherFindings, find_other_findings
 from cxrbuild.fetching.layout import is_ignored
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.parsing import parse_toml
@@ -35,11 +36,18 @@ class Trial:
         CxrbuildError
             The recipe does not fit the rows.
         """
-        declared = Declared(
+        return decide(self._declared(recipe), self.records)
+
+    def find_other_findings(self, recipe: str, decided: pd.DataFrame) -> OtherFindings:
+        """Return the findings without a class of kept images that have a class by another finding."""
+        declared = self._declared(recipe)
+        return find_other_findings(decided, declared.recipe, declared.separators)
+
+    def _declared(self, recipe: str) -> Declared:
+        return Declared(
             recipe=Recipe.model_validate(parse_toml(recipe) | {"folder": Path()}),
             overrides=Overrides(rules=()), sources=[self.source], reviews=[], links=[],
         )  # fmt: skip
-        return decide(declared, self.records)
 
 
 def start_trial(source: str, root: Path, progress: Progress) -> Trial:

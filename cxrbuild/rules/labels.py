@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.catalog import Recipe, Source
+from cxrbuild.catalog.rule import LabelledRule
 from cxrbuild.errors import DeclarationError, nearest
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source])
     """Fill ``label`` from ``finding``, in excluded rows too.
 
     Several findings of one row (``COVID-19, ARDS``) are separated as the source declares. A row with findings
-    of two classes gets no label but the exclusion ``ambiguous_finding``.
+    of two classes gets no label but the exclusion ``ambiguous_finding``. A row with a finding of no class
+    next to one of a class gets that class, unless a rule of kind ``labelled`` has ``every_finding``.
 
     Parameters
     ----------
@@ -43,20 +45,17 @@ def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source])
     labels, ambiguous = [], []
     for source in sources:
         rows = records.loc[records["source"] == source.name, ["finding", "exclusion"]]
-        findings = rows["finding"].dropna()
-        if source.finding_separator:
-            findings = findings.str.split(source.finding_separator, regex=False).explode().str.strip()
+        findings = split_findings(rows["finding"], source.finding_separator)
         if not rows["exclusion"].isin(UNREAD).any():
             problems += _absent_findings(findings, recipe, source.name)
-        classes = {
-            finding: label
-            for label, by_source in recipe.labels.items()
-            for finding in by_source.get(source.name, [])
-        }
-        found = findings.map(classes).dropna()
+        mapped = findings.map(classes_of(recipe, source.name))
+        found = mapped.dropna()
         found = found[~found.reset_index().duplicated().to_numpy()]
         several = found.index.duplicated(keep=False)
-        labels.append(found[~several].astype("str"))
+        decided = found[~several].astype("str")
+        if _needs_every_finding(recipe, source.name):
+            decided = decided[~decided.index.isin(mapped.index[mapped.isna() & (findings != "")])]
+        labels.append(decided)
         ambiguous.append(found.index[several])
     if problems:
         raise DeclarationError(
@@ -67,6 +66,31 @@ def add_labels(records: pd.DataFrame, recipe: Recipe, sources: Sequence[Source])
     return records.assign(
         label=pd.concat(labels).reindex(records.index).fillna(records["label"]).astype("str"),
         exclusion=records["exclusion"].mask(several & records["exclusion"].isna(), "ambiguous_finding"),
+    )
+
+
+def split_findings(findings: pd.Series, separator: str | None) -> pd.Series:
+    """Return each finding of some rows: those of one row have its index, and a blank row has none."""
+    findings = findings.dropna()
+    if not separator:
+        return findings
+    return findings.str.split(separator, regex=False).explode().str.strip()
+
+
+def classes_of(recipe: Recipe, source: str) -> dict[str, str]:
+    """Return the class of each finding of a source that has one."""
+    return {
+        finding: label for label, by_source in recipe.labels.items() for finding in by_source.get(source, [])
+    }
+
+
+def _needs_every_finding(recipe: Recipe, source: str) -> bool:
+    return any(
+        isinstance(rule, LabelledRule)
+        and rule.enabled
+        and rule.every_finding
+        and (rule.sources is None or source in rule.sources)
+        for rule in recipe.rules
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from cxrbuild.ingest.repeated_rows import DifferingValue
+
 Counts = dict[str, dict[str, int]]
 
 
@@ -30,6 +32,9 @@ class ErrorFacts(Printed):
         What was there.
     todo
         What to do next.
+    differing_rows
+        Where rows of images differ: every image and column, with the values and their places. The message
+        names some of them.
     """
 
     status: int
@@ -38,6 +43,7 @@ class ErrorFacts(Printed):
     expected: str | None = None
     found: str | None = None
     todo: str | None = None
+    differing_rows: list[DifferingValue] | None = None
 
 
 class Failed(Printed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cxrbuild.artifact.build import FunnelStep, PreviousSplit, SourceExactness
 from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog.override import Overrides
+from cxrbuild.curation.findings import JoinedRows, OtherFindings
 from cxrbuild.curation.holder import HolderKind
 from cxrbuild.image_decision import ImageDecision
 from cxrbuild.lists.context import ListFinding
@@ -74,6 +75,10 @@ class Plan(Printed):
         The rows of the published list: those kept, and those with each exclusion.
     findings_without_class
         Findings that no class has, each with the images that are excluded for it.
+    other_findings
+        Findings without a class of kept images that have a class by another finding.
+    joined_rows
+        Images whose rows have different findings, of sources with `differing_rows = "join"`.
     shared_patient_ids
         Patient ids of several sources that do not declare whether they are one patient.
     previous
@@ -101,6 +106,8 @@ class Plan(Printed):
     counts: Counts
     listed: dict[str, int]
     findings_without_class: dict[str, int]
+    other_findings: OtherFindings
+    joined_rows: list[JoinedRows]
     shared_patient_ids: list[SharedId]
     previous: PreviousSplit | None
     withdrawn_still_in: list[WithdrawnHolder]
@@ -121,6 +128,8 @@ class Curate(Printed):
         Whether anything had to be done.
     withdrawn_still_in
         The places that still hold withdrawn images: folders, results, pages, and files that the recipe names.
+    other_findings
+        Findings without a class of kept images that have a class by another finding.
     notes
         Every sentence of the text output.
     """
@@ -128,6 +137,7 @@ class Curate(Printed):
     build: str
     changed: bool
     withdrawn_still_in: list[WithdrawnHolder]
+    other_findings: OtherFindings
     notes: list[str]
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from cxrbuild.artifact.build import SourceState
 from cxrbuild.catalog.source import Pin
+from cxrbuild.curation.findings import OtherFindings
 from cxrbuild.dataset_sources import ExactImage
 from cxrbuild.environment import Observation
 from cxrbuild.fetching.lists import FetchedList
@@ -133,6 +134,8 @@ class Init(Printed):
         The words of each column and how often they occur.
     excluded
         Images that steps before the rules exclude, by exclusion: their findings are not counted.
+    other_findings
+        Findings without a class of images that have a class by another finding.
     classes
         Images by class and split of a trial plan. With a share and hashed patient numbers they are an
         estimate: `plan` draws other patients.
@@ -153,6 +156,7 @@ class Init(Printed):
     unused: list[str]
     words: list[WordCount]
     excluded: dict[str, int]
+    other_findings: OtherFindings
     classes: Counts
     source: str
     recipe: str
