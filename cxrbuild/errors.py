@@ -180,12 +180,15 @@ def count_of(n: int, noun: str) -> str:
     --------
     >>> count_of(1, "image"), count_of(6354, "image"), count_of(2, "class"), count_of(0, "entry")
     ('1 image', '6,354 images', '2 classes', '0 entries')
+    >>> count_of(3, "match"), count_of(8, "epoch")
+    ('3 matches', '8 epochs')
     """
     if n == 1:
         return f"1 {noun}"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{n:,} {noun[:-1]}ies"
-    return f"{n:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+    has_es = noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("epoch")
+    return f"{n:,} {noun}{'es' if has_es else 's'}"
 
 
 def name_some(names: Iterable[object], most: int = 10) -> str:

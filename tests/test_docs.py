@@ -127,9 +127,12 @@ def declare_instead(catalog: Path, declared: Path, address: str) -> None:
             source["download"]["mirrors"] = {"kaggle": f"{address}/kaggle.zip"}
         (catalog / "sources" / f"{name}.toml").write_text(tomli_w.dumps(source), encoding="utf-8")
         shutil.copy(declared / source["pin"]["listing"], catalog / "sources")
-    recipe |= {"name": shipped.name, "version": shipped.version, "sources": shipped.sources}
+    (reviews,) = shipped.reviews
+    recipe |= {
+        "name": shipped.name, "version": shipped.version, "sources": shipped.sources, "reviews": [reviews]
+    }  # fmt: skip
     (catalog / "recipes" / f"{shipped.name}.toml").write_text(tomli_w.dumps(recipe), encoding="utf-8")
-    shutil.copy(declared / "reviews.csv", catalog / "recipes")
+    shutil.copy(declared / "reviews.csv", catalog / "reviews" / f"{reviews}.csv")
 
 
 def kaggle_of(upstream: Path) -> None:

@@ -62,13 +62,17 @@ def curate_words(demo: Path, out: object, data: object = None) -> tuple[object, 
     return (*words, "--format", "parquet", "--quiet")
 
 
+# Files of a build that are not sent: they name places of one machine.
+LOCAL = ("seal", "states", "shards", "declarations.json", ".cxrbuild.lock")
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """Return a folder's files by name; without what has a meaning on one machine alone."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and path.name not in ("seal", "states", "shards", ".cxrbuild.lock", "audit.json", "audit.html")
+        and path.name not in (*LOCAL, "audit.json", "audit.html", "audit-pairs.csv", "audit-links.csv")
     }
 
 

@@ -265,8 +265,8 @@ def measure_release(folder: Path) -> Stages:
 def build(folder: Path) -> None:
     """Write a build without images, as `curate` would, and a changed version of its manifest."""
     from cxrbuild.artifact.build import FileEntry
-    from cxrbuild.curation import make_plan, read_declared
-    from cxrbuild.curation.curate import _document, _write_tables
+    from cxrbuild.curation import build_document, make_plan, read_declared
+    from cxrbuild.curation.curate import _write_tables
     from cxrbuild.files import sha256_of
     from cxrbuild.records import COLUMNS, write_records
 
@@ -291,7 +291,7 @@ def build(folder: Path) -> None:
     built = planned.with_records(records)
     tables = _write_tables(built, out)
     entries = {table.name: FileEntry(bytes=table.stat().st_size, sha256=sha256_of(table)) for table in tables}
-    _document(built, "0" * 64, ["parquet"], entries).write(out / "build.json")
+    build_document(built, "0" * 64, ["parquet"], entries).write(out / "build.json")
     rows = built.kept.reset_index(drop=True)
     rows.loc[rows.index % 10 == 0, ["split", "patient_age"]] = ["train", 50]
     columns = [column.name for column in COLUMNS]

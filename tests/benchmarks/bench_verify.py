@@ -26,8 +26,8 @@ def write_build(folder: Path) -> Path:
     """Write the tables and the ``build.json`` of a plan, with made hashes of JPEGs; return the build."""
     from cxrbuild.artifact import names
     from cxrbuild.artifact.build import FileEntry
-    from cxrbuild.curation import make_plan, read_declared
-    from cxrbuild.curation.curate import _document, _write_tables
+    from cxrbuild.curation import build_document, make_plan, read_declared
+    from cxrbuild.curation.curate import _write_tables
     from cxrbuild.files import sha256_of, write_bytes
 
     declared = read_declared(str(folder / "recipe.toml"), {})
@@ -50,7 +50,7 @@ def write_build(folder: Path) -> Path:
     build = folder / "build"
     paths = _write_tables(planned, build)
     files = {path.name: FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path)) for path in paths}
-    document = _document(planned, "0" * 64, ["parquet"], files)
+    document = build_document(planned, "0" * 64, ["parquet"], files)
     write_bytes(build / names.BUILD, document.to_bytes())
     return build
 
