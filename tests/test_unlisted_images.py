@@ -368,6 +368,11 @@ def test_why_and_load_work_on_such_a_release(world: Path, tmp_path: Path) -> Non
     ran = run("why", names["a-side"], "--build", alone)
     assert ran.status == 1
     assert "no image has this name" in " ".join(ran.err.split())
+    listed = run("why", "--excluded", "--build", alone, "--json")
+    result = json.loads(listed.out)
+    assert result["unlisted"] == ["hospital"]
+    assert "hospital" not in {image["source"] for image in result["images"]}
+    assert "A public release does not list the excluded images of hospital" in " ".join(listed.err.split())
     # A path is no patient: the key does not help.
     other_key = {KEY_VARIABLE: "another-key-of-32-characters-abc"}
     for name in ("no-such.png", "hospital/no-such.png"):

@@ -59,6 +59,29 @@ def test_no_rule_was_asked_about_an_image_excluded_before_the_rules(demo: Path) 
     assert {rule["result"] for rule in image["rules"]} == {"not asked"}
 
 
+def test_all_excluded_images_are_listed_with_what_decided(demo: Path) -> None:
+    ledger = read_records(demo / "build" / "ledger.parquet")
+    excluded = ledger[ledger["exclusion"].notna()]
+    ran = run("why", "--excluded", "--build", demo / "build", "--json")
+    assert ran.status == 0, ran.err
+    result = json.loads(ran.out)
+    assert result["listed"] == len(ledger)
+    found = {image["image_id"]: image for image in result["images"]}
+    assert {name: image["exclusion"] for name, image in found.items()} == dict(
+        zip(excluded["image_id"], excluded["exclusion"], strict=True)
+    )
+    lateral = excluded[excluded["exclusion"] == "lateral"].iloc[0]
+    one = found[lateral["image_id"]]
+    assert (one["column"], one["value"], one["detail"]) == ("view_position", lateral["view_position"], None)
+    reviewed = excluded[excluded["exclusion"] == "annotated"].iloc[0]
+    ran = run("why", "--excluded", "--rule", "annotated", "--build", demo / "build")
+    said = ran.out.splitlines()
+    assert said[0] == f"demo-cxr 1.0.0 lists 1 excluded image of annotated, of {len(ledger)} images."
+    decided = f"review {reviewed['review']}: {reviewed['exclusion_note']}"
+    assert said[-1].split("  ") == [reviewed["image_id"], reviewed["source_path"], decided]
+    assert said[2].startswith("annotated: 1 image. ")
+
+
 def test_without_a_build_the_recipe_names_its_folder(demo: Path, tmp_path: Path) -> None:
     ran = run("why", "x", "--recipe", demo / "declared" / "recipe.toml", cwd=tmp_path)
     assert ran.status == 1

@@ -5,7 +5,7 @@ object; each returns a frozen result with ``to_dict()``. A library is imported w
 """
 
 from cxrbuild.api.building import check_environment, curate, fetch, phantom, plan, run_demo
-from cxrbuild.api.checking import audit, audit_lists, fingerprint, overlap, verify, why
+from cxrbuild.api.checking import audit, audit_lists, fingerprint, list_excluded, overlap, verify, why
 from cxrbuild.api.declarations import (
     diff_sources,
     list_recipes,
@@ -31,6 +31,7 @@ __all__ = [
     "export",
     "fetch",
     "fingerprint",
+    "list_excluded",
     "list_recipes",
     "list_sources",
     "list_sources_of",

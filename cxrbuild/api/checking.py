@@ -14,9 +14,10 @@ from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import adding, is_address, reading
 
 if TYPE_CHECKING:
+    from cxrbuild.artifact import Artifact
     from cxrbuild.auditing.audit import AuditResult
     from cxrbuild.catalog import Recipe
-    from cxrbuild.image_decision import DecisionResult
+    from cxrbuild.image_decision import DecisionResult, ExcludedImages
     from cxrbuild.lists import ListAuditResult
     from cxrbuild.overlapping import FingerprintResult, Level, OverlapResult
     from cxrbuild.verification import VerificationResult
@@ -332,19 +333,56 @@ def why(
         The folder holds neither a build nor a release, or no image has the name.
     """
     from cxrbuild.api.declarations import read_recipe
-    from cxrbuild.artifact import open_artifact
     from cxrbuild.catalog import Recipe
-    from cxrbuild.image_decision import explain_images, is_plan, open_plan
+    from cxrbuild.image_decision import explain_images
+
+    read = recipe if isinstance(recipe, Recipe) or recipe is None else read_recipe(recipe)
+    metadata = None if data is None else Path(data)
+    with reading(build, wanted=_is_record) as folder:
+        asked = _open_record(Path(folder), read, metadata)
+        return explain_images(asked, image, recipe=read, data=metadata)
+
+
+@checked
+def list_excluded(
+    build: AnyPath, rule: str | None = None, *, recipe: AnyPath | Recipe | None = None
+) -> ExcludedImages:
+    """List the excluded images of a build, a release or a plan, each with the value that decided.
+
+    Parameters
+    ----------
+    build
+        The folder of a build or release, or one that ``plan --out`` wrote.
+    rule
+        The name of a rule, or another value of ``exclusion``; default all.
+    recipe
+        The recipe of a plan of an earlier version, which records none.
+
+    Returns
+    -------
+    ExcludedImages
+        ``images`` has them, by exclusion.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds none of these, or there is no such rule.
+    """
+    from cxrbuild.api.declarations import read_recipe
+    from cxrbuild.catalog import Recipe
+    from cxrbuild.image_decision import find_excluded
 
     read = recipe if isinstance(recipe, Recipe) or recipe is None else read_recipe(recipe)
     with reading(build, wanted=_is_record) as folder:
-        place = Path(folder)
-        asked = (
-            open_plan(place, read, None if data is None else Path(data))
-            if is_plan(place)
-            else open_artifact(place)
-        )
-        return explain_images(asked, image, recipe=read, data=None if data is None else Path(data))
+        return find_excluded(_open_record(Path(folder), read, None), rule)
+
+
+def _open_record(place: Path, recipe: Recipe | None, data: Path | None) -> Artifact:
+    """Open a build, a release or a plan."""
+    from cxrbuild.artifact import open_artifact
+    from cxrbuild.image_decision import is_plan, open_plan
+
+    return open_plan(place, recipe, data) if is_plan(place) else open_artifact(place)
 
 
 def _is_record(name: str) -> bool:

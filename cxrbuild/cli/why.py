@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.excluded import report_excluded
 from cxrbuild.cli.options import (
     NAME_OR_PATH,
     build_option,
@@ -41,7 +42,11 @@ _KEY = 12
 
 
 @click.command()
-@click.argument("image")
+@click.argument("image", required=False)
+@click.option(
+    "--excluded", is_flag=True, help="List all excluded images instead, each with the value that decided."
+)
+@click.option("--rule", metavar="NAME", help="With --excluded: only images that this rule excludes.")
 @build_option("The build or release to ask, or the folder of `plan --out`.")
 @click.option(
     "--recipe",
@@ -54,9 +59,16 @@ _KEY = 12
 @data_option
 @output_options
 def why(
-    image: str, build: Path | str | None, recipe: str | None, data: Path, quiet: bool, as_json: bool
+    image: str | None,
+    excluded: bool,
+    rule: str | None,
+    build: Path | str | None,
+    recipe: str | None,
+    data: Path,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """Say why an image is in a dataset or not.
+    """Say why an image is in a dataset or not, or list the excluded images.
 
     IMAGE is an image id, the path or name of a file of a source or build, a patient, or an accession number
     or UID of a DICOM header in --data. The path may be that on disk, as the shell completes it:
@@ -67,11 +79,24 @@ def why(
     Of a source that is not public, the answer has only the columns of metadata that the declaration uses, so
     that no name or birth date is pasted into a ticket. The image id and the path can still be a number of the
     patient.
+
+    `--excluded` lists the excluded images, by rule. A public release does not list those of sources that are
+    not public. `--rule` also takes any other exclusion, such as `missing_file`.
     """
+    from cxrbuild.api import list_excluded
     from cxrbuild.api import why as explain
 
+    if image is not None and excluded:
+        raise click.UsageError("IMAGE and --excluded exclude each other")
+    if rule is not None and not excluded:
+        raise click.UsageError("--rule requires --excluded")
+    if image is None and not excluded:
+        raise click.UsageError("Missing argument 'IMAGE', or --excluded to list the excluded images")
     output = Output(quiet=quiet, as_json=as_json)
     place = build or _default_build(output, recipe)
+    if image is None:
+        report_excluded(output, list_excluded(place, rule, recipe=recipe), rule)
+        return
     _report(output, explain(image, place, recipe or recipe_here(output, place), data))
 
 

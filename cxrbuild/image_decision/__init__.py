@@ -1,6 +1,7 @@
 """Say of images why they are in a dataset or not."""
 
 from cxrbuild.image_decision.describe import explain_images
+from cxrbuild.image_decision.excluded import ExcludedImage, ExcludedImages, find_excluded
 from cxrbuild.image_decision.planned import is_plan, open_plan
 from cxrbuild.image_decision.result import (
     CorrectionResult,
@@ -16,11 +17,14 @@ __all__ = [
     "CorrectionResult",
     "DecisionResult",
     "DuplicateImage",
+    "ExcludedImage",
+    "ExcludedImages",
     "ImageDecision",
     "LinkedImage",
     "OtherSplit",
     "ReviewResult",
     "explain_images",
+    "find_excluded",
     "is_plan",
     "open_plan",
 ]

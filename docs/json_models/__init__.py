@@ -18,7 +18,7 @@ from cxrbuild.artifact.plan import PlanDocument, PlannedExactness
 from cxrbuild.exporting.document import ExportDocument
 from cxrbuild.overlapping import FingerprintDocument
 from json_models.base import Failed
-from json_models.curation import Audit, AuditList, Curate, Plan, Why
+from json_models.curation import Audit, AuditList, Curate, Plan, Why, WhyExcluded
 from json_models.models import Explain, TrainBaseline, TrainBaselineComparison
 from json_models.releases import Diff, Export, Fingerprint, Overlap, Publish, Release, Sign, Verify
 from json_models.reviews import Review, ReviewComparison, ReviewMerge, ReviewWithoutConflict
@@ -73,6 +73,7 @@ PRINTED: dict[str, tuple[type[BaseModel], ...]] = {
     "sign-1": (Sign,),
     "verify-1": (Verify,),
     "why-1": (Why,),
+    "why-excluded-1": (WhyExcluded,),
     "diff-1": (Diff,),
     "diff-source-1": (SourceDiff,),
     "export-1": (Export, ExportDocument),

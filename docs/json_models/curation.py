@@ -7,7 +7,7 @@ from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation.findings import JoinedRows, OtherFindings
 from cxrbuild.curation.holder import HolderKind
-from cxrbuild.image_decision import ImageDecision
+from cxrbuild.image_decision import ExcludedImage, ImageDecision
 from cxrbuild.lists.context import ListFinding
 from cxrbuild.lists.summary import DatasetSummary
 from cxrbuild.patients import SharedId
@@ -160,6 +160,33 @@ class Why(Printed):
     folder: str
     dataset: str
     images: list[ImageDecision]
+
+
+class WhyExcluded(Printed):
+    """What `why --excluded` prints.
+
+    Attributes
+    ----------
+    folder
+        The build, the release or the plan.
+    dataset
+        Its name and version.
+    listed
+        The number of images that its ledger lists, kept and excluded.
+    reasons
+        Each exclusion that images have, in the order of the flow chart, with its meaning.
+    unlisted
+        The sources whose excluded images a public release does not list.
+    images
+        The excluded images, by exclusion, each with the column and the value that decided.
+    """
+
+    folder: str
+    dataset: str
+    listed: int
+    reasons: dict[str, str]
+    unlisted: list[str]
+    images: list[ExcludedImage]
 
 
 class Audit(Printed):
