@@ -135,7 +135,8 @@ def _rules() -> Iterator[str]:
         "A rule excludes rows of the table. The first rule that excludes a row writes its name into "
         "`exclusion`; no row is ever dropped. `cxrbuild why --excluded` lists the excluded images of a "
         "build, a release or a plan, each with the column and the value that decided. These are all kinds of "
-        "rules; there is no expression language. The keys of each kind are in [declarations.md](declarations.md)."
+        "rules; there is no expression language. The keys of each kind are in "
+        "[declarations.md](declarations.md)."
     )
     for kind in RULE_KINDS:
         word = typing.get_args(kind.model_fields["kind"].annotation)[0]
