@@ -90,7 +90,7 @@ def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path
     assert reported == [
         "# Changelog",
         "## 2.0.0 (2026-11-23)",
-        f"  - {gone} (train {label}): annotated",
+        f"  - {gone} (train {label}): annotated (review arrow)",
         "## 1.0.1 (2026-11-23)",
         *[f"  - {image} (patient_age null -> 3.0)" for image in aged],
         "## 1.0.0 (2026-11-23)",
