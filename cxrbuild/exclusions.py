@@ -38,7 +38,8 @@ EXCLUSIONS = (
     Exclusion(
         "listed_twice",
         "ingest",
-        "The metadata, or the published list, names the file a second time; the first row is used.",
+        "The metadata, or the published list, names the file a second time; the first row is used, with the "
+        "findings of all rows where the source joins them.",
     ),
     Exclusion("unreadable_header", "ingest", "The file has no DICOM header that can be read."),
     Exclusion(

@@ -153,7 +153,12 @@ def curate(
                 holders = []
                 if any(source.withdrawn for source in declared.sources):
                     holders = _warn_of_holders(build.ledger, data, lock, declared, out, progress)
-                return CurationResult(build, False, tuple(holders), declared.separators)
+                return CurationResult(
+                    build,
+                    changed=False,
+                    withdrawn_still_in=tuple(holders),
+                    separators=declared.separators,
+                )
 
         progress.plan(*STAGES, "converting", "writing shards", _TABLES)
         # The plan is not made yet: a source has at most as many images as files.
@@ -192,7 +197,12 @@ def curate(
             if files := write_seal(out, document, state.digest):
                 write_states(out, journal, results, sources, files)
             _logger.info("wrote %s: %s", out, document.counts)
-        return CurationResult(Build(out, document), True, tuple(holders), declared.separators)
+        return CurationResult(
+            Build(out, document),
+            changed=True,
+            withdrawn_still_in=tuple(holders),
+            separators=declared.separators,
+        )
 
 
 def _warn_of_holders(
