@@ -75,15 +75,16 @@ def count_pixels(
     classes
         The classes, in the order of their numbers.
     """
+    import pandas as pd
+
     keys = ["split", "label"]
     images = manifest.groupby(keys).size()
     pixels = manifest[manifest["withheld"].isna()].groupby(keys).size()
     missing = None if ledger is None else ledger[ledger["exclusion"].isin(MISSING)].groupby(keys).size()
-    found = set(images.index) | (set() if missing is None else set(missing.index))
+    counts = [pd.Series(dtype=int) if one is None else one for one in (images, pixels, missing)]
     return [
-        PixelCount(label, split, *(0 if n is None else int(n.get((split, label), 0)) for n in counts))
-        for counts in ((images, pixels, missing),)
+        PixelCount(label, split, *(int(one.get((split, label), 0)) for one in counts))
         for split in SPLITS
         for label in classes
-        if (split, label) in found
+        if any((split, label) in one.index for one in counts)
     ]
