@@ -65,9 +65,14 @@ class Page:
     def export_file(self) -> Path:
         """Export the reviews; return the new file, whose name is that of no earlier one."""
         before = {*self.downloads.glob("*.csv")}
+
+        def new() -> list[Path]:
+            # The browser reserves the name with an empty file, and fills it later.
+            return [file for file in {*self.downloads.glob("*.csv")} - before if file.stat().st_size]
+
         self.click("#export")
-        self.until(lambda: {*self.downloads.glob("*.csv")} - before)
-        (file,) = {*self.downloads.glob("*.csv")} - before
+        self.until(new)
+        (file,) = new()
         return file
 
     def import_file(self, file: Path) -> None:
@@ -75,7 +80,7 @@ class Page:
         self.until(lambda: file.name in self.text("#message"))
 
     @staticmethod
-    def until(condition: Callable[[], bool]) -> None:
+    def until(condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 20
         while not condition():
             assert time.monotonic() < deadline

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cxrbuild.errors import name_some
 from cxrbuild.lists.class_words import class_words, label_of_word
 from cxrbuild.lists.context import ListCheck, ListContext, ListedDataset, ListFinding
-from cxrbuild.lists.reading import places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +25,8 @@ def find_rows_not_in_dataset(context: ListContext) -> Iterator[ListFinding]:
     }
     members = dataset.rows["source"] + "/" + dataset.rows["source_path"]
     file_of = dict(zip(dataset.rows["image_id"], members, strict=True))
-    columns = ["path", "source", "member", "candidates", "unknown", "other_source"]
-    rows = context.rows[columns].assign(place=places(context.rows), found=context.rows["member"].notna())
+    columns = ["path", "source", "member", "candidates", "unknown", "other_source", "place"]
+    rows = context.rows[columns].assign(found=context.rows["member"].notna())
     for row in rows[~rows["unknown"]].itertuples(index=False):
         path, place = str(row.path), [str(row.place)]
         if isinstance(row.candidates, str):
@@ -72,17 +71,17 @@ def find_leakage(context: ListContext) -> Iterator[ListFinding]:
     rows = rows.assign(group=dataset.rows["group"][rows["member"].astype("int64")].array)
     kept = dataset.kept
     splits = kept["split"].groupby(kept["group"]).agg(set)
-    of_group = dict(iter(kept.groupby("group")))
+    of_group = kept.groupby("group")
     for group, found in rows[rows["group"].isin(set(splits.index))].groupby("group"):
         pairs = {(split, other) for split in set(found["split"]) for other in splits[group]}
         crossing = sorted((split, other) for split, other in pairs if split != other)
         if crossing:
             named, others = (" and ".join(sorted(set(side))) for side in zip(*crossing, strict=True))
-            there = of_group[group]
+            there = of_group.get_group(group)
             kind = f"in {named} of the list and in {others} of the dataset"
             yield ListFinding(
                 f"images of {group} are {kind}",
-                places(found[found["split"].isin({split for split, _ in crossing})]).tolist(),
+                found.loc[found["split"].isin({split for split, _ in crossing}), "place"].tolist(),
                 kind,
                 there.loc[there["split"].isin({other for _, other in crossing}), "image_id"].tolist(),
             )
@@ -107,7 +106,6 @@ def rows_in_both(context: ListContext) -> pd.DataFrame:
         image_id=images["image_id"].array,
         member_split=images["split"].array,
         member_label=images["label"].array,
-        place=places(rows),
     )
 
 
