@@ -302,7 +302,7 @@ def _without_interrupts() -> Iterator[None]:
 
     Control-C reaches every process of a terminal; the parent alone handles it.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
         return
     resource_tracker.ensure_running()  # its start would unblock Control-C

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -259,12 +260,15 @@ def locked_in_place(folder: Path) -> Iterator[None]:
     CxrbuildError
         Another process has locked it.
     """
-    try:
-        import fcntl
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
 
+    try:
         handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        # Windows, or a folder that cannot be opened: what reads it reports why.
+    except OSError:
+        # What reads the folder reports why.
         yield
         return
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import json
 import os
 import subprocess
@@ -28,14 +26,3 @@ def test_a_benchmark_runs_and_records_ratios(name: str, tmp_path: Path) -> None:
     assert {row["benchmark"] for row in rows} == {name}
     assert any("20,000 images / 10,000" in row["what"] for row in rows)
     assert all(value > 0 for row in rows for value in row["values"])
-
-
-@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.name)
-def test_what_a_benchmark_imports_is_there(path: Path) -> None:
-    """No type checker reads the benchmarks, and most of them run in no test."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cxrbuild"):
-            module = importlib.import_module(str(node.module))
-            for alias in node.names:
-                has = hasattr(module, alias.name)
-                assert has or importlib.util.find_spec(f"{node.module}.{alias.name}"), ast.unparse(node)

@@ -30,7 +30,7 @@ TARGETS = {32: 0.55, 64: 0.8}
 
 def make_part(build: Path, part: Path, every: int, *, full_size: bool) -> None:
     """Make a build of every Nth image of each split and class."""
-    from bench_curate import enlarge
+    from full_size import enlarge
     from PIL import Image
 
     from cxrbuild.files import sha256_of
@@ -50,7 +50,7 @@ def make_part(build: Path, part: Path, every: int, *, full_size: bool) -> None:
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         pool.map(enlarge, jobs, chunksize=16)
     for image_id in enlarged:
-        target = part / records.at[image_id, "jpeg_path"]
+        target = part / str(records.at[image_id, "jpeg_path"])
         with Image.open(target) as image:
             records.loc[image_id, ["width", "height"]] = image.size
         records.loc[image_id, ["jpeg_sha256", "jpeg_bytes"]] = sha256_of(target), target.stat().st_size
@@ -84,7 +84,8 @@ def measure_ours(build: Path) -> list[float]:
 
 def run_script(*command: object) -> list[float]:
     done = subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+    seconds: list[float] = json.loads(done.stdout)
+    return seconds
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ from cxrbuild.auditing.store import DescriptorStore, DescriptorTable
 from cxrbuild.executors import open_executor
 from cxrbuild.progress import silent
 from cxrbuild.records import read_records
+
+# Windows does not report what processes used.
+assert sys.platform != "win32"
 
 COLUMNS = ("keypoints", "dct_coefficients")
 AT_ONCE = 2000

@@ -22,7 +22,6 @@ import http.server
 import io
 import json
 import os
-import random
 import resource
 import shutil
 import statistics
@@ -38,45 +37,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from full_size import make_full_size
 from PIL import Image
 from ratios import record
 
-_SIDE = 1300
-_RECIPE = """
-name = "bench"
-version = "1.0.0"
-date = "2026-11-26"
-title = "Images to measure"
-sources = ["bench-source.toml"]
-
-[labels]
-"A" = { bench-source = ["a"] }
-"B" = { bench-source = ["b"] }
-
-[[rules]]
-name = "unlabelled"
-kind = "labelled"
-reason = "The folder is no class."
-
-[split]
-salt = "bench"
-
-[split.test]
-share = 0.2
-"""
-_SOURCE = """
-name = "bench-source"
-title = "Images to measure"
-license = "CC0-1.0"
-
-[reader]
-kind = "folders"
-images = ["*.jpg"]
-pattern = "^(?P<folder>[^/]+)/"
-
-[columns.finding]
-from = "folder"
-"""
+# Windows does not report what processes used.
+assert sys.platform != "win32"
 
 
 class Cost(NamedTuple):
@@ -154,7 +120,7 @@ def run_tfds(images: list[str], out: Path, _processes: int) -> None:
             with Image.open(path) as image:
                 yield number, {"image": np.asarray(image.convert("L"))[..., None], "label": 0}
 
-    class Bench(tfds.core.GeneratorBasedBuilder):
+    class Bench(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
         VERSION = tfds.core.Version("1.0.0")
         # The builder looks for its description next to this file otherwise.
         pkg_dir_path = out
@@ -214,36 +180,6 @@ AT_MOST = {
 CONTENDERS = {"bare": run_bare, "datasets": run_datasets, "tfds": run_tfds}
 
 
-def enlarge(job: tuple[str, str, int]) -> None:
-    """Write an image enlarged to about the size of Mooney's as grey JPEG."""
-    source, target, seed = job
-    with Image.open(source) as image:
-        scale = _SIDE / max(image.size) * random.Random(seed).uniform(0.8, 1.2)
-        size = round(image.width * scale), round(image.height * scale)
-        # Noise, as a sensor's, so that the files are as large as those of the source.
-        large = image.convert("L").resize(size, Image.Resampling.BICUBIC)
-        noise = Image.effect_noise(size, 6)
-        Image.blend(large, noise, 0.1).save(target, "JPEG", quality=90)
-
-
-def make_full_size(data: Path, folder: Path, count: int, processes: int) -> list[Path]:
-    """Write enlarged images in two classes, with a source and a recipe next to them; return their paths."""
-    import multiprocessing
-
-    found = sorted(str(path) for path in (data / "sources" / "mooney").rglob("*.jp*g"))
-    chosen = random.Random(1).sample(found, min(count, len(found)))
-    jobs = []
-    for number, source in enumerate(chosen):
-        target = folder / "images" / "ab"[number % 2] / f"{number:05d}.jpg"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        jobs.append((source, str(target), number))
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(enlarge, jobs, chunksize=16)
-    (folder / "bench-source.toml").write_text(_SOURCE)
-    (folder / "recipe.toml").write_text(_RECIPE)
-    return [Path(target) for _, target, _ in jobs]
-
-
 def fetch(folder: Path) -> None:
     """Fetch the enlarged images, as a source that has no pin."""
     images = folder / "images"
@@ -301,7 +237,7 @@ def bench(
         shutil.rmtree(out)
         shutil.rmtree(scratch / f"{title}-{number}-parquet")
     for what, values in ratios.items():
-        targets = {"at_least": 3} if title == "full" and what.startswith(PEERS) else {}
+        targets: dict[str, float] = {"at_least": 3} if title == "full" and what.startswith(PEERS) else {}
         if (title, what) in AT_MOST:
             targets = {"at_most": AT_MOST[title, what]}
         record(f"{title} images: {what}", values, **targets)

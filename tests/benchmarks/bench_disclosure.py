@@ -18,6 +18,7 @@ of patients whose image comes first.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,10 @@ def pasted(keypoints: Pixels, coefficients: Pixels) -> Pixels:
     spectra = np.zeros((len(keypoints), PATCH, PATCH), np.float32)
     block = np.concatenate([np.zeros((len(keypoints), 1), np.float32), coefficients], 1)
     spectra[:, :FREQUENCIES, :FREQUENCIES] = block.reshape(-1, FREQUENCIES, FREQUENCIES)
-    patches = idctn(spectra, axes=(1, 2))
+    patches: Pixels = idctn(spectra, axes=(1, 2))
     canvas = resized(patches[0], side, side)
     window = np.hanning(PATCH + 2)[1:-1]
-    window = np.outer(window, window).astype(np.float32)
+    window = np.outer(window, window)
     order = np.argsort(-keypoints[1:, 2], kind="stable") + 1
     for slot in order:
         x, y, half_width, half_height = keypoints[slot]
@@ -62,21 +63,23 @@ def pasted(keypoints: Pixels, coefficients: Pixels) -> Pixels:
     return canvas
 
 
-def resized(pixels: Pixels, width: int, height: int) -> Pixels:
+def resized(pixels: NDArray[np.floating], width: int, height: int) -> Pixels:
     image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
-    return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(image.resize((width, height), Image.Resampling.BICUBIC), np.float32)
 
 
 def reduced(pixels: Pixels, side: int) -> Pixels:
     step = pixels.shape[-1] // side
-    return pixels.reshape(*pixels.shape[:-2], side, step, side, step).mean((-3, -1))
+    means: Pixels = pixels.reshape(*pixels.shape[:-2], side, step, side, step).mean((-3, -1))
+    return means
 
 
 def correlations(a: Pixels, b: Pixels) -> Pixels:
     a, b = (pixels.reshape(len(pixels), -1) for pixels in (a, b))
     a, b = (pixels - pixels.mean(1, keepdims=True) for pixels in (a, b))
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.einsum("ij,ij->i", a, b) / np.maximum(norms, 1e-6)
+    found: Pixels = np.einsum("ij,ij->i", a, b) / np.maximum(norms, 1e-6)
+    return found
 
 
 def reconstructions_of(images: DescriptorTable) -> Pixels:
@@ -89,7 +92,8 @@ def reconstructions_of(images: DescriptorTable) -> Pixels:
 def standardized(reconstructions: Pixels) -> Pixels:
     flat = reconstructions.reshape(len(reconstructions), -1)
     flat = flat - flat.mean(1, keepdims=True)
-    return flat / np.maximum(flat.std(1, keepdims=True), 1e-6)
+    standard: Pixels = flat / np.maximum(flat.std(1, keepdims=True), 1e-6)
+    return standard
 
 
 def fit_ridge(features: Pixels, targets: Pixels, penalty: float) -> tuple[Pixels, Pixels, Pixels]:
@@ -126,13 +130,14 @@ def report_reconstruction(images: DescriptorTable, others: DescriptorTable) -> N
     ):
         features = [standardized(reduced(pixels, SIDE)) for pixels in inputs]
         start, end, weights = fit_ridge(features[1], frames[1], 0.3)
-        guessed = (features[0] - start) @ weights + end
+        guessed = ((features[0] - start) @ weights + end).astype(np.float32)
         results.append([name, f"{np.median(correlations(guessed, frames[0])):.2f}"])
     print(table(["grey levels at 32 x 32", "correlation"], results))
 
 
 def scaled(canvas: Pixels) -> NDArray[np.int8]:
-    return np.clip(np.rint(canvas / canvas.std() * 32), -127, 127).astype(np.int8)
+    levels: NDArray[np.int8] = np.clip(np.rint(canvas / canvas.std() * 32), -127, 127).astype(np.int8)
+    return levels
 
 
 def bag_scores(query: DescriptorTable, images: DescriptorTable, whitening: Whitening) -> Pixels:
@@ -160,8 +165,8 @@ def report_identification(
     queries = []
     for number in draw.permutation(len(several)):
         a, b = draw.permutation(several[number])[:2]
-        thumbnails = images.read("thumbnail", np.array([a, b]))
-        if register(*thumbnails, IDENTITY).similarity < 0.9:
+        first, second = images.read("thumbnail", np.array([a, b]))
+        if register(first, second, IDENTITY).similarity < 0.9:
             queries.append((int(a), int(b)))
         if len(queries) == most:
             break
@@ -174,7 +179,7 @@ def report_identification(
     thumbnails = standardized(reduced(images.read("thumbnail").astype(np.float32), SIDE))
     numbers = rows["patient_id"].factorize()[0]
     learned = [project(pixels, numbers, training) for pixels in (reconstructions, thumbnails)]
-    attacks = {
+    attacks: dict[str, Callable[[int], Pixels]] = {
         "whole frame": lambda q: frames @ frames[q],
         "keypoints": lambda q: bag_scores(images.select([q]), images, whitening),
         "learned from keypoints": lambda q: learned[0] @ learned[0][q],
@@ -208,7 +213,8 @@ def project(pixels: Pixels, patients: NDArray[np.intp], training: NDArray[np.int
     within = np.cov((sample - means)[np.bincount(of)[of] > 1].T)
     values, vectors = np.linalg.eigh(within + 0.05 * np.trace(within) / len(within) * np.eye(len(within)))
     whitened = reduced_pixels @ (vectors / np.sqrt(values))
-    return (whitened / np.linalg.norm(whitened, axis=1, keepdims=True)).astype(np.float32)
+    unit: Pixels = (whitened / np.linalg.norm(whitened, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def main() -> None:

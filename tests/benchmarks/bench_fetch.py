@@ -26,12 +26,15 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from bench_curate import make_full_size
+from full_size import make_full_size
 from ratios import record
 
 from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import format_record, git_tree_of
 from cxrbuild.progress import silent
+
+# Windows does not report what processes used.
+assert sys.platform != "win32"
 
 DECLARATION = """
 name = "own"

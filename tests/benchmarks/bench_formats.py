@@ -20,6 +20,9 @@ from pathlib import Path
 
 from ratios import record
 
+# Windows does not report what processes used.
+assert sys.platform != "win32"
+
 
 def time_curate(data: Path, out: Path, formats: list[str]) -> tuple[float, float]:
     """Return the CPU and wall seconds of the command."""

@@ -78,7 +78,7 @@ def cross_validated_scores(
     scores = np.zeros(len(found))
     for fold in folds(patients):
         model = MarkModel(*fit_weights(kind, rows_of(found, ~fold), truth[~fold]), 0)
-        for index in np.flatnonzero(fold):
+        for index in np.flatnonzero(fold).tolist():
             scores[index] = max((model.score(region.features) for region in found[index].edges), default=0.0)
     return scores
 
@@ -107,7 +107,7 @@ def fit_weights(
     scaler = StandardScaler().fit(features)
     scaled, negatives = scaler.transform(features), truth[image] == 0
     # The mark of an image with coloured regions may have no region of edges.
-    grey = [i for i in np.flatnonzero(truth == 1) if not found[i].coloured and (image == i).any()]
+    grey = [i for i in np.flatnonzero(truth == 1).tolist() if not found[i].coloured and (image == i).any()]
     for _ in range(6):
         positives = [np.flatnonzero(image == i)[np.argmax(score[image == i])] for i in grey]
         rows = np.concatenate([positives, np.flatnonzero(negatives)])
@@ -127,7 +127,7 @@ def folds(patients: np.ndarray) -> list[np.ndarray]:
 
 def rows_of(found: Sequence[ImageRegions], mask: np.ndarray) -> list[ImageRegions]:
     """Return the images that a mask selects."""
-    return [found[index] for index in np.flatnonzero(mask)]
+    return [found[index] for index in np.flatnonzero(mask).tolist()]
 
 
 def fit_kinds(
@@ -192,12 +192,12 @@ def search_all(paths: pd.Series) -> list[ImageRegions]:
     started = time.perf_counter()
     found: dict[int, ImageRegions] = {}
     with open_executor("local", default_workers()) as executor:
-        for (index, _), regions in run_batches(executor, search, paths.items(), ahead=16):
+        for (index, _), regions in run_batches(executor, search, enumerate(paths), ahead=16):
             found[index] = regions
     took = time.perf_counter() - started
     rate = f"{1000 * took / len(paths):.0f} ms per image"
     print(f"searched in {took:.0f} s, {rate}, {default_workers()} processes\n")
-    return [found[index] for index in paths.index]
+    return [found[index] for index in range(len(paths))]
 
 
 def main() -> None:

@@ -17,9 +17,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import bench_plan
 from ratios import record
+
+# Windows does not report what processes used.
+assert sys.platform != "win32"
 
 
 def write_build(folder: Path) -> Path:
@@ -36,7 +40,7 @@ def write_build(folder: Path) -> Path:
     kept = records["exclusion"].isna()
     ids = records.loc[kept, "image_id"]
     places = records.loc[kept, "split"] + "/" + records.loc[kept, "label"] + "/" + ids
-    values = {
+    values: dict[str, Any] = {
         "jpeg_path": f"{names.IMAGES}/" + places + ".jpg",
         "jpeg_sha256": [hashlib.sha256(name.encode()).hexdigest() for name in ids],
         "jpeg_bytes": 20_000,
@@ -118,13 +122,13 @@ def _run(mode: str, folder: Path) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _report_exponents(results: dict[int, list[dict[str, dict[str, float]]]]) -> None:
+def _report_exponents(results: dict[int, list[dict[str, Any]]]) -> None:
     shared = set.intersection(*(set(result[0]["stages"]) for result in results.values()))
     for result in results.values():
         result[0]["stages"] = {name: s for name, s in result[0]["stages"].items() if name in shared}
     bench_plan._report_exponents(results, ["verify"])
-    for images, (result,) in results.items():
-        record(f"`verify` of {images:,} images, GB of memory", result["peak"])
+    for images, (measured,) in results.items():
+        record(f"`verify` of {images:,} images, GB of memory", measured["peak"])
 
 
 if __name__ == "__main__":

@@ -62,10 +62,12 @@ def _machine() -> str:
         model = names[0] if names else model
         # It decides which convolutions TensorFlow takes.
         model += ", AVX-512" if "avx512f" in cpu.read_text() else ""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    memory = ""
+    if sys.platform != "win32":
+        memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB of memory, "
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     return (
-        f"{os.cpu_count()} processors ({model}), {memory:.0f} GB of memory, {platform.system()}, "
+        f"{os.cpu_count()} processors ({model}), {memory}{platform.system()}, "
         f"Python {platform.python_version()}, {libraries}"
     )
 
