@@ -18,9 +18,11 @@ from cxrbuild.artifact.build import BuildDocument, DatasetDocument, FunnelStep, 
 from cxrbuild.artifact.document import Document, DocumentError, Part, Problem
 from cxrbuild.artifact.explanation import ExplanationDocument
 from cxrbuild.artifact.only_build import only_build
+from cxrbuild.artifact.results import RESULTS, Result, ResultFile, ResultKind, Results
 from cxrbuild.artifact.sums import parse_sums, read_sums, write_sums
 
 __all__ = [
+    "RESULTS",
     "Artifact",
     "AuditDocument",
     "BaselineDocument",
@@ -37,7 +39,11 @@ __all__ = [
     "Problem",
     "Release",
     "ReleaseDocument",
+    "Result",
+    "ResultFile",
     "ResultIdentity",
+    "ResultKind",
+    "Results",
     "dataset_name",
     "find_artifacts",
     "kind_of",

@@ -257,14 +257,14 @@ def _report_several_splits(output: Output, groups: Iterable[str], recipe: Recipe
 def _report_outdated(output: Output, build: Build) -> None:
     """Report the results in a build that are of a former state of it."""
     from cxrbuild.artifact import names
-    from cxrbuild.verification.result_files import outdated_results
+    from cxrbuild.artifact.results import outdated_results
 
     made_by = {
         "audit": ("audit", names.AUDIT, names.AUDIT_PAGE),
         "baseline": ("train-baseline", f"{names.BASELINE_FOLDER}/"),
         "explanation": ("explain", f"{names.EXPLANATION_FOLDER}/"),
     }
-    for kind in outdated_results(build):
+    for kind in outdated_results(build.folder, build.manifest_sha256):
         command, *files = made_by[kind]
         there = " and ".join(name for name in files if (build.folder / name).exists())
         output.say(

@@ -12,7 +12,7 @@ from cxrbuild.documents import croissant, ro_crate, texts
 from cxrbuild.files import files_under, sha256_of, write_bytes, write_json
 from cxrbuild.progress import Progress
 from cxrbuild.records import write_records
-from cxrbuild.releasing.results import Results
+from cxrbuild.releasing.results import ReleasedResults
 from cxrbuild.releasing.sizes import write_sizes
 from cxrbuild.report import write_report
 from cxrbuild.shards import Description, lay_out, write_shards
@@ -24,7 +24,7 @@ def write_files(
     build: Path,
     root: Path,
     contents: Contents,
-    results: Results,
+    results: ReleasedResults,
     changes: str,
     *,
     workers: int,
@@ -45,14 +45,14 @@ def _write_documents(
     build: Path,
     root: Path,
     contents: Contents,
-    results: Results,
+    results: ReleasedResults,
     changes: str,
     shards: Iterable[str],
 ) -> ReleaseDocument:
     write_bytes(root / names.CHANGELOG, changes.encode())
     for name, content in results.files.items():
         write_bytes(root / name, content)
-    write_report(root / names.REPORT, contents, build, results.audit, results.baseline, results.explanation)
+    write_report(root / names.REPORT, contents, build, results.documents)
     # Files that do not follow from the data are recorded with their hashes; others can be generated again.
     recorded = [names.CHANGELOG, names.REPORT, *results.files]
     packaging = contents.document.packaging.model_copy(
@@ -62,7 +62,7 @@ def _write_documents(
     document.write(root / names.BUILD)
     splits = _splits([root / name for name in shards if name.endswith(".parquet")])
     manifest = sha256_of(root / names.MANIFEST)
-    for name, text in texts(root, contents, splits, results.kinds, manifest):
+    for name, text in texts(root, contents, splits, results.documents.kinds, manifest):
         write_bytes(root / name, text.encode())
     hashes = _hashes(root)
     for name, describe in ((names.CROISSANT, croissant), (names.RO_CRATE, ro_crate)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import Release, names, open_build, read_sums
+from cxrbuild.artifact import RESULTS, Release, names, open_build, read_sums
 from cxrbuild.comparison import DatasetVersion, Declarations, Diff, ledger_columns
 from cxrbuild.curation import read_declaration_files, require_not_withdrawn_since
 from cxrbuild.documents import describe_citations, measured_contents
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The results of a build that a release has.
-_RESULTS = (names.AUDIT, names.RELEASED_BASELINE, names.RELEASED_EXPLANATION)
+_RESULTS = tuple(file.in_release for file in RESULTS)
 _logger = logging.getLogger(__name__)
 CHECKING, VERIFYING = "checking the build", "verifying the release"
 
@@ -190,7 +190,7 @@ def release(
         results, document.files[names.MANIFEST].sha256, described.packaging.manifest_sha256
     )
     files = read_declaration_files(build)
-    contents = measured_contents(described, records, results.audit, results.explanation)
+    contents = measured_contents(described, records, results.documents.audit, results.documents.explanation)
     new = DatasetVersion(
         str(build),
         contents.kept,

@@ -5,39 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from cxrbuild.artifact import AuditDocument, BaselineDocument, BuildDocument, ExplanationDocument, names
+from cxrbuild.artifact import RESULTS, BuildDocument, Results, names
 from cxrbuild.artifact.audit import AuditFinding, PatientFinding
+from cxrbuild.artifact.results import result_of
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.parsing import parse_json
-from cxrbuild.verification.result_files import RESULTS, parse_result, read_result, result_of
 
 
 @dataclass(frozen=True)
-class Results:
-    """The results of a build, ``None`` where there are none.
+class ReleasedResults:
+    """The results of a build, as its release has them.
 
     Attributes
     ----------
-    audit, baseline, explanation
+    documents
         Their content.
     files
         The bytes of each, by its name in a release.
     """
 
-    audit: AuditDocument | None
-    baseline: BaselineDocument | None
-    explanation: ExplanationDocument | None
+    documents: Results
     files: dict[str, bytes]
 
-    @property
-    def kinds(self) -> list[str]:
-        """Which of ``audit``, ``baseline`` and ``explanation`` there are."""
-        return [name.removesuffix(".json") for name in self.files]
 
-
-def with_groups(results: Results, groups: Mapping[str, str]) -> Results:
+def with_groups(results: ReleasedResults, groups: Mapping[str, str]) -> ReleasedResults:
     """Return results whose audit names groups as the release does.
 
     Parameters
@@ -47,7 +39,7 @@ def with_groups(results: Results, groups: Mapping[str, str]) -> Results:
     groups
         The new name of each group that the release names otherwise.
     """
-    audit = results.audit
+    audit = results.documents.audit
     if audit is None:
         return results
     checks = [
@@ -57,7 +49,8 @@ def with_groups(results: Results, groups: Mapping[str, str]) -> Results:
     if checks == audit.checks:
         return results
     audit = audit.model_copy(update={"checks": checks})
-    return replace(results, audit=audit, files=results.files | {names.AUDIT: audit.to_bytes()})
+    documents = replace(results.documents, audit=audit)
+    return ReleasedResults(documents, results.files | {names.AUDIT: audit.to_bytes()})
 
 
 def _with_group(finding: AuditFinding, groups: Mapping[str, str]) -> AuditFinding:
@@ -68,7 +61,7 @@ def _with_group(finding: AuditFinding, groups: Mapping[str, str]) -> AuditFindin
     return finding.model_copy(update={"group": name, "message": message})
 
 
-def with_manifest(results: Results, build: str, released: str) -> Results:
+def with_manifest(results: ReleasedResults, build: str, released: str) -> ReleasedResults:
     """Return results that refer to the manifest as the release does.
 
     Parameters
@@ -80,17 +73,18 @@ def with_manifest(results: Results, build: str, released: str) -> Results:
     """
     if build == released:
         return results
-    found: dict[str, Any] = {}
+    found = []
     files: dict[str, bytes] = {}
-    for kind, _, file in RESULTS:
-        if file in results.files:
+    for file in RESULTS:
+        name = file.in_release
+        if name in results.files:
             # A baseline also names the manifest that each of its models was trained on.
-            files[file] = results.files[file].replace(build.encode(), released.encode())
-            found[kind] = parse_result(kind, parse_json(files[file]), Path(file))
-    return Results(found.get("audit"), found.get("baseline"), found.get("explanation"), files)
+            files[name] = results.files[name].replace(build.encode(), released.encode())
+            found.append(file.parse(parse_json(files[name]), Path(name)))
+    return ReleasedResults(Results.of(found), files)
 
 
-def read_results(build: Path, document: BuildDocument) -> Results:
+def read_results(build: Path, document: BuildDocument) -> ReleasedResults:
     """Read the results of a build, with its version as that of their dataset.
 
     Parameters
@@ -106,23 +100,23 @@ def read_results(build: Path, document: BuildDocument) -> Results:
         A result is of another build or recipe, or does not fit.
     """
     manifest = document.files[names.MANIFEST].sha256
-    found: dict[str, Any] = {}
+    found = []
     files: dict[str, bytes] = {}
-    for kind, place, released in RESULTS:
-        path = build / place
+    for file in RESULTS:
+        path = build / file.in_build
         if not path.is_file():
             continue
-        result = read_result(kind, path)
+        result = file.read(path)
         refers, datasets = result_of(result)
         if refers != manifest:
             raise CxrbuildError(
-                f"this {kind} result is of another build", where=path,
+                f"this {file.kind} result is of another build", where=path,
                 expected=f"one of the manifest with SHA-256 {manifest}", found=refers or "none",
                 todo="Run it again on this build, or move the file away",
             )  # fmt: skip
         if datasets != {document.dataset.name}:
             raise CxrbuildError(
-                f"this {kind} result is of another recipe", where=path, expected=document.dataset.name,
+                f"this {file.kind} result is of another recipe", where=path, expected=document.dataset.name,
                 found=", ".join(sorted(datasets)) or "no name of one",
                 todo="Run it again with the build's own recipe (--recipe), or move the file away",
             )  # fmt: skip
@@ -131,8 +125,8 @@ def read_results(build: Path, document: BuildDocument) -> Results:
         if result.dataset.version not in (None, version):
             dataset = result.dataset.model_copy(update={"version": version})
             result = result.model_copy(update={"dataset": dataset})
-            files[released] = result.to_bytes()
+            files[file.in_release] = result.to_bytes()
         else:
-            files[released] = path.read_bytes()
-        found[kind] = result
-    return Results(found.get("audit"), found.get("baseline"), found.get("explanation"), files)
+            files[file.in_release] = path.read_bytes()
+        found.append(result)
+    return ReleasedResults(Results.of(found), files)

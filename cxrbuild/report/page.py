@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import AuditDocument, BaselineDocument, CheckResult, ExplanationDocument
+from cxrbuild.artifact import CheckResult, Results
 from cxrbuild.artifact.explanation import TESTS
 from cxrbuild.contents import Contents
 from cxrbuild.documents import describe_attribution, list_licenses
@@ -29,14 +29,7 @@ _IMAGES = 24
 _AGES = tuple(range(0, 105, 5))
 
 
-def write_report(
-    path: Path,
-    contents: Contents,
-    build: Path,
-    audit: AuditDocument | None,
-    baseline: BaselineDocument | None,
-    explanation: ExplanationDocument | None,
-) -> None:
+def write_report(path: Path, contents: Contents, build: Path, results: Results) -> None:
     """Write ``report.html``: one file that loads nothing from elsewhere.
 
     It shows only images whose pixels the release includes, and none that shows a name or birth date.
@@ -49,30 +42,24 @@ def write_report(
         The content of the release.
     build
         The build that has the JPEGs.
-    audit, baseline, explanation
-        The results of audit, baseline and explanation, ``None`` where there is none.
+    results
+        The results of audit, baseline and explanation.
 
     Raises
     ------
     CheckError
         A JPEG of the build cannot be read.
     """
-    page = generate_report(contents, audit, baseline, explanation, lambda path: read_thumbnail(build / path))
+    page = generate_report(contents, results, lambda path: read_thumbnail(build / path))
     write_bytes(path, page.encode())
 
 
-def generate_report(
-    contents: Contents,
-    audit: AuditDocument | None,
-    baseline: BaselineDocument | None,
-    explanation: ExplanationDocument | None,
-    read: ThumbnailReader,
-) -> str:
+def generate_report(contents: Contents, results: Results, read: ThumbnailReader) -> str:
     """Return the text of ``report.html``: see `write_report`.
 
     Parameters
     ----------
-    contents, audit, baseline, explanation
+    contents, results
         The content of the release, and its results.
     read
         Returns the thumbnail of an image as a data URL, by its ``jpeg_path``.
@@ -80,6 +67,7 @@ def generate_report(
     from markupsafe import Markup
 
     environment = html_environment("cxrbuild.report")
+    audit, baseline, explanation = results.audit, results.baseline, results.explanation
     classes, kept = contents.recipe.classes, contents.kept
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(classes)}
     return environment.get_template("report.html.j2").render(

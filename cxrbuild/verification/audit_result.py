@@ -21,8 +21,8 @@ _PAIR_CHECKS = {"duplicate_leakage": "split", "label_conflicts": "label", "dupli
 
 def check_audit_result(context: Context) -> Iterator[Finding]:
     """Find statuses, values, counts and pairs that do not follow from the findings and the manifest."""
-    audit = context.results.get("audit")
-    if not isinstance(audit, AuditDocument):
+    audit = context.results.audit
+    if audit is None:
         raise NotApplicable("the build was not audited")
     for key, message in _problems(audit, context.rows, context.document.namespaces):
         yield Finding(message, names.AUDIT, key)

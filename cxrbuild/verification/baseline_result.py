@@ -17,8 +17,8 @@ _DIGITS = 9
 
 def check_baseline_result(context: Context) -> Iterator[Finding]:
     """Find figures over all runs, a gate and mistakes that do not follow from the runs and the manifest."""
-    document = context.results.get("baseline")
-    if not isinstance(document, BaselineDocument):
+    document = context.results.baseline
+    if document is None:
         raise NotApplicable("there is no baseline result")
     try:
         summary = summarize(document.runs, document.classes)

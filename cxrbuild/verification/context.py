@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from cxrbuild import __version__
 from cxrbuild.artifact import (
+    RESULTS,
     BuildDocument,
     DatasetDocument,
     DocumentError,
     ReleaseDocument,
+    Result,
+    Results,
     names,
     parse_sums,
 )
@@ -27,7 +30,6 @@ from cxrbuild.parsing import parse_json
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import COLUMNS, read_columns, schema
 from cxrbuild.shards import lay_out
-from cxrbuild.verification.result_files import RESULTS, read_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -306,36 +308,35 @@ class Context:
     # Results and contents
 
     @cached_property
-    def result_reads(self) -> dict[str, Read[Any]]:
+    def result_reads(self) -> dict[str, Read[Result]]:
         """The results of audit, baseline and explanation, where there are any, by their file's name."""
-        reads: dict[str, Read[Any]] = {}
-        for kind, _, file in RESULTS:
-            if (self.folder / file).is_file():
+        reads: dict[str, Read[Result]] = {}
+        for file in RESULTS:
+            name = file.in_release
+            if (self.folder / name).is_file():
                 try:
-                    reads[file] = Read(file, read_result(kind, self.folder / file))
+                    reads[name] = Read(name, file.read(self.folder / name))
                 except DocumentError as error:
-                    reads[file] = Read(file, None, document_findings(file, error))
+                    reads[name] = Read(name, None, document_findings(name, error))
         return reads
 
     @property
-    def results(self) -> dict[str, Any]:
-        """The results of audit, baseline and explanation that the release has, by kind."""
-        found: dict[str, Any] = {}
-        for kind, _, file in RESULTS:
-            if file in self.result_reads:
-                found[kind] = self.result_reads[file].require()
-            elif file in self.release.packaging.files:
-                raise NotApplicable(f"{file} is missing")
-        return found
+    def results(self) -> Results:
+        """The results of audit, baseline and explanation that the release has."""
+        found = []
+        for file in RESULTS:
+            if file.in_release in self.result_reads:
+                found.append(self.result_reads[file.in_release].require())
+            elif file.in_release in self.release.packaging.files:
+                raise NotApplicable(f"{file.in_release} is missing")
+        return Results.of(found)
 
     @cached_property
     def contents(self) -> Contents:
         """What the release's tables and results say it holds."""
         results = self.results
         try:
-            contents = measured_contents(
-                self.release, self.ledger, results.get("audit"), results.get("explanation")
-            )
+            contents = measured_contents(self.release, self.ledger, results.audit, results.explanation)
             return replace(contents, known_kept=self.manifest) if self.manifest_is_kept else contents
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise NotApplicable(f"the results cannot be described: {error!r}") from error

@@ -35,7 +35,8 @@ def check_generated(context: Context) -> Iterator[Finding]:
     try:
         # Empty where it is missing, which another check reports.
         manifest = context.hashes.get(names.MANIFEST, "")
-        for name, text in texts(context.folder, contents, context.split_sizes, context.results, manifest):
+        kinds = context.results.kinds
+        for name, text in texts(context.folder, contents, context.split_sizes, kinds, manifest):
             differences += _text_differences(context, name, text)
         for name, describe in ((names.CROISSANT, croissant), (names.RO_CRATE, ro_crate)):
             document = describe(context.folder, contents, context.hashes)

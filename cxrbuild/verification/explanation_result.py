@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from cxrbuild.artifact import ExplanationDocument, names
+from cxrbuild.artifact import names
 from cxrbuild.artifact.explanation import TESTS
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.verification.context import Context
@@ -13,8 +13,8 @@ from cxrbuild.verification.context import Context
 
 def check_explanation_result(context: Context) -> Iterator[Finding]:
     """Find counts that are not those of the manifest's test split, and tests of another number of images."""
-    document = context.results.get("explanation")
-    if not isinstance(document, ExplanationDocument):
+    document = context.results.explanation
+    if document is None:
         raise NotApplicable("there is no explanation")
     rows = context.rows
     in_test = rows.loc[rows["split"] == "test", "label"].value_counts()

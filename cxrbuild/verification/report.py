@@ -44,13 +44,7 @@ def check_report(context: Context) -> Iterator[Finding]:
 
     results = context.results
     try:
-        expected = generate_report(
-            context.contents,
-            results.get("audit"),
-            results.get("baseline"),
-            results.get("explanation"),
-            thumbnail,
-        )
+        expected = generate_report(context.contents, results, thumbnail)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # Tables, build.json or a result are damaged; the checks of them report how.
         yield Finding(f"cannot be generated from the data: {error!r}", names.REPORT)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
-from cxrbuild.artifact import names
+from cxrbuild.artifact import RESULTS, names
+from cxrbuild.artifact.results import result_of
 from cxrbuild.checks import Finding
 from cxrbuild.files import sha256_of
 from cxrbuild.policy import unlisted_sources
 from cxrbuild.records import write_records
 from cxrbuild.verification.context import Context
-from cxrbuild.verification.result_files import RESULTS, result_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +46,9 @@ def check_packaged_files(context: Context) -> Iterator[Finding]:
             yield Finding("is missing; build.json records it", name)
         elif (found := context.hashes.get(name) or sha256_of(path)) != expected:
             yield Finding(f"its SHA-256 is {found}, build.json has {expected}", name)
-    for _, _, file in RESULTS:
-        if (context.folder / file).is_file() and file not in recorded:
-            yield Finding("is not recorded in build.json", file)
+    for file in RESULTS:
+        if (context.folder / file.in_release).is_file() and file.in_release not in recorded:
+            yield Finding("is not recorded in build.json", file.in_release)
 
 
 def check_build_manifest(context: Context) -> Iterator[Finding]:
