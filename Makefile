@@ -41,16 +41,18 @@ test-all: test $(VENV)/.test-all
 mypy: $(VENV)/.test
 	$(BIN)/mypy
 
-# Run the tests, then report the lines and branches that no test reaches, and the share of branches covered.
+# Run the tests, then report the lines and branches that no test reaches, and the share of branches covered;
+# the same as Markdown in $(VENV)/coverage.md.
 coverage: $(VENV)/.test
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_OPTIONS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	$(BIN)/coverage report --format=markdown > $(VENV)/coverage.md
 	$(BIN)/coverage json --quiet -o $(VENV)/coverage.json
 	@$(BIN)/python -c "import json; t = json.load(open('$(VENV)/coverage.json'))['totals']; \
-	print('Branch coverage:', t['percent_branches_covered_display'] + '%,', \
-	t['covered_branches'], 'of', t['num_branches'], 'branches')"
+	print('\nBranch coverage:', t['percent_branches_covered_display'] + '%,', \
+	t['covered_branches'], 'of', t['num_branches'], 'branches')" | tee -a $(VENV)/coverage.md
 
 # The generated pages, and the site in site/. A warning, such as a dead link, is an error.
 docs: $(VENV)/.test

@@ -8,9 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,7 +19,7 @@ import pytest
 from command import run
 from hub_server import TOKEN, HubServer
 from libraries import library
-from loopback import serving
+from loopback import LoopbackHandler, LoopbackServer, serving
 from PIL import Image
 from publishing import s3_env, s3_server
 
@@ -314,7 +312,7 @@ def test_a_published_release_is_downloaded_once_and_checked(
     assert not list((tmp_path / "other").rglob("*.part"))
 
 
-class ReleaseServer(BaseHTTPRequestHandler):
+class ReleaseHandler(LoopbackHandler):
     """Serves a folder, or answers everything with one status."""
 
     root: Path
@@ -327,32 +325,23 @@ class ReleaseServer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
 
 def test_a_cached_copy_is_used_without_a_connection_only(
     public_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("aiohttp")
     monkeypatch.setenv("CXRBUILD_CACHE", str(tmp_path / "cache"))
-    handler = type("Handler", (ReleaseServer,), {"root": public_release})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{server.server_port}"
-            dataset = cxrbuild.load(address)
-            [copy] = (path.parent for path in (tmp_path / "cache").rglob("SHA256SUMS"))
-            for status in (404, 410, 403, 503):
-                handler.status = status
-                with pytest.raises(cxrbuild.CxrbuildError, match="may have withdrawn the release") as caught:
-                    cxrbuild.load(address)
-                assert str(copy) in caught.value.what
-                assert caught.value.where == address
-        finally:
-            server.shutdown()
-            thread.join()
+    handler = type("Handler", (ReleaseHandler,), {"root": public_release})
+    with serving(LoopbackServer(handler)) as server:
+        address = server.url
+        dataset = cxrbuild.load(address)
+        [copy] = (path.parent for path in (tmp_path / "cache").rglob("SHA256SUMS"))
+        for status in (404, 410, 403, 503):
+            handler.status = status
+            with pytest.raises(cxrbuild.CxrbuildError, match="may have withdrawn the release") as caught:
+                cxrbuild.load(address)
+            assert str(copy) in caught.value.what
+            assert caught.value.where == address
     assert cxrbuild.load(address).rows.equals(dataset.rows)
 
 

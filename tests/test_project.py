@@ -164,6 +164,19 @@ def test_ci_runs_the_tests_on_the_systems_and_versions_of_the_classifiers() -> N
     assert "make test" in {step.get("run") for step in job["steps"]}
 
 
+def test_ci_reports_the_coverage_every_week() -> None:
+    document = read(CI)
+    runs = [step.get("run") for step in document["jobs"]["coverage"]["steps"]]
+    assert "make coverage" in runs
+    # YAML 1.1 reads the key `on` as true.
+    assert document[True]["schedule"]
+    assert "'schedule'" in document["jobs"]["coverage"]["if"]
+    # What the job adds to the summary of the run is what the Makefile writes.
+    assert runs.index("make coverage") < runs.index('cat .venv/coverage.md >> "$GITHUB_STEP_SUMMARY"')
+    assert "coverage report --format=markdown > $(VENV)/coverage.md" in MAKEFILE
+    assert "VENV ?= .venv\n" in MAKEFILE
+
+
 def test_the_lowest_version_of_python_is_the_same_everywhere() -> None:
     lowest = PROJECT["requires-python"].removeprefix(">=")
     assert lowest == min(read(CI)["jobs"]["test"]["strategy"]["matrix"]["python"], key=lambda v: int(v[2:]))

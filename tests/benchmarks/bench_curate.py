@@ -18,7 +18,6 @@ to it. Elapsed time depends on what else runs and on the disk: a disk in memory 
 from __future__ import annotations
 
 import argparse
-import http.server
 import io
 import json
 import os
@@ -28,11 +27,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -139,19 +136,12 @@ def run_tfds(images: list[str], out: Path, _processes: int) -> None:
     Bench(data_dir=out).download_and_prepare()
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def measure_img2dataset(program: Path, images: Sequence[Path], out: Path, processes: int) -> Cost:
     """Return the cost of img2dataset, which writes Parquet of images that it decodes and encodes."""
-    handler = partial(_Quiet, directory="/")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        root = f"http://127.0.0.1:{server.server_port}"
+    # This file runs what it measures too, without the time of this import.
+    from cxrbuild.demo.upstream import serve_upstream
+
+    with serve_upstream(Path("/")) as root:
         out.mkdir()
         (out / "urls.txt").write_text("\n".join(root + quote(str(image.absolute())) for image in images))
         cost = measure(
@@ -160,7 +150,6 @@ def measure_img2dataset(program: Path, images: Sequence[Path], out: Path, proces
              "--thread_count", 8, "--number_sample_per_shard", 1000, "--enable_wandb", False],
             program,
         )  # fmt: skip
-        server.shutdown()
     written = sum(json.loads(path.read_text())["successes"] for path in (out / "images").glob("*.json"))
     if written != len(images):
         sys.exit(f"img2dataset wrote {written} of {len(images)} images")

@@ -5,8 +5,8 @@ r"""Compare `cxrbuild fetch` of an archive with `curl` and `tar` or `unzip`, ver
 
 DATA is a folder that `cxrbuild fetch` filled: its source `mooney` is packed as zip, and `cohen` as tar.gz.
 With --images, so many images of `mooney` are enlarged to the size that they have upstream, and packed as
-both. Each archive is served on the loopback, with Range and ETag. The source is pinned to the tree that is
-in the archive, so `fetch` also computes the hash of every file and of the tree. Both run in turns. A ratio
+both. Each archive is served on the loopback. The source is pinned to the tree that is in the archive, so
+`fetch` also computes the hash of every file and of the tree. Both run in turns. A ratio
 divides processor times (user and system, of the command and its children) of the same round, and the median
 of the rounds is printed. The time of creating files depends on the disk, so use one in memory (/dev/shm).
 Peak memory is the largest resident set size of the command.
@@ -15,20 +15,18 @@ Peak memory is the largest resident set size of the command.
 from __future__ import annotations
 
 import argparse
-import http.server
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-from functools import partial
 from pathlib import Path
 
 from full_size import make_full_size
 from ratios import record
 
+from cxrbuild.demo.upstream import serve_upstream
 from cxrbuild.fetching.pin import files_on_disk
 from cxrbuild.fetching.record import format_record, git_tree_of
 from cxrbuild.progress import silent
@@ -47,17 +45,6 @@ kind = "folders"
 pattern = "^(?P<finding>[^/]*)"
 images = ["*"]
 """
-
-
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def end_headers(self) -> None:
-        self.send_header("ETag", '"1"')
-        super().end_headers()
 
 
 def timed(words: list[str], cwd: Path) -> tuple[float, int]:
@@ -85,10 +72,8 @@ def _unpacker(archive: Path) -> str:
 
 def compare(archive: Path, scratch: Path, rounds: int) -> None:
     """Print the ratio of one archive."""
-    handler = partial(_Handler, directory=str(archive.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{archive.name}"
+    with serve_upstream(archive.parent) as root:
+        url = f"{root}/{archive.name}"
         bare(url, archive, scratch / "bare")
         (scratch / "bare" / archive.name).unlink()
         files = files_on_disk(scratch / "bare", {}, title="", progress=silent)
@@ -103,7 +88,6 @@ def compare(archive: Path, scratch: Path, rounds: int) -> None:
             second = bare(url, archive, scratch / "bare")
             ratios.append(2 * ours / (first + second))
             memory = max(memory, used)
-        server.shutdown()
     kind = f"{archive.suffix[1:]} of {len(files):,} files, {archive.stat().st_size / 1e6:.0f} MB"
     record(f"`fetch` of a {kind} / `curl` and `{_unpacker(archive)}`", ratios, at_most=1.3)
     print(
