@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from command import run
+from recording import Recorded
 
 from cxrbuild.artifact.comparison import ComparisonDocument
-from cxrbuild.baseline import ComparisonResult, compare_baselines
+from cxrbuild.baseline import ComparisonResult, compare_baselines, train_baseline
 from cxrbuild.baseline.partitions import keep_splits, make_folds, withhold_sources
 from cxrbuild.bootstrap import exact_interval, paired_figures
 from cxrbuild.catalog import Recipe
@@ -126,6 +129,12 @@ def test_a_source_that_is_one_with_a_class_is_refused_with_the_reason(source: st
         withhold_sources(rows, [source], ["COVID", "Normal", "Pneumonia"], "build")
     if source != "moony":
         assert "COVID from cohen, figure1; Normal from mooney; Pneumonia from mooney" in str(error.value)
+
+
+def test_a_source_that_is_named_twice_is_withheld_once() -> None:
+    rows = make_rows(a_x=20, b_x=20, a_y=20, b_y=20)
+    partitions = withhold_sources(rows, ["y", "x", "y"], ["a", "b"], "build")
+    assert [one.name for one in partitions] == ["without-y", "without-x"]
 
 
 def test_without_folds_or_sources_the_splits_are_the_datasets_own() -> None:
@@ -351,17 +360,18 @@ def test_what_cannot_be_compared_is_an_error_before_an_image_is_read(
     assert not (tmp_path / "out").exists()
 
 
-@tensorflow
-def test_a_build_without_pixels_is_an_error_before_the_first_epoch(
-    demo: Path, small_recipe: Path, tmp_path: Path
+@pytest.mark.parametrize("start", [train_baseline, partial(compare_baselines, folds=2)])
+def test_a_build_without_pixels_is_an_error_before_tensorflow_is_loaded(
+    demo: Path, recipe: Recipe, tmp_path: Path, start: Callable[..., object]
 ) -> None:
     build = tmp_path / "build"
     build.mkdir()
     for name in ("manifest.parquet", "build.json"):
         shutil.copy(demo / "build" / name, build)
-    ran = run("train-baseline", "--build", build, "--recipe", small_recipe, "--folds", 2,
-              "--out", tmp_path / "out", COLUMNS="1000")  # fmt: skip
-    assert ran.status == 1
-    assert "89 images cannot be read" in ran.err
-    assert "no such file" in ran.err
-    assert not (tmp_path / "out" / "runs").exists()
+    progress = Recorded()
+    with pytest.raises(CxrbuildError) as error:
+        start(build, recipe, progress=progress)
+    assert f"{build}: this dataset has no pixels. Expected: images/ or data/*.parquet" in str(error.value)
+    assert "Found: manifest.parquet alone. Run `cxrbuild curate`" in str(error.value)
+    assert progress.planned == []
+    assert sorted(path.name for path in build.iterdir()) == ["build.json", "manifest.parquet"]

@@ -18,10 +18,11 @@ from planted import CLASSES, COUNTS, Planted, make_planted
 from recording import Recorded
 
 from cxrbuild.artifact.explanation import TESTS, ExplanationDocument
+from cxrbuild.baseline.image_table import find_images
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.explanation import ExplanationResult, explain, require_passed
 from cxrbuild.explanation.attribution import Attribution
-from cxrbuild.explanation.images import Selection, find_dataset, select
+from cxrbuild.explanation.images import Selection, select
 from cxrbuild.explanation.model import open_model
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.releasing import release
@@ -60,7 +61,7 @@ def of_patch(patch: Planted) -> ExplanationResult:
 
 def open_test(planted: Planted) -> tuple[Attribution, Selection]:
     model = open_model(planted.build / "baseline" / "model.keras", planted.recipe.classes)
-    found = find_dataset(planted.build, planted.recipe.classes)
+    found = find_images(planted.build, planted.recipe.classes)
     excluded = np.zeros(len(found.rows), bool)
     return Attribution(model), select(planted.build, found, planted.recipe.classes, "test", excluded)
 

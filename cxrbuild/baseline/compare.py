@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +22,10 @@ from cxrbuild.baseline.compare_result import ComparisonResult
 from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
-from cxrbuild.baseline.experiment import FIGURES, locked_for_reading, require_folders
-from cxrbuild.baseline.image_table import find_images
-from cxrbuild.baseline.input import READING, Images, read_images
+from cxrbuild.baseline.experiment import FIGURES
+from cxrbuild.baseline.folders import locked_for_reading, require_folders
+from cxrbuild.baseline.input import READING, Images, find_sampled, read_images
 from cxrbuild.baseline.partitions import Partition, keep_splits, make_folds, withhold_sources
-from cxrbuild.baseline.sampling import draw_sample
 from cxrbuild.baseline.settings import (
     choose_settings,
     find_weights,
@@ -43,9 +41,6 @@ from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked, remove_temporary_files, sha256_of, write_bytes
 from cxrbuild.progress import Bar, Progress, silent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRAINING = "training"
 
@@ -146,7 +141,7 @@ def compare_baselines(
     require_folders(build, out)
     read_dataset(build, recipe)
     # What cannot be compared is an error before TensorFlow is loaded or an image is read.
-    rows = _find_rows(build, recipe, settings)
+    rows = find_sampled(build, recipe.classes, settings.sample).rows
     if folds is not None:
         partitions = make_folds(rows, folds, recipe.split, classes, build)
     else:
@@ -232,14 +227,6 @@ def _name_folder(recipe: Recipe, settings: Baseline, protocol: Protocol, folds: 
     if settings.variant != default.variant:
         name += f"-{settings.variant}"
     return name + {"split": "", "folds": f"-{folds}-folds", "sources": "-sources"}[protocol]
-
-
-def _find_rows(build: Path, recipe: Recipe, settings: Baseline) -> pd.DataFrame:
-    """Return the rows of the images that will be read."""
-    found = find_images(build, recipe.classes)
-    if settings.sample is not None:
-        found = found.select(draw_sample(found.rows, settings.sample, build))
-    return found.rows
 
 
 def _train_candidate(

@@ -6,14 +6,13 @@ import gc
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cxrbuild.artifact import kind_of, names
+from cxrbuild.artifact import names
 from cxrbuild.artifact.baseline import (
     BaselineDataset,
     BaselineDocument,
@@ -26,7 +25,8 @@ from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.figures import draw_figures, figure_names
-from cxrbuild.baseline.input import READING, Images, read_images
+from cxrbuild.baseline.folders import locked_for_reading, require_folders
+from cxrbuild.baseline.input import READING, Images, find_sampled, read_images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
 from cxrbuild.baseline.measurement import measure_run
 from cxrbuild.baseline.model import load_model
@@ -46,7 +46,6 @@ from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, record_trai
 from cxrbuild.baseline.training import DRAWING, MEASURING, MODEL, stage_of, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
-from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import locked, remove_temporary_files, replacing, write_bytes
 from cxrbuild.progress import Progress, silent
 
@@ -123,8 +122,9 @@ def train_baseline(
     out = out or build / name_folder(recipe, baseline, name)
     require_folders(build, out)
     weights = find_weights(recipe, baseline) if evaluate_only is None else None
-    # A wrong recipe is an error before TensorFlow is loaded or a folder is made.
+    # A wrong recipe or dataset is an error before TensorFlow is loaded or a folder is made.
     read_dataset(build, recipe)
+    find_sampled(build, recipe.classes, baseline.sample)
     trainings = [stage_of("training", seed) for seed in dict.fromkeys(seeds)] if evaluate_only is None else []
     require_packages()
     progress.plan(LOADING, READING, *trainings, MEASURING, DRAWING)
@@ -168,38 +168,6 @@ class _Models:
     predictions: list[ModelPredictions]
     parameters: int
     seconds: list[float]
-
-
-def require_folders(build: Path, out: Path) -> None:
-    """Check that a build exists, and that results are not written among its files.
-
-    Raises
-    ------
-    CxrbuildError
-        There is no such folder, or both are one.
-    """
-    if not build.is_dir():
-        raise CxrbuildError(
-            "no such build",
-            where=build,
-            todo="Run `cxrbuild curate`, or name a build or a release with --build",
-        )
-    if out.resolve() == build.resolve():
-        raise CxrbuildError(
-            "the results would be among the files of the dataset",
-            where=out,
-            todo=f"Name another --out, for example {build / names.BASELINE_FOLDER}",
-        )
-
-
-@contextmanager
-def locked_for_reading(build: Path) -> Iterator[None]:
-    """Lock a build against `cxrbuild curate`. A release never changes, and a read-only build cannot."""
-    if kind_of(build) != "build" or not os.access(build, os.W_OK):
-        yield
-        return
-    with locked(build):
-        yield
 
 
 def _train_all(

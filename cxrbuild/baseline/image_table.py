@@ -55,7 +55,7 @@ class ImageTable:
 
 
 def find_images(folder: Path, classes: list[str]) -> ImageTable:
-    """Find the images of a dataset, and check that train and test have some of each class.
+    """Find the images of a dataset, and check that it has pixels, and that train and test have each class.
 
     Parameters
     ----------
@@ -68,12 +68,14 @@ def find_images(folder: Path, classes: list[str]) -> ImageTable:
     Raises
     ------
     CxrbuildError
-        The folder is none of these, or a split or class is missing; everything missing is named.
+        The folder is none of these, it has no pixels, or a split or class is missing; everything missing is
+        named.
     """
     shards = sorted((folder / names.PARQUET).glob("*.parquet"))
     manifest = folder / names.MANIFEST
     if manifest.is_file() and ((folder / names.IMAGES).is_dir() or not shards):
         table = _read_manifest(folder, manifest)
+        _require_pixels(folder)
     elif shards:
         table = _read_shards(shards)
     elif (folder / TFDS_INFO).is_file():
@@ -87,6 +89,18 @@ def find_images(folder: Path, classes: list[str]) -> ImageTable:
         )
     _require_all_classes(folder, table.rows, classes)
     return table
+
+
+def _require_pixels(folder: Path) -> None:
+    """Check that there are images: without the folder, each of them would be reported as missing."""
+    if not (folder / names.IMAGES).is_dir():
+        raise CxrbuildError(
+            "this dataset has no pixels",
+            where=folder,
+            expected=f"{names.IMAGES}/ or {names.PARQUET}/*.parquet next to {names.MANIFEST}",
+            found=f"{names.MANIFEST} alone",
+            todo="Run `cxrbuild curate`, or name a build or a release with pixels",
+        )
 
 
 def _require_all_classes(folder: Path, rows: pd.DataFrame, classes: list[str]) -> None:

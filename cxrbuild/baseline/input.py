@@ -96,6 +96,25 @@ class Images:
         return digest.hexdigest()
 
 
+def find_sampled(folder: Path, classes: list[str], sample: Sample | None) -> ImageTable:
+    """Find the images of a dataset that will be read.
+
+    Parameters
+    ----------
+    folder, classes
+        As for ``find_images``.
+    sample
+        The images to read, if they are a sample.
+
+    Raises
+    ------
+    CxrbuildError
+        The conditions of ``find_images``, or the dataset has too few images for the sample.
+    """
+    found = find_images(folder, classes)
+    return found if sample is None else found.select(draw_sample(found.rows, sample, folder))
+
+
 def read_images(
     folder: Path,
     classes: list[str],
@@ -137,9 +156,8 @@ def read_images(
         The dataset has no images of a split or class; or images are missing, damaged or different from the
         manifest: each is named with its problem. Or the temporary file does not fit on the disk.
     """
-    found = find_images(folder, classes)
+    found = find_sampled(folder, classes, sample)
     if sample is not None:
-        found = found.select(draw_sample(found.rows, sample, folder))
         classes = [name for name in classes if name in sample.count]
     count = len(found.rows)
     for_training, for_testing = allocate_pixels(count, (training_side, testing_side), scratch, in_memory)

@@ -105,7 +105,7 @@ def withhold_sources(
     rows
         The rows of an ``ImageTable``.
     sources
-        The sources.
+        The sources; one that is named again has one partition.
     classes
         The classes in the order of their numbers.
     where
@@ -120,7 +120,7 @@ def withhold_sources(
 
     known = sorted(set(rows["source"].dropna()))
     partitions = []
-    for source in sources:
+    for source in dict.fromkeys(sources):
         if source not in known:
             raise CxrbuildError(
                 f"the dataset has no source {source!r}; {suggest(source, known, 'source')}",

@@ -24,6 +24,8 @@ from cxrbuild.artifact.explanation import (
 )
 from cxrbuild.baseline.backend import LOADING, describe_environment, require_packages
 from cxrbuild.baseline.dataset import read_dataset
+from cxrbuild.baseline.folders import require_folders
+from cxrbuild.baseline.image_table import ImageTable, find_images
 from cxrbuild.baseline.leakage import find_seen, require_unseen
 from cxrbuild.baseline.trained_on import describe_model, read_trained_on
 from cxrbuild.bootstrap import LEAST_PATIENTS
@@ -43,7 +45,7 @@ from cxrbuild.explanation.explained import (
     predict_images,
 )
 from cxrbuild.explanation.groups import measure_groups
-from cxrbuild.explanation.images import find_dataset, read_metadata, select
+from cxrbuild.explanation.images import read_metadata, select
 from cxrbuild.explanation.lungs import LUNGS, Masks, find_masks, make_region, require_usable
 from cxrbuild.explanation.model import input_side, open_model
 from cxrbuild.explanation.page import MAPS, draw_shown, write_page
@@ -57,8 +59,6 @@ from cxrbuild.records import read_records
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from cxrbuild.baseline.image_table import ImageTable
 
 MEASURING = "measuring"
 
@@ -118,7 +118,8 @@ def explain(
     """
     model = model or build / names.BASELINE_FOLDER / MODEL
     out = out or build / names.EXPLANATION_FOLDER
-    found = find_dataset(build, recipe.classes)
+    require_folders(build, out)
+    found = find_images(build, recipe.classes)
     dataset = read_dataset(build, recipe)
     masks = Masks({}, {}) if without_masks else _find_masks(build, recipe, data)
     classes = _find_classes(model, recipe)

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrbuild.artifact import names
-from cxrbuild.baseline.image_table import ImageTable, find_images
+from cxrbuild.baseline.image_table import ImageTable
 from cxrbuild.baseline.input import read_pixels, require_readable
-from cxrbuild.errors import CxrbuildError
 from cxrbuild.records import conform, read_records
 
 if TYPE_CHECKING:
@@ -86,33 +85,6 @@ class Selection:
         ]
         require_readable(self.folder, problems)
         return slice(start, start + len(rows)), grey
-
-
-def find_dataset(folder: Path, classes: list[str]) -> ImageTable:
-    """Find the images of a dataset that has pixels.
-
-    Raises
-    ------
-    CxrbuildError
-        The folder holds no dataset, its images have no pixels, or a class is missing in train or test.
-    """
-    if not folder.is_dir():
-        raise CxrbuildError(
-            "no such build",
-            where=folder,
-            expected="the folder of a build or a release",
-            todo="Run `cxrbuild curate`, or name a build or a release with --build",
-        )
-    shards = [*(folder / names.PARQUET).glob("*.parquet")]
-    if (folder / names.MANIFEST).is_file() and not (folder / names.IMAGES).is_dir() and not shards:
-        raise CxrbuildError(
-            "this dataset has no pixels",
-            where=folder,
-            expected=f"{names.IMAGES}/ or {names.PARQUET}/*.parquet next to {names.MANIFEST}",
-            found=f"{names.MANIFEST} alone",
-            todo="Run `cxrbuild curate`, or name a build or a release with pixels",
-        )
-    return find_images(folder, classes)
 
 
 def select(
