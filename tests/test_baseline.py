@@ -19,10 +19,11 @@ from command import run_process
 from systems import largest_file, needs_kills, needs_limits, needs_links
 
 from cxrbuild.artifact.baseline import BaselineDocument, HistoryDocument, TimingDocument
+from cxrbuild.artifact.names import HISTORY, MODEL, TIMING
 from cxrbuild.baseline import BaselineResult, train_baseline
 from cxrbuild.baseline.report import write_report
 from cxrbuild.baseline.trained_on import find_trained_on
-from cxrbuild.baseline.training import CHECKPOINT, HISTORY, LOGS, MODEL, TIMING
+from cxrbuild.baseline.training import CHECKPOINT, LOGS
 from cxrbuild.catalog import Recipe, read_recipe
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of

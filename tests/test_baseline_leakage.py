@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from cxrbuild.artifact.baseline import DatasetReference, TrainedOnDocument
+from cxrbuild.artifact.names import TRAINED_ON
 from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
 from cxrbuild.baseline.pixels import Pixels
-from cxrbuild.baseline.trained_on import TRAINED_ON, find_trained_on, read_trained_on, write_trained_on
+from cxrbuild.baseline.trained_on import find_trained_on, read_trained_on, write_trained_on
 from cxrbuild.catalog import Recipe, read_recipe
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.records import read_records

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from command import CHECKOUT, run
 
+from cxrbuild.artifact.published import published_manifest
 from cxrbuild.catalog.override import Overrides, RuleOverride
-from cxrbuild.catalog.published import published_manifest
 from cxrbuild.curation import counts, funnel, make_plan, read_declared, write_plan
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.plan import MEMBERSHIP, Plan

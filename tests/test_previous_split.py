@@ -17,7 +17,7 @@ from test_split import images, link, split
 
 import cxrbuild
 from cxrbuild.artifact import names, open_build
-from cxrbuild.catalog.published import published_manifest
+from cxrbuild.artifact.published import published_manifest
 from cxrbuild.catalog.split import Split
 from cxrbuild.comparison import diff
 from cxrbuild.curation import curate, read_declaration_files, read_declared, read_previous

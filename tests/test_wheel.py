@@ -38,7 +38,7 @@ def test_catalogue_and_manifest_travel_in_the_wheel(installed: Path, tmp_path: P
     program = (
         "import cxrbuild\n"
         "from cxrbuild.catalog import read_source, source_names, recipe_names, read_recipe\n"
-        "from cxrbuild.catalog.published import published_manifest\n"
+        "from cxrbuild.artifact.published import published_manifest\n"
         "from cxrbuild.records import read_records\n"
         "print(cxrbuild.__file__)\n"
         "print(sum(len(read_source(name).listing or ()) for name in source_names()))\n"

@@ -17,7 +17,7 @@ from releasing import change_rows, images_of, set_version
 
 import cxrbuild
 from cxrbuild.artifact import open_build
-from cxrbuild.catalog.published import published_manifest
+from cxrbuild.artifact.published import published_manifest
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.curation import read_previous
 from cxrbuild.errors import CxrbuildError

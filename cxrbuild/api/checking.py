@@ -379,8 +379,8 @@ def list_excluded(
 
 def _open_record(place: Path, recipe: Recipe | None, data: Path | None) -> Artifact:
     """Open a build, a release or a plan."""
-    from cxrbuild.artifact import open_artifact
-    from cxrbuild.image_decision import is_plan, open_plan
+    from cxrbuild.artifact import is_plan, open_artifact
+    from cxrbuild.image_decision import open_plan
 
     return open_plan(place, recipe, data) if is_plan(place) else open_artifact(place)
 

@@ -8,6 +8,8 @@ LEDGER = "ledger.parquet"
 MANIFEST = "manifest.parquet"
 PARQUET = "data"
 TFRECORD = "tfds"
+# In a folder of TensorFlow Datasets.
+TFDS_INFO = "dataset_info.json"
 
 # Of plans alone: a build has them in `build.json`.
 PLAN = "plan.json"
@@ -23,14 +25,24 @@ CHANGES = "changes.csv"
 FUNNEL = "funnel.csv"
 IMAGES = "images"
 STATE = ".cxrbuild"
+# The folders of a build that contain nothing but its own files.
+OWN_FOLDERS = (IMAGES, PARQUET, TFRECORD, STATE)
 AUDIT = "audit.json"
 AUDIT_PAGE = "audit.html"
 AUDIT_PAIRS = "audit-pairs.csv"
 AUDIT_LINKS = "audit-links.csv"
 BASELINE_FOLDER = "baseline"
-BASELINE = f"{BASELINE_FOLDER}/metrics.json"
+METRICS = "metrics.json"
+BASELINE = f"{BASELINE_FOLDER}/{METRICS}"
 EXPLANATION_FOLDER = "explanation"
 EXPLANATION = f"{EXPLANATION_FOLDER}/explanation.json"
+
+# Of trainings alone: what each leaves, and a comparison of several.
+MODEL = "model.keras"
+HISTORY = "history.json"
+TIMING = "timing.json"
+TRAINED_ON = "trained_on.parquet"
+COMPARISON = "comparison.json"
 
 # Of releases alone. A release has the audit result under its name in the build.
 SUMS = "SHA256SUMS"

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cxrbuild.artifact import names
-from cxrbuild.artifact.artifact import kind_of, open_build
+from cxrbuild.artifact.folders import kind_of, open_build
 from cxrbuild.catalog import recipes_in
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 

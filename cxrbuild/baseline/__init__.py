@@ -7,12 +7,10 @@ from cxrbuild.baseline.compare_result import COMPARED, ComparisonResult
 from cxrbuild.baseline.experiment import train_baseline
 from cxrbuild.baseline.gate import describe_checks, require_declared_gate, require_gate
 from cxrbuild.baseline.result import METRICS, BaselineResult
-from cxrbuild.baseline.trained_on import TRAINED_ON
 
 __all__ = [
     "COMPARED",
     "METRICS",
-    "TRAINED_ON",
     "BaselineResult",
     "ComparisonResult",
     "compare_baselines",

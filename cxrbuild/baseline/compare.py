@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrbuild.artifact import names
 from cxrbuild.artifact.baseline import RecipeVersion
 from cxrbuild.artifact.comparison import Combination, ComparedRun, ComparisonDocument, Protocol
 from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow, require_packages
@@ -35,7 +36,7 @@ from cxrbuild.baseline.settings import (
     without_folder,
 )
 from cxrbuild.baseline.trained_on import record_training_images
-from cxrbuild.baseline.training import DRAWING, MEASURING, MODEL, train
+from cxrbuild.baseline.training import DRAWING, MEASURING, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.errors import CxrbuildError
@@ -46,7 +47,7 @@ TRAINING = "training"
 
 _logger = logging.getLogger(__name__)
 COMPARISON_FOLDER, RUNS = "comparison", "runs"
-DOCUMENT, TABLE, REPORT, FIGURE = "comparison.json", "comparison.parquet", "comparison.md", "comparison"
+DOCUMENT, TABLE, REPORT, FIGURE = names.COMPARISON, "comparison.parquet", "comparison.md", "comparison"
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,7 @@ def _train_candidate(
                 weights=candidate.weights,
                 title=f"{candidate.name}, {partition.name}",
             )
-            record_training_images(folder / MODEL, view, classes, dataset)
+            record_training_images(folder / names.MODEL, view, classes, dataset)
             runs.parameters[candidate.name] = trained.model.count_params()
             predict = make_predictor(trained.model, settings.network.side, settings.batch)
             tested = view.rows("test")
@@ -282,7 +283,7 @@ def _train_candidate(
                     part=partition.name,
                     seed=seed,
                     folder=name,
-                    model_sha256=sha256_of(folder / MODEL),
+                    model_sha256=sha256_of(folder / names.MODEL),
                     train=counts["train"],
                     test=counts["test"],
                 )

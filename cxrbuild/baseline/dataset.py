@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbuild.artifact import names, open_artifact
+from cxrbuild.artifact import kind_of, names, open_artifact
 from cxrbuild.artifact.baseline import DatasetReference
 from cxrbuild.catalog import Recipe
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, sha256_of
-
-TFDS_INFO = "dataset_info.json"
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,10 @@ def read_dataset(folder: Path, recipe: Recipe) -> Dataset:
 
 
 def _read_reference(folder: Path, recipe: Recipe) -> DatasetReference:
-    if (folder / names.BUILD).is_file():
+    if kind_of(folder) is not None:
         artifact = open_artifact(folder)
         return DatasetReference(name=artifact.name, version=artifact.version)
-    path = folder / TFDS_INFO
+    path = folder / names.TFDS_INFO
     if not path.is_file():
         return DatasetReference(name=None, version=None)
     info = read_json(path)

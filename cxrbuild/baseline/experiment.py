@@ -42,8 +42,8 @@ from cxrbuild.baseline.settings import (
     trained_classes,
     without_folder,
 )
-from cxrbuild.baseline.trained_on import TRAINED_ON, describe_model, record_training_images
-from cxrbuild.baseline.training import DRAWING, MEASURING, MODEL, stage_of, train
+from cxrbuild.baseline.trained_on import describe_model, record_training_images
+from cxrbuild.baseline.training import DRAWING, MEASURING, stage_of, train
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import Baseline
 from cxrbuild.files import locked, remove_temporary_files, replacing, write_bytes
@@ -55,7 +55,6 @@ Counts = dict[str, dict[str, int]]
 # In a build, next to the dataset.
 EVALUATION_FOLDER = "evaluation"
 REPORT, PREDICTIONS, FIGURES = "report.md", "predictions.parquet", "figures"
-METRICS_FILE = Path(names.BASELINE).name
 
 
 def train_baseline(
@@ -156,7 +155,7 @@ def train_baseline(
             draw_figures(out / FIGURES, images, trained.predictions, document)
             write_predictions(out / PREDICTIONS, images, trained.predictions, classes)
             write_bytes(out / REPORT, write_report(document, recipe.datasheet.biases).encode())
-            document.write(out / METRICS_FILE)
+            document.write(out / names.METRICS)
         _logger.info("wrote %s", out)
     return BaselineResult(out, document, median(trained.seconds) if trained.seconds else None)
 
@@ -189,8 +188,8 @@ def _train_all(
         folder = out / f"seed-{seed}"
         trained = train(images, identity.model_copy(update={"seed": seed}), folder, progress, weights=weights)
         seconds += [timing.train for timing in trained.timing]
-        record_training_images(folder / MODEL, images, identity.classes, dataset)
-        described, _ = describe_model(folder / MODEL, f"seed-{seed}/{MODEL}", identity.classes)
+        record_training_images(folder / names.MODEL, images, identity.classes, dataset)
+        described, _ = describe_model(folder / names.MODEL, f"seed-{seed}/{names.MODEL}", identity.classes)
         parameters = trained.model.count_params()
         predict = make_predictor(trained.model, identity.network.side, identity.batch)
         predictions.append(ModelPredictions(described, seed, trained.history, predict(images.for_testing)))
@@ -198,7 +197,7 @@ def _train_all(
         del trained, predict
         keras.backend.clear_session()
         gc.collect()
-    for name in (MODEL, TRAINED_ON):
+    for name in (names.MODEL, names.TRAINED_ON):
         _link(out / f"seed-{predictions[0].seed}" / name, out / name)
     return _Models(predictions, parameters, seconds)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cxrbuild.artifact import names
-from cxrbuild.baseline.dataset import TFDS_INFO
+from cxrbuild.artifact.stored_images import list_shards, stored_as
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.records import SPLITS, read_records
 
@@ -71,29 +71,22 @@ def find_images(folder: Path, classes: list[str]) -> ImageTable:
         The folder is none of these, it has no pixels, or a split or class is missing; everything missing is
         named.
     """
-    shards = sorted((folder / names.PARQUET).glob("*.parquet"))
-    manifest = folder / names.MANIFEST
-    if manifest.is_file() and ((folder / names.IMAGES).is_dir() or not shards):
-        table = _read_manifest(folder, manifest)
-        _require_pixels(folder)
-    elif shards:
-        table = _read_shards(shards)
-    elif (folder / TFDS_INFO).is_file():
-        table = _read_tfrecords(folder)
-    else:
-        raise CxrbuildError(
-            "no dataset to train on",
-            where=folder,
-            expected=f"{names.MANIFEST}, {names.PARQUET}/*.parquet or {TFDS_INFO}",
-            todo="Run `cxrbuild curate`, or name a build or a release",
-        )
-    _require_all_classes(folder, table.rows, classes)
-    return table
-
-
-def _require_pixels(folder: Path) -> None:
-    """Check that there are images: without the folder, each of them would be reported as missing."""
-    if not (folder / names.IMAGES).is_dir():
+    stored = stored_as(folder)
+    match stored:
+        case "files" | "nothing":
+            table = _read_manifest(folder, folder / names.MANIFEST)
+        case "parquet":
+            table = _read_shards(list_shards(folder))
+        case "tfrecord":
+            table = _read_tfrecords(folder)
+        case None:
+            raise CxrbuildError(
+                "no dataset to train on",
+                where=folder,
+                expected=f"{names.MANIFEST}, {names.PARQUET}/*.parquet or {names.TFDS_INFO}",
+                todo="Run `cxrbuild curate`, or name a build or a release",
+            )
+    if stored == "nothing":  # each image would be reported as missing
         raise CxrbuildError(
             "this dataset has no pixels",
             where=folder,
@@ -101,6 +94,8 @@ def _require_pixels(folder: Path) -> None:
             found=f"{names.MANIFEST} alone",
             todo="Run `cxrbuild curate`, or name a build or a release with pixels",
         )
+    _require_all_classes(folder, table.rows, classes)
+    return table
 
 
 def _require_all_classes(folder: Path, rows: pd.DataFrame, classes: list[str]) -> None:

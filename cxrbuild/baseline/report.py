@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from cxrbuild.artifact import names
 from cxrbuild.artifact.baseline import (
     BaselineDocument,
     GateResult,
@@ -16,7 +17,6 @@ from cxrbuild.baseline.few_images import describe_few_images
 from cxrbuild.baseline.figures import describe_seeds
 from cxrbuild.baseline.result import METRICS, format_figure
 from cxrbuild.baseline.tables import markdown_table
-from cxrbuild.baseline.trained_on import TRAINED_ON
 from cxrbuild.catalog.baseline import Baseline, Published
 from cxrbuild.records import SPLITS
 from cxrbuild.templates import escape_markdown
@@ -96,7 +96,7 @@ def describe_training_data(trained: TrainingData | None) -> str:
     """Return which images a model was trained on, as text, also where they are unknown."""
     if trained is None:
         return (
-            f"training images unknown, because there is no {TRAINED_ON} next to it: "
+            f"training images unknown, because there is no {names.TRAINED_ON} next to it: "
             "**they may include images of this test**"
         )
     dataset = trained.dataset

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxrbuild.artifact import names
 from cxrbuild.artifact.baseline import ModelFile, TrainedOnDocument, TrainingData
 from cxrbuild.artifact.document import DocumentError
 from cxrbuild.baseline.dataset import Dataset
@@ -18,7 +19,6 @@ from cxrbuild.files import replacing, sha256_of
 if TYPE_CHECKING:
     import pandas as pd
 
-TRAINED_ON = "trained_on.parquet"
 _COLUMNS = ["image_id", "source", "patient_id", "group", "label", "sha256"]
 _KEY = b"cxrbuild"
 
@@ -65,7 +65,7 @@ def write_trained_on(folder: Path, images: pd.DataFrame, document: TrainedOnDocu
 
     table = pa.table({name: pa.array(images[name], pa.string(), from_pandas=True) for name in _COLUMNS})
     metadata = {_KEY: document.model_dump_json().encode()}
-    with replacing(folder / TRAINED_ON) as temporary:
+    with replacing(folder / names.TRAINED_ON) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
 
@@ -80,7 +80,7 @@ def read_trained_on(folder: Path) -> TrainedOn | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / TRAINED_ON
+    path = folder / names.TRAINED_ON
     if not path.is_file():
         return None
     try:
@@ -123,7 +123,7 @@ def find_trained_on(model: Path, sha256: str, classes: list[str]) -> TrainedOn |
     if document.model_sha256 != sha256:
         raise CxrbuildError(
             "this is the list of training images of another model",
-            where=model.parent / TRAINED_ON,
+            where=model.parent / names.TRAINED_ON,
             expected=f"the list of {model.name} with SHA-256 {sha256}",
             found=document.model_sha256,
             todo="Put the two files of one training into the folder, or move this one away",
@@ -161,7 +161,7 @@ def record_training_images(model: Path, images: Images, classes: list[str], data
     )
     present = read_trained_on(model.parent)
     if present is None or present.document != document:
-        with explaining_write_errors(model.parent / TRAINED_ON, kept="the model"):
+        with explaining_write_errors(model.parent / names.TRAINED_ON, kept="the model"):
             write_trained_on(model.parent, images.table.iloc[images.rows("train")], document)
 
 

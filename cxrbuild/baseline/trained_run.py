@@ -12,8 +12,6 @@ from cxrbuild.baseline.model import load_model
 from cxrbuild.catalog.network import Network
 from cxrbuild.errors import CxrbuildError
 
-HISTORY, METRICS_FILE = "history.json", Path(names.BASELINE).name
-
 
 @dataclass(frozen=True)
 class TrainedRun:
@@ -56,7 +54,7 @@ def read_run(path: Path) -> TrainedRun:
 
 
 def _read_declaration(path: Path) -> tuple[Network, list[str]]:
-    history, metrics = path.with_name(HISTORY), path.with_name(METRICS_FILE)
+    history, metrics = path.with_name(names.HISTORY), path.with_name(names.METRICS)
     if history.is_file():
         identity = HistoryDocument.read(history).identity
         return identity.network, identity.classes
@@ -66,6 +64,6 @@ def _read_declaration(path: Path) -> tuple[Network, list[str]]:
     raise CxrbuildError(
         "the network of this model is unknown",
         where=path,
-        expected=f"{HISTORY} or {METRICS_FILE} next to it, as `cxrbuild train-baseline` writes them",
+        expected=f"{names.HISTORY} or {names.METRICS} next to it, as `cxrbuild train-baseline` writes them",
         todo="Name a model in a folder that `cxrbuild train-baseline` wrote",
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrbuild.artifact import names
 from cxrbuild.artifact.baseline import (
     Epoch,
     EpochTiming,
@@ -43,7 +44,7 @@ from cxrbuild.progress import Progress
 MEASURING, DRAWING = "measuring", "drawing figures"
 
 _logger = logging.getLogger(__name__)
-MODEL, HISTORY, TIMING, CHECKPOINT = "model.keras", "history.json", "timing.json", "checkpoint.npz"
+CHECKPOINT = "checkpoint.npz"
 LOGS = "tensorboard"
 
 
@@ -131,11 +132,11 @@ def train(
             write_checkpoint(folder / CHECKPOINT, Checkpoint(history, timing, trainer.values()), identity)
             with explaining_write_errors(logs, kept="the checkpoint of this epoch"):
                 _log(writers, epoch, seconds)
-    save_model(trainer.model, folder / MODEL, kept="the checkpoint of the last epoch")
+    save_model(trainer.model, folder / names.MODEL, kept="the checkpoint of the last epoch")
     # The history marks the training as finished, so it is written last.
-    with explaining_write_errors(folder / HISTORY, kept="the model and its last checkpoint"):
-        TimingDocument(epochs=timing).write(folder / TIMING)
-        HistoryDocument(identity=identity, epochs=history).write(folder / HISTORY)
+    with explaining_write_errors(folder / names.HISTORY, kept="the model and its last checkpoint"):
+        TimingDocument(epochs=timing).write(folder / names.TIMING)
+        HistoryDocument(identity=identity, epochs=history).write(folder / names.HISTORY)
     (folder / CHECKPOINT).unlink()
     return Trained(trainer.model, history, timing)
 
@@ -146,13 +147,13 @@ def stage_of(title: str, seed: int) -> str:
 
 
 def _read_finished(folder: Path, identity: TrainingIdentity) -> Trained | None:
-    path = folder / HISTORY
+    path = folder / names.HISTORY
     if not path.is_file():
         return None
     document = HistoryDocument.read(path)
     require_same_training(path, document.identity, identity)
-    model = load_model(folder / MODEL, identity.network, len(identity.classes))
-    timing = TimingDocument.read(folder / TIMING).epochs if (folder / TIMING).is_file() else []
+    model = load_model(folder / names.MODEL, identity.network, len(identity.classes))
+    timing = TimingDocument.read(folder / names.TIMING).epochs if (folder / names.TIMING).is_file() else []
     return Trained(model, document.epochs, timing)
 
 

@@ -185,7 +185,7 @@ def train_baseline(
 
 
 def _report_training_data(output: Output, document: BaselineDocument) -> None:
-    from cxrbuild.baseline import TRAINED_ON
+    from cxrbuild.artifact.names import TRAINED_ON
 
     for split, of_split in document.dataset.excluded_as_seen.items():
         if any(of_split.values()):

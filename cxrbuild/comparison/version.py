@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, kind_of, names
+from cxrbuild.artifact import BuildDocument, DatasetDocument, ReleaseDocument, is_plan, kind_of, names
 from cxrbuild.artifact.build import (
     SourceDescription,
     SourceExactness,
@@ -15,9 +15,9 @@ from cxrbuild.artifact.build import (
 )
 from cxrbuild.artifact.correction import CorrectedValue, PlannedCorrections
 from cxrbuild.artifact.plan import PlanDocument, PlannedExactness
+from cxrbuild.artifact.published import published_manifest, published_names
 from cxrbuild.catalog import Recipe, read_recipe, read_source, recipe_names
 from cxrbuild.catalog.override import Overrides
-from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.curation import DeclarationFiles, as_shipped, read_declaration_files
 from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.exclusions import MISSING
@@ -213,7 +213,7 @@ def read_version(name: str | Path) -> DatasetVersion:
             todo="Build the dataset again with `cxrbuild curate`, or name its own manifest.parquet",
         )  # fmt: skip
     document = _document(file.parent)
-    if document is None and kind_of(file.parent) is None and file.with_name(names.LEDGER).is_file():
+    if is_plan(file.parent):
         manifest = _with_metadata(manifest, file.with_name(names.LEDGER))
     known = document or _planned(path)
     declarations = (

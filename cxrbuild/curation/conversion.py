@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 
+from cxrbuild.artifact import names
 from cxrbuild.convert import Settings
 from cxrbuild.convert.batch import (
     CHANGED,
@@ -278,7 +279,7 @@ def _move(build: Path, entry: Converted, target: str | None) -> Converted:
 
 def _remove_others(build: Path, targets: set[str]) -> None:
     """Remove JPEGs of previous runs that this one does not have, and the temporary files of killed runs."""
-    for split in _folders(build / "images"):
+    for split in _folders(build / names.IMAGES):
         for label in _folders(split):
             remove_temporary_files(label)
             start = f"images/{split.name}/{label.name}/"

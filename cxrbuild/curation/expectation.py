@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.catalog.published import published_manifest
+from cxrbuild.artifact.published import published_manifest
 from cxrbuild.curation.plan import Plan, counts
 from cxrbuild.errors import CheckError, count_of
 from cxrbuild.exclusions import MISSING

@@ -16,8 +16,6 @@ from cxrbuild.shards import is_of_shards
 
 # The version at the end of a folder's name.
 _VERSION = re.compile(r"-[0-9]+\.[0-9]+\.[0-9]+$")
-# The folders of a build that contain nothing but its own files.
-_OWN = ("images", "data", "tfds", ".cxrbuild")
 
 
 def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
@@ -44,7 +42,7 @@ def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
     if not out.is_dir():
         raise CxrbuildError("not a folder", where=out, todo="Name another one with --out")
     found = {path.name for path in out.iterdir()} - {".cxrbuild.lock"}  # a data folder has one too
-    if found and not found & {"build.json", ".cxrbuild"}:
+    if found and not found & {names.BUILD, names.STATE}:
         raise CxrbuildError(
             "the folder is not empty and not a build", where=out,
             found=name_some(sorted(found), 5), todo="Name another one with --out",
@@ -54,7 +52,7 @@ def require_build_folder(out: Path, data: Path, sources: Iterable[str]) -> None:
             "the folder holds a release, and a release never changes", where=out,
             todo="Name another folder with --out",
         )  # fmt: skip
-    own = [out / name for name in _OWN]
+    own = [out / name for name in names.OWN_FOLDERS]
     places = [*own, *(path for folder in own for depth in ("*", "*/*") for path in folder.glob(depth))]
     if links := [path for path in places if path.is_symlink() and not path.is_file()]:
         raise CxrbuildError(
@@ -80,7 +78,7 @@ def require_same_version(out: Path, recipe: Recipe) -> None:
     CxrbuildError
         The folder holds a finished build of another dataset or version, or an unknown one.
     """
-    if not (out / names.BUILD).exists():
+    if kind_of(out) is None:
         return  # no build yet, or an interrupted one
     keep = f"Keep it, and build into another folder with `--out {_other_folder(out, recipe.version)}`; or "
     keep += "replace it with --replace"
@@ -118,7 +116,7 @@ def _refuse_sources(out: Path, data: Path, sources: Iterable[str]) -> None:
     folders = [source_folder(data, ""), *(source_folder(data, name) for name in sources)]
     for folder in [data, *folders]:
         place = folder.resolve()
-        if place == here or any(place.is_relative_to((out / name).resolve()) for name in _OWN):
+        if place == here or any(place.is_relative_to((out / name).resolve()) for name in names.OWN_FOLDERS):
             raise CxrbuildError(
                 "the sources are in a folder that the build writes to", where=folder,
                 todo="Name another folder with --out",
@@ -140,15 +138,15 @@ def clear_shards(out: Path, written: Collection[Path]) -> None:
     written
         The files of this run.
     """
-    versions = [path for path in (out / "tfds").glob("*/*") if path.is_dir() and _is_ours(path)]
-    for folder in (out / "data", *versions):
+    versions = [path for path in (out / names.TFRECORD).glob("*/*") if path.is_dir() and _is_ours(path)]
+    for folder in (out / names.PARQUET, *versions):
         if not folder.is_dir():
             continue
         remove_temporary_files(folder)
         for path in list(folder.iterdir()):
             if is_of_shards(path.name) and path.is_file() and path not in written:
                 path.unlink()
-    for folder in (out / "data", *versions, *(path.parent for path in versions), out / "tfds"):
+    for folder in (out / names.PARQUET, *versions, *(path.parent for path in versions), out / names.TFRECORD):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
@@ -156,7 +154,7 @@ def clear_shards(out: Path, written: Collection[Path]) -> None:
 def _is_ours(folder: Path) -> bool:
     """Return whether a folder of TensorFlow Datasets was written by this program, or is incomplete."""
     try:
-        document = parse_json((folder / "dataset_info.json").read_bytes())
+        document = parse_json((folder / names.TFDS_INFO).read_bytes())
     except FileNotFoundError:
         return True
     except ValueError:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cxrbuild.artifact import names
 from cxrbuild.convert.batch import Converted
 from cxrbuild.files import naming, write_bytes
 
@@ -27,7 +28,7 @@ class Journal:
     """
 
     def __init__(self, build: Path, settings: Mapping[str, object]) -> None:
-        self.path = build / ".cxrbuild" / "journal"
+        self.path = build / names.STATE / "journal"
         self.header = json.dumps(settings, sort_keys=True)
         self._added: dict[str, str] = {}
         # The lines of the last entries, which are not made again.

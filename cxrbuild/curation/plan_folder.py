@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cxrbuild.artifact import names
+from cxrbuild.artifact import kind_of, names
 from cxrbuild.artifact.correction import PlannedCorrections
 from cxrbuild.artifact.plan import PlannedExactness
 from cxrbuild.curation.document import plan_document
@@ -24,7 +24,8 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     Raises
     ------
     CxrbuildError
-        The folder holds a build, or the former version of the dataset, which the plan would overwrite.
+        The folder holds a build or a release, or the former version of the dataset: the plan would overwrite
+        it.
     """
     previous = plan.declared.previous
     require_plan_folder(out, None if previous is None else previous.place)
@@ -58,8 +59,8 @@ def require_plan_folder(out: Path, previous: Path | None) -> None:
     Raises
     ------
     CxrbuildError
-        The folder holds a build, or the former version of the dataset.
+        The folder holds a build or a release, or the former version of the dataset.
     """
-    if (out / names.BUILD).exists():
-        raise CxrbuildError("the folder holds a build", where=out, todo="Name another folder for the plan")
+    if (kind := kind_of(out)) is not None:
+        raise CxrbuildError(f"the folder holds a {kind}", where=out, todo="Name another folder for the plan")
     require_other_folder(out, previous)

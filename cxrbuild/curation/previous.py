@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import Artifact, Build, kind_of, names, open_artifact, read_sums
+from cxrbuild.artifact.published import published_manifest, published_names
 from cxrbuild.catalog.csv_table import read_csv
-from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.errors import (
     CxrbuildError,
     DeclarationError,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from cxrbuild.artifact import names
 from cxrbuild.convert.batch import Converted, state_digest
 from cxrbuild.curation.journal import Journal
 from cxrbuild.files import write_bytes
@@ -77,4 +78,4 @@ def write_states(
 
 
 def _path(build: Path) -> Path:
-    return build / ".cxrbuild" / "states"
+    return build / names.STATE / "states"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from cxrbuild.artifact import names
 from cxrbuild.artifact import names as artifact_names
 from cxrbuild.artifact.correction import shown
 from cxrbuild.catalog.class_name import READ_AS_MISSING
@@ -135,7 +136,7 @@ def _license(contents: Contents) -> dict[str, str]:
     found = contents.kept["license"].unique()
     if len(found) == 1 and (name := str(found[0]).lower()) in _HUB_LICENSES:
         return {"license": name}
-    return {"license": "other", "license_name": "per-image", "license_link": "ATTRIBUTION.csv"}
+    return {"license": "other", "license_name": "per-image", "license_link": names.ATTRIBUTION}
 
 
 def _front_matter(

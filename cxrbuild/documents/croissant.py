@@ -69,7 +69,7 @@ _CONTEXT = {
 _TYPES = {"text": "sc:Text", "integer": "sc:Integer", "number": "sc:Float", "boolean": "sc:Boolean"}
 _FORMATS = {".parquet": "application/x-parquet", ".csv": "text/csv", ".json": "application/json"}
 # The files that it lists in addition to the shards, in this order.
-_TABLES = ("manifest.parquet", "ledger.parquet", "ATTRIBUTION.csv", "images.csv")
+_TABLES = (names.MANIFEST, names.LEDGER, names.ATTRIBUTION, names.IMAGE_LIST)
 
 
 def croissant(folder: Path, contents: Contents, hashes: Mapping[str, str]) -> dict[str, Any]:
@@ -322,7 +322,7 @@ def _manifest(contents: Contents) -> dict[str, Any]:
                 "name": column.name,
                 "description": column.description,
                 "dataType": _TYPES[column.kind],
-                "source": {"fileObject": {"@id": "manifest.parquet"}, "extract": {"column": column.name}},
+                "source": {"fileObject": {"@id": names.MANIFEST}, "extract": {"column": column.name}},
             }
             for column in COLUMNS
             if column.name in written

@@ -34,13 +34,13 @@ def texts(
     manifest_sha256
         The hash of its manifest.
     """
-    tfds = sorted((folder / "tfds").glob("*/*/"))
+    tfds = sorted((folder / names.TFRECORD).glob("*/*/"))
     yield (
         names.CARD,
         card(
             contents,
             splits={split: splits[split] for split in SPLITS if split in splits},
-            download_size=sum(path.stat().st_size for path in (folder / "data").glob("*.parquet")),
+            download_size=sum(path.stat().st_size for path in (folder / names.PARQUET).glob("*.parquet")),
             tfds=tfds[0].relative_to(folder).as_posix() if tfds else None,
             results=results,
         ),

@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 MEASURING = "measuring"
 
 _logger = logging.getLogger(__name__)
-MODEL = "model.keras"
 PAGE, TABLE = "explain.html", "explain.parquet"
 DOCUMENT = Path(names.EXPLANATION).name
 
@@ -116,7 +115,7 @@ def explain(
         The dataset has no pixels or is another recipe's, the model has another input or other classes or was
         trained on patients of the test, or lung masks are missing or cannot be used.
     """
-    model = model or build / names.BASELINE_FOLDER / MODEL
+    model = model or build / names.BASELINE_FOLDER / names.MODEL
     out = out or build / names.EXPLANATION_FOLDER
     require_folders(build, out)
     found = find_images(build, recipe.classes)

@@ -2,7 +2,7 @@
 
 from cxrbuild.image_decision.describe import explain_images
 from cxrbuild.image_decision.excluded import ExcludedImage, ExcludedImages, find_excluded
-from cxrbuild.image_decision.planned import is_plan, open_plan
+from cxrbuild.image_decision.planned import open_plan
 from cxrbuild.image_decision.result import (
     CorrectionResult,
     DecisionResult,
@@ -25,6 +25,5 @@ __all__ = [
     "ReviewResult",
     "explain_images",
     "find_excluded",
-    "is_plan",
     "open_plan",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact import Artifact
+from cxrbuild.artifact import Artifact, is_plan
 from cxrbuild.artifact.build import SourceState
 from cxrbuild.catalog import Link, Recipe, read_links
 from cxrbuild.catalog.review import MARKS
@@ -16,7 +16,6 @@ from cxrbuild.exactness import image_states
 from cxrbuild.exclusions import BEFORE_RULES, exclusion_reasons
 from cxrbuild.image_decision.find import find_rows
 from cxrbuild.image_decision.metadata import MetadataRows
-from cxrbuild.image_decision.planned import is_plan
 from cxrbuild.image_decision.result import (
     CorrectionResult,
     DecisionResult,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact import Artifact, ReleaseDocument, kind_of, open_artifact
 from cxrbuild.artifact.build import RemovedImage
+from cxrbuild.artifact.published import published_manifest, published_names
 from cxrbuild.catalog import Recipe, Source
-from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.catalog.source import SHORT
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.image_decision.declared import declared_source

@@ -23,13 +23,6 @@ from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.lockfile import read_lock
 
 
-def is_plan(folder: Path) -> bool:
-    """Return whether a folder holds a plan: a ledger without a build."""
-    return (folder / names.LEDGER).is_file() and not any(
-        (folder / name).exists() for name in (names.BUILD, names.SUMS)
-    )
-
-
 def open_plan(folder: Path, recipe: Recipe | None, data: Path | None) -> Artifact:
     """Open a plan, with the recipe that a user names, or the one that it records.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import Artifact, kind_of, names, open_artifact
+from cxrbuild.artifact.published import published_manifest, published_names
 from cxrbuild.catalog import Recipe
-from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.curation import (
     PreviousVersion,
     read_declaration_files,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.artifact.names import CHANGES, METADATA
+from cxrbuild.artifact.published import published_manifest, published_names
 from cxrbuild.catalog import Source, read_source
-from cxrbuild.catalog.published import published_manifest, published_names
 from cxrbuild.catalog.source import Listed
 from cxrbuild.comparison import read_version
 from cxrbuild.errors import CxrbuildError

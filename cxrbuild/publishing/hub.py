@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 
 _ADDRESS = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/?")
 # Files that the Hub adds to a new repository; the release's card replaces the Hub's.
-_OF_THE_HUB = frozenset({".gitattributes", "README.md"})
+_OF_THE_HUB = frozenset({".gitattributes", names.CARD})
 _BATCH_BYTES = 1 << 30
 _BATCH_FILES = 64
 

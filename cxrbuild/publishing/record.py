@@ -6,6 +6,7 @@ import html
 import re
 from typing import Any, TypedDict
 
+from cxrbuild.artifact import names
 from cxrbuild.catalog.credit import Funding, RelatedWork
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json
@@ -133,7 +134,7 @@ def record_metadata(release: OutgoingRelease, publisher: str) -> RecordMetadata:
     CxrbuildError
         The release has no description, or the description lacks required fields.
     """
-    path = release.folder / "croissant.json"
+    path = release.folder / names.CROISSANT
     if not path.is_file():
         raise CxrbuildError(
             "the description of the release is missing", where=path, todo="Make the release again"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypedDict
 
+from cxrbuild.artifact import names
 from cxrbuild.artifact.names import SUMS
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
@@ -212,7 +213,7 @@ class Deposit:
             raise CxrbuildError("the draft was deleted", where=self._address(), todo="Run the command again")
         if wrong := problems(draft):
             raise CxrbuildError(
-                "the service refuses the metadata", where=self.release.folder / "croissant.json",
+                "the service refuses the metadata", where=self.release.folder / names.CROISSANT,
                 found=name_some(wrong),
                 todo="Correct these fields and make the release again; the draft is kept",
             )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cxrbuild.artifact import kind_of, names, open_artifact, open_release
-from cxrbuild.catalog.published import published_manifest
+from cxrbuild.artifact.published import published_manifest
 from cxrbuild.comparison import (
     DatasetVersion,
     Diff,

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import BuildDocument, DocumentError, Problem, names, open_release
+from cxrbuild.artifact.published import published_manifest
 from cxrbuild.catalog import Recipe, read_recipe, recipe_names
 from cxrbuild.catalog.datasheet import NOT_STATED
 from cxrbuild.catalog.license import read_licenses
-from cxrbuild.catalog.published import published_manifest
 from cxrbuild.comparison import DatasetVersion, compare, read_version
 from cxrbuild.curation import DeclarationFiles, as_shipped
 from cxrbuild.documents import differing_keys

@@ -133,7 +133,7 @@ def _write_metadata(
     documents = {
         "features.json": json_bytes(features(len(classes))),
         "label.labels.txt": "".join(f"{label}\n" for label in classes).encode(),
-        "dataset_info.json": json_bytes(dataset_info(splits, dataset)),
+        names.TFDS_INFO: json_bytes(dataset_info(splits, dataset)),
     }
     folder = names.tfrecord_folder(dataset.name, dataset.version)
     for name, content in documents.items():

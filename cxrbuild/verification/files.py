@@ -66,7 +66,7 @@ def _shard_files(context: Context) -> Iterator[str]:
             yield shard.tfrecord
     if "tfrecord" in document.formats and context.shards:
         folder = names.tfrecord_folder(document.dataset.name, document.dataset.version)
-        yield from (f"{folder}/{name}" for name in ("dataset_info.json", "features.json", "label.labels.txt"))
+        yield from (f"{folder}/{name}" for name in (names.TFDS_INFO, "features.json", "label.labels.txt"))
 
 
 def changed_files(folder: Path) -> list[Finding]:

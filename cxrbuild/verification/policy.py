@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cxrbuild.artifact import names
-from cxrbuild.catalog.published import published_manifest
+from cxrbuild.artifact.published import published_manifest
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.comparison import KINDS, NOT_CHANGES, DatasetVersion, compare, read_version
 from cxrbuild.errors import CxrbuildError

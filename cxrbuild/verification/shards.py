@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.artifact import names
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.shards import shard_columns
 from cxrbuild.verification.context import Context, ShardFiles
@@ -152,8 +153,8 @@ def check_presence(context: Context) -> Iterator[Finding]:
     """Find out whether there are shards at all where the manifest has pixels."""
     if not len(context.embedded):
         raise NotApplicable("no image has its pixels here")
-    if not any((context.folder / name).is_dir() for name in ("data", "tfds")):
-        yield Finding("there are no shards", "data")
+    if not any((context.folder / name).is_dir() for name in (names.PARQUET, names.TFRECORD)):
+        yield Finding("there are no shards", names.PARQUET)
 
 
 def _pixels(row: Row) -> bytes:

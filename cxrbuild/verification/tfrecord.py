@@ -29,7 +29,7 @@ def check_tfrecord(context: Context) -> Iterator[Finding]:
     """Find shards with other lengths or classes, and rows that are not the manifest's with its pixels."""
     if not (context.folder / names.TFRECORD).is_dir():
         raise NotApplicable("there are no TFRecord shards")
-    for info in sorted((context.folder / names.TFRECORD).glob("*/*/dataset_info.json")):
+    for info in sorted((context.folder / names.TFRECORD).glob(f"*/*/{names.TFDS_INFO}")):
         yield from _check_dataset(context, info)
 
 
@@ -51,7 +51,7 @@ def check_tfrecord_metadata(context: Context) -> Iterator[Finding]:
     released = context.kind == "release"
     documents = {
         "features.json": features(len(context.classes)),
-        "dataset_info.json": dataset_info(
+        names.TFDS_INFO: dataset_info(
             splits,
             Description(
                 dataset.name,
@@ -104,7 +104,7 @@ def _check_dataset(context: Context, info: Path) -> Iterator[Finding]:
                 rows.unreadable.add(file)
                 yield Finding(f"cannot be read: {error}", file)
             if lengths.pop(path.name, count) != count and file not in rows.unreadable:
-                yield Finding(f"the file has {count} rows", f"{name}/dataset_info.json", path.name)
+                yield Finding(f"the file has {count} rows", f"{name}/{names.TFDS_INFO}", path.name)
     for file in sorted(lengths):
         yield Finding("is missing", f"{name}/{file}")
     yield from rows.absent(name)

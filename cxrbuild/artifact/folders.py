@@ -178,6 +178,11 @@ def kind_of(folder: Path) -> Kind | None:
     return "release" if isinstance(content, dict) and "policy" in content else "build"
 
 
+def is_plan(folder: Path) -> bool:
+    """Return whether a folder holds a plan: a ledger without a build."""
+    return kind_of(folder) is None and (folder / names.LEDGER).is_file()
+
+
 def dataset_name(folder: Path) -> str | None:
     """Return the name of the dataset of a build, a release or a plan; ``None`` where a folder has none.
 

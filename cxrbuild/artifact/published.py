@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cxrbuild.artifact import names
 from cxrbuild.catalog.declarations import CATALOG
 
 
@@ -12,7 +13,7 @@ def published_names() -> list[str]:
     folder = published_manifest("")
     return sorted(
         path.parent.relative_to(folder.parent).as_posix()
-        for path in folder.parent.glob("*/*/manifest.parquet")
+        for path in folder.parent.glob(f"*/*/{names.MANIFEST}")
     )
 
 
@@ -28,4 +29,4 @@ def published_manifest(name: str) -> Path:
     # An installed wheel has the manifests inside the package, a checkout next to it.
     shipped = package / "manifests"
     folder = shipped if shipped.is_dir() else package.parent / "manifests"
-    return folder / name / "manifest.parquet"
+    return folder / name / names.MANIFEST
