@@ -223,7 +223,7 @@ def open_cluster(
         from distributed import Client
     except ImportError:
         raise CxrbuildError(
-            "Dask is not installed", todo="Run `pip install 'cxrbuild[cluster]'`, here and on the workers"
+            "Dask is not installed", todo='Run `pip install "cxrbuild[cluster]"`, here and on the workers'
         ) from None
     with _quiet_loggers(), ExitStack() as stack:
         probes = dict(stack.enter_context(_written_probe(folder)) for folder in writes)

@@ -169,7 +169,7 @@ def _check_decoders() -> Iterator[Observation]:
         "JPEG Lossless and JPEG-LS in DICOM",
         "ok" if gdcm else "optional",
         f"python-gdcm {gdcm}" if gdcm else "no decoder",
-        "" if gdcm else "Run `pip install 'cxrbuild[dicom]'`",
+        "" if gdcm else 'Run `pip install "cxrbuild[dicom]"`',
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
 from cxrbuild.problems import describe_value
+from cxrbuild.shell import join
 
 _FORMAT = 2
 Proof = Literal["git tree", "archive and names", "names", "none"]
@@ -90,7 +90,7 @@ def fetch_command(
     words = ["cxrbuild", "fetch", *addresses]
     words += [word for name in bring for word in ("--from", f"{name}=...")]
     words += [] if data == Path("data") else ["--data", str(data)]
-    return shlex.join([*words, *options])
+    return join([*words, *options])
 
 
 def read_lock(data: Path) -> dict[str, LockedSource]:

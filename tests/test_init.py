@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from layouts import write_image, write_table
 from systems import needs_shell
 
 import cxrbuild
+from cxrbuild import shell
 from cxrbuild.catalog import read_recipe, read_source
 from cxrbuild.image_files import has_image_suffix
 from cxrbuild.progress import silent
@@ -674,7 +674,7 @@ def test_the_same_files_give_the_same_bytes_and_nothing_is_overwritten(tmp_path:
     assert again.status == 1
     assert "it is not overwritten" in again.err
     there = [str(tmp_path / "a" / name) for name in ("mine.toml", "mine-recipe.toml")]
-    assert f"run `rm {shlex.join(there)}` and this command again" in " ".join(again.err.split())
+    assert f"run `{shell.remove(there)}` and this command again" in " ".join(again.err.split())
     assert (tmp_path / "a" / "mine.toml").read_bytes() == written
 
 
@@ -811,7 +811,8 @@ def test_the_current_folder_is_named_for_other_folders(tmp_path: Path) -> None:
     simple(tmp_path / "files")
     ran = run("init", ".", "--yes", "--name", "mine", cwd=tmp_path / "files")
     assert ran.status == 0, ran.err
-    assert f"--from mine={tmp_path / 'files'} --pin" in ran.out
+    origin = shell.quote(f"mine={tmp_path / 'files'}")
+    assert f"--from {origin} --pin" in ran.out
 
 
 def test_files_are_written_although_the_reader_of_the_pipe_has_gone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.pin import locked_against
 from cxrbuild.lockfile import read_lock, write_lock
 from cxrbuild.patient_key import KEY_VARIABLE
+from cxrbuild.shell import quote
 
 SOURCE = """# The images of our clinic.
 name = "mine"  # short
@@ -73,7 +75,7 @@ def test_the_advised_command_fetches_the_source(here: Path) -> None:
     shutil.rmtree(here / "data" / "sources" / "mine")
     said = run("plan", "--recipe", "recipe.toml", cwd=here, COLUMNS="900").err
     assert "the source mine is not there" in said
-    words = said.partition("Run `cxrbuild ")[2].partition("`")[0].split()
+    words = shlex.split(said.partition("Run `cxrbuild ")[2].partition("`")[0])
     assert words[-3:] == ["--from", f"mine={here / 'files'}", "--allow-unpinned"]
     assert run(*words, cwd=here).status == 0
     # Files that no entry of the lock knows can be recorded in place with a git tree alone.
@@ -116,10 +118,11 @@ def test_changed_files_are_refused_until_they_are_pinned(here: Path) -> None:
     assert refused.status == 1
     said = " ".join(refused.err.split())
     assert "1 image with other bytes: sick/a.png" in said
-    compared = f"`cxrbuild fetch --propose-pin mine.toml --from mine={here / 'files'}` lists what changed. "
+    origin = quote(f"mine={here / 'files'}")
+    compared = f"`cxrbuild fetch --propose-pin mine.toml --from {origin}` lists what changed. "
     assert compared in said
     # Both ways out, each as it can be copied.
-    command = f"cxrbuild fetch mine.toml --data other --from mine={here / 'files'} --allow-unpinned --pin"
+    command = f"cxrbuild fetch mine.toml --data other --from {origin} --allow-unpinned --pin"
     assert f"If they are a new version, pin it: `{command}` writes their hashes into mine.toml." in said
     assert f"add `--from mine={here / 'files'} --allow-unpinned`" in said
     before = read_source("mine.toml", here).pin.tree
@@ -236,7 +239,10 @@ def test_files_of_another_pin_are_not_verified(here: Path) -> None:
     assert "Unpinned: mine." in planned.out
     said = " ".join(planned.err.split())
     assert f"expected git tree {tree}; found git tree {read_source('mine.toml', here).pin.tree}" in said
-    assert f"run `cxrbuild fetch {place / 'mine.toml'} --from mine=... --data ../data`" in said
+    assert (
+        f"run `cxrbuild fetch {quote(place / 'mine.toml')} --from mine=... --data {quote(Path('../data'))}`"
+        in said
+    )
     states = [cxrbuild.list_sources(here / "data", [one / "mine.toml"])[0].fetched for one in (here, place)]
     assert states == ["verified", "another version"]
     locked = read_lock(here / "data")["mine"]

@@ -30,7 +30,7 @@ def require_packages() -> None:
 def _not_installed(found: object) -> CxrbuildError:
     return CxrbuildError(
         "the baseline needs packages that are not installed", found=found,
-        todo="Install them: pip install 'cxrbuild[train]'",
+        todo='Install them: pip install "cxrbuild[train]"',
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from cxrbuild.cli.curate import report_build
 from cxrbuild.cli.fetch import report_fetch
 from cxrbuild.cli.options import PATH, output_options
 from cxrbuild.cli.output import Output
+from cxrbuild.shell import join
 
 
 @click.command()
@@ -55,7 +55,7 @@ Audit it, then release it:
   cxrbuild release 1.0.0 --build {folder}/build"""
     )
     if shutil.which("cxrbuild") is None:
-        command = shlex.join([sys.executable, "-m", "cxrbuild"])
+        command = join([sys.executable, "-m", "cxrbuild"])
         output.say(
             f"\n`cxrbuild` is not on the PATH: write `{command}` instead, or what you ran it with, such as "
             "`pipx run cxrbuild`."

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from cxrbuild.curation.declared import Declared
 from cxrbuild.files import json_bytes, write_bytes
 from cxrbuild.parsing import parse_json
 from cxrbuild.patient_key import hash_identifier, read_key
+from cxrbuild.shell import join
 
 
 class DeclarationFiles(NamedTuple):
@@ -153,7 +153,7 @@ def curate_command(build: Path) -> str | None:
         str(Path(word).relative_to(here)) if Path(word).is_relative_to(here) else word
         for word in files.options
     ]
-    return shlex.join(["cxrbuild", "curate", *options, "--out", str(build)])
+    return join(["cxrbuild", "curate", *options, "--out", build])
 
 
 def write_declaration_files(build: Path, declared: Declared, options: Sequence[str] = ()) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from cxrbuild.errors import (
 )
 from cxrbuild.files import sha256_of
 from cxrbuild.records import SPLITS, possible_ids
+from cxrbuild.shell import join
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,7 +219,7 @@ def require_unchanged_ledger(artifact: Artifact) -> None:
         recorded, expected = names.SUMS, read_sums(artifact.folder).get(names.LEDGER)
     found = sha256_of(ledger) if ledger.is_file() else "no such file"
     if found != expected:
-        verify = shlex.join(["cxrbuild", "verify", str(artifact.folder)])
+        verify = join(["cxrbuild", "verify", artifact.folder])
         raise DeclarationError(
             f"`{_KEY}` names a version whose ledger is not the one that it was finished with", where=ledger,
             expected=f"SHA-256 {expected}, as {recorded} has it", found=found,

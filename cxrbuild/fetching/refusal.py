@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cxrbuild.fetching.pin import Comparison
 from cxrbuild.fetching.record import TreeFile
 from cxrbuild.image_files import has_image_suffix
 from cxrbuild.lockfile import fetch_command, source_folder
+from cxrbuild.shell import join
 
 # Files that have fewer of a pin's names are not those of its source; files of another that have more are.
 _FEW, _MOST = 0.05, 0.5
@@ -106,7 +106,7 @@ def accept_together(errors: Iterable[CxrbuildError], data: Path) -> str | None:
 
 def _ways_to_accept(source: Source, origin: Origin, data: Path) -> str:
     origins = ["--from", f"{source.name}={origin}"] if origin.path else []
-    again = shlex.join([*origins, "--allow-unpinned"])
+    again = join([*origins, "--allow-unpinned"])
     pin = ""
     if source.address != source.name:
         command = fetch_command([source.address], data, options=[*origins, "--allow-unpinned", "--pin"])

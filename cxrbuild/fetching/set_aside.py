@@ -14,6 +14,7 @@ from cxrbuild.errors import name_some
 from cxrbuild.fetching.partial import PartialFile
 from cxrbuild.files import sha256_of
 from cxrbuild.lockfile import fetch_command
+from cxrbuild.shell import quote
 
 _SUFFIX = ".refused"
 
@@ -130,7 +131,7 @@ def advise_on_kept(data: Path, sources: Iterable[str]) -> str:
     kept = {name: archives[0] for name in sources if (archives := kept_archives(part_path(data, name)))}
     if not kept:
         return ""
-    origins = " ".join(f"--from {name}={archive}" for name, archive in kept.items())
+    origins = " ".join(f"--from {quote(f'{name}={archive}')}" for name, archive in kept.items())
     return (
         f"`{origins}` takes the files from these archives without a download. Delete them if you do not need "
         "that; `fetch` removes those of a source when it fetches its pinned files."

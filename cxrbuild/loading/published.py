@@ -147,7 +147,7 @@ def _reporting(shown: str) -> Iterator[None]:
     except ImportError as error:
         raise CxrbuildError(
             "a library for this address is not installed", where=shown, found=str(error),
-            todo="Install it, for example with `pip install 'cxrbuild[hub]'` for hf:// or 'cxrbuild[s3]' for s3://",
+            todo='Install it, for example with `pip install "cxrbuild[hub]"` for hf:// or "cxrbuild[s3]" for s3://',
         ) from error  # fmt: skip
     # Each protocol's library raises errors of its own kind.
     except Exception as error:

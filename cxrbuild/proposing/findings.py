@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from cxrbuild.errors import count_of, name_some
 from cxrbuild.proposing.proposal import NONE, Certainty, Decision
 from cxrbuild.proposing.table import column_names
 from cxrbuild.proposing.vocabulary import ABSENT, NAMES, PRESENT, is_blank, name_rank, plain
+from cxrbuild.shell import quote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +109,7 @@ def propose_finding(
     ]
     if candidates:
         shown = [
-            f"--column {shlex.quote(f'finding={name}')} ({_describe_words(values[name])})"
+            f"--column {quote(f'finding={name}')} ({_describe_words(values[name])})"
             for name in candidates[:_MOST_CANDIDATES]
         ]
         reason += f"; name it, such as {', or '.join(shown)}"

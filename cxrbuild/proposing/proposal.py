@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from cxrbuild.curation.findings import OtherFindings
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import write_bytes
+from cxrbuild.shell import assign, quote, remove
 
 Certainty = Literal["sure", "likely", "not sure", "not found"]
 NONE = "none"
@@ -163,27 +163,27 @@ class Proposal:
 
     def commands(self, out: Path) -> list[str]:
         """Return the commands that build a dataset from the two files in a folder."""
-        source, recipe = (shlex.quote(str(path)) for path in self.paths(out))
+        source, recipe = (quote(path) for path in self.paths(out))
         folder = out / f"{self.name}-files" if self.parts else self.root
         # The current folder has no name that means the same elsewhere.
         folder = Path.cwd() if folder == Path() else folder
         lines = [
             *self._copies(folder),
-            f"cxrbuild fetch {source} --from {self.name}={shlex.quote(str(folder))} --pin",
+            f"cxrbuild fetch {source} --from {self.name}={quote(folder)} --pin",
             f"cxrbuild plan --recipe {recipe}",
             f"cxrbuild curate --recipe {recipe}",
         ]
-        key = "export CXRBUILD_PATIENT_KEY=$(python -c 'import secrets; print(secrets.token_hex())')"
+        key = assign("CXRBUILD_PATIENT_KEY", "python -c 'import secrets; print(secrets.token_hex())'")
         return [key, *lines] if self.hashes_patients else lines
 
     def _copies(self, folder: Path) -> list[str]:
         """Return the commands that copy the source's parts into a folder without the images of others."""
         parents = dict.fromkeys((folder / part).parent for part in self.parts)
         copies = [
-            f"cp -R {shlex.quote(str(self.root / part))} {shlex.quote(str((folder / part).parent))}/"
-            for part in self.parts
+            f"cp -R {quote(self.root / part)} {quote(f'{(folder / part).parent}/')}" for part in self.parts
         ]
-        return [f"mkdir -p {shlex.join(map(str, parents))}", *copies] if copies else []
+        # PowerShell makes one folder at a time.
+        return [*(f"mkdir -p {quote(parent)}" for parent in parents), *copies]
 
     def paths(self, out: Path) -> tuple[Path, Path]:
         """Return the paths of the source and of the recipe in a folder."""
@@ -202,7 +202,7 @@ class Proposal:
         if there := [path for path in self.paths(out) if path.exists()]:
             raise CxrbuildError(
                 "there is a file already, and it is not overwritten", where=name_some(there),
-                todo=f"If you no longer need what it says, run `rm {shlex.join(map(str, there))}` and this "
+                todo=f"If you no longer need what it says, run `{remove(there)}` and this "
                 "command again; else choose another folder with --out DIR, or another name with --name NAME",
             )  # fmt: skip
 

@@ -69,7 +69,7 @@ def open_hub(address: str) -> tuple[HfApi, str]:
         from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         raise CxrbuildError(
-            "huggingface_hub is not installed", where=address, todo="Run `pip install 'cxrbuild[hub]'`"
+            "huggingface_hub is not installed", where=address, todo='Run `pip install "cxrbuild[hub]"`'
         ) from None
     disable_progress_bars()
     return HfApi(library_name="cxrbuild", library_version=__version__), match[1]

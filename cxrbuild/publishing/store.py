@@ -361,7 +361,7 @@ def find_connector(address: str) -> Connect:
         name = "fsspec" if extra is None else _PACKAGES[extra]
         raise CxrbuildError(
             f"{name} is not installed" if extra else redacted_message(error), where=_shown(address),
-            todo=f"Run `pip install 'cxrbuild[{extra}]'`" if extra else "Install the missing package",
+            todo=f'Run `pip install "cxrbuild[{extra}]"`' if extra else "Install the missing package",
         ) from None  # fmt: skip
     except ValueError:
         raise CxrbuildError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cxrbuild.documents import CHANGELOG_TITLE, changelog_head
 from cxrbuild.errors import CheckError
 from cxrbuild.policy import Policy
 from cxrbuild.releasing.advice import advise_version
+from cxrbuild.shell import join
 from cxrbuild.version_numbers import needed_version, parse_version
 
 # A line of a changelog that is about an image: a changed row, or a correction.
@@ -116,7 +116,7 @@ def check_version(name: str, version: str, new: DatasetVersion, previous: Path |
 
 def _advise(needed: str, previous: str, new: DatasetVersion) -> str:
     """Return what to do about a version that is too small: `release` takes that of the recipe alone."""
-    command = shlex.join(["cxrbuild", "diff", previous, new.name])
+    command = join(["cxrbuild", "diff", previous, new.name])
     how = advise_version(Path(new.name), new.recipe, needed, or_later=True)
     return f"{how}; `{command}` lists every change"
 
