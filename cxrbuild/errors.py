@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ _ADVICE = {
     "EEXIST": "Move the existing file away and run again",
     "EISDIR": "Move the folder of that name away and run again",
     "ENOTDIR": "Move the file that has the folder's name away and run again",
-    "ENAMETOOLONG": "Name a folder with a shorter path, or on a file system that takes longer names",
+    "ENAMETOOLONG": "Name a folder with a shorter path, or on a file system that takes longer names"
+    + ("; or set LongPathsEnabled in the registry of Windows to 1" if os.name == "nt" else ""),
 }
+# The longest path and name, in characters.
+_WINDOWS_PATH, _NAME = 260, 255
 # Not every system has every number.
 _ADVICE_BY_NUMBER = {getattr(errno, name): text for name, text in _ADVICE.items() if hasattr(errno, name)}
 
@@ -112,7 +116,7 @@ class CheckError(CxrbuildError):
 
 def of_system(error: OSError) -> CxrbuildError:
     """Return an error of the operating system as one of ours, with advice."""
-    number = error.errno or 0
+    number = system_number(error)
     # Other libraries, as Arrow, add longer text around the system's.
     text = os.strerror(number) if number in _ADVICE_BY_NUMBER else error.strerror or str(error)
     ours = CxrbuildError(text, where=error.filename, todo=_ADVICE_BY_NUMBER.get(number))
@@ -120,9 +124,36 @@ def of_system(error: OSError) -> CxrbuildError:
     return ours
 
 
+def system_number(error: OSError, path: object = None) -> int:
+    """Return the number of an error of the operating system, 0 where it has none.
+
+    Windows reports that a path is not found, or not valid, where it is too long. It reports that permission
+    is denied where a folder is opened as a file.
+
+    Parameters
+    ----------
+    error
+        The error.
+    path
+        The path, where the error does not name it.
+    """
+    number = error.errno or 0
+    place = str(error.filename if path is None else path)
+    if os.name == "nt" and number in (errno.ENOENT, errno.EINVAL) and is_too_long(os.path.abspath(place)):  # noqa: PTH100
+        return errno.ENAMETOOLONG
+    if os.name == "nt" and number == errno.EACCES and Path(place).is_dir():
+        return errno.EISDIR
+    return number
+
+
+def is_too_long(path: str) -> bool:
+    """Return whether a path is longer than Windows takes where long paths are not enabled in its settings."""
+    return len(path) >= _WINDOWS_PATH or any(len(name) > _NAME for name in re.split(r"[\\/]", path))
+
+
 def advice_for(error: BaseException) -> str | None:
     """Return what a user can do about an error of the operating system, ``None`` for other errors."""
-    return _ADVICE_BY_NUMBER.get(getattr(error, "errno", None) or 0)
+    return _ADVICE_BY_NUMBER.get(system_number(error)) if isinstance(error, OSError) else None
 
 
 def is_of_memory(error: BaseException) -> bool:

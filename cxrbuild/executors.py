@@ -302,8 +302,9 @@ def _without_interrupts() -> Iterator[None]:
 
     Control-C reaches every process of a terminal; the parent alone handles it.
     """
-    if sys.platform == "win32":
-        yield
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+        with _ignored_by_console():
+            yield
         return
     resource_tracker.ensure_running()  # its start would unblock Control-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -312,6 +313,21 @@ def _without_interrupts() -> Iterator[None]:
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _ignored_by_console() -> Iterator[None]:
+    """On Windows, ignore Control-C until the block ends; processes that are started meanwhile ignore it."""
+    if sys.platform != "win32" or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    import ctypes
+
+    ctypes.windll.kernel32.SetConsoleCtrlHandler(None, True)
+    try:
+        yield
+    finally:
+        ctypes.windll.kernel32.SetConsoleCtrlHandler(None, False)
 
 
 @contextmanager

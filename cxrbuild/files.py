@@ -7,20 +7,27 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.file_status import status_of
 from cxrbuild.parsing import parse_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _BLOCK = 1 << 20
 # Two changes within one tick of a file system's clock have the same time; FAT's tick is the longest.
 _TICK_S = 0.02
 _COARSE_TICK_NS = 2_000_000_000
+_LOCK = ".cxrbuild.lock"
 
 
 def sha256_of(path: Path) -> str:
@@ -73,9 +80,12 @@ def naming(path: str | Path, temporary: str | Path | None = None) -> Iterator[No
     except OSError as error:
         named = None if error.filename is None else str(error.filename)
         if error.errno is not None and named in (None, str(temporary)):
-            error.filename = str(path)
-        elif error.errno is not None and named is not None and named.startswith(f"{temporary}{os.sep}"):
-            error.filename = f"{path}{named.removeprefix(str(temporary))}"
+            error.filename = str(Path(path))  # with the separators of the system
+        # Windows has two separators, and what is below may be joined with either.
+        elif (
+            error.errno is not None and named and named.startswith((f"{temporary}{os.sep}", f"{temporary}/"))
+        ):
+            error.filename = str(Path(f"{path}{named.removeprefix(str(temporary))}"))
         raise
 
 
@@ -187,7 +197,8 @@ def tree_state(roots: Iterable[Path], states: dict[str, str] | None = None) -> s
     roots
         Files and folders.
     states
-        Gets the state of each file below the folders, by path; stays empty where the result is ``None``.
+        Gets the state of each file below the folders, by path, with ``/`` on Windows too; stays empty where
+        the result is ``None``.
 
     Returns
     -------
@@ -203,8 +214,8 @@ def tree_state(roots: Iterable[Path], states: dict[str, str] | None = None) -> s
     for root in roots:
         try:
             # A root may be a link: to what, and that target, count.
-            digest.update(_state_line(str(root.readlink()) if root.is_symlink() else "", root.lstat()))
-            digest.update(_state_line(str(root), root.stat()))
+            digest.update(_state_line(str(root.readlink()) if root.is_symlink() else "", status_of(root)))
+            digest.update(_state_line(str(root), status_of(root, follow_symlinks=True)))
         except FileNotFoundError:
             return None
         if root.is_dir():
@@ -214,14 +225,14 @@ def tree_state(roots: Iterable[Path], states: dict[str, str] | None = None) -> s
             for entry in sorted(found, key=lambda entry: entry.name):
                 if entry.is_symlink():
                     return None
-                status = entry.stat(follow_symlinks=False)
+                status = status_of(entry)
                 newest = max(newest, status.st_ctime_ns)
                 coarse = coarse and status.st_ctime_ns % 1_000_000_000 == 0
                 digest.update(_state_line(entry.path, status))
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
                 elif states is not None:
-                    found_states[entry.path] = file_state(status)
+                    found_states[entry.path.replace(os.sep, "/")] = file_state(status)
     if coarse and newest > time.time_ns() - _COARSE_TICK_NS:
         return None
     time.sleep(_TICK_S)
@@ -231,7 +242,7 @@ def tree_state(roots: Iterable[Path], states: dict[str, str] | None = None) -> s
 
 
 def file_state(status: os.stat_result) -> str:
-    """Return the mode, size and times of a file as text; see `tree_state`."""
+    """Return the mode, size and times of a file as text; see `tree_state` and `status_of`."""
     return f"{status.st_mode} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
@@ -253,7 +264,9 @@ def _blob_or_none(path: Path) -> str | None:
 
 @contextmanager
 def locked_in_place(folder: Path) -> Iterator[None]:
-    """Lock a folder for this process alone without adding a file to it, where the system can.
+    """Lock a folder for this process alone without adding a file to it.
+
+    Windows locks no folder: there, a file in this user's folder of temporary files stands for it.
 
     Raises
     ------
@@ -261,14 +274,16 @@ def locked_in_place(folder: Path) -> Iterator[None]:
         Another process has locked it.
     """
     if sys.platform == "win32":
-        yield
+        name = hashlib.sha256(os.path.normcase(folder.resolve()).encode()).hexdigest()
+        with _locked(folder, Path(tempfile.gettempdir()) / f"cxrbuild-{name[:16]}.lock"):
+            yield
         return
     import fcntl
 
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
-        # What reads the folder reports why.
+        # What reads the folder reports why it cannot be opened.
         yield
         return
     try:
@@ -301,31 +316,70 @@ def locked(folder: Path) -> Iterator[None]:
     CxrbuildError
         Another process has locked it.
     """
-    from filelock import FileLock, Timeout
-
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".cxrbuild.lock"
+    with _locked(folder, folder / _LOCK, made):
+        yield
+
+
+@contextmanager
+def locked_until_removed(folder: Path) -> Iterator[None]:
+    """Lock a folder for this process alone, and remove it with everything in it when the block ends.
+
+    Raises
+    ------
+    CxrbuildError
+        Another process has locked it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _acquire(folder, folder / _LOCK)
+    try:
+        yield
+    finally:
+        try:
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != _LOCK:
+                    path.unlink()
+            if os.name == "nt":
+                lock.release()  # Windows removes no open file
+            # Another process may lock the folder that Windows has let go.
+            shutil.rmtree(folder, ignore_errors=os.name == "nt")
+        finally:
+            lock.release()
+
+
+def _acquire(folder: Path, path: Path) -> FileLock:
+    from filelock import FileLock, Timeout
+
     lock = FileLock(path, blocking=False)
     try:
         with naming(folder, path):
             lock.acquire()
     except Timeout:
         raise _in_use(folder) from None
+    return lock
+
+
+@contextmanager
+def _locked(folder: Path, path: Path, made: Sequence[Path] = ()) -> Iterator[None]:
+    lock = _acquire(folder, path)
     try:
         yield
     except BaseException:
+        if os.name == "nt":
+            lock.release()  # Windows removes no open file
         _remove_empty(made, path)
         raise
     finally:
         lock.release()
 
 
-def _remove_empty(folders: list[Path], lock: Path) -> None:
+def _remove_empty(folders: Sequence[Path], lock: Path) -> None:
     """Remove folders that this command made, innermost first, if they hold nothing but its lock."""
-    # Windows removes no open file: there they stay.
     with suppress(OSError):
-        if folders and list(folders[0].iterdir()) == [lock]:
-            lock.unlink()
+        if folders and not set(folders[0].iterdir()) - {lock}:
+            lock.unlink(missing_ok=True)
             for folder in folders:
                 folder.rmdir()

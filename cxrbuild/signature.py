@@ -183,7 +183,7 @@ def require_library() -> None:
         import cryptography  # noqa: F401
     except ImportError:
         raise CxrbuildError(
-            "cryptography is not installed", todo="Run `pip install 'cxrbuild[sign]'`"
+            "cryptography is not installed", todo='Run `pip install "cxrbuild[sign]"`'
         ) from None
 
 
@@ -218,11 +218,10 @@ def _read_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
 
 
 def _read_key_file(path: Path, todo: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else "a folder"
-        raise CxrbuildError("no key", where=path, expected="a file", found=found, todo=todo) from None
+    if not path.exists() or path.is_dir():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise CxrbuildError("no key", where=path, expected="a file", found=found, todo=todo)
+    return path.read_bytes()
 
 
 def _signed(data: bytes, hash_name: str) -> bytes:

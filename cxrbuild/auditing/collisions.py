@@ -115,7 +115,10 @@ def open_collisions(
     per_file = max(_MIN_IMAGES_PER_FILE, -(-images // _MOST_FILES))
     for left in folder.glob(f"{_TEMPORARY}*"):  # by a killed run
         shutil.rmtree(left)
-    with naming(folder), tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as temporary:
+    with (
+        naming(folder),
+        tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder, ignore_cleanup_errors=True) as temporary,
+    ):
         paths = [Path(temporary) / str(n) for n in range(-(-images // per_file))]
         ends = (np.arange(len(paths)) + 1) * per_file << _PAIR_SHIFT
         with ExitStack() as stack:

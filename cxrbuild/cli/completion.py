@@ -81,6 +81,6 @@ def _source_from_zshrc(script: Path) -> Path | None:
     present = startup.read_text(encoding="utf-8", errors="surrogateescape") if startup.exists() else ""
     if line in present.splitlines():
         return None
-    with startup.open("a", encoding="utf-8") as stream:
+    with startup.open("a", encoding="utf-8", newline="\n") as stream:
         stream.write(("" if present.endswith("\n") or not present else "\n") + line + "\n")
     return startup

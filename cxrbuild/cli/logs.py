@@ -7,12 +7,13 @@ decisions that a maintainer would ask for. Addresses are logged without credenti
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import click
 
 from cxrbuild.cli.bars import BARS
-from cxrbuild.errors import printable
+from cxrbuild.errors import printable, system_number
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -42,7 +43,8 @@ def log_to_file(path: Path) -> None:
     try:
         handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise click.BadParameter(f"cannot write {path}: {error.strerror}", param_hint="--log-file") from None
+        reason = os.strerror(system_number(error)) if error.errno else error
+        raise click.BadParameter(f"cannot write {path}: {reason}", param_hint="--log-file") from None
     _add(handler, logging.DEBUG)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -185,11 +186,11 @@ def main() -> None:
         if debug:
             raise
         _fail(error)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
+        if _is_of_reader(error):
+            # The reader of our output has gone, as `head` does.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         if debug:
             raise
         _fail(of_system(error), at_once=is_of_memory(error))
@@ -197,6 +198,12 @@ def main() -> None:
         if debug or not is_of_memory(error):
             raise
         _fail(of_memory(), at_once=True)
+
+
+def _is_of_reader(error: OSError) -> bool:
+    """Return whether the reader of a pipe has gone, for which Windows has no error of its own."""
+    of_windows = os.name == "nt" and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or of_windows
 
 
 def _run() -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from cxrbuild.convert.conversion import Settings, to_jpeg
 from cxrbuild.convert.exclusion import NotConvertible
+from cxrbuild.file_status import status_of
 from cxrbuild.files import file_state, git_blob, naming, sha256_of, temporary_name
 
 # The result of an image whose source and JPEG are those of the previous run: that run's result holds.
@@ -182,7 +183,7 @@ def _is_unchanged(task: ImageTask, target: str) -> bool:
 def _status_of(previous: Converted, target: str) -> os.stat_result | None:
     """Return the status of a JPEG of the previous size; a link would break when the build is moved."""
     try:
-        status = os.lstat(target)
+        status = status_of(target)
     except FileNotFoundError:
         return None
     return status if stat.S_ISREG(status.st_mode) and status.st_size == previous.jpeg_bytes else None

@@ -112,7 +112,7 @@ def stop() -> None:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with suppress(BrokenPipeError):
+                with suppress(OSError):  # of a broken pipe; Windows has another one
                     pipe.close()
 
 

@@ -175,7 +175,7 @@ def source_states(plan: Plan, data: Path, files: Mapping[str, str]) -> dict[str,
         The states of the sources' files by path, from before any of them was read.
     """
     kept, found = plan.kept, {}
-    folders = {source.name: str(source_folder(data, source.name)) for source in plan.declared.sources}
+    folders = {one.name: source_folder(data, one.name).as_posix() for one in plan.declared.sources}
     for name, source, path in zip(kept["image_id"], kept["source"], kept["source_path"], strict=True):
         state = files.get(f"{folders[source]}/{path}")
         blob = plan.fetched.get(source, {}).get(path)

@@ -58,7 +58,7 @@ class Journal:
         """Append results of this run."""
         lines = {entry.image_id: self._line_of(entry) for entry in entries}
         self._added |= lines
-        with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
+        with naming(self.path), self.path.open("a", encoding="utf-8", newline="\n") as stream:
             stream.writelines(f"{line}\n" for line in lines.values())
 
     def finish(self) -> None:

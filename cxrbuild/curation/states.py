@@ -70,7 +70,7 @@ def write_states(
     for result in results:
         if result.image_id in sources:
             source, blob = sources[result.image_id]
-            path = None if result.jpeg_path is None else str(build / result.jpeg_path)
+            path = None if result.jpeg_path is None else (build / result.jpeg_path).as_posix()
             jpeg = "" if path is None else jpegs.get(path, "")
             fields = state_digest(source), state_digest(jpeg), blob, journal.digest_of(result)
             lines.append(" ".join([result.image_id, *fields]) + "\n")

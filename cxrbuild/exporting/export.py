@@ -21,7 +21,7 @@ from cxrbuild.exporting.card import card
 from cxrbuild.exporting.document import EXPORT, ExportDocument
 from cxrbuild.exporting.images import ExportImages, title_of
 from cxrbuild.exporting.registry import FORMATS, ExportFormat
-from cxrbuild.files import files_under, locked, naming, sha256_of, write_bytes
+from cxrbuild.files import files_under, locked_until_removed, naming, sha256_of, write_bytes
 from cxrbuild.loading import Dataset, Resampling, open_dataset, require_size
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
@@ -125,18 +125,20 @@ def export(
     # Next to the export, so that one rename moves it into place.
     workshop = out.parent / f".{out.name}.part"
     staging = workshop / out.name
-    with _explaining_full_disk(out), naming(out, workshop), naming(out, staging), locked(workshop):
-        try:
-            # A killed run may have left files.
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
-            progress.plan(*map(title_of, images.splits), _HASHING)
-            document = _write(export_format, images, wanted, staging, progress)
-            if out.exists():
-                out.rmdir()
-            staging.replace(out)
-        finally:
-            shutil.rmtree(workshop)
+    with (
+        _explaining_full_disk(out),
+        naming(out, workshop),
+        naming(out, staging),
+        locked_until_removed(workshop),
+    ):
+        # A killed run may have left files.
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        progress.plan(*map(title_of, images.splits), _HASHING)
+        document = _write(export_format, images, wanted, staging, progress)
+        if out.exists():
+            out.rmdir()
+        staging.replace(out)
     _logger.info("exported %d images to %s", len(images.rows), out)
     return ExportResult(out, document, written=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cxrbuild.artifact.build import SourceExactness
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, system_number
 from cxrbuild.exactness import count_files
 from cxrbuild.fetching.credentials import authorization
 from cxrbuild.fetching.extraction import STAGED, ArchiveError, Member, ignores_case, staging_folder
@@ -42,6 +42,7 @@ from cxrbuild.fetching.unpack import copy_folder, decode_content, unpack
 from cxrbuild.files import remove_temporary_files, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, fetch_command, source_folder
 from cxrbuild.progress import Progress
+from cxrbuild.shell import quote
 from cxrbuild.threads import Cancellation
 
 _REPLACED = ".replaced"
@@ -278,9 +279,8 @@ def _fetch(
                 # The archive took long to download.
                 kept = error.kept = set_aside(part)
                 todo = f"{error.todo.rstrip('.')}. " if error.todo else ""
-                error.todo = (
-                    f"{todo}The archive is kept: --from {source.name}={kept} uses it without a download"
-                )
+                again = quote(f"{source.name}={kept}")
+                error.todo = f"{todo}The archive is kept: --from {again} uses it without a download"
             raise
         aside = _put_in_place(stage, layout, files, target, keep_old, origin)
         if copied is not None:
@@ -337,10 +337,10 @@ def _put_in_place(
             os.rename(member.file, place)
         except OSError as error:
             # The system names the temporary folder, which is removed when the user reads the message.
-            too_long = error.errno == errno.ENAMETOOLONG
+            too_long = system_number(error, place) == errno.ENAMETOOLONG
             raise CxrbuildError(
                 "a file cannot be written", where=origin,
-                found=f"{member.path}: {error.strerror}",
+                found=f"{member.path}: {os.strerror(errno.ENAMETOOLONG) if too_long else error.strerror}",
                 todo="Exclude it with `download.ignore` in the declaration, or name a folder on a file "
                 "system that allows its name with --data" if too_long else None,
             ) from error  # fmt: skip

@@ -16,6 +16,7 @@ from cxrbuild.fetching.extraction import BY_HAND, LIMITS, ArchiveError, Extracti
 from cxrbuild.fetching.origin_state import FormerCopy
 from cxrbuild.fetching.tar_archive import untar
 from cxrbuild.fetching.zip_archive import unzip
+from cxrbuild.file_status import status_of
 from cxrbuild.files import files_under, naming
 from cxrbuild.progress import Progress
 
@@ -191,7 +192,7 @@ def copy_folder(
     found = sorted(
         (
             extraction.safe_path(os.path.relpath(entry.path, folder).replace(os.sep, "/")),
-            entry.stat(follow_symlinks=False),
+            status_of(entry),
         )
         for entry in files_under(folder)
     )

@@ -96,7 +96,7 @@ def find_files(path: Path, images: Path | None, column: str | None, progress: Pr
     # Of two tables with as many images, the one with more columns says more.
     read.sort(key=lambda one: (-len(one[1].images), -len(one[0].header)))
     table, key = read[0]
-    others = [str(other.path.relative_to(layout.root)) for other, _ in read[1:]]
+    others = [other.path.relative_to(layout.root).as_posix() for other, _ in read[1:]]
     others += [name for name in tables if name not in others and layout.root / name != table.path]
     lost_zeros = find_rows_without_zeros(key, table.values, layout, progress)
     return Found(layout, table, key, (*others, *layout.compressed), parts, lost_zeros)
@@ -124,9 +124,14 @@ def _require_header(table: Table, key: Key, layout: Layout) -> None:
 def _common(first: Path, second: Path) -> Path:
     if not second.is_dir():
         raise CxrbuildError("there is no such folder", where=second, todo="Name the folder of the images")
-    common = os.path.commonpath([os.path.abspath(first), os.path.abspath(second)])  # noqa: PTH100
-    near = os.path.relpath(common)
-    return Path(common if near.startswith(os.pardir) else near)
+    paths = [Path(os.path.abspath(path)) for path in (first, second)]  # noqa: PTH100 - keeps links
+    if paths[0].drive.casefold() != paths[1].drive.casefold():
+        raise CxrbuildError(
+            "the table and the folder of the images are on different drives", where=second,
+            expected=f"a folder on {paths[0].drive}", todo="Copy the table to the drive of the images",
+        )  # fmt: skip
+    common = Path(os.path.commonpath(paths))
+    return common.relative_to(Path.cwd()) if common.is_relative_to(Path.cwd()) else common
 
 
 def describe_files(found: Found) -> list[Decision]:
@@ -134,7 +139,7 @@ def describe_files(found: Found) -> list[Decision]:
     table, key, layout = found.table, found.key, found.layout
     assert table is not None
     assert key is not None
-    relative = str(table.path.relative_to(layout.root))
+    relative = table.path.relative_to(layout.root).as_posix()
     reason = f"its rows name {len(key.images):,} of {count_of(len(layout.images), 'image')}"
     unnamed = [path for path in layout.images if path not in key.images]
     if unnamed:

@@ -158,7 +158,7 @@ def _from_table(found: Found, name: str, answers: Answers, progress: Progress) -
     if not columns["license"].origins and answers.license != UNKNOWN:
         given = Decision("license", f"--license {answers.license}", "sure", "given")
         columns["license"] = replace(columns["license"], decision=given)
-    relative = str(table.path.relative_to(layout.root).as_posix())
+    relative = table.path.relative_to(layout.root).as_posix()
     rows = count_of(len(table.values), "row")
     reader = {
         "kind": "csv", "file": relative, "encoding": table.encoding,

@@ -15,7 +15,7 @@ from cxrbuild.curation import read_declaration_files, require_not_withdrawn_sinc
 from cxrbuild.documents import describe_citations, measured_contents
 from cxrbuild.errors import CheckError, CxrbuildError, name_some
 from cxrbuild.executors import default_workers, require_executor
-from cxrbuild.files import locked, naming
+from cxrbuild.files import locked_until_removed, naming
 from cxrbuild.policy import (
     Policy,
     confidential_sources,
@@ -217,31 +217,28 @@ def release(
         require_no_metadata(build, document, contents.embedded, policy)
     # Next to the release, so that one rename moves it into place.
     workshop = out.parent / f".{out.name}.part"
-    with naming(out, workshop), naming(out, workshop / out.name), locked(workshop):
-        try:
-            staging = workshop / out.name
-            # A killed run may have left files.
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
-            text = changelog(contents, before, changes, withdrawn)
-            written = write_files(
-                build, staging, contents, results, text, workers=workers or default_workers(),
-                executor=executor, progress=progress,
-            )  # fmt: skip
-            _logger.info(
-                "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
-            )
-            # They take as much memory as the verification, which reads the tables again. Arrow would keep
-            # what is freed.
-            del records, contents
-            pa.default_memory_pool().release_unused()
-            with progress(VERIFYING, None, ""):
-                require_verified(verify(staging, executor=executor, progress=progress), build)
-            moved = _put(staging, out)
-            _logger.info("%s %s", "released" if moved else "unchanged:", out)
-            return ReleaseResult(Release(out, written), written=moved, changes=changes)
-        finally:
-            shutil.rmtree(workshop)
+    with naming(out, workshop), naming(out, workshop / out.name), locked_until_removed(workshop):
+        staging = workshop / out.name
+        # A killed run may have left files.
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        text = changelog(contents, before, changes, withdrawn)
+        written = write_files(
+            build, staging, contents, results, text, workers=workers or default_workers(),
+            executor=executor, progress=progress,
+        )  # fmt: skip
+        _logger.info(
+            "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
+        )
+        # They take as much memory as the verification, which reads the tables again. Arrow would keep
+        # what is freed.
+        del records, contents
+        pa.default_memory_pool().release_unused()
+        with progress(VERIFYING, None, ""):
+            require_verified(verify(staging, executor=executor, progress=progress), build)
+        moved = _put(staging, out)
+        _logger.info("%s %s", "released" if moved else "unchanged:", out)
+        return ReleaseResult(Release(out, written), written=moved, changes=changes)
 
 
 def default_folder(build: Path, version: str, policy: Policy) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.file_status import status_of
 from cxrbuild.files import files_under, locked, read_json, replacing, write_json
 from cxrbuild.progress import Progress
 from cxrbuild.redaction import advice_on, redacted_message
@@ -227,7 +228,7 @@ class RemoteFolder:
         """
         objects, record = self.list(), self._read_record()
         files = {
-            name: entry.stat(follow_symlinks=False)
+            name: status_of(entry)
             for entry in files_under(self.copy)
             if not _LOCAL.fullmatch(name := Path(entry.path).relative_to(self.copy).as_posix())
             and (only is None or name in only)

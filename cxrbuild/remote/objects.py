@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.file_status import status_of
 
 
 class Copied(NamedTuple):
@@ -40,7 +41,7 @@ def connect(address: str) -> tuple[Any, str]:
     import fsspec
 
     if find_spec("s3fs") is None:
-        raise CxrbuildError("s3fs is not installed", where=address, todo="Run `pip install 'cxrbuild[s3]'`")
+        raise CxrbuildError("s3fs is not installed", where=address, todo='Run `pip install "cxrbuild[s3]"`')
     fs, root = fsspec.core.url_to_fs(address)
     return fs, root.rstrip("/")
 
@@ -60,7 +61,7 @@ def version_of(info: Mapping[str, Any]) -> str:
 
 def copied_file(path: Path, version: str) -> Copied:
     """Return the state of a file that is a copy of an object's version."""
-    status = path.lstat()
+    status = status_of(path)
     return Copied(version, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 

@@ -246,6 +246,14 @@ def _encode_webp(image: Image, quality: int) -> bytes:
     return stream.getvalue()
 
 
+def _place(file: Path, folder: Path) -> str:
+    """Return the path of a file from the page's folder; the whole path where that is on another drive."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return file.resolve().as_posix()
+
+
 def _describe(image: ReviewImage, rendered: _Rendered, folder: Path) -> dict[str, object]:
     """Return what the page's script needs to know about an image."""
     review = image.review
@@ -253,7 +261,7 @@ def _describe(image: ReviewImage, rendered: _Rendered, folder: Path) -> dict[str
         "source": image.source,
         "path": image.path,
         "label": image.label,
-        "file": Path(os.path.relpath(rendered.file, folder)).as_posix(),
+        "file": _place(rendered.file, folder),
         "size": [rendered.width, rendered.height],
         "review": None if review is None else _answers(review),
         "proposals": [

@@ -6,7 +6,12 @@ let dragged = false;
 const isFile = (i) => !embedded.length || $("large").dataset.file === String(i);
 // An image below the size to which images are reduced has all its pixels.
 const isFullSize = (i) => isFile(i) || Math.max(...images[i].size) < data.max_side;
-const addressOf = (image) => image.file.split("/").map(encodeURIComponent).join("/");
+const addressOf = (image) => {
+  const names = image.file.split("/");
+  // From another drive of Windows, C:/...
+  const drive = /^[A-Za-z]:$/.test(names[0]) ? `file:///${names.shift()}/` : "";
+  return drive + names.map(encodeURIComponent).join("/");
+};
 
 function drawLarge(i, image) {
   const large = $("large");

@@ -16,6 +16,7 @@ from pathlib import Path
 from cxrbuild import __version__
 from cxrbuild.artifact.build import FileEntry
 from cxrbuild.artifact.document import Part
+from cxrbuild.file_status import status_of
 from cxrbuild.files import json_bytes, write_bytes
 from cxrbuild.shards.layout import Shard, shard_columns
 
@@ -85,7 +86,7 @@ def _read(path: Path) -> dict[str, FinishedShard]:
 def _state(path: Path) -> list[int] | None:
     """Return a file's mode, inode, size and times; ``None`` where there is no file or its clock is coarse."""
     try:
-        found = path.lstat()
+        found = status_of(path)
     except OSError:
         return None
     if found.st_ctime_ns % _SECOND_NS == 0:
