@@ -132,7 +132,8 @@ def _check_packages() -> Iterator[Observation]:
             and not one.specifier.contains(found, prereleases=True)
         ]
         subject = "packages" if extra is None else f"extra {extra}"
-        todo = f"Run `pip install 'cxrbuild{f'[{extra}]' if extra else ''}'`"
+        name = f"cxrbuild[{extra}]" if extra else "cxrbuild"
+        todo = f'Run `pip install "{name}"`'
         if wrong:
             yield Observation(subject, "problem", "; ".join(wrong), todo)
         elif missing:

@@ -20,9 +20,9 @@ def _links() -> bool:
     with tempfile.TemporaryDirectory() as folder:
         try:
             Path(folder, "link").symlink_to("target")
+            return Path(folder, "link").is_symlink()
         except (OSError, NotImplementedError):
             return False
-    return True
 
 
 needs_links = pytest.mark.skipif(not _links(), reason="symbolic links cannot be made here")
@@ -38,7 +38,12 @@ needs_shell = pytest.mark.skipif(
     os.name != "posix" or shutil.which("sh") is None, reason="this system has no POSIX shell with limits"
 )
 needs_locales = pytest.mark.skipif(os.name != "posix", reason="this system has no locales of POSIX")
-needs_device_files = pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+needs_device_files = pytest.mark.skipif(
+    os.name != "posix" or not Path("/dev/zero").exists(), reason="this system has no /dev/zero"
+)
+needs_signals = pytest.mark.skipif(
+    os.name != "posix", reason="this system sends no signal that a process can handle"
+)
 needs_bytes_names = pytest.mark.skipif(
     sys.platform in {"darwin", "win32"}, reason="every file name is Unicode on this system"
 )

@@ -420,5 +420,5 @@ def test_without_tensorflow_the_error_names_the_extra(demo: Path, small_recipe: 
               "--out", tmp_path / "out",
               PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))  # fmt: skip
     assert ran.status == 1
-    assert "Install them: pip install 'cxrbuild[train]'" in " ".join(ran.err.split())
+    assert 'Install them: pip install "cxrbuild[train]"' in " ".join(ran.err.split())
     assert "Traceback" not in ran.err

@@ -64,7 +64,7 @@ def test_link_to_the_jpeg_is_replaced(image: Path, tmp_path: Path) -> None:
 def test_write_error_names_the_jpeg_and_leaves_no_temporary_file(image: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     (build / "a.jpg" / "note").mkdir(parents=True)
-    with pytest.raises(OSError, match="directory") as caught:
+    with pytest.raises((IsADirectoryError, PermissionError)) as caught:
         convert(image, build)
     assert caught.value.filename == str(build / "a.jpg")
     assert [path.name for path in build.iterdir()] == ["a.jpg"]
@@ -191,7 +191,11 @@ def test_journal_ignores_edited_lines(tmp_path: Path, old: str, new: str) -> Non
     assert journal.read() == {other.image_id: other}
 
 
-@pytest.mark.parametrize("bad", [b"", b"\xff\xfe", b"{", b"[" * 100_000, b"0123456789abcdef {}"])
+@pytest.mark.parametrize(
+    "bad",
+    [b"", b"\xff\xfe", b"{", b"[" * 100_000, b"0123456789abcdef {}"],
+    ids=["empty", "bytes", "brace", "brackets", "without a digest"],
+)
 def test_journal_ignores_damaged_lines(tmp_path: Path, bad: bytes) -> None:
     journal = Journal(tmp_path, {"quality": 95})
     journal.begin({ID: GOOD})

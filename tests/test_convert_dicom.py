@@ -41,6 +41,7 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     RLELossless,
 )
+from systems import needs_limits
 
 from cxrbuild.convert import NotConvertible, Reason, Settings, read_image, to_jpeg
 
@@ -317,6 +318,7 @@ def test_colours_of_dicom_are_read() -> None:
     assert len(set(grey.getpixel((40, 3)))) == 1
 
 
+@needs_limits
 def test_memory_is_bounded() -> None:
     """An image of 36 million colour pixels needs less than four times its file."""
     code = """if True:

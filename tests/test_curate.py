@@ -21,6 +21,7 @@ from systems import needs_bytes_names, needs_kills, needs_links, needs_pipes, ne
 
 from cxrbuild.lockfile import read_lock
 from cxrbuild.records import COLUMNS, read_records
+from cxrbuild.shell import quote
 
 
 def curate(
@@ -201,7 +202,9 @@ def test_what_was_damaged_and_only_that_is_made_again(
     )
     written = [note for note in made["notes"] if note.startswith("Written again")]
     if damage == "shard cut":
-        assert written == [f"Written again: {shard.relative_to(out)}. The other shards are unchanged."]
+        assert written == [
+            f"Written again: {shard.relative_to(out).as_posix()}. The other shards are unchanged."
+        ]
     assert tree(out) == tree(demo / "build")
     assert not any(path.is_symlink() for path in out.rglob("*"))
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]
@@ -437,9 +440,9 @@ def test_a_source_that_changed_since_it_was_fetched_is_an_error(demo: Path, tmp_
     words = " ".join(curate(demo, out, data=data, status=1).split())
     assert "images were changed since they were fetched" in words
     declaration = demo / "declared" / "mooney.toml"
-    file = one.relative_to(data / "sources" / "mooney")
+    file = one.relative_to(data / "sources" / "mooney").as_posix()
     origin = read_lock(data)["mooney"].origin
-    fetch = f"cxrbuild fetch {declaration} --data {data} --from mooney={origin}"
+    fetch = f"cxrbuild fetch {quote(declaration)} --data {quote(data)} --from {quote(f'mooney={origin}')}"
     assert f"Found: mooney/{file}. Run `{fetch}` again" in words
     assert "Traceback" not in words
     one.write_bytes(content)
@@ -513,7 +516,10 @@ def test_an_error_of_the_system_has_advice(demo: Path, damaged: Path, tmp_path: 
     shutil.rmtree(out / "images" / "train" / "Normal")
     (out / "images" / "train" / "Normal").write_text("mine")
     reported = " ".join(curate(demo, out, status=1).split())
-    assert f"{out}/images/train/Normal: File exists. Move the existing file away and run again." in reported
+    assert (
+        f"{out / 'images' / 'train' / 'Normal'}: File exists. Move the existing file away and run again."
+        in reported
+    )
     (out / "images" / "train" / "Normal").unlink()
     curate(demo, out)
     assert tree(out) == tree(demo / "build")
@@ -675,7 +681,8 @@ def test_a_header_excludes_an_image_only_if_it_is_as_it_was_fetched(
         status, reported = curated()
         assert status == 1, reported
         assert "images were changed since they were fetched. Found: hospital/well/3.dcm" in reported, reported
-        assert f"hospital.toml --data {data} --from hospital={tmp_path / 'given'}` again" in reported
+        given = quote(f"hospital={tmp_path / 'given'}")
+        assert f"{quote(tmp_path / 'hospital.toml')} --data {quote(data)} --from {given}` again" in reported
         # A run that is refused before it converts takes nothing away.
         assert (out / "build.json").exists() is (changed in left_out)
     one.unlink()

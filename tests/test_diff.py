@@ -763,7 +763,7 @@ def test_diff_command_says_what_it_does(demo: Path, monkeypatch: pytest.MonkeyPa
     build = demo / "build"
     ran = run("diff", build, build / "manifest.parquet", COLUMNS="300")
     assert ran.out == "Nothing changed.\n"
-    assert [line.partition(":")[0] for line in ran.err.splitlines()] == [
+    assert [re.split(r":(?: |$)", line)[0] for line in ran.err.splitlines()] == [
         f"comparing {build} with {build / 'manifest.parquet'}",
         f"reading {build}",
         f"reading {build / 'manifest.parquet'}",

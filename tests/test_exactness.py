@@ -18,6 +18,7 @@ from cxrbuild.exactness import (
     image_states,
     is_exact,
 )
+from cxrbuild.shell import quote
 
 
 def state(**changes: object) -> SourceState:
@@ -100,7 +101,7 @@ def test_fetch_counts_the_images_of_a_source(tmp_path: Path) -> None:
     assert fetch_one(source, data, allow_unpinned=True).exactness.counts == counts
     again = fetch_error(source, data)
     assert "its files that were accepted before are present and unchanged, and are kept" in again
-    command = f"cxrbuild fetch {source.address} --data {data} --allow-unpinned"
+    command = f"cxrbuild fetch {quote(source.address)} --data {quote(data)} --allow-unpinned"
     assert f"`{command}` confirms them without a download" in again
 
 

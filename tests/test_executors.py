@@ -127,6 +127,25 @@ def test_an_interrupt_waits_until_the_workers_are_started() -> None:
     assert steps == ["started"]
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="no console of Windows")
+def test_control_c_of_a_console_does_not_reach_workers_that_start() -> None:
+    program = (
+        "import ctypes, signal, time\n"
+        "from cxrbuild.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, lambda *_: print('received'))\n"
+        "    with open_executor('local', 2) as pool:\n"
+        "        time.sleep(0.2)\n"
+        "        ctypes.windll.kernel32.GenerateConsoleCtrlEvent(0, 0)\n"  # to every process of the console
+        "        print(list(pool.map(abs, [-1, -2])))\n"
+    )
+    flags = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
+    done = subprocess.run(
+        [sys.executable, "-c", program], creationflags=flags, capture_output=True, text=True, check=False
+    )
+    assert (sorted(done.stdout.split("\n")), done.stderr) == (["", "[1, 2]", "received"], "")
+
+
 def fail_to_start(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -98,7 +97,9 @@ def test_webdataset(
     assert pattern
     assert pattern[1] == "train-{000000..000003}.tar"
     for split, shards in (("train", pattern[1]), ("test", "test-000000.tar")):
-        dataset = library.WebDataset(f"{out}/{shards}", shardshuffle=False, empty_check=False)
+        # The library takes the drive of a path of Windows for the scheme of an address.
+        place = f"file:{out.as_posix()}" if os.name == "nt" else out
+        dataset = library.WebDataset(f"{place}/{shards}", shardshuffle=False, empty_check=False)
         found = list(dataset.decode("l8").to_tuple("__key__", "png", "cls", "json"))
         assert {key for key, *_ in found} == names_of(rows, split)
         assert len(found) == len(names_of(rows, split))
@@ -350,7 +351,7 @@ def test_a_killed_export_leaves_nothing_under_its_name(demo: Path, tmp_path: Pat
             assert time.monotonic() < deadline
             time.sleep(0.01)
         running.kill()
-    assert running.returncode == -signal.SIGKILL
+    assert running.returncode != 0
     assert not (tmp_path / "e").exists()
     assert subprocess.run(words, check=False, capture_output=True).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["e"]

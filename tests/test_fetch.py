@@ -38,6 +38,7 @@ from cxrbuild.fetching.sources import fetch
 from cxrbuild.files import git_blob_of, locked
 from cxrbuild.lockfile import read_lock
 from cxrbuild.progress import Bar, Silent, silent
+from cxrbuild.shell import quote
 
 CHECKOUT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("CXRBUILD_SHARED", CHECKOUT.parent / "shared"))
@@ -94,7 +95,7 @@ def test_fetch_refuses_other_files_or_names_them_in_the_lock(upstream: Path, tmp
         "1 image missing: README.md; 1 image with other bytes: images/a.png; 1 image extra: images/c.png"
         in message
     )
-    assert f"add `--from mine={upstream} --allow-unpinned`" in message
+    assert f"add `--from {quote(f'mine={upstream}')} --allow-unpinned`" in message
     assert not (data / "sources/mine").exists()
     assert read_lock(data) == {}
 
@@ -459,6 +460,7 @@ def test_fetch_runs_several_jobs_at_a_time(upstream: Path, tmp_path: Path) -> No
     assert list(found) == list(read_lock(tmp_path / "data")) == ["s0", "s1", "s2", "s3"]
 
 
+@needs_modes
 def test_fetch_copies_of_a_folder_only_what_changed(
     upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -40,7 +41,8 @@ def test_unpack_refuses_unsafe_paths(tmp_path: Path, name: str, kind: str) -> No
         pytest.skip("zip holds no such name")
     message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
     assert f"{origin}: a path that is not safe to write" in message
-    assert ascii(name) in message
+    # On Windows, `zipfile` itself reads a backslash as a separator.
+    assert ascii(name if kind == "tar" else name.replace(os.sep, "/")) in message
     assert list((tmp_path / "data/sources").iterdir()) == []
     assert not (tmp_path / "out").exists()
 
@@ -55,7 +57,10 @@ def test_fetch_names_a_path_that_the_file_system_refuses(tmp_path: Path, name: s
         with zipfile.ZipFile(origin, "w") as packed:
             packed.writestr(name, b"x")
     message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
-    assert f"mine: {origin}: a file cannot be written. Found: {name}: File name too long" in message
+    assert (
+        f"mine: {origin}: a file cannot be written. Found: {name}: {os.strerror(errno.ENAMETOOLONG)}"
+        in message
+    )
     assert "`download.ignore`" in message
     assert ".fetching" not in message
     assert list((tmp_path / "data/sources").iterdir()) == []

@@ -8,22 +8,26 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from cxrbuild.errors import CxrbuildError, count_of, is_of_memory, name_some, of_system, printable
+from cxrbuild.file_status import status_of
 from cxrbuild.files import (
     files_under,
     git_blob_of,
     locked,
     locked_in_place,
+    locked_until_removed,
     naming,
     read_json,
     remove_temporary_files,
     replacing,
     sha256_of,
     temporary_name,
+    tree_state,
     write_json,
 )
 
@@ -164,6 +168,32 @@ def test_count_of_forms_plurals() -> None:
     assert counts == ["1 image", "0 classes", "6,354 entries", "2 days"]
 
 
+def test_an_edit_that_sets_the_time_back_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    before, state = status_of(file), tree_state([tmp_path])
+    file.write_text("y")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = status_of(file)
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert after.st_ctime_ns > before.st_ctime_ns
+    assert tree_state([tmp_path]) != state
+
+
+def test_locked_until_removed_leaves_nothing_and_refuses_a_second_command(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    for error in (None, ValueError("failed")):
+        with suppress(ValueError), locked_until_removed(folder):
+            (folder / "inner").mkdir()
+            (folder / "inner" / "file").write_text("")
+            (folder / "file").write_text("")
+            with pytest.raises(CxrbuildError, match="another cxrbuild command"), locked(folder):
+                pass
+            if error:
+                raise error
+        assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("error", "of_memory"),
     [
@@ -182,7 +212,6 @@ def test_is_of_memory_knows_how_libraries_report_it(error: Exception, of_memory:
         assert is_of_memory(of_pandas) is of_memory
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file")
 def test_a_failed_command_leaves_no_folder_that_holds_nothing_but_its_lock(tmp_path: Path) -> None:
     new, old, full = tmp_path / "new" / "build", tmp_path / "old", tmp_path / "full"
 

@@ -12,6 +12,7 @@ from cxrbuild.catalog import Source, read_source
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import source_folder
+from cxrbuild.shell import quote
 
 CSV = """
 name = "mine"
@@ -128,7 +129,7 @@ def test_a_fetched_file_that_is_missing_keeps_its_row(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_fetched_is_refused(tmp_path: Path) -> None:
-    command = f"cxrbuild fetch cohen --data {tmp_path}"
+    command = f"cxrbuild fetch cohen --data {quote(tmp_path)}"
     with pytest.raises(CxrbuildError, match=re.escape(f"Run `{command}`")):
         take_inventory(read_source("cohen"), source_folder(tmp_path, "cohen"))
 

@@ -308,6 +308,8 @@ def test_a_metadata_file_in_another_spelling_is_named(tmp_path: Path, name: str)
     source, root = write(tmp_path, ROWS)
     (tmp_path / "s.toml").write_text((tmp_path / "s.toml").read_text().replace('"meta.csv"', f'"{name}"'))
     (root / "meta.csv").rename(root / "Meta.csv")
+    if (root / "meta.csv").exists():
+        pytest.skip("the file system ignores case")
     source = read_source("s.toml", tmp_path)
     with pytest.raises(
         CxrbuildError, match=r"metadata is not there\. Found: Meta\.csv\. Write `reader\.file` as"

@@ -49,7 +49,7 @@ def test_commands_about_the_program(demo: Path, tmp_path: Path) -> None:
     assert printed("sources-of-1", "sources", "--of", demo / "build")["sources"]
     assert printed("recipes-1", "recipes", "--data", tmp_path)["recipes"]
     assert printed("completion-1", "completion", "bash", "--print")["script"]
-    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    home = dict.fromkeys(("HOME", "USERPROFILE", "XDG_DATA_HOME"), str(tmp_path))
     assert printed("completion-1", "completion", "bash", **home)["written"]
     assert run("doctor", "--offline", "--data", tmp_path, "--json").out.startswith(
         '{\n  "schema": "doctor-1"'

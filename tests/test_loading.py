@@ -105,8 +105,8 @@ def test_without_the_library_its_method_names_the_install_command(demo: Path) ->
         [sys.executable, "-c", code, str(demo / "build")], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [
-        "torch is not installed. Run `pip install 'cxrbuild[torch]'`.",
-        "tensorflow is not installed. Run `pip install 'cxrbuild[train]'`.",
+        'torch is not installed. Run `pip install "cxrbuild[torch]"`.',
+        'tensorflow is not installed. Run `pip install "cxrbuild[train]"`.',
         "torchxrayvision is not installed. Run `pip install 'torchxrayvision'`.",
     ]
 

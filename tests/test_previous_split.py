@@ -29,6 +29,7 @@ from cxrbuild.image_decision.versions import rows_asked
 from cxrbuild.lockfile import read_lock
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.records import image_id, read_records
+from cxrbuild.shell import quote
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.counts import check_summary
 
@@ -371,7 +372,7 @@ def test_a_build_holds_the_split_of_a_former_one(tmp_path: Path) -> None:
         rows.to_parquet(ledger)
         with pytest.raises(DeclarationError, match="whose ledger is not the one") as error:
             read_previous(str(version), tmp_path)
-        assert f"cxrbuild verify {version}" in str(error.value.todo)
+        assert f"cxrbuild verify {quote(version)}" in str(error.value.todo)
         text = " ".join(run("why", image, "--build", build.folder, COLUMNS="400").out.split())
         assert ("; that version changed since: " in text) == (version == former.folder)
         assert "train here, test in clinic-cxr/1.0.0" in text

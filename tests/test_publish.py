@@ -277,7 +277,7 @@ def test_message_names_a_missing_package_with_its_extra(
     (tmp_path / f"{package}.py").write_text(f"raise ImportError('no {package}')")
     ran = run_process("publish", release, address, PYTHONPATH=str(tmp_path))
     assert ran.status == 1
-    assert f"{package} is not installed. Run `pip install 'cxrbuild[{extra}]'`." in " ".join(ran.err.split())
+    assert f'{package} is not installed. Run `pip install "cxrbuild[{extra}]"`.' in " ".join(ran.err.split())
 
 
 # S3

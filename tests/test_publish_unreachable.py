@@ -28,7 +28,7 @@ TARGETS = [
 def test_a_dry_run_without_a_network_lists_what_would_be_sent(
     target: str, env: dict[str, str], public_release: Path, tmp_path: Path
 ) -> None:
-    env = env | {"HOME": str(tmp_path), "HF_HOME": str(tmp_path)}
+    env = env | dict.fromkeys(("HOME", "USERPROFILE", "HF_HOME"), str(tmp_path))
     ran = run_process("publish", public_release, target, "--dry-run", "--json", **env)
     assert ran.status == 0, ran.err
     document = json.loads(ran.out)
@@ -49,7 +49,7 @@ def test_a_dry_run_without_a_network_lists_what_would_be_sent(
 def test_sending_needs_the_target(
     target: str, env: dict[str, str], public_release: Path, tmp_path: Path
 ) -> None:
-    env = env | {"HOME": str(tmp_path), "HF_HOME": str(tmp_path)}
+    env = env | dict.fromkeys(("HOME", "USERPROFILE", "HF_HOME"), str(tmp_path))
     ran = run_process("publish", public_release, target, "--json", **env)
     assert ran.status == 1
     assert json.loads(ran.out)["error"]["where"] == target

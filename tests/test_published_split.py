@@ -18,6 +18,7 @@ import cxrbuild
 from cxrbuild.catalog import read_image_list
 from cxrbuild.lists import read_declared_list
 from cxrbuild.records import read_records
+from cxrbuild.shell import quote
 
 COLUMNS = ["source", "source_path", "listed", "label", "split", "exclusion", "exclusion_detail"]
 
@@ -50,17 +51,17 @@ def test_a_source_is_brought_and_its_images_keep_their_ids(tmp_path: Path) -> No
     before = planned(recipe)
     ran = run("plan", "--recipe", recipe, "--data", tmp_path / "data")
     assert ran.status == 3
-    command = f"cxrbuild fetch {tmp_path / 'other.toml'} --from other=... --data {tmp_path / 'data'}"
+    command = (
+        f"cxrbuild fetch {quote(tmp_path / 'other.toml')} --from other=... --data {quote(tmp_path / 'data')}"
+    )
     assert f"2 images of other, which is not there: {command}" in ran.err
     assert "The list ours has 6 rows: 3 kept, 1 listed_twice, 2 missing_file." in ran.out
     write_image(tmp_path / "brought" / "scans" / "n 7.png", 7)
     origin, data = f"other={tmp_path / 'brought'}", tmp_path / "d"
     ran = run("fetch", "--recipe", recipe, "--from", origin, "--data", data)
     assert ran.status == 0, ran.err
-    assert (
-        f"mine has no address. Bring it: cxrbuild fetch {tmp_path / 'mine.toml'} --from mine=... --data"
-        in ran.out
-    )
+    fetch = f"cxrbuild fetch {quote(tmp_path / 'mine.toml')} --from mine=... --data"
+    assert f"mine has no address. Bring it: {fetch}" in ran.out
     shutil.copytree(data / "sources" / "other", tmp_path / "data" / "sources" / "other")
     after = planned(recipe)
     brought = after[after["source_path"] == "scans/n 7.png"].iloc[0]
@@ -178,7 +179,7 @@ def test_a_list_is_fetched_verified_and_fetched_again(tmp_path: Path, server: Se
     (data / "lists" / "ours" / "list.csv").write_bytes(content + b"x")
     ran = run("plan", "--recipe", declared / "recipe.toml", "--data", data, COLUMNS="1000")
     assert "not the declared file of the list ours" in ran.err
-    assert f"Run `cxrbuild fetch {declared / 'ours.toml'} --data {data}` again" in ran.err
+    assert f"Run `cxrbuild fetch {quote(declared / 'ours.toml')} --data {quote(data)}` again" in ran.err
     ran = run("fetch", declared / "ours.toml", "--from", f"ours={declared}", "--data", data)
     assert ran.status == 0, ran.err
     assert (data / "lists" / "ours" / "list.csv").read_bytes() == content

@@ -14,6 +14,7 @@ from releasing import release_as as release
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.files import read_json, write_json
 from cxrbuild.releasing.changelog import find_previous
+from cxrbuild.shell import join
 from cxrbuild.verification import verify
 
 pytestmark = pytest.mark.xdist_group("release")
@@ -70,7 +71,8 @@ def test_refuses_too_small_a_step(varied: Path, varied_public: Path, tmp_path: P
         release(tmp_path / "build", "1.9.9", tmp_path / "demo-cxr-1.9.9")
     assert image in str(refused.value)
     assert refused.value.todo is not None
-    assert f"`cxrbuild diff {tmp_path / 'demo-cxr-1.0.0'} {tmp_path / 'build'}`" in refused.value.todo
+    command = join(["cxrbuild", "diff", tmp_path / "demo-cxr-1.0.0", tmp_path / "build"])
+    assert f"`{command}`" in refused.value.todo
 
 
 def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path: Path) -> None:
@@ -128,9 +130,9 @@ def test_a_release_beside_it_that_cannot_be_read(
 ) -> None:
     shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0")
     (tmp_path / "demo-cxr-1.0.0" / "build.json").write_text(text)
-    with pytest.raises(CxrbuildError, match=r"demo-cxr-1\.0\.0/build\.json: (this is )?not "):
+    with pytest.raises(CxrbuildError, match=r"demo-cxr-1\.0\.0[/\\]build\.json: (this is )?not "):
         release(varied, "1.0.1", tmp_path / "demo-cxr-1.0.1")
-    with pytest.raises(CxrbuildError, match=r"demo-cxr-1\.0\.0/build\.json: (this is )?not "):
+    with pytest.raises(CxrbuildError, match=r"demo-cxr-1\.0\.0[/\\]build\.json: (this is )?not "):
         release(varied, "1.0.1", tmp_path / "elsewhere" / "new", previous=tmp_path / "demo-cxr-1.0.0")
 
 

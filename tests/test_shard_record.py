@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cxrbuild.file_status import status_of
 from cxrbuild.records import conform
 from cxrbuild.shards import Description, ShardRecord, layout, write_shards
 from cxrbuild.shards.layout import lay_out
@@ -60,11 +61,13 @@ def write(manifest: pd.DataFrame, folder: Path, formats: tuple[str, ...] = BOTH)
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*-of-*")}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*-of-*")}
 
 
 def times(folder: Path) -> dict[str, int]:
-    return {str(path.relative_to(folder)): path.stat().st_ctime_ns for path in folder.rglob("*-of-*")}
+    return {
+        path.relative_to(folder).as_posix(): status_of(path).st_ctime_ns for path in folder.rglob("*-of-*")
+    }
 
 
 def places(manifest: pd.DataFrame) -> dict[tuple[str, int, int], list[str]]:

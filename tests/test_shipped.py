@@ -222,7 +222,7 @@ def test_a_missing_extra_is_listed_with_its_command(monkeypatch: pytest.MonkeyPa
     found = {one.subject: one for one in _check_packages()}
     assert found["packages"].status == "problem"
     assert found["extra dicom"].status == "optional"
-    assert found["extra dicom"].todo == "Run `pip install 'cxrbuild[dicom]'`"
+    assert found["extra dicom"].todo == 'Run `pip install "cxrbuild[dicom]"`'
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -231,7 +231,8 @@ def test_completion_is_installed_where_the_shell_looks(
 ) -> None:
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "ZDOTDIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     (tmp_path / ".zshrc").write_text("setopt nobeep")
     for _ in range(2):
         ran = run("completion", shell, "--json")

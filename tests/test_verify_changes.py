@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -513,6 +514,7 @@ def test_a_pair_of_an_audit_is_compared_with_the_manifest(folder: Path) -> None:
     assert f"audit.json: checks.duplicate_leakage: the pair {first} {second} is missing" in found
 
 
+@pytest.mark.skipif(os.name == "nt", reason="this system allows no such names")
 def test_names_of_a_stranger_are_printed_visibly(folder: Path) -> None:
     from command import run
 

@@ -750,7 +750,8 @@ def test_other_data_folders_and_proposed_pins_are_named(tmp_path: Path) -> None:
     fetch_and_pin(tmp_path)
     (tmp_path / "in").rename(tmp_path / "former")
     lock = tmp_path / "data" / "sources.lock.json"
-    lock.write_text(lock.read_text().replace(str(tmp_path / "in"), str(tmp_path / "former")))
+    before, after = (json.dumps(str(tmp_path / name)) for name in ("in", "former"))
+    lock.write_text(lock.read_text().replace(before, after))
     shutil.copytree(tmp_path / "former", tmp_path / "in")
     (tmp_path / "in" / "metadata.csv").write_text((tmp_path / "in" / "metadata.csv").read_text() + "\n")
     ran = run("fetch", "--propose-pin", "source.toml", "--from", "mine=in", cwd=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -88,6 +89,8 @@ def test_wrong_uses(command: str, world: Path, monkeypatch: pytest.MonkeyPatch) 
     for words, status, *phrases in USES[command]:
         done = run(*([command, "--json"] if command else []), *shlex.split(words), cwd=world, **KEY)
         said = " ".join((done.err + done.out).split())
+        if os.name == "nt":
+            said = said.replace("\\\\", "/").replace("\\", "/")
         missing = [phrase for phrase in phrases if phrase not in said]
         if done.status != status or missing or "Traceback" in done.err:
             wrong.append(f"{command} {words}: status {done.status}, without {missing}: {said[:500]}")

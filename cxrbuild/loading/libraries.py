@@ -32,7 +32,7 @@ def importing(library: str) -> Iterator[None]:
     """
     requirement, repair = _LIBRARIES[library]
     if importlib.util.find_spec(library) is None:
-        raise CxrbuildError(f"{library} is not installed", todo=f"Run `pip install '{requirement}'`")
+        raise CxrbuildError(f"{library} is not installed", todo=f'Run `pip install "{requirement}"`')
     try:
         yield
     # Compiled modules that do not fit each other raise errors of any kind: torchvision a RuntimeError.
