@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import re
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import CHECKOUT, run
+from recording import Recorded
 
 from cxrbuild.artifact.baseline import BaselineDocument
-from cxrbuild.baseline.backend import load_tensorflow
+from cxrbuild.baseline import compare_baselines, train_baseline
+from cxrbuild.baseline.backend import LOADING, load_tensorflow
 from cxrbuild.baseline.model import build_model, load_model, save_model
 from cxrbuild.baseline.trained_run import read_run
 from cxrbuild.catalog import Recipe, read_recipe
@@ -214,9 +220,18 @@ def test_weights_without_the_head_are_read_from_a_file(tmp_path: Path) -> None:
     address = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim"
     assert f"{path}: " in str(error.value)
     assert address in str(error.value)
-    path.write_text("no weights")
-    with pytest.raises(CxrbuildError, match="not the weights of MobileNetV2"):
+    assert "Found: 260 arrays of weights; the network has 26." in str(error.value)
+    keras.applications.MobileNetV2(alpha=0.5, include_top=False, weights=None).save_weights(path)
+    with pytest.raises(CxrbuildError, match="not the weights of MobileNetV2") as error:
         build_model(network, 3, weights=path)
+    found = (
+        r"Found: \d+ arrays of 260 of another shape, such as [\dx ]+; the network has arrays such as [\dx ]+ "
+    )
+    assert re.search(found + "instead", str(error.value))
+    path.write_text("no weights")
+    with pytest.raises(CxrbuildError, match="not the weights of MobileNetV2") as error:
+        build_model(network, 3, weights=path)
+    assert "Found: a file that is not HDF5, or a damaged one." in str(error.value)
 
 
 # A training
@@ -256,6 +271,27 @@ def test_missing_weights_are_an_error_that_names_file_and_address(
     assert ran.status == 1
     assert f"{named_recipe.parent / 'own.weights.h5'}: no such file of weights of MobileNetV2." in ran.err
     assert "from https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@tensorflow
+@pytest.mark.parametrize(
+    "start", [train_baseline, partial(compare_baselines, networks=["zhong", "MobileNetV2"])]
+)
+def test_weights_of_another_network_are_an_error_before_an_image_is_read(
+    demo: Path, named_recipe: Path, tmp_path: Path, start: Callable[..., object]
+) -> None:
+    load_tensorflow()
+    import h5py
+
+    shutil.copytree(named_recipe.parent, tmp_path / "declared")
+    with h5py.File(tmp_path / "declared" / "own.weights.h5", "w") as file:
+        file["layers/dense/vars/0"] = np.zeros((2, 3), np.float32)
+    recipe, progress = read_recipe(str(tmp_path / "declared" / "recipe.toml")), Recorded()
+    with pytest.raises(CxrbuildError, match="not the weights of MobileNetV2 without its head") as error:
+        start(demo / "build", recipe, variant="trained", out=tmp_path / "out", progress=progress)
+    assert "Found: 1 array of weights; the network has 260." in str(error.value)
+    assert list(progress.totals) == [LOADING]
     assert not (tmp_path / "out").exists()
 
 

@@ -31,6 +31,7 @@ from cxrbuild.baseline.settings import (
     choose_settings,
     find_weights,
     make_identity,
+    require_fitting_weights,
     require_trainable,
     trained_classes,
     without_folder,
@@ -123,8 +124,8 @@ def compare_baselines(
     Raises
     ------
     CxrbuildError
-        There is no such network or source, a class cannot fill the folds, a source cannot be withheld, or a
-        condition of ``train_baseline``.
+        There is no such network or source, a class cannot fill the folds, a source cannot be withheld, a file
+        of weights is another network's, or a condition of ``train_baseline``.
     """
     require_trainable(recipe, seeds)
     if folds is not None and leave_out:
@@ -151,6 +152,7 @@ def compare_baselines(
     progress.plan(LOADING, READING, TRAINING, MEASURING, DRAWING)
     with progress(LOADING, None, ""):
         load_tensorflow()
+        require_fitting_weights([(one.settings.network, one.weights) for one in candidates])
     with locked(out):
         for folder in (out, out / FIGURES):
             remove_temporary_files(folder)

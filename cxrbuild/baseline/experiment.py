@@ -38,6 +38,7 @@ from cxrbuild.baseline.settings import (
     find_weights,
     make_identity,
     name_folder,
+    require_fitting_weights,
     require_trainable,
     trained_classes,
     without_folder,
@@ -110,9 +111,9 @@ def train_baseline(
     Raises
     ------
     CxrbuildError
-        The recipe has one class only or no such variant, there is no such network, the dataset is incomplete
-        or another recipe's, the saved model was trained on patients of the test, ``out`` has another
-        training, the training diverges, or the disk is full.
+        The recipe has one class only or no such variant, there is no such network, the weights that it starts
+        from are another network's, the dataset is incomplete or another recipe's, the saved model was trained
+        on patients of the test, ``out`` has another training, the training diverges, or the disk is full.
     """
     require_trainable(recipe, seeds)
     baseline = choose_settings(recipe, variant=variant, network=network, optimizer=optimizer, epochs=epochs)
@@ -129,7 +130,8 @@ def train_baseline(
     progress.plan(LOADING, READING, *trainings, MEASURING, DRAWING)
     with progress(LOADING, None, ""):
         load_tensorflow()
-        # Loaded before the images, which take longer to read.
+        # Read before the images, which take longer.
+        require_fitting_weights([(baseline.network, weights)])
         model = load_model(evaluate_only, baseline.network, len(classes)) if evaluate_only else None
     with locked(out):
         for folder in (out, out / FIGURES):

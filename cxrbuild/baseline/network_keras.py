@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.catalog.network import Network, Scaling
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, count_of
 
 # Means and standard deviations of the colours of ImageNet's images, as `keras.applications` has them: from 0
 # to 255 in the order blue, green, red, and from 0 to 1 in the order red, green, blue. The order of the
@@ -42,13 +43,9 @@ def build_application(network: Network, classes: int, *, policy: str, weights: P
 
     application = getattr(keras.applications, network.name)
     shape = (network.side, network.side, 3)
-    source = None
     with _data_types(policy):
-        if weights is not None:
-            # Keras numbers layers that have no name. Equal models must have equal names, in equal files.
-            keras.backend.clear_session()
-            source = application(include_top=False, weights=None, input_shape=shape)
-            _read_weights(source, weights, network)
+        source = None if weights is None else read_weights(network, weights)
+        # Keras numbers layers that have no name. Equal models must have equal names, in equal files.
         keras.backend.clear_session()
         # Data types are reset with the session.
         keras.config.set_dtype_policy(policy)
@@ -91,9 +88,27 @@ def _origin(network: Network) -> str:
     return f"a file such as {address.rpartition('/')[2]} from {address}"
 
 
-def _read_weights(model: Any, path: Path, network: Network) -> None:
-    """Give the network without its head the weights of a file."""
+def read_weights(network: Network, path: Path) -> Any:
+    """Return a network of ``keras.applications`` without its head, with the weights of a file.
+
+    Parameters
+    ----------
+    network
+        The declaration.
+    path
+        A file of weights without the head.
+
+    Raises
+    ------
+    CxrbuildError
+        The weights cannot be read, or are of another network.
+    """
+    import keras
+
     require_weights(network, path)
+    keras.backend.clear_session()
+    shape = (network.side, network.side, 3)
+    model = getattr(keras.applications, network.name)(include_top=False, weights=None, input_shape=shape)
     try:
         with warnings.catch_warnings():
             # Keras warns of a layer that has no weights in the file, and keeps its random ones.
@@ -104,9 +119,45 @@ def _read_weights(model: Any, path: Path, network: Network) -> None:
             f"not the weights of {network.name} without its head",
             where=path,
             expected=_origin(network),
-            found=str(error).strip().split("\n", 1)[0],
+            found=_describe_difference(path, model) or str(error).strip().split("\n", 1)[0],
             todo="Declare the file of this network as `weights`, or none for random weights",
         ) from error
+    return model
+
+
+def _describe_difference(path: Path, model: Any) -> str:
+    """Return how the arrays of a file differ from the network's, empty if in their names only.
+
+    Keras describes the objects that it failed to fill in, which says nothing about the file.
+    """
+    import h5py
+
+    shapes: list[tuple[int, ...]] = []
+
+    def visit(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            shapes.append(item.shape)
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(visit)
+    except OSError:
+        return "a file that is not HDF5, or a damaged one"
+    expected = [tuple(weight.shape) for weight in model.weights]
+    if len(shapes) != len(expected):
+        return f"{count_of(len(shapes), 'array')} of weights; the network has {len(expected)}"
+    there, here = Counter(shapes), Counter(expected)
+    others, lacking = [*(there - here).elements()], [*(here - there).elements()]
+    if not others:
+        return ""
+    return (
+        f"{count_of(len(others), 'array')} of {len(shapes)} of another shape, such as "
+        f"{_format_shape(others[0])}; the network has arrays such as {_format_shape(lacking[0])} instead"
+    )
+
+
+def _format_shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"
 
 
 def _scale(scaling: Scaling) -> Any:

@@ -8,9 +8,10 @@ from typing import Literal
 
 from cxrbuild.artifact.baseline import TrainingIdentity
 from cxrbuild.baseline.input import Images
-from cxrbuild.baseline.network_keras import require_weights
+from cxrbuild.baseline.network_keras import read_weights, require_weights
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.baseline import MAX_EPOCHS, MAX_SEED, Baseline, Training
+from cxrbuild.catalog.network import Network
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import sha256_of
 
@@ -129,6 +130,26 @@ def find_weights(recipe: Recipe, settings: Baseline) -> Path | None:
     path = recipe.folder / settings.network.weights
     require_weights(settings.network, path)
     return path
+
+
+def require_fitting_weights(candidates: Sequence[tuple[Network, Path | None]]) -> None:
+    """Check that each file of weights is that of its network, before a training that may take hours.
+
+    Parameters
+    ----------
+    candidates
+        Networks, each with the file that it starts from.
+
+    Raises
+    ------
+    CxrbuildError
+        A file cannot be read, or has the weights of another network.
+    """
+    read: list[tuple[Network, Path | None]] = []
+    for network, weights in candidates:
+        if weights is not None and (network, weights) not in read:
+            read_weights(network, weights)
+            read.append((network, weights))
 
 
 def make_identity(
