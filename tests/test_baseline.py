@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +23,13 @@ from systems import largest_file, needs_kills, needs_limits, needs_links
 from cxrbuild.artifact.baseline import BaselineDocument, HistoryDocument, TimingDocument
 from cxrbuild.artifact.names import HISTORY, MODEL, TIMING
 from cxrbuild.baseline import BaselineResult, train_baseline
+from cxrbuild.baseline.folders import choose_folder
 from cxrbuild.baseline.report import write_report
 from cxrbuild.baseline.trained_on import find_trained_on
 from cxrbuild.baseline.training import CHECKPOINT, LOGS
 from cxrbuild.catalog import Recipe, read_recipe
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.explanation import explain
 from cxrbuild.files import read_json, sha256_of
 from cxrbuild.progress import Silent
 from cxrbuild.records import read_records
@@ -375,19 +379,57 @@ def test_results_are_not_written_among_the_files_of_the_dataset(
     build.symlink_to(demo / "build")
     with pytest.raises(CxrbuildError, match="the results would be among the files of the dataset"):
         train_baseline(demo / "build", recipe, out=build)
+    with pytest.raises(CxrbuildError, match="the results would be among the files of the dataset"):
+        explain(demo / "build", recipe, out=build)
+
+
+def test_the_results_of_a_release_are_next_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, build = tmp_path / "demo-1.0.0", tmp_path / "build"
+    inner = release / "tfds" / "demo" / "1.0.0"
+    for folder in (inner, build):
+        folder.mkdir(parents=True)
+    for name in ("SHA256SUMS", "build.json"):
+        (release / name).touch()
+    # A list of hashes of other files.
+    (tmp_path / "SHA256SUMS").touch()
+    outside = tmp_path / "demo-1.0.0-baseline"
+    assert choose_folder(release, "baseline") == outside
+    assert choose_folder(inner, "baseline") == outside.resolve()
+    assert choose_folder(build, "baseline") == build / "baseline"
+    assert choose_folder(release, "baseline", tmp_path / "out") == tmp_path / "out"
+    monkeypatch.chdir(release)
+    assert choose_folder(Path(), "baseline") == outside.resolve()
+    for out in (release, release / "baseline", inner / "new"):
+        with pytest.raises(CxrbuildError, match="among the files of the dataset") as error:
+            choose_folder(release, "baseline", out)
+        assert f"Expected: a folder outside a release. Name another --out, for example {outside}" in str(
+            error.value
+        )
+
+
+def test_a_build_is_locked_while_a_model_is_explained(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
+    with in_use(build), pytest.raises(CxrbuildError, match=f"{build}: another cxrbuild command uses this"):
+        explain(build, recipe, without_masks=True)
 
 
 def test_a_build_that_is_being_written_is_an_error(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
     build = Path(shutil.copytree(demo / "build", tmp_path / "build"))
+    with in_use(build), pytest.raises(CxrbuildError, match=f"{build}: another cxrbuild command uses this"):
+        train_baseline(build, recipe)
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Lock a folder in another process."""
     holder = "from cxrbuild.files import locked; from pathlib import Path; import sys\n"
     holder += "with locked(Path(sys.argv[1])): print(1, flush=True); sys.stdin.read()"
     other = subprocess.Popen(
-        [sys.executable, "-c", holder, build], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", holder, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         other.stdout.readline()
-        with pytest.raises(CxrbuildError, match=f"{build}: another cxrbuild command uses this folder"):
-            train_baseline(build, recipe)
+        yield
     finally:
         other.communicate()
 

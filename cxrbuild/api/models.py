@@ -41,7 +41,8 @@ def train_baseline(
     recipe
         The recipe whose ``[baseline]`` is trained; default the shipped recipe of the build's name.
     out
-        The folder of the results; default ``<build>/baseline``, or ``<build>/evaluation`` of a saved model.
+        The folder of the results; default ``<build>/baseline``, or ``<build>/evaluation`` of a saved model;
+        of a release, ``<release>-baseline`` or ``<release>-evaluation`` next to it.
     variant
         A variant of the recipe's baseline, such as ``text``; default the recipe's own settings.
     network
@@ -106,7 +107,8 @@ def compare_baselines(
     recipe
         The recipe whose ``[baseline]`` is trained; default the shipped recipe of the build's name.
     out
-        The folder of the results; default ``<build>/comparison``, with the variant, folds or sources.
+        The folder of the results; default ``<build>/comparison``, with the variant, folds or sources;
+        of a release, ``<release>-comparison`` next to it.
     variant
         A variant of the recipe's baseline; default the recipe's own settings.
     networks, optimizers
@@ -173,7 +175,8 @@ def explain(
     model
         A saved model; default ``baseline/model.keras`` in the build.
     out
-        The folder of the results; default ``<build>/explanation``.
+        The folder of the results; default ``<build>/explanation``; of a release, ``<release>-explanation``
+        next to it.
     exclude_seen
         Exclude the images of patients that the model was trained on.
     without_masks

@@ -24,7 +24,7 @@ from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.experiment import FIGURES
-from cxrbuild.baseline.folders import locked_for_reading, require_folders
+from cxrbuild.baseline.folders import choose_folder, locked_for_reading
 from cxrbuild.baseline.input import READING, Images, find_sampled, read_images
 from cxrbuild.baseline.partitions import Partition, keep_splits, make_folds, withhold_sources
 from cxrbuild.baseline.settings import (
@@ -103,7 +103,8 @@ def compare_baselines(
     out
         Folder of the results: ``comparison.json``, ``comparison.md``, ``comparison.parquet``, ``figures/``,
         and ``runs/`` with a folder for each training. By default ``comparison`` in the build, with ``-`` and
-        the name of the variant that is not the recipe's default, the folds or ``sources``.
+        the name of the variant that is not the recipe's default, the folds or ``sources``. Of a release it is
+        next to it, after its name and ``-``.
     variant
         A variant of the recipe's baseline.
     networks
@@ -139,8 +140,7 @@ def compare_baselines(
     settings = candidates[0].settings
     classes = trained_classes(recipe, settings)
     protocol: Protocol = "folds" if folds is not None else "sources" if leave_out else "split"
-    out = out or build / _name_folder(recipe, settings, protocol, folds)
-    require_folders(build, out)
+    out = choose_folder(build, _name_folder(recipe, settings, protocol, folds), out)
     read_dataset(build, recipe)
     # What cannot be compared is an error before TensorFlow is loaded or an image is read.
     rows = find_sampled(build, recipe.classes, settings.sample).rows

@@ -25,7 +25,7 @@ from cxrbuild.baseline.dataset import Dataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.figures import draw_figures, figure_names
-from cxrbuild.baseline.folders import locked_for_reading, require_folders
+from cxrbuild.baseline.folders import choose_folder, locked_for_reading
 from cxrbuild.baseline.input import READING, Images, find_sampled, read_images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
 from cxrbuild.baseline.measurement import measure_run
@@ -89,7 +89,8 @@ def train_baseline(
         ``model.keras`` (of the first seed) with ``trained_on.parquet``, its training images, and, for each
         seed, ``seed-N/`` with its model, the same list, its history, timing and TensorBoard logs. By default
         ``baseline``, or ``evaluation`` with ``evaluate_only``, in the build, with ``-`` and the name of the
-        variant, network and optimizer if it is not the recipe's default.
+        variant, network and optimizer if it is not the recipe's default. Of a release it is next to it, after
+        its name and ``-``.
     variant
         A variant of the recipe's baseline.
     network
@@ -119,8 +120,7 @@ def train_baseline(
     baseline = choose_settings(recipe, variant=variant, network=network, optimizer=optimizer, epochs=epochs)
     classes = trained_classes(recipe, baseline)
     name = EVALUATION_FOLDER if evaluate_only else names.BASELINE_FOLDER
-    out = out or build / name_folder(recipe, baseline, name)
-    require_folders(build, out)
+    out = choose_folder(build, name_folder(recipe, baseline, name), out)
     weights = find_weights(recipe, baseline) if evaluate_only is None else None
     # A wrong recipe or dataset is an error before TensorFlow is loaded or a folder is made.
     read_dataset(build, recipe)

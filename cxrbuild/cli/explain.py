@@ -28,7 +28,13 @@ from cxrbuild.cli.output import Output
 @click.option(
     "--model", type=PATH, metavar="FILE", help="A saved model.  [default: <build>/baseline/model.keras]"
 )
-@click.option("--out", type=PATH, metavar="DIR", help="Write results to DIR.  [default: <build>/explanation]")
+@click.option(
+    "--out",
+    type=PATH,
+    metavar="DIR",
+    help="Write results to DIR.  [default: <build>/explanation; of a release, "
+    "<release>-explanation next to it]",
+)
 @click.option(
     "--exclude-seen", is_flag=True, help="Exclude test images of patients that the model was trained on."
 )

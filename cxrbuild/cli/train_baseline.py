@@ -34,7 +34,8 @@ _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
     "--out",
     type=PATH,
     metavar="DIR",
-    help="Write results to DIR.  [default: <build>/baseline, or evaluation, or comparison]",
+    help="Write results to DIR.  [default: <build>/baseline, or evaluation, or comparison; "
+    "of a release, <release>-baseline next to it]",
 )
 @click.option(
     "--variant",

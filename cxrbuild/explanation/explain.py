@@ -24,7 +24,7 @@ from cxrbuild.artifact.explanation import (
 )
 from cxrbuild.baseline.backend import LOADING, describe_environment, require_packages
 from cxrbuild.baseline.dataset import read_dataset
-from cxrbuild.baseline.folders import require_folders
+from cxrbuild.baseline.folders import choose_folder, locked_for_reading
 from cxrbuild.baseline.image_table import ImageTable, find_images
 from cxrbuild.baseline.leakage import find_seen, require_unseen
 from cxrbuild.baseline.trained_on import describe_model, read_trained_on
@@ -94,10 +94,11 @@ def explain(
     data
         The folder that ``fetch`` filled, which has the masks.
     model
-        A saved model; default ``baseline/model.keras`` in the build.
+        A saved model; default ``baseline/model.keras`` in the build. Of a release without it, that of
+        the folder next to the release where ``train_baseline`` writes by default.
     out
         Folder of ``explanation.json``, ``explain.parquet`` and ``explain.html``; default ``explanation`` in
-        the build.
+        the build. Of a release it is next to it, after its name and ``-``.
     exclude_seen_patients
         Exclude images of patients that the model was trained on, instead of raising an error.
     without_masks
@@ -115,9 +116,40 @@ def explain(
         The dataset has no pixels or is another recipe's, the model has another input or other classes or was
         trained on patients of the test, or lung masks are missing or cannot be used.
     """
-    model = model or build / names.BASELINE_FOLDER / names.MODEL
-    out = out or build / names.EXPLANATION_FOLDER
-    require_folders(build, out)
+    out = choose_folder(build, names.EXPLANATION_FOLDER, out)
+    model = model or _find_model(build)
+    # A folder that is no dataset of the recipe is left as it is, without a lock.
+    find_images(build, recipe.classes)
+    read_dataset(build, recipe)
+    with locked_for_reading(build):
+        return _explain(
+            build,
+            recipe,
+            data,
+            model,
+            out,
+            exclude_seen_patients=exclude_seen_patients,
+            without_masks=without_masks,
+            allow_missing=allow_missing,
+            occlude_all=occlude_all,
+            progress=progress,
+        )
+
+
+def _explain(
+    build: Path,
+    recipe: Recipe,
+    data: Path,
+    model: Path,
+    out: Path,
+    *,
+    exclude_seen_patients: bool,
+    without_masks: bool,
+    allow_missing: bool,
+    occlude_all: bool,
+    progress: Progress,
+) -> ExplanationResult:
+    """Explain a model on a dataset that does not change meanwhile."""
     found = find_images(build, recipe.classes)
     dataset = read_dataset(build, recipe)
     masks = Masks({}, {}) if without_masks else _find_masks(build, recipe, data)
@@ -230,6 +262,12 @@ def require_passed(result: ExplanationResult) -> None:
             expected=f"at most {MOST_SURVIVING:.0%}", found=f"{surviving:.0%}",
             todo="Look at the page for what the model uses instead",
         )  # fmt: skip
+
+
+def _find_model(build: Path) -> Path:
+    """Return the model of a dataset: its own, or the one that was trained on a release, next to it."""
+    own = build / names.BASELINE_FOLDER / names.MODEL
+    return own if own.is_file() else choose_folder(build, names.BASELINE_FOLDER) / names.MODEL
 
 
 def _find_classes(model: Path, recipe: Recipe) -> list[str]:
