@@ -201,3 +201,26 @@ def test_a_signal_that_a_library_hides_ends_the_command(
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == status
     assert done.stderr == f"cxrbuild: {word}; completed work is kept, run the same command to resume\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("explain", "nothing is kept, run the same command again"),
+        ("train-baseline", "each completed epoch is kept, run the same command to resume"),
+        ("curate", "completed work is kept, run the same command to resume"),
+    ],
+)
+def test_an_interrupt_says_what_is_kept(command: str, message: str) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows ends a process at a signal")
+    program = (
+        f"import os, signal, sys; sys.argv = ['cxrbuild', '--debug', {command!r}]\n"
+        "from cxrbuild.cli.main import cli, main\n"
+        f"@cli.command({command!r})\n"
+        "def interrupted(): os.kill(os.getpid(), signal.SIGINT)\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.strip() == f"cxrbuild: interrupted; {message}"

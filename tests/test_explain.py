@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from command import run
 from planted import CLASSES, COUNTS, Planted, make_planted
 from recording import Recorded
 
-from cxrbuild.artifact.explanation import TESTS, ExplanationDocument
+from cxrbuild.artifact.baseline import Interval
+from cxrbuild.artifact.explanation import TESTS, BlackoutTest, ExplanationDocument
 from cxrbuild.baseline.image_table import find_images
 from cxrbuild.errors import CheckError, CxrbuildError
 from cxrbuild.explanation import ExplanationResult, explain, require_passed
@@ -79,6 +81,28 @@ def test_a_mark_in_a_corner_fails_the_blackout_test(of_mark: ExplanationResult) 
     assert document.passed is False
     with pytest.raises(CheckError, match="survives without the lungs"):
         require_passed(of_mark)
+
+
+def test_a_model_that_distinguishes_nothing_has_no_result(of_mark: ExplanationResult) -> None:
+    """Of nothing, nothing can survive: the blackout test would be passed."""
+
+    def with_auc(low: float) -> ExplanationResult:
+        def narrow(one: BlackoutTest) -> BlackoutTest:
+            value = 0.571 if one.test == "whole" else 0.5
+            auc = Interval(value=value, low=low, high=0.649)
+            return one.model_copy(update={"scores": one.scores.model_copy(update={"auc": auc})})
+
+        blackout = [narrow(one) for one in of_mark.document.blackout]
+        return replace(of_mark, document=of_mark.document.model_copy(update={"blackout": blackout}))
+
+    assert with_auc(0.501).document.passed is True
+    found = with_auc(0.494)
+    assert (found.document.surviving, found.document.passed) == (None, None)
+    assert found.document.sentence.startswith("The baseline does not distinguish the classes: ")
+    assert "with the whole image, 0.494 to 0.649, is not above the 0.5 of guessing" in found.document.sentence
+    with pytest.raises(CxrbuildError, match="the blackout test has no result") as error:
+        require_passed(found)
+    assert "Train the model longer" in str(error.value)
 
 
 def test_every_bar_comes_to_its_end(of_mark: ExplanationResult, progress_of_mark: Recorded) -> None:

@@ -137,9 +137,10 @@ def test_the_temperature_of_overconfident_logits_is_found() -> None:
     assert fit_temperature(labels, overconfident) == pytest.approx(3, rel=0.05)
     half = slice(0, 2000), slice(2000, 4000)
     found = measure_calibration(
-        labels[half[0]], overconfident[half[0]], labels[half[1]], overconfident[half[1]]
+        labels[half[0]], overconfident[half[0]], labels[half[1]], overconfident[half[1]], CLASSES
     )
-    assert found.fitted_on == 2000
+    assert found.fitted_on == sum(found.validation.values()) == 2000
+    assert f"({found.validation['COVID-19']:,} COVID-19, " in found.remark
     assert found.after.log_loss < found.before.log_loss - 0.1
     before, after = (one.reliability.expected_calibration_error for one in (found.before, found.after))
     assert after < 0.05 < before
@@ -147,7 +148,22 @@ def test_the_temperature_of_overconfident_logits_is_found() -> None:
 
 def test_without_a_validation_split_no_temperature_is_fitted() -> None:
     labels, logits = np.array([0, 1]), np.array([[2, 0], [0, 2]], np.float32)
-    found = measure_calibration(labels, logits, np.empty(0, np.int64), np.empty((0, 2), np.float32))
+    found = measure_calibration(
+        labels, logits, np.empty(0, np.int64), np.empty((0, 2), np.float32), CLASSES[:2]
+    )
     assert (found.fitted_on, found.temperature, found.after) == (0, None, None)
+    assert found.remark.startswith("No temperature is fitted: the dataset has no validation split")
     assert found.before.log_loss == pytest.approx(log_loss(labels, logits))
     assert found.before.log_loss == pytest.approx(np.log(1 + np.exp(-2)))
+
+
+def test_a_validation_split_that_lacks_a_class_fits_no_temperature() -> None:
+    labels, logits = np.array([0, 1]), np.array([[2, 0], [0, 2]], np.float32)
+    found = measure_calibration(
+        labels, logits, np.zeros(8, np.int64), np.ones((8, 2), np.float32), CLASSES[:2]
+    )
+    assert (found.fitted_on, found.temperature, found.after) == (0, None, None)
+    assert found.validation == {"COVID-19": 8, "Normal": 0}
+    assert found.remark == (
+        "No temperature is fitted: the validation split has no image of Normal (8 COVID-19, 0 Normal)."
+    )

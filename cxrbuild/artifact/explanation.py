@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from cxrbuild.artifact.baseline import (
     DatasetReference,
     Figure,
@@ -173,17 +175,32 @@ class Calibration(Part):
     Attributes
     ----------
     fitted_on
-        Number of validation images that the temperature was fitted on; 0 without a validation split.
+        Number of validation images that the temperature was fitted on; 0 without a temperature.
     temperature
-        What the logits are divided by, ``None`` without a validation split.
+        What the logits are divided by, ``None`` without a validation split, or if it lacks a class.
     before, after
-        The figures on test; ``after`` is ``None`` without a validation split.
+        The figures on test; ``after`` is ``None`` without a temperature.
+    validation
+        The validation images by class; empty without a validation split.
     """
 
     fitted_on: int
     temperature: float | None
     before: CalibrationFigures
     after: CalibrationFigures | None
+    validation: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def remark(self) -> str:
+        """What the temperature was fitted on, or why there is none."""
+        if not any(self.validation.values()) and self.temperature is None:
+            return "No temperature is fitted: the dataset has no validation split, and test must not be used."
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.validation.items())
+        images = f"{self.fitted_on:,} validation images" + (f" ({counts})" if counts else "")
+        if self.temperature is not None:
+            return f"The temperature {self.temperature:.3f} was fitted on {images}."
+        missing = ", ".join(name for name, count in self.validation.items() if not count)
+        return f"No temperature is fitted: the validation split has no image of {missing} ({counts})."
 
 
 class ExplanationDataset(DatasetReference):
@@ -222,7 +239,8 @@ class ExplanationDocument(Document):
     blackout
         The blackout tests.
     masked
-        The blackout tests that use each image's own mask, on the images that have one; empty without masks.
+        The blackout tests that use each image's own mask, on the images that have one; empty without masks,
+        and if these are of fewer than ``least_patients`` patients.
     shares
         The shares of the attribution, by class.
     groups
@@ -276,15 +294,22 @@ class ExplanationDocument(Document):
 
         Success is the mean area under the ROC curve above 0.5, which guessing reaches. What the model still
         reaches in one of the tests without lungs, it can reach without them. ``None`` where no lungs are
-        known, or where the model does not succeed with the whole image.
+        known, or where the model does not distinguish the classes with the whole image: of nothing, nothing
+        can survive, so such a model would pass.
         """
         whole, without = self.scores("whole"), self.best_without_lungs
-        if whole is None or without is None:
+        if whole is None or without is None or not self.distinguishes:
             return None
         with_lungs, without_lungs = whole.auc.value, without.scores.auc.value
-        if with_lungs is None or without_lungs is None or with_lungs <= _GUESSING:
+        if with_lungs is None or without_lungs is None:
             return None
         return max(without_lungs - _GUESSING, 0.0) / (with_lungs - _GUESSING)
+
+    @property
+    def distinguishes(self) -> bool:
+        """Whether the interval of the area under the ROC curve with the whole image is above guessing."""
+        whole = self.scores("whole")
+        return whole is not None and whole.auc.low is not None and whole.auc.low > _GUESSING
 
     @property
     def passed(self) -> bool | None:
@@ -306,7 +331,14 @@ class ExplanationDocument(Document):
             f"accuracy is {_show(without.scores.accuracy)} and {_show(whole.accuracy)}"
         )
         if self.surviving is None:
-            return f"The baseline does not distinguish the classes: {measured}."
+            low, high = (
+                "n/a" if limit is None else f"{limit:.3f}" for limit in (whole.auc.low, whole.auc.high)
+            )
+            return (
+                "The baseline does not distinguish the classes: the 95 % interval of the mean area "
+                f"under the ROC curve with the whole image, {low} to {high}, is not above the "
+                f"0.5 of guessing; {measured}."
+            )
         return (
             f"At least {self.surviving:.0%} of the baseline's success survives without the lungs: {measured}."
         )

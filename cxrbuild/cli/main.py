@@ -109,6 +109,10 @@ for _command in (
     cli.add_command(_command)
 
 
+# Commands that write at their end alone, or only read.
+_KEEPING_NOTHING = ("explain", "plan", "diff", "verify", "why")
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Control-C does."""
 
@@ -152,8 +156,12 @@ def _report_interrupt(number: int) -> None:
     _reported.set()
     BARS.finish()
     word = "terminated" if number == signal.SIGTERM else "interrupted"
+    command = next((name for name in sys.argv[1:] if not name.startswith("-")), "")
+    if command in _KEEPING_NOTHING:
+        click.echo(f"cxrbuild: {word}; nothing is kept, run the same command again", err=True)
+        return
     # In its first epoch a training has completed nothing.
-    kept = "each completed epoch" if "train-baseline" in sys.argv else "completed work"
+    kept = "each completed epoch" if command == "train-baseline" else "completed work"
     click.echo(f"cxrbuild: {word}; {kept} is kept, run the same command to resume", err=True)
 
 

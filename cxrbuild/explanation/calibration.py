@@ -17,13 +17,18 @@ _LEAST, _MOST = 0.05, 20.0
 
 
 def measure_calibration(
-    labels: Labels, logits: Logits, validation_labels: Labels, validation_logits: Logits
+    labels: Labels,
+    logits: Logits,
+    validation_labels: Labels,
+    validation_logits: Logits,
+    classes: list[str],
 ) -> Calibration:
     """Return the calibration on test before and after temperature scaling.
 
     All logits are divided by one temperature, which minimizes the log loss of the validation split (Guo et
     al. 2017, arXiv 1706.04599). It changes no predicted class. Without a validation split none is fitted:
-    a temperature that was fitted on test would be tested on what it was fitted to.
+    a temperature that was fitted on test would be tested on what it was fitted to. None is fitted either on a
+    validation split that lacks a class: it would be that of the other classes.
 
     Parameters
     ----------
@@ -31,13 +36,18 @@ def measure_calibration(
         Class numbers and logits of the test split.
     validation_labels, validation_logits
         Those of the validation split, empty without one.
+    classes
+        The classes in the order of their numbers.
     """
-    temperature = fit_temperature(validation_labels, validation_logits) if len(validation_labels) else None
+    counts = {name: int((validation_labels == number).sum()) for number, name in enumerate(classes)}
+    complete = all(counts.values())
+    temperature = fit_temperature(validation_labels, validation_logits) if complete else None
     return Calibration(
-        fitted_on=len(validation_labels),
+        fitted_on=len(validation_labels) if complete else 0,
         temperature=temperature,
         before=_figures(labels, logits),
         after=None if temperature is None else _figures(labels, logits / np.float32(temperature)),
+        validation=counts if any(counts.values()) else {},
     )
 
 

@@ -152,7 +152,7 @@ def _explain(
     """Explain a model on a dataset that does not change meanwhile."""
     found = find_images(build, recipe.classes)
     dataset = read_dataset(build, recipe)
-    masks = Masks({}, {}) if without_masks else _find_masks(build, recipe, data)
+    masks = Masks({}, {}) if without_masks else _find_masks(build, recipe, data, progress)
     classes = _find_classes(model, recipe)
     require_packages()
     progress.plan(
@@ -192,6 +192,7 @@ def _explain(
             explained.logits["whole"],
             validation.labels,
             predict_images(validation, attribution, size, progress),
+            classes,
         )
         with progress(MEASURING, None, ""):
             groups = test.table["group"].tolist()
@@ -210,13 +211,7 @@ def _explain(
                 blackout=_measure_tests(
                     explained.logits, test.labels, groups, classes=classes, resamples=resamples
                 ),
-                masked=_measure_tests(
-                    explained.masked_logits,
-                    test.labels[explained.own],
-                    [group for group, own in zip(groups, explained.own, strict=True) if own],
-                    classes=classes,
-                    resamples=resamples,
-                ),
+                masked=_measure_masked(explained, groups, classes=classes, resamples=resamples),
                 shares=_mean_shares(explained, classes),
                 groups=measure_groups(
                     metadata,
@@ -245,7 +240,8 @@ def require_passed(result: ExplanationResult) -> None:
     Raises
     ------
     CxrbuildError
-        It was not measured, because no lungs are known or the model does not succeed with the whole image.
+        It was not measured, because no lungs are known or the model does not distinguish the classes with the
+        whole image.
     CheckError
         More survives.
     """
@@ -254,7 +250,8 @@ def require_passed(result: ExplanationResult) -> None:
         raise CxrbuildError(
             "the blackout test has no result", where=result.out / PAGE,
             expected="lung masks, and a model that distinguishes the classes", found=result.document.sentence,
-            todo="Declare `lung_masks` in a source, or omit --gate",
+            todo="Declare `lung_masks` in a source, or omit --gate" if result.document.lungs is None
+            else "Train the model longer or on more images, or omit --gate",
         )  # fmt: skip
     if surviving > MOST_SURVIVING:
         raise CheckError(
@@ -278,13 +275,18 @@ def _find_classes(model: Path, recipe: Recipe) -> list[str]:
     return recipe.classes
 
 
-def _find_masks(build: Path, recipe: Recipe, data: Path) -> Masks:
+def _find_masks(build: Path, recipe: Recipe, data: Path, progress: Progress) -> Masks:
     """Find the masks of every image of the dataset, whichever its split."""
     path = build / names.MANIFEST
+    sources = [read_source(name, recipe.folder) for name in recipe.sources]
     if not path.is_file():
+        if any(source.lung_masks for source in sources):
+            progress.note(
+                f"No lung masks are read: without {names.MANIFEST}, which a TensorFlow Datasets folder "
+                "lacks, the files of the images in their sources are unknown. Name the build or the release."
+            )
         return Masks({}, {})
     records = read_records(path)
-    sources = [read_source(name, recipe.folder) for name in recipe.sources]
     return find_masks(records[records["exclusion"].isna()], sources, data)
 
 
@@ -352,6 +354,22 @@ def _measure_tests(
         for test in TESTS
         if test in logits
     ]
+
+
+def _measure_masked(
+    explained: Explained, groups: list[str], *, classes: list[str], resamples: int
+) -> list[BlackoutTest]:
+    """Measure the tests with each image's own mask, as those of any group: of too few patients not at all."""
+    masked = [group for group, own in zip(groups, explained.own, strict=True) if own]
+    if len({*masked}) < LEAST_PATIENTS:
+        return []
+    return _measure_tests(
+        explained.masked_logits,
+        explained.selection.labels[explained.own],
+        masked,
+        classes=classes,
+        resamples=resamples,
+    )
 
 
 def _mean_shares(explained: Explained, classes: list[str]) -> dict[str, ClassShares]:
