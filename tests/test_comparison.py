@@ -85,18 +85,29 @@ def test_a_class_that_cannot_fill_the_folds_is_an_error_with_its_number_of_group
 
 
 def test_folds_that_groups_of_several_classes_leave_without_a_class_are_an_error() -> None:
-    rows = make_rows(a_x=8, b_x=2)
-    # Two groups of b, one of them joined with images of a: the groups are of two strata.
-    rows["group"] = ["1", "1", "2", "2", "3", "3", "4", "4", "b", "1"]
+    # Each two classes share a group: two of the three groups are in one fold.
+    rows = make_rows(a_x=2, b_x=2, c_x=2)
+    rows["group"] = ["1", "2", "1", "3", "2", "3"]
     rows["split"] = "train"
-    errors = []
-    for salt in range(8):
-        try:
-            make_folds(rows, 2, Split(salt=str(salt)), ["a", "b"], "build")
-        except CxrbuildError as error:
-            errors.append(str(error))
-    assert 0 < len(errors) < 8
-    assert all("has no image of b to" in error for error in errors)
+    with pytest.raises(CxrbuildError, match=r"fold \d has no image of [abc] to ") as error:
+        make_folds(rows, 2, SPLIT, ["a", "b", "c"], "build")
+    assert "Found: groups of patients with several classes, which stay in one fold." in str(error.value)
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_class_of_as_many_groups_as_folds_fills_them_whatever_their_sources(
+    count: int, *, joined: bool
+) -> None:
+    for attempt in range(10):
+        few = {f"a_{attempt}s{number}": 2 for number in range(count)}
+        rows = make_rows(**few, b_x=60)
+        if joined:
+            rows.loc[rows["group"] == "b_x:0", "group"] = f"a_{attempt}s0:0"
+        partitions = make_folds(rows, count, SPLIT, ["a", "b"], "build")
+        for partition in partitions:
+            tested = rows.loc[partition.splits.index[partition.splits == "test"]]
+            assert (tested["label"] == "a").sum() == 2
 
 
 def test_a_source_is_withheld_with_the_patients_that_it_shares() -> None:

@@ -76,6 +76,21 @@ def test_added_images_move_few_others() -> None:
     assert (assign_folds(more, FIVE)[: len(rows)] != folds).mean() < 0.1
 
 
+def test_sources_of_few_groups_are_balanced_against_each_other() -> None:
+    rows = images(40).assign(group=[f"g{n}" for n in range(40)], source=[f"s{n}" for n in range(40)])
+    rows = rows.assign(label="A", split="train")
+    assert set(assign_folds(rows, FIVE).value_counts()) == {8}
+
+
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=12), st.integers(0, 99))
+def test_a_class_of_enough_groups_is_in_every_fold(sizes: list[int], salt: int) -> None:
+    rows = pd.DataFrame({"group": np.repeat([f"g{n}" for n in range(len(sizes))], sizes)})
+    rows = conform(rows.assign(image_id=[f"i{n}" for n in range(len(rows))], split="train", label="A"))
+    rows["source"] = rows["group"].str[-1].map(lambda last: "x" if last in "0123" else last)
+    split = Split.model_validate({"salt": str(salt), "folds": {"count": 3}})
+    assert set(assign_folds(rows, split)) == {0, 1, 2}
+
+
 def test_excluded_images_and_recipes_without_folds_have_none() -> None:
     rows = images(100)
     rows.loc[3, "exclusion"] = "ct"
