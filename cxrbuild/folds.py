@@ -79,8 +79,8 @@ def assign_folds(records: pd.DataFrame, split: Split) -> pd.Series:
     loads: dict[_Class, list[int]] = {}
     for stratum, of_stratum in sizes.groupby(strata):
         of_group = {str(group): int(size) for group, size in of_stratum.items()}
-        keys = [key.split("\0") for key in stratum.split("\n")]
-        own = sorted({(of == "test", label) for of, label, _ in keys})
+        split_labels = [key.split("\0")[:2] for key in str(stratum).split("\n")]
+        own = sorted({(of == "test", label) for of, label in split_labels})
         known = [loads.setdefault(one, [0] * count) for one in own] if len(of_group) < count else []
         others = [sum(of_class[fold] for of_class in known) for fold in range(count)]
         chosen = choose_folds(of_group, count, f"{split.salt}/folds/{stratum}", others)
