@@ -26,6 +26,7 @@ from cxrbuild.explanation import ExplanationResult, explain, require_passed
 from cxrbuild.explanation.attribution import Attribution
 from cxrbuild.explanation.images import Selection, select
 from cxrbuild.explanation.model import open_model
+from cxrbuild.explanation.page import write_page
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.releasing import release
 from cxrbuild.verification import verify
@@ -214,6 +215,20 @@ def test_the_page_shows_images_of_each_class_and_loads_nothing(of_mark: Explanat
             assert f"<h3>{name}: {kind}</h3>" in page
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert page.count('alt="image of ') == page.count('alt="occlusion of ') >= 4
+
+
+def test_the_page_says_whether_images_with_a_name_are_hidden(
+    of_mark: ExplanationResult, tmp_path: Path
+) -> None:
+    pages = {}
+    for hidden in (None, 0, 1, 2):
+        write_page(tmp_path / "page.html", of_mark.document, {}, {}, hidden)
+        pages[hidden] = (tmp_path / "page.html").read_text()
+    note = "it is not known which images show a readable name"
+    assert [hidden for hidden, page in pages.items() if note in page] == [None]
+    assert "1 test image with a readable name or birth date is not shown." in pages[1]
+    assert "2 test images with a readable name or birth date are not shown." in pages[2]
+    assert not [hidden for hidden in (None, 0) if "not shown" in pages[hidden]]
 
 
 def test_the_same_input_gives_the_same_bytes(

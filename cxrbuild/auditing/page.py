@@ -14,6 +14,7 @@ from cxrbuild.artifact import AuditDocument, BuildDocument
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.context import Context
 from cxrbuild.auditing.page_sections import list_sections
+from cxrbuild.catalog.review import IDENTIFIER
 from cxrbuild.contents import describe_sources_of_classes
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.exactness import describe_exactness
@@ -95,7 +96,7 @@ def _thumbnail(folder: Path, row: Mapping[Hashable, Any], *, border_only: bool =
     from PIL import ImageDraw
     from PIL.Image import Resampling
 
-    if row["review"] == "identifier":
+    if row["review"] == IDENTIFIER:
         return None
     try:
         image = read_image(folder / row["jpeg_path"], min_side=2 * _SIDE)

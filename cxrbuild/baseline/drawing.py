@@ -56,10 +56,9 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
                 figure.savefig(temporary, format=suffix[1:], metadata=metadata)
 
 
-def show_image(axes: Axes, grey: NDArray[np.uint8], title: str) -> None:
-    """Draw a grey image without axes, under a title."""
+def show_image(axes: Axes, grey: NDArray[np.uint8]) -> None:
+    """Draw a grey image without axes."""
     axes.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
-    axes.set_title(title, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,6 +26,7 @@ from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.figures import draw_figures, figure_names
 from cxrbuild.baseline.folders import choose_folder, locked_for_reading
+from cxrbuild.baseline.image_table import find_identified
 from cxrbuild.baseline.input import READING, Images, find_sampled, read_images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
 from cxrbuild.baseline.measurement import measure_run
@@ -138,6 +139,7 @@ def train_baseline(
             remove_temporary_files(folder)
         with locked_for_reading(build):
             dataset = read_dataset(build, recipe)
+            identified = find_identified(build)
             sides = (baseline.training_side, baseline.network.side)
             images = read_images(build, recipe.classes, *sides, progress, scratch=out, sample=baseline.sample)
         _logger.info("read %d images: %s", len(images.table), build)
@@ -154,9 +156,10 @@ def train_baseline(
                 recipe, without_folder(baseline), classes, images, trained, dataset, excluded
             )
         with progress(DRAWING, None, ""), explaining_write_errors(out, kept="every model trained so far"):
-            draw_figures(out / FIGURES, images, trained.predictions, document)
+            draw_figures(out / FIGURES, images, trained.predictions, document, identified)
             write_predictions(out / PREDICTIONS, images, trained.predictions, classes)
-            write_bytes(out / REPORT, write_report(document, recipe.datasheet.biases).encode())
+            report = write_report(document, recipe.datasheet.biases, _count_hidden(images, identified))
+            write_bytes(out / REPORT, report.encode())
             document.write(out / names.METRICS)
         _logger.info("wrote %s", out)
     return BaselineResult(out, document, median(trained.seconds) if trained.seconds else None)
@@ -263,6 +266,13 @@ def _describe(
 def _count(images: Images, classes: list[str]) -> Counts:
     counts = images.table.groupby(["split", "label"]).size()
     return {split: {name: int(counts.get((split, name), 0)) for name in classes} for split in images.splits}
+
+
+def _count_hidden(images: Images, identified: Collection[str] | None) -> int | None:
+    """Return the number of test images that no figure shows, ``None`` where no review is known."""
+    if identified is None:
+        return None
+    return int(images.table["image_id"].iloc[images.rows("test")].isin(identified).sum())
 
 
 def _link(file: Path, path: Path) -> None:

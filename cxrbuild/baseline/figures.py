@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,11 @@ def figure_names(predictions: Sequence[ModelPredictions]) -> list[str]:
 
 
 def draw_figures(
-    folder: Path, images: Images, predictions: Sequence[ModelPredictions], document: BaselineDocument
+    folder: Path,
+    images: Images,
+    predictions: Sequence[ModelPredictions],
+    document: BaselineDocument,
+    identified: Collection[str] | None,
 ) -> None:
     """Draw every figure, as PNG and as SVG.
 
@@ -45,11 +49,14 @@ def draw_figures(
         The predictions of each model; drawings of one model are of the first.
     document
         The figures of the models.
+    identified
+        The ids of images that must not be shown; ``None`` where no review is known.
     """
     classes, first = document.classes, document.runs[0]
     test = images.rows("test")
+    test = test[~images.table["image_id"].iloc[test].isin(identified or ()).to_numpy(bool)]
     draw_counts(folder / "counts", document.dataset.counts, classes)
-    draw_samples(folder / "samples", images, classes)
+    draw_samples(folder / "samples", images, test, classes)
     draw_network(folder / "network", document.settings.network, len(classes), document.parameters)
     for name in _BY_EPOCH:
         if name in document.figures:
@@ -82,18 +89,31 @@ def draw_counts(path: Path, counts: Mapping[str, Mapping[str, int]], classes: Se
         figure.legend(loc="outside upper center", ncols=len(counts), frameon=False)
 
 
-def draw_samples(path: Path, images: Images, classes: Sequence[str]) -> None:
-    """Draw two test images of each class, as the network sees them (the paper's Figures 1 and 2)."""
-    test = images.rows("test")
+def draw_samples(path: Path, images: Images, rows: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """Draw two test images of each class, as the network sees them (the paper's Figures 1 and 2).
+
+    Parameters
+    ----------
+    path
+        The figure's path without its suffix.
+    images
+        The dataset.
+    rows
+        The rows of the test images that may be shown.
+    classes
+        The classes in the order of their numbers.
+    """
     with drawing(path, 2.1 * len(classes), 4.6) as figure:
         axes = figure.subplots(2, len(classes), squeeze=False)
         for column, name in enumerate(classes):
-            # Spread over the rows, because neighbours are often of one patient.
-            of_class = test[images.labels[test] == column]
-            for row, position in enumerate((len(of_class) // 3, 2 * len(of_class) // 3)):
-                show_image(
-                    axes[row, column], images.for_training[of_class[position]], name if row == 0 else ""
-                )
+            of_class = rows[images.labels[rows] == column]
+            # Spread over the rows, because neighbours are often of one patient. An only image is drawn once.
+            positions = sorted({len(of_class) // 3, 2 * len(of_class) // 3}) if len(of_class) else []
+            for axis, position in zip(axes[:, column], positions, strict=False):
+                show_image(axis, images.for_testing[of_class[position]])
+            for axis in axes[len(positions) :, column]:
+                axis.axis("off")
+            axes[0, column].set_title(name, fontsize=8)
 
 
 def describe_seeds(seeds: Sequence[str], most: int = 6) -> str:
@@ -255,6 +275,7 @@ def draw_mistakes(
             truth, predicted = images.labels[row], probability.argmax()
             title = f"{classes[truth]} {probability[truth]:.2f}, predicted"
             title += f"\n{classes[predicted]} {probability[predicted]:.2f}"
-            show_image(axis, images.for_training[row], title)
+            show_image(axis, images.for_testing[row])
+            axis.set_title(title, fontsize=8)
             name = str(images.table["image_id"].iat[row])
             axis.set_xlabel("\n".join(name[i : i + 32] for i in range(0, len(name), 32)), fontsize=5.5)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.stored_images import list_shards, stored_as
+from cxrbuild.catalog.review import shows_identity
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.records import SPLITS, read_records
 
@@ -96,6 +97,27 @@ def find_images(folder: Path, classes: list[str]) -> ImageTable:
         )
     _require_all_classes(folder, table.rows, classes)
     return table
+
+
+def find_identified(folder: Path) -> frozenset[str] | None:
+    """Return the ids of the images that show a readable name or birth date, by the reviews in the manifest.
+
+    No page and no figure may show them.
+
+    Parameters
+    ----------
+    folder
+        A dataset, as for `find_images`.
+
+    Returns
+    -------
+    ``None`` where the dataset has no manifest, so that no review of its images is known.
+    """
+    manifest = folder / names.MANIFEST
+    if not manifest.is_file():
+        return None
+    records = read_records(manifest, ["image_id", "review"])
+    return frozenset(records.loc[shows_identity(records["review"]), "image_id"])
 
 
 def _require_all_classes(folder: Path, rows: pd.DataFrame, classes: list[str]) -> None:

@@ -18,6 +18,7 @@ from cxrbuild.baseline.figures import describe_seeds
 from cxrbuild.baseline.result import METRICS, format_figure
 from cxrbuild.baseline.tables import markdown_table
 from cxrbuild.catalog.baseline import Baseline, Published
+from cxrbuild.errors import count_of
 from cxrbuild.records import SPLITS
 from cxrbuild.templates import escape_markdown
 
@@ -44,7 +45,7 @@ _CAPTIONS = {
 }
 
 
-def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
+def write_report(document: BaselineDocument, biases: Sequence[str], hidden: int | None = 0) -> str:
     """Return the report.
 
     Parameters
@@ -53,6 +54,9 @@ def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
         The result.
     biases
         The known biases that the recipe declares.
+    hidden
+        Number of test images that no figure shows, because of a readable name or birth date; ``None`` where
+        no review is known.
     """
     published = document.settings.published
     several = len(document.runs) > 1
@@ -82,6 +86,7 @@ def write_report(document: BaselineDocument, biases: Sequence[str]) -> str:
         "Pearson). An interval of F1 or AUC without width shows that all resamples are equal, not "
         "that the figure is certain. A class is predicted if its probability is the greatest.",
         "## Figures",
+        _hidden(hidden),
         _figures(document),
         "## Caveat",
         "\n".join([_CAVEAT, *([""] if biases else []), *(f"- {escape_markdown(bias)}" for bias in biases)]),
@@ -295,6 +300,18 @@ def _classes(document: BaselineDocument) -> str:
         for name, figures in document.runs[0].classes.items()
     ]
     return markdown_table(["", "precision", "recall", "F1", "AUC"], rows)
+
+
+def _hidden(hidden: int | None) -> str:
+    if hidden is None:
+        return (
+            "The dataset has no `manifest.parquet`, so it is not known which images show a readable name or "
+            "birth date. **None is hidden**: look at `samples` and `mistakes` before you share them."
+        )
+    if not hidden:
+        return ""
+    subject = f"{count_of(hidden, 'test image')} with a readable name or birth date"
+    return f"{subject} {'is' if hidden == 1 else 'are'} in no figure."
 
 
 def _figures(document: BaselineDocument) -> str:

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.csv_table import CsvTable, require_none
 from cxrbuild.errors import suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARKS = {
     "arrow": "an arrow or arrowhead drawn on the image",
@@ -27,6 +31,8 @@ MARKS = {
     "tint": "a coloured cast",
     "unseen": "nobody has seen the image",
 }
+# An image with this mark is never shown: not on a page, and not in a figure.
+IDENTIFIER = "identifier"
 REVIEWS = CsvTable("reviews", ("source", "path", "mark", "marks_finding", "note"), optional=("reader",))
 
 
@@ -48,6 +54,17 @@ class Review:
     # No part of the review: the inputs of a build do not depend on it.
     file: Path | None = field(default=None, repr=False, compare=False)
     line: int | None = field(default=None, repr=False, compare=False)
+
+
+def shows_identity(marks: pd.Series) -> pd.Series:
+    """Return which images show a readable name or birth date, and must not be shown.
+
+    Parameters
+    ----------
+    marks
+        The column ``review`` of the images: a mark, null for an image without a review.
+    """
+    return marks.eq(IDENTIFIER).fillna(value=False).astype(bool)
 
 
 def read_reviews(name: str, beside: Path) -> list[Review]:

@@ -25,7 +25,7 @@ from cxrbuild.artifact.explanation import (
 from cxrbuild.baseline.backend import LOADING, describe_environment, require_packages
 from cxrbuild.baseline.dataset import read_dataset
 from cxrbuild.baseline.folders import choose_folder, locked_for_reading
-from cxrbuild.baseline.image_table import ImageTable, find_images
+from cxrbuild.baseline.image_table import ImageTable, find_identified, find_images
 from cxrbuild.baseline.leakage import find_seen, require_unseen
 from cxrbuild.baseline.trained_on import describe_model, read_trained_on
 from cxrbuild.bootstrap import LEAST_PATIENTS
@@ -183,7 +183,8 @@ def _explain(
             test, attribution, lungs, classes=size, occlude=occlude_all, progress=progress
         )
         metadata = read_metadata(test)
-        hidden = metadata["review"].eq("identifier").fillna(value=False).to_numpy(bool)
+        identified = find_identified(build)
+        hidden = metadata["image_id"].isin(identified or ()).to_numpy(bool)
         chosen = choose(explained, classes, hidden)
         positions = [position for of_kind in chosen.values() for position in of_kind]
         shown = draw_shown(explained, positions, attribution, lungs, classes, progress)
@@ -228,7 +229,8 @@ def _explain(
                 **describe_environment(),
             )
             write_table(out / TABLE, explained, classes)
-            write_page(out / PAGE, document, chosen, shown, int(hidden.sum()))
+            hidden_count = None if identified is None else int(hidden.sum())
+            write_page(out / PAGE, document, chosen, shown, hidden_count)
             document.write(out / DOCUMENT)
     _logger.info("wrote %s", out)
     return ExplanationResult(out, document, masks.unusable)

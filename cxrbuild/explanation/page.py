@@ -120,7 +120,7 @@ def write_page(
     document: ExplanationDocument,
     chosen: Mapping[tuple[str, str], Sequence[int]],
     shown: Mapping[int, Shown],
-    hidden: int,
+    hidden: int | None,
 ) -> None:
     """Write the page: one file without an external address.
 
@@ -135,7 +135,7 @@ def write_page(
     shown
         The images by position.
     hidden
-        Number of explained images that must not be shown.
+        Number of explained images that must not be shown; ``None`` where no review is known.
     """
     environment = html_environment("cxrbuild.explanation")
     environment.filters["interval"] = _format_limits

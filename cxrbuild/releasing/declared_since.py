@@ -10,6 +10,7 @@ from cxrbuild.artifact import BuildDocument
 from cxrbuild.artifact.build import SourceDescription
 from cxrbuild.catalog import read_reviews, read_source
 from cxrbuild.catalog.correction import CORRECTIONS
+from cxrbuild.catalog.review import IDENTIFIER
 from cxrbuild.curation import read_declaration_files
 from cxrbuild.errors import CheckError, CxrbuildError, count_of, name_some
 from cxrbuild.files import sha256_of
@@ -52,7 +53,7 @@ def require_no_identifier_since(
     # The path of a file of which only the name in the recipe is known has no meaning here.
     known = [name for name in reviews if not name.endswith(".csv") or (files and Path(name).is_file())]
     marks = {(one.source, one.path): one.mark for name in known for one in read_reviews(name, Path())}
-    marked = {image for image, mark in marks.items() if mark == "identifier"}
+    marked = {image for image, mark in marks.items() if mark == IDENTIFIER}
     # Few rows are copied: there may be a million.
     named = records["exclusion"].isna() & records["source_path"].isin([path for _, path in marked])
     rows = records.loc[named, ["source", "source_path", "license", "review"]]

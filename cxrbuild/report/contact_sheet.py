@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.catalog.review import shows_identity
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.errors import CheckError
 
@@ -62,7 +63,7 @@ def contact_sheet(rows: pd.DataFrame, read: ThumbnailReader, most: int) -> list[
     most
         The number of images.
     """
-    rows = rows[rows["review"].ne("identifier").fillna(value=True)]
+    rows = rows[~shows_identity(rows["review"])]
     digest = rows["image_id"].map(lambda name: hashlib.sha256(f"sheet/{name}".encode()).hexdigest())
     rows = rows.assign(digest=digest).sort_values("digest")
     rows = rows.assign(turn=rows.groupby("source").cumcount()).sort_values(["turn", "source"]).head(most)
