@@ -76,7 +76,7 @@ def generate(folder: Path) -> None:
     """Generate the documents again from the changed data, as cxrbuild itself would."""
     context = Context(folder, "release")
     manifest = sha256_of(folder / names.MANIFEST)
-    for name, text in texts(folder, context.contents, context.split_sizes, context.results, manifest):
+    for name, text in texts(folder, context.contents, context.split_sizes, context.results.kinds, manifest):
         (folder / name).write_text(text, newline="")
     write_json(folder / names.CROISSANT, croissant(folder, context.contents, context.hashes))
 
