@@ -112,6 +112,12 @@ def _resample(groups: Sequence[str], resamples: int, seed: int) -> Iterator[NDAr
         yield times[:, numbers].astype(np.float64)
 
 
+def _resample_seeds(seeds: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Return the share of each seed of the training in each resample, shape (resamples, seeds)."""
+    random = np.random.default_rng([seed, seeds])
+    return random.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+
+
 def _with_interval(measured: float, samples: NDArray[np.float64]) -> dict[str, float]:
     low, high = _interval(samples)
     return {"value": float(measured), "low": low, "high": high}
@@ -148,16 +154,17 @@ def paired_figures(
     """Compare models on the same images by a paired bootstrap of patients.
 
     Each resample draws patients once for all models, so what makes an image hard or easy for all of them
-    cancels out in the differences. Balanced accuracy is the mean recall of the classes that have images.
-    The limits of a figure of 0 or 1 are exact, see `share_limits`. A difference of the figures of fewer than
-    `LEAST_PATIENTS` patients has no limits.
+    cancels out in the differences. It also draws the seeds of the training, the same for all models, so the
+    intervals contain what another seed changes; of few seeds they contain too little of it. Balanced accuracy
+    is the mean recall of the classes that have images. The limits of a figure of 0 or 1 are exact, see
+    `share_limits`. A difference of the figures of fewer than `LEAST_PATIENTS` patients has no limits.
 
     Parameters
     ----------
     labels
         Class numbers, shape (n,).
     right
-        Whether each model is right, or the share of its seeds that are, shape (models, n).
+        Whether each model is right, shape (models, seeds, n). Seeds are those of the training.
     groups
         The group of patients of each image, length n.
     classes
@@ -167,9 +174,20 @@ def paired_figures(
     seed
         The seed of the resamples.
     """
-    drawn = [_recalls(labels, right, weights, len(classes)) for weights in _resample(groups, resamples, seed)]
+    models, seeds = right.shape[:2]
+    shares = _resample_seeds(seeds, resamples, seed)
+    drawn, start = [], 0
+    for weights in _resample(groups, resamples, seed):
+        of_seeds = shares[start : start + len(weights)]
+        start += len(weights)
+        drawn.append(
+            sum(
+                of_seeds[:, number, None, None] * _recalls(labels, right[:, number], weights, len(classes))
+                for number in range(seeds)
+            )
+        )
     samples = np.concatenate(drawn)
-    measured = _recalls(labels, right, np.ones((1, len(labels))), len(classes))[0]
+    measured = _recalls(labels, right.mean(axis=1), np.ones((1, len(labels))), len(classes))[0]
     figures = _with_limits(measured, samples)
     differences = _with_limits(measured - measured[:1], samples - samples[:, :1])
     numbers = np.asarray(groups)
@@ -179,7 +197,7 @@ def paired_figures(
     for figure, patients in enumerate([numbers, fewest, *of_class]):
         if len(set(patients.tolist())) < LEAST_PATIENTS:
             differences[:, figure, 1:] = np.nan
-        for model in range(len(right)):
+        for model in range(models):
             value, low, high = figures[model, figure]
             limits = share_limits({"value": value, "low": low, "high": high}, patients)
             figures[model, figure, 1:] = limits["low"], limits["high"]

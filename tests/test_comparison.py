@@ -160,7 +160,7 @@ def test_without_folds_or_sources_the_splits_are_the_datasets_own() -> None:
 def test_figures_are_those_of_all_images() -> None:
     labels = np.array([0, 0, 0, 1, 1, 3])
     right = np.array([[1, 1, 0, 1, 0, 1], [1, 1, 1, 0.5, 0, 1]], float)
-    found = paired_figures(labels, right, list("aabbcd"), list("wxyz"), resamples=50)
+    found = paired_figures(labels, right[:, None], list("aabbcd"), list("wxyz"), resamples=50)
     assert found.names == ["accuracy", "balanced_accuracy", "w", "x", "y", "z"]
     np.testing.assert_allclose(
         found.figures[0, :, 0], [4 / 6, (2 / 3 + 1 / 2 + 1) / 3, 2 / 3, 1 / 2, np.nan, 1]
@@ -184,19 +184,36 @@ def test_intervals_of_differences_are_paired_and_by_patient() -> None:
     better = np.repeat(random.random(200) < 0.2, 3)
     right = np.stack([~hard, ~hard | better]).astype(float)
     groups = [str(number // 3) for number in range(600)]
-    found = paired_figures(labels, right, groups, ["a"], resamples=2000)
+    found = paired_figures(labels, right[:, None], groups, ["a"], resamples=2000)
     widths = found.figures[:, 0, 2] - found.figures[:, 0, 1]
     value, low, high = found.differences[1, 0]
     assert value == pytest.approx((right[1] - right[0]).mean())
     assert 0 < low < value < high
     assert high - low < 0.7 * widths.min()
     # Three equal images of a patient show no more than one.
-    single = paired_figures(labels[::3], right[:, ::3], groups[::3], ["a"], resamples=2000)
+    single = paired_figures(labels[::3], right[:, None, ::3], groups[::3], ["a"], resamples=2000)
     np.testing.assert_allclose(single.differences, found.differences, atol=1e-12)
     # By image, the same images would look like three times as many patients.
-    images = paired_figures(labels, right, [str(number) for number in range(600)], ["a"], resamples=2000)
+    single_images = [str(number) for number in range(600)]
+    images = paired_figures(labels, right[:, None], single_images, ["a"], resamples=2000)
     narrow = images.differences[1, 0]
     assert narrow[2] - narrow[1] < 0.7 * (high - low)
+
+
+def test_intervals_of_several_seeds_contain_what_the_seed_changes() -> None:
+    """A seed that makes both models better makes neither of them the better one."""
+    labels, groups = np.zeros(400, int), [str(number) for number in range(400)]
+    random = np.random.default_rng(1)
+    # One seed is right on half of the images, the others on nine of ten; the second model is equally good.
+    one = np.stack([random.random(400) < share for share in (0.5, 0.9, 0.9)])
+    right = np.stack([one, one]).astype(float)
+    found = paired_figures(labels, right, groups, ["a"], resamples=2000)
+    alone = paired_figures(labels, right.mean(axis=1, keepdims=True), groups, ["a"], resamples=2000)
+    value, low, high = found.figures[0, 0]
+    assert value == pytest.approx(one.mean()) == alone.figures[0, 0, 0]
+    assert low < 0.6 < 0.88 < high
+    assert high - low > 2 * (alone.figures[0, 0, 2] - alone.figures[0, 0, 1])
+    assert found.differences[1, 0].tolist() == [0, 0, 0]
 
 
 def test_exact_intervals_contain_the_share() -> None:

@@ -93,7 +93,7 @@ def _measure(name: str, predictions: Sequence[Predicted], classes: list[str], re
     }
     figures = paired_figures(
         images["number"].to_numpy(),
-        np.stack([of_combination.mean(axis=1) for of_combination in of_seeds.values()]),
+        np.stack([of_combination.T for of_combination in of_seeds.values()]),
         images["group"].tolist(),
         classes,
         resamples=resamples,

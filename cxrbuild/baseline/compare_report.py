@@ -36,6 +36,7 @@ def report_comparison(document: ComparisonDocument) -> str:
     name = recipe.name if dataset.name is None else dataset.name
     version = recipe.version if dataset.version is None else dataset.version
     seeds = ", ".join(str(seed) for seed in document.seeds)
+    several = len(document.seeds) > 1
     sections = [
         f"# Comparison on {name} {version}",
         _PROTOCOLS[document.protocol],
@@ -51,12 +52,19 @@ def report_comparison(document: ComparisonDocument) -> str:
         "## Figure",
         "![Accuracy and its difference from the first combination](figures/comparison.png)",
         f"Dots are figures, lines 95 % intervals of {document.settings.resamples:,} bootstrap resamples by "
-        "patient. Each resample draws the same patients for every combination, so differences are paired. An "
+        f"patient{' and seed' if several else ''}. Each resample draws the same patients"
+        f"{' and the same seeds' if several else ''} for every combination, so differences are paired. An "
         "interval of a difference that does not contain 0 distinguishes two combinations on these patients. "
         f"A difference of fewer than {LEAST_PATIENTS} patients has no interval, and distinguishes nothing. "
-        "The interval of a figure of 0 or 1 is exact, of as many patients (Clopper and Pearson). An interval "
-        "is not adjusted for the number of combinations, and does not contain what another seed changes "
-        "if there is one seed.",
+        "The interval of a figure of 0 or 1 is exact, of as many patients (Clopper and Pearson). Any other "
+        "interval without width shows that all resamples are equal, as where each class is either all right "
+        "or all wrong, not that the figure is certain. An interval is not adjusted for the number of "
+        "combinations. "
+        + (
+            "It contains what another seed changes as far as these seeds show it: of few seeds, too little."
+            if several
+            else "It does not contain what another seed changes, because there is one seed."
+        ),
         "## Runs",
         "\n".join(
             f"- `{run.folder}`: trained on {sum(run.train.values()):,} images, evaluated on "
