@@ -13,6 +13,7 @@ from cxrbuild.artifact.build import SourceDescription
 from cxrbuild.artifact.pixels import count_pixels
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
+from cxrbuild.errors import verb_of
 from cxrbuild.exactness import describe_exactness
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.policy import unlisted_sources
@@ -93,10 +94,10 @@ class Contents:
         notices = {}
         if missing := self.document.missing_images:
             total = len(self.kept) + missing
-            are = "is" if missing == 1 else "are"
             named = "lists them" if len(self.document.missing) == missing else "counts them by source"
             notices["Incomplete"] = (
-                f"{missing:,} of the {total:,} images of the dataset {are} missing. `build.json` {named}."
+                f"{missing:,} of the {total:,} images of the dataset {verb_of(missing, 'is')} missing. "
+                f"`build.json` {named}."
             )
         if unpinned := self.document.unpinned:
             notices["Unpinned"] = " ".join([

@@ -214,12 +214,37 @@ def count_of(n: int, noun: str) -> str:
     >>> count_of(3, "match"), count_of(8, "epoch")
     ('3 matches', '8 epochs')
     """
+    return f"{n:,} {noun_of(n, noun)}"
+
+
+def noun_of(n: int, noun: str) -> str:
+    """Return a noun without its number, in the plural where the number is not one.
+
+    Examples
+    --------
+    >>> noun_of(1, "class"), noun_of(3, "class"), noun_of(2, "patient")
+    ('class', 'classes', 'patients')
+    """
     if n == 1:
-        return f"1 {noun}"
+        return noun
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
-        return f"{n:,} {noun[:-1]}ies"
-    has_es = noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("epoch")
-    return f"{n:,} {noun}{'es' if has_es else 's'}"
+        return f"{noun[:-1]}ies"
+    if noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("epoch"):
+        return f"{noun}es"
+    return f"{noun}s"
+
+
+def verb_of(n: int, verb: str) -> str:
+    """Return a verb of the third person, in the plural where the number of its subject is not one.
+
+    Examples
+    --------
+    >>> verb_of(1, "is"), verb_of(2, "is"), verb_of(0, "has"), verb_of(5, "resembles")
+    ('is', 'are', 'have', 'resemble')
+    """
+    if n == 1:
+        return verb
+    return {"is": "are", "was": "were", "has": "have", "does": "do"}.get(verb, verb.removesuffix("s"))
 
 
 def name_some(names: Iterable[object], most: int = 10) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.errors import count_of, name_some
+from cxrbuild.errors import count_of, name_some, verb_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,7 @@ def describe_shared_ids(shared: list[SharedId]) -> str:
     sources = sorted({source for one in shared for source in one.sources})
     in_two_splits = sum(len(one.splits) > 1 for one in shared)
     return (
-        f"{count_of(len(shared), 'patient id')} {'is' if len(shared) == 1 else 'are'} in several of the "
+        f"{count_of(len(shared), 'patient id')} {verb_of(len(shared), 'is')} in several of the "
         f"sources {name_some(sources)}, {in_two_splits:,} of them in several splits. If that is one person, "
         "declare the same `patient_namespace` in these sources; if not, a different one in each."
     )

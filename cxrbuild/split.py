@@ -253,7 +253,7 @@ def choose_groups(groups: Mapping[str, Mapping[str, int]], count: int, salt: str
         )
     if more is None:
         raise CxrbuildError(
-            f"no choice of whole patients has exactly {count_of(count, 'image')} of {label}",
+            f"cannot draw exactly {count_of(count, 'image')} of {label} without dividing a patient",
             expected=f"{count} of the {sum(size.values())} images in {len(size)} groups",
             found=f"groups with {name_some(sorted(set(size.values()), reverse=True))} images each",
             todo="Ask for another count, or for a share",

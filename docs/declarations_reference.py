@@ -49,14 +49,13 @@ def declarations() -> Iterator[str]:
     )
     yield (
         "A *file of withdrawals*, the key `withdrawn` of a source, has the header `path,date,reason`: images "
-        "that were withdrawn, with the day (YYYY-MM-DD) and the reason. A column `identifier` may follow: "
-        "the identifier of an image's row of metadata, where the file is gone, be the row left or not. So "
-        "may a column `patient`: the id, as the metadata has it, of a [patient of whom every image is "
-        "withdrawn](own-data.md#withdraw-a-patient); `path` can be blank then. "
-        "And a column `blob`: the git blob hash of a file that is withdrawn in every source, under whatever "
-        "name, also with a blank `path`. "
-        "Such an image keeps its row in the ledger, with the exclusion `withdrawn` and nothing else, even if "
-        "the source no longer has its file. Reviews and links can still name it."
+        "that were withdrawn, with the day (YYYY-MM-DD) and the reason. Three more columns are optional. "
+        "`identifier` is the identifier of the image's row of metadata, if the file was deleted, whether or "
+        "not the row remains. `patient` is the id, as the metadata has it, of a [patient all of whose images "
+        "are withdrawn](own-data.md#withdraw-a-patient). `blob` is the git blob hash of a file that is "
+        "withdrawn from every source, under any name. With `patient` or `blob`, `path` can be blank. "
+        "A withdrawn image keeps its row in the ledger, with the exclusion `withdrawn` and nothing else, "
+        "even if the source no longer has its file. Reviews and links can still name it."
     )
 
 

@@ -20,6 +20,10 @@ import pytest
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
 
 
+# The ending of a noun in the plural.
+_PLURAL = re.compile(r"(?<=[a-z]{2})s(?= |$)")
+
+
 class Figures:
     """What one test counted."""
 
@@ -133,7 +137,11 @@ def _merge(into: Figures, line: dict[str, Any]) -> None:
 
 
 def _describe(found: Figures) -> str:
-    parts = [f"{number:,} {what}" for what, number in found.counts.items()]
+    # One of something: the first noun is in the singular.
+    parts = [
+        f"{number:,} {_PLURAL.sub('', what, count=1) if number == 1 else what}"
+        for what, number in found.counts.items()
+    ]
     parts += [f"{what} within {seconds:.1f} s" for what, seconds in found.longest.items()]
     return ", ".join(parts)
 

@@ -415,7 +415,7 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     assert again_taken.locked == taken.locked
     (note,) = taken.notes
     size = f"{len(OTHER) / 1e6:,.1f} MB"
-    assert note == f"mine: {kept} ({size}) is kept: an archive that a former `fetch` refused."
+    assert note == f"mine: {kept} ({size}) is kept: 1 archive that a former `fetch` refused."
     # What to do is said once, of all sources.
     advice = advise_on_kept(data, ["mine", "other"])
     assert advice.startswith(

@@ -35,6 +35,12 @@ def test_runs_of_a_suite_are_added_up() -> None:
     )
 
 
+def test_one_of_something_is_in_the_singular() -> None:
+    counts = {"cards": 1, "kills of fetch": 1, "damaged files with sums as released": 1, "PNG as samples": 2}
+    page = update_page(ROW, [LINE | {"counts": counts, "longest": {}}])
+    assert " 1 card, 1 kill of fetch, 1 damaged file with sums as released, 2 PNG as samples " in page
+
+
 def test_figures_of_a_run_that_failed_are_refused() -> None:
     with pytest.raises(ValueError, match="failed"):
         update_page(ROW, [LINE | {"results": {"passed": 2, "failed": 1}}])

@@ -473,7 +473,7 @@ def test_an_image_that_left_is_said_to_have_left(demo: Path, tmp_path: Path) -> 
     for name in (row["image_id"], row["source_path"], file, Path(file).stem):
         ran = run("why", name, "--build", new, COLUMNS="400")
         assert ran.status == 1
-        assert "demo-cxr 1.0.0 does not have this image, neither kept nor excluded\n" in ran.err
+        assert "demo-cxr 1.0.0 has no row for this image\n" in ran.err
         has = f"demo-cxr 1.0.0 has it as {row['image_id']} ({row['split']}, {row['label']})"
         assert f"  --build {old}: {has}" in ran.err
         assert "nearest" not in ran.err

@@ -170,7 +170,7 @@ def curate(
 ) -> CurationResult:
     """Build a dataset: apply the rules, split by patient, convert to JPEG, write manifest and shards.
 
-    A build that is already there is updated; what did not change is not done again.
+    A build that is already there is updated; unchanged images are skipped.
 
     Parameters
     ----------

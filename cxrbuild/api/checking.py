@@ -153,7 +153,7 @@ def audit_lists(
 def overlap(
     a: AnyPath, b: AnyPath, *, workers: int | None = None, progress: Progress = silent
 ) -> OverlapResult:
-    """Find the images that are in both of two datasets, under other names and changed.
+    """Find images shared by two datasets, even if renamed or modified.
 
     Parameters
     ----------

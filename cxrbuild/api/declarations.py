@@ -224,7 +224,7 @@ def propose_pin(
     data
         The data folder, which has the metadata of the pinned version.
     out
-        The folder to write the new pin's folder into; default that of the declaration, or the current one
+        The parent folder of the new pin; default the folder of the declaration, or the current one
         for a shipped source.
     origin
         The new version: a folder, an archive or an address.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cxrbuild.errors import verb_of
 from cxrbuild.exclusions import MISSING
 from cxrbuild.records import SPLITS
 
@@ -57,7 +58,7 @@ class PixelCount:
             )
         if not self.missing:
             return counts
-        return f"{counts}, and {self.missing:,} more {'is' if self.missing == 1 else 'are'} missing"
+        return f"{counts}, and {self.missing:,} more {verb_of(self.missing, 'is')} missing"
 
 
 def count_pixels(

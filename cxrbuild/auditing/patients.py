@@ -29,7 +29,7 @@ def check_patient_leakage(context: Context) -> Measurement:
 
 
 def check_shared_patient_ids(context: Context) -> Measurement:
-    """Find patient ids of several sources, who may be one patient, with images in several splits.
+    """Find patient ids that several sources share, with images in several splits.
 
     Sources of one hospital can have the same patients under the same numbers; only their declarations can
     say so. Hashed numbers are compared too: one build hashes all numbers with one key.

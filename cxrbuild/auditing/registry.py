@@ -31,7 +31,7 @@ CHECKS = (
         patients.check_patient_leakage, 0,
     ),
     _check(
-        "shared_patient_ids", "No patient id of two sources, who may be one patient, is in two splits.",
+        "shared_patient_ids", "No patient id that two sources share is in two splits.",
         patients.check_shared_patient_ids, 0,
     ),
     _check(

@@ -16,6 +16,7 @@ from cxrbuild.baseline.evaluation import find_mistakes
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.network_figure import draw_network
 from cxrbuild.baseline.predictions import ModelPredictions
+from cxrbuild.errors import noun_of
 from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def describe_seeds(seeds: Sequence[str], most: int = 6) -> str:
     """
     if len(seeds) > most:
         return f"{len(seeds)} other seeds"
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+    return f"{noun_of(len(seeds), 'seed')} {', '.join(seeds)}"
 
 
 def draw_epochs(path: Path, histories: Mapping[str, Sequence[Epoch]], name: str) -> None:

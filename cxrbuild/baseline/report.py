@@ -107,7 +107,8 @@ def describe_training_data(trained: TrainingData | None) -> str:
     dataset = trained.dataset
     name = "an unnamed dataset" if dataset.name is None else f"{dataset.name} {dataset.version}"
     counts = ", ".join(f"{escape_markdown(label)} {count:,}" for label, count in trained.counts.items())
-    return f"trained on {trained.images:,} images of {trained.patients:,} patients of {name} ({counts})" + (
+    of_patients = f"{count_of(trained.images, 'image')} of {count_of(trained.patients, 'patient')}"
+    return f"trained on {of_patients} of {name} ({counts})" + (
         f", manifest of the build `{trained.manifest_sha256}`" if trained.manifest_sha256 else ""
     )
 

@@ -25,7 +25,7 @@ from cxrbuild.cli.options import (
 )
 from cxrbuild.cli.output import Output
 from cxrbuild.cli.wrapping import NO_LIMIT, output_width
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, verb_of
 
 if TYPE_CHECKING:
     from cxrbuild.auditing.audit import AuditResult
@@ -90,17 +90,21 @@ def audit(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Check a build for leakage, duplicates and confounding.
+    r"""Check a build for leakage, duplicates and confounding.
 
     Writes `audit.json` and `audit.html` into the build; a release includes the result. `audit-pairs.csv` has
     the pairs with their files, `audit-links.csv` the duplicates as links for the recipe. Exit status 3 if a
     check finds more than its limit.
 
-    With --list it checks lists of files with split and class that somebody published, against the metadata
-    of the sources in --data if there are any, and by the images that are there. It writes nothing but the
-    table of --out. FILE can also be the name of a shipped list or the .toml file of a declared one. With
-    --with it compares them with a dataset: which images are in both, in which split and class, and which
-    patients are in one split of the list and in another of the dataset.
+    With --list it checks published lists of files with split and class instead. FILE can also be the name of
+    a shipped list or the .toml file of a declared one. It writes only the table of --out, and compares the
+    lists with:
+
+    \b
+      1. the metadata of the sources in --data, if there is any;
+      2. the images in --data, unless --no-pixels is given;
+      3. the dataset of --with, if given: shared images by split and class,
+         and patients in different splits of list and dataset.
     """
     from cxrbuild.api import audit as audit_build
     from cxrbuild.auditing.audit import require_passed
@@ -161,8 +165,9 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
     search = result.document.duplicate_search
     if search.skipped_pairs:
         output.say(
-            f"{search.limited_images:,} images resemble more than {search.most_per_image} others: only their "
-            f"best candidates were compared, {search.skipped_pairs:,} pairs were not."
+            f"{count_of(search.limited_images, 'image')} {verb_of(search.limited_images, 'resembles')} more "
+            f"than {search.most_per_image} others: only the best candidates were compared, "
+            f"{count_of(search.skipped_pairs, 'pair')} {verb_of(search.skipped_pairs, 'was')} not."
         )
     if unpinned := result.build.document.unpinned:
         output.say(f"Unpinned: {', '.join(unpinned)}. The files were audited as they are.")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import click
 
 from cxrbuild.cli.wrapping import wrapped
-from cxrbuild.errors import printable
+from cxrbuild.errors import noun_of, printable
 from cxrbuild.progress import Bar, Silent
 
 # How often live lines are drawn, and how long a task takes before it is shown.
@@ -84,7 +84,7 @@ class ShownBar:
             noun = ""
         else:
             done, total = f"{self.done:,.0f}", self.total and f"{self.total:,}"
-            noun = f" {self.unit}" if (self.total or self.done) == 1 else f" {self.unit}s"
+            noun = f" {noun_of(round(self.total or self.done), self.unit)}"
         if total is None:
             return f"{done}{noun}"
         before = f" ({self._before:,} done before)" if self._before and self.unit != "B" else ""

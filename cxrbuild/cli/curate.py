@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     "--differing-rows",
     type=PATH,
     metavar="FILE.csv",
-    help="File of corrections to write: a line to fill in for each image whose rows have different findings, "
-    "as of two readers, and that no correction decides.",
+    help="File of corrections to write: a line to fill in for each image with conflicting findings and no "
+    "correction.",
 )
 @data_place_option
 @output_options
@@ -141,8 +141,8 @@ def curate(
 ) -> None:
     """Build a dataset: apply rules, split, convert to JPEG, write shards.
 
-    A build that is already there is updated; what did not change is not done again. A build of another
-    version is not touched without --replace.
+    A build that is already there is updated; unchanged images are skipped. A build of another version is not
+    touched without --replace.
     """
     from cxrbuild.api import curate as curate_dataset
 
@@ -176,7 +176,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     if listed := plan.listed:
         rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
         name = plan.declared.image_list.name if plan.declared.image_list else ""
-        output.say(f"The list {name} has {sum(listed.values()):,} rows: {rows}.")
+        output.say(f"The list {name} has {count_of(sum(listed.values()), 'row')}: {rows}.")
     _report_corrections(output, plan.corrections)
     _report_previous(output, plan.previous)
     _report_several_splits(output, groups_in_several_splits(plan.records).index, plan.declared.recipe)

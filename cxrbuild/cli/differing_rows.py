@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import CxrbuildError, count_of, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some, verb_of
 
 if TYPE_CHECKING:
     from cxrbuild.curation import Plan
@@ -21,11 +21,10 @@ def report_findings(output: Output, others: OtherFindings, joined: Sequence[Join
     """Report the images of several findings: those with one that has no class, and those of several rows."""
     if others.images:
         shown = name_some([f"{finding} {n:,}" for finding, n in others.findings.items()], _FINDINGS)
-        have = "has" if others.images == 1 else "have"
         output.say(
-            f"{count_of(others.images, 'kept image')} {have} a class by one finding and another finding "
-            f"without a class: {shown}. In a recipe of your own, `every_finding = true` in the rule of kind "
-            "`labelled` excludes such images."
+            f"{count_of(others.images, 'kept image')} {verb_of(others.images, 'has')} a class by one "
+            f"finding and another finding without a class: {shown}. In a recipe of your own, "
+            "`every_finding = true` in the rule of kind `labelled` excludes such images."
         )
     if joined:
         decided = sum(one.corrected for one in joined)

@@ -9,6 +9,7 @@ import click
 
 from cxrbuild.cli.options import PATH, default_build, output_options
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of
 
 if TYPE_CHECKING:
     from cxrbuild.exporting import ExportResult
@@ -81,9 +82,10 @@ def _report(output: Output, result: ExportResult) -> None:
     if document.artifact != "public":
         output.say("This export may include images that must not be redistributed.")
     if document.withheld:
-        output.say(f"The release withholds the pixels of {document.withheld:,} images.")
+        output.say(f"The release withholds the pixels of {count_of(document.withheld, 'image')}.")
     done = "exported" if result.written else "unchanged"
     output.say(
-        f"{document.dataset.name} {document.dataset.version} {done}: {images:,} images in {result.folder}"
+        f"{document.dataset.name} {document.dataset.version} {done}: {count_of(images, 'image')} "
+        f"in {result.folder}"
     )
     output.result("export-1", result.to_dict())

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     metavar="DIR|FILE",
     help="With --propose-pin: a release or manifest whose images are marked; repeatable.",
 )
-@click.option("--out", type=PATH, help="With --propose-pin: the folder of the new pin's folder.")
+@click.option("--out", type=PATH, help="With --propose-pin: the parent folder of the new pin.")
 @click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads at a time.")
 @data_option
 @output_options

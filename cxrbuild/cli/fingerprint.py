@@ -8,6 +8,7 @@ import click
 
 from cxrbuild.cli.options import PATH, PLACE, default_build, output_options, worker_options
 from cxrbuild.cli.output import Output
+from cxrbuild.errors import count_of, verb_of
 
 
 @click.command()
@@ -48,9 +49,12 @@ def fingerprint(
     )
     document = result.document
     if missing := document.images - document.described:
-        output.say(f"{missing:,} images have no pixels here: they are compared by their hashes alone.")
+        output.say(
+            f"{count_of(missing, 'image')} {verb_of(missing, 'has')} no pixels here; only "
+            "hashes are compared."
+        )
     output.say(
-        f"{document.dataset.name} {document.dataset.version}: {document.described:,} images described by "
-        f"{document.level}, in {result.path} ({result.bytes / 1e6:.1f} MB)"
+        f"{document.dataset.name} {document.dataset.version}: {count_of(document.described, 'image')} "
+        f"described by {document.level}, in {result.path} ({result.bytes / 1e6:.1f} MB)"
     )
     output.result("fingerprint-1", result.to_dict())

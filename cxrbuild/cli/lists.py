@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import count_of, printable
+from cxrbuild.errors import count_of, printable, verb_of
 from cxrbuild.records import SPLITS
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def _report(output: Output, result: ListAuditResult) -> None:
     output.say("")
     if result.compared is not None:
         output.say(
-            f"{count_of(result.compared, 'image')} of the lists "
-            f"{'has a file' if result.compared == 1 else 'have files'} here; "
+            f"{count_of(result.compared, 'image')} of the lists {verb_of(result.compared, 'is')} in --data; "
             "these were compared with each other."
         )
 

@@ -9,7 +9,7 @@ import click
 
 from cxrbuild.cli.options import PATH, PLACE, output_options
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import count_of, printable
+from cxrbuild.errors import count_of, printable, verb_of
 
 if TYPE_CHECKING:
     from cxrbuild.overlapping import OverlapResult
@@ -41,12 +41,12 @@ def overlap(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Find the images that are in both of two datasets, under other names and changed.
+    """Find images shared by two datasets, even if renamed or modified.
 
     A and B are builds, releases, or files that `cxrbuild fingerprint` wrote. A leak-free list has the images
-    of one dataset without patients of whom an image is in the other. Lists of names have no images to
-    compare: `cxrbuild audit --list train=A.csv --list test=B.csv` finds the names that both have, and
-    `cxrbuild audit --list FILE --with DATASET` those of a list and a dataset.
+    of one dataset without patients who also appear in the other dataset. To compare lists of names without
+    images, run `cxrbuild audit --list train=A.csv --list test=B.csv`; to compare a list with a dataset, run
+    `cxrbuild audit --list FILE --with DATASET`.
     """
     from cxrbuild.api import overlap as find_overlap
     from cxrbuild.overlapping import require_folder_place, write_tables
@@ -93,8 +93,10 @@ def _report(output: Output, result: OverlapResult, against: tuple[str, ...]) -> 
         )
     if result.search.skipped_pairs:
         output.say(
-            f"{result.search.limited_images:,} images resemble more than {result.search.most_per_image} "
-            f"others: {result.search.skipped_pairs:,} pairs were not compared."
+            f"{count_of(result.search.limited_images, 'image')} "
+            f"{verb_of(result.search.limited_images, 'resembles')} more than {result.search.most_per_image} "
+            f"others: {count_of(result.search.skipped_pairs, 'pair')} "
+            f"{verb_of(result.search.skipped_pairs, 'was')} not compared."
         )
     if result.level == "keypoints":
         output.say("Compared by keypoints: strongly cropped copies may be missed.")

@@ -87,7 +87,9 @@ def report_pins(output: Output, diff: PinDiff) -> None:
     released = diff.rows[diff.rows["released"] != ""]["change"].value_counts()
     for change, count in diff.counts().items():
         rows.append([CHANGES[change], count, int(released.get(change, 0))])
-    output.say(f"{diff.old}: {diff.images[0]:,} images. {diff.new}: {diff.images[1]:,} images.")
+    output.say(
+        f"{diff.old}: {count_of(diff.images[0], 'image')}. {diff.new}: {count_of(diff.images[1], 'image')}."
+    )
     if not rows:
         output.say("Nothing that is compared changed." if diff.absent else "Nothing changed.")
         for origin in diff.absent:

@@ -10,7 +10,7 @@ import click
 
 from cxrbuild.cli.options import PLACE, default_build, executor_option, output_options, workers_option
 from cxrbuild.cli.output import Output
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, verb_of
 
 if TYPE_CHECKING:
     from cxrbuild.artifact.pixels import PixelCount
@@ -107,7 +107,7 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
     if unreviewed := count_unreviewed(shown):
         output.say(
             f"{unreviewed:,} of {count_of(len(shown), 'image')} with pixels "
-            f"{'has' if unreviewed == 1 else 'have'} no review: nobody has looked for names and "
+            f"{verb_of(unreviewed, 'has')} no review: nobody has looked for names and "
             "marks on them. `cxrbuild review` makes a page to look at them."
         )
     if document.policy == "private":
@@ -155,7 +155,7 @@ def _report_pixels(output: Output, result: ReleaseResult) -> None:
     output.table(["with pixels", *splits, "all"], rows, right=len(splits) + 1)
     output.say("")
     output.say(
-        "Who loads the release gets the images with pixels alone. A release with --policy private has the "
+        "Loading the release gives only the images with pixels. A release with --policy private has the "
         "pixels of all images, whatever their licence: for your own use, never to be redistributed."
     )
 

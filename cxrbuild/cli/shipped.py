@@ -48,16 +48,24 @@ def sources(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """List the shipped sources, or show the pin of some.
+    r"""List the shipped sources, or show the pin of some.
 
     The list has the pin, licence and size of each source, the recipes that use it, and whether the data
     folder has it. `cxrbuild fetch NAME` downloads one. With NAME, a shipped source or the .toml file of
     another, it shows the whole pin: address, commit, hashes, and the listing of its files.
 
     With --of it shows the pins of all sources of a build or release, or of those that NAME names. With
-    --exactness too it lists instead, a line each, the images whose bytes are those of the pin (verified), are
-    others (other_bytes) or are not known (name_only), or that are missing or not pinned: id, source and path.
-    With several states each line begins with the image's. Lines are not wrapped.
+    --exactness too it lists the images of the given states instead:
+
+    \b
+      verified     the bytes are those of the pin
+      other_bytes  the bytes differ from the pin
+      name_only    the pin has the name, and no hash of single files
+      missing      the file is missing
+      not_pinned   no pin lists the file
+
+    Each line has the id, source and path of one image; with several states it begins with the state. Lines
+    are not wrapped.
 
     With --copy it writes the declaration of NAME, and the listing of its pin, into a folder. No file is
     overwritten.

@@ -68,16 +68,16 @@ def why(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Say why an image is in a dataset or not, or list the excluded images.
+    """Explain why an image is in a dataset or not, or list the excluded images.
 
     IMAGE is an image id, the path or name of a file of a source or build, a patient, or an accession number
     or UID of a DICOM header in --data. The path may be that on disk, as the shell completes it:
-    data/sources/cohen/images/x.jpg. The answer has the pin of its source, its row of metadata, what each rule
-    decided, the exclusion with the reviewer's note, what gave the class and the split, its links, and the
+    data/sources/cohen/images/x.jpg. The command shows the source's pin, the metadata row, each rule's
+    decision, the exclusion with the reviewer's note, the reason for class and split, links, and the
     duplicates that an audit found.
 
-    Of a source that is not public, the answer has only the columns of metadata that the declaration uses, so
-    that no name or birth date is pasted into a ticket. The image id and the path can still be a number of the
+    If the source is not public, it shows only the columns of metadata that the declaration uses, so that no
+    name or birth date is pasted into a ticket. The image id and the path can still be a number of the
     patient.
 
     `--excluded` lists the excluded images, by rule. A public release does not list those of sources that are

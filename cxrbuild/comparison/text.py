@@ -18,7 +18,7 @@ from cxrbuild.comparison.diff import (
     Kind,
     Total,
 )
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, verb_of
 from cxrbuild.templates import escape_cell, escape_markdown, flat
 from cxrbuild.version_numbers import needed_version
 
@@ -177,7 +177,7 @@ def conclusion(found: Diff) -> str:
     other = len(found.rows["other_bytes"])
     of_unpinned = f"{count_of(other, 'file')} with other bytes, of sources that one version has unpinned."
     if missing := _describe_missing(found):
-        also = f" Also, there {'is' if other == 1 else 'are'} {of_unpinned}" if other else ""
+        also = f" Also, there {verb_of(other, 'is')} {of_unpinned}" if other else ""
         return f"No image changed its class or split. {missing}{also}"
     if other:
         return (
@@ -199,7 +199,7 @@ def _describe_missing(found: Diff) -> str:
     """Return how many images are missing in which version; empty where none is."""
     missing = found.rows["missing"]["reason"].str.split(": ").str[0].value_counts()
     return " ".join(
-        f"{count_of(int(n), 'image')} {'is' if n == 1 else 'are'} missing in {name}."
+        f"{count_of(int(n), 'image')} {verb_of(int(n), 'is')} missing in {name}."
         for side, name in (("old", found.old), ("new", found.new))
         if (n := missing.get(side, 0))
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cxrbuild.artifact import names
 from cxrbuild.catalog import Source
-from cxrbuild.errors import count_of, name_some
+from cxrbuild.errors import count_of, name_some, noun_of, verb_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,8 +183,8 @@ def describe_other_images(others: OtherImages, sources: Iterable[Source]) -> str
         if source.name in named
     ]
     return (
-        f"The {'patient' if of_one else 'patients'} of {count_of(others.withdrawn, 'withdrawn image')} "
-        f"{'has' if of_one else 'have'} {count_of(len(others.images), 'other image')} in the dataset: "
+        f"The {noun_of(1 if of_one else 2, 'patient')} of {count_of(others.withdrawn, 'withdrawn image')} "
+        f"{verb_of(1 if of_one else 2, 'has')} {count_of(len(others.images), 'other image')} in the dataset: "
         f"{name_some(map(' '.join, others.images))}. If a patient withdrew, and not one image alone, add the "
         "patient's other images, or the patient's id in the column `patient`, to "
         f"{' and '.join(files)}."

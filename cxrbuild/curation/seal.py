@@ -2,8 +2,8 @@
 
 The seal, ``.cxrbuild/seal``, has the SHA-256 of ``build.json``, the state of the sources before the first of
 their files was read, and the state of the build's own files; see `cxrbuild.files.tree_state`. So the next run
-notices a source that changed while a build was made. No time is compared with another: the clock may be set.
-Only reading detects changes with forged times: ``cxrbuild verify``.
+notices a source that changed while a build was made. Times are compared for equality only, so the check does
+not depend on the clock. Only reading detects changes with forged times: ``cxrbuild verify``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from cxrbuild.artifact import AuditDocument, CheckResult, ExplanationDocument, I
 from cxrbuild.artifact.audit import PairFinding, SimilarIdsFinding
 from cxrbuild.checks import default_limits
 from cxrbuild.contents import Contents
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, noun_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +138,7 @@ def _name_limit(check: CheckResult) -> str:
 
 
 def _list_checks(ids: Sequence[str]) -> str:
-    return f"the check{'s' if len(ids) > 1 else ''} {' and '.join(ids)}"
+    return f"the {noun_of(len(ids), 'check')} {' and '.join(ids)}"
 
 
 def _describe_similar_ids(findings: Sequence[SimilarIdsFinding]) -> str:

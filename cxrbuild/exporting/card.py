@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cxrbuild.errors import count_of, verb_of
 from cxrbuild.exporting.document import EXPORT, ExportDocument
 from cxrbuild.exporting.images import ExportImages
 from cxrbuild.exporting.registry import ExportFormat
@@ -38,7 +39,11 @@ def _sizes(document: ExportDocument) -> str:
 
 def _licenses(document: ExportDocument) -> str:
     if document.artifact == "public":
-        withheld = f" {document.withheld:,} images are withheld." if document.withheld else ""
+        withheld = (
+            f" {count_of(document.withheld, 'image')} {verb_of(document.withheld, 'is')} withheld."
+            if document.withheld
+            else ""
+        )
         return f"Each image keeps its licence, see `images.csv`.{withheld}\n"
     return (
         "This export may include images that must not be redistributed. To publish an export, make it from a "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxrbuild.catalog import Source, read_source
 from cxrbuild.catalog.declarations import CATALOG
-from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
+from cxrbuild.errors import CxrbuildError, DeclarationError, name_some, verb_of
 from cxrbuild.fetching.record import format_listing, read_record
 from cxrbuild.files import write_bytes
 from cxrbuild.http import redact_address
@@ -114,7 +114,7 @@ def describe_old_addresses(source: Source, lock: LockedSource) -> list[str]:
         old := [key for key, address in addresses.items() if address and address != lock.origin]
     ):
         notes.append(
-            f"{source.file}: {name_some(old)} {'is' if len(old) == 1 else 'are'} as before, and the pinned "
+            f"{source.file}: {name_some(old)} {verb_of(len(old), 'is')} as before, and the pinned "
             f"files came from {lock.origin}. If the address has other files, `fetch` refuses them on another "
             "machine: write the address of these files there, or remove the line and name them with --from."
         )

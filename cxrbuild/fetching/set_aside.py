@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import name_some
+from cxrbuild.errors import count_of, name_some, verb_of
 from cxrbuild.fetching.partial import PartialFile
 from cxrbuild.files import sha256_of
 from cxrbuild.lockfile import fetch_command
@@ -83,8 +83,8 @@ def describe_kept(part: Path) -> list[str]:
     if not kept:
         return []
     size = sum(path.stat().st_size for path in kept)
-    are = "is kept: an archive" if len(kept) == 1 else "are kept: archives"
-    return [f"{part.stem}: {name_some(kept)} ({size / 1e6:,.1f} MB) {are} that a former `fetch` refused."]
+    kept_now = f"{name_some(kept)} ({size / 1e6:,.1f} MB) {verb_of(len(kept), 'is')} kept"
+    return [f"{part.stem}: {kept_now}: {count_of(len(kept), 'archive')} that a former `fetch` refused."]
 
 
 def advise_after_failure(source: Source, data: Path, failed: str) -> str:

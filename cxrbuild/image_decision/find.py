@@ -74,7 +74,7 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None, data: Path |
         )  # fmt: skip
     if lines:
         raise CxrbuildError(
-            f"{artifact.name} {artifact.version} does not have this image, neither kept nor excluded{lines}",
+            f"{artifact.name} {artifact.version} has no row for this image{lines}",
             where=artifact.folder / names.LEDGER, found=name,
             todo="Ask a version that has it, or compare both with `cxrbuild diff OLD NEW`",
         )  # fmt: skip

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cxrbuild.catalog.reader import Inventory, Reader
 from cxrbuild.catalog.template import Template, parse_template
-from cxrbuild.errors import CxrbuildError, name_some, suggest
+from cxrbuild.errors import CxrbuildError, count_of, name_some, suggest
 from cxrbuild.paths import PathIndex, canonical_path
 from cxrbuild.patient_key import hash_identifier, read_key
 from cxrbuild.progress import Progress
@@ -163,7 +163,11 @@ class CsvReader(Reader):
             if len(row) != len(header)
         ]
         if problems:
-            raise CxrbuildError("rows of another length\n  " + name_some(problems, 20), where=file)
+            raise CxrbuildError(
+                "rows with a wrong number of cells\n  " + name_some(problems, 20), where=file,
+                expected=f"{count_of(len(header), 'cell')} in each row, as in the header",
+                todo="Correct these lines: a cell with the delimiter or a line break needs quotes",
+            )  # fmt: skip
         if missing:
             hints = "; ".join(f'for "{name}" {suggest(name, header, "column")}' for name in missing)
             raise CxrbuildError(
@@ -221,7 +225,7 @@ class CsvReader(Reader):
                 )
         if problems:
             raise CxrbuildError(
-                "names that are nearly those of files\n  " + "\n  ".join(problems[:20])
+                "names that differ from file names only in case or spelling\n  " + "\n  ".join(problems[:20])
                 + (f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""),
                 where=inventory.root,
                 todo="Give files and rows the same names, or change `match_case` in the reader",
@@ -326,7 +330,7 @@ def _check_header(path: Path, found: list[str], declared: list[str] | None) -> N
     problems = [f"column {_quoted(missing)} is missing"] if missing else []
     problems += [f"column {_quoted(added)} is unknown"] if added else []
     raise CxrbuildError(
-        "an unknown layout, in the header", where=path, expected=_quoted(declared),
+        "the header differs from the declared columns", where=path, expected=_quoted(declared),
         found="; ".join(problems) or "the columns in another order",
         todo="This is another revision: fetch the pinned one, or declare a source for this one",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.column import AgeColumn, Column, FindingColumn
 from cxrbuild.catalog.source import Source
-from cxrbuild.errors import CxrbuildError, count_of, name_some, nearest
+from cxrbuild.errors import CxrbuildError, count_of, name_some, nearest, verb_of
 from cxrbuild.ingest import header
 from cxrbuild.ingest.age import FORMS, parse_ages
 from cxrbuild.ingest.header import Headers
@@ -148,11 +148,11 @@ def _reconciled(
 
 
 def _advise_to_number(source: Source, paths: int) -> str:
-    contain = "contains" if paths == 1 else "contain"
     return (
-        f"{source.name}: {count_of(paths, 'path')} {contain} the number of the patient. A build and a "
-        "private release have the paths, and a public one is refused. Number the files, also if they are "
-        'named after patients, and fetch them again: "Number the files first" on the page "Your own images".'
+        f"{source.name}: {count_of(paths, 'path')} {verb_of(paths, 'contains')} the number of the patient. A "
+        "build and a private release have the paths, and a public one is refused. Number the files, also if "
+        'they are named after patients, and fetch them again: "Number the files first" on the page "Your '
+        'own images".'
     )
 
 

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from cxrbuild.errors import count_of, name_some
+from cxrbuild.errors import count_of, name_some, noun_of
 from cxrbuild.lists.context import ListCheck, ListContext, ListFinding
 from cxrbuild.lists.reading import places
 
@@ -59,7 +59,8 @@ def find_source_names(context: ListContext) -> Iterator[ListFinding]:
         if SequenceMatcher(None, a.casefold(), b.casefold()).ratio() >= _RESEMBLING:
             few = min((a, b), key=lambda name: counts[name])
             yield ListFinding(
-                f"the sources {a} ({counts[a]:,} rows) and {b} ({counts[b]:,} rows) can be one",
+                f"the sources {a} ({count_of(counts[a], 'row')}) and {b} ({count_of(counts[b], 'row')}) "
+                "can be one",
                 _places(rows[rows["source"] == few]),
             )
 
@@ -86,8 +87,7 @@ def find_linked_images(context: ListContext) -> Iterator[ListFinding]:
     for found in _varying(rows, rows["group"], "split"):
         message = f"the images of {found['group'].iloc[0]} are in {_splits(found)}"
         if patients := sorted(set(found["patient"].dropna())):
-            named = "patient" if len(patients) == 1 else "patients"
-            message += f"; the list has the {named} {name_some(patients, 4)}"
+            message += f"; the list has the {noun_of(len(patients), 'patient')} {name_some(patients, 4)}"
         yield ListFinding(message, _places(found))
 
 

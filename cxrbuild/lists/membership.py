@@ -130,7 +130,8 @@ def _labels(rows: pd.DataFrame, declared: ImageList, recipe: Recipe) -> pd.Serie
             found=name_some(places(unclassed), 5), todo="Declare the column as `columns.label` of the list",
         )  # fmt: skip
     problems = [
-        f"{word!r} ({count:,} rows) is no class of the recipe; {suggest(str(word), classes, 'word')}"
+        f"{word!r} ({count_of(count, 'row')}) is no class of the recipe; "
+        f"{suggest(str(word), classes, 'word')}"
         for word, count in rows.loc[labels.isna(), "label"].value_counts(sort=False).items()
     ]
     problems += [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from cxrbuild.artifact import Artifact
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, verb_of
 
 # The lines of a warning: a dataset can have many classes.
 _MOST = 20
@@ -38,8 +38,7 @@ def _describe(artifact: Artifact) -> str:
         return ""
     causes = [f"this release withholds the pixels of {count_of(withheld, 'image')}"] if withheld else []
     if missing:
-        are = "is" if missing == 1 else "are"
-        causes.append(f"{count_of(missing, 'image')} of the dataset {are} missing")
+        causes.append(f"{count_of(missing, 'image')} of the dataset {verb_of(missing, 'is')} missing")
     lines = [f"{artifact.name} {artifact.version} lacks pixels: {', and '.join(causes)}."]
     counted = artifact.count_pixels()
     lacking = [one.describe() for one in counted if not one.complete]

@@ -110,7 +110,7 @@ class OverlapResult:
         return counts
 
     def leak_free(self, side: str, against: Sequence[str] = ()) -> pd.DataFrame:
-        """Return the rows of a dataset without patients of whom an image is in the other dataset.
+        """Return the rows of a dataset without patients who also appear in the other dataset.
 
         Parameters
         ----------

@@ -103,7 +103,7 @@ def propose_pin(
     data
         The data folder. Its files of the source stay as they are.
     out
-        The folder to write the new pin's folder into; default that of the declaration, and the current one
+        The parent folder of the new pin; default the folder of the declaration, and the current one
         for a shipped source.
     origin
         The new version: a folder, an archive or an address; default the declared address.

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbuild.errors import CxrbuildError, count_of, instead_of, name_some
+from cxrbuild.errors import CxrbuildError, count_of, instead_of, name_some, verb_of
 from cxrbuild.progress import Progress
 from cxrbuild.proposing.keys import Key, find_keys, find_lost_zeros, find_rows_without_zeros
 from cxrbuild.proposing.layout import Layout, look
@@ -195,9 +195,10 @@ def _describe_repeated(table: Table, key: Key) -> str:
     }
     path = next(iter(differing or repeated))
     numbers = [row + 2 for row in repeated[path]]  # as a spreadsheet counts them, with the header
-    have = "has" if len(repeated) == 1 else "have"
     such_as = "" if len(repeated) == 1 else "such as "
-    found = f"{count_of(len(repeated), 'image')} {have} several rows, {such_as}{path} "
+    found = (
+        f"{count_of(len(repeated), 'image')} {verb_of(len(repeated), 'has')} several rows, {such_as}{path} "
+    )
     found += f"(rows {name_some(numbers, 5)}). "
     if not differing:
         return found + "Rows of an image are equal, and the first counts"

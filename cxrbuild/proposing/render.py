@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cxrbuild.catalog.license import read_licenses
-from cxrbuild.errors import count_of, name_some, printable
+from cxrbuild.errors import count_of, name_some, noun_of, printable
 from cxrbuild.proposing.columns import ColumnProposal
 from cxrbuild.proposing.findings import FindingProposal
 from cxrbuild.proposing.keys import Key
@@ -217,10 +217,11 @@ def recipe_text(proposed: RecipeText) -> str:
         "[labels]",
     ]
     for name, words in proposed.classes.items():
-        rows = " + ".join(f"{proposed.rows[word]:,}" for word in words if word in proposed.rows)
+        counts = [proposed.rows[word] for word in words if word in proposed.rows]
+        rows = " + ".join(f"{count:,}" for count in counts)
         lines.append(
             f"{toml(name)} = {{ {proposed.source} = {toml(list(words))} }}"
-            + (f"  # {rows} image{'' if rows == '1' else 's'}" if rows else "")
+            + (f"  # {rows} {noun_of(sum(counts), 'image')}" if rows else "")
         )
     if proposed.others:
         shown = [f"{word!r} ({proposed.rows[word]:,})" for word in proposed.others[:60]]

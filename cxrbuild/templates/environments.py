@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, noun_of, verb_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -48,7 +48,10 @@ def html_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"n": lambda number: f"{number:,}", "code": _mark_code, "count_of": count_of}
+    environment.filters |= {
+        "n": lambda number: f"{number:,}", "code": _mark_code, "count_of": count_of, "noun_of": noun_of,
+        "verb_of": verb_of,
+    }  # fmt: skip
     script = "".join(map(_read_text, _SCRIPTS))
     environment.globals |= {
         "shared_style": Markup(_read_text("page.css")),  # noqa: S704  a file of this package
