@@ -34,7 +34,7 @@ EVERY_KIND = frozenset({"build", "release", "images"})
 
 
 class NotApplicable(Exception):  # noqa: N818 - not an error: the check has nothing to look at
-    """A check cannot be made of this folder; its message says why."""
+    """A check cannot be made of this folder; its message states why."""
 
 
 class _Failed(Exception):  # noqa: N818 - becomes a finding

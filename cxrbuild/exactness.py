@@ -131,7 +131,7 @@ def count_files(paths: Collection[str], source: Source, lock: Locked) -> SourceE
     counts = dict.fromkeys(MEANINGS, 0)
     listed, reader = source.listing or {}, source.reader
     for path in {*paths, *listed}:
-        # A withdrawn image whose file is gone is no image of the source any more.
+        # A withdrawn image whose file was deleted is no image of the source any more.
         if not reader.matches(path, reader.images) or (path in source.withdrawals and path not in paths):
             continue
         if not _is_pinned(lock) or (lock.unpinned and path not in listed):

@@ -43,7 +43,7 @@ EXCLUSIONS = (
     ),
     Exclusion("unreadable_header", "ingest", "The file has no DICOM header that can be read."),
     Exclusion(
-        "burned_in_annotation", "ingest", "The DICOM header says that the pixels identify the patient."
+        "burned_in_annotation", "ingest", "The DICOM header states that the pixels identify the patient."
     ),
     Exclusion("ambiguous_finding", "labels", "The findings belong to several of the recipe's classes."),
     Exclusion("not_listed", "labels", "The published list does not name the image."),

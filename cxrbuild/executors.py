@@ -84,7 +84,7 @@ class _Main(ModuleType):
         return getattr(main, name)
 
 
-# Of two threads that start processes, the second must not restore the stand-in of the first.
+# Of two threads that start processes, the second must not restore the replacement of the first.
 _starting = threading.RLock()
 
 

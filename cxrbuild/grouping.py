@@ -1,4 +1,4 @@
-"""Group items that chains of pairs connect (union-find)."""
+"""Group members that chains of pairs connect (union-find)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Name = TypeVar("Name", int, str)
 
 
 class UnionFind(dict[T, T]):
-    """Disjoint groups of items, with union by size and path compression.
+    """Disjoint groups of members, with union by size and path compression.
 
-    An item that was never added is a group by itself.
+    A member that was never added is a group by itself.
 
     Examples
     --------
@@ -26,17 +26,17 @@ class UnionFind(dict[T, T]):
         super().__init__()
         self._sizes: dict[T, int] = {}
 
-    def find(self, item: T) -> T:
-        """Return the representative of an item's group; it may change with the next union."""
-        root = item
+    def find(self, member: T) -> T:
+        """Return the representative of a member's group; it may change with the next union."""
+        root = member
         while (parent := self.setdefault(root, root)) != root:
             root = parent
-        while self[item] != root:
-            self[item], item = root, self[item]
+        while self[member] != root:
+            self[member], member = root, self[member]
         return root
 
     def union(self, a: T, b: T) -> None:
-        """Join the groups of two items."""
+        """Join the groups of two members."""
         large, small = self.find(a), self.find(b)
         if large == small:
             return
@@ -47,26 +47,26 @@ class UnionFind(dict[T, T]):
         sizes[large] = sizes.get(large, 1) + sizes.pop(small, 1)
 
     def connected(self, a: T, b: T) -> bool:
-        """Return whether two items are in one group."""
+        """Return whether two members are in one group."""
         return self.find(a) == self.find(b)
 
 
 def connected_groups(
     pairs: Iterable[tuple[Name, Name]], unsuitable: Container[Name] = ()
 ) -> dict[Name, Name]:
-    """Name each group of connected items after its least item.
+    """Name each group of connected members after its least member.
 
     Parameters
     ----------
     pairs
-        Items that belong together. A pair of an item with itself adds the item.
+        Members that belong together. A pair of a member with itself adds the member.
     unsuitable
-        Items that name a group only if it has no others.
+        Members that name a group only if it has no others.
 
     Returns
     -------
     dict
-        For each item the least item of its group: the same at any order of the pairs.
+        For each member the least member of its group: the same at any order of the pairs.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def connected_groups(
     for a, b in pairs:
         groups.union(a, b)
     least: dict[Name, tuple[bool, Name]] = {}
-    for item in groups:
-        root, rank = groups.find(item), (item in unsuitable, item)
+    for member in groups:
+        root, rank = groups.find(member), (member in unsuitable, member)
         least[root] = min(least.get(root, rank), rank)
-    return {item: least[groups.find(item)][1] for item in groups}
+    return {member: least[groups.find(member)][1] for member in groups}

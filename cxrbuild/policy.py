@@ -1,4 +1,4 @@
-"""Decide which images a release lists, what it says of them, and why it withholds the pixels of some.
+"""Decide which images a release lists, what it shows of them, and why it withholds the pixels of some.
 
 A public release omits what people wrote about images of sources that are not public, and about any image with
 a readable name: it can identify the patient.

@@ -41,10 +41,10 @@ class Progress(Protocol):
         """
 
     def note(self, message: str, /) -> None:
-        """Report a fact while the work goes on, such as what a resumed run found done."""
+        """Report something while the work goes on, such as what a resumed run found done."""
 
     def warn(self, message: str, /) -> None:
-        """Report a fact that a person must act on, also where notes are suppressed."""
+        """Report something that a person must act on, also where notes are suppressed."""
 
 
 class Silent:

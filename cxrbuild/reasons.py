@@ -1,4 +1,4 @@
-"""Say why the rows of a table are excluded, have their class, and are in their split.
+"""Explain why the rows of a table are excluded, have their class, and are in their split.
 
 The table and the recipe have the values that decide. Where one of them does not, as in a published manifest,
 nothing is said.

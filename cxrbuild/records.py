@@ -57,7 +57,7 @@ COLUMNS = (
     ),
     Column("patient_id_text", "text", "ingest", "the source's value for the patient; null if it is hashed"),
     Column("finding", "text", "ingest", "the source's finding; null if it gives none"),
-    Column("modality", "text", "ingest", "DICOM's CR, DX, CT; XR if the source says only X-ray"),
+    Column("modality", "text", "ingest", "DICOM's CR, DX, CT; XR if the source states only X-ray"),
     Column("modality_text", "text", "ingest", "the source's value for the modality"),
     Column(
         "view_position",

@@ -37,7 +37,7 @@ def declarations() -> Iterator[str]:
     )
     yield (
         "A *link file* has the header `source_a,path_a,source_b,path_b,kind,note`: pairs of images that are "
-        "duplicates or of one patient, although their sources do not say so. `kind` is `duplicate` or "
+        "duplicates or of one patient, although their sources do not state this. `kind` is `duplicate` or "
         "`same patient`."
     )
     yield (

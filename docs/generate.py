@@ -115,7 +115,7 @@ def _columns() -> Iterator[str]:
     )
     marks = {"S": {*shard_columns(), "label"}, "M": set(MEMBERSHIP)}
     yield table(
-        ["column", "kind", "filled by", "", "what it says"],
+        ["column", "kind", "filled by", "", "meaning"],
         [
             [
                 f"`{column.name}`",

@@ -34,7 +34,7 @@ def toml(value: Any) -> str:
         case BaseModel():
             return toml(value.model_dump(by_alias=True, exclude_none=True))
         case dict():
-            inner = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
+            inner = ", ".join(f"{key} = {toml(inner_value)}" for key, inner_value in value.items())
             return f"{{ {inner} }}" if inner else "{}"
         case list() | tuple():
             return f"[{', '.join(map(toml, value))}]"

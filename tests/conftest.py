@@ -112,10 +112,10 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one worker run all tests of a file, so that it builds the fixtures of the file once."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: _rank(item.get_closest_marker("xdist_group").args[0]))
+    for test in items:
+        if test.get_closest_marker("xdist_group") is None:
+            test.add_marker(pytest.mark.xdist_group(test.path.stem))
+    items.sort(key=lambda test: _rank(test.get_closest_marker("xdist_group").args[0]))
 
 
 def _rank(group: str) -> int:

@@ -114,7 +114,7 @@ def _edit_restarts(data: bytes, segments: list[tuple[int, int]], chance: random.
     return _put(data, chance.choice(places), chance.choice([b"", marker]), 2)
 
 
-def _cut(data: bytes, segments: list[tuple[int, int]], chance: random.Random) -> bytes:
+def _truncate(data: bytes, segments: list[tuple[int, int]], chance: random.Random) -> bytes:
     return data[: chance.randrange(segments[-1][1], len(data))] + b"\xff\xd9"
 
 
@@ -123,4 +123,4 @@ def _append(data: bytes, _segments: list[tuple[int, int]], chance: random.Random
 
 
 _CHANGES = (_edit_segment, _edit_segment, _lengthen, _move, _remove, _insert, _insert, _edit_scan,
-            _edit_scan, _edit_restarts, _cut, _append)  # fmt: skip
+            _edit_scan, _edit_restarts, _truncate, _append)  # fmt: skip

@@ -28,7 +28,7 @@ class LimitedProxy:
         self.limit = limit
         self.passed = 0
         self.stalled = threading.Event()
-        self.cut = threading.Event()
+        self.interrupted = threading.Event()
         self._lock = threading.Lock()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -38,7 +38,7 @@ class LimitedProxy:
 
     def close(self) -> None:
         """Close all connections, and wait until the threads end."""
-        self.cut.set()
+        self.interrupted.set()
         self._listening.shutdown(socket.SHUT_RDWR)
         for end in self._ends:
             with suppress(OSError):
@@ -70,7 +70,7 @@ class LimitedProxy:
                     full = self.limit is not None and self.passed > self.limit
                 if full:
                     self.stalled.set()
-                    self.cut.wait()
+                    self.interrupted.wait()
                     break
                 far.sendall(block)
         _end(far)

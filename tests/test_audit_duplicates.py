@@ -162,12 +162,12 @@ def test_images_that_cannot_be_read_are_reported(tmp_path: Path, executor: Execu
     contents = {"good": good, "half": good[: len(good) // 2], "text": b"no image", "empty": b""}
     for name, data in contents.items():
         (tmp_path / f"{name}.jpg").write_bytes(data)
-    rows = pd.DataFrame({"image_id": [*contents, "gone"]})
+    rows = pd.DataFrame({"image_id": [*contents, "lost"]})
     rows["jpeg_path"] = rows["image_id"] + ".jpg"
-    rows["jpeg_sha256"] = [hashlib.sha256(data).hexdigest() for data in [*contents.values(), b"gone"]]
+    rows["jpeg_sha256"] = [hashlib.sha256(data).hexdigest() for data in [*contents.values(), b"lost"]]
     store = DescriptorStore(tmp_path / "state")
     problems = read_images(rows, tmp_path, store, executor, workers=1, progress=silent)
-    assert [one.image_id for one in problems] == ["half", "text", "empty", "gone"]
+    assert [one.image_id for one in problems] == ["half", "text", "empty", "lost"]
     assert all(one.problem.startswith("cannot be read: ") for one in problems[:3])
     assert problems[3].problem == "missing"
     assert (store.find(rows["jpeg_sha256"].tolist()) >= 0).tolist() == [True, False, False, False, False]

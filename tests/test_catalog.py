@@ -90,7 +90,7 @@ tree = "not a hash"
         ("name = ", "not valid TOML"),
         (SOURCE.replace('"hospital"', '"My Hospital"'), "name: "),
         (SOURCE.replace("dicom", "excel"), "reader: "),
-        (SOURCE + "[pin]\nlisting = 'gone.tsv'\n", "no file gone.tsv"),
+        (SOURCE + "[pin]\nlisting = 'lost.tsv'\n", "no file lost.tsv"),
         (SOURCE + f"[pin]\nsha256 = '{'0' * 64}'\n", "`sha256` needs `listing`"),
         (SOURCE + "pattern = '('\n", "not a regular expression"),
         (
@@ -123,7 +123,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_shipped_ones() -> None:
     with pytest.raises(DeclarationError, match="covid19-cxr"):
         read_recipe("covid")
     with pytest.raises(DeclarationError, match="no such file"):
-        read_recipe("gone.toml")
+        read_recipe("lost.toml")
 
 
 RECIPE = """

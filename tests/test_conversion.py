@@ -182,7 +182,7 @@ GOOD = Converted(
 )
 def test_journal_ignores_edited_lines(tmp_path: Path, old: str, new: str) -> None:
     journal = Journal(tmp_path, {"quality": 95})
-    other = Converted("mine_image_9876543210", "0" * 64, exclusion="truncated", exclusion_detail="cut short")
+    other = Converted("mine_image_9876543210", "0" * 64, exclusion="truncated", exclusion_detail="shortened")
     journal.begin({ID: GOOD, other.image_id: other})
     assert journal.read() == {ID: GOOD, other.image_id: other}
     content = journal.path.read_text()

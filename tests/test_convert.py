@@ -87,7 +87,7 @@ def test_other_files(data: bytes, reason: Reason, found: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_cut_files_are_excluded(name: str) -> None:
+def test_truncated_files_are_excluded(name: str) -> None:
     data = WHOLE[name]
     to_jpeg(data, CONVERSION)
     for length in {*range(9, len(data), 7), *range(len(data) - 20, len(data))}:

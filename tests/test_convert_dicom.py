@@ -217,7 +217,7 @@ COMPLETE = {name: complete_file(name) for name in ("native", "deflated", "rle", 
 
 
 @pytest.mark.parametrize("name", COMPLETE)
-def test_cut_files_are_excluded_or_complete(name: str) -> None:
+def test_truncated_files_are_excluded_or_complete(name: str) -> None:
     data = COMPLETE[name]
     complete = gray(data)
     results = set()
@@ -233,7 +233,7 @@ def test_cut_files_are_excluded_or_complete(name: str) -> None:
     assert results <= {"truncated", "no_pixels", "unreadable", "complete"}
 
 
-def test_cut_deflated_pixels_are_truncated() -> None:
+def test_deflated_pixels_can_be_truncated() -> None:
     assert "deflated" in excluded(COMPLETE["deflated"][:-100], "truncated")
 
 
@@ -242,7 +242,7 @@ def test_cut_deflated_pixels_are_truncated() -> None:
     ("syntax", "form", "reason"),
     [(JPEGBaseline8Bit, "JPEG", "truncated"), (JPEG2000Lossless, "JPEG2000", "unreadable")],
 )
-def test_cut_frames_are_excluded(syntax: UID, form: str, reason: Reason, share: float) -> None:
+def test_truncated_frames_are_excluded(syntax: UID, form: str, reason: Reason, share: float) -> None:
     data = frame(Image.fromarray(noise(256).astype(np.uint8)), form, no_jp2=True)
     data = data[: int(len(data) * share)]
     excluded(dicom(noise(256), syntax, data, bits=8, allocated=8), reason)
@@ -300,7 +300,7 @@ def test_empty_element_is_as_if_missing(keyword: str) -> None:
     assert_shows(dicom(values, **{keyword: None}), values, full(100, 4000))
 
 
-def test_deflated_file_cut_anywhere_is_excluded() -> None:
+def test_deflated_file_truncated_anywhere_is_excluded() -> None:
     data = COMPLETE["deflated"]
     for length in range(132, len(data), 97):
         with pytest.raises(NotConvertible):

@@ -59,7 +59,7 @@ JPEG_LS_12 = base64.b64decode(
     "/9j/9wALEAAIAAgBAREA//gADQH//wASAEMBFABA/9oACAEBAAAAALI+Sci5FSCkFHuSMlZGyMkJISPslI+R0jpGyNkZIyyMi5Fy"
     "KkVImRMiLIyIkPIeQ0hpCyFkhISQkg5ByCkFIGSEgZASAv9f9/X9I+/b9vy/L7vu+pHw/9k="
 )
-# GDCM ends its process on these: a table and a frame header that are cut.
+# GDCM ends its process on these: a table and a frame header that are truncated.
 ENDING = base64.b64decode("/9j/4AAQSkZJRgALAQAAAQABAAD/2wBDAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB")
 
 
@@ -84,7 +84,7 @@ def test_frames_that_gdcm_decodes(data: bytes, syntax: UID, bits: int) -> None:
 
 @needs_gdcm
 @pytest.mark.parametrize("data", [LOSSLESS_12, EXTENDED_12])
-def test_frame_cut_before_its_end_marker_is_excluded(data: bytes) -> None:
+def test_frame_truncated_before_its_end_marker_is_excluded(data: bytes) -> None:
     syntax = JPEGLossless if data is LOSSLESS_12 else JPEGExtended12Bit
     scan = data.index(b"\xff\xda") + 10
     for length in (scan + 2, (scan + len(data)) // 2, len(data) - 12):

@@ -161,7 +161,7 @@ def test_mpo_gives_its_first_image() -> None:
         (sof(saved(gray(), "JPEG"), height=0), "unsupported", "its height after a scan (DNL)"),
         (saved(gray(), "JPEG")[:2] + b"\xff\xd9\0\0", "unreadable", "without a scan"),
         (b"\xff\xd8" + segment(0xDA, b"\0" * 6) + b"\xff\xd9", "unreadable", "without a frame header"),
-        (b"\xff\xd8" + segment(0xC0, b"\x08\0\1"), "unreadable", "frame header cut short"),
+        (b"\xff\xd8" + segment(0xC0, b"\x08\0\1"), "unreadable", "truncated frame header"),
         (b"\xff\xd8\xff", "truncated", "first 3 bytes of a JPEG"),
     ],
 )
@@ -268,12 +268,12 @@ def last_scan(data: bytes) -> int:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.98])
 @pytest.mark.parametrize("name", SCANS)
-def test_jpeg_cut_and_ended_is_excluded(name: str, share: float) -> None:
+def test_jpeg_truncated_and_ended_is_excluded(name: str, share: float) -> None:
     data = SCANS[name]
     to_jpeg(data, CONVERSION)
     start = last_scan(data)
-    cut = data[: start + int((len(data) - start) * share)].rstrip(b"\xff")
-    excluded(cut + b"\xff\xd9", "truncated")
+    truncated = data[: start + int((len(data) - start) * share)].rstrip(b"\xff")
+    excluded(truncated + b"\xff\xd9", "truncated")
 
 
 def test_jpeg_with_a_shortened_restart_interval_is_excluded() -> None:

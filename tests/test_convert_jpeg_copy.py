@@ -45,7 +45,7 @@ def test_reduced_decoding_of_many_damaged_files() -> None:
 
 
 @pytest.mark.parametrize("quality", [30, 95])
-def test_every_cut_of_a_scan_is_excluded(quality: int) -> None:
+def test_every_truncation_of_a_scan_is_excluded(quality: int) -> None:
     # The last block, of some fifty bytes, may be completed by what libjpeg reads ahead.
     data = saved(noise("L"), "JPEG", quality=quality)
     assert to_jpeg(data, CONVERSION).conversion == "copied"

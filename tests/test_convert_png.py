@@ -237,8 +237,8 @@ def test_png_interlaced_with_missing_passes_is_excluded(size: int, passes: int) 
     start, end = b"\x89PNG\r\n\x1a\n" + header, chunk(b"IEND", b"")
     complete = start + chunk(b"IDAT", zlib.compress(b"".join(pixels))) + end
     assert_close(encoded(complete), np.full((size, size), 96.0))
-    cut = start + chunk(b"IDAT", zlib.compress(b"".join(pixels)[:-1])) + end
-    excluded(cut, "truncated")
+    truncated = start + chunk(b"IDAT", zlib.compress(b"".join(pixels)[:-1])) + end
+    excluded(truncated, "truncated")
 
 
 def text_chunks(orientation: int) -> dict[str, bytes]:

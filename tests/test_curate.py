@@ -135,12 +135,12 @@ def damaged(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         "jpeg changed",
         pytest.param("jpeg changed and seal touched", marks=pytest.mark.slow),
-        pytest.param("images gone", marks=pytest.mark.slow),
-        "jpeg gone",
+        pytest.param("images lost", marks=pytest.mark.slow),
+        "jpeg lost",
         pytest.param("jpeg a link", marks=needs_links),
-        "shard cut",
-        "ledger gone",
-        pytest.param("data gone", marks=pytest.mark.slow),
+        "shard truncated",
+        "ledger lost",
+        pytest.param("data lost", marks=pytest.mark.slow),
         "seal",
         pytest.param("seal edited", marks=pytest.mark.slow),
         "leftovers",
@@ -162,16 +162,16 @@ def test_what_was_damaged_and_only_that_is_made_again(
             jpeg.write_bytes(jpeg.read_bytes()[::-1])
             time.sleep(0.05)  # a later tick of the disk's clock
             (out / "build.json").touch()
-        case "images gone":
+        case "images lost":
             shutil.rmtree(out / "images")
-        case "jpeg gone":
+        case "jpeg lost":
             jpeg.unlink()
-        case "shard cut":
+        case "shard truncated":
             shard = sorted((out / "data").iterdir())[0]
             shard.write_bytes(shard.read_bytes()[:-1])
-        case "ledger gone":
+        case "ledger lost":
             (out / "ledger.parquet").unlink()
-        case "data gone":
+        case "data lost":
             shutil.rmtree(out / "data")
         case "jpeg a link":
             jpeg.replace(tmp_path / "elsewhere.jpg")
@@ -190,13 +190,13 @@ def test_what_was_damaged_and_only_that_is_made_again(
     # What this version cannot read may be another version's build: it is replaced on demand alone.
     made = curate(demo, out, *(["--replace"] if damage == "seal" else []))
     assert made["changed"] is True
-    if damage in ("jpeg changed", "jpeg gone", "jpeg a link"):
+    if damage in ("jpeg changed", "jpeg lost", "jpeg a link"):
         known = (
             "Converted by an earlier run: 89 of 89 images; the files of 1 of these are checked, and converted"
         )
         assert f"{known} again if damaged or missing." in made["notes"]
     repaired = [note for note in made["notes"] if note.startswith("Converted again")]
-    count = {"images gone": "89 images"}.get(damage, "1 image" if damage.startswith("jpeg") else "")
+    count = {"images lost": "89 images"}.get(damage, "1 image" if damage.startswith("jpeg") else "")
     assert repaired == (
         [f"Converted again: {count} whose JPEG in the build was damaged or missing."] if count else []
     )
@@ -208,14 +208,14 @@ def test_what_was_damaged_and_only_that_is_made_again(
     assert tree(out) == tree(demo / "build")
     assert not any(path.is_symlink() for path in out.rglob("*"))
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]
-    if damage != "images gone":
+    if damage != "images lost":
         assert all(path.stat().st_mtime_ns == before[path] for path in others), (
             "a JPEG was made again for nothing"
         )
 
 
 @needs_kills
-def test_a_killed_run_leaves_nothing_half_written_and_is_gone_on_from(demo: Path, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_nothing_half_written_and_is_resumed(demo: Path, tmp_path: Path) -> None:
     # Larger images than the demo's, so that the kill comes in the middle.
     data = tmp_path / "data"
     shutil.copytree(demo / "data", data)
@@ -646,8 +646,8 @@ def test_a_hospitals_dicom_files_become_a_dataset(hospital: list[object], tmp_pa
     for path in out.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
-            assert b"MRN" not in content, f"{path} bears a patient's number"
-            assert b"Doe" not in content, f"{path} bears a patient's name"
+            assert b"MRN" not in content, f"{path} has a patient's number"
+            assert b"Doe" not in content, f"{path} has a patient's name"
     manifest = read_records(out / "manifest.parquet")
     with Image.open(out / manifest["jpeg_path"][0]) as image:
         grey = np.asarray(image).astype(int)

@@ -16,7 +16,7 @@ from cxrbuild.artifact import only_build
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import read_json, write_json
 
-# Commands that take a build, with what they need besides.
+# Commands that take a build, with what else they need.
 COMMANDS = (
     "audit",
     "why mine_pngs-0",

@@ -469,7 +469,7 @@ def test_diff_separates_missing_from_removed_rows() -> None:
         assert {kind: len(rows) for kind, rows in found.rows.items() if len(rows)} == {"missing": 1}
         assert found.rows["missing"]["reason"].item() == f"{side}: missing_file"
         assert found.bump is None
-    # Another row that is gone did leave.
+    # Another row that was removed did leave.
     found = compare(
         whole, DatasetVersion("", ROWS.iloc[[0]], None, released=False, missing={"b": "missing_file"})
     )
@@ -485,7 +485,7 @@ def test_diff_separates_other_bytes_of_an_unpinned_source_from_changes() -> None
     assert found.rows["other_bytes"]["change"].item() == "jpeg_sha256 0b -> ff; source_sha256 1b -> ff"
     assert conclusion(found).endswith("1 file with other bytes, of sources that one version has unpinned.")
     assert found.bump is None
-    # Where both sides are unpinned there is no pin to differ from; nor does one excuse another source's.
+    # Where both versions are unpinned there is no pin to differ from; nor does one excuse another source's.
     for old, new in (
         (DatasetVersion("", rows, None, released=False, unpinned=["one"]), loose),
         (pinned, DatasetVersion("", other, None, released=False, unpinned=["two"])),
@@ -791,13 +791,13 @@ def test_diff_text_fits_a_narrow_terminal(demo: Path, tmp_path: Path) -> None:
 
 def test_diff_command_names_missing_images(demo: Path, tmp_path: Path) -> None:
     shutil.copytree(demo / "build", tmp_path / "short")
-    gone = images_of(demo / "build", source="cohen")["image_id"].iloc[0]
-    drop_rows(tmp_path / "short", [gone], step="missing_file")
-    document = read_json(tmp_path / "short" / "build.json") | {"missing": {gone: "missing_file"}}
+    lost = images_of(demo / "build", source="cohen")["image_id"].iloc[0]
+    drop_rows(tmp_path / "short", [lost], step="missing_file")
+    document = read_json(tmp_path / "short" / "build.json") | {"missing": {lost: "missing_file"}}
     (tmp_path / "short" / "build.json").write_text(json.dumps(document))
     ran = run("diff", demo / "build", tmp_path / "short", COLUMNS="200")
     assert "rows missing on one side  cohen   COVID-19     1" in ran.out
-    assert f"  {gone} (" in ran.out
+    assert f"  {lost} (" in ran.out
     said = f"No image changed its class or split. 1 image is missing in {tmp_path / 'short'}."
     assert f"{said}\n" in ran.out
     assert "same" not in ran.out

@@ -32,7 +32,7 @@ ROWS = pd.DataFrame(
     [
         ("git", "same.png", "a" * 40, None),
         ("git", "other.png", "b" * 40, None),
-        ("git", "gone.png", "c" * 40, "missing_file"),
+        ("git", "lost.png", "c" * 40, "missing_file"),
         ("git", "extra.png", None, None),
         ("git", "lateral.png", "d" * 40, "lateral"),
         ("zip", "one.png", None, None),

@@ -351,7 +351,7 @@ def test_the_page_has_no_severe_accessibility_finding(
         for scheme in ("light", "dark"):
             assert severe_findings(driver, axe, scheme) == []
         assert driver.get_log("browser") == []
-        # On a phone nothing is cut.
+        # On a phone nothing is hidden.
         screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         driver.refresh()

@@ -471,7 +471,7 @@ def test_fetch_copies_of_a_folder_only_what_changed(
     fetch_one(source, data, upstream)
     tree = data / "sources/mine"
     inodes = {path.relative_to(tree).as_posix(): path.stat().st_ino for path in tree.rglob("*.*")}
-    # Same size and modification time; a new file of known content; another mode; one that is gone.
+    # Same size and modification time; a new file of known content; another mode; one that was deleted.
     before = (upstream / "images/a.png").stat()
     (upstream / "images/a.png").write_bytes(b"x")
     os.utime(upstream / "images/a.png", ns=(before.st_atime_ns, before.st_mtime_ns))

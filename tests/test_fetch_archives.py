@@ -104,9 +104,9 @@ def test_unpack_refuses_damaged_archives(tmp_path: Path) -> None:
     noise = random.Random(1).randbytes(50_000)
     for mode in ("w", "w:gz", "w:bz2", "w:xz"):
         whole = tarred(origin, (entry("a"), noise), (entry("b"), noise), mode=mode).read_bytes()
-        for cut in (len(whole) // 3, 50_176 + 512, 600):
-            origin.write_bytes(whole[:cut])
-            assert "the archive is damaged or incomplete" in fetch_error(source, data, origin), (mode, cut)
+        for size in (len(whole) // 3, 50_176 + 512, 600):
+            origin.write_bytes(whole[:size])
+            assert "the archive is damaged or incomplete" in fetch_error(source, data, origin), (mode, size)
         broken = bytearray(whole)
         broken[20_000] ^= 0xFF
         origin.write_bytes(broken)

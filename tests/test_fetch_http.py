@@ -387,7 +387,7 @@ def test_fetch_keeps_a_refused_archive_and_does_not_resume_it(server: Server, tm
     assert f"--from {quote(f'mine={kept}')}" in message
     assert kept.read_bytes() == OTHER
     assert not (data / "sources/mine").exists()
-    # The address is gone: the error names what is kept, and the command that uses it.
+    # The address does not exist: the error names what is kept, and the command that uses it.
     answers = server.answers.pop("/a")
     command = f"--data {quote(data)} --from {quote(f'mine={kept}')} --allow-unpinned`"
     use = f"{command} takes its files without a download"
@@ -452,7 +452,7 @@ def test_fetch_refuses_an_incomplete_archive_without_a_length(server: Server, tm
 def test_fetch_fetches_the_others_when_one_source_fails(server: Server, tmp_path: Path) -> None:
     server.answers |= {"/a": [Answer(ARCHIVE)], "/page": [Answer(b"<html>")]}
     sources = [
-        make_source(tmp_path, f"{server.url}/nowhere", name="gone"),
+        make_source(tmp_path, f"{server.url}/nowhere", name="lost"),
         make_source(tmp_path, f"{server.url}/a", name="mine"),
         make_source(tmp_path, f"{server.url}/page", name="page"),
     ]
@@ -463,7 +463,7 @@ def test_fetch_fetches_the_others_when_one_source_fails(server: Server, tmp_path
     assert (mine.downloaded, mine.locked.proof) == (True, "archive and names")
     message = str(caught.value)
     assert "2 of 3 sources were not fetched" in message
-    assert "gone: " in message
+    assert "lost: " in message
     assert "404" in message
     assert "page: " in message
     assert "web page" in message

@@ -40,7 +40,7 @@ def write(folder: Path, source: list[Change], recipe: list[Change]) -> None:
     assert ran.status == 0, ran.err
 
 
-def facts(error: dict[str, Any]) -> dict[str, Any]:
+def problem(error: dict[str, Any]) -> dict[str, Any]:
     # The place is the build, which is not there yet when a plan is made.
     return {key: error[key] for key in ("status", "what", "expected", "found", "todo")}
 
@@ -86,7 +86,7 @@ def test_a_plan_says_what_release_refuses(
         return
     (foreseen,) = refusals
     assert foreseen["what"] == what
-    assert facts(foreseen) == facts(json.loads(released.out)["error"])
+    assert problem(foreseen) == problem(json.loads(released.out)["error"])
     assert (
         f"A public release of this plan would be refused: {foreseen['where']}: {' '.join(what.split())}"
         in said

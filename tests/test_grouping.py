@@ -3,7 +3,7 @@ import random
 from cxrbuild.grouping import UnionFind, connected_groups
 
 
-def test_connected_groups_are_named_after_their_least_item():
+def test_connected_groups_are_named_after_their_least_member():
     pairs = [("c", "b"), ("e", "d"), ("a", "b"), ("f", "f")]
     expected = {"a": "a", "b": "a", "c": "a", "d": "d", "e": "d", "f": "f"}
     assert connected_groups(pairs) == expected
@@ -18,24 +18,24 @@ def test_connected_groups_agree_with_a_search_of_the_graph():
         neighbours.setdefault(a, set()).add(b)
         neighbours.setdefault(b, set()).add(a)
     expected = {}
-    for item in neighbours:
-        reached, todo = {item}, [item]
+    for member in neighbours:
+        reached, todo = {member}, [member]
         while todo:
             for other in neighbours[todo.pop()] - reached:
                 reached.add(other)
                 todo.append(other)
-        expected[item] = min(reached)
+        expected[member] = min(reached)
     assert connected_groups(pairs) == expected
 
 
-def test_a_chain_of_a_million_items_is_one_group():
+def test_a_chain_of_a_million_members_is_one_group():
     groups = UnionFind[int]()
-    for item in range(1_000_000):
-        groups.union(item, item + 1)
+    for member in range(1_000_000):
+        groups.union(member, member + 1)
     assert groups.connected(0, 1_000_000)
 
 
-def test_an_item_that_was_never_added_is_connected_with_itself_alone():
+def test_a_member_that_was_never_added_is_connected_with_itself_alone():
     groups = UnionFind[str]()
     groups.union("a", "b")
     assert groups.connected("c", "c")

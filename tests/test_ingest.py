@@ -60,7 +60,7 @@ def test_ingest_maps_values_and_keeps_every_row_and_file(tmp_path: Path) -> None
         b"id,name,view,age,licence\n"
         b'7,a.png,PA,065Y,"CC0"\n'
         b"7,b.png,?,early 40s,\n"
-        b"8,gone.png,L,12,\n"
+        b"8,lost.png,L,12,\n"
         b"9,a.png,PA,030M,\n"
     )
     source, root = make(tmp_path, text, ("a.png", "b.png", "stray.png"))
@@ -207,7 +207,7 @@ def test_mooney_at_its_pin(metadata_only: Path) -> None:
         .groupby(number)["part"]
         .nunique()
     )
-    assert (parts == 2).sum() > 100, "bare numbers do stand on both sides"
+    assert (parts == 2).sum() > 100, "bare numbers are in both splits"
     assert (records.groupby("patient_id")["upstream_split"].nunique() == 1).all(), (
         "with their tag they never do"
     )

@@ -112,13 +112,13 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("key")
-@pytest.mark.parametrize("cut", [131, 140, 150, 300, -1, -20])
-def test_a_damaged_header_is_that_files_exclusion(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("size", [131, 140, 150, 300, -1, -20])
+def test_a_damaged_header_is_that_files_exclusion(tmp_path: Path, size: int) -> None:
     good = tmp_path / "images" / "a" / "1.dcm"
     write_dicom(good, PatientID="1", Modality="DX")
     bad = tmp_path / "images" / "a" / "2.dcm"
     write_dicom(bad, DeflatedExplicitVRLittleEndian, PatientID="2", PatientComments="chest " * 30)
-    bad.write_bytes(bad.read_bytes()[:cut])
+    bad.write_bytes(bad.read_bytes()[:size])
     records = read(tmp_path)
     assert records["exclusion"].dropna().to_dict() == {"a/2.dcm": "unreadable_header"}
     assert records.loc["a/2.dcm", "exclusion_detail"]

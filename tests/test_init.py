@@ -815,7 +815,7 @@ def test_the_current_folder_is_named_for_other_folders(tmp_path: Path) -> None:
     assert f"--from {origin} --pin" in ran.out
 
 
-def test_files_are_written_although_the_reader_of_the_pipe_has_gone(tmp_path: Path) -> None:
+def test_files_are_written_although_the_reader_has_closed_the_pipe(tmp_path: Path) -> None:
     root = simple(tmp_path / "files")
     reader, writer = os.pipe()
     os.close(reader)

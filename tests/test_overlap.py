@@ -121,7 +121,7 @@ def test_dataset_compared_with_itself(fingerprints: dict[str, Path]) -> None:
     assert found.leak_free("a").empty
 
 
-def test_tables_are_written_although_the_reader_of_the_pipe_has_gone(
+def test_tables_are_written_although_the_reader_has_closed_the_pipe(
     fingerprints: dict[str, Path], tmp_path: Path
 ) -> None:
     reader, writer = os.pipe()

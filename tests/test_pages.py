@@ -47,7 +47,7 @@ def pages(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     )
     audit(folder / "build", read_recipe(str(folder / "recipe.toml")))
     release(folder / "build", "1.0.0", folder / "release")
-    # A later version: the first rows are gone, and another one is in test.
+    # A later version: the first rows are removed, and another one is in test.
     records = read_records(folder / "build" / "manifest.parquet").iloc[5:]
     records.loc[records.index[0], "split"] = "test"
     write_records(folder / "manifest.parquet", records)

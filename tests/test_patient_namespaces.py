@@ -85,7 +85,7 @@ def test_equal_ids_of_two_sources_are_reported_until_their_declarations_decide(w
     assert [one["sources"] for one in found] == [["clinic", "ward"]] * 6
     assert hash_identifier(KEY.encode(), "MRN3") in {one["patient_id"] for one in found}
     in_two = sum(len(one["splits"]) > 1 for one in found)
-    assert in_two > 0, "the fixture has a patient on both sides"
+    assert in_two > 0, "the fixture has a patient in two splits"
     says = f"6 patient ids are in several of the sources clinic, ward, {in_two} of them in several splits. "
     assert says in " ".join(run("plan", *arguments).out.split())
 

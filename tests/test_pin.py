@@ -167,7 +167,7 @@ def test_another_file_is_not_overwritten(here: Path) -> None:
     assert (here / "mine.toml").read_text() == SOURCE
 
 
-def test_a_listing_that_is_gone_is_written_again(here: Path) -> None:
+def test_a_deleted_listing_is_written_again(here: Path) -> None:
     pin(here)
     listing = (here / "mine.tsv").read_bytes()
     (here / "mine.tsv").unlink()

@@ -246,7 +246,7 @@ def test_another_layout_is_declared_and_what_it_lacks_is_reported(world: Path) -
     ("words", "message"),
     [
         (["--from", "mine={}/old"], "nothing to propose: these files are the pinned version"),
-        (["--from", "mine={}/gone"], "no such file or folder"),
+        (["--from", "mine={}/lost"], "no such file or folder"),
         ([], "nothing says where the new version is"),
         (["--listing", "{}/listing.tsv"], "a listing needs a folder with the metadata"),
         (["--listing", "{}/bad.tsv", "--from", "mine={}/new"], "bad.tsv, line 1: not a listing of files"),

@@ -78,8 +78,8 @@ def test_images_too_many_too_few_and_moved_are_listed(paper: Plan) -> None:
     records.loc[kept[0], "exclusion"] = "lateral"
     moved = records.index[(records["split"] == "test") & records["exclusion"].isna()][5]
     records.loc[moved, "split"] = "train"
-    gone = kept[-1]
-    records.loc[gone, "exclusion"] = "missing_file"
+    lost = kept[-1]
+    records.loc[lost, "exclusion"] = "missing_file"
     plan = paper.with_records(records)
     with pytest.raises(CheckError) as caught:
         check_expectation(plan, allow_missing=False)
@@ -89,7 +89,7 @@ def test_images_too_many_too_few_and_moved_are_listed(paper: Plan) -> None:
     assert f"of covid19-cxr/1.0.0 absent:\n    {records['source'][kept[0]]} 1 (" in words
     assert f"lateral)\n      {path[kept[0]]}" in words
     assert f" 1 (test {label} is now train {label})\n      {path[moved]}" in words
-    assert f"of the dataset missing:\n    mooney 1 (missing_file)\n      {path[gone]}" in words
+    assert f"of the dataset missing:\n    mooney 1 (missing_file)\n      {path[lost]}" in words
     with pytest.raises(CheckError) as caught:
         check_expectation(plan, allow_missing=True)
     assert "of the dataset missing" not in str(caught.value)

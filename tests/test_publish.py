@@ -320,7 +320,7 @@ def test_publish_resumes_a_killed_upload_to_s3(release: Path, s3: tuple[int, Pat
     assert objects(out) == expected
     held = {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]}
     assert held == set(left)
-    # A connection, and some packets for each file beside its bytes.
+    # A connection, and some packets for each file in addition to its bytes.
     assert sent < total - sum(len(expected[name]) for name in held) + 100_000
     assert "s3://bucket/a/1.0.0 holds" in log.read_text()
     assert not any(secret in log.read_text() for secret in (KEY, SECRET))
@@ -334,7 +334,7 @@ def test_publish_replaces_objects_of_another_hash_in_s3(release: Path, s3: tuple
     port, bucket = s3
     ran = run_process("publish", release, "s3://bucket/c", **s3_env(port))
     assert ran.status == 0, ran.err
-    name, data = max(contents(release).items(), key=lambda item: len(item[1]))
+    name, data = max(contents(release).items(), key=lambda file: len(file[1]))
     code = f"import fsspec; fsspec.filesystem('s3').pipe_file('bucket/c/{name}', bytes({len(data)}))"
     subprocess.run([sys.executable, "-c", code], env=os.environ | s3_env(port), check=True)
     assert contents(bucket / "c")[name] == bytes(len(data))
@@ -404,7 +404,7 @@ def test_publish_resumes_a_killed_upload_over_sftp(release: Path, sshd: Sshd, tm
     assert ran.status == 0, ran.err
     assert contents(out) == expected
     assert {step["name"] for step in json.loads(ran.out)["steps"] if step["held"]} == kept
-    # A connection, and some packets for each file beside its bytes.
+    # A connection, and some packets for each file in addition to its bytes.
     assert sent < total - sum(len(expected[name]) for name in kept) + 100_000
     for line in ("connected to 127.0.0.1", "removing an incomplete file", "sent sftp://"):
         assert line in (tmp_path / "log.txt").read_text(), line

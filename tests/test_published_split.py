@@ -244,7 +244,7 @@ def test_every_row_of_the_open_sources_of_covidx4_is_found(shared: Path, covidx4
     assert found == 567
     kept = covidx4[covidx4["exclusion"].isna()]
     counts = kept.groupby(["source", "split", "label"]).size().to_dict()
-    # FACTS of the sources, with the row of Cohen's that names no source, and without the one that is twice.
+    # The figures of the sources, with the row of Cohen's that names no source, and without the duplicate.
     assert counts == {
         ("cohen", "train", "COVID-19"): 395, ("cohen", "test", "COVID-19"): 39,
         ("cohen", "train", "pneumonia"): 35, ("cohen", "test", "pneumonia"): 4,

@@ -145,7 +145,7 @@ def test_a_rare_class_is_counted_in_the_release(varied_public: Path) -> None:
     ]
 
 
-def test_documents_do_not_claim_what_the_sources_do_not_state(varied_public: Path) -> None:
+def test_documents_do_not_add_what_the_sources_do_not_state(varied_public: Path) -> None:
     """Sources as `init` proposes them: without a homepage, a citation, an author, an address."""
     document = read_json(varied_public / "build.json")
     records = read_records(varied_public / "ledger.parquet")

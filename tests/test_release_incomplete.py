@@ -23,20 +23,20 @@ pytestmark = pytest.mark.xdist_group("release")
 def incomplete(build: Path, folder: Path) -> tuple[Path, list[str]]:
     """Copy a build without two images, as if they were missing, from an unpinned source."""
     shutil.copytree(build, folder / "incomplete")
-    gone = images_of(build, source="cohen", split="train")["image_id"].iloc[-2:].tolist()
-    drop_rows(folder / "incomplete", gone, step="missing_file")
+    lost = images_of(build, source="cohen", split="train")["image_id"].iloc[-2:].tolist()
+    drop_rows(folder / "incomplete", lost, step="missing_file")
     document = read_json(folder / "incomplete" / "build.json")
-    document |= {"missing": dict.fromkeys(gone, "missing_file"), "unpinned": ["cohen"]}
+    document |= {"missing": dict.fromkeys(lost, "missing_file"), "unpinned": ["cohen"]}
     ledger = read_records(folder / "incomplete" / "ledger.parquet")
     changed = ledger.loc[ledger["source"].eq("cohen") & ledger["exclusion"].isna(), "source_path"].iloc[0]
     document["sources"]["cohen"] |= {"different": {changed: "0" * 40}, "unpinned": True}
     count_again(document, ledger)
     (folder / "incomplete" / "build.json").write_text(json.dumps(document))
-    return folder / "incomplete", gone
+    return folder / "incomplete", lost
 
 
 def test_an_incomplete_build_keeps_its_version(varied: Path, varied_public: Path, tmp_path: Path) -> None:
-    short, gone = incomplete(varied, tmp_path)
+    short, lost = incomplete(varied, tmp_path)
     shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0")
     set_version(short, "1.0.1")
     ran = run("release", "1.0.1", "--build", short, cwd=tmp_path, COLUMNS="300")
@@ -67,7 +67,7 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, varied_public: Path
     )
     for place in (short, out):
         listed = run("sources", "cohen", "--of", place, "--exactness", "missing").out.splitlines()
-        assert sorted(line.split(" ")[0] for line in listed) == sorted(gone)
+        assert sorted(line.split(" ")[0] for line in listed) == sorted(lost)
         states = ("--exactness", "missing", "--exactness", "other_bytes")
         both = run("sources", "cohen", "--of", place, *states, COLUMNS="20").out.splitlines()
         assert {line.split(" ")[0] for line in both} == {"missing", "other_bytes"}
@@ -98,12 +98,12 @@ def test_an_incomplete_build_keeps_its_version(varied: Path, varied_public: Path
     words = (tmp_path / "demo-cxr-1.0.1" / "CHANGELOG.md").read_text()
     assert f"Incomplete: {incompleteness}" in words
     assert "removed" not in words
-    assert f"  - {gone[0]} (train COVID-19): new: missing_file" in words
+    assert f"  - {lost[0]} (train COVID-19): new: missing_file" in words
     # Complete again: no row was added.
     release_as(varied, "1.0.2", tmp_path / "demo-cxr-1.0.2", previous=tmp_path / "demo-cxr-1.0.1")
     words = (tmp_path / "demo-cxr-1.0.2" / "CHANGELOG.md").read_text().split("## 1.0.1")[0]
     assert "added" not in words
-    assert f"  - {gone[0]} (train COVID-19): old: missing_file" in words
+    assert f"  - {lost[0]} (train COVID-19): old: missing_file" in words
 
 
 @pytest.mark.slow

@@ -79,10 +79,10 @@ def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path
     shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(varied, tmp_path / "build")
     rows = images_of(varied, source="mooney", split="train").sort_values("image_id").iloc[:26]
-    (*aged, gone), label = rows["image_id"], rows["label"].iloc[-1]
+    (*aged, lost), label = rows["image_id"], rows["label"].iloc[-1]
     change_rows(tmp_path / "build", aged, patient_age=3.0)
     release(tmp_path / "build", "1.0.1", tmp_path / "demo-cxr-1.0.1")
-    drop_rows(tmp_path / "build", [gone])
+    drop_rows(tmp_path / "build", [lost])
     # The smallest version that may have fewer rows.
     release(tmp_path / "build", "2.0.0", tmp_path / "demo-cxr-2.0.0")
     assert verify(tmp_path / "demo-cxr-2.0.0").findings == ()
@@ -92,7 +92,7 @@ def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path
     assert reported == [
         "# Changelog",
         "## 2.0.0 (2026-11-23)",
-        f"  - {gone} (train {label}): annotated (review arrow)",
+        f"  - {lost} (train {label}): annotated (review arrow)",
         "## 1.0.1 (2026-11-23)",
         *[f"  - {image} (patient_age null -> 3.0)" for image in aged],
         "## 1.0.0 (2026-11-23)",
@@ -125,7 +125,7 @@ def test_a_private_release_is_compared_with_a_private_one(
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"dataset": {"na'])
-def test_a_release_beside_it_that_cannot_be_read(
+def test_a_release_next_to_it_that_cannot_be_read(
     varied: Path, varied_public: Path, tmp_path: Path, text: str
 ) -> None:
     shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0")

@@ -203,8 +203,8 @@ Image.new("L", (40, 30), 90).save(PNG, "PNG")
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>not found</html>", PNG.getvalue()[:60], b"\xff\xd8\xff\xe0 cut", b"GIF89a", None],
-    ids=["empty", "html", "half a png", "cut jpeg", "gif", "missing"],
+    [b"", b"<html>not found</html>", PNG.getvalue()[:60], b"\xff\xd8\xff\xe0 truncated", b"GIF89a", None],
+    ids=["empty", "html", "half a png", "truncated jpeg", "gif", "missing"],
 )
 def test_any_unreadable_file_stays_on_the_page(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "file"
@@ -444,11 +444,11 @@ def test_a_page_shows_what_two_readers_disagree_on_alone(demo: Path, tmp_path: P
     assert ran.status == 0
     assert "no conflict" in ran.out
     assert not out.exists()
-    other = write(tmp_path / "other.csv", f"cohen,{paths[0]},clean,no,", "cohen,gone.jpg,tint,no,")
-    third = write(tmp_path / "third.csv", f"cohen,{paths[0]},clean,no,", "cohen,gone.jpg,clean,no,")
+    other = write(tmp_path / "other.csv", f"cohen,{paths[0]},clean,no,", "cohen,lost.jpg,tint,no,")
+    third = write(tmp_path / "third.csv", f"cohen,{paths[0]},clean,no,", "cohen,lost.jpg,clean,no,")
     ran = run("review", "--conflicts", other, third, *common)
     assert ran.status == 1
-    assert "1 other image: cohen gone.jpg" in " ".join(ran.err.split())
+    assert "1 other image: cohen lost.jpg" in " ".join(ran.err.split())
 
 
 def test_the_only_recipe_of_the_current_folder_is_reviewed(demo: Path, tmp_path: Path) -> None:
@@ -587,7 +587,7 @@ def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["cohen,images/gone.jpg,clean,no,"], "1 review of images that the source does not have"),
+        (["cohen,images/lost.jpg,clean,no,"], "1 review of images that the source does not have"),
         (["kohen,images/arrow.jpg,clean,no,"], "no source 'kohen'; the nearest source is 'cohen'"),
         pytest.param(
             ["cohen,images/arrow.jpg,pointer,no,"],

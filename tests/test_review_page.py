@@ -405,7 +405,7 @@ def test_an_unreadable_image_is_shown_as_such_and_can_be_marked(
     (tmp_path / "bad.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
     images = [
         ReviewImage(name, "own", name, "Normal", (tmp_path / name,), None)
-        for name in ("good.png", "bad.png", "gone.png")
+        for name in ("good.png", "bad.png", "lost.png")
     ]
     with ThreadPoolExecutor(1) as executor:
         write_page(images, tmp_path / "page.html", executor, title="own", propose=False)
@@ -420,7 +420,7 @@ def test_an_unreadable_image_is_shown_as_such_and_can_be_marked(
     assert "ends before" in page.text("#problem")
     assert not page.element("#large").is_displayed()
     page.press("ARROW_RIGHT", "v", "x")
-    assert [(review.path, review.mark) for review in page.export()] == [("gone.png", "unseen")]
+    assert [(review.path, review.mark) for review in page.export()] == [("lost.png", "unseen")]
     page.choose("#by-proposal", "cannot be read")
     assert page.text("#count").startswith("2 of 3 images shown")
     assert [entry["message"] for entry in browser.get_log("browser")] == []
@@ -456,7 +456,7 @@ def test_on_a_phone_the_image_is_large_and_nothing_is_cut(page: Page, width: int
             for button in page.driver.find_elements("css selector", "#marks button"):
                 assert button.rect["y"] + button.rect["height"] <= height
         # The rest is reached by scrolling down only.
-        for selector in ("#marks button", "#facts .bar > *", "#sheet", ".files > *", "summary"):
+        for selector in ("#marks button", "#details .bar > *", "#sheet", ".files > *", "summary"):
             for element in page.driver.find_elements("css selector", selector):
                 assert element.rect["width"] > 10
                 assert element.rect["x"] >= 0

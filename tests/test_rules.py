@@ -227,8 +227,8 @@ def test_reviews_are_added_and_reviews_of_unknown_images_are_refused() -> None:
     records = add_reviews(records, seen)
     assert records["review"].fillna("").tolist() == ["", "arrow"]
     assert records["marks_finding"].fillna(False).tolist() == [False, True]
-    with pytest.raises(DeclarationError, match=r"gone\.png"):
-        add_reviews(records, [Review("cohen", "gone.png", "arrow", True, "")])
+    with pytest.raises(DeclarationError, match=r"lost\.png"):
+        add_reviews(records, [Review("cohen", "lost.png", "arrow", True, "")])
 
 
 def test_switches_turn_rules_on_and_off_and_report_overrides() -> None:

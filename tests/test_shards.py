@@ -156,7 +156,7 @@ def test_tfds_writes_the_same_features_as_we_do(build: Path, tmp_path: Path) -> 
 
 
 @needs_links
-def test_a_part_of_several_shards_is_cut_by_size_and_misses_nothing(
+def test_a_split_of_several_shards_is_divided_by_size_and_misses_nothing(
     build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = read_records(build / "manifest.parquet")

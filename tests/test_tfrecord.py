@@ -77,12 +77,12 @@ def test_tensorflow_writes_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data[:-1], "is cut off"),
-        (lambda data: data[:5], "is cut off"),
-        (lambda data: data[:40], "is cut off"),
+        (lambda data: data[:-1], "is truncated"),
+        (lambda data: data[:5], "is truncated"),
+        (lambda data: data[:40], "is truncated"),
         (lambda data: b"\x01" + data[1:], "no record at byte 0"),
         (lambda data: bytes(len(data)), "no record at byte 0"),
-        (lambda data: frame(bytes(2**20))[0] + data[12:], "is cut off"),
+        (lambda data: frame(bytes(2**20))[0] + data[12:], "is truncated"),
         (lambda data: data[:50] + b"\x00" + data[51:], "the record at byte 0 differs from its checksum"),
         (lambda data: data[:-1] + b"\x00", f"the record at byte {len(EXAMPLE) + FRAME_BYTES} differs"),
     ],
@@ -121,7 +121,7 @@ def test_other_bytes_are_no_example(data: bytes, message: str) -> None:
         read_example(data)
 
 
-def test_cut_anywhere_an_example_is_refused() -> None:
+def test_truncated_anywhere_an_example_is_refused() -> None:
     for end in range(len(EXAMPLE)):
         with pytest.raises(ExampleError):
             read_example(EXAMPLE[:end])

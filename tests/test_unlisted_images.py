@@ -411,12 +411,12 @@ def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> N
         world, folder, ignore=shutil.ignore_patterns("build", "public", "private", "data", "release")
     )
     names = ids(world)
-    (folder / "gone.csv").write_text(
+    (folder / "lost.csv").write_text(
         "path,date,reason\nk3.png,2026-02-28,said by Dr Doe\nb-marked.png,2026-02-27,of Dr Doe\n"
     )
     rows = [(*row[:3], "PA", *row[4:]) if row[0] == "a-side.png" else row for row in HOSPITAL]
     rows = [row for row in rows if row[0] != "k4.png"] + [("z-new.png", "P-9", "well", "LL", 96)]
-    write_source(folder, "hospital", rows, 'withdrawn = "gone.csv"')
+    write_source(folder, "hospital", rows, 'withdrawn = "lost.csv"')
     (folder / "hospital" / "k4.png").unlink()
     build = curate(folder, version="2.0.0")
     public = release(folder, build, "2.0.0", "public", "--previous", world / "public")

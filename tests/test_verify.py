@@ -628,16 +628,17 @@ def test_verify_follows_links_of_a_hub_cache(folder: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["manifest.parquet", "ledger.parquet", "build.json", "SHA256SUMS"])
 @pytest.mark.parametrize(
-    "damage", ["cut", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("gone", "nonsense"))]
+    "damage",
+    ["truncated", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("lost", "nonsense"))],
 )
 def test_verify_names_damaged_tables_and_documents(folder: Path, name: str, damage: str) -> None:
     path = folder / name
     data = path.read_bytes()
     path.unlink()
-    if damage != "gone":
+    if damage != "lost":
         # Within the hash of a line, in `SHA256SUMS`.
         half = data.rindex(b"\n", 0, len(data) // 2) + 20 if name == "SHA256SUMS" else len(data) // 2
-        path.write_bytes(data[:half] if damage == "cut" else b"{}")
+        path.write_bytes(data[:half] if damage == "truncated" else b"{}")
     found = findings(folder)
     assert any(words.startswith(name) for words in found), found
 

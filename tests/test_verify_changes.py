@@ -223,8 +223,8 @@ def exclusion(name: str, code: str) -> Change:
 
 def drop_excluded_row(folder: Path) -> None:
     ledger = read_records(folder / names.LEDGER)
-    gone = ledger[ledger["exclusion"] == "lateral"].index[:1]
-    write_records(folder / names.LEDGER, ledger.drop(index=gone))
+    lost = ledger[ledger["exclusion"] == "lateral"].index[:1]
+    write_records(folder / names.LEDGER, ledger.drop(index=lost))
 
 
 def change_record(edit: Callable[[dict[str, Any]], object]) -> Change:

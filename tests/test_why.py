@@ -203,7 +203,7 @@ def test_a_source_that_is_not_public_shows_the_columns_that_its_declaration_uses
     assert image["upstream"]["patient_age"] == "73"
     text = run("why", words[0], "--build", *words[1:], COLUMNS="200").out
     assert ("Weber" in text, "1950" in text, "P3" in text) == (public, public, public)
-    assert ("metadata    long values are cut; --json has them whole" in text) == public
+    assert ("metadata    long values are shortened; --json has them whole" in text) == public
     assert "in bed" * 20 not in text
     assert (f"metadata    not shown, as they may identify the patient: {', '.join(hidden)}" in text) != public
 
@@ -217,7 +217,7 @@ def test_links_and_duplicates_are_data(demo: Path, tmp_path: Path) -> None:
     (tmp_path / "declared" / "links.csv").write_text(
         "source_a,path_a,source_b,path_b,kind,note\n"
         f"cohen,{paths[0]},cohen,{paths[1]},same patient,by the report\n"
-        f"cohen,{paths[0]},cohen,images/gone.png,duplicate,\n"
+        f"cohen,{paths[0]},cohen,images/lost.png,duplicate,\n"
     )
     document = read_json(tmp_path / "build" / "build.json")
     document["recipe"]["split"]["links"] = ["links.csv"]
@@ -230,14 +230,14 @@ def test_links_and_duplicates_are_data(demo: Path, tmp_path: Path) -> None:
             "split": kept["split"].iloc[1], "exclusion": None, "note": "by the report", "later": False,
         },
         {
-            "kind": "duplicate", "image": None, "source": "cohen", "path": "images/gone.png", "split": None,
+            "kind": "duplicate", "image": None, "source": "cohen", "path": "images/lost.png", "split": None,
             "exclusion": None, "note": None, "later": False,
         },
     ]  # fmt: skip
     ran = run("why", kept["image_id"].iloc[0], "--build", tmp_path / "build", *words, COLUMNS="300")
     other, split = kept[["image_id", "split"]].iloc[1]
     assert f"link        same patient: {other} ({split}): by the report" in ran.out
-    assert "link        duplicate: cohen/images/gone.png (not in the ledger)" in ran.out
+    assert "link        duplicate: cohen/images/lost.png (not in the ledger)" in ran.out
 
 
 def test_a_link_between_groups_was_declared_after_the_build(demo: Path, tmp_path: Path) -> None:
@@ -514,15 +514,15 @@ def test_a_published_or_formerly_listed_image_is_known(demo: Path, tmp_path: Pat
         if one.name == "cohen"
     ]
     listing = source.file.parent / str(source.pin.listing)
-    listing.write_text(f"{listing.read_text()}\t\timages/left.png\n{'1' * 40}\t\timages/gone.png\n")
+    listing.write_text(f"{listing.read_text()}\t\timages/left.png\n{'1' * 40}\t\timages/lost.png\n")
     words = ("--build", demo / "build", "--recipe", declared / "recipe.toml")
     ran = run("why", "left.png", *words, COLUMNS="400")
     assert ran.status == 1
     removed = f"removed upstream before pin {source.pin.label}: an earlier pin listed it"
     assert f"cohen/images/left.png: {removed}" in ran.err
-    ran = run("why", "gone.png", *words, COLUMNS="400")
+    ran = run("why", "lost.png", *words, COLUMNS="400")
     removed = f"removed upstream between pin 11111111 and pin {source.pin.label}"
-    assert f"cohen/images/gone.png: {removed}" in ran.err
+    assert f"cohen/images/lost.png: {removed}" in ran.err
     published = pd.read_parquet(published_manifest("covid19-cxr/1.0.0"))
     row = published[published["source"] == "cohen"].iloc[0]
     ran = run("why", row["image_id"], "--build", demo / "build", COLUMNS="400")

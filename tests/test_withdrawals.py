@@ -446,7 +446,7 @@ def test_duplicates_of_a_withdrawn_image_are_withdrawn_or_named(
     for path in ("images/sick3.png", "images/well1.png"):
         assert (rows.loc[path, "exclusion"], rows.loc[path, "exclusion_detail"]) == ("withdrawn", detail)
         assert rows.loc[path, ["finding", "patient_id", "source_blob"]].isna().all()
-    # The audit of a build knows others; the file of the image may be gone.
+    # The audit of a build knows others; the file of the image may be lost.
     (tmp_path / "data" / "sources" / "mine" / WITHDRAWN).unlink()
     records = cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data").records
     pair = {"kind": "near-duplicate", "similarity": 0.9, "changes": [], "crosses": [], "linked": False}
@@ -484,7 +484,7 @@ def test_duplicates_of_a_withdrawn_image_are_withdrawn_or_named(
     # A hash of no file is reported unless the line names the deleted file, as is that of another file.
     path = rows["source_path"].iloc[0]
     for line, report in (
-        ("", "withdrawn.csv, line 2. Correct"), ("gone.png", ""),
+        ("", "withdrawn.csv, line 2. Correct"), ("lost.png", ""),
         (path, f"withdrawn.csv, line 2 ({path} has {blob}). Correct"),
     ):  # fmt: skip
         notes.clear()

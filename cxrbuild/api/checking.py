@@ -308,7 +308,7 @@ def why(
     recipe: AnyPath | Recipe | None = None,
     data: AnyPath | None = None,
 ) -> DecisionResult:
-    """Say why an image is in a build or release, or not: every decision, with what decided it.
+    """Explain why an image is in a build or release, or not: every decision, with what decided it.
 
     Parameters
     ----------

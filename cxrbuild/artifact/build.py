@@ -29,7 +29,7 @@ class DatasetIdentity(Part):
 
 
 class SourceDescription(Part):
-    """What a source's declaration says about it.
+    """What a source's declaration states about it.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class SourceDescription(Part):
 
 
 class SourceState(Part):
-    """What the lock says about a source's files: see `cxrbuild.lockfile.LockedSource`."""
+    """What the lock states about a source's files: see `cxrbuild.lockfile.LockedSource`."""
 
     pin: dict[str, str | int]
     proof: str
@@ -184,7 +184,7 @@ class PreviousSplit(Part):
     groups_in_several_splits: dict[str, str]
 
     @property
-    def gone(self) -> int:
+    def lost(self) -> int:
         """The number of its images that the dataset lacks: excluded ones, and those no longer upstream."""
         return self.images - self.held
 
@@ -236,7 +236,7 @@ class DatasetDocument(Document):
     unpinned
         Sources that are not verified to be the pinned version.
     sources
-        What the lock says about each source.
+        What the lock states about each source.
     missing
         Images that belong to the dataset and are missing, with their exclusion. A public release names none
         of sources that are not public; ``funnel`` counts them.

@@ -23,7 +23,7 @@ class PlanDocument(Document):
     unpinned
         Sources that are not verified to be the pinned version.
     sources
-        What the lock says about each source; empty where every pinned file is taken to be there.
+        What the lock states about each source; empty where every pinned file is taken to be there.
     missing
         Images that belong to the dataset and are missing, with their exclusion.
     """

@@ -299,8 +299,8 @@ def _expand(
     """Yield each keypoint of ``query`` with ``count`` of ``buckets`` from ``low`` on, in batches."""
     total = np.cumsum(count)
     pairs = int(total[-1]) if len(total) else 0
-    cuts = np.searchsorted(total, np.arange(0, pairs, _PAIRS_AT_ONCE), "right").tolist()
-    for start, stop in pairwise([*cuts, len(query)]):
+    limits = np.searchsorted(total, np.arange(0, pairs, _PAIRS_AT_ONCE), "right").tolist()
+    for start, stop in pairwise([*limits, len(query)]):
         some = count[start:stop]
         a = np.repeat(query[start:stop] & _NUMBER, some).astype(np.int64)
         position = np.arange(len(a)) + np.repeat(low[start:stop] - np.cumsum(some) + some, some)

@@ -124,7 +124,7 @@ def _count(check: CheckResult) -> dict[str, int]:
             counts[f"{finding.source}: {' and '.join(finding.splits)}"] += 1
         elif isinstance(finding, UnknownPatientsFinding):
             counts[finding.source] += finding.images
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def _group(pairs: Sequence[ImagePair]) -> dict[str, list[ImagePair]]:

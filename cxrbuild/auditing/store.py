@@ -2,7 +2,7 @@
 
 An audit needs memory for some images at a time only, and another audit of the same build computes the
 descriptors of new images only. Each column is a file of records of one size; records are appended, their
-digests last. Records that a killed run left incomplete are cut off.
+digests last. Records that a killed run left incomplete are removed.
 """
 
 from __future__ import annotations

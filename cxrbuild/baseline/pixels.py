@@ -59,7 +59,7 @@ class Pixels:
 def allocate_pixels(count: int, sides: tuple[int, ...], folder: Path, limit: int) -> list[Pixels]:
     """Allocate the grey values of images, once for each side.
 
-    The file of large ones has no name: it is gone when the process ends, however it ends.
+    The file of large ones has no name: it is deleted when the process ends, however it ends.
 
     Parameters
     ----------

@@ -66,8 +66,8 @@ class FindingColumn(Column):
     columns: list[Word] | None = Field(
         None,
         min_length=1,
-        description="upstream's columns that each say whether the finding of their name is there, instead of "
-        "`from`; the source's `finding_separator` stands between several findings of one row",
+        description="upstream's columns, each for the finding of its name, instead of "
+        "`from`; the source's `finding_separator` separates several findings of one row",
     )
     present: list[Word] = Field(
         ["1", "1.0"], description="the values of `columns` that mean: this finding is there"

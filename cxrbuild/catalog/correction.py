@@ -19,9 +19,9 @@ CORRECTABLE = (
     "patient_id", "finding", "modality", "view_position", "patient_sex", "patient_age", "attribution",
     "upstream_split",
 )  # fmt: skip
-"""The columns that a correction can name: those with what the source says of the image or its patient.
+"""The columns that a correction can name: those with what the source states of the image or its patient.
 
-The licence is not one of them: who holds the rights grants it, and it decides which pixels are published.
+The licence is not one of them: the holder of the rights grants it, and it decides which pixels are published.
 """
 # What a user may write for one of these, or what follows from one of them.
 _MEANT = {
@@ -45,7 +45,7 @@ class Correction:
     reason
         Why, for the reader of the dataset.
     reader
-        Who found it; empty where the file does not say.
+        Who found it; empty where the file does not state.
     file, line
         Where the correction is written: the name of the file without its folder, and the number of the line.
     place
@@ -85,9 +85,9 @@ def format_corrections(rows: Sequence[Sequence[str]]) -> bytes:
     return stream.getvalue().encode()
 
 
-def read_corrections(name: str, beside: Path) -> list[Correction]:
+def read_corrections(name: str, base: Path) -> list[Correction]:
     """Read a file of corrections, with the header of `CORRECTIONS`; see `CsvTable`."""
-    path = CORRECTIONS.find(name, beside)
+    path = CORRECTIONS.find(name, base)
     corrections = []
     problems: list[str] = []
     lines: dict[tuple[str, str, str], int] = {}

@@ -18,7 +18,7 @@ Relation = Literal[
 ]  # fmt: skip
 
 UNKNOWN = "unknown"
-"""What stands for the authors of a work of which none are stated."""
+"""The text for the authors of a work of which none are stated."""
 
 CITATION_FORM = (
     "in the form `AUTHORS: TITLE. JOURNAL, YEAR, doi:DOI`, `AUTHORS: TITLE. arXiv NUMBER, YEAR` or "

@@ -36,14 +36,14 @@ class CsvTable:
     header: tuple[str, ...]
     optional: tuple[str, ...] = ()
 
-    def find(self, name: str, beside: Path) -> Path:
+    def find(self, name: str, base: Path) -> Path:
         """Return the path of a file.
 
         Parameters
         ----------
         name
             The name of a shipped file without its suffix, or the path of a CSV file.
-        beside
+        base
             The folder that a relative path starts from.
 
         Raises
@@ -51,12 +51,12 @@ class CsvTable:
         DeclarationError
             There is no such file.
         """
-        path = beside / name if name.endswith(".csv") else SHIPPED / f"{name}.csv"
+        path = base / name if name.endswith(".csv") else SHIPPED / f"{name}.csv"
         if path.is_file():
             return path
         # All kinds are shipped in one folder; their headers differ.
         shipped = sorted(path.stem for path in SHIPPED.glob("*.csv") if self.matches(path))
-        near = nearest(path.name, [*shipped, *(other.name for other in beside.glob("*.csv"))])
+        near = nearest(path.name, [*shipped, *(other.name for other in base.glob("*.csv"))])
         raise DeclarationError(
             f"no such file of {self.content}",
             where=path,

@@ -97,7 +97,7 @@ def shipped_names(folder: str) -> list[str]:
     return sorted(path.stem for path in (CATALOG / folder).glob("*.toml"))
 
 
-def find_declaration(noun: str, folder: str, name: str, beside: Path | None) -> Path:
+def find_declaration(noun: str, folder: str, name: str, base: Path | None) -> Path:
     """Return the path of a declaration: the shipped one of a name, or a TOML file.
 
     Parameters
@@ -108,7 +108,7 @@ def find_declaration(noun: str, folder: str, name: str, beside: Path | None) -> 
         The catalogue's folder of the shipped ones.
     name
         The name of a shipped one, or the path of a TOML file.
-    beside
+    base
         The folder that a relative path starts from; default the current one.
 
     Raises
@@ -117,7 +117,7 @@ def find_declaration(noun: str, folder: str, name: str, beside: Path | None) -> 
         No shipped one has the name.
     """
     if name.endswith(".toml"):
-        return (beside or Path()) / name
+        return (base or Path()) / name
     if name not in shipped_names(folder):
         raise no_declaration(noun, name, shipped_names(folder))
     return CATALOG / folder / f"{name}.toml"

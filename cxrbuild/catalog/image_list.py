@@ -180,14 +180,14 @@ def list_names() -> list[str]:
     return shipped_names("lists")
 
 
-def read_image_list(name: str, beside: Path | None = None) -> ImageList:
+def read_image_list(name: str, base: Path | None = None) -> ImageList:
     """Read the declaration of a list.
 
     Parameters
     ----------
     name
         The name of a shipped list, or the path of a TOML file.
-    beside
+    base
         The folder that a relative path starts from; default the current one.
 
     Raises
@@ -195,18 +195,18 @@ def read_image_list(name: str, beside: Path | None = None) -> ImageList:
     DeclarationError
         There is no such list, or its declaration has problems.
     """
-    path = find_declaration("list", "lists", name, beside)
+    path = find_declaration("list", "lists", name, base)
     return read_toml(path, ImageList, declaration=path)
 
 
-def read_source_or_list(name: str, beside: Path | None = None) -> Source | ImageList:
+def read_source_or_list(name: str, base: Path | None = None) -> Source | ImageList:
     """Read the source or the list of a name.
 
     Parameters
     ----------
     name
         The name of a shipped source or list, or the path of a TOML file; a list's has the key ``files``.
-    beside
+    base
         The folder that a relative path starts from; default the current one.
 
     Raises
@@ -216,13 +216,13 @@ def read_source_or_list(name: str, beside: Path | None = None) -> Source | Image
     """
     if name.endswith(".toml"):
         with suppress(OSError, ValueError):
-            if "files" in parse_toml(((beside or Path()) / name).read_text(encoding="utf-8")):
-                return read_image_list(name, beside)
+            if "files" in parse_toml(((base or Path()) / name).read_text(encoding="utf-8")):
+                return read_image_list(name, base)
     elif name in list_names():
         return read_image_list(name)
     elif name not in source_names():
         raise no_declaration("source or list", name, [*source_names(), *list_names()])
-    return read_source(name, beside)
+    return read_source(name, base)
 
 
 def check_list(recipe: Recipe, declared: ImageList, sources: list[Source]) -> None:
@@ -260,7 +260,7 @@ def check_list(recipe: Recipe, declared: ImageList, sources: list[Source]) -> No
         problems.append(f"name: {declared.name!r} is a source of the recipe too; rename the list")
     if not declared.sources and len(known) > 1:
         problems.append(
-            "sources: missing; the recipe has several sources, so say which one each row is of: write a "
+            "sources: missing; the recipe has several sources, so state which one each row is of: write a "
             f'table [[sources]] for each, as in source = "{known[0]}", and, if the list has a column of '
             'sources with other names for them, what it calls each, as in names = ["first"]'
         )

@@ -13,7 +13,7 @@ UNKNOWN = "unknown"
 
 
 class License(Declaration):
-    """What a licence allows, with the place where it says so."""
+    """What a licence allows, with the place where it states this."""
 
     title: str = Field(description="its full name")
     redistribution: bool = Field(strict=True, description="whether copies may be passed on")
@@ -21,7 +21,7 @@ class License(Declaration):
     conditions: list[Literal["attribution", "share alike", "no commercial use", "state changes"]] = Field(
         description="its conditions"
     )
-    source: str = Field(description="address of the text that says so")
+    source: str = Field(description="address of the text that states this")
 
 
 class _Licenses(Declaration):

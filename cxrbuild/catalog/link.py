@@ -1,4 +1,4 @@
-"""Which images are duplicates, or of one patient, although their sources do not say so."""
+"""Which images are duplicates, or of one patient, although their sources do not state this."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Link:
     file: Path | None = field(default=None, repr=False, compare=False)
 
 
-def read_links(name: str, beside: Path) -> list[Link]:
+def read_links(name: str, base: Path) -> list[Link]:
     """Read a file of links, with the header of `LINKS`; see `CsvTable`."""
-    path = LINKS.find(name, beside)
+    path = LINKS.find(name, base)
     links = []
     problems: list[str] = []
     pairs: dict[frozenset[tuple[str, str]], tuple[int, str]] = {}

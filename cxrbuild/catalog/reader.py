@@ -171,7 +171,7 @@ class Reader(Declaration, ABC):
         -------
         pandas.DataFrame
             Upstream's values as text, a column for each of upstream's, indexed by (place, path): where a
-            message says that the row is, and the path of its image.
+            message states that the row is, and the path of its image.
 
         Raises
         ------

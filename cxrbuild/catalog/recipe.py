@@ -33,7 +33,7 @@ from cxrbuild.records import SPLITS
 DEFAULT_RECIPE = "covid19-cxr"
 # Names that the flow chart uses itself.
 _STEPS = ("upstream", "kept", "all")
-# The tables that tell a recipe from other files.
+# The tables that distinguish a recipe from other files.
 _TABLES = ("labels", "split")
 
 

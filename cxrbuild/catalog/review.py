@@ -41,7 +41,7 @@ class Review:
     """What a person saw on one image.
 
     ``marks_finding`` is whether a mark is drawn at a finding, ``None`` where nobody has seen the image.
-    ``reader`` is the name of the person, empty where the file does not say. ``file`` is where the review is
+    ``reader`` is the name of the person, empty where the file does not state. ``file`` is where the review is
     written, and ``line`` its line there, for messages.
     """
 
@@ -67,9 +67,9 @@ def shows_identity(marks: pd.Series) -> pd.Series:
     return marks.eq(IDENTIFIER).fillna(value=False).astype(bool)
 
 
-def read_reviews(name: str, beside: Path) -> list[Review]:
+def read_reviews(name: str, base: Path) -> list[Review]:
     """Read a review file, with the header of `REVIEWS`; see `CsvTable`."""
-    path = REVIEWS.find(name, beside)
+    path = REVIEWS.find(name, base)
     reviews = []
     problems: list[str] = []
     lines: dict[tuple[str, str], int] = {}

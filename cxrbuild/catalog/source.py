@@ -198,7 +198,7 @@ class Source(Declaration):
 
     @property
     def pinned(self) -> bool:
-        """Whether the declaration says how to verify the source."""
+        """Whether the declaration states how to verify the source."""
         return self.pin.verifies
 
     @property
@@ -271,14 +271,14 @@ def source_names() -> list[str]:
     return shipped_names("sources")
 
 
-def read_source(name: str, beside: Path | None = None) -> Source:
+def read_source(name: str, base: Path | None = None) -> Source:
     """Read a source.
 
     Parameters
     ----------
     name
         The name of a shipped source, or the path of a TOML file.
-    beside
+    base
         The folder that a relative path starts from; default the current one.
 
     Raises
@@ -286,5 +286,5 @@ def read_source(name: str, beside: Path | None = None) -> Source:
     DeclarationError
         There is no such source, or its declaration has problems.
     """
-    path = find_declaration("source", "sources", name, beside)
+    path = find_declaration("source", "sources", name, base)
     return read_toml(path, Source, file=path)

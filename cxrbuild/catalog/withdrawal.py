@@ -31,8 +31,8 @@ class Withdrawal:
     reason
         The reason, for the reader of the dataset.
     identifier
-        The identifier that the image's row of metadata gives instead of a path, where the file is gone and
-        the row is left; empty where it is not needed.
+        The identifier that the image's row of metadata gives instead of a path, where the file was deleted
+        and the row is left; empty where it is not needed.
     patient
         The patient's id as the metadata has it; empty where the image alone was withdrawn.
     blob

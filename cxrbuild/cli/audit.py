@@ -135,7 +135,7 @@ def audit(
     recipe = recipe or recipe_here(output, place)
     result = audit_build(place, recipe, workers=workers, executor=executor, progress=output.progress)
     if recipe is None and result.build.name not in recipe_names():
-        output.say(
+        output.show(
             "The limits are the checks' own, since a build does not record those of its recipe. "
             "--recipe FILE takes the [audit] of a recipe."
         )
@@ -159,23 +159,23 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
         rows.append([check.id, check.status, first])
         rows.extend(["", "", line] for line in more)
     output.table(["check", "status", "found"], rows)
-    output.say("")
+    output.show("")
     for sentence in describe_statuses(result.document.checks):
-        output.say(sentence)
+        output.show(sentence)
     search = result.document.duplicate_search
     if search.skipped_pairs:
-        output.say(
+        output.show(
             f"{count_of(search.limited_images, 'image')} {verb_of(search.limited_images, 'resembles')} more "
             f"than {search.most_per_image} others: only the best candidates were compared, "
             f"{count_of(search.skipped_pairs, 'pair')} {verb_of(search.skipped_pairs, 'was')} not."
         )
     if unpinned := result.build.document.unpinned:
-        output.say(f"Unpinned: {', '.join(unpinned)}. The files were audited as they are.")
+        output.show(f"Unpinned: {', '.join(unpinned)}. The files were audited as they are.")
         for sentence in describe_exactness(result.build.document.exactness):
-            output.say(sentence)
+            output.show(sentence)
     pairs = result.document.pairs
     # No full stop after a path: it would be copied along.
-    output.say(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}")
+    output.show(f"\nThe images are shown in {place}/{names.AUDIT_PAGE}")
     if pairs:
         # Similar images are no finding of a check: without their name a table of `none` would contradict.
         similar = sum(not pair.is_duplicate for pair in pairs)
@@ -184,7 +184,7 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
             for number, kind in ((len(pairs) - similar, "duplicate"), (similar, "similar"))
             if number
         ]
-        output.say(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}")
+        output.show(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}")
     if result.links:
         # `unlinked_duplicates` counts those of two patients alone.
         unlinked = sum(pair.is_duplicate and not pair.linked for pair in pairs)
@@ -196,5 +196,5 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
             )
             if number
         ]
-        output.say(f"{' and '.join(kinds)}, as links: {place}/{names.AUDIT_LINKS}")
+        output.show(f"{' and '.join(kinds)}, as links: {place}/{names.AUDIT_LINKS}")
     output.result("audit-1", result.to_dict() | {"build": place})

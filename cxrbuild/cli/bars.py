@@ -59,19 +59,19 @@ class ShownBar:
         Parameters
         ----------
         estimate
-            Whether to say how long it will take: the parts of a task that runs others differ in length.
+            Whether to show how long it will take: the parts of a task that runs others differ in length.
         """
-        facts = []
+        shown = []
         if self.share is not None and 0 < self.share < 1:
-            facts.append(f"{self.share:.0%}")
+            shown.append(f"{self.share:.0%}")
         if estimate and (left := self._left()) is not None:
-            facts.append(f"{_duration(left)} left")
+            shown.append(f"{_duration(left)} left")
         elif self.elapsed >= 1:
-            facts.append(f"{_duration(self.elapsed)} so far")
-        # Last, because a narrow terminal cuts the end off.
+            shown.append(f"{_duration(self.elapsed)} so far")
+        # Last, because a narrow terminal hides the end.
         if self.unit:
-            facts.append(self._count())
-        return f"{self.title}: {', '.join(facts)}" if facts else self.title
+            shown.append(self._count())
+        return f"{self.title}: {', '.join(shown)}" if shown else self.title
 
     @property
     def share(self) -> float | None:
@@ -201,7 +201,7 @@ class Bars:
         return next(one for one in reversed(self._bars) if one.thread == bar.thread) is bar
 
     def _draw(self) -> None:
-        # A task without a count says no more than the task within it.
+        # A task without a count shows no more than the task within it.
         shown = [
             bar
             for bar in self._bars

@@ -45,8 +45,8 @@ def completion(shell: str | None, only_print: bool, quiet: bool, as_json: bool) 
     if shell == "zsh" and (startup := _source_from_zshrc(path)):
         changed.append(startup)
     for one in changed:
-        output.say(f"Written: {one}")
-    output.say(f"Start a new {shell} to use the completion.")
+        output.show(f"Written: {one}")
+    output.show(f"Start a new {shell} to use the completion.")
     output.result("completion-1", {"shell": shell, "written": [str(one) for one in changed]})
 
 

@@ -176,7 +176,7 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     if listed := plan.listed:
         rows = ", ".join(f"{count:,} {code}" for code, count in listed.items())
         name = plan.declared.image_list.name if plan.declared.image_list else ""
-        output.say(f"The list {name} has {count_of(sum(listed.values()), 'row')}: {rows}.")
+        output.show(f"The list {name} has {count_of(sum(listed.values()), 'row')}: {rows}.")
     _report_corrections(output, plan.corrections)
     _report_previous(output, plan.previous)
     _report_several_splits(output, groups_in_several_splits(plan.records).index, plan.declared.recipe)
@@ -184,21 +184,21 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     if plan.unlocked:
         from cxrbuild.fetch_advice import record_command
 
-        output.say(
+        output.show(
             f"The lock has no entry of {name_some(one.name for one in plan.unlocked)}: run `"
             + record_command(plan.data, plan.unlocked)
             + "`, which records the files and compares them with their pin."
         )
     report_exactness(output, plan.exactness)
     if shared := describe_shared_ids(plan.shared_ids):
-        output.say(shared)
+        output.show(shared)
     refusals = foresee_refusals(plan)
     for refusal in refusals:
-        output.say(f"A public release of this plan would be refused: {refusal}")
+        output.show(f"A public release of this plan would be refused: {refusal}")
     for note in filter(None, (foresee_kept_texts(plan), foresee_old_ages(plan))):
-        output.say(note)
+        output.show(note)
     if out is not None:
-        output.say(f"Ledger, manifest and funnel are in {out}")
+        output.show(f"Ledger, manifest and funnel are in {out}")
     more: dict[str, object] = {"release_refusals": [one.to_dict() for one in refusals], "notes": output.notes}
     output.result("plan-1", plan.to_dict() | more | {"out": None if out is None else str(out)})
 
@@ -223,12 +223,12 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     # Any other difference than a missing image is an error before this.
     if compared and not document.overrides:
         but = " but for the missing images" if document.missing else ""
-        output.say(
+        output.show(
             f"Names, classes and splits compared with {' and '.join(compared)}: equal{but}. "
             "Bytes are not part of that comparison."
         )
     if document.missing:
-        output.say(
+        output.show(
             f"{count_of(len(document.missing), 'image')} of the dataset missing; `build.json` and the ledger "
             "list them."
         )
@@ -236,11 +236,11 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
     if result.changed:
         shared = find_shared_ids(result.build.manifest, document.namespaces)
         if shared:
-            output.say(describe_shared_ids(shared))
+            output.show(describe_shared_ids(shared))
     _report_outdated(output, result.build)
     dataset = document.dataset
     state = "built" if result.changed else "unchanged"
-    output.say(f"{dataset.name} {dataset.version} {state}: {place}")
+    output.show(f"{dataset.name} {dataset.version} {state}: {place}")
     if output.as_json:  # of an unchanged build nothing else reads the ledger
         output.result("curate-1", result.to_dict() | {"build": place, "notes": output.notes})
 
@@ -248,7 +248,7 @@ def report_build(output: Output, result: CurationResult, out: Path | str | None 
 def _report_several_splits(output: Output, groups: Iterable[str], recipe: Recipe) -> None:
     """Report the groups that the list or the sources assign to several splits."""
     if names := list(groups):
-        output.say(
+        output.show(
             f"{'The list assigns' if recipe.split.published else 'The sources assign'} "
             f"{count_of(len(names), 'patient')} to more than one split: {name_some(names, 3)}."
         )
@@ -267,7 +267,7 @@ def _report_outdated(output: Output, build: Build) -> None:
     for kind in outdated_results(build.folder, build.manifest_sha256):
         command, *files = made_by[kind]
         there = " and ".join(name for name in files if (build.folder / name).exists())
-        output.say(
+        output.show(
             f"{there}: of a former state of this build. Run `cxrbuild {command}` again; a release is refused "
             "until then."
         )
@@ -278,20 +278,20 @@ def _report_previous(output: Output, previous: PreviousSplit | None) -> None:
     if previous is None:
         return
     text = f"Held from the former version, {previous.name}: the splits of {count_of(previous.held, 'image')}."
-    if previous.gone:
-        text += f" Excluded here, or no longer upstream: {count_of(previous.gone, 'image')} of it."
+    if previous.lost:
+        text += f" Excluded here, or no longer upstream: {count_of(previous.lost, 'image')} of it."
     if groups := previous.groups_in_several_splits:
         text += (
             f" {count_of(len(groups), 'group')} with images in several splits there, now whole in train, "
             f"else in validation: {name_some(groups, 3)}."
         )
-    output.say(text)
+    output.show(text)
 
 
 def _report_funnel(output: Output, steps: list[FunnelStep]) -> None:
     header = ["step", *steps[0].by_source, "all"]
     output.table(header, [[step.step, *step.by_source.values(), step.images] for step in steps])
-    output.say("")
+    output.show("")
 
 
 def _report_without_class(output: Output, records: pd.DataFrame, recipe: Recipe) -> None:
@@ -301,7 +301,7 @@ def _report_without_class(output: Output, records: pd.DataFrame, recipe: Recipe)
     found = findings_without_class(records, recipe)
     if found and recipe.split.published is None:
         shown = [f"{finding} {n:,}{_class_of_others(finding, recipe)}" for finding, n in found.items()]
-        output.say(f"Findings without a class: {name_some(shown, _FINDINGS)}.")
+        output.show(f"Findings without a class: {name_some(shown, _FINDINGS)}.")
 
 
 def _class_of_others(finding: str, recipe: Recipe) -> str:
@@ -327,7 +327,7 @@ def _report_counts(
     ]
     sums = [sum(split.values()) for split in counts.values()]
     output.table(["class", *counts, "all"], [*rows, ["all", *sums, sum(sums)]])
-    output.say("")
+    output.show("")
     empty = [
         (split, label)
         for split in dict.fromkeys(["train", *counts, "test"])
@@ -345,7 +345,8 @@ def _report_counts(
         (decides, [one for one in empty if one not in of_missing]),
     ):
         if found:
-            output.say(f"No image in {', '.join(f'{split} of {label}' for split, label in found)}: {reason}.")
+            places = ", ".join(f"{split} of {label}" for split, label in found)
+            output.show(f"No image in {places}: {reason}.")
 
 
 def _report_corrections(output: Output, corrections: Corrections) -> None:
@@ -353,11 +354,12 @@ def _report_corrections(output: Output, corrections: Corrections) -> None:
     if corrections:
         files = name_some(file.name for file in corrections.files)
         values = "; ".join(corrections.describe()) or "none of these sources"
-        output.say(f"Values corrected by {files}: {values}.")
+        output.show(f"Values corrected by {files}: {values}.")
 
 
 def _report_caveats(output: Output, overrides: Overrides, unpinned: list[str]) -> None:
     if overrides:
-        output.say(f"Overrides of the recipe: {'; '.join(overrides.describe())}. Its counts are not checked.")
+        described = "; ".join(overrides.describe())
+        output.show(f"Overrides of the recipe: {described}. Its counts are not checked.")
     if unpinned:
-        output.say(f"Unpinned: {', '.join(unpinned)}. A build from unpinned sources cannot be published.")
+        output.show(f"Unpinned: {', '.join(unpinned)}. A build from unpinned sources cannot be published.")

@@ -30,13 +30,13 @@ def demo(folder: Path, quiet: bool, as_json: bool) -> None:
     result = run_demo(folder, progress=output.progress)
     # One JSON document: that of the build.
     fetched = Output(quiet=quiet or as_json, as_json=False)
-    output.say(
+    output.show(
         "Made four sources of synthetic images, laid out like the paper's, and fetched them over HTTP:\n"
     )
     report_fetch(fetched, result.fetched)
-    output.say("\nApplied the recipe's rules, split the images by patient, and wrote the build:\n")
+    output.show("\nApplied the recipe's rules, split the images by patient, and wrote the build:\n")
     report_build(output, result.curated)
-    output.say(
+    output.show(
         f"""
 What to look at:
   {folder}/build/images/             the images, by split and class
@@ -56,7 +56,7 @@ Audit it, then release it:
     )
     if shutil.which("cxrbuild") is None:
         command = join([sys.executable, "-m", "cxrbuild"])
-        output.say(
+        output.show(
             f"\n`cxrbuild` is not on the PATH: write `{command}` instead, or what you ran it with, such as "
             "`pipx run cxrbuild`."
         )

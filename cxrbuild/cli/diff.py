@@ -34,8 +34,8 @@ def diff(old: str, new: str, form: str, data: Path, quiet: bool, as_json: bool) 
     """Show the changes between two versions of a dataset, or of a source.
 
     OLD and NEW are folders of releases or builds, manifest.parquet files, or published names such as
-    covid19-cxr/1.0.0. For each row that left, entered, moved or changed its class it says why, and what
-    changed in the recipe and the pins. The last line says which part of the version must increase, and
+    covid19-cxr/1.0.0. For each row that left, entered, moved or changed its class it reports why, and what
+    changed in the recipe and the pins. The last line shows which part of the version must increase, and
     whether it did.
 
     Or both are sources: shipped ones by name, or .toml files, such as those of `fetch --propose-pin`. Their
@@ -95,10 +95,10 @@ def _report(output: Output, found: Diff) -> None:
         or any(total.of == "exactness" for total in found.totals)
     ):
         output.table(TOTALS_HEADER, describe_totals(found), right=3)
-        output.say("")
+        output.show("")
         for line in describe_overlap(found):
-            output.say(line)
-        output.say("")
+            output.show(line)
+        output.show("")
     if counts:
         output.table(
             ["change", "source", "class", "rows"],
@@ -107,28 +107,28 @@ def _report(output: Output, found: Diff) -> None:
                 for count in counts
             ],
         )
-        output.say("")
+        output.show("")
     for title, changes in declared_by_part(found).items():
-        output.say(f"{printable(title)}:")
+        output.show(f"{printable(title)}:")
         for change in changes[:_MOST]:
-            output.item(describe_change(change))
+            output.bullet(describe_change(change))
         if len(changes) > _MOST:
-            output.say(f"  and {len(changes) - _MOST:,} more; --json and --format list all")
-        output.say("")
+            output.show(f"  and {len(changes) - _MOST:,} more; --json and --format list all")
+        output.show("")
     for kind, title in KINDS.items():
         rows = found.rows[kind]
         if rows.empty:
             continue
         causes = printable(describe_causes(found, kind))
-        output.say(f"{title[0].upper()}{title[1:]}{f' ({causes})' if causes else ''}:")
+        output.show(f"{title[0].upper()}{title[1:]}{f' ({causes})' if causes else ''}:")
         listed = listed_rows(found, kind)
         for row in listed.head(_MOST).to_dict("records"):
-            output.item(short_hashes(describe_row(row)))
+            output.bullet(short_hashes(describe_row(row)))
         if len(listed) > _MOST:
-            output.say(f"  and {len(listed) - _MOST:,} more; --json and --format list all")
+            output.show(f"  and {len(listed) - _MOST:,} more; --json and --format list all")
         for line in describe_omitted(found, kind):
-            output.item(line)
-        output.say("")
+            output.bullet(line)
+        output.show("")
     for sentence in sentences(found):
-        output.say(printable(sentence))
-    output.say(conclusion(found))
+        output.show(printable(sentence))
+    output.show(conclusion(found))

@@ -1,4 +1,4 @@
-"""What `plan` and `curate` say of images with several findings, and the corrections that `plan` proposes."""
+"""Report images with several findings in `plan` and `curate`, and write the corrections to fill in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def report_findings(output: Output, others: OtherFindings, joined: Sequence[Join
     """Report the images of several findings: those with one that has no class, and those of several rows."""
     if others.images:
         shown = name_some([f"{finding} {n:,}" for finding, n in others.findings.items()], _FINDINGS)
-        output.say(
+        output.show(
             f"{count_of(others.images, 'kept image')} {verb_of(others.images, 'has')} a class by one "
             f"finding and another finding without a class: {shown}. In a recipe of your own, "
             "`every_finding = true` in the rule of kind `labelled` excludes such images."
@@ -32,7 +32,7 @@ def report_findings(output: Output, others: OtherFindings, joined: Sequence[Join
             f"corrections decide {decided:,}, and {len(joined) - decided:,} have the findings of all rows. "
         )
         rest += "--differing-rows FILE.csv lists these as corrections to fill in."
-        output.say(
+        output.show(
             f"{count_of(len(joined), 'image')} with different findings in several rows: "
             + ("corrections decide all." if decided == len(joined) else rest)
         )
@@ -80,11 +80,11 @@ def _write(output: Output, path: Path, findings: Sequence[tuple[str, str, str]])
     from cxrbuild.files import write_bytes
 
     if not findings:
-        output.say(f"{path} is not written: no image has rows with different findings that are not decided.")
+        output.show(f"{path} is not written: no image has rows with different findings that are not decided.")
         return
     rows = [(source, image, "finding", finding) for source, image, finding in findings]
     write_bytes(path, format_corrections(rows))
-    output.say(
+    output.show(
         f"Wrote {path}: {count_of(len(rows), 'image')}. Fill in `new` and `reason`, delete the lines of "
         "images that nobody decides, and name the file under `corrections` in the recipe."
     )

@@ -31,9 +31,9 @@ def doctor(data: Path, out: Path, offline: bool, quiet: bool, as_json: bool) -> 
     words = {"ok": "ok", "optional": "missing (optional)", "problem": "PROBLEM"}
     # Problems first: a terminal shows the end of a long list, a reader begins at the start.
     for one in sorted(environment.observations, key=lambda one: one.status != "problem"):
-        output.say(folded(f"{one.subject}: {words[one.status]}; {one.found}", 0))
+        output.show(folded(f"{one.subject}: {words[one.status]}; {one.found}", 0))
         if one.todo:
-            output.say(folded(one.todo, 4))
+            output.show(folded(one.todo, 4))
     output.result("doctor-1", environment.to_dict())
     if problems := environment.problems:
         raise CheckError(

@@ -19,6 +19,6 @@ def report_exactness(output: Output, exactness: Mapping[str, SourceExactness]) -
         return
     if not is_exact(exactness):
         output.table(*exactness_table(exactness))
-        output.say("")
+        output.show("")
     for sentence in describe_exactness(exactness):
-        output.say(sentence)
+        output.show(sentence)

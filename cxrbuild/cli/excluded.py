@@ -18,18 +18,18 @@ def report_excluded(output: Output, result: ExcludedImages, rule: str | None) ->
     """Report the excluded images, or those of one rule, each with the column and value that decided."""
     count = count_of(len(result.images), "excluded image")
     which = f" of {printable(rule)}" if rule is not None else ""
-    output.say(f"{printable(result.dataset)} lists {count}{which}, of {count_of(result.listed, 'image')}.")
+    output.show(f"{printable(result.dataset)} lists {count}{which}, of {count_of(result.listed, 'image')}.")
     for exclusion, reason in result.reasons.items():
         images = result.of(exclusion)
-        output.say(f"\n{printable(exclusion)}: {count_of(len(images), 'image')}. {printable(reason)}")
+        output.show(f"\n{printable(exclusion)}: {count_of(len(images), 'image')}. {printable(reason)}")
         output.table(
             ["image", "path", "decided by"],
             [[image.image_id, image.source_path or "", _decided_by(image)] for image in images[:_MOST]],
         )
         if len(images) > _MOST:
-            output.say(f"and {len(images) - _MOST:,} more; --json lists all")
+            output.show(f"and {len(images) - _MOST:,} more; --json lists all")
     if result.unlisted:
-        output.say(
+        output.show(
             f"\nA public release does not list the excluded images of {name_some(result.unlisted)}, as these "
             "sources are not public. Ask the build."
         )

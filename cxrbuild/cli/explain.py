@@ -95,18 +95,18 @@ def explain(
         progress=output.progress,
     )
     output.table(result.header(), result.rows())
-    output.say("")
+    output.show("")
     if result.unusable_masks:
         count = count_of(len(result.unusable_masks), "lung mask")
-        output.say(f"{count} cannot be used: {', '.join(result.unusable_masks)}.")
-    output.say(result.document.sentence)
+        output.show(f"{count} cannot be used: {', '.join(result.unusable_masks)}.")
+    output.show(result.document.sentence)
     sources = [read_source(name, declared.folder) for name in declared.sources]
     if not without_masks and all(source.lung_masks is None for source in sources):
-        output.say(
-            "No source of the recipe declares lung masks: `[lung_masks]` in the file of a source says where "
+        output.show(
+            "No source of the recipe declares lung masks: `[lung_masks]` in a source file states where "
             "they are."
         )
-    output.say(f"The maps are shown in {result.out / 'explain.html'}")
+    output.show(f"The maps are shown in {result.out / 'explain.html'}")
     output.result("explain-1", result.to_dict())
     if gate:
         require_passed(result)

@@ -80,11 +80,11 @@ def _report(output: Output, result: ExportResult) -> None:
     document = result.document
     images = sum(sum(counts.values()) for counts in document.counts.values())
     if document.artifact != "public":
-        output.say("This export may include images that must not be redistributed.")
+        output.show("This export may include images that must not be redistributed.")
     if document.withheld:
-        output.say(f"The release withholds the pixels of {count_of(document.withheld, 'image')}.")
+        output.show(f"The release withholds the pixels of {count_of(document.withheld, 'image')}.")
     done = "exported" if result.written else "unchanged"
-    output.say(
+    output.show(
         f"{document.dataset.name} {document.dataset.version} {done}: {count_of(images, 'image')} "
         f"in {result.folder}"
     )

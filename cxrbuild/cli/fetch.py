@@ -135,7 +135,7 @@ def fetch(
                 named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs, progress=output.progress
             )
             for path in written:
-                output.say(f"Written: {path}")
+                output.show(f"Written: {path}")
         else:
             fetched = fetch_named(
                 named, data, origins=given, allow_unpinned=allow_unpinned, jobs=jobs,
@@ -154,7 +154,7 @@ def _report_partial(output: Output, partial: object, addresses: Mapping[str, str
 
     if isinstance(partial, FetchResult) and (partial.sources or partial.lists):
         report_fetch(output, partial, addresses)
-        output.say("")
+        output.show("")
 
 
 def _origin(text: str) -> tuple[str, str]:
@@ -188,7 +188,7 @@ def report_fetch(output: Output, result: FetchResult, addresses: Mapping[str, st
     rows = []
     for name, source in result.sources.items():
         lock = source.locked
-        # The names alone say little, and nothing where other names are there.
+        # The names alone show little, and nothing where other names are there.
         unpinned = "unpinned, by name" if lock.proof == "names" else "unpinned"
         proof = unpinned if lock.unpinned else lock.proof
         what = "fetched" if source.downloaded else "present"
@@ -198,23 +198,23 @@ def report_fetch(output: Output, result: FetchResult, addresses: Mapping[str, st
         rows.append([f"{name} (list)", what, "SHA-256", one.files, f"{one.bytes / 1e6:,.1f} MB"])
     output.table(["source", "", "proof", "files", "size"], rows)
     if exactness := {n: one.exactness for n, one in result.sources.items() if one.locked.pin}:
-        output.say("")
+        output.show("")
         report_exactness(output, exactness)
         if any(source.locked.unpinned for source in result.sources.values()):
-            output.say("These are all images of the sources; `cxrbuild plan` counts those of a dataset.")
+            output.show("These are all images of the sources; `cxrbuild plan` counts those of a dataset.")
     for name in result.to_bring:
         address = (addresses or {}).get(name, name)
-        output.say(f"{name} has no address. Bring it: {fetch_command([address], result.data, bring=[name])}")
+        output.show(f"{name} has no address. Bring it: {fetch_command([address], result.data, bring=[name])}")
     for name, source in result.sources.items():
         lock = source.locked
         for note in source.notes:
-            output.say(note)
+            output.show(note)
         if lock.missing or lock.extra or lock.different:
-            output.say(
+            output.show(
                 f"{name}, other files included: {count_of(len(lock.missing), 'file')} missing, "
                 f"{len(lock.extra)} extra, {len(lock.different)} different. {lock_path(result.data)} names "
                 "each."
             )
     # Once, whatever the number of sources.
     if advice := advise_on_kept(result.data, result.sources):
-        output.say(advice)
+        output.show(advice)

@@ -49,11 +49,11 @@ def fingerprint(
     )
     document = result.document
     if missing := document.images - document.described:
-        output.say(
+        output.show(
             f"{count_of(missing, 'image')} {verb_of(missing, 'has')} no pixels here; only "
             "hashes are compared."
         )
-    output.say(
+    output.show(
         f"{document.dataset.name} {document.dataset.version}: {count_of(document.described, 'image')} "
         f"described by {document.level}, in {result.path} ({result.bytes / 1e6:.1f} MB)"
     )

@@ -79,16 +79,16 @@ def init(
         click.confirm("Write these two files?", default=True, abort=True)
         written = proposal.write(out)
     for file in written:
-        output.say(f"Written: {file}")
+        output.show(f"Written: {file}")
     if proposal.to_credit:
-        output.say(
+        output.show(
             f"Required by {name_some(proposal.to_credit)}: write whom to credit under [columns.attribution] "
             f"in {written[0]}. A public release is refused without it."
         )
-    output.say("Read both files, correct them, and then:")
+    output.show("Read both files, correct them, and then:")
     commands = proposal.commands(out)
     for command in commands:
-        output.say(f"    {command}")
+        output.show(f"    {command}")
     output.result(
         "init-1", proposal.to_dict() | {"written": [str(file) for file in written], "next": commands}
     )
@@ -103,43 +103,43 @@ def _column(text: str) -> tuple[str, str]:
 
 def report_proposal(output: Output, proposal: Proposal) -> None:
     """Report what was decided, how sure that is, the words that were found, and the trial plan."""
-    output.say(f"Source {proposal.name}: {proposal.root}")
+    output.show(f"Source {proposal.name}: {proposal.root}")
     output.table(
         ["subject", "from", "certainty"],
         [[one.subject, one.choice or "none", one.certainty] for one in proposal.decisions],
     )
-    output.say("")
+    output.show("")
     for one in proposal.decisions:
         if one.certainty in ("likely", "not sure"):
-            output.say(f"{one.subject} ({one.certainty}): {one.reason}.")
+            output.show(f"{one.subject} ({one.certainty}): {one.reason}.")
     if missing := [one.subject for one in proposal.decisions if one.certainty == "not found"]:
-        output.say(f"Not found: {', '.join(missing)}.")
+        output.show(f"Not found: {', '.join(missing)}.")
     if proposal.unused:
         shown = name_some(map(repr, proposal.unused), _MOST_WORDS)
-        output.say(f"Columns that are not used: {shown}. Take one with --column OURS=THEIRS.")
-    output.say("")
+        output.show(f"Columns that are not used: {shown}. Take one with --column OURS=THEIRS.")
+    output.show("")
     for column in dict.fromkeys(word.column for word in proposal.words):
         words = [word for word in proposal.words if word.column == column]
         shown = ", ".join(f"{word.word or '(blank)'} {word.rows:,}" for word in words[:_MOST_WORDS])
         more = f" and {len(words) - _MOST_WORDS:,} more words" if len(words) > _MOST_WORDS else ""
-        output.say(f"{column}: {shown}{more}.")
+        output.show(f"{column}: {shown}{more}.")
     if proposal.excluded:
         steps = ", ".join(f"{name} {n:,}" for name, n in proposal.excluded.items())
-        output.say(f"Findings are counted without what steps before the rules exclude: {steps}.")
-    output.say("")
+        output.show(f"Findings are counted without what steps before the rules exclude: {steps}.")
+    output.show("")
     splits = list(next(iter(proposal.classes.values()), {}))
     output.table(
         ["class", *splits],
         [[label, *(counts[split] for split in splits)] for label, counts in proposal.classes.items()],
     )
-    output.say("")
+    output.show("")
     if proposal.is_estimate:
         check = " Then check whether the classes of `allow_empty` need it." if proposal.allows_empty else ""
-        output.say(
+        output.show(
             "The images of each split are an estimate: `plan` and `curate` hash patient numbers with the "
             f"patient key, which draws other patients. `plan` shows the split.{check}"
         )
-        output.say("")
+        output.show("")
 
 
 def _ask(proposal: Proposal, answers: Answers) -> Answers | None:

@@ -69,9 +69,9 @@ def audit_given_lists(
     if result.dataset is not None:
         _report_dataset(output, result.dataset)
     elif not known:
-        output.say(f"No sources in {data}: the lists are compared with nothing. `--data` names their folder.")
+        output.show(f"No sources in {data}, so the lists are not compared. `--data` names their folder.")
     if out is not None:
-        output.say(f"\nA row for each listed file, with its patient and what is wrong: {printable(out)}")
+        output.show(f"\nA row for each listed file, with its patient and what is wrong: {printable(out)}")
     output.result("audit-list-1", result.to_dict())
     require_clean(result)
 
@@ -90,7 +90,7 @@ def _report(output: Output, result: ListAuditResult) -> None:
         ["split", *(label or "no class" for label in classes)],
         [[split, *(counts.get(label, 0) for label in classes)] for split, counts in result.rows.items()],
     )
-    output.say("")
+    output.show("")
     found_in = "these in the dataset" if result.dataset is not None else "these in metadata here"
     output.table(
         ["source", "rows", f"of {found_in}"],
@@ -100,12 +100,12 @@ def _report(output: Output, result: ListAuditResult) -> None:
         ],
     )
     for check in result.checks:
-        output.say(f"\n{check.id}: {_describe_result(check)}")
+        output.show(f"\n{check.id}: {_describe_result(check)}")
         for line in _describe_findings(check.findings or []):
-            output.item(line)
-    output.say("")
+            output.bullet(line)
+    output.show("")
     if result.compared is not None:
-        output.say(
+        output.show(
             f"{count_of(result.compared, 'image')} of the lists {verb_of(result.compared, 'is')} in --data; "
             "these were compared with each other."
         )
@@ -119,7 +119,7 @@ def _describe_findings(findings: Sequence[ListFinding]) -> Iterator[str]:
     # The first of each kind, then the second of each, until there are enough.
     places = sorted((place, kind) for kind, found in by_kind.items() for place in range(len(found)))
     shown = [kind for _, kind in places[:_FINDINGS]]
-    for kind, found in sorted(by_kind.items(), key=lambda item: -len(item[1])):
+    for kind, found in sorted(by_kind.items(), key=lambda kind: -len(kind[1])):
         if len(by_kind) > 1:
             yield f"{len(found):,} {kind}:"
         for finding in found[: shown.count(kind)]:
@@ -133,22 +133,22 @@ def _describe_findings(findings: Sequence[ListFinding]) -> Iterator[str]:
 def _report_dataset(output: Output, found: DatasetSummary) -> None:
     """Report how lists and a dataset compare: classes, images that are not listed, and a summary."""
     for word in found.classes:
-        output.say(_describe_class(word))
+        output.show(_describe_class(word))
     splits = [split for split in SPLITS if any(split in counts for counts in found.not_listed.values())]
     if splits:
-        output.say("")
+        output.show("")
         output.table(
             ["images not found in the list", *splits],
             [[one, *(counts.get(split, 0) for split in splits)] for one, counts in found.not_listed.items()],
         )
     columns = [split for split in SPLITS if any(split in counts for counts in found.splits.values())]
     if columns:
-        output.say("\nImages in both, by split in the list and split in the dataset:")
+        output.show("\nImages in both, by split in the list and split in the dataset:")
         output.table(
             ["list", *columns],
             [[split, *(counts.get(one, 0) for one in columns)] for split, counts in found.splits.items()],
         )
-    output.say(f"\nThe list and {found.name}:")
+    output.show(f"\nThe list and {found.name}:")
     excluded = [] if found.excluded is None else [("  excluded from the dataset", found.excluded)]
     counts: list[tuple[str, int | None]] = [
         ("rows in the list", found.rows),
@@ -165,7 +165,7 @@ def _report_dataset(output: Output, found: DatasetSummary) -> None:
     numbers = [(name, "not checked" if n is None else f"{n:,}") for name, n in counts]
     output.table(numbers[0], numbers[1:], right=1)
     if not found.found:
-        output.say(_ADVICE_HIDDEN if found.unknown else _ADVICE_AMBIGUOUS if found.ambiguous else _ADVICE)
+        output.show(_ADVICE_HIDDEN if found.unknown else _ADVICE_AMBIGUOUS if found.ambiguous else _ADVICE)
 
 
 _ADVICE = (

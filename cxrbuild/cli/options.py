@@ -217,12 +217,12 @@ def image_build_option(command: F) -> F:
 
 
 def default_build(output: Output, recipe: str | None = None, option: str | None = "--build") -> Path:
-    """Return the build that a command works on where none is named; of several, say which one and why.
+    """Return the build that a command works on where none is named; of several, report which one and why.
 
     Parameters
     ----------
     output
-        Where that is said.
+        Where that is reported.
     recipe
         The recipe that the command names; ``None`` where it names none.
     option
@@ -241,7 +241,7 @@ def default_build(output: Output, recipe: str | None = None, option: str | None 
         return builds / read_recipe(recipe).name
     build, note = only_build(builds, option)
     if note:
-        output.say(note)
+        output.show(note)
     return build
 
 
@@ -251,19 +251,19 @@ def default_recipe(output: Output) -> str:
     Parameters
     ----------
     output
-        Where it is said that a recipe of the current folder is taken, or is not, as there are several.
+        Where it is reported that a recipe of the current folder is taken, or is not, as there are several.
     """
     from cxrbuild.catalog import recipes_in
 
     found = list(recipes_in(Path()))
     if len(found) > 1:
-        output.say(
+        output.show(
             f"The shipped recipe {DEFAULT_RECIPE} is taken: this folder has {len(found)} recipes. Name one "
             f"of them with --recipe, such as {printable(found[0])}."
         )
     if len(found) != 1:
         return DEFAULT_RECIPE
-    output.say(
+    output.show(
         f"{printable(found[0])} is taken, the only recipe in this folder. Name another one with --recipe."
     )
     return str(found[0])
@@ -275,9 +275,9 @@ def recipe_here(output: Output, build: Path | str) -> str | None:
     Parameters
     ----------
     output
-        Where it is said that it is taken.
+        Where it is reported that it is taken.
     build
-        The folder of a build, a release or a plan. One that does not say its dataset has any name.
+        The folder of a build, a release or a plan. One that does not state its dataset has any name.
 
     Returns
     -------
@@ -294,12 +294,12 @@ def recipe_here(output: Output, build: Path | str) -> str | None:
     try:
         name = dataset_name(build)
     except CxrbuildError:
-        return None  # the command itself says what is wrong with the build
+        return None  # the command itself reports what is wrong with the build
     found = [file for file, table in recipes.items() if name in (None, table["name"])]
     if len(found) != 1:
         return None
     of = f" of {printable(name)}" if name else ""
-    output.say(
+    output.show(
         f"{printable(found[0])} is taken, the only recipe{of} in this folder. Name another one with --recipe."
     )
     return str(found[0])

@@ -41,7 +41,7 @@ class Output:
         """Progress on standard error; of it the warnings alone if quiet."""
         return KeepingNotes(WarningsAlone() if self.quiet else BARS, self.notes)
 
-    def say(self, message: str) -> None:
+    def show(self, message: str) -> None:
         """Print a message, wrapped to the terminal, unless quiet."""
         if message:
             self.notes.append(message.strip())
@@ -55,7 +55,7 @@ class Output:
             BARS.clear()
             click.echo(printable(text), err=self.as_json)
 
-    def item(self, text: str) -> None:
+    def bullet(self, text: str) -> None:
         """Print an entry of a list, unless quiet: indented, and folded at spaces to the terminal."""
         if not self.quiet:
             BARS.clear()

@@ -60,7 +60,7 @@ def overlap(
     _report(output, result, against)
     document = result.to_dict(against)
     if out is not None:
-        output.say(f"\nWritten to {out}: {', '.join(path.name for path in files)}")
+        output.show(f"\nWritten to {out}: {', '.join(path.name for path in files)}")
         document |= {"files": [str(path) for path in files]}
     output.result("overlap-1", document)
 
@@ -74,29 +74,29 @@ def _report(output: Output, result: OverlapResult, against: tuple[str, ...]) -> 
             ["images of A", *(f"in B's {split}" for split in splits)],
             [[split, *(counts.get(split, 0) for split in splits)] for split, counts in shared.items()],
         )
-        output.say("")
+        output.show("")
     for pair in result.pairs[:_MOST]:
         changes = f", {' and '.join(pair.changes)}" if pair.changes else ""
-        output.say(
+        output.show(
             f"  {printable(pair.a)} ({pair.split_a}) is {printable(pair.b)} ({pair.split_b}): "
             f"{pair.kind}{changes}, {pair.similarity:g}"
         )
     if len(result.pairs) > _MOST:
-        output.say(f"  and {len(result.pairs) - _MOST:,} more; --json and --out list all")
+        output.show(f"  and {len(result.pairs) - _MOST:,} more; --json and --out list all")
     for side, document in (("a", result.a), ("b", result.b)):
         free = len(result.leak_free(side, against))
         missing = document.images - document.described
         hidden = f"; {missing:,} without pixels, compared by hash alone" if missing else ""
-        output.say(
+        output.show(
             f"{side.upper()}, {document.dataset.name} {document.dataset.version}: "
             f"{count_of(document.images, 'image')}, {free:,} leak-free{hidden}."
         )
     if result.search.skipped_pairs:
-        output.say(
+        output.show(
             f"{count_of(result.search.limited_images, 'image')} "
             f"{verb_of(result.search.limited_images, 'resembles')} more than {result.search.most_per_image} "
             f"others: {count_of(result.search.skipped_pairs, 'pair')} "
             f"{verb_of(result.search.skipped_pairs, 'was')} not compared."
         )
     if result.level == "keypoints":
-        output.say("Compared by keypoints: strongly cropped copies may be missed.")
+        output.show("Compared by keypoints: strongly cropped copies may be missed.")

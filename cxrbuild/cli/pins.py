@@ -40,18 +40,18 @@ def propose_named_pin(
         progress=output.progress,
     )  # fmt: skip
     report_pins(output, proposal.diff)
-    output.say(f"\nProposed: git tree {proposal.tree}.")
-    output.say(f"Declaration, listing and changes are in {proposal.folder}")
+    output.show(f"\nProposed: git tree {proposal.tree}.")
+    output.show(f"Declaration, listing and changes are in {proposal.folder}")
     copies = proposal.folder / METADATA
     if not read_source(str(proposal.declaration)).public and any(copies.glob("*")):
-        output.say(
+        output.show(
             f"{copies} has copies of the metadata, with patient numbers as the source has them: keep it "
             "apart from the dataset, and delete it when the new version is pinned."
         )
     if proposal.problems:
-        output.say("\nThe declaration does not fit this version yet:")
+        output.show("\nThe declaration does not fit this version yet:")
     for problem in proposal.problems:
-        output.say(problem)
+        output.show(problem)
     _report_rows(output, proposal.naming_rows)
     output.result("fetch-proposed-pin-1", proposal.to_dict())
 
@@ -60,20 +60,20 @@ def _report_rows(output: Output, rows: Sequence[NamingRow]) -> None:
     """Report the rows that a person corrects before the new version is planned."""
     if not rows:
         return
-    output.say("\nRows that name images which this version does not have:")
+    output.show("\nRows that name images which this version does not have:")
     for file in dict.fromkeys(row.file for row in rows):
         of_file = [row for row in rows if row.file == file]
         for row in of_file[:_MOST]:
-            output.item(f"{file}, line {row.line}: {row.path}{f' -> {row.new}' if row.new else ''}")
+            output.bullet(f"{file}, line {row.line}: {row.path}{f' -> {row.new}' if row.new else ''}")
         if len(of_file) > _MOST:
-            output.say(f"  and {len(of_file) - _MOST:,} more of {file}; --json lists all")
+            output.show(f"  and {len(of_file) - _MOST:,} more of {file}; --json lists all")
     if any(row.content != "withdrawals" for row in rows):
-        output.say(
+        output.show(
             "`plan` of the new version refuses reviews, links and corrections of such images: correct or "
             "remove these rows, in a copy where the file is shipped, and name the copy in the recipe."
         )
     if any(row.content == "withdrawals" for row in rows):
-        output.say(
+        output.show(
             "The rows of withdrawn images stay: the new listing has their names. A withdrawn image that is "
             "under another path needs a second row, with that path: it would be in the dataset again."
         )
@@ -87,33 +87,33 @@ def report_pins(output: Output, diff: PinDiff) -> None:
     released = diff.rows[diff.rows["released"] != ""]["change"].value_counts()
     for change, count in diff.counts().items():
         rows.append([CHANGES[change], count, int(released.get(change, 0))])
-    output.say(
+    output.show(
         f"{diff.old}: {count_of(diff.images[0], 'image')}. {diff.new}: {count_of(diff.images[1], 'image')}."
     )
     if not rows:
-        output.say("Nothing that is compared changed." if diff.absent else "Nothing changed.")
+        output.show("Nothing that is compared changed." if diff.absent else "Nothing changed.")
         for origin in diff.absent:
-            output.say(f"Not compared, as it is not there: {printable(origin)}.")
+            output.show(f"Not compared, as it is not there: {printable(origin)}.")
         return
-    output.say("")
+    output.show("")
     output.table(["change", "images", "released"], rows)
     if diff.patients:
-        output.say(f"{count_of(diff.patients, 'patient')} renamed: all their images have one new name.")
+        output.show(f"{count_of(diff.patients, 'patient')} renamed: all their images have one new name.")
     for change in diff.counts():
         of_change = diff.rows[diff.rows["change"] == change]
         # What is released comes first.
         shown = of_change.sort_values("released", ascending=False, kind="stable").head(_MOST)
-        output.say(f"\n{CHANGES[change][0].upper()}{CHANGES[change][1:]}:")
+        output.show(f"\n{CHANGES[change][0].upper()}{CHANGES[change][1:]}:")
         for row in shown.to_dict("records"):
             values = " -> ".join(_short(row[key]) for key in ("old", "new") if row[key])
             where = f", in {row['released']}" if row["released"] else ""
-            output.item(f"{row['path']}{': ' if values else ''}{values}{where}")
+            output.bullet(f"{row['path']}{': ' if values else ''}{values}{where}")
         if len(of_change) > _MOST:
-            output.say(f"  and {len(of_change) - _MOST:,} more; --json lists all")
+            output.show(f"  and {len(of_change) - _MOST:,} more; --json lists all")
     for origin in diff.absent:
-        output.say(f"Not compared, as it is not there: {printable(origin)}.")
+        output.show(f"Not compared, as it is not there: {printable(origin)}.")
     if len(diff.left_released):
-        output.say(f"\n{count_of(len(diff.left_released), 'image')} of released versions left upstream.")
+        output.show(f"\n{count_of(len(diff.left_released), 'image')} of released versions left upstream.")
 
 
 def _short(text: str) -> str:

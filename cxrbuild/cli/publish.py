@@ -50,19 +50,19 @@ def _report(output: Output, done: PublicationResult) -> None:
     size = f"{sum(step.bytes for step in sent) / 1e6:,.1f} MB"
     release = f"{done.name} {done.version}"
     if done.dry_run:
-        output.say(
+        output.show(
             f"{release}: {len(sent)} of {len(done.steps)} files, {size}, would be sent to {done.target}."
         )
         if done.unread is not None:
-            output.say(
+            output.show(
                 f"No connection to the target: {done.unread.rstrip('.')}. So these are all files of the "
                 "release. Which of them the target has, and whether it takes the release, is not known."
             )
     elif sent:
-        output.say(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, sent to {done.target}.")
+        output.show(f"{release}: {len(sent)} of {len(done.steps)} files, {size}, sent to {done.target}.")
     else:
-        output.say(f"{release} is already complete at {done.target}")
+        output.show(f"{release} is already complete at {done.target}")
     for key, value in done.location.items():
         if value != done.target:
-            output.say(f"{key}: {value}")
+            output.show(f"{key}: {value}")
     output.result("publish-1", done.to_dict())

@@ -87,7 +87,7 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
 
     document = result.release.document
     recipe = document.recipe
-    output.say(f"Build {build}: recipe {recipe.name}, version {recipe.version}.")
+    output.show(f"Build {build}: recipe {recipe.name}, version {recipe.version}.")
     images = sum(sum(part.values()) for part in document.counts.values())
     hidden = sum(document.withheld.values())
     if hidden:
@@ -97,7 +97,7 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
             ["withheld", *labels, "all"],
             [[why, *(reasons[why][label] for label in labels), n] for why, n in document.withheld.items()],
         )
-        output.say("")
+        output.show("")
         if images > hidden:
             _report_pixels(output, result)
     from cxrbuild.policy import count_unreviewed
@@ -105,15 +105,15 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
     rows = result.release.manifest
     shown = rows[rows["withheld"].isna()]
     if unreviewed := count_unreviewed(shown):
-        output.say(
+        output.show(
             f"{unreviewed:,} of {count_of(len(shown), 'image')} with pixels "
             f"{verb_of(unreviewed, 'has')} no review: nobody has looked for names and "
             "marks on them. `cxrbuild review` makes a page to look at them."
         )
     if document.policy == "private":
-        output.say("Private: it includes all images, whatever their licence. Do not redistribute it.")
+        output.show("Private: it includes all images, whatever their licence. Do not redistribute it.")
     if images == hidden:
-        output.say(
+        output.show(
             "No image may be redistributed, so the release has no pixels; the table above has the reasons. "
             "A licence that is not in cxrbuild's table of licences allows nothing. For internal use, release "
             "with --policy private. To redistribute your own images, declare a licence for their source, for "
@@ -124,22 +124,22 @@ def _report(output: Output, result: ReleaseResult, build: Path | str, out: str) 
         counted = [one for one in result.release.count_pixels() if one.missing]
         classes = ", ".join(f"{one.missing:,} {one.label} of {one.split}" for one in counted)
         by_class = f" ({classes})" if classes else ""
-        output.say(f"Incomplete: {missing} missing{by_class}. The release cannot be published.")
+        output.show(f"Incomplete: {missing} missing{by_class}. The release cannot be published.")
     if document.unpinned:
-        output.say(f"Unpinned: {', '.join(document.unpinned)}. The release cannot be published.")
+        output.show(f"Unpinned: {', '.join(document.unpinned)}. The release cannot be published.")
     audit = result.release.audit
     if audit is not None and audit.status == "failed":
         failed = [check.id for check in audit.checks if check.status == "failed"]
-        output.say(f"Failed checks of its audit: {', '.join(failed)}. The card and the report state them.")
+        output.show(f"Failed checks of its audit: {', '.join(failed)}. The card and the report state them.")
     dataset = document.dataset
     if result.changes is not None and result.changes.bump is None:
-        output.say(f"Nothing changed since {result.changes.old}: the images, labels and splits are the same.")
+        output.show(f"Nothing changed since {result.changes.old}: images, labels and splits are the same.")
     done = "released" if result.written else "unchanged"
-    output.say(
+    output.show(
         f"{dataset.name} {dataset.version} ({document.policy}) {done}: {count_of(images, 'image')}, "
         f"{images - hidden:,} with pixels, in {out}"
     )
-    output.say(f"The report is {out}/{names.REPORT}, the card {out}/{names.CARD}")
+    output.show(f"The report is {out}/{names.REPORT}, the card {out}/{names.CARD}")
     output.result("release-1", result.to_dict() | {"release": out, "build": str(build)})
 
 
@@ -153,8 +153,8 @@ def _report_pixels(output: Output, result: ReleaseResult) -> None:
         cells = [[one for one in of_class if one.split == split] for split in splits]
         rows.append([label, *(_of_all(cell) for cell in [*cells, of_class])])
     output.table(["with pixels", *splits, "all"], rows, right=len(splits) + 1)
-    output.say("")
-    output.say(
+    output.show("")
+    output.show(
         "Loading the release gives only the images with pixels. A release with --policy private has the "
         "pixels of all images, whatever their licence: for your own use, never to be redistributed."
     )

@@ -125,7 +125,7 @@ def review(
     readings = None if conflicts is None else find_conflicts(*conflicts)
     out = out or Path(PAGE if readings is None else CONFLICTS)
     if readings == []:
-        output.say("The reviews have no conflict: no page is written.")
+        output.show("The reviews have no conflict: no page is written.")
         output.result("review-without-conflict-1", {"conflicts": 0})
         return
     from cxrbuild.executors import default_workers, open_executor
@@ -142,35 +142,36 @@ def review(
         )  # fmt: skip
     if page.proposed:
         output.table(["proposed", "images"], list(page.proposed.items()))
-        output.say("")
+        output.show("")
     unseen = f", {page.unseen:,} marked `unseen`" if page.unseen else ""
-    output.say(
+    output.show(
         f"Wrote {printable(page.page)}: {count_of(page.images, 'image')}, "
         f"{page.reviewed:,} of them with a review{unseen}, "
         f"{page.bytes / 1e6:.1f} MB. Open it in a browser."
     )
     if page.excluded:
         counts = ", ".join(f"{n:,} by {printable(rule)}" for rule, n in page.excluded.items())
-        output.say(
+        output.show(
             f"It shows {count_of(sum(page.excluded.values()), 'image')} that only rules on reviews exclude: "
             f"{counts}. The dataset would have them without these rules; a review decides."
         )
     if unreviewed and page.unseen:
-        output.say(
+        output.show(
             "Images that are marked `unseen` are shown again: nobody has judged them, and a public release "
             "has no pixels of them. Any other mark takes them off this page; its filter `Reviewed as: not "
             "reviewed` hides them."
         )
     if page.unreadable:
-        output.say(f"\n{count_of(len(page.unreadable), 'image')} cannot be read; the page shows the problem:")
+        unreadable = count_of(len(page.unreadable), "image")
+        output.show(f"\n{unreadable} cannot be read; the page shows the problem:")
         shown = page.unreadable[:_MAX_PROBLEMS]
         output.table(
             ["source", "path", "problem"], [[printable(text) for text in astuple(image)] for image in shown]
         )
         if len(page.unreadable) > len(shown):
-            output.say(f"and {len(page.unreadable) - len(shown):,} more")
+            output.show(f"and {len(page.unreadable) - len(shown):,} more")
     if not page.embedded:
-        output.say(
+        output.show(
             "It links the image files, so it works on this machine only; --embed-images embeds the images."
         )
     output.result("review-1", page.to_dict())

@@ -26,13 +26,13 @@ def report_agreement(output: Output, a: Path, b: Path) -> None:
         [_format_kappa("mark", found.mark), _format_kappa("at a finding", found.finding)],
     )
     if None in (found.mark.kappa, found.finding.kappa):
-        output.say("\nKappa is undefined where neither reader gave two different answers.")
-    output.say(
+        output.show("\nKappa is undefined where neither reader gave two different answers.")
+    output.show(
         f"\nJudged by one reader only: {count_of(found.only_a, 'image')} in {printable(a)}, "
         f"{found.only_b:,} in {printable(b)}."
     )
     if found.conflicts:
-        output.say(f"\n{count_of(len(found.conflicts), 'conflict')}:")
+        output.show(f"\n{count_of(len(found.conflicts), 'conflict')}:")
         _list_conflicts(output, found.conflicts, a, b)
     output.result("review-comparison-1", found.to_dict())
 
@@ -68,13 +68,13 @@ def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Pa
             ["conflict open", len(merged.conflicts)],
         ],
     )
-    output.say(f"\nWrote {printable(out)}: {count_of(len(merged.reviews), 'review')}.")
+    output.show(f"\nWrote {printable(out)}: {count_of(len(merged.reviews), 'review')}.")
     if merged.unused:
-        output.say(f"Not used: {count_of(merged.unused, 'decision')} of images without a conflict.")
+        output.show(f"Not used: {count_of(merged.unused, 'decision')} of images without a conflict.")
     if merged.conflicts:
         _list_conflicts(output, merged.conflicts[:_LISTED], a, b)
         if len(merged.conflicts) > _LISTED:
-            output.say(f"and {len(merged.conflicts) - _LISTED:,} more")
+            output.show(f"and {len(merged.conflicts) - _LISTED:,} more")
     output.result("review-merge-1", merged.to_dict() | {"out": str(out)})
     if merged.conflicts:
         raise CheckError(

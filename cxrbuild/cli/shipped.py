@@ -113,17 +113,17 @@ def _report_sources(output: Output, found: list[ShippedSource]) -> None:
             for source in found
         ],
     )
-    output.say("")
+    output.show("")
     for source in found:
-        output.say(f"{source.name}: {source.title}. Used by {', '.join(source.recipes) or 'no recipe'}.")
-    output.say("`cxrbuild sources NAME` shows the address, the commit and the hashes of a pin.")
+        output.show(f"{source.name}: {source.title}. Used by {', '.join(source.recipes) or 'no recipe'}.")
+    output.show("`cxrbuild sources NAME` shows the address, the commit and the hashes of a pin.")
 
 
 def _report_pin(output: Output, source: ShippedSource) -> None:
     """Report where a source comes from and what it is verified by, whole: to be copied, lines stay whole."""
     from cxrbuild.catalog.source import shown_listing
 
-    output.say(f"{source.name}: {source.title}")
+    output.show(f"{source.name}: {source.title}")
     listing = source.listing
     lines = {
         "homepage": source.homepage,
@@ -150,10 +150,10 @@ def _report_sources_of(output: Output, found: DatasetSources) -> None:
     """Report the pins that a build or release was made with, whole."""
     from cxrbuild.catalog.source import shown_listing
 
-    output.say(f"{found.name} {found.version} was made with these pins: {printable(found.place)}")
+    output.show(f"{found.name} {found.version} was made with these pins: {printable(found.place)}")
     for source in found.sources:
         state, pin = source.files, source.pin
-        output.say(f"\n{source.name}: {source.title}")
+        output.show(f"\n{source.name}: {source.title}")
         lines = {
             "commit": pin.commit,
             "date": pin.date,
@@ -178,7 +178,7 @@ def _report_images(output: Output, found: DatasetSources, *, several: bool) -> N
 def _report_lines(output: Output, lines: Mapping[str, object]) -> None:
     for key, value in lines.items():
         if value is not None:
-            output.say(f"  {key}: {printable(value)}")
+            output.show(f"  {key}: {printable(value)}")
 
 
 def _describe_proof(state: SourceState) -> str:
@@ -213,8 +213,8 @@ def _copy_source(output: Output, name: str, folder: Path) -> None:
     from cxrbuild.catalog.copying import copy_source
 
     files = copy_source(name, folder)
-    output.say(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
-    output.say(
+    output.show(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
+    output.show(
         f"Change it, and name it in a recipe by its path, relative to the recipe: sources = "
         f'["{files[0].name}"].\nIf its files are others than those of the pin, write them into it: '
         f"`cxrbuild fetch --propose-pin {files[0]} --from {name}=FOLDER`"
@@ -226,14 +226,14 @@ def _copy_recipe(output: Output, name: str, folder: Path) -> None:
     from cxrbuild.catalog.copying import copy_recipe
 
     files = copy_recipe(name, folder)
-    output.say(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
-    output.say(
+    output.show(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
+    output.show(
         "Its sources are the shipped ones; `cxrbuild sources NAME --copy DIR` copies one. A changed recipe "
         "is another dataset: give it its own name, version, title, description, date, citation and creator, "
         "and remove `manifest` and the counts of [expect], which are the original's; if its classes change, "
         "[baseline] too. The texts of [datasheet] and the reasons of rules must be true of it."
     )
-    output.say(f"Next: cxrbuild plan --recipe {files[0]}")
+    output.show(f"Next: cxrbuild plan --recipe {files[0]}")
     output.result("copy-1", {"name": name, "files": [str(path) for path in files]})
 
 
@@ -278,7 +278,7 @@ def recipes(names: tuple[str, ...], folder: Path | None, data: Path, quiet: bool
         ],
     )
     for recipe in found:
-        output.say(f"\n{recipe.name}: {recipe.title}. Classes: {', '.join(recipe.classes)}.")
+        output.show(f"\n{recipe.name}: {recipe.title}. Classes: {', '.join(recipe.classes)}.")
         missing = f" To fetch: {', '.join(recipe.missing)}." if recipe.missing else " All are fetched."
-        output.say(f"Sources: {', '.join(recipe.sources)}.{missing}")
+        output.show(f"Sources: {', '.join(recipe.sources)}.{missing}")
     output.result("recipes-1", {"recipes": [recipe.to_dict() for recipe in found]})

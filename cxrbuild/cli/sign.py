@@ -28,5 +28,5 @@ def sign(folder: Path, key: Path, quiet: bool, as_json: bool) -> None:
 
     output = Output(quiet=quiet, as_json=as_json)
     result = sign_release(folder, key.expanduser(), passphrase=os.environ.get("CXRBUILD_KEY_PASSPHRASE"))
-    output.say(f"Signed with {result.fingerprint}: {folder / names.SIGNATURE}")
+    output.show(f"Signed with {result.fingerprint}: {folder / names.SIGNATURE}")
     output.result("sign-1", result.to_dict())

@@ -153,8 +153,8 @@ def train_baseline(
             progress=output.progress,
         )
         output.table(["", "", *COMPARED], compared.rows())
-        output.say("")
-        output.say(f"The report is {compared.out / 'comparison.md'}")
+        output.show("")
+        output.show(f"The report is {compared.out / 'comparison.md'}")
         output.result("train-baseline-comparison-1", compared.to_dict())
         return
     if gate:
@@ -174,15 +174,15 @@ def train_baseline(
         progress=output.progress,
     )
     output.table(["", *METRICS], result.rows())
-    output.say("")
+    output.show("")
     _report_training_data(output, result.document)
     if result.seconds_per_epoch is not None:
-        output.say(f"An epoch took {result.seconds_per_epoch:.1f} s (median).")
-    output.say(f"The report is {result.out / 'report.md'}")
+        output.show(f"An epoch took {result.seconds_per_epoch:.1f} s (median).")
+    output.show(f"The report is {result.out / 'report.md'}")
     output.result("train-baseline-1", result.to_dict())
     if gate:
         require_gate(result.document.gate, result.out / "report.md")
-        output.say(f"The gate is passed: {describe_checks(result.document.gate)}.")
+        output.show(f"The gate is passed: {describe_checks(result.document.gate)}.")
 
 
 def _report_training_data(output: Output, document: BaselineDocument) -> None:
@@ -194,11 +194,11 @@ def _report_training_data(output: Output, document: BaselineDocument) -> None:
             counts = ", ".join(
                 f"{name} {count:,} of {count + tested[name]:,}" for name, count in of_split.items()
             )
-            output.say(
+            output.show(
                 f"Excluded from {split}, because the model was trained on images of these patients: {counts}."
             )
     if document.runs[0].model.trained_on is None:
-        output.say(
+        output.show(
             f"The training images of this model are unknown, because there is no {TRAINED_ON} next to it: "
             "they may include images of this test."
         )

@@ -54,31 +54,31 @@ def verify(
     output.result("verify-1", result.to_dict() | {"folder": str(folder)})
     require_verified(result, folder)
     pixels = f", {result.images - result.withheld:,} of them with pixels" if result.withheld else ""
-    output.say(
+    output.show(
         f"{printable(folder)} is verified: {result.kind} {printable(result.name)}, "
         f"{count_of(result.files, 'file')}, {count_of(result.images, 'image')}{pixels}."
     )
     if result.leakage:
-        output.say(printable(result.leakage))
+        output.show(printable(result.leakage))
     if result.signer:
         known = (
             "a named signer" if signers else "a key that was not compared; name your signers with --signers"
         )
-        output.say(f"Signed by {result.signer}, {known}.")
+        output.show(f"Signed by {result.signer}, {known}.")
     if result.failed_audit:
         # A build may have no page: `curate` removes one that shows a withdrawn image.
         page = names.AUDIT_PAGE if (result.folder / names.AUDIT_PAGE).is_file() else names.AUDIT
         where = "its card and its report state" if result.kind == "release" else f"{page} explains"
-        output.say(
+        output.show(
             f"Failed checks of its audit: {printable(', '.join(result.failed_audit))}. These are no faults "
             f"of the files; {where} them."
         )
     if result.missing:
-        output.say(f"Incomplete: {count_of(result.missing, 'image')} missing. It cannot be published.")
+        output.show(f"Incomplete: {count_of(result.missing, 'image')} missing. It cannot be published.")
     if result.unpinned:
-        output.say(f"Unpinned: {printable(', '.join(result.unpinned))}. It cannot be published.")
+        output.show(f"Unpinned: {printable(', '.join(result.unpinned))}. It cannot be published.")
     if result.other_version:
-        output.say(
+        output.show(
             f"Made by cxrbuild {printable(result.other_version)}: the counts, licences and files in card and "
             "Croissant were compared with the data. Only that version compares every line."
         )

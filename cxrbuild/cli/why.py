@@ -114,32 +114,32 @@ def _default_build(output: Output, recipe: str | None) -> Path:
 def _report(output: Output, result: DecisionResult) -> None:
     images = result.images
     if len(images) > 1:
-        output.say(f"{count_of(len(images), 'image')} of {result.dataset}: {printable(result.name)}")
+        output.show(f"{count_of(len(images), 'image')} of {result.dataset}: {printable(result.name)}")
         for image in images:
-            output.say(f"  {printable(image.image_id)}: {printable(_verdict(image))}")
+            output.show(f"  {printable(image.image_id)}: {printable(_verdict(image))}")
     for image in images if len(images) <= _MOST else ():
         if len(images) > 1:
-            output.say("")
+            output.show("")
         _report_image(output, image, result.dataset)
     if len(images) > _MOST:
-        output.say("Name one of them for everything about it; --json has everything about all.")
+        output.show("Name one of them for everything about it; --json has everything about all.")
     output.result("why-1", result.to_dict())
 
 
 def _report_image(output: Output, image: ImageDecision, dataset: str) -> None:
     state = "is in" if image.kept else "is not in"
-    output.say(f"{printable(image.image_id)} {state} {dataset}: {printable(_verdict(image))}")
+    output.show(f"{printable(image.image_id)} {state} {dataset}: {printable(_verdict(image))}")
     width = max(output_width(err=output.as_json) - _KEY - 2, 30)
     for key, text in _lines(image):
         lines = textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False)
         for i, line in enumerate(lines):
-            output.say(f"  {key if i == 0 else '':<{_KEY}}{line}")
+            output.show(f"  {key if i == 0 else '':<{_KEY}}{line}")
 
 
 def _verdict(image: ImageDecision) -> str:
     if image.kept:
         return f"{image.split}, {image.label}"
-    # The mark that a rule of the same name excludes is not said twice.
+    # The mark that a rule of the same name excludes is not shown twice.
     detail = (image.detail or "").removeprefix(f"{image.exclusion}").removeprefix(": ")
     return f"{image.exclusion}" + (f" ({detail})" if detail else "")
 
@@ -211,13 +211,13 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
 
 
 def _metadata_lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
-    cut = False
+    shortened = False
     for row in image.metadata:
-        values = {column: _cut(value) for column, value in row["values"].items()}
-        cut = cut or values != row["values"]
+        values = {column: _shorten(value) for column, value in row["values"].items()}
+        shortened = shortened or values != row["values"]
         yield "metadata", f"{row['place']}: {_values(values)}"
-    if cut:
-        yield "metadata", "long values are cut; --json has them whole"
+    if shortened:
+        yield "metadata", "long values are shortened; --json has them whole"
     if image.metadata_hidden:
         yield "metadata", f"not shown, as they may identify the patient: {', '.join(image.metadata_hidden)}"
     if image.metadata_note:
@@ -233,7 +233,7 @@ def _describe_pin(pin: Mapping[str, str]) -> str:
         f"{key} {value}" for key, value in texts.items() if key not in ("verified by", "state", "difference")
     )
     if "state" in pin:
-        # The image itself can be verified: the line of its bytes says whether it is.
+        # The image itself can be verified: the line of its bytes shows whether it is.
         by_name = "only the names of its files are the pin's"
         known = by_name if pin.get("verified by") == "names" else "not verified"
         whole = f"{pin['state']}, {pin.get('difference', known)}"
@@ -277,7 +277,7 @@ def _describe_duplicate(pair: DuplicateImage) -> str:
     return f"{pair.kind}: {pair.image} ({pair.split}{other}; similarity {pair.similarity:g}{changes})"
 
 
-def _cut(value: str) -> str:
+def _shorten(value: str) -> str:
     return value if len(value) <= _LONGEST else f"{value[:_LONGEST].rstrip()}..."
 
 

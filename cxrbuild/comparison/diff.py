@@ -239,7 +239,7 @@ class Diff:
             for kind in KINDS
             for cause, rows in sorted(
                 self.rows[kind].loc[self.rows[kind]["cause"] != "", "cause"].value_counts().items(),
-                key=lambda item: (-item[1], str(item[0])),
+                key=lambda counted: (-counted[1], str(counted[0])),
             )
         ]
 

@@ -51,7 +51,7 @@ class Declarations:
     sources
         What is declared about each source, with its pin.
     states
-        What the lock says about each source's files; none where only the declarations are known.
+        What the lock states about each source's files; none where only the declarations are known.
     """
 
     recipe: Recipe
@@ -256,8 +256,8 @@ def _with_metadata(manifest: pd.DataFrame, ledger: Path) -> pd.DataFrame:
 
 def _advise(path: Path) -> str:
     """Return advice for a path that holds no version: the nearest one there or among the published names."""
-    beside = path.parent if path.parent.is_dir() else Path()
-    there = [other for other in sorted(beside.iterdir()) if kind_of(other) or other.suffix == ".parquet"]
+    folder = path.parent if path.parent.is_dir() else Path()
+    there = [other for other in sorted(folder.iterdir()) if kind_of(other) or other.suffix == ".parquet"]
     near = nearest(str(path), [*published_names(), *map(str, there)])
     if near is not None:
         return f"Write {near}, the nearest name"

@@ -69,7 +69,7 @@ def read_dicom(data: bytes, max_pixels: int, *, color: bool = False) -> tuple[Im
         except (NotConvertible, MemoryError):
             raise
         except Exception as error:
-            is_cut = isinstance(error, (EOFError, struct.error))
+            is_truncated = isinstance(error, (EOFError, struct.error))
             # Never the message: it may quote the header, which may name a patient.
             problem = f"cannot be parsed ({type(error).__name__})"
             if isinstance(error, zlib.error):
@@ -77,7 +77,7 @@ def read_dicom(data: bytes, max_pixels: int, *, color: bool = False) -> tuple[Im
             if isinstance(error, AttributeError) and error.name:
                 problem = f"lacks {error.name}"
             raise NotConvertible(
-                "truncated" if is_cut else "unreadable", f"a DICOM file that {problem}"
+                "truncated" if is_truncated else "unreadable", f"a DICOM file that {problem}"
             ) from error
     return image.convert("RGB") if color else image, samples
 

@@ -49,7 +49,7 @@ def read_dataset(data: bytes, max_pixels: int) -> Dataset:
 
 
 def _check_inflated(data: bytes, max_pixels: int) -> None:
-    """Exclude a deflated file that inflates beyond any image: pydicom inflates it in one piece."""
+    """Exclude a deflated file that inflates beyond any image: pydicom inflates it at once."""
     syntax, start = read_file_meta(data)
     if syntax != _DEFLATED:
         return

@@ -308,5 +308,5 @@ def _as_unsigned(values: NDArray[Any]) -> NDArray[Any]:
 def _damaged(message: str) -> NotConvertible:
     """Return the exclusion of a frame that a decoder refuses."""
     problem = " ".join(message.split())[-200:]
-    is_cut = "truncated" in problem.lower()
-    return NotConvertible("truncated" if is_cut else "unreadable", f"a DICOM file; {problem}")
+    is_truncated = "truncated" in problem.lower()
+    return NotConvertible("truncated" if is_truncated else "unreadable", f"a DICOM file; {problem}")

@@ -157,8 +157,8 @@ def _decode(header: Header, scans: bytes, color: bool, min_side: int | None) -> 
     except MemoryError:
         raise
     except Exception as error:
-        cut = str(error).startswith("image file is truncated")
-        raise NotConvertible("truncated" if cut else "unreadable", f"a JPEG; {error}") from error
+        truncated = str(error).startswith("image file is truncated")
+        raise NotConvertible("truncated" if truncated else "unreadable", f"a JPEG; {error}") from error
     return image
 
 

@@ -138,7 +138,7 @@ def read_header(data: bytes, max_pixels: int) -> Header:
 def _read_frame(frame: bytes, max_pixels: int) -> tuple[tuple[int, int], int]:
     """Check a frame header, and return the size and the number of channels that it declares."""
     if len(frame) < 6:
-        raise NotConvertible("unreadable", "a JPEG with a frame header cut short")
+        raise NotConvertible("unreadable", "a JPEG with a truncated frame header")
     bits, channels = frame[0], frame[5]
     height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
     if not height and width:

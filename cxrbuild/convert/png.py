@@ -105,8 +105,8 @@ def read_png(data: bytes, max_pixels: int, *, color: bool = False) -> tuple[Imag
     except MemoryError:
         raise
     except Exception as error:
-        cut = str(error).startswith("image file is truncated")
-        raise NotConvertible("truncated" if cut else "unreadable", f"a PNG; {error}") from error
+        truncated = str(error).startswith("image file is truncated")
+        raise NotConvertible("truncated" if truncated else "unreadable", f"a PNG; {error}") from error
     _check_complete(image, header, canvas)
     samples = f"{header.depth}-bit {_COLOURS[header.colour]}"
     pixels = _grey(image, header) if header.colour == _GRAY else _over_black(image, header, color)

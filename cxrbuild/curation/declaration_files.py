@@ -219,8 +219,8 @@ def as_shipped(recipe: Recipe, files: DeclarationFiles | None) -> Recipe:
     return with_shipped_names(recipe, {name: Path(place) for name, place in named if name != place})
 
 
-def _places(files: Iterable[str], beside: Path) -> list[str]:
-    return [str((beside / name).resolve()) if name.endswith(".csv") else name for name in files]
+def _places(files: Iterable[str], base: Path) -> list[str]:
+    return [str((base / name).resolve()) if name.endswith(".csv") else name for name in files]
 
 
 def _path(build: Path) -> Path:

@@ -56,7 +56,7 @@ def findings_without_class(records: pd.DataFrame, recipe: Recipe) -> dict[str, i
     rules = [rule.name for rule in recipe.rules if isinstance(rule, LabelledRule)]
     found = records.loc[records["exclusion"].isin(rules) & records["label"].isna(), "finding"].dropna()
     counted = {str(finding): int(n) for finding, n in found.value_counts(sort=False).items()}
-    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def find_other_findings(
@@ -84,7 +84,7 @@ def find_other_findings(
         without = without[~without.reset_index().duplicated().to_numpy()]
         rows.update(without.index)
         counts.update(without.astype("str"))
-    ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    ordered = dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
     return OtherFindings(images=len(rows), findings=ordered)
 
 

@@ -68,7 +68,7 @@ class Plan:
     declared
         What was declared.
     locked
-        What the lock says about each source's files, by name.
+        What the lock states about each source's files, by name.
     as_pinned
         Whether every pinned file is assumed to be present.
     fetched

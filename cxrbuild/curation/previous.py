@@ -123,14 +123,14 @@ class PreviousVersion:
         )  # fmt: skip
 
 
-def read_previous(name: str, beside: Path) -> PreviousVersion:
+def read_previous(name: str, base: Path) -> PreviousVersion:
     """Read the former version that a recipe names.
 
     Parameters
     ----------
     name
         A folder, a file, or a published manifest such as ``covid19-cxr/1.0.0``.
-    beside
+    base
         The folder that a relative path starts from.
 
     Raises
@@ -138,7 +138,7 @@ def read_previous(name: str, beside: Path) -> PreviousVersion:
     DeclarationError
         There is no such version, or its rows do not say which image is in which split.
     """
-    place, file, recorded = _find(name, beside)
+    place, file, recorded = _find(name, base)
     return PreviousVersion(place, recorded, sha256_of(file), _read(file))
 
 
@@ -167,9 +167,9 @@ def require_other_folder(out: Path, place: Path | None) -> None:
         )  # fmt: skip
 
 
-def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
+def _find(name: str, base: Path) -> tuple[Path, Path, str]:
     """Return what is named, the file to read, and what a build records of it."""
-    place = beside / name
+    place = base / name
     if place.is_file():
         return place, place, place.name
     if place.is_dir():
@@ -191,8 +191,8 @@ def _find(name: str, beside: Path) -> tuple[Path, Path, str]:
         )  # fmt: skip
     if name in published_names():
         return published_manifest(name), published_manifest(name), name
-    beside_it = place.parent if place.parent.is_dir() else beside
-    near = nearest(place.name, [other.name for other in beside_it.iterdir()])
+    siblings = place.parent if place.parent.is_dir() else base
+    near = nearest(place.name, [other.name for other in siblings.iterdir()])
     near = near and str(Path(name).with_name(near))
     near = near or nearest(name, published_names())
     raise DeclarationError(

@@ -23,7 +23,7 @@ def count_rows(source: Source, folder: Path, paths: set[str]) -> int:
     """Return how many rows of the metadata in a folder name some withdrawn images.
 
     A row that finds its image by an identifier of the header is known by the identifier that the withdrawal
-    has, as the file is gone.
+    has, as the file was deleted.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def list_licenses(rows: pd.DataFrame, embedded: pd.DataFrame) -> list[LicenseRow
         LicenseRow(
             str(name), int(images), int(with_pixels.get(name, 0)), _describe_conditions(known.get(str(name)))
         )
-        for name, images in sorted(count.items(), key=lambda item: (-item[1], str(item[0])))
+        for name, images in sorted(count.items(), key=lambda pair: (-pair[1], str(pair[0])))
     ]
 
 

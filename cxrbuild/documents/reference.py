@@ -1,4 +1,4 @@
-"""Read what a declaration says to cite into the fields of a reference of ``CITATION.cff``."""
+"""Read what a declaration asks to cite into the fields of a reference of ``CITATION.cff``."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Rows in memory as dictionaries.
 _ROWS = 1000
-Item = TypeVar("Item")
+Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 # The row of an image, null as None.
 Row = dict[str, Any]
@@ -118,14 +118,14 @@ class ExportImages:
         return np.asarray(resize(self.dataset.read_image(image_id), self.size, self.resampling))
 
 
-def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def _in_order(function: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
     """Yield the results in order; a few are computed ahead by threads, since Pillow releases the lock."""
     workers = default_workers()
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for item in items:
-                pending.append(pool.submit(function, item))
+            for argument in arguments:
+                pending.append(pool.submit(function, argument))
                 if len(pending) > 4 * workers:
                     yield pending.popleft().result()
             while pending:

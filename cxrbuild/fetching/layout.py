@@ -61,8 +61,8 @@ def lay_out_tree(
             by_path[member.path].append(member)
     places = _relocated(_stripped(list(by_path), download.strip, listing), download.relocate, listing)
     for member in of_desktop:
-        cut = "/".join(member.path.split("/")[download.strip :])
-        if place := next((path for path in (cut, member.path) if path in (listing or ())), None):
+        stripped = "/".join(member.path.split("/")[download.strip :])
+        if place := next((path for path in (stripped, member.path) if path in (listing or ())), None):
             places[member.path] = place
             by_path[member.path].append(member)
     if not by_path:
@@ -123,11 +123,11 @@ def _stripped(paths: list[str], strip: int, listing: Collection[str] | None) -> 
     parts = {path: path.split("/") for path in paths}
     if any(len(names) <= strip for names in parts.values()):
         return as_is
-    cut = {path: "/".join(names[strip:]) for path, names in parts.items()}
+    stripped = {path: "/".join(names[strip:]) for path, names in parts.items()}
     if listing is None:
         # Without a listing one common top folder is typical of an archive made by a forge.
-        return cut if len({tuple(names[:strip]) for names in parts.values()}) == 1 else as_is
-    return cut if _listed(cut, listing) >= _listed(as_is, listing) else as_is
+        return stripped if len({tuple(names[:strip]) for names in parts.values()}) == 1 else as_is
+    return stripped if _listed(stripped, listing) >= _listed(as_is, listing) else as_is
 
 
 def _listed(places: Mapping[str, str], listing: Collection[str]) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from requests import Session
 
 _TICK_S = 0.2
-# What the headers of one answer, its interim answers included, may have; and what stands between its content.
+# What the headers of one answer, its interim answers included, may have; and what separates its content.
 _MAX_HEADER_BYTES = 1 << 20
 
 

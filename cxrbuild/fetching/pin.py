@@ -93,19 +93,19 @@ def files_on_disk(
 
 
 def is_pinned_tree(source: Source, files: Mapping[str, TreeFile]) -> bool:
-    """Return whether files have the pin's git tree hash, with the withdrawn files that are gone.
+    """Return whether files have the pin's git tree hash, with the withdrawn files that were deleted.
 
     The listing has the hashes of the files that the source declares to be withdrawn, so that all others are
     still verified.
     """
     if source.pin.tree is None:
         return False
-    gone = {
+    deleted = {
         path: TreeFile(listed.mode, listed.blob)
         for path in source.withdrawals.keys() - files.keys()
         if (listed := (source.listing or {}).get(path)) and listed.mode and listed.blob
     }
-    return source.pin.tree in (git_tree_of(files), git_tree_of({**files, **gone}) if gone else None)
+    return source.pin.tree in (git_tree_of(files), git_tree_of({**files, **deleted}) if deleted else None)
 
 
 def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str | None = None) -> Comparison:
@@ -123,8 +123,8 @@ def compare(source: Source, files: Mapping[str, TreeFile], archive_sha256: str |
     tree = git_tree_of(files)
     pin, listing = source.pin, source.listing
     # A withdrawn file is absent on purpose.
-    gone = files.keys() | source.withdrawals.keys()
-    missing = sorted(listing.keys() - gone) if listing is not None else []
+    known = files.keys() | source.withdrawals.keys()
+    missing = sorted(listing.keys() - known) if listing is not None else []
     extra = sorted(files.keys() - listing.keys()) if listing is not None else []
     different = {
         path: files[path].blob

@@ -1,4 +1,4 @@
-"""Say why files are not the pinned version, and what the user can do: name other files, or accept these."""
+"""Explain why files are not the pinned version, and what to do: name other files, or accept these."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def untar(stream: IO[bytes], extraction: Extraction, title: str, progress: Progr
         while block := content.read(_BLOCK):
             extraction.require_size(len(block))
         bar.update(size - read)
-    # Compressed data have an end mark of their own; a plain tar that was cut between two files looks whole.
+    # Compressed data have an end mark of their own; a plain tar truncated between two files looks whole.
     if content is stream:
         stream.seek(-512, os.SEEK_END)
         if any(stream.read(512)):

@@ -1,4 +1,4 @@
-"""Say of images why they are in a dataset or not."""
+"""Explain images: why they are in a dataset or not."""
 
 from cxrbuild.image_decision.describe import explain_images
 from cxrbuild.image_decision.excluded import ExcludedImage, ExcludedImages, find_excluded

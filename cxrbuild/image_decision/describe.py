@@ -1,4 +1,4 @@
-"""Say of one image why it is in a dataset or not: every decision about it, with what decided it."""
+"""Describe one image: why it is in a dataset or not: every decision about it, with what decided it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PIN = ("commit", "date", "tree", "sha256", "listing")
 def explain_images(
     artifact: Artifact, name: str, *, recipe: Recipe | None = None, data: Path | None = None
 ) -> DecisionResult:
-    """Say why the images that a name means are in a dataset or not.
+    """Explain why the images that a name means are in a dataset or not.
 
     Parameters
     ----------

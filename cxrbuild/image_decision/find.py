@@ -1,4 +1,4 @@
-"""Find the rows of a ledger that a name means, or say where the image is known, or which name is near."""
+"""Find the rows of a ledger that a name means, or list where the image is known, or which name is near."""
 
 from __future__ import annotations
 

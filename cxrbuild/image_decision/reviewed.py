@@ -24,9 +24,9 @@ class RecordedReviews:
 
     def __init__(self, artifact: Artifact, recipe: Recipe | None) -> None:
         self._of_image: dict[tuple[str, str], list[Review]] = {}
-        for name, beside in _review_files(artifact, recipe):
+        for name, base in _review_files(artifact, recipe):
             try:
-                reviews = read_reviews(name, beside)
+                reviews = read_reviews(name, base)
             except (CxrbuildError, OSError):
                 continue
             for review in reviews:

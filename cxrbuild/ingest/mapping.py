@@ -225,7 +225,7 @@ def _map_column(
     only
         The rows to look at; absent: all.
     separator
-        What stands between several findings of a row.
+        What separates several findings of a row.
     """
     import pandas as pd
 
@@ -291,7 +291,7 @@ def join_findings(
     columns
         Upstream's text by column, of at least one column.
     separator
-        What stands between several findings of a row.
+        What separates several findings of a row.
     """
     import pandas as pd
 

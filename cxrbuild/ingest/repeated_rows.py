@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATOR = "|"
-"""What stands between joined findings of a source that declares no ``finding_separator``."""
+"""What separates joined findings of a source that declares no ``finding_separator``."""
 
 _LISTED = 5
 _FINDING = "finding"

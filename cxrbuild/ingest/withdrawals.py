@@ -96,7 +96,7 @@ def _without_doubtful_values(
     """Return the rows, those that find no file without their values: they may be of withdrawn images.
 
     That is so while the identifier of a withdrawn image without a row is not declared.
-    Only the header of the file, which is gone, could say whose row it is.
+    Only the header of the file, which was deleted, could say whose row it is.
     """
     import pandas as pd
 
@@ -179,7 +179,7 @@ def _without_misspelt(
 
 
 def _joined(paths: pd.Series, source: Source, files: frozenset[str]) -> pd.Series:
-    """Return the paths of the rows, those of rows whose withdrawn file is gone as the withdrawal has them.
+    """Return the paths of the rows, those of rows of deleted, withdrawn files as the withdrawal has them.
 
     Such a row names its image otherwise: by its file name alone, or by an identifier of its header.
     """

@@ -143,7 +143,7 @@ class ListCheck:
     run
         Yields the findings.
     needs
-        What it needs besides the lists: the sources' metadata, images, or a dataset to compare with.
+        What it needs in addition to the lists: the sources' metadata, images, or a dataset to compare with.
     looks_at
         Returns which rows it can look at.
     lacks

@@ -1,4 +1,4 @@
-"""Read a declared list: verify its files, and say which source and path each of its rows means."""
+"""Read a declared list: verify its files, and find which source and path each of its rows means."""
 
 from __future__ import annotations
 

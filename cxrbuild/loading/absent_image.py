@@ -1,4 +1,4 @@
-"""Say why a dataset does not have the pixels of an image, or of any."""
+"""Explain why a dataset does not have the pixels of an image, or of any."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def _blob(version: SourceVersion, path: str) -> str:
 
 
 def _find_moved(
-    old: SourceVersion, new: SourceVersion, gone: Sequence[str], come: Sequence[str]
+    old: SourceVersion, new: SourceVersion, removed: Sequence[str], come: Sequence[str]
 ) -> dict[str, str]:
     """Return the new path of each image that is under another path, by its bytes."""
     places: dict[str, list[str]] = {}
@@ -162,7 +162,7 @@ def _find_moved(
         if blob := _blob(new, path):
             places.setdefault(blob, []).append(path)
     moved = {}
-    for path in gone:
+    for path in removed:
         if (blob := _blob(old, path)) and places.get(blob):
             moved[path] = places[blob].pop(0)
     return moved

@@ -57,9 +57,9 @@ def find_naming_rows(source: Source, diff: PinDiff) -> list[NamingRow]:
     DeclarationError
         One of the files is damaged.
     """
-    gone = diff.rows[diff.rows["change"].isin(["removed", "moved"])]
-    moved = gone["change"] == "moved"
-    now = dict(zip(gone["path"], gone["new"].where(moved, ""), strict=True))
+    removed = diff.rows[diff.rows["change"].isin(["removed", "moved"])]
+    moved = removed["change"] == "moved"
+    now = dict(zip(removed["path"], removed["new"].where(moved, ""), strict=True))
     return [
         NamingRow(str(file), line, table.content, path, now[path])
         for table, file in _files(source)

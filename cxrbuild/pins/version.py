@@ -93,10 +93,10 @@ def read_source_version(name: str, data: Path) -> SourceVersion:
             "the source lists no files to compare", where=name, expected="pin.listing in its declaration",
             todo="Copy its declaration if it is a shipped one, and pin that with `cxrbuild fetch FILE --pin`",
         )  # fmt: skip
-    beside = source.file.parent / METADATA
+    metadata = source.file.parent / METADATA
     # A folder of that name next to any other declaration is the user's own.
-    proposed = beside.is_dir() and beside.with_name(CHANGES).is_file()
-    root = beside if proposed else source_folder(data, source.name)
+    proposed = metadata.is_dir() and metadata.with_name(CHANGES).is_file()
+    root = metadata if proposed else source_folder(data, source.name)
     return open_version(name, source, source.listing, root)
 
 

@@ -196,7 +196,7 @@ def _initial_of_mujer(words: Sequence[str]) -> str | None:
 
 
 def _age_form(values: pd.Series) -> tuple[str, str]:
-    """Return the pattern that cuts a word off most ages, blank where none is there, and the decimal sign."""
+    """Return the pattern that removes a word from most ages, blank if there is none, and the decimal sign."""
     known = _known(values)
     if not known.size:
         return "", "."

@@ -39,7 +39,7 @@ class FindingProposal:
     columns, present, absent
         The columns that each say whether one finding is there, and what their values mean.
     separator
-        What stands between several findings of a row, ``None`` where a row has one.
+        What separates several findings of a row, ``None`` where a row has one.
     pattern, blank
         Keys of the column's declaration.
     findings

@@ -1,4 +1,4 @@
-"""What the names of folders and files say, where no table does: a regular expression with named groups."""
+"""What the names of folders and files show, where no table does: a regular expression with named groups."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _rules(
     for strip in range(deepest + 1):
         ends = ["/".join(cell.split("/")[min(strip, cell.count("/")) :]) for cell in cells]
         prefix, found = _common_prefix(ends, candidates, bare)
-        # Leading folders are removed after the template is filled: no prefix can stand before them.
+        # Leading folders are removed after the template is filled: no prefix can precede them.
         if not (strip and prefix) and (one := key(_braces(prefix) + own, found, strip)):
             yield one
             if len(one.images) == one.found:
@@ -141,7 +141,7 @@ def _rules(
 
 
 def _common_prefix(ends: Sequence[str], candidates: Sequence[list[str]], bare: bool) -> tuple[str, _Paths]:
-    """Return what stands before most ends in the paths, and for each end the path that has it there."""
+    """Return what precedes most ends in the paths, and for each end the path that has it there."""
     before = [
         {path: _before(path, end, bare) for path in paths}
         for end, paths in zip(ends, candidates, strict=True)
@@ -251,7 +251,7 @@ def _describe_lost(rows: Mapping[int, str], total: int) -> str:
 
 
 def _before(path: str, end: str, bare: bool) -> str | None:
-    """Return what stands before the end of a path, ``None`` where it has another end."""
+    """Return what precedes the end of a path, ``None`` where it has another end."""
     low = (path[: len(path) - len(_suffix(path))] if bare else path).lower()
     if low == end.lower():
         return ""

@@ -201,7 +201,7 @@ def _on_classes(
             f"{word!r} ({count_of(one.images, 'kept image')} of {count_of(one.groups, 'patient')})"
             if one.images
             else f"{word!r} (no image is kept)"
-            for word, one in sorted(small.items(), key=lambda item: -item[1].images)
+            for word, one in sorted(small.items(), key=lambda pair: -pair[1].images)
         )
         reason += f"; a class needs two patients, one for train and one for test, so none has {shown}"
     if rest := [word for word in rows if word not in labelled and word not in small]:

@@ -78,7 +78,7 @@ def source_text(proposed: SourceText) -> str:
     ]
     finding = proposed.finding
     if finding is not None and finding.separator is not None:
-        lines += [*_comment("What stands between several findings of one row."),
+        lines += [*_comment("What separates several findings of one row."),
                   f"finding_separator = {toml(finding.separator)}"]  # fmt: skip
     if proposed.ignored:
         lines += [

@@ -1,4 +1,4 @@
-"""Say how to give a dataset another version."""
+"""Advise how to give a dataset another version."""
 
 from __future__ import annotations
 

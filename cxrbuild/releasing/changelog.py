@@ -26,7 +26,7 @@ from cxrbuild.version_numbers import needed_version, parse_version
 
 # A line of a changelog that is about an image: a changed row, or a correction.
 _OF_IMAGE = re.compile(r"  - (?:(?P<row>\S+) \(|corrections\.(?P<corrected>\S+)\.\w+: )")
-_GONE = re.compile(r"\): withdrawn\b")
+_WITHDRAWN = re.compile(r"\): withdrawn\b")
 # The most rows of a kind that an error lists; `diff` and a changelog list all.
 _MOST = 3
 
@@ -174,7 +174,8 @@ def _without_withdrawn(text: str, withdrawn: Collection[str]) -> str:
     lines = []
     for line in text.split("\n"):
         named = _OF_IMAGE.match(line)
-        if named and (image := named["row"] or named["corrected"]) in withdrawn and not _GONE.search(line):
+        image = named and (named["row"] or named["corrected"])
+        if image in withdrawn and not _WITHDRAWN.search(line):
             lines.append(f"  - {image} (withdrawn since)")
         else:
             lines.append(line)

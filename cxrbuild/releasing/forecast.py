@@ -1,4 +1,4 @@
-"""Say of a plan what a public release of its build would refuse, before an image is converted."""
+"""Report what a public release of its build would refuse, before an image is converted."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _NAME_IN_REVIEW = (
     "Exclude images by a review file and a rule of kind `reviewed`: these files are not part of a release"
 )
 _NAME_IN_CORRECTION = "Write the correction without it, and build the dataset again"
-# What a path or id is made of, without the signs that can stand around it in a sentence.
+# What a path or id is made of, without the signs that can be around it in a sentence.
 _WORDS = re.compile(r"""[^\s/\\,;:|=()<>"'\[\]{}]+""")
 # A path has at most so many of them.
 _MOST_WORDS = 16

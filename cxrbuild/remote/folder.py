@@ -241,9 +241,9 @@ class RemoteFolder:
             or record[name].version != objects[name].version
             or not self._is_unchanged(name, record[name])
         ]
-        gone = [name for name in record if name not in files and name in objects and only is None]
-        _logger.info("%s: %d objects to write, %d to remove", self.address, len(changed), len(gone))
-        if not changed and not gone:
+        removed = [name for name in record if name not in files and name in objects and only is None]
+        _logger.info("%s: %d objects to write, %d to remove", self.address, len(changed), len(removed))
+        if not changed and not removed:
             return
         last = [name for name in seals if name in files]
         with self._reporting("cannot be written"):
@@ -265,7 +265,7 @@ class RemoteFolder:
         sizes = {name: files[name].st_size for name in changed if name not in last}
         self._copy_all("uploading", sizes, upload, record, progress, "cannot be written")
         with self._reporting("cannot be written"):
-            for name in gone:
+            for name in removed:
                 self.fs.rm_file(f"{self.root}/{name}")
                 record.pop(name)
             self._write_record(record)

@@ -232,7 +232,7 @@ function drawPlaceholder(image) {
 }
 
 function drawView() {
-  $("facts").inert = !shown.length;
+  $("details").inert = !shown.length;
   $("frame").hidden = !shown.length || !!images[current()].problem;
   $("problem").textContent = (shown.length && images[current()].problem) || "";
   $("problem").hidden = !$("problem").textContent;

@@ -208,10 +208,12 @@ def write_page(
     )
 
 
-def _render(item: tuple[str, tuple[Path, ...]], *, propose: bool, embed: bool, max_pixels: int) -> _Rendered:
+def _render(
+    listed: tuple[str, tuple[Path, ...]], *, propose: bool, embed: bool, max_pixels: int
+) -> _Rendered:
     from PIL.Image import Resampling
 
-    _, paths = item
+    _, paths = listed
     try:
         path, image = _read_first(paths, max_pixels)
     except (NotConvertible, OSError) as error:

@@ -33,19 +33,19 @@ def read_records(path: Path) -> Iterator[bytes]:
     Raises
     ------
     RecordError
-        The file is cut off, a checksum differs, or the file is not a TFRecord.
+        The file is truncated, a checksum differs, or the file is not a TFRecord.
     """
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         while head := stream.read(_HEAD.size):
             at = stream.tell() - len(head)
             if len(head) < _HEAD.size:
-                raise RecordError("is cut off")
+                raise RecordError("is truncated")
             length, checksum = _HEAD.unpack(head)
             if checksum != _checksum(head[:8]):
                 raise RecordError(f"no record at byte {at}")
             if length > size:
-                raise RecordError("is cut off")
+                raise RecordError("is truncated")
             record = _read(stream, length)
             if _checksum(record) != _FOOT.unpack(_read(stream, _FOOT.size))[0]:
                 raise RecordError(f"the record at byte {at} differs from its checksum")
@@ -55,7 +55,7 @@ def read_records(path: Path) -> Iterator[bytes]:
 def _read(stream: BinaryIO, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
-        raise RecordError("is cut off")
+        raise RecordError("is truncated")
     return data
 
 

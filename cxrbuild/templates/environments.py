@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
+# Filters of every template.
+_COUNTING = {"count_of": count_of, "noun_of": noun_of, "verb_of": verb_of}
 _CODE = re.compile("`([^`]+)`")
 # The end of a link's text, or of a reference's name, before an address that is not of the web or mail.
 _OTHER_LINK = re.compile(r"\](?=[(:]\s*(?!https?:|mailto:)[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
@@ -48,10 +50,7 @@ def html_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "n": lambda number: f"{number:,}", "code": _mark_code, "count_of": count_of, "noun_of": noun_of,
-        "verb_of": verb_of,
-    }  # fmt: skip
+    environment.filters |= _COUNTING | {"n": lambda number: f"{number:,}", "code": _mark_code}
     script = "".join(map(_read_text, _SCRIPTS))
     environment.globals |= {
         "shared_style": Markup(_read_text("page.css")),  # noqa: S704  a file of this package
@@ -93,7 +92,7 @@ def markdown_environment(package: str) -> Environment:
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  Markdown: the filters escape
     )
-    environment.filters |= {"flat": flat, "md": escape_markdown, "cell": escape_cell}
+    environment.filters |= _COUNTING | {"flat": flat, "md": escape_markdown, "cell": escape_cell}
     return environment
 
 

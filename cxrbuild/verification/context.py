@@ -333,7 +333,7 @@ class Context:
 
     @cached_property
     def contents(self) -> Contents:
-        """What the release's tables and results say it holds."""
+        """What the release's tables and results state it holds."""
         results = self.results
         try:
             contents = measured_contents(self.release, self.ledger, results.audit, results.explanation)

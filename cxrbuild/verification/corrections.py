@@ -68,7 +68,7 @@ def _check_counts(document: DatasetDocument) -> Iterator[Finding]:
 
 
 def _compare(one: CorrectedValue, row: Mapping[Hashable, Any]) -> str:
-    """Say how a correction differs from the row of its image; empty where it does not."""
+    """Report how a correction differs from the row of its image; empty where it does not."""
     if one.source != row["source"]:
         return f"is of {one.source}, in the ledger the image is of {row['source']}"
     if one.column not in CORRECTABLE:

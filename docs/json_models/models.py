@@ -40,7 +40,7 @@ class Explain(Printed):
     out
         The folder of the results.
     sentence
-        What the blackout tests say.
+        What the blackout tests state.
     surviving
         The share of the model's success that survives without the lungs; `null` where it was not measured.
     unusable_masks

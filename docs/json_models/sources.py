@@ -201,7 +201,7 @@ class PinnedSource(BaseModel):
     unpinned
         Whether its files were not verified to be the pinned version.
     files
-        What the lock said about its files; `null` where the source was not fetched.
+        What the lock stated about its files; `null` where the source was not fetched.
     """
 
     title: str

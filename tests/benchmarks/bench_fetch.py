@@ -3,7 +3,7 @@ r"""Compare `cxrbuild fetch` of an archive with `curl` and `tar` or `unzip`, ver
     python tests/benchmarks/bench_fetch.py [ARCHIVE ...] [--data DATA [--images N]] [--rounds 5] \
         [--scratch FOLDER]
 
-DATA is a folder that `cxrbuild fetch` filled: its source `mooney` is packed as zip, and `cohen` as tar.gz.
+DATA is a folder that `cxrbuild fetch` filled: its source `mooney` is a zip, and `cohen` as tar.gz.
 With --images, so many images of `mooney` are enlarged to the size that they have upstream, and packed as
 both. Each archive is served on the loopback. The source is pinned to the tree that is in the archive, so
 `fetch` also computes the hash of every file and of the tree. Both run in turns. A ratio

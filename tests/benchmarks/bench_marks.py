@@ -41,9 +41,9 @@ FOLDS = 5
 RECALL = {"arrow": 1.0, "letter": 0.9, "marker": 0.95}
 
 
-def search(item: tuple[int, Path]) -> ImageRegions:
+def search(image: tuple[int, Path]) -> ImageRegions:
     """Find the regions of the image in a file."""
-    return find_regions(read_image(item[1], max_side=MAX_SIDE, color=True))
+    return find_regions(read_image(image[1], max_side=MAX_SIDE, color=True))
 
 
 def reviewed_kinds(images: pd.DataFrame) -> pd.DataFrame:

@@ -133,7 +133,7 @@ def test_copied_jpeg_opens_as_it_is(
     last = data.draw(st.sampled_from([whole.index(b"\xff\xda"), len(whole)])) - 1
     for _ in range(data.draw(st.integers(0, 4))):
         position = data.draw(st.integers(2, min(last, len(mutated) - 1)))
-        change = data.draw(st.sampled_from(["byte", "removed", "added", "cut"]))
+        change = data.draw(st.sampled_from(["byte", "removed", "added", "truncated"]))
         if change == "byte":
             mutated[position] = data.draw(st.integers(0, 255))
         elif change == "removed":
