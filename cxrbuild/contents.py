@@ -213,7 +213,7 @@ class Contents:
                 of_pixels = f", and one in {len(self.embedded) / embedded:,.0f} of those with pixels"
             sentences.append(
                 f"One image in {len(self.kept) / n:,.0f} is {label}{of_pixels}. Accuracy over all classes "
-                "says little about this class."
+                "hardly depends on this class."
             )
         return sentences
 

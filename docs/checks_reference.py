@@ -1,4 +1,4 @@
-"""The page of the checks of `verify`: what each checks, and how another package adds one."""
+"""The page of the checks of `verify` and `audit`: what each checks, and how another package adds one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from json_reference import meanings_of
 from markdown_text import table
 
 from cxrbuild.auditing.context import Context as AuditContext
+from cxrbuild.auditing.registry import CHECKS as AUDIT_CHECKS
+from cxrbuild.lists.checks import CHECKS as LIST_CHECKS
+from cxrbuild.lists.dataset_checks import CHECKS as DATASET_CHECKS
 from cxrbuild.verification.context import Context as VerifyContext
-from cxrbuild.verification.registry import CHECKS
+from cxrbuild.verification.registry import CHECKS as VERIFY_CHECKS
 
 _PACKAGE = """```text
 # pyproject.toml
@@ -55,16 +58,41 @@ LARGE_IMAGES = Check("large_images", "No image is narrower than 512 pixels.", fi
 def checks() -> Iterator[str]:
     """Yield the paragraphs of the page."""
     yield (
-        "`verify` makes these checks, in this order. A check with nothing to look at is *not applicable*, "
-        "such as `card` where the card is generated again and compared line by line. `--json` lists "
-        "each check with its status, and each finding with the id of its check."
+        "Each command makes its checks in the order of its table. A check with nothing to look at is *not "
+        "applicable*. `--json` lists each check with its status, and each finding with the id of its check."
+    )
+    yield "## Checks of `verify`"
+    yield (
+        "Any finding is a failure. `card` is not applicable where the card is generated again and compared "
+        "line by line."
     )
     yield table(
         ["check", "what holds", "folders"],
         (
             [f"`{check.id}`", check.sentence, ", ".join(sorted(check.applies_to, reverse=True))]
-            for check in CHECKS
+            for check in VERIFY_CHECKS
         ),
+    )
+    yield "## Checks of `audit`"
+    yield (
+        "A check fails if it finds more than its limit; without a limit it only reports. A recipe sets other "
+        "limits by the ids of the checks: [audit](audit.md#the-checks)."
+    )
+    yield table(
+        ["check", "what holds", "limit"],
+        (
+            [f"`{check.id}`", check.sentence, "none" if check.limit is None else f"{check.limit:g}"]
+            for check in AUDIT_CHECKS
+        ),
+    )
+    yield "## Checks of `audit --list`"
+    yield (
+        "Any finding is a failure. A check is made if what it needs is there: the metadata of the sources, "
+        "images in `--data`, or the dataset of `--with`. [Auditing a list](auditing-lists.md) explains them."
+    )
+    yield table(
+        ["check", "what holds", "needs"],
+        ([f"`{check.id}`", check.sentence, check.needs] for check in (*LIST_CHECKS, *DATASET_CHECKS)),
     )
     yield "## Add a check"
     yield (

@@ -50,7 +50,7 @@ def pages() -> dict[str, str]:
         "columns.md": _page("Columns", _columns()),
         "rules.md": _page("Rules and exclusions", _rules()),
         "declarations.md": _page("Declarations", declarations()),
-        "checks.md": _page("Checks of `verify`", checks()),
+        "checks.md": _page("Checks", checks()),
         "api.md": _page("Python API", api_page()),
         "json.md": _page("JSON documents", json_documents()),
         **{f"schemas/{name}": schema_text(schema) for name, schema in schemas().items()},

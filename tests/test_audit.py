@@ -357,7 +357,7 @@ def test_findings_of_other_checks_keep_their_data(tmp_path: Path, monkeypatch: p
 
 
 def test_the_documentation_lists_every_check() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "audit.md").read_text()
+    text = (Path(__file__).parent.parent / "docs" / "checks.md").read_text(encoding="utf-8")
     for check in CHECKS:
         limit = "none" if check.limit is None else f"{check.limit:g}"
         assert f"| `{check.id}` | {check.sentence} | {limit} |" in text

@@ -195,9 +195,9 @@ def test_every_correctable_column_is_one_that_a_source_maps() -> None:
     ("line", "message"),
     [
         ("open,images/0.png,finding,sick,wel,x", "no image has finding 'wel'; the nearest is 'well'"),
-        ("open,images/0.png,finding,,well,x", "the source says 'sick'; `old` is blank"),
+        ("open,images/0.png,finding,,well,x", "the source has 'sick'; `old` is blank"),
         ("open,images/0.png,finding,well,sick,x", "upstream made this correction, remove the line"),
-        ("open,images/0.png,modality,XR,CT,x", "the source says blank; `old` is 'XR'"),
+        ("open,images/0.png,modality,XR,CT,x", "the source has blank; `old` is 'XR'"),
         ("open,images/00.png,finding,sick,well,x", "open has no image images/00.png (the nearest path is "
          "images/0.png)"),
         ("open,images/3.png,patient_id,003,4,x", "no image has this patient; the source writes the number "
@@ -700,7 +700,7 @@ def test_card_report_and_changelog_show_the_corrections(releases: tuple[Path, Pa
         in said
     )
     # The finding has no column with the source's text.
-    assert "have the corrected values, and `view_position_text` what the source says." in said
+    assert "have the corrected values, and `view_position_text` the source's value." in said
     assert "| finding | 'sick' | 'well' | read by open |" in card
     assert "| finding | not stated | 'well' | not stated |" in card
     assert "1 of them is of images that are not listed." in card

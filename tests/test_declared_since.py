@@ -167,7 +167,7 @@ def test_a_release_says_which_source_has_another_citation_since(world: Path) -> 
     ran = release(world)
     message = " ".join(ran.err.split())
     assert (
-        "changed since the build was made: mine (citation). The release has what they said then." in message
+        "changed since the build was made: mine (citation). The release has their former content." in message
     )
     assert "run `cxrbuild curate` again" in message
     assert "No source has a `citation`" not in message

@@ -845,7 +845,7 @@ def test_a_general_name_of_the_folder_is_a_decision_to_check(tmp_path: Path) -> 
     root = simple(tmp_path / "data")
     ran = run("init", root, "--yes", "--out", tmp_path)
     assert ran.status == 0, ran.err
-    assert "name (not sure): the folder's name, which says nothing of the images" in ran.out
+    assert "name (not sure): the folder's name, which does not describe the images" in ran.out
     assert "renames all images" in " ".join((tmp_path / "data.toml").read_text().replace("#", "").split())
     assert "name" not in decided(proposed(root, tmp_path / "named"))
     assert "name" not in {one.subject for one in propose(simple(tmp_path / "ward-3")).decisions}

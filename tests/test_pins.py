@@ -247,7 +247,7 @@ def test_another_layout_is_declared_and_what_it_lacks_is_reported(world: Path) -
     [
         (["--from", "mine={}/old"], "nothing to propose: these files are the pinned version"),
         (["--from", "mine={}/lost"], "no such file or folder"),
-        ([], "nothing says where the new version is"),
+        ([], "the place of the new version is not given"),
         (["--listing", "{}/listing.tsv"], "a listing needs a folder with the metadata"),
         (["--listing", "{}/bad.tsv", "--from", "mine={}/new"], "bad.tsv, line 1: not a listing of files"),
         (["--listing", "{}/listing.tsv", "--from", "mine={}/old"], "the metadata is of another version"),

@@ -141,7 +141,7 @@ def test_a_rare_class_is_counted_in_the_release(varied_public: Path) -> None:
     counted = (len(contents.kept) / 8, len(contents.embedded) / 2)
     assert contents.rare_classes() == [
         f"One image in {counted[0]:.0f} is COVID-19, and one in {counted[1]:.0f} of those with pixels. "
-        "Accuracy over all classes says little about this class."
+        "Accuracy over all classes hardly depends on this class."
     ]
 
 

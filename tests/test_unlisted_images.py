@@ -450,7 +450,7 @@ def test_diff_and_changelog_of_public_releases(world: Path, tmp_path: Path) -> N
         ran = run("why", name, "--build", alone, "--recipe", folder / "recipe.toml", COLUMNS="400")
         assert ran.status == 1
         assert f"{removed} is not in mine 2.0.0: withdrawn since version 2.0.0" in ran.err
-        assert "A public release says no more of it, as hospital is not public: ask the build" in ran.err
+        assert "A public release has no more about it, as hospital is not public: ask the build" in ran.err
     of_public = found["totals"]
     ran = run("diff", world / "build", build, "--json")
     assert json.loads(ran.out)["totals"] == of_public

@@ -439,7 +439,7 @@ def test_duplicates_of_a_withdrawn_image_are_withdrawn_or_named(
     planned = run("plan", "--recipe", "recipe.toml", "--out", "planned", cwd=tmp_path)
     known = [f"mine images/{name} of mine {WITHDRAWN}" for name in ("sick3.png", "well1.png")]
     message = "2 images withdrawn as duplicates of withdrawn ones: " + ", ".join(known)
-    assert f"{message}. Equal files or a link say so, and may not be known later: " in planned.err
+    assert f"{message}. Equal files or a link show this, and may not be known later: " in planned.err
     assert f"add the paths of these images to {tmp_path / 'withdrawn.csv'} before" in planned.err
     rows = read_records(tmp_path / "planned" / "ledger.parquet").set_index("source_path")
     detail = f"2026-02-28: error; a duplicate of {WITHDRAWN}"

@@ -147,7 +147,7 @@ def _warning(copies: Mapping[Image, _Withdrawn], by_name: Mapping[str, Source]) 
     )
     return (
         f"{count_of(len(named), 'image')} withdrawn as duplicates of withdrawn ones: {name_some(named)}. "
-        "Equal files or a link say so, and may not be known later: add the paths of these images to "
+        "Equal files or a link show this, and may not be known later: add the paths of these images to "
         f"{' and '.join(files)} before you delete files or links."
     )
 

@@ -70,7 +70,7 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None, data: Path |
             f"{removed.image_id} is not in {artifact.name} {artifact.version}: {removed.cause} "
             f"since version {removed.version}{lines}",
             where=artifact.folder / names.BUILD, found=name,
-            todo=f"A public release says no more of it, as {removed.source} is not public: ask the build",
+            todo=f"A public release has no more about it, as {removed.source} is not public: ask the build",
         )  # fmt: skip
     if lines:
         raise CxrbuildError(
@@ -83,7 +83,7 @@ def find_rows(artifact: Artifact, name: str, recipe: Recipe | None, data: Path |
             f"{artifact.name} {artifact.version} has no patient of this name\n"
             + "\n".join(f"  {line}" for line in of_patient),
             where=artifact.folder / names.LEDGER, found=name,
-            todo="Ask for one of these images: it says which patient it is of now",
+            todo="Ask for one of these images: the answer names its patient",
         )  # fmt: skip
     near = _nearest_image(ledger, name)
     raise CxrbuildError(

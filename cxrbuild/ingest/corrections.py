@@ -221,7 +221,7 @@ def _require_found(one: Correction, source: Source, found: Value, old: Value, ne
     hashed = one.column == "patient_id" and source.reader.patient_id == "hash"
     given = f"the hash of `old` is {old}" if hashed and old else f"`old` is {shown(one.old or None)}"
     longest = "; the source joins the numbers of a patient: write the longest" if joined else ""
-    raise ValueError(f"the source says {shown(_recorded(found))}; {given}{longest}")
+    raise ValueError(f"the source has {shown(_recorded(found))}; {given}{longest}")
 
 
 def _with_zeros(number: str) -> list[str]:

@@ -83,7 +83,7 @@ def reconcile_patients(
         "numbers that differ in leading zeros alone",
         todo="Correct the numbers: a spreadsheet removes leading zeros. If each line above is one patient, "
         'declare `patient_conflicts = "join"` in the reader. If the metadata is right, and the numbers in '
-        'the headers say nothing, such as one for all or one for each study, declare `"ignore"`',
+        'the headers have no meaning, such as one for all or one for each study, declare `"ignore"`',
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def find_rows_not_in_dataset(context: ListContext) -> Iterator[ListFinding]:
             several = len(ids) > 1
             files = [file_of[one] for one in ids[:4]]
             message = f"{path} can be {name_some(files, 3)}; " + (
-                "its folder or a column with its source would say which"
+                "its folder or a column with its source would show which"
                 if several
                 else "it has another suffix there, and the list states no source"
             )

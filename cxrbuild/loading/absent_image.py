@@ -37,7 +37,7 @@ def absent_image(
             return CxrbuildError(
                 f"the dataset does not have the image {image_id}", where=where,
                 found=f"excluded: {excluded.iloc[0]}",
-                todo=f"`cxrbuild why {image_id} --build {where}` says what decided",
+                todo=f"`cxrbuild why {image_id} --build {where}` shows what decided",
             )  # fmt: skip
         near = nearest(image_id, manifest["image_id"])
         return CxrbuildError(

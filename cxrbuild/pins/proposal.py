@@ -208,7 +208,7 @@ def _fetch_new(
         url, known = source.download.url, _declared_commit(source)
         if commit is None or url is None or known is None or known not in url:
             raise CxrbuildError(
-                "nothing says where the new version is", where=source.name,
+                "the place of the new version is not given", where=source.name,
                 found=None if commit is None else "--commit, but no address with a commit in it",
                 todo=f"Name it with --from {source.name}=FOLDER|ARCHIVE|URL"
                 + (", or its commit with --commit" if _has_commit(source) else ""),

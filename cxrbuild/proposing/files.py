@@ -205,5 +205,5 @@ def _describe_repeated(table: Table, key: Key) -> str:
     which = "They" if len(repeated) == 1 else f"Those of {count_of(len(differing), 'image')}"
     return (
         f"{found}{which} differ, here in {name_some(map(repr, differing[path]), 5)}: `plan` refuses rows "
-        "that differ in a value that the declaration reads, and says how to decide them"
+        "that differ in a value that the declaration reads, and reports how to decide them"
     )

@@ -121,7 +121,7 @@ def _on_name(name: str) -> Decision:
     """Return the decision to name a source after a folder whose name says nothing of the images."""
     return Decision(
         "name", name, "not sure",
-        "the folder's name, which says nothing of the images: choose one with --name now, as another name "
+        "the folder's name, which does not describe the images: choose one with --name now, as another name "
         "later renames all images and draws another split",
     )  # fmt: skip
 

@@ -156,7 +156,7 @@ def describe_changed(changed: Mapping[str, SourceDescription], document: BuildDo
         return ""
     return (
         f"The declarations of these sources changed since the build was made: {name_some(found)}. The "
-        "release has what they said then. To release what they say now, run `cxrbuild curate` again, then "
+        "release has their former content. To release the present content, run `cxrbuild curate`, then "
         "`release`."
     )
 

@@ -86,7 +86,7 @@ def require_no_metadata(build: Path, document: BuildDocument, embedded: pd.DataF
     ]
     if found:
         raise CxrbuildError(
-            "a public release would give away what the files of a source that is not public say of patients",
+            "a public release would have metadata of patients in files of a source that is not public",
             where=build, expected="JPEGs without EXIF, XMP and comments",
             found=f"{count_of(len(found), 'image')} with them: {name_some(found, 3)}",
             todo="Build the dataset again in a new folder: `curate` encodes these images",

@@ -127,7 +127,7 @@ def check_summary(context: Context) -> Iterator[Finding]:
     counted = count_exactness(context.ledger, document.sources) if document.exactness else {}
     for name in sorted({*counted, *document.exactness} - hidden):
         if document.exactness.get(name) != counted.get(name):
-            yield Finding("differs from what ledger and sources say", names.BUILD, f"exactness {name}")
+            yield Finding("differs from ledger and sources", names.BUILD, f"exactness {name}")
     enabled = {rule.name: rule.enabled for rule in recipe.rules}
     for override in document.overrides.rules:
         if enabled.get(override.rule) != override.enabled:
