@@ -67,8 +67,8 @@ class DifferingRowsError(CxrbuildError):
         if any(one.column == _FINDING for one in differing):
             advice += (
                 f'  `differing_rows = "join"`{declare}, for readers who disagree: the image has the findings '
-                f"of all, such as `Normal{separator}Pneumonia`, until a correction states what a third reader "
-                "decided. Without one it is excluded as `ambiguous_finding` if its findings have two "
+                f"of all, such as `Normal{separator}Pneumonia`, until a correction states what a third "
+                "reader decided. Without one it is excluded as `ambiguous_finding` if its findings have two "
                 "classes, and by the rule of kind `labelled`, with `every_finding = true`, if one has none\n"
                 "`cxrbuild plan --differing-rows FILE.csv` writes all images with different findings as "
                 "corrections to fill in, and `cxrbuild plan --json` lists all images with their rows"
