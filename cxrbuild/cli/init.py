@@ -52,8 +52,8 @@ def init(
 
     PATH is a CSV file, a folder of images with or without CSV files, or a folder of DICOM files. The command
     reads the files and proposes which column is the image, the finding, the patient, the view, the age and so
-    on, with a confidence. On a terminal it asks about uncertain choices; elsewhere use --yes or --json. It
-    writes NAME.toml and NAME-recipe.toml, overwrites nothing, and prints the next commands.
+    on, and how certain each choice is. On a terminal it asks about uncertain choices; elsewhere use --yes or
+    --json. It writes NAME.toml and NAME-recipe.toml, overwrites nothing, and prints the next commands.
     """
     asking = not yes and not as_json
     if asking and not sys.stdin.isatty():
