@@ -86,7 +86,7 @@ def test_a_file_that_a_pinned_source_does_not_hold_has_an_exclusion_of_its_own(t
 @pytest.mark.parametrize(
     ("replaced", "message"),
     [
-        ({"recipe": RECIPE.replace('"ill"', '"il"')}, "'ill' (1 rows) is no class of the recipe; the "),
+        ({"recipe": RECIPE.replace('"ill"', '"il"')}, "'ill' (1 row) is no class of the recipe; the "),
         ({"recipe": RECIPE.replace('ours = ["well"]', 'mine = ["well"]')}, "labels.Well: 'mine' is not the "),
         ({"recipe": RECIPE.replace("allow_empty", "test = { share = 0.2 }\nallow_empty")},
          "split: test: the list under `published` gives every split"),
