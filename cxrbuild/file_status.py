@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-# The attributes that are items of the sequence too.
+# The attributes that are members of the sequence too.
 _FIRST = ("st_mode", "st_ino", "st_dev", "st_nlink", "st_uid", "st_gid", "st_size")
 
 

@@ -201,7 +201,7 @@ def test_what_was_damaged_and_only_that_is_made_again(
         [f"Converted again: {count} whose JPEG in the build was damaged or missing."] if count else []
     )
     written = [note for note in made["notes"] if note.startswith("Written again")]
-    if damage == "shard cut":
+    if damage == "shard truncated":
         assert written == [
             f"Written again: {shard.relative_to(out).as_posix()}. The other shards are unchanged."
         ]

@@ -386,8 +386,8 @@ def test_a_list_is_compared_with_a_dataset(tmp_path: Path) -> None:
     assert "known_files" not in found
     assert [(one["message"], one["rows"]) for one in found["in_dataset"]["findings"]] == [
         ("e.png is excluded by annotated (arrow: red)", ["theirs.csv:6"]),
-        ("a.jpeg can be one/images/a.jpeg, two/scans/a.jpeg; its folder or a column with its source would show"
-         " which", ["theirs.csv:7"]),
+        ("a.jpeg can be one/images/a.jpeg, two/scans/a.jpeg; its folder or a column with its source would "
+         "show which", ["theirs.csv:7"]),
         ("f.jpg can be two/scans/f.png; it has another suffix there, and the list states no source",
          ["theirs.csv:8"]),
         ("g.png is not in the dataset", ["theirs.csv:9"]),

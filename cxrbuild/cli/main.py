@@ -196,7 +196,7 @@ def main() -> None:
         _fail(error)
     except OSError as error:
         if _is_of_reader(error):
-            # The reader of our output has gone, as `head` does.
+            # The reader of our output has closed the pipe, as `head` does.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         if debug:
@@ -209,7 +209,7 @@ def main() -> None:
 
 
 def _is_of_reader(error: OSError) -> bool:
-    """Return whether the reader of a pipe has gone, for which Windows has no error of its own."""
+    """Return whether the reader of a pipe has closed it, for which Windows has no error of its own."""
     of_windows = os.name == "nt" and error.errno == errno.EINVAL and error.filename is None
     return isinstance(error, BrokenPipeError) or of_windows
 

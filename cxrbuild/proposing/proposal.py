@@ -202,7 +202,7 @@ class Proposal:
         if there := [path for path in self.paths(out) if path.exists()]:
             raise CxrbuildError(
                 "there is a file already, and it is not overwritten", where=name_some(there),
-                todo=f"If you no longer need what it says, run `{remove(there)}` and this "
+                todo=f"If you no longer need its content, run `{remove(there)}` and this "
                 "command again; else choose another folder with --out DIR, or another name with --name NAME",
             )  # fmt: skip
 
