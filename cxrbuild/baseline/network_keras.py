@@ -134,9 +134,9 @@ def _describe_difference(path: Path, model: Any) -> str:
 
     shapes: list[tuple[int, ...]] = []
 
-    def visit(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            shapes.append(item.shape)
+    def visit(_: str, member: Any) -> None:
+        if isinstance(member, h5py.Dataset):
+            shapes.append(member.shape)
 
     try:
         with h5py.File(path) as file:
