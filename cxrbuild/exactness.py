@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cxrbuild.artifact.build import SourceExactness
-    from cxrbuild.catalog.source import Source
+    from cxrbuild.catalog.source import Pin, Source
 
 MEANINGS = {
     "verified": "verified: when it was fetched, its bytes were those of the pin",
@@ -32,7 +32,7 @@ class Locked(Protocol):
     """What is read of a source's entry in the lock, or of what a build records of it."""
 
     @property
-    def pin(self) -> Mapping[str, Any]:
+    def pin(self) -> Pin:
         """The declared pin."""
 
     @property
@@ -56,7 +56,7 @@ class Locked(Protocol):
         """Paths whose bytes differ from the pin's."""
 
 
-def image_states(rows: pd.DataFrame, sources: Mapping[str, Any]) -> pd.Series:
+def image_states(rows: pd.DataFrame, sources: Mapping[str, Locked]) -> pd.Series:
     """Return the state of each row's file, one of `MEANINGS`.
 
     Parameters
@@ -70,7 +70,7 @@ def image_states(rows: pd.DataFrame, sources: Mapping[str, Any]) -> pd.Series:
 
     states = pd.Series("not_pinned", index=rows.index, dtype="str")
     for name, part in rows.groupby("source"):
-        lock: Locked | None = sources.get(str(name))
+        lock = sources.get(str(name))
         if lock is None or not _is_pinned(lock):
             continue
         if not lock.unpinned:
@@ -79,7 +79,7 @@ def image_states(rows: pd.DataFrame, sources: Mapping[str, Any]) -> pd.Series:
         paths = part["source_path"]
         # A row has the pin's hash of its file where the pin has one; a file of another hash is `different`.
         # A git tree has the hash of every file that it lists, an archive has names alone.
-        by_name = "listing" in lock.pin and "tree" not in lock.pin
+        by_name = lock.pin.listing is not None and lock.pin.tree is None
         found = pd.Series("name_only" if by_name else "not_pinned", index=part.index)
         found[part["source_blob"].notna()] = "verified"
         found[paths.isin(list(lock.different))] = "other_bytes"
@@ -96,7 +96,7 @@ def dataset_rows(records: pd.DataFrame) -> pd.DataFrame:
     return records[records["exclusion"].isna() | records["exclusion"].isin(MISSING)]
 
 
-def count_exactness(records: pd.DataFrame, sources: Mapping[str, Any]) -> dict[str, SourceExactness]:
+def count_exactness(records: pd.DataFrame, sources: Mapping[str, Locked]) -> dict[str, SourceExactness]:
     """Count the images of a dataset by source and state, as `dataset_rows` has them.
 
     Parameters
@@ -200,14 +200,14 @@ def is_exact(exactness: Mapping[str, SourceExactness]) -> bool:
 
 
 def _is_pinned(lock: Locked) -> bool:
-    return bool(lock.pin.get("tree") or lock.pin.get("sha256"))
+    return lock.pin.verifies
 
 
 def _counted(counts: Mapping[Any, int], lock: Locked | None) -> SourceExactness:
     from cxrbuild.artifact.build import SourceExactness
 
     states = {state: int(counts.get(state, 0)) for state in MEANINGS}
-    archive = lock.pin.get("bytes") if lock is not None and states["name_only"] else None
+    archive = lock.pin.bytes if lock is not None and states["name_only"] else None
     return SourceExactness(
         **states, archive_bytes=archive, found_bytes=None if archive is None or lock is None else lock.bytes
     )

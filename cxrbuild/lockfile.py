@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cxrbuild.catalog.source import Pin
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json, write_json
 from cxrbuild.problems import describe_value
@@ -44,7 +45,7 @@ class LockedSource:
     """
 
     origin: str
-    pin: dict[str, Any]
+    pin: Pin
     proof: Proof
     unpinned: bool
     tree: str
@@ -54,6 +55,10 @@ class LockedSource:
     extra: list[str] = field(default_factory=list)
     different: dict[str, str] = field(default_factory=dict)
     patient_key: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as JSON has it."""
+        return asdict(self) | {"pin": self.pin.declared()}
 
 
 def lock_path(data: Path) -> Path:
@@ -126,5 +131,5 @@ def read_lock(data: Path) -> dict[str, LockedSource]:
 
 def write_lock(data: Path, sources: dict[str, LockedSource]) -> None:
     """Write the lock of a data folder: sources by name, the same bytes for the same content."""
-    entries = {name: asdict(sources[name]) for name in sorted(sources)}
+    entries = {name: sources[name].to_dict() for name in sorted(sources)}
     write_json(lock_path(data), {"format": _FORMAT, "sources": entries})

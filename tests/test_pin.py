@@ -14,6 +14,7 @@ from file_server import Answer, Server
 
 import cxrbuild
 from cxrbuild.catalog import read_source
+from cxrbuild.catalog.source import Pin
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.fetching.pin import locked_against
 from cxrbuild.lockfile import read_lock, write_lock
@@ -263,7 +264,7 @@ def test_the_same_files_of_another_declaration_are_verified(here: Path) -> None:
 def test_an_archive_is_compared_by_the_hash_that_was_verified(digest: str, state: str, here: Path) -> None:
     pin(here)
     locked = read_lock(here / "data")["mine"]
-    archive = {"sha256": "a" * 64, "listing": "names.txt"}
+    archive = Pin(sha256="a" * 64, listing="names.txt")
     write_lock(here / "data", {"mine": replace(locked, pin=archive, proof="archive and names")})
     (here / "mine.txt").write_text("sick/a.png\nwell/b.png\n")
     (here / "mine.toml").write_text(f'{SOURCE}\n[pin]\nsha256 = "{digest * 64}"\nlisting = "mine.txt"\n')

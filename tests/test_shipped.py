@@ -28,7 +28,7 @@ from cxrbuild.releasing.advice import advise_version
 def lock(data: Path, *, unpinned: bool = False, name: str = "figure1", pinned: str = "figure1") -> None:
     pin = read_source(pinned).pin
     source_folder(data, name).mkdir(parents=True)
-    write_lock(data, {name: LockedSource("here", pin.model_dump(exclude_none=True), "git tree", unpinned,
+    write_lock(data, {name: LockedSource("here", pin, "git tree", unpinned,
                                          pin.tree or "", 56, 1)})  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, field_serializer
 
 from cxrbuild.artifact.correction import Corrections
 from cxrbuild.artifact.document import Document, Part
@@ -13,6 +13,7 @@ from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.override import Overrides
 from cxrbuild.catalog.source import Pin, Source
 from cxrbuild.exclusions import MISSING
+from cxrbuild.lockfile import Proof
 
 # What a release records of a source: it must be complete without the declaration's file.
 DESCRIBED = ("title", "homepage", "description", "citation", "license", "public", "patient_namespace", "pin")
@@ -61,8 +62,8 @@ class SourceDescription(Part):
 class SourceState(Part):
     """What the lock states about a source's files: see `cxrbuild.lockfile.LockedSource`."""
 
-    pin: dict[str, str | int]
-    proof: str
+    pin: Pin
+    proof: Proof
     unpinned: bool
     tree: str
     files: int
@@ -70,6 +71,10 @@ class SourceState(Part):
     missing: list[str]
     extra: list[str]
     different: dict[str, str]
+
+    @field_serializer("pin")
+    def _write_pin(self, pin: Pin) -> dict[str, str | int]:
+        return pin.declared()
 
 
 class SourceExactness(Part):

@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import os
 import platform
-from typing import Any
+from typing import Any, TypedDict
 
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.quiet import suppress_stderr
@@ -72,8 +72,15 @@ def _is_no_retracing(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-def describe_environment() -> dict[str, Any]:
-    """Return what the figures of a model depend on: ``versions`` of the libraries, and the ``device``."""
+class TrainingEnvironment(TypedDict):
+    """What the figures of a model depend on: versions of the libraries, and the name of the processor."""
+
+    versions: dict[str, str]
+    device: str
+
+
+def describe_environment() -> TrainingEnvironment:
+    """Return what the figures of a model depend on, as documents of results have it."""
     import keras
     import numpy as np
     import tensorflow as tf

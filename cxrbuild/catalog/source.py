@@ -79,6 +79,10 @@ class Pin(Declaration):
             raise ValueError("`sha256` needs `listing`: after extraction only the names can be checked")
         return self
 
+    def declared(self) -> dict[str, str | int]:
+        """Return the keys that are declared, and their values."""
+        return self.model_dump(exclude_none=True)
+
     @property
     def verifies(self) -> bool:
         """Whether files can be compared with it."""

@@ -12,7 +12,6 @@ from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import PATH, complete_shipped, data_option, default_recipe, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import CxrbuildError, count_of
-from cxrbuild.lockfile import fetch_command, lock_path
 
 if TYPE_CHECKING:
     from cxrbuild.fetching.sources import FetchResult
@@ -184,6 +183,7 @@ def report_fetch(output: Output, result: FetchResult, addresses: Mapping[str, st
         The sources as arguments of a command, by name; default: their names.
     """
     from cxrbuild.fetching.set_aside import advise_on_kept
+    from cxrbuild.lockfile import fetch_command, lock_path
 
     rows = []
     for name, source in result.sources.items():
@@ -197,7 +197,7 @@ def report_fetch(output: Output, result: FetchResult, addresses: Mapping[str, st
         what = "fetched" if one.downloaded else "present"
         rows.append([f"{name} (list)", what, "SHA-256", one.files, f"{one.bytes / 1e6:,.1f} MB"])
     output.table(["source", "", "proof", "files", "size"], rows)
-    if exactness := {n: one.exactness for n, one in result.sources.items() if one.locked.pin}:
+    if exactness := {n: one.exactness for n, one in result.sources.items() if one.locked.pin.declared()}:
         output.show("")
         report_exactness(output, exactness)
         if any(source.locked.unpinned for source in result.sources.values()):

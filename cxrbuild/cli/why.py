@@ -213,9 +213,9 @@ def _lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
 def _metadata_lines(image: ImageDecision) -> Iterator[tuple[str, str]]:
     shortened = False
     for row in image.metadata:
-        values = {column: _shorten(value) for column, value in row["values"].items()}
-        shortened = shortened or values != row["values"]
-        yield "metadata", f"{row['place']}: {_values(values)}"
+        values = {column: _shorten(value) for column, value in row.values.items()}
+        shortened = shortened or values != row.values
+        yield "metadata", f"{row.place}: {_values(values)}"
     if shortened:
         yield "metadata", "long values are shortened; --json has them whole"
     if image.metadata_hidden:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from cxrbuild import __version__
 from cxrbuild.artifact import BuildDocument
@@ -28,7 +27,7 @@ _UNRECORDED = {"origin", "patient_key"}
 def source_states(locked: Mapping[str, LockedSource]) -> dict[str, SourceState]:
     """Return what ``build.json`` records of the entries of a lock."""
     return {
-        name: SourceState(**{key: value for key, value in asdict(lock).items() if key not in _UNRECORDED})
+        name: SourceState(**{key: value for key, value in lock.to_dict().items() if key not in _UNRECORDED})
         for name, lock in locked.items()
     }
 

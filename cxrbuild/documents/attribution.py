@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from cxrbuild.catalog.credit import UNKNOWN, RelatedWork
 from cxrbuild.catalog.datasheet import NOT_STATED, Datasheet
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.contents import Contents
-from cxrbuild.documents.bibtex import bibtex
+from cxrbuild.documents.bibtex import Citation, bibtex
 from cxrbuild.documents.license_table import attributions
 from cxrbuild.documents.lineage import software
-from cxrbuild.documents.reference import authors_of, reference_of
+from cxrbuild.documents.reference import Author, Reference, authors_of, reference_of
 from cxrbuild.errors import name_some
 from cxrbuild.spreadsheets import safe_csv
 
@@ -90,10 +89,10 @@ def _lacking_fields(citation: str) -> list[str]:
     return [name for name, lacks in (("authors", unknown), ("year", "year" not in reference)) if lacks]
 
 
-def _cited(contents: Contents, manifest_sha256: str) -> dict[str, Any]:
+def _cited(contents: Contents, manifest_sha256: str) -> Citation:
     recipe = contents.recipe
     cited = [recipe.citation, *(source.citation for source in contents.sources.values())]
-    document: dict[str, Any] = {
+    document: Citation = {
         "cff-version": "1.2.0",
         "message": _message(contents, manifest_sha256),
         "type": "dataset",
@@ -141,7 +140,7 @@ def _caveats(contents: Contents) -> str:
     return " ".join(contents.notices.values()).replace("`", "")
 
 
-def _program(contents: Contents) -> dict[str, Any]:
+def _program(contents: Contents) -> Reference:
     """Return the program that made the build, whose version decides the bytes."""
     program = software(contents)
     return {
@@ -150,10 +149,10 @@ def _program(contents: Contents) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _authors(sheet: Datasheet) -> list[dict[str, str]]:
-    authors = []
+def _authors(sheet: Datasheet) -> list[Author]:
+    authors: list[Author] = []
     for person in sheet.persons:
-        author = {"family-names": person.family_name, "given-names": person.given_name}
+        author: Author = {"family-names": person.family_name, "given-names": person.given_name}
         if person.orcid_address:
             author["orcid"] = person.orcid_address
         if person.affiliations:
@@ -162,12 +161,16 @@ def _authors(sheet: Datasheet) -> list[dict[str, str]]:
     return authors if authors and sheet.creator == NOT_STATED else [*authors, {"name": sheet.creator}]
 
 
-def _work(work: RelatedWork) -> dict[str, Any]:
-    identifier = {"doi": work.value} if work.scheme == "doi" else {"url": work.address}
-    return {
+def _work(work: RelatedWork) -> Reference:
+    reference: Reference = {
         "type": "generic", "authors": authors_of(work.authors), "title": work.title or work.identifier,
-        **identifier, "notes": f"The dataset {work.relation} it.",
     }  # fmt: skip
+    if work.scheme == "doi":
+        reference["doi"] = work.value
+    else:
+        reference["url"] = work.address
+    reference["notes"] = f"The dataset {work.relation} it."
+    return reference
 
 
 def image_list(contents: Contents) -> str:

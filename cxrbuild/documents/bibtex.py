@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from cxrbuild.catalog.credit import UNKNOWN
 from cxrbuild.catalog.datasheet import NOT_STATED
-from cxrbuild.documents.reference import OTHERS
+from cxrbuild.documents.reference import OTHERS, Author, Reference
 
 # What TeX reads as a command.
 _SPECIAL = {
@@ -24,7 +24,25 @@ _ARXIV = re.compile(r"https://arxiv\.org/abs/(\S+)")
 _WORD = re.compile(r"\b(?!(?:an?|the|on|can|using)\b)[a-z]{2,}", re.IGNORECASE)
 
 
-def bibtex(cited: Mapping[str, Any], name: str, *, note: str = "") -> str:
+# The content of ``CITATION.cff``.
+Citation = TypedDict(
+    "Citation",
+    {
+        "cff-version": str,
+        "message": str,
+        "type": str,
+        "title": str,
+        "version": str,
+        "date-released": str,
+        "authors": list[Author],
+        "references": list[Reference],
+        "keywords": NotRequired[list[str]],
+        "url": NotRequired[str],
+    },
+)
+
+
+def bibtex(cited: Citation, name: str, *, note: str = "") -> str:
     """Return ``CITATION.bib``: an entry for the dataset, and one for each reference.
 
     Parameters
@@ -52,9 +70,9 @@ def bibtex(cited: Mapping[str, Any], name: str, *, note: str = "") -> str:
     return "\n".join(entry.replace("{", f"{{{key},\n", 1) for key, entry in entries.items())
 
 
-def _published(reference: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _published(reference: Reference) -> tuple[str, dict[str, object]]:
     """Return the type of a reference's entry, and where the work was published."""
-    fields: dict[str, Any] = {"year": reference.get("year"), "version": reference.get("version")}
+    fields: dict[str, object] = {"year": reference.get("year"), "version": reference.get("version")}
     place = str(reference.get("notes", ""))
     if found := _ARXIV.fullmatch(str(reference.get("url", ""))):
         return "misc", fields | {"eprint": found[1], "archiveprefix": "arXiv"}
@@ -63,7 +81,7 @@ def _published(reference: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return "misc", fields | {"howpublished": place}
 
 
-def _entry(work: Mapping[str, Any], kind: str, fields: Mapping[str, Any]) -> str:
+def _entry(work: Citation | Reference, kind: str, fields: Mapping[str, object]) -> str:
     authors = [_author(one) for one in work["authors"] if one.get("name") not in (NOT_STATED, UNKNOWN)]
     known = {
         "author": " and ".join(authors),
@@ -71,13 +89,14 @@ def _entry(work: Mapping[str, Any], kind: str, fields: Mapping[str, Any]) -> str
         "title": f"{{{_escape(str(work['title']))}}}",
         **{key: _escape(str(value)) for key, value in fields.items() if value},
         # Addresses are not text: their characters are taken as they are.
-        **{key: str(work[key]) for key in ("doi", "url") if work.get(key)},
+        "doi": str(work.get("doi", "")),
+        "url": work.get("url", ""),
     }
     lines = [f"  {key} = {{{value}}},\n" for key, value in known.items() if value]
     return f"@{kind}{{{''.join(lines)}}}\n"
 
 
-def _author(author: Mapping[str, str]) -> str:
+def _author(author: Author) -> str:
     if "family-names" in author:
         names = (author["family-names"], author.get("given-names"))
         return ", ".join(_escape(name) for name in names if name)
@@ -85,7 +104,7 @@ def _author(author: Mapping[str, str]) -> str:
     return "others" if author["name"] == OTHERS else f"{{{_escape(author['name'])}}}"
 
 
-def _key(work: Mapping[str, Any]) -> str:
+def _key(work: Reference) -> str:
     """Return a key such as ``cohen2020covid``."""
     first = work["authors"][0]
     author = first.get("family-names") or first["name"].partition(" ")[0]

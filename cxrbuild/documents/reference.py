@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from cxrbuild.catalog.credit import UNKNOWN
+
+# The keys are those of ``CITATION.cff``. A person has names, an entity has one name.
+Author = TypedDict(
+    "Author",
+    {
+        "family-names": NotRequired[str],
+        "given-names": NotRequired[str],
+        "orcid": NotRequired[str],
+        "affiliation": NotRequired[str],
+        "name": NotRequired[str],
+    },
+)
+
+
+class Reference(TypedDict):
+    """A work that is cited, as ``CITATION.cff`` has it."""
+
+    type: str
+    authors: list[Author]
+    title: str
+    year: NotRequired[int]
+    version: NotRequired[str]
+    doi: NotRequired[str]
+    url: NotRequired[str]
+    notes: NotRequired[str]
+
 
 _YEAR = r", (?P<year>(?:19|20)\d\d)"
 # What follows the authors. A DOI follows a journal, and arXiv is one: the title before it is then the same
@@ -29,7 +55,7 @@ _FAMILY = re.compile(r"(?:[a-z']+ )*[^\W\d_][\w'.-]*")
 OTHERS = "et al."
 
 
-def reference_of(citation: str) -> dict[str, Any]:
+def reference_of(citation: str) -> Reference:
     """Return the reference of a citation, in fields where it has the form that declarations.md describes.
 
     A text with an identifier in any other form is one title, so that no identifier comes to the names and
@@ -51,7 +77,7 @@ def reference_of(citation: str) -> dict[str, Any]:
     of_another = _IDENTIFIER.search(text) and _OF_ANOTHER.search(text)
     if not colon or _IDENTIFIER.search(words) or of_another:
         return {"type": "generic", "authors": [{"name": UNKNOWN}], "title": citation.strip()}
-    reference: dict[str, Any] = {
+    reference: Reference = {
         "type": "generic",
         "authors": authors_of(authors),
         "title": fields["title"].removesuffix("."),
@@ -61,16 +87,20 @@ def reference_of(citation: str) -> dict[str, Any]:
     if number := fields.get("arxiv"):
         # The DOI that arXiv registers for each of its papers.
         fields |= {"doi": f"10.48550/arXiv.{number}", "url": f"https://arxiv.org/abs/{number}"}
-    reference |= {key: fields[key] for key in ("doi", "url") if fields.get(key)}
+    if fields.get("doi"):
+        reference["doi"] = fields["doi"]
+    if fields.get("url"):
+        reference["url"] = fields["url"]
     if fields.get("journal"):
         reference["notes"] = fields["journal"]
     return reference
 
 
-def authors_of(text: str) -> list[dict[str, str]]:
+def authors_of(text: str) -> list[Author]:
     """Return persons where all names are family names, else one entity with the whole text."""
     others = text.endswith(f" {OTHERS}")
     names = text.removesuffix(OTHERS).strip(" ,").split(", ")
     if text == UNKNOWN or not all(_FAMILY.fullmatch(name) for name in names):
         return [{"name": text}]
-    return [*({"family-names": name} for name in names), *([{"name": OTHERS}] if others else [])]
+    authors: list[Author] = [{"family-names": name} for name in names]
+    return [*authors, {"name": OTHERS}] if others else authors

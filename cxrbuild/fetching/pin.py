@@ -166,13 +166,13 @@ def locked_against(source: Source, data: Path, locked: LockedSource) -> LockedSo
     locked
         The source's entry in the lock.
     """
-    if locked.pin == source.pin.model_dump(exclude_none=True):
+    if locked.pin == source.pin:
         return locked
     record = read_record(source_folder(data, source.name))
     if git_tree_of(record) != locked.tree:
         return replace(locked, proof="none", unpinned=True)  # `plan` refuses such a record
     verified = locked.proof == "archive and names"
-    found = compare(source, record, locked.pin.get("sha256") if verified else None)
+    found = compare(source, record, locked.pin.sha256 if verified else None)
     return replace(
         locked, proof=found.proof, unpinned=found.unpinned, missing=found.missing, extra=found.extra,
         different=found.different,
@@ -181,7 +181,7 @@ def locked_against(source: Source, data: Path, locked: LockedSource) -> LockedSo
 
 def is_for_another_pin(source: Source, locked: LockedSource) -> bool:
     """Return whether files were fetched for a declaration with another pin, whatever it lists or says."""
-    return (locked.pin.get("tree"), locked.pin.get("sha256")) != (source.pin.tree, source.pin.sha256)
+    return (locked.pin.tree, locked.pin.sha256) != (source.pin.tree, source.pin.sha256)
 
 
 def describe_differences(

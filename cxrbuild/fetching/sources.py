@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class FetchResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
         fetched = {
-            name: asdict(source.locked)
+            name: source.locked.to_dict()
             | {
                 "downloaded": source.downloaded,
                 "exactness": source.exactness.model_dump(),

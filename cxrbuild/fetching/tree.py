@@ -182,7 +182,7 @@ def _present(
 ) -> LockedSource | None:
     """Return the lock's entry for the present files, ``None`` where they have to be fetched again."""
     tree = git_tree_of(files)
-    unchanged = entry is not None and entry.tree == tree and entry.pin == _pin(source)
+    unchanged = entry is not None and entry.tree == tree and entry.pin == source.pin
     if is_pinned_tree(source, files):
         if entry and unchanged and not entry.unpinned:
             return entry
@@ -200,7 +200,7 @@ def _present(
 def _is_accepted(source: Source, files: Mapping[str, TreeFile], entry: LockedSource | None) -> bool:
     """Return whether the present files are those that a former run accepted although they are unpinned."""
     return bool(
-        files and entry and entry.unpinned and entry.pin == _pin(source) and entry.tree == git_tree_of(files)
+        files and entry and entry.unpinned and entry.pin == source.pin and entry.tree == git_tree_of(files)
     )
 
 
@@ -379,16 +379,12 @@ def _write_record(target: Path, files: Mapping[str, TreeFile]) -> None:
     write_bytes(record_path(target), format_record(files).encode())
 
 
-def _pin(source: Source) -> dict[str, object]:
-    return source.pin.model_dump(exclude_none=True)
-
-
 def _locked(
     source: Source, origin: str, comparison: Comparison, files: Mapping[str, TreeFile]
 ) -> LockedSource:
     return LockedSource(
         origin=origin,
-        pin=_pin(source),
+        pin=source.pin,
         proof=comparison.proof,
         unpinned=comparison.unpinned,
         tree=comparison.tree,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import Artifact
 from cxrbuild.catalog import Recipe, Source
 from cxrbuild.catalog.reader import Inventory
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.image_decision.declared import declared_source
+from cxrbuild.image_decision.result import MetadataRow
 from cxrbuild.ingest.header import KEYS, find_dicom, read_headers
 from cxrbuild.lockfile import read_lock, source_folder
 from cxrbuild.patient_key import key_fingerprint
@@ -79,7 +80,7 @@ class MetadataRows:
         self._artifact, self._recipe, self._data, self._asked = artifact, recipe, data, asked
         self._read: dict[str, _Metadata] = {}
 
-    def of_image(self, source: str, path: str) -> tuple[list[dict[str, Any]], list[str], str | None]:
+    def of_image(self, source: str, path: str) -> tuple[list[MetadataRow], list[str], str | None]:
         """Return the rows that name a file, the columns that they omit, and why there are none."""
         if source not in self._read:
             self._read[source] = self._read_metadata(source)
@@ -89,7 +90,7 @@ class MetadataRows:
         rows = values[values.index.get_level_values("path") == path]
         places = rows.index.get_level_values("place")
         found = [
-            {"place": str(place), "values": {str(k): v for k, v in row.items() if v and v == v}}
+            MetadataRow(str(place), {str(k): v for k, v in row.items() if v and v == v})
             for place, row in zip(places, rows.to_dict("records"), strict=True)
         ]
         if not found:

@@ -166,6 +166,14 @@ class OtherSplit:
 
 
 @dataclass(frozen=True)
+class MetadataRow:
+    """A row of upstream's metadata that names an image: where it is, and its values by column."""
+
+    place: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ImageDecision:
     """Why an image is in a dataset or not.
 
@@ -229,7 +237,7 @@ class ImageDecision:
     source_path: str
     pin: dict[str, str]
     exactness: str | None
-    metadata: list[dict[str, Any]]
+    metadata: list[MetadataRow]
     metadata_hidden: list[str]
     metadata_note: str | None
     upstream: dict[str, str]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import CheckResult, Results
 from cxrbuild.artifact.explanation import TESTS
@@ -24,6 +25,7 @@ from cxrbuild.templates import html_environment
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
 
 _IMAGES = 24
 _AGES = tuple(range(0, 105, 5))
@@ -129,28 +131,48 @@ def describe_statuses(checks: Iterable[CheckResult]) -> list[str]:
     return sentences
 
 
-def _charts(contents: Contents, colours: Mapping[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Charts:
+    """The charts of the report.
+
+    Attributes
+    ----------
+    sides, ages
+        Histograms of the shorter side and of the age, by class.
+    mix
+        Bars of the classes, by source.
+    ages_known
+        The number of images whose age is known, by class.
+    """
+
+    sides: dict[str, Markup]
+    ages: dict[str, Markup]
+    mix: dict[str, Markup]
+    ages_known: dict[str, int]
+
+
+def _charts(contents: Contents, colours: Mapping[str, str]) -> _Charts:
     from markupsafe import Markup
 
     kept = contents.kept
     sides = _edges(kept[["width", "height"]].min(axis=1))
-    charts: dict[str, Any] = {"sides": {}, "ages": {}, "mix": {}}
-    for label in contents.recipe.classes:
-        rows = kept.loc[kept["label"] == label, ["width", "height", "patient_age"]]
-        side = rows[["width", "height"]].min(axis=1)
-        charts["sides"][label] = Markup(  # noqa: S704  its text is escaped
-            histogram(side, sides, colours[label], "px", f"Shorter side of {label} images")
-        )
-        if rows["patient_age"].notna().any():
-            charts["ages"][label] = Markup(  # noqa: S704
-                histogram(rows["patient_age"], _AGES, colours[label], "years", f"Ages of {label}")
-            )
-    for source, counts in contents.count_by("source", kept).items():
-        charts["mix"][source] = Markup(bars(counts, colours, f"Classes of {source}"))  # noqa: S704
-    charts["ages_known"] = {
+    known = {
         label: int(kept.loc[kept["label"] == label, "patient_age"].notna().sum())
         for label in contents.recipe.classes
     }
+    charts = _Charts({}, {}, {}, known)
+    for label in contents.recipe.classes:
+        rows = kept.loc[kept["label"] == label, ["width", "height", "patient_age"]]
+        side = rows[["width", "height"]].min(axis=1)
+        charts.sides[label] = Markup(  # noqa: S704  its text is escaped
+            histogram(side, sides, colours[label], "px", f"Shorter side of {label} images")
+        )
+        if rows["patient_age"].notna().any():
+            charts.ages[label] = Markup(  # noqa: S704
+                histogram(rows["patient_age"], _AGES, colours[label], "years", f"Ages of {label}")
+            )
+    for source, counts in contents.count_by("source", kept).items():
+        charts.mix[source] = Markup(bars(counts, colours, f"Classes of {source}"))  # noqa: S704
     return charts
 
 
