@@ -192,13 +192,16 @@ def _writer(word: str) -> str:
 
 
 def _layers() -> Iterator[str]:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    package, *others = project["tool"]["importlinter"]["contracts"]
+    ordered = sorted(one.removeprefix("cxrbuild.") for of in others for one in of.get("containers", ()))
+    *most, last = [f"`{name}`" for name in ordered]
     yield (
         "Every file of the package, layer by layer, with the first line of its docstring. A file imports "
-        "from lower layers only; modules of one layer do not import each other. The files within `artifact`, "
-        "`baseline`, `catalog`, `curation` and `fetching` are ordered too. import-linter checks this."
+        "from lower layers only; modules of one layer do not import each other. The files within "
+        f"{', '.join(most)} and {last} are ordered too. import-linter checks this."
     )
-    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    for number, layer in enumerate(project["tool"]["importlinter"]["contracts"][0]["layers"], 1):
+    for number, layer in enumerate(package["layers"], 1):
         names = [name.strip(" ()") for name in layer.replace(":", "|").split("|")]
         yield f"## {number}. {', '.join(f'`{name}`' for name in names)}"
         yield "\n".join(line for name in names for line in _files(name))
