@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -116,6 +117,11 @@ class PlannedCorrections(Document):
 
     format: Literal[1] = 1
     corrections: Corrections
+
+
+def is_same_age(a: float, b: float) -> bool:
+    """Return whether two ages in years are one, as a build records them: with six digits."""
+    return math.isclose(a, b, rel_tol=1e-5)
 
 
 def shown(value: str | None) -> str:

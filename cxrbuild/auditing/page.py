@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Hashable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +17,7 @@ from cxrbuild.contents import describe_sources_of_classes
 from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.exactness import describe_exactness
 from cxrbuild.files import write_bytes
-from cxrbuild.report import describe_row, describe_statuses, list_headlines
+from cxrbuild.report import data_url, describe_row, describe_statuses, list_headlines
 from cxrbuild.templates import html_environment
 
 _SIDE, _QUALITY = 240, 72
@@ -107,6 +105,4 @@ def _thumbnail(folder: Path, row: Mapping[Hashable, Any], *, border_only: bool =
         x, y = image.width // 8, image.height // 8
         box = (x, y, image.width - x - 1, image.height - y - 1)
         ImageDraw.Draw(image).rectangle(box, fill=0)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return data_url(image, _QUALITY)

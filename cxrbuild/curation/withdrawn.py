@@ -12,6 +12,7 @@ from cxrbuild.artifact import AuditDocument, names
 from cxrbuild.catalog import Source, read_links
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.holder import HolderKind, WithdrawnHolder
+from cxrbuild.curation.withdrawn_copies import images_of
 from cxrbuild.curation.withdrawn_rows import (
     count_rows,
     differing_metadata,
@@ -127,10 +128,6 @@ def _audited_duplicates(folder: Path) -> list[tuple[str, str]]:
     except (CxrbuildError, OSError):
         return []
     return [(pair.a, pair.b) for pair in pairs if pair.is_duplicate]
-
-
-def _images(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(rows["source"], rows["source_path"], strict=True))
 
 
 def remove_descriptors(records: pd.DataFrame, out: Path) -> None:
@@ -271,7 +268,7 @@ def _of_results(folder: Path, withdrawn: pd.DataFrame) -> Iterator[WithdrawnHold
             if path.name == names.AUDIT_LINKS:
                 # A file of links names images by source and path.
                 named = {image for link in read_links(str(path), Path()) for image in (link.a, link.b)}
-                count = len(named & set(_images(withdrawn)))
+                count = len(named & set(images_of(withdrawn)))
             elif path.suffix == ".parquet":
                 count = len(images & set(read_records(path, ["image_id"])["image_id"]))
             elif path.suffix in _TEXTS:

@@ -72,7 +72,7 @@ def withdraw_copies(
     why = {
         image: _Withdrawn(image[0], detail[:10], note if isinstance(note, str) else "", image)
         for image, detail, note in zip(
-            _images(withdrawn), withdrawn["exclusion_detail"], withdrawn["exclusion_note"], strict=True
+            images_of(withdrawn), withdrawn["exclusion_detail"], withdrawn["exclusion_note"], strict=True
         )
     }
     known = set(why)
@@ -84,7 +84,7 @@ def withdraw_copies(
     linked: dict[Image, list[Image]] = {}
     for image in groups:
         linked.setdefault(groups.find(image), []).append(image)
-    there = set(_images(rest)) if linked else set()
+    there = set(images_of(rest)) if linked else set()
     of_blob = dict(declared)
     new = dict(why)
     while True:
@@ -92,7 +92,7 @@ def withdraw_copies(
             if (blob := blobs.get(image)) is not None:
                 of_blob.setdefault(blob, one)
         same = rest[_series(rest, blobs).isin(list(of_blob))]
-        new = {image: of_blob[blobs[image]] for image in _images(same) if image not in why}
+        new = {image: of_blob[blobs[image]] for image in images_of(same) if image not in why}
         for image, one in [*why.items(), *new.items()]:
             for other in linked.get(groups.find(image), ()) if image in groups else ():
                 if other in there and other not in why:
@@ -109,7 +109,7 @@ def _excluded(
 ) -> pd.DataFrame:
     records = records.copy(deep=False)
     by_name = {source.name: source for source in sources}
-    images = dict(zip(records.index, _images(records), strict=True))
+    images = dict(zip(records.index, images_of(records), strict=True))
     for source in sources:
         rows = {
             row: Withdrawal(image[1], one.date, _describe(source.name, one, by_name))
@@ -173,7 +173,8 @@ def _describe_unknown(sources: Sequence[Source], blobs: Mapping[Image, str]) -> 
     )
 
 
-def _images(rows: pd.DataFrame) -> list[Image]:
+def images_of(rows: pd.DataFrame) -> list[Image]:
+    """Return the source and the path of each row."""
     return list(zip(rows["source"], rows["source_path"], strict=True))
 
 
@@ -183,7 +184,7 @@ def _blobs(
     """Return the git blob hash of the file of each row, where it is known: as fetched, else as pinned."""
     found = {
         image: blob
-        for image, blob in zip(_images(records), records["source_blob"], strict=True)
+        for image, blob in zip(images_of(records), records["source_blob"], strict=True)
         if isinstance(blob, str)
     }
     for source in sources:
@@ -196,4 +197,4 @@ def _blobs(
 def _series(rows: pd.DataFrame, blobs: Mapping[Image, str]) -> pd.Series:
     import pandas as pd
 
-    return pd.Series([blobs.get(image) for image in _images(rows)], index=rows.index, dtype="object")
+    return pd.Series([blobs.get(image) for image in images_of(rows)], index=rows.index, dtype="object")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact.correction import CorrectedValue, CorrectionFile, Corrections, shown
+from cxrbuild.artifact.correction import CorrectedValue, CorrectionFile, Corrections, is_same_age, shown
 from cxrbuild.catalog import Correction, Recipe, Source
 from cxrbuild.catalog.column import AgeColumn, Column, FindingColumn
 from cxrbuild.errors import DeclarationError, count_of, name_some, nearest
@@ -28,8 +27,6 @@ _TERMS = {
 _OF_WORDS = ("finding", "modality", "view_position", "upstream_split")
 # Zeros in front of a number that a spreadsheet may have removed.
 _MOST_DIGITS = 16
-# A message shows an age with six digits.
-_AGE_TOLERANCE = 1e-5
 
 
 def apply_corrections(
@@ -172,7 +169,7 @@ def _recorded(value: Value) -> str | None:
 
 def _equal(a: Value, b: Value) -> bool:
     if isinstance(a, float) and isinstance(b, float):
-        return math.isclose(a, b, rel_tol=_AGE_TOLERANCE)
+        return is_same_age(a, b)
     return a == b
 
 

@@ -19,6 +19,7 @@ from cxrbuild.proposing.vocabulary import (
     SPLITS,
     VIEWS,
     is_blank,
+    known_values,
     name_rank,
     plain,
     spaced,
@@ -112,12 +113,12 @@ def propose_column(column: str, values: pd.DataFrame, answer: str | None) -> Col
         unnamed = [
             name
             for name in column_names(values)
-            if name not in named and fit(values[name]) >= _FIT and _known(values[name]).nunique() > 1
+            if name not in named and fit(values[name]) >= _FIT and known_values(values[name]).nunique() > 1
         ]
         if unnamed:
             certainty: Certainty = "likely" if len(unnamed) == 1 else "not sure"
             return _fill(column, values, unnamed[:1], certainty, "its values fit", tuple(unnamed[1:]))
-    filled = [name for name in named if _known(values[name]).size]
+    filled = [name for name in named if known_values(values[name]).size]
     if named and not filled:
         reason = f"{name_some(map(repr, named))} has no value in any row"
         return _fill(column, values, [], "not found", reason, ())
@@ -197,7 +198,7 @@ def _initial_of_mujer(words: Sequence[str]) -> str | None:
 
 def _age_form(values: pd.Series) -> tuple[str, str]:
     """Return the pattern that removes a word from most ages, blank if there is none, and the decimal sign."""
-    known = _known(values)
+    known = known_values(values)
     if not known.size:
         return "", "."
     # DICOM's own `045Y` needs no pattern, and its `000Y` is no age.
@@ -222,15 +223,11 @@ def _ages(words: Sequence[str], pattern: str, decimal: str) -> list[str | None]:
     return [word if fits else None for word, fits in zip(words, good, strict=True)]
 
 
-def _known(values: pd.Series) -> pd.Series:
-    return values[~values.map(is_blank)]
-
-
 def _word_fit(column: str) -> Callable[[pd.Series], float]:
     known_words = {*WORDS[column], *(FRONTAL if column == "view_position" else ())}
 
     def fit(values: pd.Series) -> float:
-        known = _known(values)
+        known = known_values(values)
         if not known.size or known.nunique() > _MOST_WORDS:
             return 0.0
         return float(known.map(lambda word: spaced(word) in known_words).mean())
@@ -239,7 +236,7 @@ def _word_fit(column: str) -> Callable[[pd.Series], float]:
 
 
 def _age_fit(values: pd.Series) -> float:
-    known = _known(values)
+    known = known_values(values)
     years = _years(known, *_age_form(known))
     return float(years.between(0, _OLDEST).fillna(value=False).mean()) if known.size else 0.0
 
@@ -271,7 +268,7 @@ def propose_patient(values: pd.DataFrame, key: str | None, answer: str | None) -
     if answer is not None:
         named = [] if answer == NONE else [answer]
     for name in named:
-        known = _known(values[name])
+        known = known_values(values[name])
         if not known.size:
             continue
         others = tuple(other for other in named if other != name)

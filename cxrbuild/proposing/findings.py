@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.errors import count_of, name_some
 from cxrbuild.proposing.proposal import NONE, Certainty, Decision
 from cxrbuild.proposing.table import column_names
-from cxrbuild.proposing.vocabulary import ABSENT, NAMES, PRESENT, is_blank, name_rank, plain
+from cxrbuild.proposing.vocabulary import ABSENT, NAMES, PRESENT, is_blank, known_values, name_rank, plain
 from cxrbuild.shell import quote
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def propose_finding(
     usable = [name for name in named if _is_category(values[name])]
     flags = _flag_columns(values)
     if usable and not _is_number(values[usable[0]]):
-        words = count_of(_known(values[usable[0]]).nunique(), "different value")
+        words = count_of(known_values(values[usable[0]]).nunique(), "different value")
         others = tuple(name for name in named if name != usable[0])
         exact = [name for name in usable if plain(name) in NAMES["finding"]]
         certainty: Certainty = "sure" if len(exact) == 1 else "likely"
@@ -104,7 +104,7 @@ def propose_finding(
     candidates = [
         name
         for name in others
-        if _known(values[name]).nunique() > 1
+        if known_values(values[name]).nunique() > 1
         and not any(name_rank(column, name) is not None for column in NAMES)
     ]
     if candidates:
@@ -120,13 +120,13 @@ def propose_finding(
 
 
 def _describe_words(cells: pd.Series) -> str:
-    counts = _known(cells).value_counts()
+    counts = known_values(cells).value_counts()
     return name_some((f"{word} {n:,}" for word, n in counts.items()), 5)
 
 
 def _from_column(name: str, values: pd.DataFrame, decision: Decision) -> FindingProposal:
     cells = values[name]
-    known = _known(cells)
+    known = known_values(cells)
     pattern, separator = "", None
     if known.size and known.str.fullmatch(_LIST).all():
         pattern, separator = _LIST, _LIST_SEPARATOR
@@ -188,7 +188,7 @@ def _parts(cell: str, separator: str | None) -> list[str]:
 
 def _is_category(values: pd.Series) -> bool:
     """Return whether a column can hold findings: it has two words or more, and they come again."""
-    known = _known(values)
+    known = known_values(values)
     words = known.nunique()
     if sign := _separator(known):
         words = known.str.split(sign, regex=False).explode().str.strip().nunique()
@@ -198,8 +198,4 @@ def _is_category(values: pd.Series) -> bool:
 
 
 def _is_number(values: pd.Series) -> bool:
-    return bool(_known(values).str.fullmatch(r"-?\d+(\.\d+)?").all())
-
-
-def _known(values: pd.Series) -> pd.Series:
-    return values[~values.map(is_blank)]
+    return bool(known_values(values).str.fullmatch(r"-?\d+(\.\d+)?").all())

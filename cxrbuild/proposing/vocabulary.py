@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Our column, with names that columns of metadata have for it: letters and digits in lower case. The first
 # names are the better ones.
@@ -178,6 +182,11 @@ def spaced(word: str) -> str:
 def _without_accents(text: str) -> str:
     parts = unicodedata.normalize("NFKD", text)
     return "".join(sign for sign in parts if not unicodedata.combining(sign))
+
+
+def known_values(values: pd.Series) -> pd.Series:
+    """Return the values that are not blank."""
+    return values[~values.map(is_blank)]
 
 
 def is_blank(word: str) -> bool:

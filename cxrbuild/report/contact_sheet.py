@@ -16,6 +16,7 @@ from cxrbuild.errors import CheckError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL.Image import Image
 
 # Large enough to be enlarged; the sheet shows a square of it.
 THUMBNAIL_SIDE = 320
@@ -117,6 +118,11 @@ def read_thumbnail(source: Path | bytes) -> str:
             found=error, todo="Run `cxrbuild curate` again: it converts again what changed",
         ) from error  # fmt: skip
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Resampling.LANCZOS)
+    return data_url(image, _QUALITY)
+
+
+def data_url(image: Image, quality: int) -> str:
+    """Return an image as the data URL of a JPEG."""
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    image.save(out, "JPEG", quality=quality, optimize=True)
     return DATA_URL + base64.b64encode(out.getvalue()).decode()

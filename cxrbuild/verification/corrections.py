@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from cxrbuild.artifact import DatasetDocument, ReleaseDocument, names
-from cxrbuild.artifact.correction import CorrectedValue, shown
+from cxrbuild.artifact.correction import CorrectedValue, is_same_age, shown
 from cxrbuild.catalog.correction import CORRECTABLE
 from cxrbuild.checks import Finding
 from cxrbuild.errors import count_of
 from cxrbuild.policy import listed_corrections, unlisted_sources
 from cxrbuild.verification.context import Context
 from cxrbuild.verification.tables import text_of
-
-# An age is recorded with six digits.
-_AGE_TOLERANCE = 1e-5
 
 
 def check_corrections(context: Context) -> Iterator[Finding]:
@@ -86,6 +82,6 @@ def _is_new(one: CorrectedValue, cell: Any) -> bool:
     if isinstance(cell, str):
         return cell == one.new
     try:
-        return math.isclose(float(one.new), cell, rel_tol=_AGE_TOLERANCE)
+        return is_same_age(float(one.new), cell)
     except ValueError:
         return False
