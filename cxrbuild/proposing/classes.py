@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from cxrbuild.catalog.class_name import class_name_problems
 
@@ -28,6 +28,28 @@ class Kept:
 
     images: int
     groups: int
+
+
+@dataclass(frozen=True)
+class ProposedSplit:
+    """What ``[split]`` says: upstream's own splits, or a share or exact counts that are drawn.
+
+    Attributes
+    ----------
+    declared
+        Upstream's words with our splits.
+    share
+        The share of the groups for the test split.
+    counts
+        The number of test images, by class.
+    allow_empty
+        The classes that a split may have no image of, by split.
+    """
+
+    declared: Mapping[str, str] = field(default_factory=dict)
+    share: float | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    allow_empty: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def class_name(word: str) -> str:
@@ -98,8 +120,8 @@ def drop_small(
     return classes, kept, small_ones
 
 
-def splits_to_try(kept: Mapping[str, Kept], *, mixed: bool) -> list[dict[str, object]]:
-    """Return the keys of ``[split]`` to try in turn: the first is the best one that can be certain.
+def splits_to_try(kept: Mapping[str, Kept], *, mixed: bool) -> list[ProposedSplit]:
+    """Return the splits to try in turn: the first is the best one that can be certain.
 
     The draw of a share depends on the names of the groups, and so on the secret that hashes patient numbers:
     it is certain only with many groups. Whether exact counts can be drawn depends on the groups' sizes alone,
@@ -112,19 +134,18 @@ def splits_to_try(kept: Mapping[str, Kept], *, mixed: bool) -> list[dict[str, ob
     mixed
         Whether a group has images of two classes.
     """
-    share: dict[str, object] = {"test": {"share": _SHARE}}
+    share = ProposedSplit(share=_SHARE)
     few = [name for name, one in kept.items() if one.groups < _MANY_GROUPS]
     if not few:
         return [share]
-    tries: list[dict[str, object]] = []
+    tries = []
     for part in () if mixed else _EXACT_SHARES:
         counts = {
             name: min(max(1, round(part * one.images)), max(one.images - 1, 0)) for name, one in kept.items()
         }
-        exact: dict[str, object] = {"test": {"count": counts}}
-        if none := [name for name, count in counts.items() if not count]:
-            exact["allow_empty"] = {"test": none}
-        tries.append(exact)
+        none = [name for name, count in counts.items() if not count]
+        tries.append(ProposedSplit(counts=counts, allow_empty={"test": none} if none else {}))
     very_few = [name for name in few if kept[name].groups < _SOME_GROUPS]
     allowed = {"train": very_few, "test": few}
-    return [*tries, share | {"allow_empty": {split: names for split, names in allowed.items() if names}}]
+    allow_empty = {split: names for split, names in allowed.items() if names}
+    return [*tries, replace(share, allow_empty=allow_empty)]

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from cxrbuild.curation.findings import OtherFindings
 from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.progress import Progress
-from cxrbuild.proposing.classes import MOST_CLASSES, Kept, drop_small, first_classes, splits_to_try
+from cxrbuild.proposing.classes import (
+    MOST_CLASSES,
+    Kept,
+    ProposedSplit,
+    drop_small,
+    first_classes,
+    splits_to_try,
+)
 from cxrbuild.proposing.files import Found
 from cxrbuild.proposing.proposal import Certainty, Decision, Proposal, WordCount
 from cxrbuild.proposing.render import RecipeText, SourceText, licenses_to_credit, recipe_text, source_text
@@ -63,7 +70,7 @@ def add_recipe(found: Found, proposed: SourceText, day: str, progress: Progress)
     classes, kept, small = drop_small(first_classes(findings), count)
     declared = _declared_split(records)
     mixed = has_mixed_groups(trial.run(recipe_text(_shared(recipe, classes))))
-    splits: list[dict[str, object]] = [{"declared": declared}] if declared else []
+    splits = [ProposedSplit(declared=declared)] if declared else []
     for split in (*splits, *splits_to_try(kept, mixed=mixed)):
         recipe = replace(recipe, classes=classes, split=split)
         try:
@@ -75,7 +82,7 @@ def add_recipe(found: Found, proposed: SourceText, day: str, progress: Progress)
     recipe = replace(recipe, split=_allowing_empty(recipe.split, counts))
     others = trial.find_other_findings(recipe_text(recipe), done)
     classes_decision = _on_classes(classes, rows, small, done, others)
-    split_decision, notes = _on_split(declared if "declared" in recipe.split else {}, recipe.split)
+    split_decision, notes = _on_split(recipe.split)
     decisions = (*proposed.decisions, classes_decision, split_decision)
     recipe = replace(recipe, notes=notes, decisions=decisions)
     proposal = _proposal(found, proposed, recipe, decisions)
@@ -146,13 +153,13 @@ def _untried(found: Found, proposed: SourceText, day: str, problem: str) -> Prop
     )
     proposed = replace(proposed, decisions=decisions)
     recipe = _recipe(proposed, day, rows)
-    recipe = replace(recipe, classes=classes, split={"test": {"share": 0.2}}, decisions=decisions)
+    recipe = replace(recipe, classes=classes, split=ProposedSplit(share=0.2), decisions=decisions)
     return _proposal(found, proposed, recipe, decisions)
 
 
 def _shared(recipe: RecipeText, classes: Mapping[str, Sequence[str]]) -> RecipeText:
     """Return a recipe with a split that every choice of classes has."""
-    return replace(recipe, classes=classes, split={"test": {"share": 0.5}})
+    return replace(recipe, classes=classes, split=ProposedSplit(share=0.5))
 
 
 def _occurring(records: pd.DataFrame, column: str, values: Sequence[str]) -> list[str]:
@@ -171,17 +178,14 @@ def _declared_split(records: pd.DataFrame) -> dict[str, str]:
     return ours
 
 
-def _allowing_empty(
-    split: Mapping[str, object], counts: Mapping[str, Mapping[str, int]]
-) -> dict[str, object]:
-    """Return the keys of a split, with the classes that train or test has no image of."""
+def _allowing_empty(split: ProposedSplit, counts: Mapping[str, Mapping[str, int]]) -> ProposedSplit:
+    """Return a split with the classes that train or test has no image of."""
     allowed = {
         name: list(found)
         for name in ("train", "test")
         if (found := [label for label, of_split in counts.items() if not of_split.get(name)])
     }
-    given = split.get("allow_empty")
-    return {**split, **({"allow_empty": given or allowed} if given or allowed else {})}
+    return replace(split, allow_empty=split.allow_empty or allowed)
 
 
 def _on_classes(
@@ -224,8 +228,8 @@ def _on_classes(
     return Decision("classes", count_of(len(classes), "class"), certainty, reason)
 
 
-def _on_split(declared: Mapping[str, str], split: Mapping[str, object]) -> tuple[Decision, list[str]]:
-    if declared:
+def _on_split(split: ProposedSplit) -> tuple[Decision, list[str]]:
+    if declared := split.declared:
         shown = ", ".join(f"{word} is {ours}" for word, ours in declared.items())
         validation = "test" in declared.values() and not any(
             spaced(word) in ("test", "testing") for word in declared
@@ -236,11 +240,9 @@ def _on_split(declared: Mapping[str, str], split: Mapping[str, object]) -> tuple
         return Decision("split", "declared", "not sure" if validation else "sure", reason), [
             reason.capitalize()
         ]
-    test = split["test"]
-    assert isinstance(test, Mapping)
-    if "share" in test:
+    if split.share is not None:
         reason = "a fifth of the patients, each decided alone, so that no patient moves when images are added"
-        if split.get("allow_empty"):
+        if split.allow_empty:
             reason += "; `allow_empty` lists classes with so few patients that a split may have none of them"
     else:
         reason = (

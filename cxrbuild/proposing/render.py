@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from cxrbuild.catalog.license import read_licenses
 from cxrbuild.errors import count_of, name_some, noun_of, printable
+from cxrbuild.proposing.classes import ProposedSplit
 from cxrbuild.proposing.columns import ColumnProposal
 from cxrbuild.proposing.findings import FindingProposal
 from cxrbuild.proposing.keys import Key
@@ -184,7 +185,7 @@ class RecipeText:
     lateral, ct
         The lateral views and the modalities other than radiographs that occur.
     split
-        The keys of ``[split]``: ``declared``, ``test``, ``allow_empty``.
+        What ``[split]`` says.
     notes
         Comments on the split.
     """
@@ -198,7 +199,7 @@ class RecipeText:
     others: Sequence[str] = ()
     lateral: Sequence[str] = ()
     ct: Sequence[str] = ()
-    split: Mapping[str, object] = field(default_factory=dict)
+    split: ProposedSplit = field(default_factory=ProposedSplit)
     notes: Sequence[str] = ()
     decisions: Sequence[Decision] = ()
 
@@ -244,16 +245,17 @@ def recipe_text(proposed: RecipeText) -> str:
         "", *(line for note in proposed.notes for line in _comment(note)), "[split]",
         f"salt = {toml(proposed.name)}",
     ]  # fmt: skip
-    empty = proposed.split.get("allow_empty")
-    if empty:
+    split = proposed.split
+    if split.allow_empty:
         lines += [*_comment("Classes with so few patients that a split may have none of them."),
-                  f"allow_empty = {toml(empty)}"]  # fmt: skip
-    if declared := proposed.split.get("declared"):
-        lines += ["", "[[split.declared]]", f"source = {toml(proposed.source)}", f"map = {toml(declared)}"]
-    if test := proposed.split.get("test"):
-        lines += ["", "[split.test]"]
-        assert isinstance(test, Mapping)
-        lines += [f"{key} = {toml(value)}" for key, value in test.items()]
+                  f"allow_empty = {toml(split.allow_empty)}"]  # fmt: skip
+    if split.declared:
+        lines += ["", "[[split.declared]]", f"source = {toml(proposed.source)}"]
+        lines += [f"map = {toml(split.declared)}"]
+    if split.share is not None:
+        lines += ["", "[split.test]", f"share = {toml(split.share)}"]
+    if split.counts:
+        lines += ["", "[split.test]", f"count = {toml(split.counts)}"]
     return "\n".join(lines) + "\n"
 
 
