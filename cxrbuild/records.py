@@ -22,7 +22,7 @@ Kind = Literal["text", "integer", "number", "boolean"]
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of the table: its name, its kind, the stage that fills it and its meaning.
 
     An optional column is in a file only where a row of the file has a value in it.
@@ -36,65 +36,67 @@ class Column:
 
 
 COLUMNS = (
-    Column(
+    TableColumn(
         "image_id", "text", "ingest", "stable, unique, safe as a file name; made from source and path alone"
     ),
-    Column("source", "text", "ingest", "the source's name"),
-    Column(
+    TableColumn("source", "text", "ingest", "the source's name"),
+    TableColumn(
         "source_path",
         "text",
         "ingest",
         "the image's path from the source's root; the image id in a public release of a source that is not",
     ),
-    Column(
+    TableColumn(
         "source_blob", "text", "ingest", "git blob hash of the upstream file; null if the source has none"
     ),
-    Column(
+    TableColumn(
         "patient_id",
         "text",
         "ingest",
         "the patient within the source; a keyed hash unless the source's declaration keeps the number",
     ),
-    Column("patient_id_text", "text", "ingest", "the source's value for the patient; null if it is hashed"),
-    Column("finding", "text", "ingest", "the source's finding; null if it gives none"),
-    Column("modality", "text", "ingest", "DICOM's CR, DX, CT; XR if the source states only X-ray"),
-    Column("modality_text", "text", "ingest", "the source's value for the modality"),
-    Column(
+    TableColumn(
+        "patient_id_text", "text", "ingest", "the source's value for the patient; null if it is hashed"
+    ),
+    TableColumn("finding", "text", "ingest", "the source's finding; null if it gives none"),
+    TableColumn("modality", "text", "ingest", "DICOM's CR, DX, CT; XR if the source states only X-ray"),
+    TableColumn("modality_text", "text", "ingest", "the source's value for the modality"),
+    TableColumn(
         "view_position",
         "text",
         "ingest",
         "DICOM's AP, PA, LL, RL, ...; LATERAL if the side is not stated; null: unknown",
     ),
-    Column("view_position_text", "text", "ingest", "the source's value for the view"),
-    Column("patient_sex", "text", "ingest", "DICOM's M, F, O"),
-    Column(
+    TableColumn("view_position_text", "text", "ingest", "the source's value for the view"),
+    TableColumn("patient_sex", "text", "ingest", "DICOM's M, F, O"),
+    TableColumn(
         "patient_age",
         "number",
         "ingest",
         "age in years; null if the source gives none, or a text that its declaration lists as blank",
     ),
-    Column("patient_age_text", "text", "ingest", "the source's value for the age"),
-    Column("license", "text", "ingest", "SPDX identifier or LicenseRef; `unknown` if none is stated"),
-    Column("license_text", "text", "ingest", "the source's value for the licence"),
-    Column("attribution", "text", "ingest", "whom or what to credit: DOI, address or author"),
-    Column("upstream_split", "text", "ingest", "the source's value for the split"),
-    Column("review", "text", "rules", "the mark that a reviewer saw; null: no review"),
-    Column(
+    TableColumn("patient_age_text", "text", "ingest", "the source's value for the age"),
+    TableColumn("license", "text", "ingest", "SPDX identifier or LicenseRef; `unknown` if none is stated"),
+    TableColumn("license_text", "text", "ingest", "the source's value for the licence"),
+    TableColumn("attribution", "text", "ingest", "whom or what to credit: DOI, address or author"),
+    TableColumn("upstream_split", "text", "ingest", "the source's value for the split"),
+    TableColumn("review", "text", "rules", "the mark that a reviewer saw; null: no review"),
+    TableColumn(
         "marks_finding",
         "boolean",
         "rules",
         "whether a mark is drawn at a finding; null: nobody has seen the image",
     ),
-    Column(
+    TableColumn(
         "listed",
         "text",
         "rules",
         "the row of the published list, `file:line`; null: no list names the image",
     ),
-    Column("label", "text", "rules", "the recipe's class"),
-    Column("group", "text", "split", "the patient with all images linked to it: always in one split"),
-    Column("split", "text", "split", "train, validation or test"),
-    Column(
+    TableColumn("label", "text", "rules", "the recipe's class"),
+    TableColumn("group", "text", "split", "the patient with all images linked to it: always in one split"),
+    TableColumn("split", "text", "split", "train, validation or test"),
+    TableColumn(
         "previous_split",
         "text",
         "split",
@@ -102,43 +104,47 @@ COLUMNS = (
         "in it. The column is there only if the recipe names one",
         optional=True,
     ),
-    Column("fold", "integer", "split", "the fold for cross-validation, from 0; null: the recipe has none"),
-    Column(
+    TableColumn(
+        "fold", "integer", "split", "the fold for cross-validation, from 0; null: the recipe has none"
+    ),
+    TableColumn(
         "exclusion", "text", "all", "null if the image is kept, else the name of the rule that excluded it"
     ),
-    Column(
+    TableColumn(
         "exclusion_detail",
         "text",
         "all",
         "details of the exclusion: the mark and note of a reviewer, the kept duplicate, "
         "the day and reason of a withdrawal, what a damaged file holds",
     ),
-    Column(
+    TableColumn(
         "exclusion_note",
         "text",
         "all",
         "what a person wrote in `exclusion_detail`: the note of a reviewer or a link, the reason of a "
         "withdrawal; null: nothing",
     ),
-    Column("source_sha256", "text", "convert", "SHA-256 of the upstream file"),
-    Column(
+    TableColumn("source_sha256", "text", "convert", "SHA-256 of the upstream file"),
+    TableColumn(
         "source_format",
         "text",
         "convert",
         "format, bits per sample and colour of the upstream file, by content: `PNG 8-bit RGB`",
     ),
-    Column("jpeg_path", "text", "convert", "the JPEG's path within the build"),
-    Column("jpeg_sha256", "text", "convert", "SHA-256 of the JPEG"),
-    Column("jpeg_bytes", "integer", "convert", "size of the JPEG in bytes"),
-    Column("width", "integer", "convert", "width of the JPEG in pixels"),
-    Column("height", "integer", "convert", "height of the JPEG in pixels"),
-    Column(
+    TableColumn("jpeg_path", "text", "convert", "the JPEG's path within the build"),
+    TableColumn("jpeg_sha256", "text", "convert", "SHA-256 of the JPEG"),
+    TableColumn("jpeg_bytes", "integer", "convert", "size of the JPEG in bytes"),
+    TableColumn("width", "integer", "convert", "width of the JPEG in pixels"),
+    TableColumn("height", "integer", "convert", "height of the JPEG in pixels"),
+    TableColumn(
         "conversion",
         "text",
         "convert",
         "`copied` if the JPEG has the bytes of the upstream file, else `encoded`",
     ),
-    Column("withheld", "text", "release", "why a release holds no pixels of the image; null: it holds them"),
+    TableColumn(
+        "withheld", "text", "release", "why a release holds no pixels of the image; null: it holds them"
+    ),
 )
 
 _DTYPES: dict[str, Any] = {"text": "str", "integer": "Int64", "number": "Float64", "boolean": "boolean"}

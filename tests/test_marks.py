@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.convert import read_image
 from cxrbuild.demo.phantom import phantom
-from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, MODELS, Proposal, RegionFeatures, propose_marks
+from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, MODELS, ProposedMark, RegionFeatures, propose_marks
 
 
 def clean_image(seed: str = "a") -> Image.Image:
@@ -34,7 +34,7 @@ def kinds(image: Image.Image) -> set[str]:
     return {mark.kind for mark in propose_marks(image)}
 
 
-def of_kind(image: Image.Image, kind: str) -> list[Proposal]:
+def of_kind(image: Image.Image, kind: str) -> list[ProposedMark]:
     return [mark for mark in propose_marks(image) if mark.kind == kind]
 
 

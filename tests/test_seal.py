@@ -14,7 +14,7 @@ from systems import needs_links, needs_modes
 
 from cxrbuild.convert.batch import Batch
 from cxrbuild.curation import conversion, curate, read_declared
-from cxrbuild.curation.recovery import Results
+from cxrbuild.curation.recovery import BatchResults
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import tree_state
 from cxrbuild.records import read_records
@@ -112,7 +112,7 @@ def rebuild(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rebu
     read: list[str] = []
     original = conversion.convert_batches
 
-    def listed(executor: Executor, batches: Iterable[Batch], *, workers: int) -> Iterator[Results]:
+    def listed(executor: Executor, batches: Iterable[Batch], *, workers: int) -> Iterator[BatchResults]:
         batches = list(batches)
         read.extend(task.source_file for batch in batches for task in batch.tasks)
         return original(executor, batches, workers=workers)

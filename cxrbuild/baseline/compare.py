@@ -20,7 +20,7 @@ from cxrbuild.baseline.compare_figure import draw_comparison
 from cxrbuild.baseline.compare_measurement import Predicted, measure_comparison, write_comparison
 from cxrbuild.baseline.compare_report import report_comparison
 from cxrbuild.baseline.compare_result import ComparisonResult
-from cxrbuild.baseline.dataset import Dataset, read_dataset
+from cxrbuild.baseline.dataset import HeldDataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.experiment import FIGURES
@@ -238,7 +238,7 @@ def _train_candidate(
     partitions: Sequence[Partition],
     classes: list[str],
     seeds: Sequence[int],
-    dataset: Dataset,
+    dataset: HeldDataset,
     out: Path,
     runs: _Runs,
     progress: Progress,

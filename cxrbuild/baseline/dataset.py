@@ -13,14 +13,14 @@ from cxrbuild.files import read_json, sha256_of
 
 
 @dataclass(frozen=True)
-class Dataset:
+class HeldDataset:
     """Name and version of a dataset, and the hash of its manifest, ``None`` where it has none."""
 
     reference: DatasetReference
     manifest_sha256: str | None
 
 
-def read_dataset(folder: Path, recipe: Recipe) -> Dataset:
+def read_dataset(folder: Path, recipe: Recipe) -> HeldDataset:
     """Return which dataset a folder has, and check that it is the recipe's.
 
     Parameters
@@ -43,7 +43,7 @@ def read_dataset(folder: Path, recipe: Recipe) -> Dataset:
             todo="Name its recipe with --recipe",
         )  # fmt: skip
     manifest = folder / names.MANIFEST
-    return Dataset(found, sha256_of(manifest) if manifest.is_file() else None)
+    return HeldDataset(found, sha256_of(manifest) if manifest.is_file() else None)
 
 
 def _read_reference(folder: Path, recipe: Recipe) -> DatasetReference:

@@ -21,7 +21,7 @@ from cxrbuild.artifact.baseline import (
 )
 from cxrbuild.artifact.baseline_summary import check_gate, mean_recall, summarize
 from cxrbuild.baseline.backend import LOADING, describe_environment, load_tensorflow, require_packages
-from cxrbuild.baseline.dataset import Dataset, read_dataset
+from cxrbuild.baseline.dataset import HeldDataset, read_dataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.evaluation import make_predictor
 from cxrbuild.baseline.figures import draw_figures, figure_names
@@ -178,7 +178,7 @@ def _train_all(
     images: Images,
     identity: TrainingIdentity,
     seeds: Sequence[int],
-    dataset: Dataset,
+    dataset: HeldDataset,
     out: Path,
     weights: Path | None,
     progress: Progress,
@@ -235,7 +235,7 @@ def _describe(
     classes: list[str],
     images: Images,
     models: _Models,
-    dataset: Dataset,
+    dataset: HeldDataset,
     excluded: Counts,
 ) -> BaselineDocument:
     """Measure the models and return ``metrics.json``."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cxrbuild.artifact import names
 from cxrbuild.artifact.baseline import ModelFile, TrainedOnDocument, TrainingData
 from cxrbuild.artifact.document import DocumentError
-from cxrbuild.baseline.dataset import Dataset
+from cxrbuild.baseline.dataset import HeldDataset
 from cxrbuild.baseline.disk import explaining_write_errors
 from cxrbuild.baseline.input import Images
 from cxrbuild.errors import CxrbuildError
@@ -139,7 +139,7 @@ def find_trained_on(model: Path, sha256: str, classes: list[str]) -> TrainedOn |
     return trained
 
 
-def record_training_images(model: Path, images: Images, classes: list[str], dataset: Dataset) -> None:
+def record_training_images(model: Path, images: Images, classes: list[str], dataset: HeldDataset) -> None:
     """Write the training images of a model next to it, unless they are already there.
 
     Parameters

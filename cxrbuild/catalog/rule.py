@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from cxrbuild.catalog.declarations import Declaration
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import suggest
-from cxrbuild.records import COLUMNS, Column
+from cxrbuild.records import COLUMNS, TableColumn
 from cxrbuild.words import compose
 
 Value = str | int | float | bool
@@ -219,7 +219,7 @@ def looks_at_reviews(rule: Rule) -> bool:
     return isinstance(rule, ReviewedRule) or column_of(rule) in ("review", "marks_finding")
 
 
-def _number(value: Value, column: Column) -> float:
+def _number(value: Value, column: TableColumn) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except ValueError:
@@ -229,13 +229,13 @@ def _number(value: Value, column: Column) -> float:
     return number
 
 
-def _boolean(value: Value, column: Column) -> bool:
+def _boolean(value: Value, column: TableColumn) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} is not true or false; {column.name!r} holds true and false")  # noqa: TRY004
     return value
 
 
-def _check_text(value: Value, column: Column) -> None:
+def _check_text(value: Value, column: TableColumn) -> None:
     """Refuse a value that a text column never has."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not text; {column.name!r} holds text")  # noqa: TRY004

@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 _FATAL = "it ends the process that decodes it, by a fault of the decoder or because memory runs out"
 
 
-class Results(NamedTuple):
+class BatchResults(NamedTuple):
     """Hold results of a batch.
 
     Parameters
@@ -37,7 +37,7 @@ def convert_batches(
     *,
     workers: int,
     convert: Callable[[Batch], list[Converted]] = convert_batch,
-) -> Iterator[Results]:
+) -> Iterator[BatchResults]:
     """Convert batches, and yield the results of each as it is done.
 
     If a worker process dies, the images that were being converted are converted again, each in a process
@@ -65,7 +65,7 @@ def convert_batches(
         while True:
             try:
                 for _, results in run_batches(executor, convert, waiting, ahead=3 * workers):
-                    yield Results(results, is_final=True)
+                    yield BatchResults(results, is_final=True)
                 return
             except WorkerDiedError as error:
                 lost = cast("list[Batch]", error.batches)
@@ -77,7 +77,7 @@ def convert_batches(
 
 def _convert_alone(
     batches: Iterable[Batch], convert: Callable[[Batch], list[Converted]], error: WorkerDiedError
-) -> Iterator[Results]:
+) -> Iterator[BatchResults]:
     waiting = [batch._replace(tasks=(task,)) for batch in batches for task in batch.tasks]
     while waiting:
         with suppress(BrokenExecutor), open_executor("local", 1) as pool:
@@ -85,10 +85,10 @@ def _convert_alone(
             while waiting:
                 results = pool.submit(convert, waiting[0]).result()
                 del waiting[0]
-                yield Results(results, is_final=True)
+                yield BatchResults(results, is_final=True)
         if waiting:
             fatal = waiting.pop(0)
-            yield Results([_exclude(fatal, fatal.tasks[0])], is_final=False)
+            yield BatchResults([_exclude(fatal, fatal.tasks[0])], is_final=False)
 
 
 def _require_life(pool: Executor, error: WorkerDiedError) -> None:

@@ -4,7 +4,15 @@
 `detection` classifies it by logistic regression.
 """
 
-from cxrbuild.marks.detection import KINDS, MEASURED, MODELS, MarkModel, Proposal, find_marks, propose_marks
+from cxrbuild.marks.detection import (
+    KINDS,
+    MEASURED,
+    MODELS,
+    MarkModel,
+    ProposedMark,
+    find_marks,
+    propose_marks,
+)
 from cxrbuild.marks.features import RegionFeatures
 from cxrbuild.marks.regions import MAX_SIDE, ColourRegion, EdgeRegion, ImageRegions, find_regions
 
@@ -17,7 +25,7 @@ __all__ = [
     "EdgeRegion",
     "ImageRegions",
     "MarkModel",
-    "Proposal",
+    "ProposedMark",
     "RegionFeatures",
     "find_marks",
     "find_regions",

@@ -41,7 +41,7 @@ _MIN_CAST = 3.0
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposedMark:
     """A mark proposed for an image.
 
     Attributes
@@ -123,7 +123,7 @@ MODELS: dict[str, MarkModel] = {
 }
 
 
-def propose_marks(image: Image, models: Mapping[str, MarkModel] = MODELS) -> list[Proposal]:
+def propose_marks(image: Image, models: Mapping[str, MarkModel] = MODELS) -> list[ProposedMark]:
     """Propose marks on an image.
 
     Parameters
@@ -135,21 +135,21 @@ def propose_marks(image: Image, models: Mapping[str, MarkModel] = MODELS) -> lis
 
     Returns
     -------
-    list of Proposal
+    list of ProposedMark
         Sorted by kind, in the order of `KINDS`, and by falling score.
     """
     return find_marks(find_regions(image), models)
 
 
-def find_marks(regions: ImageRegions, models: Mapping[str, MarkModel] = MODELS) -> list[Proposal]:
+def find_marks(regions: ImageRegions, models: Mapping[str, MarkModel] = MODELS) -> list[ProposedMark]:
     """Classify the regions of an image, see `propose_marks`."""
-    found: list[Proposal] = []
+    found: list[ProposedMark] = []
 
     def propose(kind: str, score: float, box: Box) -> None:
         left, top, right, bottom = box
         width, height = regions.width, regions.height
         found.append(
-            Proposal(kind, round(score, 3), left / width, top / height, right / width, bottom / height)
+            ProposedMark(kind, round(score, 3), left / width, top / height, right / width, bottom / height)
         )
 
     if regions.cast >= _MIN_CAST:

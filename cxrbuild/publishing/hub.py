@@ -23,7 +23,7 @@ from cxrbuild.errors import CxrbuildError, is_of_memory, name_some
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
-from cxrbuild.publishing.sending import Location, Step, UnreachableError, is_of_connection, steps_to
+from cxrbuild.publishing.sending import FileToSend, Location, UnreachableError, is_of_connection, steps_to
 from cxrbuild.redaction import advice_on, redacted_message
 from cxrbuild.version_numbers import parse_version
 
@@ -99,11 +99,11 @@ class HubDataset:
     def close(self) -> None:
         """Do nothing: huggingface_hub closes its connections itself."""
 
-    def files_to_send(self) -> list[Step]:
+    def files_to_send(self) -> list[FileToSend]:
         """Return the files to be in the repository, as if it were empty."""
         return steps_to(self.shown, [*self.release.files.values(), self.release.sums])
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FileToSend]:
         """Return the files to be in the repository, and which of them are in it.
 
         Raises
@@ -134,7 +134,7 @@ class HubDataset:
             for step in self.files_to_send()
         ]
 
-    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
+    def send(self, steps: Sequence[FileToSend], *, jobs: int, progress: Progress) -> Location:
         """Send the missing files, then make all of them visible with one commit and a tag.
 
         Raises
@@ -191,7 +191,7 @@ class HubDataset:
         self.former_files = files
         _logger.debug("replacing %s %s, which keeps its tag", former.name, former.version)
 
-    def _commit(self, missing: Sequence[Step], jobs: int, progress: Progress) -> str:
+    def _commit(self, missing: Sequence[FileToSend], jobs: int, progress: Progress) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         if not self.exists:

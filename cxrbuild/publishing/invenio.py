@@ -46,7 +46,7 @@ class ServiceProblem(TypedDict, total=False):
     messages: list[str]
 
 
-class StoredFile(TypedDict, total=False):
+class RecordFile(TypedDict, total=False):
     """A file of a record; the size and the checksum are those of a completed file."""
 
     key: str
@@ -58,7 +58,7 @@ class StoredFile(TypedDict, total=False):
 class FileList(TypedDict, total=False):
     """The files of a record."""
 
-    entries: list[StoredFile]
+    entries: list[RecordFile]
 
 
 class Doi(TypedDict, total=False):

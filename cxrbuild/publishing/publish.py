@@ -16,7 +16,7 @@ from cxrbuild.files import locked_in_place
 from cxrbuild.http import redact_address
 from cxrbuild.progress import Progress, silent
 from cxrbuild.publishing.release import OutgoingRelease, read_release, require_publishable
-from cxrbuild.publishing.sending import Location, Step, UnreachableError
+from cxrbuild.publishing.sending import FileToSend, Location, UnreachableError
 
 _logger = logging.getLogger(__name__)
 
@@ -26,13 +26,13 @@ class Target(Protocol):
 
     shown: str
 
-    def files_to_send(self) -> list[Step]:
+    def files_to_send(self) -> list[FileToSend]:
         """Return the files to be at the target, ``SHA256SUMS`` last, as if it had none."""
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FileToSend]:
         """Return the files to be at the target, ``SHA256SUMS`` last, and which of them are there already."""
 
-    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
+    def send(self, steps: Sequence[FileToSend], *, jobs: int, progress: Progress) -> Location:
         """Send the missing files, and return where the release is."""
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class PublicationResult:
     version: str
     target: str
     dry_run: bool
-    steps: Sequence[Step]
+    steps: Sequence[FileToSend]
     location: Location
     unread: str | None = None
 

@@ -77,7 +77,7 @@ def is_of_connection(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True)
-class Step:
+class FileToSend:
     """One file to be at the target.
 
     Attributes
@@ -98,7 +98,7 @@ class Step:
     held: bool
 
 
-def steps_to(address: str, files: Iterable[ReleaseFile]) -> list[Step]:
+def steps_to(address: str, files: Iterable[ReleaseFile]) -> list[FileToSend]:
     """Return a step for each file, none of which the target has.
 
     Parameters
@@ -108,11 +108,16 @@ def steps_to(address: str, files: Iterable[ReleaseFile]) -> list[Step]:
     files
         The files to send.
     """
-    return [Step(file.name, f"{address}/{file.name}", file.bytes, held=False) for file in files]
+    return [FileToSend(file.name, f"{address}/{file.name}", file.bytes, held=False) for file in files]
 
 
 def send_all(
-    steps: Sequence[Step], send: Callable[[Step, Report], None], *, jobs: int, title: str, progress: Progress
+    steps: Sequence[FileToSend],
+    send: Callable[[FileToSend, Report], None],
+    *,
+    jobs: int,
+    title: str,
+    progress: Progress,
 ) -> None:
     """Send files in parallel; the first that fails stops the others.
 
@@ -138,7 +143,7 @@ def send_all(
     with progress(title, sum(step.bytes for step in steps), "B") as bar:
         lock = threading.Lock()
 
-        def send_one(step: Step) -> None:
+        def send_one(step: FileToSend) -> None:
             reported = 0
 
             def report(done: int) -> None:

@@ -26,9 +26,9 @@ from cxrbuild.http import RetryableError, redact_address
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.release import OutgoingRelease, ReleaseFile
 from cxrbuild.publishing.sending import (
+    FileToSend,
     Location,
     Report,
-    Step,
     UnreachableError,
     is_of_connection,
     send_all,
@@ -100,11 +100,11 @@ class Store:
                 client.close()
         self._opened.clear()
 
-    def files_to_send(self) -> list[Step]:
+    def files_to_send(self) -> list[FileToSend]:
         """Return the files to be at the target, ``SHA256SUMS`` last, as if it were empty."""
         return steps_to(self.shown, [*self.release.files.values(), self.release.sums])
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FileToSend]:
         """Return the files to be at the target, and which of them are there.
 
         Raises
@@ -146,7 +146,7 @@ class Store:
         held_now = {*same, SUMS} if complete else same
         return [replace(step, held=step.name in held_now) for step in self.files_to_send()]
 
-    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
+    def send(self, steps: Sequence[FileToSend], *, jobs: int, progress: Progress) -> Location:
         """Send the files that are not held, ``SHA256SUMS`` last.
 
         Raises
@@ -221,7 +221,7 @@ class Store:
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
-    def _make_folders(self, steps: Sequence[Step]) -> None:
+    def _make_folders(self, steps: Sequence[FileToSend]) -> None:
         # Before files are sent: two threads that create the same folder would conflict.
         if self.kind not in _BUCKETS:
             for folder in sorted({str(PurePosixPath(self._path(step.name)).parent) for step in steps}):
@@ -244,7 +244,7 @@ class Store:
                     _logger.debug("removing an incomplete file: %s", name)
                     self.fs.rm_file(self._path(name))
 
-    def _send(self, step: Step, report: Report) -> None:
+    def _send(self, step: FileToSend, report: Report) -> None:
         with self._reporting("cannot be written", retryable=True):
             self._put(self.release.files[step.name], step.name, report)
 

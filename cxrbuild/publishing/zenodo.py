@@ -21,10 +21,10 @@ from cxrbuild.files import read_json, write_json
 from cxrbuild.http import RetryableError
 from cxrbuild.progress import Progress
 from cxrbuild.publishing.archive import DepositFile, deposit_files
-from cxrbuild.publishing.invenio import FileList, Invenio, RecordDocument, StoredFile, problems
+from cxrbuild.publishing.invenio import FileList, Invenio, RecordDocument, RecordFile, problems
 from cxrbuild.publishing.record import RecordMetadata, record_metadata
 from cxrbuild.publishing.release import OutgoingRelease
-from cxrbuild.publishing.sending import Location, Report, Step, send_all
+from cxrbuild.publishing.sending import FileToSend, Location, Report, send_all
 
 _logger = logging.getLogger(__name__)
 
@@ -78,20 +78,20 @@ class Deposit:
         self.metadata = record_metadata(release, service.publisher)
         self.draft: RecordDocument | None = None
         self.published: RecordDocument | None = None
-        self.entries: dict[str, StoredFile] = {}
+        self.entries: dict[str, RecordFile] = {}
 
     def close(self) -> None:
         """Close the connections."""
         self.service.close()
 
-    def files_to_send(self) -> list[Step]:
+    def files_to_send(self) -> list[FileToSend]:
         """Return the files to be in the record, as if it were empty."""
         return [
-            Step(name, f"{self._address()}/{name}", len(file), held=False)
+            FileToSend(name, f"{self._address()}/{name}", len(file), held=False)
             for name, file in self.files.items()
         ]
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FileToSend]:
         """Return the files to be in the record, and which of them are in it.
 
         Raises
@@ -106,7 +106,7 @@ class Deposit:
             self._require_own_draft(self.draft)
         return [replace(step, held=self._holds(self.files[step.name])) for step in self.files_to_send()]
 
-    def send(self, steps: Sequence[Step], *, jobs: int, progress: Progress) -> Location:
+    def send(self, steps: Sequence[FileToSend], *, jobs: int, progress: Progress) -> Location:
         """Create or resume the draft, send the missing files, and publish it if requested.
 
         Raises
@@ -159,7 +159,7 @@ class Deposit:
         else:
             self.entries = {}
 
-    def _entries(self, path: str) -> dict[str, StoredFile]:
+    def _entries(self, path: str) -> dict[str, RecordFile]:
         listed: FileList | None = self.service.request("GET", path)
         return {entry["key"]: entry for entry in (listed or {}).get("entries", [])}
 
@@ -223,7 +223,7 @@ class Deposit:
         self.draft = described
         return described
 
-    def _send(self, record: str, step: Step, report: Report) -> None:
+    def _send(self, record: str, step: FileToSend, report: Report) -> None:
         file, path = self.files[step.name], partial(self.service.path, record, "draft", "files")
         alive = partial(report, 0)
         if step.name in self.entries:

@@ -21,7 +21,7 @@ from cxrbuild.catalog.review import MARKS, Review
 from cxrbuild.convert import MAX_PIXELS, NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.files import require_file_place, write_bytes
-from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, Proposal, propose_marks
+from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, ProposedMark, propose_marks
 from cxrbuild.progress import Progress, silent
 from cxrbuild.review.selection import ReviewImage
 
@@ -112,7 +112,7 @@ class _Rendered:
     large: bytes
     width: int
     height: int
-    proposals: list[Proposal]
+    proposals: list[ProposedMark]
     problem: str = ""
 
 

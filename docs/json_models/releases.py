@@ -11,7 +11,7 @@ from cxrbuild.checks import Status
 from cxrbuild.comparison import KINDS
 from cxrbuild.comparison.diff import CauseCount, ChangeCount, DeclaredChange, Total
 from cxrbuild.overlapping import FingerprintDocument, Level, SharedImage
-from cxrbuild.publishing.sending import Step
+from cxrbuild.publishing.sending import FileToSend
 from json_models.base import Counts, Printed
 
 
@@ -284,6 +284,6 @@ class Publish(Printed):
     version: str
     target: str
     dry_run: bool
-    steps: list[Step]
+    steps: list[FileToSend]
     location: dict[str, str | bool | None]
     unread: str | None
