@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from cxrbuild.artifact import names
+from cxrbuild.artifact.stored_images import list_shards
 from cxrbuild.contents import Contents
 from cxrbuild.documents.attribution import attribution, citation, citation_bibtex, image_list
 from cxrbuild.documents.card import card
@@ -40,7 +41,7 @@ def texts(
         card(
             contents,
             splits={split: splits[split] for split in SPLITS if split in splits},
-            download_size=sum(path.stat().st_size for path in (folder / names.PARQUET).glob("*.parquet")),
+            download_size=sum(path.stat().st_size for path in list_shards(folder)),
             tfds=tfds[0].relative_to(folder).as_posix() if tfds else None,
             results=results,
         ),

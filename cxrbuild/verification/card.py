@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cxrbuild.artifact import names
 from cxrbuild.artifact.names import CARD
+from cxrbuild.artifact.stored_images import list_shards
 from cxrbuild.checks import Finding
 from cxrbuild.contents import Contents
 from cxrbuild.parsing import parse_yaml
@@ -54,7 +54,7 @@ def _front_findings(folder: Path, contents: Contents, front: Any, sizes: _Sizes)
             if found != counted:
                 yield Finding(f"{key} is {found}, the shards have {counted}", CARD, f"split {split}")
     totals = {
-        "download_size": sum(path.stat().st_size for path in (folder / names.PARQUET).glob("*.parquet")),
+        "download_size": sum(path.stat().st_size for path in list_shards(folder)),
         "dataset_size": sum(split["num_bytes"] for split in sizes.values()),
     }
     for key, size in totals.items():

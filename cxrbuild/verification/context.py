@@ -21,6 +21,7 @@ from cxrbuild.artifact import (
     names,
     parse_sums,
 )
+from cxrbuild.artifact.stored_images import list_shards
 from cxrbuild.checks import Finding, NotApplicable
 from cxrbuild.contents import Contents
 from cxrbuild.documents import measured_contents
@@ -271,7 +272,7 @@ class Context:
     @property
     def parquet_paths(self) -> list[Path]:
         """The Parquet shards."""
-        return sorted((self.folder / names.PARQUET).glob("*.parquet"))
+        return list_shards(self.folder)
 
     @cached_property
     def split_sizes(self) -> dict[str, dict[str, int]]:

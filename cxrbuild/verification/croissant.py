@@ -13,6 +13,7 @@ from typing import Any
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.names import CROISSANT
+from cxrbuild.artifact.stored_images import list_shards
 from cxrbuild.checks import Finding
 from cxrbuild.contents import Contents
 from cxrbuild.documents.croissant import CONFORMS_TO, licenses
@@ -116,7 +117,7 @@ def _record_set_findings(folder: Path, document: dict[str, Any], contents: Conte
         if found != values:
             yield Finding(f"is {found}, not {values}", CROISSANT, name)
     columns = {
-        "images": next((_columns(path) for path in sorted((folder / names.PARQUET).glob("*.parquet"))), []),
+        "images": next((_columns(path) for path in list_shards(folder)), []),
         "manifest": _columns(folder / names.MANIFEST),
     }
     for name, available in columns.items():
