@@ -19,7 +19,7 @@ from PIL import Image
 from releasing import baseline_result
 from test_pins import make_world, propose
 
-from cxrbuild.artifact import names, open_build, open_release
+from cxrbuild.artifact import Results, names, open_build, open_release
 from cxrbuild.artifact.correction import CorrectedValue
 from cxrbuild.catalog.copying import copy_recipe
 from cxrbuild.catalog.correction import CORRECTABLE, read_corrections
@@ -36,7 +36,7 @@ from cxrbuild.policy import listed_corrections
 from cxrbuild.records import image_id, read_records
 from cxrbuild.releasing import release
 from cxrbuild.releasing.forecast import foresee_refusals
-from cxrbuild.releasing.results import Results, with_manifest
+from cxrbuild.releasing.results import ReleasedResults, with_manifest
 from cxrbuild.verification.context import Context, Kind
 from cxrbuild.verification.corrections import check_corrections
 from cxrbuild.verification.policy import check_identities
@@ -565,11 +565,12 @@ def test_no_hash_of_a_public_release_covers_what_it_omits(
     content = json_bytes(baseline_result(build.folder))
     assert manifest.encode() in content
     found = with_manifest(
-        Results(None, None, None, {names.RELEASED_BASELINE: content}),
+        ReleasedResults(Results(), {names.RELEASED_BASELINE: content}),
         manifest, document.packaging.manifest_sha256,
     )  # fmt: skip
-    assert found.baseline is not None
-    assert found.baseline.dataset.manifest_sha256 == document.packaging.manifest_sha256
+    baseline = found.documents.baseline
+    assert baseline is not None
+    assert baseline.dataset.manifest_sha256 == document.packaging.manifest_sha256
     assert manifest.encode() not in found.files[names.RELEASED_BASELINE]
     # A private release has both, and `verify` finds in a public one what it must not have.
     private = release(build.folder, "2.0.0", tmp_path / "private", policy="private").release.document
