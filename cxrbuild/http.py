@@ -106,6 +106,7 @@ def retry(
     give_up: Callable[[int, RetryableError], CxrbuildError],
     progressed: Callable[[], bool] = lambda: False,
     report: Callable[[int, RetryableError, float], object] = lambda *_: None,
+    name: str,
 ) -> Result:
     """Try something until it succeeds, with growing waits, or until `RETRY_POLICY` ends it.
 
@@ -122,6 +123,8 @@ def retry(
     report
         Reports a failed try before the wait, given the number of failures in a row, the last one, and the
         seconds to wait.
+    name
+        What is tried, for the log: several may be tried at a time.
 
     Raises
     ------
@@ -137,8 +140,11 @@ def retry(
             if failures >= RETRY_POLICY.tries:
                 raise give_up(failures, error) from None
             pause = RETRY_POLICY.pause(failures, error.wait)
+            _logger.warning(
+                "%s: try %d of %d failed: %s; next try in %.1f s",
+                name, failures, RETRY_POLICY.tries, error, pause,
+            )  # fmt: skip
             report(failures, error, pause)
-            _logger.warning("try %d failed: %s; next try in %.1f s", failures, error, pause)
         wait(pause)
 
 
@@ -238,6 +244,17 @@ def redact_address(text: str) -> str:
         return f"{before}an address that cannot be read"
     netloc = parts.netloc.rpartition("@")[2]
     return before + urlunsplit((parts.scheme, netloc, parts.path, _redact_query(parts.query), ""))
+
+
+def redact_place(text: str) -> str:
+    """Return a path or an address without user, password and query.
+
+    Examples
+    --------
+    >>> redact_place("cohen=https://me:secret@example.org/a.zip?id=1")
+    'cohen=https://example.org/a.zip'
+    """
+    return redact_address(text).partition("?")[0]
 
 
 def _redact_query(query: str) -> str:

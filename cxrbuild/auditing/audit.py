@@ -104,7 +104,6 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
         for check in checks:
             with progress(f"check {check.id}", None, ""):
                 result = _record(evaluate(check, context, limit=recipe.audit.limit(check.id, check.limit)))
-            _logger.info("check %s: %s, %s", result.id, result.status, result.message)
             results.append(result)
             bar.update()
     document = AuditDocument(

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from io import TextIOWrapper
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,6 +28,7 @@ from cxrbuild.cli.export import export
 from cxrbuild.cli.fetch import fetch
 from cxrbuild.cli.fingerprint import fingerprint
 from cxrbuild.cli.init import init
+from cxrbuild.cli.logs import WORDS
 from cxrbuild.cli.output import json_was_printed, print_json
 from cxrbuild.cli.overlap import overlap
 from cxrbuild.cli.publish import publish
@@ -40,6 +42,7 @@ from cxrbuild.cli.why import why
 from cxrbuild.cli.wrapping import wrapped
 from cxrbuild.errors import CxrbuildError, is_of_memory, nearest, of_memory, of_system
 
+_logger = logging.getLogger(__name__)
 # How long a command may take to end after a signal.
 _UNWIND_S = 1.5
 # A shell adds the number of the signal that ended a command.
@@ -59,12 +62,15 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the words begin with; an unknown one is answered with the nearest."""
         try:
-            return super().resolve_command(ctx, args)
+            found = super().resolve_command(ctx, args)
         except click.UsageError as error:
             near = nearest(args[0], self.commands)
             if near is None or repr(near) in error.format_message():
                 raise
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near!r}?", ctx) from None
+        # For the first line of a log.
+        ctx.meta[WORDS] = tuple(found[2])
+        return found
 
 
 @click.group(
@@ -188,6 +194,7 @@ def main() -> None:
         terminated = isinstance(error, _Terminated) or isinstance(error.__cause__, _Terminated)
         number = signal.SIGTERM if terminated else signal.SIGINT
         _report_interrupt(number)
+        _logger.warning("%s", "terminated" if terminated else "interrupted")
         _print_error({"status": _SIGNALLED + number, "what": "interrupted"})
         sys.exit(_SIGNALLED + number)
     except CxrbuildError as error:
@@ -215,8 +222,10 @@ def _is_of_reader(error: OSError) -> bool:
 
 
 def _run() -> None:
+    began = time.monotonic()
     try:
         cli.main(prog_name="cxrbuild", standalone_mode=False)
+        _logger.info("finished in %.1f s", time.monotonic() - began)
     except click.exceptions.Exit:
         raise
     except Exception as error:
@@ -227,7 +236,7 @@ def _run() -> None:
 
 
 def _fail(error: CxrbuildError, *, at_once: bool = False) -> NoReturn:
-    logging.getLogger("cxrbuild").error("%s", error)
+    _logger.error("exit status %d: %s", error.status, error)
     try:
         click.echo(wrapped(f"cxrbuild: {error}", lists=True, err=True), err=True)
         _print_error(error.to_dict())

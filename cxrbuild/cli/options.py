@@ -112,14 +112,14 @@ FOLDER = _Path(path_type=Path, exists=True, file_okay=False)
 NAME_OR_PATH = _NameOrPath()
 
 
-def _log_to_file(_context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+def _log_to_file(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
     if path is not None:
-        log_to_file(path)
+        log_to_file(path, context)
 
 
-def _log_to_terminal(_context: click.Context, _option: click.Parameter, times: int) -> None:
+def _log_to_terminal(context: click.Context, _option: click.Parameter, times: int) -> None:
     if times:
-        log_to_terminal(times)
+        log_to_terminal(times, context)
 
 
 def output_options(command: F) -> F:
@@ -241,7 +241,7 @@ def default_build(output: Output, recipe: str | None = None, option: str | None 
         return builds / read_recipe(recipe).name
     build, note = only_build(builds, option)
     if note:
-        output.show(note)
+        output.choose(note)
     return build
 
 
@@ -257,13 +257,13 @@ def default_recipe(output: Output) -> str:
 
     found = list(recipes_in(Path()))
     if len(found) > 1:
-        output.show(
+        output.choose(
             f"The shipped recipe {DEFAULT_RECIPE} is taken: this folder has {len(found)} recipes. Name one "
             f"of them with --recipe, such as {printable(found[0])}."
         )
     if len(found) != 1:
         return DEFAULT_RECIPE
-    output.show(
+    output.choose(
         f"{printable(found[0])} is taken, the only recipe in this folder. Name another one with --recipe."
     )
     return str(found[0])
@@ -299,7 +299,7 @@ def recipe_here(output: Output, build: Path | str) -> str | None:
     if len(found) != 1:
         return None
     of = f" of {printable(name)}" if name else ""
-    output.show(
+    output.choose(
         f"{printable(found[0])} is taken, the only recipe{of} in this folder. Name another one with --recipe."
     )
     return str(found[0])

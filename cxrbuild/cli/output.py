@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +13,9 @@ import click
 from cxrbuild.cli.bars import BARS, WarningsAlone
 from cxrbuild.cli.wrapping import folded, wrapped
 from cxrbuild.errors import printable
-from cxrbuild.progress import KeepingNotes, Progress
+from cxrbuild.progress import KeepingNotes, Logged, Progress
 
+_logger = logging.getLogger(__name__)
 _printed: list[bool] = []
 
 
@@ -38,8 +40,14 @@ class Output:
 
     @property
     def progress(self) -> Progress:
-        """Progress on standard error; of it the warnings alone if quiet."""
-        return KeepingNotes(WarningsAlone() if self.quiet else BARS, self.notes)
+        """Progress on standard error; of it the warnings alone if quiet. All of it is logged."""
+        shown = WarningsAlone() if self.quiet else BARS
+        return KeepingNotes(Logged(shown, shown=not self.quiet), self.notes)
+
+    def choose(self, message: str) -> None:
+        """Print which input is taken where the command names none, unless quiet, and log it."""
+        _logger.info("%s", message, extra={"shown": not self.quiet})
+        self.say(message)
 
     def show(self, message: str) -> None:
         """Print a message, wrapped to the terminal, unless quiet."""

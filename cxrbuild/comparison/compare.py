@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+_logger = logging.getLogger(__name__)
 _PIXELS = ("jpeg_sha256", "jpeg_bytes", "width", "height", "conversion")
 # Columns that follow from the bytes of the upstream file.
 _BYTES = ("source_blob", "source_sha256", "source_format", "jpeg_sha256")
@@ -51,7 +53,14 @@ def diff(old: str | Path, new: str | Path, *, progress: Progress = silent) -> Di
     with progress(f"reading {new}", None, ""):
         after = read_version(new)
     with progress("comparing", None, ""):
-        return compare(before, after)
+        found = compare(before, after)
+    _logger.info("compared %s (%d images) with %s (%d images): %d of both", before.name,
+                 len(before.manifest), after.name, len(after.manifest), found.shared)  # fmt: skip
+    for kind, rows in found.rows.items():
+        if len(rows):
+            _logger.info("%s: %d images", kind, len(rows))
+    _logger.info("the version must increase: %s", found.bump or "not at all")
+    return found
 
 
 def compare(old: DatasetVersion, new: DatasetVersion) -> Diff:

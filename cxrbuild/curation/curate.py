@@ -147,7 +147,7 @@ def curate(
         if all(name in lock for name in present):
             document = sealed_build(out, inputs, state.digest)
             if document is not None and (allow_missing or not document.missing):
-                _logger.info("unchanged: %s", out)
+                _logger.info("unchanged: %s has the same inputs and files as when it was sealed", out)
                 write_declaration_files(out, declared, options)
                 build = Build(out, document)
                 holders = []
@@ -177,7 +177,6 @@ def curate(
             holders = _warn_of_holders(plan.records, data, plan.locked, declared, out, progress)
             _require_same_key(plan, out)
             compare_unconverted(plan, data, pool, workers=workers, progress=progress)
-            _logger.info("planned: %d of %d images kept", len(plan.kept), len(plan.records))
             check_expectation(plan, allow_missing=allow_missing)
             remove_seal(out)
             remove_descriptors(plan.records, out)
@@ -187,7 +186,7 @@ def curate(
                 plan, data, out, journal, pool, workers=workers, progress=progress, sources=sources
             )
             converted = _with_results(plan, results)
-            _logger.info("converted: %d of %d images", len(converted.kept), len(plan.kept))
+            _log_conversion(plan, converted)
             pool.shutdown(wait=False)  # the processes end while the shards are written
             # Conversion can only exclude images.
             if len(converted.kept) != len(plan.kept):
@@ -250,6 +249,18 @@ def _with_results(plan: Plan, results: list[Converted]) -> Plan:
     for column in table.columns:
         records.loc[table.index, column] = table[column]
     return plan.with_records(records.reset_index()[list(plan.records.columns)])
+
+
+def _log_conversion(plan: Plan, converted: Plan) -> None:
+    """Log how many images were copied, encoded, and excluded for which reason."""
+    how = converted.kept["conversion"].value_counts().sort_index()
+    _logger.info(
+        "converted: %d of %d images%s", len(converted.kept), len(plan.kept),
+        "".join(f", {count} {name}" for name, count in how.items()),
+    )  # fmt: skip
+    failed = converted.records.loc[plan.kept.index, "exclusion"].dropna()
+    for code, count in failed.value_counts().items():
+        _logger.info("excluded in conversion, %s: %d images", code, count)
 
 
 def _packed(plan: Plan, inputs: str, out: Path, formats: Sequence[str], progress: Progress) -> BuildDocument:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from cxrbuild.artifact import FunnelStep
 from cxrbuild.artifact.build import PreviousSplit, SourceExactness
 from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog import Source
+from cxrbuild.curation.decision_log import log_decisions
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.findings import (
     JoinedRows,
@@ -52,7 +52,6 @@ from cxrbuild.split import split_records
 if TYPE_CHECKING:
     import pandas as pd
 
-_logger = logging.getLogger(__name__)
 # The columns of a published manifest: membership alone, which does not depend on the program's version.
 MEMBERSHIP = ("image_id", "source", "source_path", "source_blob", "label", "split")
 READING, DECIDING = STAGES = ("reading metadata", "applying rules")
@@ -285,8 +284,7 @@ def make_plan(
         # Afterwards nothing says of which patient a withdrawn image is.
         others = find_other_images(records)
         records = without_withdrawn_values(records)
-    for code, count in records["exclusion"].value_counts().items():
-        _logger.debug("excluded by %s: %d images", code, count)
+    log_decisions(declared, records, absent)
     return Plan(declared, {s.name: locked[s.name] for s in declared.sources if s.name in locked},
                 as_pinned, fetched, records, tuple(absent), data, of_withdrawn_patients=others)  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from cxrbuild.artifact import kind_of, names
@@ -13,6 +14,8 @@ from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import write_bytes
 from cxrbuild.records import write_records
+
+_logger = logging.getLogger(__name__)
 
 
 def write_plan(plan: Plan, out: Path) -> list[Path]:
@@ -43,6 +46,7 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     if plan.exactness:
         paths.append(out / names.EXACTNESS)
         PlannedExactness(sources=plan.exactness).write(paths[-1])
+    _logger.info("wrote %s: %s", out, ", ".join(path.name for path in paths))
     return paths
 
 

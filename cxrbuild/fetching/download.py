@@ -27,6 +27,7 @@ from cxrbuild.http import (
     open_session,
     parse_count,
     redact_address,
+    redact_place,
     retry,
     retry_after,
     without_credentials,
@@ -85,7 +86,7 @@ def download(
         transfer = _Transfer(url, part, title, progress, session, pace, bars)
         retry(
             transfer.attempt, wait=cancellation.wait, give_up=transfer.give_up,
-            progressed=transfer.progressed, report=transfer.report_retry,
+            progressed=transfer.progressed, report=transfer.report_retry, name=f"{title} {redact_place(url)}",
         )  # fmt: skip
 
 

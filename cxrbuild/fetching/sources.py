@@ -134,6 +134,7 @@ def fetch(
     cancellation = Cancellation()
     done: dict[str, Fetched] = {}
     errors: dict[str, CxrbuildError] = {}
+    _logger.info("fetching %s into %s, %d at a time", name_some(names), data, min(jobs, len(names)))
     with locked(data):
         clean_up(data)
         lock = read_lock(data)
@@ -161,9 +162,13 @@ def fetch(
                         raise
                     errors[name] = of_memory()
                 else:
+                    for note in done[name].notes:
+                        _logger.info("%s", note)
                     lock[name] = done[name].locked
                     write_lock(data, lock)
                     _log(name, done[name])
+    for name, error in errors.items():
+        _logger.error("%s was not fetched: %s", name, error)
     for source in sources:
         # A mirror has the same files; an origin that was given is the user's choice.
         if source.name in errors and source.name not in origins and source.download.mirrors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from cxrbuild.rules import apply_rules
 if TYPE_CHECKING:
     import pandas as pd
 
+_logger = logging.getLogger(__name__)
 # What upstream says of an image, in our columns.
 _UPSTREAM = (
     "patient_id", "patient_id_text", "finding", "modality", "modality_text", "view_position",
@@ -67,6 +69,12 @@ def explain_images(
     """
     ledger = artifact.ledger
     found = find_rows(artifact, name, recipe, data)
+    # Not the name, nor the images: it can be a patient's number.
+    reasons = ledger.loc[found, "exclusion"].fillna("kept").value_counts()
+    _logger.info(
+        "read %d rows of %s; the name means %d: %s", len(ledger), artifact.folder, int(found.sum()),
+        ", ".join(f"{reason} {count}" for reason, count in reasons.items()),
+    )  # fmt: skip
     describe = _Describer(artifact, recipe, data, ledger[found])
     dataset = f"{artifact.name} {artifact.version}"
     images = [describe(row) for _, row in ledger[found].sort_values("image_id").iterrows()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from cxrbuild.errors import CxrbuildError, name_some, nearest
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.policy import unlisted_sources
 from cxrbuild.reasons import looked_at
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def find_excluded(artifact: Artifact, rule: str | None = None) -> ExcludedImages
             )
         )
     images.sort(key=lambda image: order[image.exclusion])
+    _logger.info("read %d rows of %s: %d are listed", len(ledger), artifact.folder, len(images))
     return ExcludedImages(
         folder=str(artifact.folder),
         dataset=f"{artifact.name} {artifact.version}",

@@ -189,4 +189,4 @@ def send_with_retries(
             todo="Completed files are kept: run the command again to resume",
         )  # fmt: skip
 
-    retry(attempt, wait=cancellation.wait, give_up=give_up)
+    retry(attempt, wait=cancellation.wait, give_up=give_up, name=where)

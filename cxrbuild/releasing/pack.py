@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,6 +210,14 @@ def release(
     if warning := describe_kept_datasheet(document, new, files):
         progress.note(warning)
     changes = check_version(name, version, new, before)
+    _logger.info(
+        "%s %s (%s) of %s; previous version: %s, changes: %s", name, version, policy, build,
+        before or "none", "none to compare" if changes is None else changes.bump or "none",
+    )  # fmt: skip
+    why = records["withheld"].dropna().value_counts()
+    _logger.info("pixels of %d images, withheld of %d", len(contents.embedded), int(why.sum()))
+    for reason, count in why.items():
+        _logger.info("withheld, %s: %d images", reason, count)
     withdrawn = set(explaining.loc[explaining["exclusion"].eq("withdrawn"), "image_id"])
     del new, explaining
     with progress(CHECKING, None, ""):
@@ -222,14 +231,16 @@ def release(
         # A killed run may have left files.
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
+        began = time.monotonic()
         text = changelog(contents, before, changes, withdrawn)
         written = write_files(
             build, staging, contents, results, text, workers=workers or default_workers(),
             executor=executor, progress=progress,
         )  # fmt: skip
         _logger.info(
-            "wrote %s: %d images, %d with pixels", staging, len(contents.kept), len(contents.embedded)
-        )
+            "wrote %d files in %.1f s, which are verified before they are moved to %s",
+            len(read_sums(staging)), time.monotonic() - began, out,
+        )  # fmt: skip
         # They take as much memory as the verification, which reads the tables again. Arrow would keep
         # what is freed.
         del records, contents

@@ -356,7 +356,7 @@ class RemoteFolder:
                 found=str(error), todo="Run the same command again to resume; what was copied is kept",
             )  # fmt: skip
 
-        return retry(attempt, wait=time.sleep, give_up=give_up)
+        return retry(attempt, wait=time.sleep, give_up=give_up, name=f"{self.address}/{name}")
 
     def _is_unchanged(self, name: str, known: Copied) -> bool:
         try:

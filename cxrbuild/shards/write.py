@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,6 +22,8 @@ from cxrbuild.shards.parquet import parquet_writer
 from cxrbuild.shards.record import ShardRecord, content_of
 from cxrbuild.shards.record_file import FRAME_BYTES
 from cxrbuild.shards.tfrecord import Description, SplitInfo, dataset_info, features, write_records
+
+_logger = logging.getLogger(__name__)
 
 
 def write_shards(
@@ -83,6 +86,10 @@ def write_shards(
             again += written
             if not todo:
                 bar.update(len(shard.rows))
+    _logger.info(
+        "shards: %d files written, %d unchanged, %d bytes",
+        len(again), len(entries) - len(again), sum(entry.bytes for entry in entries.values()),
+    )  # fmt: skip
     if again and len(again) < len(entries):
         progress.note(f"Written again: {name_some(again)}. The other shards are unchanged.")
     # A release whose pixels are all withheld has no shards for `tfds` to describe.

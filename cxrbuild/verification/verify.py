@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from cxrbuild.verification.sizes import SIZES
 from cxrbuild.verification.tables import describe_leakage
 from cxrbuild.verification.tfrecord import TFRECORD
 
+_logger = logging.getLogger(__name__)
 # The manifest that a folder of images is compared with unless another is named.
 DEFAULT_MANIFEST = "covid19-cxr/1.0.0"
 
@@ -123,6 +126,8 @@ def _verify(context: Context, manifest: str | None = None) -> VerificationResult
                 results.append(evaluate(check, context, limit=check.limit))
             bar.update()
     checks = tuple(results)
+    of = ", ".join(f"{count} {status}" for status, count in Counter(one.status for one in checks).items())
+    _logger.info("verified the %s %s: %d checks, %s", context.kind, context.folder, len(checks), of)
     if context.kind == "images":
         found = count_images(context)
         return VerificationResult(
