@@ -54,9 +54,9 @@ class _PrintableFormatter(logging.Formatter):
 class _AboveBars(logging.Handler):
     """Write to standard error, above the progress of what is running, what is not shown there already."""
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         """Omit the notes that the progress shows."""
-        return not getattr(record, "shown", False) and super().filter(record)
+        return not getattr(record, "shown", False) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         BARS.write(self.format(record))

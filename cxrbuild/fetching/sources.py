@@ -167,8 +167,8 @@ def fetch(
                     lock[name] = done[name].locked
                     write_lock(data, lock)
                     _log(name, done[name])
-    for name, error in errors.items():
-        _logger.error("%s was not fetched: %s", name, error)
+    for name, reason in errors.items():
+        _logger.error("%s was not fetched: %s", name, reason)
     for source in sources:
         # A mirror has the same files; an origin that was given is the user's choice.
         if source.name in errors and source.name not in origins and source.download.mirrors:
