@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.baseline.drawing import BLUE, GREEN, GREY, ORANGE, drawing
+from cxrbuild.baseline.drawing import BLUE, GREEN, GREY, ORANGE, drawing, fit_text, text_height
 from cxrbuild.catalog.network import ZHONG, Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# All lengths are in inches: the width of a box, the distance of the middles of two blocks, the middle of the
+# input.
+_WIDTH, _STEP, _INPUT = 1.04, 1.27, 0.65
+_FONT = 7
 
 
 def draw_network(path: Path, network: Network, classes: int, parameters: int) -> None:
@@ -30,57 +36,47 @@ def draw_network(path: Path, network: Network, classes: int, parameters: int) ->
     if network.name != ZHONG:
         _draw_known(path, network, classes, parameters)
         return
-    from matplotlib.patches import FancyBboxPatch
-
     count = len(network.blocks)
     side = network.side
-    with drawing(path, 9.5, 4.4) as figure:
-        axes = figure.subplots()
-        axes.set(xlim=(-0.3, count + 3.2), ylim=(-0.1, 3.05))
-        axes.axis("off")
+    head = [f"dense {dense.units}, ELU\ndropout {dense.dropout:g}" for dense in network.dense]
+    output = "\n\n".join([*head, f"dense {classes}\nsoftmax"])
+    # A head of many layers makes the drawing higher.
+    of_head = max(1.6, text_height(output, _FONT) + 0.3)
+    x = (count + 1.75) * _STEP
+    with _canvas(path, x + 2.0, max(4.0, of_head + 0.1), parameters) as axes:
         box, arrow = _pens(axes)
-        box(0.2, 2.3, 0.6, f"input\n{side} x {side} x 3", GREY)
+        box(_INPUT, 2.95, 0.84, f"input\n{side} x {side} x 3", GREY)
         width = 0
         for number, block in enumerate(network.blocks, 1):
-            arrow((number + 0.02 if number > 1 else 0.62, 2.3), (number + 0.18, 2.3))
+            middle = (number + 0.6) * _STEP
+            before = middle - _STEP if number > 1 else _INPUT
+            arrow((before + _WIDTH / 2 + 0.02, 2.95), (middle - _WIDTH / 2 - 0.02, 2.95))
             pooled = side // 2
             box(
-                number + 0.6,
-                2.3,
-                1.3,
+                middle,
+                2.95,
+                1.82,
                 f"block {number}\n\n{block.convolutions} x conv 3x3\n{block.filters}, ELU\n"
                 f"{side} x {side}\n\nmax pool 2x2\n{pooled} x {pooled}",
                 BLUE,
             )
-            arrow((number + 0.6, 1.63), (number + 0.6, 1.28))
-            box(number + 0.6, 1.05, 0.42, f"global {network.pooling}\n{block.filters}", GREEN)
-            arrow((number + 0.6, 0.82), (number + 0.6, 0.48))
+            arrow((middle, 2.01), (middle, 1.6))
+            box(middle, 1.3, 0.58, f"global {network.pooling}\n{block.filters}", GREEN)
+            arrow((middle, 0.98), (middle, 0.62))
             width += block.filters
             last, side = side, pooled
         flat = last * last * network.blocks[-1].filters
-        axes.add_patch(
-            FancyBboxPatch(
-                (1.2, 0.02),
-                count - 0.2,
-                0.42,
-                boxstyle="round,pad=0.02",
-                facecolor=GREEN + "22",
-                edgecolor=GREEN,
-            )
-        )
-        axes.text(1.1 + count / 2, 0.23, f"concatenate 1: {width}", ha="center", va="center", fontsize=7)
-        x = count + 1.75
-        box(x, 1.6, 0.5, f"flatten\n{flat:,}", ORANGE)
+        first, end = 1.6 * _STEP - _WIDTH / 2, (count + 0.6) * _STEP + _WIDTH / 2
+        box((first + end) / 2, 0.33, 0.58, f"concatenate 1: {width}", GREEN, width=end - first)
+        box(x, 2.05, 0.7, f"flatten\n{flat:,}", ORANGE)
         # The flattened features are those before the last block's pool.
-        arrow((count + 1.02, 2.55), (x, 1.9))
-        box(x, 0.23, 0.42, f"concatenate 2\n{width + flat:,}", ORANGE)
-        arrow((x, 1.33), (x, 0.48))
-        arrow((count + 1.04, 0.23), (x - 0.42, 0.23))
-        head = [f"dense {dense.units}, ELU\ndropout {dense.dropout:g}" for dense in network.dense]
-        label = "\n\n".join([*head, f"dense {classes}\nsoftmax"])
-        box(x + 0.95, 1.3, 0.42 * len(head) + 0.9, label, GREY)
-        arrow((x + 0.42, 0.3), (x + 0.75, 1.3 - 0.21 * len(head) - 0.47))
-        axes.set_title(f"{parameters:,} parameters", fontsize=9)
+        arrow((end, 3.3), (x, 2.42))
+        box(x, 0.33, 0.58, f"concatenate 2\n{width + flat:,}", ORANGE)
+        arrow((x, 1.68), (x, 0.64))
+        arrow((end + 0.02, 0.33), (x - _WIDTH / 2 - 0.02, 0.33))
+        right = x + _STEP + 0.1
+        box(right, 0.04 + of_head / 2, of_head, output, GREY)
+        arrow((x + _WIDTH / 2 + 0.02, 0.33), (right - _WIDTH / 2 - 0.02, 0.33))
 
 
 def _draw_known(path: Path, network: Network, classes: int, parameters: int) -> None:
@@ -92,30 +88,44 @@ def _draw_known(path: Path, network: Network, classes: int, parameters: int) -> 
         "standardized": "standardized as ImageNet",
     }[network.known.scaling]
     start = "random weights" if network.weights is None else f"weights of {network.weights}"
-    with drawing(path, 9.5, 1.7) as figure:
-        axes = figure.subplots()
-        axes.set(xlim=(-0.3, 6.9), ylim=(0.2, 1.4))
-        axes.axis("off")
-        box, arrow = _pens(axes, width=1.6)
-        boxes = [
+    width = 2.1
+    boxes = [
+        (fit_text(label, width - 0.15, _FONT), colour)
+        for label, colour in (
             (f"input\n{network.side} x {network.side} x 3", GREY),
             (f"preprocessing\n{scaling}", GREEN),
             (f"{network.name}\n{network.known.paper}\n{start}", BLUE),
             (f"{classes} classes\nsoftmax", ORANGE),
-        ]
+        )
+    ]
+    height = max(1.15, *(text_height(label, _FONT) + 0.2 for label, _ in boxes))
+    with _canvas(path, 9.5, height + 0.1, parameters) as axes:
+        box, arrow = _pens(axes)
         for number, (label, colour) in enumerate(boxes):
-            x = 0.6 + 1.8 * number
-            box(x, 0.8, 0.9, label, colour)
+            x = 1.2 + 2.37 * number
+            box(x, height / 2 + 0.05, height, label, colour, width=width)
             if number:
-                arrow((x - 0.98, 0.8), (x - 0.82, 0.8))
-        axes.set_title(f"{parameters:,} parameters", fontsize=9)
+                arrow((x - 2.37 + width / 2 + 0.02, height / 2), (x - width / 2 - 0.02, height / 2))
 
 
-def _pens(axes: Axes, width: float = 0.8) -> tuple[Callable[..., None], Callable[..., None]]:
+@contextmanager
+def _canvas(path: Path, width: float, height: float, parameters: int) -> Iterator[Axes]:
+    """Yield axes in inches, which fill the figure up to a line with the number of parameters."""
+    title = 0.35
+    with drawing(path, width, height + title) as figure:
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, width), ylim=(0, height + title))
+        axes.axis("off")
+        axes.text(width / 2, height + title / 2, f"{parameters:,} parameters", ha="center", va="center")
+        yield axes
+
+
+def _pens(axes: Axes) -> tuple[Callable[..., None], Callable[..., None]]:
     """Return functions that draw a box with a label, and an arrow."""
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-    def box(x: float, y: float, height: float, label: str, colour: str) -> None:
+    def box(x: float, y: float, height: float, label: str, colour: str, *, width: float = _WIDTH) -> None:
         axes.add_patch(
             FancyBboxPatch(
                 (x - width / 2, y - height / 2),
@@ -126,7 +136,7 @@ def _pens(axes: Axes, width: float = 0.8) -> tuple[Callable[..., None], Callable
                 edgecolor=colour,
             )
         )
-        axes.text(x, y, label, ha="center", va="center", fontsize=7)
+        axes.text(x, y, label, ha="center", va="center", fontsize=_FONT)
 
     def arrow(start: tuple[float, float], end: tuple[float, float]) -> None:
         axes.add_patch(
