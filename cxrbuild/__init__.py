@@ -43,27 +43,75 @@ if TYPE_CHECKING:
         why,
     )
     from cxrbuild.artifact import Build, Release, open_artifact, open_build, open_release
+    from cxrbuild.auditing.audit import AuditResult
+    from cxrbuild.baseline import BaselineResult, ComparisonResult
+    from cxrbuild.catalog import Recipe, Source
     from cxrbuild.catalog.column import Column
     from cxrbuild.catalog.reader import Inventory, Reader
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
+    from cxrbuild.comparison import Diff
+    from cxrbuild.curation import CurationResult, Plan
+    from cxrbuild.dataset_sources import DatasetSources
+    from cxrbuild.demo import DemoResult
+    from cxrbuild.environment import Environment
     from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError
+    from cxrbuild.explanation import ExplanationResult
+    from cxrbuild.exporting import ExportResult
+    from cxrbuild.fetching.sources import FetchResult
+    from cxrbuild.image_decision import DecisionResult, ExcludedImages
+    from cxrbuild.lists import ListAuditResult
     from cxrbuild.loading import Dataset, MissingPixelsWarning, load
+    from cxrbuild.overlapping import FingerprintResult, OverlapResult
+    from cxrbuild.pins import PinDiff, PinProposal
+    from cxrbuild.proposing import Proposal
+    from cxrbuild.publishing import PublicationResult
+    from cxrbuild.releasing import ReleaseResult, SigningResult
+    from cxrbuild.shipped import ShippedRecipe, ShippedSource
+    from cxrbuild.verification import VerificationResult
 
 __all__ = [
+    "AuditResult",
+    "BaselineResult",
     "Build",
     "Check",
     "CheckError",
     "Column",
+    "ComparisonResult",
+    "CurationResult",
     "CxrbuildError",
     "Dataset",
+    "DatasetSources",
+    "DecisionResult",
     "DeclarationError",
+    "DemoResult",
+    "Diff",
+    "Environment",
+    "ExcludedImages",
+    "ExplanationResult",
+    "ExportResult",
+    "FetchResult",
     "Finding",
+    "FingerprintResult",
     "Inventory",
+    "ListAuditResult",
     "Measurement",
     "MissingPixelsWarning",
     "NotApplicable",
+    "OverlapResult",
+    "PinDiff",
+    "PinProposal",
+    "Plan",
+    "Proposal",
+    "PublicationResult",
     "Reader",
+    "Recipe",
     "Release",
+    "ReleaseResult",
+    "ShippedRecipe",
+    "ShippedSource",
+    "SigningResult",
+    "Source",
+    "VerificationResult",
     "audit",
     "audit_lists",
     "check_environment",
@@ -103,11 +151,31 @@ __all__ = [
 # names is first used, so that `import cxrbuild` and `cxrbuild --help` are instant.
 _MODULES = {
     "artifact": ("Build", "Release", "open_artifact", "open_build", "open_release"),
+    "auditing.audit": ("AuditResult",),
+    "baseline": ("BaselineResult", "ComparisonResult"),
+    "catalog": ("Recipe", "Source"),
     "catalog.column": ("Column",),
     "catalog.reader": ("Inventory", "Reader"),
     "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
+    "comparison": ("Diff",),
+    "curation": ("CurationResult", "Plan"),
+    "dataset_sources": ("DatasetSources",),
+    "demo": ("DemoResult",),
+    "environment": ("Environment",),
     "errors": ("CheckError", "CxrbuildError", "DeclarationError"),
+    "explanation": ("ExplanationResult",),
+    "exporting": ("ExportResult",),
+    "fetching.sources": ("FetchResult",),
+    "image_decision": ("DecisionResult", "ExcludedImages"),
+    "lists": ("ListAuditResult",),
     "loading": ("Dataset", "MissingPixelsWarning", "load"),
+    "overlapping": ("FingerprintResult", "OverlapResult"),
+    "pins": ("PinDiff", "PinProposal"),
+    "proposing": ("Proposal",),
+    "publishing": ("PublicationResult",),
+    "releasing": ("ReleaseResult", "SigningResult"),
+    "shipped": ("ShippedRecipe", "ShippedSource"),
+    "verification": ("VerificationResult",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -13,6 +13,7 @@ from cxrbuild.artifact.names import BUILD, LEDGER, SUMS
 from cxrbuild.catalog.source import Pin
 from cxrbuild.errors import CxrbuildError, instead_of
 from cxrbuild.exactness import MEANINGS, dataset_rows, image_states
+from cxrbuild.notebook import result_html
 from cxrbuild.progress import Progress
 from cxrbuild.remote import reading
 
@@ -101,6 +102,22 @@ class DatasetSources:
             "sources": {source.name: source.to_dict() for source in self.sources},
             "images": [asdict(image) for image in self.images],
         }
+
+    def _repr_html_(self) -> str:
+        return result_html(
+            f"Sources of {self.name} {self.version}",
+            header=["source", "licence", "pin", "verified by", "files"],
+            rows=[
+                [
+                    one.name,
+                    one.license,
+                    one.pin.commit or one.pin.sha256 or "not pinned",
+                    None if one.files is None else one.files.proof,
+                    None if one.files is None else one.files.files,
+                ]
+                for one in self.sources
+            ],
+        )
 
 
 def list_sources_of(

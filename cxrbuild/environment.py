@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from html import escape
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,9 @@ from packaging.requirements import Requirement
 
 from cxrbuild import __version__
 from cxrbuild.catalog import read_source, source_names
+from cxrbuild.errors import count_of
 from cxrbuild.http import host_of
+from cxrbuild.notebook import result_html
 
 # What only the project's own tests need.
 _INTERNAL_EXTRAS = {"test", "test-all"}
@@ -67,11 +68,11 @@ class Environment:
         return {"observations": [asdict(one) for one in self.observations], "problems": len(self.problems)}
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in asdict(one).values()) + "</tr>"
-            for one in self.observations
+        return result_html(
+            f"Environment: {count_of(len(self.problems), 'problem')}",
+            header=["checked", "", "found", "next step"],
+            rows=[list(asdict(one).values()) for one in self.observations],
         )
-        return f"<table><tr><th>checked</th><th></th><th>found</th><th>next step</th></tr>{rows}</table>"
 
 
 def check_environment(data: Path, out: Path, *, network: bool = True) -> Environment:

@@ -13,6 +13,7 @@ from cxrbuild.catalog.source import Source, read_source, source_names
 from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.files import sha256_of
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
+from cxrbuild.notebook import result_html
 
 _SHORT = 8
 
@@ -77,6 +78,18 @@ class ShippedSource:
         """Return the source as JSON has it."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        return result_html(
+            f"{self.name}: {self.title}",
+            rows=[
+                ["images", self.images],
+                ["licence", self.license],
+                ["pin", self.pin],
+                ["recipes", ", ".join(self.recipes) or "none"],
+                ["fetched", self.fetched or "no"],
+            ],
+        )
+
 
 @dataclass(frozen=True)
 class ShippedRecipe:
@@ -113,6 +126,17 @@ class ShippedRecipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON has it."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        return result_html(
+            f"{self.name} {self.version}: {self.title}",
+            rows=[
+                ["classes", ", ".join(self.classes)],
+                ["images", "not stated" if self.images is None else self.images],
+                ["sources", ", ".join(self.sources)],
+                ["to fetch", ", ".join(self.missing) or "none"],
+            ],
+        )
 
 
 def list_sources(data: Path, names: Sequence[str] = ()) -> list[ShippedSource]:

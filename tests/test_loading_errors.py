@@ -90,7 +90,7 @@ def test_pixels_that_are_withheld_are_named_with_the_reason(varied_public: Path)
     counts = f"{train['withheld'].isna().sum()} of {len(train)}"
     assert f"  {counts} COVID-19 images of train have pixels here.\n" in str(warning.message)
     assert "Normal" not in str(warning.message)
-    assert repr(dataset).endswith(f"withheld={manifest['withheld'].notna().sum()}), split=None)")
+    assert repr(dataset).endswith(f"withheld={manifest['withheld'].notna().sum()})")
     assert f"<td>COVID-19</td><td>{counts}</td>" in dataset._repr_html_()
     # All rows are an option; images are only those with pixels.
     assert len(dataset.to_pandas("train")) < len(dataset.to_pandas("train", withheld=True))

@@ -11,10 +11,11 @@ from cxrbuild.arguments import checked
 from cxrbuild.artifact import names
 from cxrbuild.artifact.audit import AuditDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, ReleaseDocument
-from cxrbuild.artifact.pixels import PixelCount, count_pixels
+from cxrbuild.artifact.pixels import PixelCount, count_pixels, describe_absent, tabulate
 from cxrbuild.artifact.plan import PlanDocument
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.files import read_json
+from cxrbuild.notebook import result_html
 from cxrbuild.records import read_records
 
 if TYPE_CHECKING:
@@ -88,6 +89,14 @@ class Artifact:
 
     def count_pixels(self) -> list[PixelCount]:
         """Return by class and split how many images have pixels, are withheld or are missing."""
+        if not self.withheld_images and not self.document.missing_images:
+            # No table is read for it.
+            return [
+                PixelCount(label, split, n, n, 0)
+                for split, classes in self.document.counts.items()
+                for label, n in classes.items()
+                if n
+            ]
         # The ledger has more rows than the manifest; without missing images it is not needed.
         ledger = None
         if self.document.missing_images:
@@ -101,29 +110,13 @@ class Artifact:
         return f"{type(self).__name__}({self.name} {self.version}, folder={str(self.folder)!r}{counts})"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        withheld, missing = self.withheld_images, self.document.missing_images
-        found = {(one.label, one.split): one for one in self.count_pixels()} if withheld else {}
-        splits = list(self.document.counts)
-        header = "".join(f"<th>{escape(split)}</th>" for split in splits)
-
-        def cell(label: str, split: str) -> str:
-            images = f"{self.document.counts[split].get(label, 0):,}"
-            one = found.get((label, split))
-            return images if one is None else f"{one.pixels:,} of {images}"
-
-        rows = "".join(
-            f"<tr><td>{escape(label)}</td>"
-            + "".join(f"<td>{cell(label, split)}</td>" for split in splits)
-            + "</tr>"
-            for label in self.classes
+        header, rows = tabulate(self.count_pixels(), self.classes)
+        return result_html(
+            f"{type(self).__name__} {self.name} {self.version}",
+            [describe_absent(self.withheld_images, self.document.missing_images)],
+            header,
+            rows,
         )
-        title = f"{escape(type(self).__name__)} {escape(self.name)} {escape(self.version)}"
-        absent = [f"{withheld:,} withheld: the table has the images with pixels of all"] if withheld else []
-        absent += [f"{missing:,} missing"] if missing else []
-        said = f"<p>Images without pixels: {'; '.join(absent)}.</p>" if absent else ""
-        return f"<p><b>{title}</b></p>{said}<table><tr><th>class</th>{header}</tr>{rows}</table>"
 
 
 @dataclass(frozen=True, repr=False)

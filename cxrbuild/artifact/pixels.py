@@ -89,3 +89,38 @@ def count_pixels(
         for label in classes
         if any((split, label) in one.index for one in counts)
     ]
+
+
+def tabulate(found: Sequence[PixelCount], classes: Sequence[str]) -> tuple[list[str], list[list[object]]]:
+    """Return the header and the rows of a table with a row for each class and a column for each split.
+
+    Examples
+    --------
+    >>> found = [PixelCount("Normal", "test", 100, 100, 1), PixelCount("COVID-19", "test", 9, 4, 0)]
+    >>> tabulate(found, ["COVID-19", "Normal"])
+    (['class', 'test'], [['COVID-19', '4 of 9'], ['Normal', 100]])
+    """
+    cells = {(one.label, one.split): one for one in found}
+    splits = list(dict.fromkeys(one.split for one in found))
+    return ["class", *splits], [
+        [label, *(_cell(cells.get((label, split))) for split in splits)] for label in classes
+    ]
+
+
+def _cell(one: PixelCount | None) -> object:
+    if one is None or one.images == one.pixels:
+        return 0 if one is None else one.images
+    return f"{one.pixels:,} of {one.images:,}"
+
+
+def describe_absent(withheld: int, missing: int) -> str:
+    """Return how many images have no pixels, as a sentence; empty where all have.
+
+    Examples
+    --------
+    >>> describe_absent(219, 1)
+    'Images without pixels: 219 withheld: the table has the images with pixels of all; 1 missing.'
+    """
+    absent = [f"{withheld:,} withheld: the table has the images with pixels of all"] if withheld else []
+    absent += [f"{missing:,} missing"] if missing else []
+    return f"Images without pixels: {'; '.join(absent)}." if absent else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from cxrbuild.checks import Result, evaluate, name_check
 from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError, count_of, printable
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of
+from cxrbuild.notebook import result_html
 from cxrbuild.progress import Progress, silent
 from cxrbuild.report import next_steps
 
@@ -50,11 +50,11 @@ class AuditResult:
         return {"build": str(self.build.folder)} | self.document.to_dict()
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(check.id)}</td><td>{check.status}</td><td>{escape(check.message)}</td></tr>"
-            for check in self.document.checks
+        return result_html(
+            f"Audit of {self.build.name} {self.build.version}: {self.document.status}",
+            header=["check", "status", "found"],
+            rows=[[check.id, check.status, check.message] for check in self.document.checks],
         )
-        return f"<table><tr><th>check</th><th>status</th><th>found</th></tr>{rows}</table>"
 
 
 def audit(

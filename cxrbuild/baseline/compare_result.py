@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.artifact.baseline import Interval
 from cxrbuild.artifact.comparison import ComparisonDocument
+from cxrbuild.notebook import result_html
 
 COMPARED = ("accuracy", "difference", "balanced accuracy")
 
@@ -49,12 +49,10 @@ class ComparisonResult:
         ]
 
     def _repr_html_(self) -> str:
-        header = "".join(f"<th>{name}</th>" for name in ("", "", *COMPARED))
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows()
+        recipe = self.document.recipe
+        return result_html(
+            f"Comparison on {recipe.name} {recipe.version}", header=["", "", *COMPARED], rows=self.rows()
         )
-        title = escape(f"Comparison on {self.document.recipe.name} {self.document.recipe.version}")
-        return f"<p><b>{title}</b></p><table><tr>{header}</tr>{body}</table>"
 
 
 def format_interval(interval: Interval, *, signed: bool = False) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.artifact.baseline import BaselineDocument
+from cxrbuild.notebook import result_html
 
 METRICS = ("loss", "accuracy", "precision", "recall")
 
@@ -51,14 +51,11 @@ class BaselineResult:
         return rows
 
     def _repr_html_(self) -> str:
-        gate = self.document.gate
+        recipe, gate = self.document.recipe, self.document.gate
         state = f"; gate {'passed' if gate.passed else 'not passed'}" if gate.checks else ""
-        header = "".join(f"<th>{name}</th>" for name in ("", *METRICS))
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows()
+        return result_html(
+            f"Baseline of {recipe.name} {recipe.version}{state}", header=["", *METRICS], rows=self.rows()
         )
-        title = escape(f"Baseline of {self.document.recipe.name} {self.document.recipe.version}{state}")
-        return f"<p><b>{title}</b></p><table><tr>{header}</tr>{body}</table>"
 
 
 def format_figure(value: float | None) -> str:

@@ -29,6 +29,10 @@ class Declaration(BaseModel):
         """Return the models that a table can have: subclasses, where a key of the table decides which."""
         return [cls]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the declaration as JSON has it: the keys of its file, with defaults."""
+        return self.model_dump(mode="json", by_alias=True)
+
 
 D = TypeVar("D", bound=Declaration)
 

@@ -27,6 +27,7 @@ from cxrbuild.catalog.source import Name, Source
 from cxrbuild.catalog.split import Count, Split
 from cxrbuild.errors import DeclarationError, count_of, suggest
 from cxrbuild.exclusions import EXCLUSIONS
+from cxrbuild.notebook import result_html
 from cxrbuild.parsing import parse_toml
 from cxrbuild.records import SPLITS
 
@@ -138,6 +139,15 @@ class Recipe(Declaration):
     def classes(self) -> list[str]:
         """The classes in the order of their numbers."""
         return list(self.labels)
+
+    def _repr_html_(self) -> str:
+        rules = [[rule.name, "yes" if rule.enabled else "off", rule.describe()] for rule in self.rules]
+        return result_html(
+            f"Recipe {self.name} {self.version}: {self.title}",
+            [f"Classes: {', '.join(self.classes)}. Sources: {', '.join(self.sources)}."],
+            ["rule", "applied", "what it does"],
+            rules,
+        )
 
     def find_empty(self, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
         """Return a message for each class without an image in train or test, unless the recipe allows it.

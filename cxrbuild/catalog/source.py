@@ -25,6 +25,7 @@ from cxrbuild.catalog.lung_masks import LungMasks
 from cxrbuild.catalog.reader import Reader, read_reader
 from cxrbuild.catalog.withdrawal import Withdrawal, Withdrawals, read_withdrawals
 from cxrbuild.errors import DeclarationError
+from cxrbuild.notebook import result_html
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Sha1 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -183,6 +184,19 @@ class Source(Declaration):
     def _listing_path(self) -> Path:
         assert self.pin.listing
         return self.file.parent / self.pin.listing
+
+    def _repr_html_(self) -> str:
+        return result_html(
+            f"Source {self.name}: {self.title}",
+            rows=[
+                ["licence", self.license],
+                ["address", self.download.url or "none"],
+                ["commit", self.pin.commit],
+                ["git tree", self.pin.tree],
+                ["archive SHA-256", self.pin.sha256],
+                ["files", None if self.listing is None else len(self.listing)],
+            ],
+        )
 
     @property
     def address(self) -> str:

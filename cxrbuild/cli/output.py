@@ -47,7 +47,7 @@ class Output:
     def choose(self, message: str) -> None:
         """Print which input is taken where the command names none, unless quiet, and log it."""
         _logger.info("%s", message, extra={"shown": not self.quiet})
-        self.say(message)
+        self.show(message)
 
     def show(self, message: str) -> None:
         """Print a message, wrapped to the terminal, unless quiet."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
+from cxrbuild.notebook import result_html
 from cxrbuild.version_numbers import Bump, needed_version, parse_version
 
 if TYPE_CHECKING:
@@ -276,12 +276,10 @@ class Diff:
         return html_page(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(title)}</td><td>{len(self.rows[kind]):,}</td></tr>"
-            for kind, title in KINDS.items()
-            if len(self.rows[kind])
-        )
         from cxrbuild.comparison.text import conclusion
 
-        said = f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b></p><p>{escape(conclusion(self))}</p>"
-        return f"{said}<table>{rows}</table>"
+        return result_html(
+            f"{self.old} \u2192 {self.new}",
+            [conclusion(self)],
+            rows=[[title, len(self.rows[kind])] for kind, title in KINDS.items() if len(self.rows[kind])],
+        )

@@ -1,6 +1,7 @@
 """The stages in order: plan what a dataset holds, and curate it."""
 
 from cxrbuild.curation.curate import CurationResult, curate
+from cxrbuild.curation.decision import decide
 from cxrbuild.curation.declaration_files import (
     DeclarationFiles,
     as_shipped,
@@ -19,14 +20,7 @@ from cxrbuild.curation.holder import (
     describe_no_holders,
     describe_other_images,
 )
-from cxrbuild.curation.plan import (
-    Plan,
-    counts,
-    decide,
-    funnel,
-    funnel_steps,
-    make_plan,
-)
+from cxrbuild.curation.plan import Plan, counts, funnel, funnel_steps, make_plan
 from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger

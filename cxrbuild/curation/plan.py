@@ -12,6 +12,7 @@ from cxrbuild.artifact import FunnelStep
 from cxrbuild.artifact.build import PreviousSplit, SourceExactness
 from cxrbuild.artifact.correction import Corrections
 from cxrbuild.catalog import Source
+from cxrbuild.curation.decision import decide_rows
 from cxrbuild.curation.decision_log import log_decisions
 from cxrbuild.curation.declared import Declared
 from cxrbuild.curation.findings import (
@@ -23,31 +24,20 @@ from cxrbuild.curation.findings import (
 )  # fmt: skip
 from cxrbuild.curation.holder import OtherImages, WithdrawnHolder, find_other_images
 from cxrbuild.curation.recorded_key import advise_to_lock, hashes_numbers, require_recorded_key
-from cxrbuild.curation.withdrawn_copies import withdraw_copies
-from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.exactness import count_exactness
 from cxrbuild.exclusions import exclusion_reasons
 from cxrbuild.fetch_advice import describe_another_pin
 from cxrbuild.fetching.pin import is_for_another_pin, locked_against
 from cxrbuild.fetching.record import fetched_blobs, require_fetched
-from cxrbuild.folds import add_folds
-from cxrbuild.ingest import (
-    apply_corrections,
-    ingest,
-    record_corrections,
-    take_inventory,
-    withdraw_patients,
-    without_withdrawn_values,
-)
-from cxrbuild.lists import add_membership, read_declared_list
+from cxrbuild.ingest import ingest, record_corrections, take_inventory, without_withdrawn_values
+from cxrbuild.lists import read_declared_list
 from cxrbuild.lockfile import LockedSource, read_lock, source_folder
+from cxrbuild.notebook import result_html
 from cxrbuild.patient_key import key_fingerprint, read_key
 from cxrbuild.patients import SharedId, find_shared_ids
 from cxrbuild.previous_split import groups_joined
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import SPLITS, conform
-from cxrbuild.rules import add_details, add_labels, add_reviews, apply_rules, require_values
-from cxrbuild.split import split_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,8 +185,9 @@ class Plan:
         }
 
     def _repr_html_(self) -> str:
-        recipe = self.declared.recipe
-        return f"<p><b>Plan of {recipe.name} {recipe.version}</b></p>{funnel(self).to_html()}"
+        recipe, chart = self.declared.recipe, funnel(self).reset_index()
+        title = f"Plan of {recipe.name} {recipe.version}"
+        return result_html(title, header=list(chart.columns), rows=chart.to_numpy().tolist())
 
     def with_records(self, records: pd.DataFrame) -> Plan:
         """Return the plan with other records."""
@@ -275,7 +266,7 @@ def make_plan(
         records = pd.concat(tables, ignore_index=True) if tables else conform(pd.DataFrame())
         tables.clear()  # a million rows are a third of a gigabyte
         records = records.sort_values("image_id", ignore_index=True)
-        records = _decide(declared, records, listed, fetched, progress)
+        records = decide_rows(declared, records, listed, fetched, progress)
         kept = records.loc[records["exclusion"].isna(), ["source", "source_path"]]
         for name, paths in kept.groupby("source")["source_path"]:
             missing = paths.index[~paths.isin(list(available[str(name)]))]
@@ -298,61 +289,6 @@ def sources_to_bring(declared: Declared, data: Path) -> list[str]:
         return []
     unknown = [source.name for source in declared.sources if source.download.url is None]
     return [name for name in unknown if not source_folder(data, name).is_dir()]
-
-
-def decide(declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Fill label, exclusion, group and split of ingested rows.
-
-    Parameters
-    ----------
-    declared
-        The recipe with everything that it names.
-    records
-        The rows of all its sources, as ingested, in the order of ``image_id``.
-    listed
-        The rows of its published list, where it has one.
-
-    Raises
-    ------
-    CxrbuildError
-        A correction, finding, rule or split of the recipe does not fit the rows.
-    """
-    return without_withdrawn_values(_decide(declared, records, listed, {}, silent))
-
-
-def _decide(
-    declared: Declared, records: pd.DataFrame, listed: pd.DataFrame | None,
-    fetched: Mapping[str, Mapping[str, str]], progress: Progress,
-) -> pd.DataFrame:  # fmt: skip
-    """Return the rows as `decide` does, those of withdrawn images with all their values."""
-    records = apply_corrections(records, declared.corrections, declared.recipe, declared.sources)
-    records = withdraw_patients(records, declared.sources)
-    records = withdraw_copies(records, declared.sources, declared.links, fetched, progress)
-    records = add_reviews(records, declared.reviews)
-    if declared.image_list is not None and listed is not None:
-        records = add_membership(records, listed, declared.image_list, declared.recipe, declared.sources)
-    else:
-        records = add_labels(records, declared.recipe, declared.sources)
-    require_values(records, declared.recipe, declared.sources)
-    records = apply_rules(records, declared.recipe.rules, declared.links)
-    records = add_details(records, declared.recipe.rules, declared.reviews, declared.links)
-    if declared.previous is not None:
-        records = records.assign(previous_split=declared.previous.splits_of(records))
-        declared.previous.require_common(records)
-    try:
-        records = split_records(records, declared.recipe.split, declared.links, declared.namespaces)
-        return add_folds(records, declared.recipe.split)
-    except CxrbuildError as error:
-        # A DICOM file has its class in its header: missing files explain why a class has too few images.
-        unread = records.loc[records["exclusion"] == "missing_file", "source_path"]
-        lost = records.loc[records["exclusion"] == "row_without_file", "source"].value_counts()
-        # Where a former version is held, the error says what the draw lacks.
-        if unread.empty and not lost.empty and declared.previous is None:
-            rows = ", ".join(f"{name} {count:,}" for name, count in lost.items())
-            error.todo = f"Rows that find no file: {rows}. Correct `reader.path` of the source"
-        if not unread.empty:
-            error.todo = f"First fetch the missing images: {name_some(unread)}"
-        raise
 
 
 def funnel(plan: Plan) -> pd.DataFrame:

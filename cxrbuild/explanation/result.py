@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.artifact.explanation import ExplanationDocument
+from cxrbuild.notebook import result_html
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,4 @@ class ExplanationResult:
         return ["the model sees", "accuracy", "AUC", *(f"recall {name}" for name in self.document.classes)]
 
     def _repr_html_(self) -> str:
-        header = "".join(f"<th>{escape(cell)}</th>" for cell in self.header())
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows()
-        )
-        return f"<p>{escape(self.document.sentence)}</p><table><tr>{header}</tr>{body}</table>"
+        return result_html(sentences=[self.document.sentence], header=self.header(), rows=self.rows())

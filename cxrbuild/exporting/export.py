@@ -16,13 +16,14 @@ from cxrbuild import __version__
 from cxrbuild.artifact import Build, Release, names
 from cxrbuild.artifact.build import FileEntry
 from cxrbuild.curation import require_not_withdrawn_since
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.exporting.card import card
 from cxrbuild.exporting.document import EXPORT, ExportDocument
 from cxrbuild.exporting.images import ExportImages, title_of
 from cxrbuild.exporting.registry import FORMATS, ExportFormat
 from cxrbuild.files import files_under, locked_until_removed, naming, sha256_of, write_bytes
 from cxrbuild.loading import Dataset, Resampling, open_dataset, require_size
+from cxrbuild.notebook import result_html
 from cxrbuild.progress import Progress, silent
 from cxrbuild.records import read_records
 from cxrbuild.spreadsheets import safe_csv
@@ -56,6 +57,19 @@ class ExportResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the folder, ``written``, and the content of ``export.json``."""
         return {"export": str(self.folder), "written": self.written} | self.document.to_dict()
+
+    def _repr_html_(self) -> str:
+        document = self.document
+        withheld = f"{count_of(document.withheld, 'image')} withheld." if document.withheld else ""
+        return result_html(
+            f"{document.dataset.name} {document.dataset.version} as {document.to}",
+            [f"{'Written to' if self.written else 'Already in'} {self.folder}.", withheld],
+            ["class", *document.counts],
+            [
+                [label, *(counts.get(label, 0) for counts in document.counts.values())]
+                for label in document.classes
+            ],
+        )
 
 
 def default_folder(folder: Path, to: str, size: int | None) -> Path:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, field, replace
-from html import escape
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from cxrbuild.fetching.refusal import accept_together
 from cxrbuild.fetching.tree import Fetched, clean_up, fetch_tree
 from cxrbuild.files import locked
 from cxrbuild.lockfile import LockedSource, read_lock, write_lock
+from cxrbuild.notebook import result_html
 from cxrbuild.patient_key import KEY_ADVICE, KEY_VARIABLE, key_fingerprint, require_long_key
 from cxrbuild.progress import Progress, silent
 from cxrbuild.remote import is_supported, reading
@@ -67,12 +67,16 @@ class FetchResult:
         }
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(source.locked.proof)}</td>"
-            f"<td>{source.locked.files:,}</td></tr>"
-            for name, source in self.sources.items()
+        to_bring = f"To bring: {', '.join(self.to_bring)}." if self.to_bring else ""
+        return result_html(
+            f"Fetched into {self.data}",
+            [to_bring],
+            ["source", "verified by", "files", "downloaded"],
+            [
+                [name, source.locked.proof, source.locked.files, source.downloaded]
+                for name, source in self.sources.items()
+            ],
         )
-        return f"<table><tr><th>source</th><th>verified by</th><th>files</th></tr>{rows}</table>"
 
 
 def fetch(

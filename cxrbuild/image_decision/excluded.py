@@ -8,8 +8,9 @@ from typing import Any
 
 from cxrbuild.artifact import Artifact
 from cxrbuild.catalog.rule import Rule
-from cxrbuild.errors import CxrbuildError, name_some, nearest
+from cxrbuild.errors import CxrbuildError, count_of, name_some, nearest
 from cxrbuild.exclusions import exclusion_reasons
+from cxrbuild.notebook import result_html
 from cxrbuild.policy import unlisted_sources
 from cxrbuild.reasons import looked_at
 
@@ -78,6 +79,15 @@ class ExcludedImages:
     def to_dict(self) -> dict[str, Any]:
         """Return the images as JSON has them."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        unlisted = f"Not listed: those of {', '.join(self.unlisted)}." if self.unlisted else ""
+        return result_html(
+            f"{self.dataset}: {len(self.images):,} of {count_of(self.listed, 'image')} excluded",
+            [unlisted],
+            ["exclusion", "images", "meaning"],
+            [[code, len(self.of(code)), meaning] for code, meaning in self.reasons.items()],
+        )
 
 
 def find_excluded(artifact: Artifact, rule: str | None = None) -> ExcludedImages:

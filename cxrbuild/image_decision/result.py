@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cxrbuild.notebook import result_html
+
 
 @dataclass(frozen=True)
 class RuleResult:
@@ -293,3 +295,20 @@ class DecisionResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the decisions as JSON has them."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        return result_html(
+            f"{self.name} in {self.dataset}",
+            header=["image", "kept", "exclusion", "class", "split", "because"],
+            rows=[
+                [
+                    one.image_id,
+                    one.kept,
+                    one.exclusion,
+                    one.label,
+                    one.split,
+                    "; ".join(text for text in (one.meaning, one.label_reason, one.split_reason) if text),
+                ]
+                for one in self.images
+            ],
+        )

@@ -13,6 +13,7 @@ from cxrbuild.lists.dataset_checks import CHECKS as DATASET_CHECKS
 from cxrbuild.lists.reading import places
 from cxrbuild.lists.summary import DatasetSummary, summarize
 from cxrbuild.lists.table import tabulate
+from cxrbuild.notebook import result_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +94,16 @@ class ListAuditResult:
             "dataset": None if self.dataset is None else self.dataset.to_dict(),
             "checks": [check.to_dict() for check in self.checks],
         }
+
+    def _repr_html_(self) -> str:
+        rows = sum(n for classes in self.rows.values() for n in classes.values())
+        checks = [
+            [one.sentence, "not checked" if one.findings is None else len(one.findings), one.rows]
+            for one in self.checks
+        ]
+        return result_html(
+            f"Audit of lists: {count_of(rows, 'row')}", header=["must hold", "findings", "rows"], rows=checks
+        )
 
 
 def audit_rows(context: ListContext) -> ListAuditResult:

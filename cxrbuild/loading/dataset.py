@@ -15,6 +15,7 @@ from cxrbuild.loading.absent_image import absent_image, without_pixels
 from cxrbuild.loading.jpeg_files import decode_jpeg, read_jpeg
 from cxrbuild.loading.libraries import importing
 from cxrbuild.loading.resizing import Resampling, require_size
+from cxrbuild.loading.selection import Selection, divide_folds, require_split
 from cxrbuild.loading.shard_images import ShardImages
 from cxrbuild.records import SPLITS
 
@@ -102,12 +103,11 @@ class Dataset:
     @property
     def _listed(self) -> pd.DataFrame:
         """The rows of the manifest, with or without pixels, of the split and the folds."""
-        rows = self.artifact.manifest
-        if self.split is not None:
-            rows = rows[rows["split"] == self.split]
-        if self.folds is not None:
-            rows = rows[rows["fold"].isin(list(self.folds))]
-        return rows
+        return self._selection.rows_of(self.artifact.manifest)
+
+    @property
+    def _selection(self) -> Selection:
+        return Selection(self.artifact, self.split, self.folds)
 
     @cached_property
     def targets(self) -> NDArray[np.int64]:
@@ -142,12 +142,7 @@ class Dataset:
         CxrbuildError
             The dataset has no such split.
         """
-        if split not in self.splits:
-            raise CxrbuildError(
-                f"the dataset has no split {split!r}", where=self.artifact.folder,
-                expected=f"one of {', '.join(self.splits)}" if self.splits else "images",
-                todo="Name a split that the dataset has, or none for all images",
-            )  # fmt: skip
+        require_split(self.artifact, self.splits, split)
         return replace(self, split=split)
 
     @checked
@@ -166,17 +161,8 @@ class Dataset:
         CxrbuildError
             The dataset has no such fold.
         """
-        found = tuple(sorted(int(fold) for fold in self.artifact.manifest["fold"].dropna().unique()))
-        if number not in found:
-            raise CxrbuildError(
-                f"the dataset has no fold {number!r}", where=self.artifact.folder,
-                expected=f"one of {', '.join(map(str, found))}" if found else "a recipe with `[split.folds]`",
-                todo="Name a fold that the dataset has"
-                if found
-                else "Declare the folds in the recipe, and build the dataset again",
-            )  # fmt: skip
-        others = tuple(fold for fold in found if fold != number)
-        return replace(self, folds=others), replace(self, folds=(number,))
+        outside, inside = divide_folds(self.artifact, number)
+        return replace(self, folds=outside), replace(self, folds=inside)
 
     def __len__(self) -> int:
         """Return the number of images whose pixels are available."""
@@ -344,22 +330,27 @@ class Dataset:
         return XrayImages(chosen, size, resampling, transform)
 
     def to_dict(self) -> dict[str, object]:
-        """Return name, version, folder, classes and the number of images by split."""
+        """Return name, version, folder, classes, what is selected, and the number of images by split.
+
+        Images are those whose pixels are available, of the selected split and folds.
+        """
         sizes = self.rows["split"].value_counts()
+        chosen = self.splits if self.split is None else [self.split]
         return {
             "name": self.name,
             "version": self.version,
             "folder": str(self.artifact.folder),
             "classes": self.classes,
-            "images": {split: int(sizes.get(split, 0)) for split in self.splits},
+            "split": self.split,
+            "folds": None if self.folds is None else list(self.folds),
+            "images": {split: int(sizes.get(split, 0)) for split in chosen},
         }
 
     def __repr__(self) -> str:
-        folds = "" if self.folds is None else f", folds={self.folds}"
-        return f"Dataset({self.artifact!r}, split={self.split!r}{folds})"
+        return self._selection.describe()
 
     def _repr_html_(self) -> str:
-        return self.artifact._repr_html_()
+        return self._selection.to_html()
 
     def _chosen(self, split: str | None, size: int | None, resampling: str) -> Dataset:
         require_size(size, resampling)

@@ -18,10 +18,11 @@ from cxrbuild.auditing import stages
 from cxrbuild.auditing.descriptors import VERSION
 from cxrbuild.auditing.images import BATCH, ImageProblem, SourceImage, describe_images, read_images
 from cxrbuild.auditing.store import DescriptorStore
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, naming, require_file_place, sha256_of
 from cxrbuild.loading import Dataset, open_dataset
+from cxrbuild.notebook import result_html
 from cxrbuild.overlapping.fingerprint import (
     Fingerprint,
     FingerprintDocument,
@@ -60,6 +61,14 @@ class FingerprintResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the file, its size, and what it is of."""
         return {"fingerprint": str(self.path), "bytes": self.bytes} | self.document.to_dict()
+
+    def _repr_html_(self) -> str:
+        document = self.document
+        described = f"{document.described:,} of {count_of(document.images, 'image')}"
+        return result_html(
+            f"Fingerprint of {document.dataset.name} {document.dataset.version}",
+            [f"{self.path}: {described}, {document.level}, {self.bytes / 1e6:,.1f} MB"],
+        )
 
 
 def fingerprint(

@@ -16,7 +16,9 @@ from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.keypoint_matches import find_keypoint_matches
 from cxrbuild.auditing.keypoints import Sides
 from cxrbuild.auditing.store import DescriptorTable
+from cxrbuild.errors import count_of
 from cxrbuild.executors import open_executor
+from cxrbuild.notebook import result_html
 from cxrbuild.overlapping.fingerprint import Fingerprint, FingerprintDocument, Level
 from cxrbuild.progress import Progress, silent
 
@@ -147,6 +149,18 @@ class OverlapResult:
             "pairs": [pair.to_dict() for pair in self.pairs],
             "search": self.search.model_dump(),
         }
+
+    def _repr_html_(self) -> str:
+        a, b = (f"{one.dataset.name} {one.dataset.version}" for one in (self.a, self.b))
+        shared = [
+            [in_a, in_b, n] for in_a, counts in self.count_shared().items() for in_b, n in counts.items()
+        ]
+        return result_html(
+            f"{a} and {b}: {count_of(len(self.duplicates), 'pair')} of one radiograph",
+            [f"{count_of(len(self.pairs) - len(self.duplicates), 'similar pair')}."],
+            [f"split in {a}", f"split in {b}", "images"],
+            shared,
+        )
 
 
 def find_overlap(

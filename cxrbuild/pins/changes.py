@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from cxrbuild.errors import CxrbuildError
+from cxrbuild.notebook import result_html
 from cxrbuild.pins.version import SourceVersion
 from cxrbuild.records import image_id, possible_ids
 
@@ -82,11 +82,11 @@ class PinDiff:
         }
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(CHANGES[change])}</td><td>{n:,}</td></tr>"
-            for change, n in self.counts().items()
+        return result_html(
+            f"{self.old} \u2192 {self.new}",
+            ["" if self.counts() else "Nothing changed."],
+            rows=[[CHANGES[change], n] for change, n in self.counts().items()],
         )
-        return f"<p><b>{escape(self.old)} &rarr; {escape(self.new)}</b></p><table>{rows}</table>"
 
 
 def compare_versions(

@@ -17,13 +17,14 @@ from cxrbuild.artifact.published import published_manifest, published_names
 from cxrbuild.catalog import Source, read_source
 from cxrbuild.catalog.source import Listed
 from cxrbuild.comparison import read_version
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, count_of
 from cxrbuild.fetching.pinning import with_pin
 from cxrbuild.fetching.record import TreeFile, format_listing, git_tree_of, read_record
 from cxrbuild.fetching.sources import fetch
 from cxrbuild.files import write_bytes
 from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.lockfile import source_folder
+from cxrbuild.notebook import result_html
 from cxrbuild.parsing import parse_toml
 from cxrbuild.pins.changes import PinDiff, compare_versions
 from cxrbuild.pins.listing import read_listing
@@ -80,6 +81,14 @@ class PinProposal:
             "naming_rows": [asdict(row) for row in self.naming_rows],
             "diff": self.diff.to_dict(),
         }
+
+    def _repr_html_(self) -> str:
+        rows = count_of(len(self.naming_rows), "row")
+        named = f"{rows} of reviews, links, corrections or withdrawals to change." if self.naming_rows else ""
+        return (
+            result_html(f"Proposed pin: {self.declaration}", [*self.problems, named])
+            + self.diff._repr_html_()
+        )
 
 
 def propose_pin(

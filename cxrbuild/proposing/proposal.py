@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
 from cxrbuild.curation.findings import OtherFindings
-from cxrbuild.errors import CxrbuildError, name_some
+from cxrbuild.errors import CxrbuildError, count_of, name_some
 from cxrbuild.files import write_bytes
+from cxrbuild.notebook import result_html
 from cxrbuild.shell import assign, quote, remove
 
 Certainty = Literal["sure", "likely", "not sure", "not found"]
@@ -251,9 +251,8 @@ class Proposal:
         }
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(one.subject)}</td><td>{escape(one.choice or 'none')}</td>"
-            f"<td>{escape(one.certainty)}</td><td>{escape(one.reason)}</td></tr>"
-            for one in self.decisions
+        return result_html(
+            f"Proposal of {self.name}: {count_of(self.images, 'image')}",
+            header=["subject", "from", "", "because"],
+            rows=[[one.subject, one.choice or "none", one.certainty, one.reason] for one in self.decisions],
         )
-        return f"<table><tr><th>subject</th><th>from</th><th></th><th>because</th></tr>{rows}</table>"

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, count_of
 from cxrbuild.files import locked_in_place
 from cxrbuild.http import redact_address
+from cxrbuild.notebook import result_html
 from cxrbuild.progress import Progress, silent
 from cxrbuild.publishing.release import OutgoingRelease, read_release, require_publishable
 from cxrbuild.publishing.sending import FileToSend, Location, UnreachableError
@@ -77,8 +77,8 @@ class PublicationResult:
     def _repr_html_(self) -> str:
         sent = sum(not step.held for step in self.steps)
         done = "would be sent to" if self.dry_run else "sent to"
-        text = f"{self.name} {self.version}: {sent} of {len(self.steps)} files {done} {self.target}"
-        return f"<p>{escape(text)}</p>"
+        text = f"{self.name} {self.version}: {sent:,} of {count_of(len(self.steps), 'file')} {done}"
+        return result_html(sentences=[f"{text} {self.target}"])
 
 
 def publish(

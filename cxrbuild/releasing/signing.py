@@ -9,6 +9,7 @@ from typing import Any
 from cxrbuild.artifact import names, open_release
 from cxrbuild.errors import CheckError
 from cxrbuild.files import write_bytes
+from cxrbuild.notebook import result_html
 from cxrbuild.signature import sign as sign_bytes
 from cxrbuild.verification.files import changed_files
 
@@ -35,6 +36,9 @@ class SigningResult:
             "signature": str(self.folder / names.SIGNATURE),
             "key": self.fingerprint,
         }
+
+    def _repr_html_(self) -> str:
+        return result_html("Signed release", [f"{self.folder / names.SIGNATURE}, by {self.fingerprint}"])
 
 
 def sign(folder: Path, key: Path, passphrase: str | None = None) -> SigningResult:

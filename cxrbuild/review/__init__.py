@@ -1,7 +1,7 @@
 """Review images: write a page to mark them on, compare two readers' reviews, and merge them."""
 
-from cxrbuild.review.agreement import Agreement, Kappa, compare_reviews
-from cxrbuild.review.merging import Merged, merge_reviews
+from cxrbuild.review.agreement import Kappa, ReviewAgreement, compare_reviews
+from cxrbuild.review.merging import MergedReviews, merge_reviews
 from cxrbuild.review.page import ReviewPage, write_page
 from cxrbuild.review.selection import (
     ReviewImage,
@@ -13,9 +13,9 @@ from cxrbuild.review.selection import (
 )
 
 __all__ = [
-    "Agreement",
     "Kappa",
-    "Merged",
+    "MergedReviews",
+    "ReviewAgreement",
     "ReviewImage",
     "ReviewPage",
     "compare_reviews",

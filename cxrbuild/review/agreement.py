@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from cxrbuild.catalog import Review
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, count_of
+from cxrbuild.notebook import result_html
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Kappa:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ReviewAgreement:
     """The agreement of two readers, A and B.
 
     Attributes
@@ -70,8 +71,25 @@ class Agreement:
             "only_b": self.only_b,
         }
 
+    def _repr_html_(self) -> str:
+        questions = [("mark", self.mark), ("at a finding", self.finding)]
+        return result_html(
+            f"Agreement of two readers: {count_of(len(self.conflicts), 'conflict')}",
+            [f"Judged by one reader only: {self.only_a:,} by the first, {self.only_b:,} by the second."],
+            ["question", "images", "agreement", "kappa"],
+            [
+                [
+                    question,
+                    one.images,
+                    f"{one.agreement:.3f}" if one.images else "undefined",
+                    "undefined" if one.kappa is None else f"{one.kappa:.3f}",
+                ]
+                for question, one in questions
+            ],
+        )
 
-def compare_reviews(a: Sequence[Review], b: Sequence[Review]) -> Agreement:
+
+def compare_reviews(a: Sequence[Review], b: Sequence[Review]) -> ReviewAgreement:
     """Compare two readers' reviews; a reader did not judge an image that they marked ``unseen``.
 
     Parameters
@@ -96,7 +114,7 @@ def compare_reviews(a: Sequence[Review], b: Sequence[Review]) -> Agreement:
     judged = [(x, y) for x, y in both if x.marks_finding is not None and y.marks_finding is not None]
     pairs = Counter((x.mark, y.mark) for x, y in both)
     _logger.info("compared reviews: %d and %d images, %d in both", len(by_a), len(by_b), len(both))
-    return Agreement(
+    return ReviewAgreement(
         mark=measure_agreement([(x.mark, y.mark) for x, y in both]),
         finding=measure_agreement([(str(x.marks_finding), str(y.marks_finding)) for x, y in judged]),
         pairs=dict(sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))),

@@ -15,7 +15,7 @@ _BETWEEN = "; "
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedReviews:
     """The merged reviews of two readers.
 
     Attributes
@@ -50,7 +50,9 @@ class Merged:
         }
 
 
-def merge_reviews(a: Sequence[Review], b: Sequence[Review], decisions: Sequence[Review] = ()) -> Merged:
+def merge_reviews(
+    a: Sequence[Review], b: Sequence[Review], decisions: Sequence[Review] = ()
+) -> MergedReviews:
     """Merge two readers' reviews; a reader did not judge an image that they marked ``unseen``.
 
     Parameters
@@ -82,7 +84,7 @@ def merge_reviews(a: Sequence[Review], b: Sequence[Review], decisions: Sequence[
         else:
             conflicts.append((first, second))
     _logger.info("merged reviews: %d and %d, %d conflicts", len(a), len(b), len(conflicts))
-    return Merged(reviews, agreed, of_one_reader, used, conflicts, len(decided) - used)
+    return MergedReviews(reviews, agreed, of_one_reader, used, conflicts, len(decided) - used)
 
 
 def _join(first: Review, second: Review) -> Review:

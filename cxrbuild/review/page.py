@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 from cxrbuild import __version__
 from cxrbuild.catalog.review import MARKS, Review
 from cxrbuild.convert import MAX_PIXELS, NotConvertible, read_image
+from cxrbuild.errors import count_of
 from cxrbuild.executors import run_batches
 from cxrbuild.files import require_file_place, write_bytes
 from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, ProposedMark, propose_marks
+from cxrbuild.notebook import result_html
 from cxrbuild.progress import Progress, silent
 from cxrbuild.review.selection import ReviewImage
 
@@ -103,6 +105,14 @@ class ReviewPage:
     def to_dict(self) -> dict[str, object]:
         """Return the result as a JSON document."""
         return asdict(self) | {"page": str(self.page)}
+
+    def _repr_html_(self) -> str:
+        return result_html(
+            f"Review page: {count_of(self.images, 'image')}, {self.reviewed:,} of them with a review",
+            [f"{self.page}, {self.bytes / 1e6:,.1f} MB. Open it in a browser."],
+            ["proposed", "images"],
+            list(self.proposed.items()),
+        )
 
 
 @dataclass(frozen=True)

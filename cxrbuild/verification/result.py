@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from cxrbuild.checks import Finding, Result, name_check
 from cxrbuild.errors import CheckError, count_of, printable
+from cxrbuild.notebook import result_html
 from cxrbuild.verification.context import Kind
 
 # The findings of one file that an error shows.
@@ -108,17 +108,12 @@ class VerificationResult:
         }
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(check.id)}</td><td>{escape(check.sentence)}</td>"
-            f"<td>{escape(check.status)}</td><td>{len(check.findings):,}</td></tr>"
-            for check in self.checks
-        )
-        findings = "".join(f"<li>{escape(printable(finding))}</li>" for finding in self.findings[:_MOST])
-        return (
-            f"<p><b>{escape(self.kind)} {escape(self.name)}</b>: {count_of(self.files, 'file')}, "
-            f"{count_of(self.images, 'image')}, {count_of(len(self.findings), 'finding')}</p>"
-            f"<table><tr><th>check</th><th>must hold</th><th>status</th><th>findings</th></tr>{rows}</table>"
-            f"<ul>{findings}</ul>"
+        counts = [count_of(self.files, "file"), count_of(self.images, "image")]
+        return result_html(
+            f"{self.kind} {self.name}: {', '.join([*counts, count_of(len(self.findings), 'finding')])}",
+            map(str, self.findings[:_MOST]),
+            ["check", "must hold", "status", "findings"],
+            [[check.id, check.sentence, check.status, len(check.findings)] for check in self.checks],
         )
 
 
