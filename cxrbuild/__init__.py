@@ -16,6 +16,9 @@ if TYPE_CHECKING:
         audit_lists,
         check_environment,
         compare_baselines,
+        compare_reviews,
+        copy_recipe,
+        copy_source,
         curate,
         diff,
         diff_sources,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
         list_recipes,
         list_sources,
         list_sources_of,
+        merge_reviews,
         overlap,
         phantom,
         plan,
@@ -41,12 +45,14 @@ if TYPE_CHECKING:
         train_baseline,
         verify,
         why,
+        write_review_page,
     )
     from cxrbuild.artifact import Build, Release, open_artifact, open_build, open_release
     from cxrbuild.auditing.audit import AuditResult
     from cxrbuild.baseline import BaselineResult, ComparisonResult
     from cxrbuild.catalog import Recipe, Source
     from cxrbuild.catalog.column import Column
+    from cxrbuild.catalog.copying import CopiedDeclaration
     from cxrbuild.catalog.reader import Inventory, Reader
     from cxrbuild.checks import Check, Finding, Measurement, NotApplicable
     from cxrbuild.comparison import Diff
@@ -66,6 +72,7 @@ if TYPE_CHECKING:
     from cxrbuild.proposing import Proposal
     from cxrbuild.publishing import PublicationResult
     from cxrbuild.releasing import ReleaseResult, SigningResult
+    from cxrbuild.review import MergedReviews, ReviewAgreement, ReviewPage
     from cxrbuild.shipped import ShippedRecipe, ShippedSource
     from cxrbuild.verification import VerificationResult
 
@@ -77,6 +84,7 @@ __all__ = [
     "CheckError",
     "Column",
     "ComparisonResult",
+    "CopiedDeclaration",
     "CurationResult",
     "CxrbuildError",
     "Dataset",
@@ -95,6 +103,7 @@ __all__ = [
     "Inventory",
     "ListAuditResult",
     "Measurement",
+    "MergedReviews",
     "MissingPixelsWarning",
     "NotApplicable",
     "OverlapResult",
@@ -107,6 +116,8 @@ __all__ = [
     "Recipe",
     "Release",
     "ReleaseResult",
+    "ReviewAgreement",
+    "ReviewPage",
     "ShippedRecipe",
     "ShippedSource",
     "SigningResult",
@@ -116,6 +127,9 @@ __all__ = [
     "audit_lists",
     "check_environment",
     "compare_baselines",
+    "compare_reviews",
+    "copy_recipe",
+    "copy_source",
     "curate",
     "diff",
     "diff_sources",
@@ -128,6 +142,7 @@ __all__ = [
     "list_sources",
     "list_sources_of",
     "load",
+    "merge_reviews",
     "open_artifact",
     "open_build",
     "open_release",
@@ -145,6 +160,7 @@ __all__ = [
     "train_baseline",
     "verify",
     "why",
+    "write_review_page",
 ]
 
 # Where the public names are defined that are not functions of `api`. A module is imported when one of its
@@ -155,6 +171,7 @@ _MODULES = {
     "baseline": ("BaselineResult", "ComparisonResult"),
     "catalog": ("Recipe", "Source"),
     "catalog.column": ("Column",),
+    "catalog.copying": ("CopiedDeclaration",),
     "catalog.reader": ("Inventory", "Reader"),
     "checks": ("Check", "Finding", "Measurement", "NotApplicable"),
     "comparison": ("Diff",),
@@ -174,6 +191,7 @@ _MODULES = {
     "proposing": ("Proposal",),
     "publishing": ("PublicationResult",),
     "releasing": ("ReleaseResult", "SigningResult"),
+    "review": ("MergedReviews", "ReviewAgreement", "ReviewPage"),
     "shipped": ("ShippedRecipe", "ShippedSource"),
     "verification": ("VerificationResult",),
 }

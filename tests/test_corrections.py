@@ -730,7 +730,7 @@ def test_why_of_a_public_release_says_that_it_omits_the_reason(releases: tuple[P
 
 
 def test_a_copy_of_a_shipped_recipe_with_corrections_is_another_recipe(tmp_path: Path) -> None:
-    (recipe, *_) = copy_recipe("covid19-cxr", tmp_path / "copy")
+    (recipe, *_) = copy_recipe("covid19-cxr", tmp_path / "copy").files
     assert is_shipped(read_recipe("covid19-cxr"))
     recipe.write_text('corrections = ["mine.csv"]\n' + recipe.read_text())
     (tmp_path / "copy" / "mine.csv").write_text(HEADER + "cohen,images/a.png,finding,SARS,ARDS,x\n")

@@ -55,7 +55,7 @@ def test_a_copied_recipe_is_the_shipped_one_with_its_own_files(name: str, tmp_pa
 @pytest.mark.parametrize("name", recipe_names())
 def test_an_unchanged_copy_does_not_differ_from_the_shipped_recipe(name: str, tmp_path: Path) -> None:
     """Its own files have other names, and the same content; so have the copies of its sources."""
-    recipe, *tables = copy_recipe(name, tmp_path)
+    recipe, *tables = copy_recipe(name, tmp_path).files
     text = recipe.read_text(encoding="utf-8")
     first = read_recipe(name).sources[0]
     copy_source(first, tmp_path)

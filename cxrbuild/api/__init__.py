@@ -5,25 +5,31 @@ object; each returns a frozen result with ``to_dict()``. A library is imported w
 """
 
 from cxrbuild.api.building import check_environment, curate, fetch, phantom, plan, run_demo
-from cxrbuild.api.checking import audit, audit_lists, fingerprint, list_excluded, overlap, verify, why
+from cxrbuild.api.checking import audit, list_excluded, verify, why
 from cxrbuild.api.declarations import (
-    diff_sources,
+    copy_recipe,
+    copy_source,
     list_recipes,
     list_sources,
     list_sources_of,
     propose,
-    propose_pin,
     read_recipe,
     read_source,
 )
 from cxrbuild.api.models import compare_baselines, explain, train_baseline
+from cxrbuild.api.overlaps import audit_lists, fingerprint, overlap
+from cxrbuild.api.pins import diff_sources, propose_pin
 from cxrbuild.api.publication import diff, export, publish, release, sign
+from cxrbuild.api.reviewing import compare_reviews, merge_reviews, write_review_page
 
 __all__ = [
     "audit",
     "audit_lists",
     "check_environment",
     "compare_baselines",
+    "compare_reviews",
+    "copy_recipe",
+    "copy_source",
     "curate",
     "diff",
     "diff_sources",
@@ -35,6 +41,7 @@ __all__ = [
     "list_recipes",
     "list_sources",
     "list_sources_of",
+    "merge_reviews",
     "overlap",
     "phantom",
     "plan",
@@ -49,4 +56,5 @@ __all__ = [
     "train_baseline",
     "verify",
     "why",
+    "write_review_page",
 ]

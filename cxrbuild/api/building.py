@@ -58,10 +58,22 @@ def fetch(
     progress
         Opens progress bars.
 
+    Returns
+    -------
+    FetchResult
+        ``sources``: for each source what was verified, and whether it was downloaded.
+
     Raises
     ------
     CxrbuildError
         A source cannot be fetched, does not match its pin, or cannot be pinned.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> fetched = cxrbuild.fetch(recipe="demo/declared/recipe.toml", data="demo/data")
+    >>> {name: one.locked.files for name, one in fetched.sources.items()}
+    {'cohen': 39, 'figure1': 7, 'actualmed': 10, 'mooney': 45}
     """
     from cxrbuild.catalog import DEFAULT_RECIPE, Source
     from cxrbuild.fetching.named import fetch_and_pin, fetch_named, read_named
@@ -95,10 +107,13 @@ def fetch(
 def plan(
     recipe: AnyPath | Recipe = "covid19-cxr",
     data: AnyPath = "data",
+    out: AnyPath | None = None,
     *,
     switches: Mapping[str, bool] | None = None,
     reviews: Sequence[AnyPath] = (),
+    allow_missing: bool | None = None,
     as_pinned: bool = False,
+    differing_rows: AnyPath | None = None,
     progress: Progress = silent,
 ) -> Plan:
     """Return which images a build would keep and why others are excluded, without reading pixels.
@@ -109,21 +124,46 @@ def plan(
         The recipe.
     data
         The data folder that ``fetch`` filled.
+    out
+        A folder to write ledger, manifest and flow chart to; default none.
     switches
         Rules to switch on or off: ``{"lateral": True}`` is ``--drop-lateral``.
     reviews
         Review files in addition to the recipe's; they override the recipe's reviews of the same images.
+    allow_missing
+        ``False`` refuses a plan that is not what the recipe expects, as ``curate`` would; ``True`` does too,
+        but counts missing images as kept. Default: the plan is returned, whatever is missing.
     as_pinned
         Assume that every pinned file is present; read metadata only, which must be in ``data``.
+    differing_rows
+        A file of corrections to write: a line to fill in for each image whose rows have different findings,
+        as of two readers, and that no correction decides.
     progress
         Opens progress bars.
+
+    Returns
+    -------
+    Plan
+        ``records`` has a row for every upstream image, ``kept`` those of the dataset.
 
     Raises
     ------
     CxrbuildError
-        A source was not fetched, its metadata is not as declared, or the split has no solution.
+        A source was not fetched, its metadata is not as declared, or the split has no solution; or a file or
+        folder would be overwritten.
+    CheckError
+        With ``allow_missing``: the plan is not what the recipe expects.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> plan = cxrbuild.plan("demo/declared/recipe.toml", "demo/data")
+    >>> len(plan.kept), plan.records["exclusion"].value_counts()["lateral"]
+    (89, 1)
     """
+    from cxrbuild.artifact import names
     from cxrbuild.curation import (
+        check_expectation,
         describe_holders,
         describe_kept_duplicates,
         describe_no_holders,
@@ -131,13 +171,25 @@ def plan(
         find_holders,
         make_plan,
         read_declared,
+        require_new_file,
+        require_plan_folder,
+        write_plan,
+        write_undecided,
+        writing_refused,
     )
     from cxrbuild.curation.plan import STAGES
 
     declared = read_declared(recipe, switches or {}, list(map(str, reviews)))
+    place = None if out is None else Path(out)
+    if place is not None:
+        require_plan_folder(place, None if declared.previous is None else declared.previous.place)
+    rows = None if differing_rows is None else Path(differing_rows)
+    if rows is not None:
+        require_new_file(rows)
     progress.plan(*STAGES)
     with reading(data, progress, wanted=_is_of_sources) as folder:
-        made = make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
+        with writing_refused(rows, progress):
+            made = make_plan(declared, folder, as_pinned=as_pinned, progress=progress)
         if kept := describe_kept_duplicates(made.records):
             progress.warn(kept)
         if others := describe_other_images(made.of_withdrawn_patients, declared.sources):
@@ -150,7 +202,14 @@ def plan(
             elif note := describe_no_holders(int((made.records["exclusion"] == "withdrawn").sum())):
                 progress.note(note)
             made = replace(made, withdrawn_still_in=tuple(holders))
-        return made
+    if place is not None:
+        write_plan(made, place)
+    if rows is not None:
+        write_undecided(made, rows, progress)
+    if allow_missing is not None:
+        ledger = None if place is None else place / names.LEDGER
+        check_expectation(made, allow_missing=allow_missing, ledger=ledger)
+    return made
 
 
 @checked
@@ -197,12 +256,25 @@ def curate(
     progress
         Opens progress bars.
 
+    Returns
+    -------
+    CurationResult
+        ``build``: its ``manifest`` has a row for every image; ``changed``: whether anything was done.
+
     Raises
     ------
     CxrbuildError
         A source was not fetched, or the folder holds something else, such as a build of another version.
     CheckError
         The result is not what the recipe expects.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> recipe = "demo/declared/recipe.toml"
+    >>> curated = cxrbuild.curate(recipe, "demo/data", "new", formats=["parquet"], workers=1)
+    >>> curated.changed, len(curated.build.manifest)
+    (True, 89)
     """
     from cxrbuild.artifact import names
     from cxrbuild.curation import curate as curate_dataset
@@ -242,6 +314,11 @@ def run_demo(
         Number of processes; default one for each processor.
     progress
         Opens progress bars.
+
+    Returns
+    -------
+    DemoResult
+        ``fetched`` and ``curated``: what `fetch` and `curate` return.
 
     Raises
     ------
@@ -290,6 +367,11 @@ def check_environment(data: AnyPath = "data", out: AnyPath = "build", *, network
         The folder of the builds.
     network
         Whether to connect to the hosts of the shipped sources.
+
+    Returns
+    -------
+    Environment
+        ``observations``: everything that was checked; ``problems``: those that are problems.
     """
     from cxrbuild.environment import check_environment as check
 

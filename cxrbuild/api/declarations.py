@@ -1,4 +1,4 @@
-"""Read and propose declarations: recipes, sources and pins."""
+"""Read, list, copy and propose declarations: recipes and sources."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Recipe, Source
+    from cxrbuild.catalog.copying import CopiedDeclaration
     from cxrbuild.dataset_sources import DatasetSources
-    from cxrbuild.pins import PinDiff, PinProposal
     from cxrbuild.proposing import Proposal
     from cxrbuild.shipped import ShippedRecipe, ShippedSource
 
@@ -26,6 +26,11 @@ def read_recipe(recipe: AnyPath = "covid19-cxr") -> Recipe:
     ----------
     recipe
         The name of a shipped recipe, or the path of a TOML file.
+
+    Returns
+    -------
+    Recipe
+        Its attributes are the keys of the file.
 
     Raises
     ------
@@ -51,6 +56,11 @@ def read_source(source: AnyPath) -> Source:
     ----------
     source
         The name of a shipped source, or the path of a TOML file.
+
+    Returns
+    -------
+    Source
+        Its attributes are the keys of the file.
 
     Raises
     ------
@@ -78,6 +88,11 @@ def list_sources(data: AnyPath = "data", names: Sequence[AnyPath] = ()) -> list[
         The data folder, which need not exist.
     names
         Shipped sources by name, own ones by path; default all shipped ones.
+
+    Returns
+    -------
+    list of ShippedSource
+        In the order of their names, or as named.
 
     Raises
     ------
@@ -113,6 +128,11 @@ def list_sources_of(
     progress
         Opens a progress bar where files are copied from a bucket.
 
+    Returns
+    -------
+    DatasetSources
+        ``sources``, and the ``images`` of the states that were asked for.
+
     Raises
     ------
     CxrbuildError
@@ -135,6 +155,11 @@ def list_recipes(data: AnyPath = "data", names: Sequence[str] = ()) -> list[Ship
     names
         Shipped recipes by name; default all.
 
+    Returns
+    -------
+    list of ShippedRecipe
+        In the order of their names, or as named.
+
     Raises
     ------
     CxrbuildError
@@ -149,6 +174,58 @@ def list_recipes(data: AnyPath = "data", names: Sequence[str] = ()) -> list[Ship
     from cxrbuild.shipped import list_recipes as list_
 
     return list_(Path(data), list(names))
+
+
+@checked
+def copy_source(name: str, folder: AnyPath) -> CopiedDeclaration:
+    """Copy a shipped source and the listing of its pin, to change them. No file is overwritten.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped source.
+    folder
+        The folder to write the files to; it need not exist.
+
+    Returns
+    -------
+    CopiedDeclaration
+        ``files``: the first one is the declaration.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such source, or the folder has a file of one of these names.
+    """
+    from cxrbuild.catalog.copying import copy_source as copy
+
+    return copy(name, Path(folder))
+
+
+@checked
+def copy_recipe(name: str, folder: AnyPath) -> CopiedDeclaration:
+    """Copy a shipped recipe and the files that it names, to change them. No file is overwritten.
+
+    Parameters
+    ----------
+    name
+        The name of a shipped recipe; its sources stay the shipped ones.
+    folder
+        The folder to write the files to; it need not exist.
+
+    Returns
+    -------
+    CopiedDeclaration
+        ``files``: the first one is ``recipe.toml``.
+
+    Raises
+    ------
+    CxrbuildError
+        There is no such recipe, or the folder has a file of one of these names.
+    """
+    from cxrbuild.catalog.copying import copy_recipe as copy
+
+    return copy(name, Path(folder))
 
 
 @checked
@@ -201,90 +278,6 @@ def propose(
         answers=Answers(columns or {}, public, name, license),
         progress=progress,
     )
-
-
-@checked
-def propose_pin(
-    source: AnyPath,
-    data: AnyPath = "data",
-    out: AnyPath | None = None,
-    *,
-    origin: str | None = None,
-    commit: str | None = None,
-    listing: AnyPath | None = None,
-    released: Sequence[AnyPath] = (),
-    progress: Progress = silent,
-) -> PinProposal:
-    """Write the pin of another version of a source next to the old one, and what changed.
-
-    Parameters
-    ----------
-    source
-        The name of a shipped source, or the path of a TOML file.
-    data
-        The data folder, which has the metadata of the pinned version.
-    out
-        The parent folder of the new pin; default the folder of the declaration, or the current one
-        for a shipped source.
-    origin
-        The new version: a folder, an archive or an address.
-    commit
-        The new version's commit, instead of ``origin``.
-    listing
-        All files of the new version, as ``git ls-tree -r`` lists them; ``origin`` then needs only its
-        metadata.
-    released
-        Releases or manifests, in addition to the published ones, whose images are marked.
-    progress
-        Opens progress bars.
-
-    Raises
-    ------
-    CxrbuildError
-        The pinned version's metadata is not there, or the new version's files are not there.
-    """
-    from cxrbuild.pins import propose_pin as propose
-
-    return propose(
-        str(source),
-        Path(data),
-        None if out is None else Path(out),
-        origin=origin,
-        commit=commit,
-        listing=None if listing is None else Path(listing),
-        released=list(released),
-        progress=progress,
-    )
-
-
-@checked
-def diff_sources(
-    old: AnyPath, new: AnyPath, data: AnyPath = "data", *, progress: Progress = silent
-) -> PinDiff:
-    """Return the changes between two versions of a source, from listings and metadata, without pixels.
-
-    Parameters
-    ----------
-    old, new
-        Shipped sources by name, or paths of declarations, such as those of `propose_pin`.
-    data
-        The data folder, which has the metadata of a source that was fetched.
-    progress
-        Opens progress bars.
-
-    Raises
-    ------
-    CxrbuildError
-        A source lists no files, or its metadata is not there or of another version.
-    """
-    from cxrbuild.pins import compare_versions, find_released, read_source_version
-
-    with progress(f"reading {old}", None, ""):
-        before = read_source_version(str(old), Path(data))
-    with progress(f"reading {new}", None, ""):
-        after = read_source_version(str(new), Path(data))
-    with progress("comparing", None, ""):
-        return compare_versions(before, after, find_released(before.source.name))
 
 
 def recipe_of(build: AnyPath, recipe: AnyPath | Recipe | None, *, recorded: bool = False) -> Recipe:

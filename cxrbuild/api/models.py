@@ -60,6 +60,11 @@ def train_baseline(
     progress
         Opens progress bars.
 
+    Returns
+    -------
+    BaselineResult
+        ``document``: the content of ``metrics.json``, with the ``gate`` of the recipe; ``rows()``: its table.
+
     Raises
     ------
     CxrbuildError
@@ -124,6 +129,11 @@ def compare_baselines(
     progress
         Opens progress bars.
 
+    Returns
+    -------
+    ComparisonResult
+        ``document``: the content of ``comparison.json``; ``rows()``: its table.
+
     Raises
     ------
     CxrbuildError
@@ -187,6 +197,11 @@ def explain(
         Make the occlusion map of every image, not only of those on the page.
     progress
         Opens progress bars.
+
+    Returns
+    -------
+    ExplanationResult
+        ``document``: the content of ``explanation.json``; ``rows()``: the table of its tests.
 
     Raises
     ------

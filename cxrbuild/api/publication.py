@@ -57,12 +57,24 @@ def release(
     progress
         Opens progress bars.
 
+    Returns
+    -------
+    ReleaseResult
+        ``release``, whether it was ``written``, and the ``changes`` since the previous one.
+
     Raises
     ------
     CxrbuildError
         The folder holds no build, ``out`` holds another release, or the cluster cannot do the work.
     CheckError
         The version is too small, or the build's files have changed.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> released = cxrbuild.release("demo/build", "1.0.0", "released")
+    >>> released.written, released.release.withheld_images
+    (True, 0)
     """
     from cxrbuild.artifact import names
     from cxrbuild.releasing import default_folder
@@ -97,6 +109,11 @@ def sign(folder: AnyPath, key: AnyPath, *, passphrase: str | None = None) -> Sig
     passphrase
         The passphrase of the key.
 
+    Returns
+    -------
+    SigningResult
+        ``fingerprint``: that of the key.
+
     Raises
     ------
     CxrbuildError
@@ -119,6 +136,11 @@ def diff(old: AnyPath, new: AnyPath, *, progress: Progress = silent) -> Diff:
         Folders of releases or builds, ``manifest.parquet`` files, or names of published manifests.
     progress
         Opens progress bars.
+
+    Returns
+    -------
+    Diff
+        ``rows``: a table for each kind of change; ``bump``: the part of the version that must increase.
 
     Raises
     ------
@@ -172,6 +194,11 @@ def export(
     progress
         Opens progress bars.
 
+    Returns
+    -------
+    ExportResult
+        ``folder``, and whether it was ``written``.
+
     Raises
     ------
     CxrbuildError
@@ -218,6 +245,11 @@ def publish(
         Number of files that are sent at a time.
     progress
         Opens progress bars.
+
+    Returns
+    -------
+    PublicationResult
+        ``steps``: the files, and which of them the target had; ``location``: where the release is.
 
     Raises
     ------

@@ -204,6 +204,11 @@ def open_build(folder: Path | str) -> Build:
     folder
         A folder that ``cxrbuild curate`` left.
 
+    Returns
+    -------
+    Build
+        ``manifest`` and ``ledger``: its tables; ``document``: its ``build.json``.
+
     Raises
     ------
     CxrbuildError
@@ -236,6 +241,11 @@ def open_release(folder: Path | str) -> Release:
     folder
         A folder that ``cxrbuild release`` left.
 
+    Returns
+    -------
+    Release
+        ``manifest`` and ``ledger``: its tables; ``document``: its ``build.json``.
+
     Raises
     ------
     CxrbuildError
@@ -260,6 +270,11 @@ def open_artifact(folder: Path | str) -> Build | Release:
     ----------
     folder
         The folder of a build or a release.
+
+    Returns
+    -------
+    Build or Release
+        Which of them the folder holds.
 
     Raises
     ------

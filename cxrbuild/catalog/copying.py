@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.catalog.csv_table import SHIPPED, CsvTable
@@ -15,12 +16,36 @@ from cxrbuild.catalog.review import REVIEWS
 from cxrbuild.catalog.source import read_source, source_names
 from cxrbuild.errors import CxrbuildError, DeclarationError, name_some
 from cxrbuild.files import replacing
+from cxrbuild.notebook import result_html
 from cxrbuild.parsing import parse_toml
 
 RECIPE_FILE = "recipe.toml"
 
 
-def copy_recipe(name: str, folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class CopiedDeclaration:
+    """A copy of a shipped recipe or source.
+
+    Attributes
+    ----------
+    name
+        The name of the recipe or source.
+    files
+        The files that were written; the first one is the declaration.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the name and the files as JSON has them."""
+        return {"name": self.name, "files": [str(path) for path in self.files]}
+
+    def _repr_html_(self) -> str:
+        return result_html(f"Copy of {self.name}", rows=[[path] for path in self.files])
+
+
+def copy_recipe(name: str, folder: Path) -> CopiedDeclaration:
     """Copy a shipped recipe with its reviews, corrections, links and list; its sources stay the shipped ones.
 
     Parameters
@@ -29,11 +54,6 @@ def copy_recipe(name: str, folder: Path) -> list[Path]:
         The name of a shipped recipe.
     folder
         Where the files are written; it need not exist.
-
-    Returns
-    -------
-    list of Path
-        The files; the first one is the recipe's.
 
     Raises
     ------
@@ -52,12 +72,11 @@ def copy_recipe(name: str, folder: Path) -> list[Path]:
     renamed = {named: path.name for named, path in tables.items()} | {path.stem: path.name for path in lists}
     declared = _read(CATALOG / "recipes" / f"{name}.toml")
     text = _rename(declared, ("reviews", "corrections", "links", "list"), renamed)
-    return _write(
-        folder, {RECIPE_FILE: text} | {path.name: _read(path) for path in (*tables.values(), *lists)}
-    )
+    files = {RECIPE_FILE: text} | {path.name: _read(path) for path in (*tables.values(), *lists)}
+    return CopiedDeclaration(name, _write(folder, files))
 
 
-def copy_source(name: str, folder: Path) -> list[Path]:
+def copy_source(name: str, folder: Path) -> CopiedDeclaration:
     """Copy a shipped source with the listing of its pin.
 
     Parameters
@@ -67,18 +86,13 @@ def copy_source(name: str, folder: Path) -> list[Path]:
     folder
         Where the files are written; it need not exist.
 
-    Returns
-    -------
-    list of Path
-        The files; the first one is the source's.
-
     Raises
     ------
     CxrbuildError
         There is no such source, or the folder has a file of one of these names.
     """
     _require_name("source", name)
-    return _write(folder, _source_files(name))
+    return CopiedDeclaration(name, _write(folder, _source_files(name)))
 
 
 def _source_files(name: str) -> dict[str, str]:
@@ -165,7 +179,7 @@ def _rename(text: str, keys: tuple[str, ...], renamed: Mapping[str, str]) -> str
     return re.sub(rf"^.*\b(?:{'|'.join(keys)}) = .*$", change, text, flags=re.MULTILINE)
 
 
-def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
+def _write(folder: Path, files: Mapping[str, str]) -> tuple[Path, ...]:
     if there := [name for name in files if (folder / name).exists()]:
         raise CxrbuildError(
             "a copy overwrites no file", where=folder, found=name_some(there), todo="Name another folder"
@@ -173,4 +187,4 @@ def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
     for name, text in files.items():
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
-    return [folder / name for name in files]
+    return tuple(folder / name for name in files)

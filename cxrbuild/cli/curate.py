@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrbuild.cli.differing_rows import (
-    report_findings,
-    require_new_file,
-    write_undecided,
-    writing_refused,
-)
+from cxrbuild.cli.differing_rows import report_findings
 from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import (
     PATH,
@@ -82,25 +77,20 @@ def plan(
     """Show what `curate` would keep, without reading pixels."""
     from cxrbuild.api import plan as make_plan
     from cxrbuild.artifact import names
-    from cxrbuild.catalog import read_recipe
-    from cxrbuild.curation import check_expectation, require_plan_folder, write_plan
+    from cxrbuild.curation import check_expectation
 
     output = Output(quiet=quiet, as_json=as_json)
-    switches = given_switches(lateral=lateral, ct=ct, annotated=annotated)
-    read = read_recipe(recipe or default_recipe(output))
-    if out is not None:
-        previous = read.split.previous
-        require_plan_folder(out, None if previous is None else read.folder / previous)
-    if differing_rows is not None:
-        require_new_file(differing_rows)
-    with writing_refused(output, differing_rows):
-        planned = make_plan(
-            read, data, switches=switches, reviews=reviews, as_pinned=as_pinned, progress=output.progress
-        )
-    if out is not None:
-        write_plan(planned, out)
-    if differing_rows is not None:
-        write_undecided(output, planned, differing_rows)
+    planned = make_plan(
+        recipe or default_recipe(output),
+        data,
+        out,
+        switches=given_switches(lateral=lateral, ct=ct, annotated=annotated),
+        reviews=reviews,
+        as_pinned=as_pinned,
+        differing_rows=differing_rows,
+        progress=output.progress,
+    )
+    # What is missing is reported before it is refused.
     _report_plan(output, planned, out)
     check_expectation(
         planned, allow_missing=allow_missing, ledger=None if out is None else out / names.LEDGER

@@ -46,11 +46,8 @@ def audit_given_lists(
         The table cannot be written to `out`.
     """
     from cxrbuild.api import audit_lists
-    from cxrbuild.files import write_bytes
-    from cxrbuild.lists import format_table, require_clean, require_table_place
+    from cxrbuild.lists import require_clean
 
-    if out is not None:
-        require_table_place(out)
     result = audit_lists(
         lists,
         data if data.is_dir() else None,
@@ -60,10 +57,9 @@ def audit_given_lists(
         pixels=pixels,
         workers=workers,
         executor=executor,
+        out=out,
         progress=output.progress,
     )
-    if out is not None and result.table is not None:
-        write_bytes(out, format_table(result.table))
     known = any(found is not None for _, found in result.sources.values())
     _report(output, result)
     if result.dataset is not None:

@@ -49,17 +49,15 @@ def overlap(
     `cxrbuild audit --list FILE --with DATASET`.
     """
     from cxrbuild.api import overlap as find_overlap
-    from cxrbuild.overlapping import require_folder_place, write_tables
+    from cxrbuild.overlapping import LEAK_FREE, PAIRS
 
-    if out is not None:
-        require_folder_place(out)
     output = Output(quiet=quiet, as_json=as_json)
-    result = find_overlap(a, b, workers=workers, progress=output.progress)
-    # Before anything is printed: the reader of a pipe may go before the end.
-    files = [] if out is None else write_tables(result, out, against)
+    # The tables are written before anything is printed: the reader of a pipe may go before the end.
+    result = find_overlap(a, b, out, against=against, workers=workers, progress=output.progress)
     _report(output, result, against)
     document = result.to_dict(against)
     if out is not None:
+        files = [out / name for name in (PAIRS, *(LEAK_FREE.format(side=side) for side in ("a", "b")))]
         output.show(f"\nWritten to {out}: {', '.join(path.name for path in files)}")
         document |= {"files": [str(path) for path in files]}
     output.result("overlap-1", document)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -18,11 +17,8 @@ from cxrbuild.cli.options import (
     reviews_option,
 )
 from cxrbuild.cli.output import Output
-from cxrbuild.cli.review_files import find_conflicts, report_agreement, write_merged
+from cxrbuild.cli.review_files import report_agreement, write_merged
 from cxrbuild.errors import count_of, printable
-
-if TYPE_CHECKING:
-    from cxrbuild.review import ReviewImage
 
 PAGE, CONFLICTS, MERGED = "review.html", "conflicts.html", "merged.csv"
 # The number of unreadable images that are listed; the JSON document lists all.
@@ -122,24 +118,28 @@ def review(
     if merge is not None:
         write_merged(output, *merge, decided, out or Path(MERGED))
         return
-    readings = None if conflicts is None else find_conflicts(*conflicts)
-    out = out or Path(PAGE if readings is None else CONFLICTS)
-    if readings == []:
+    from cxrbuild.api import write_review_page
+
+    page = write_review_page(
+        build,
+        # Of a build no recipe is read.
+        "" if build is not None else recipe or default_recipe(output),
+        data,
+        out,
+        reviews=reviews,
+        sources=sources,
+        labels=labels,
+        unreviewed=unreviewed,
+        conflicts=conflicts,
+        propose=propose,
+        embed_images=embed,
+        workers=workers,
+        progress=output.progress,
+    )
+    if page is None:
         output.show("The reviews have no conflict: no page is written.")
         output.result("review-without-conflict-1", {"conflicts": 0})
         return
-    from cxrbuild.executors import default_workers, open_executor
-    from cxrbuild.review import select_conflicts, select_images, write_page
-
-    images, title, max_pixels = _list_images(output, build, recipe, reviews, data)
-    if readings is not None:
-        images = select_conflicts(images, readings)
-    selected = select_images(images, sources=sources, labels=labels, unreviewed=unreviewed)
-    with open_executor("local", workers or default_workers(), batches=len(selected)) as executor:
-        page = write_page(
-            selected, out, executor, title=title, propose=propose, embed=embed, max_pixels=max_pixels,
-            progress=output.progress,
-        )  # fmt: skip
     if page.proposed:
         output.table(["proposed", "images"], list(page.proposed.items()))
         output.show("")
@@ -175,21 +175,3 @@ def review(
             "It links the image files, so it works on this machine only; --embed-images embeds the images."
         )
     output.result("review-1", page.to_dict())
-
-
-def _list_images(
-    output: Output, build: Path | None, recipe: str | None, reviews: tuple[str, ...], data: Path
-) -> tuple[list[ReviewImage], str, int]:
-    """Return the images, the name of the dataset, and the most pixels that its recipe allows."""
-    from cxrbuild.artifact import open_build
-    from cxrbuild.catalog import read_reviews
-    from cxrbuild.curation import make_plan, read_declared
-    from cxrbuild.review import images_of_build, images_of_plan, without_draw
-
-    if build is not None:
-        given = [review for name in reviews for review in read_reviews(name, Path())]
-        limit = open_build(build).document.recipe.conversion.max_pixels
-        return images_of_build(build, data, given), build.name, limit
-    declared = read_declared(recipe or default_recipe(output), {}, reviews)
-    images = images_of_plan(make_plan(without_draw(declared), data), data)
-    return images, declared.recipe.name, declared.recipe.conversion.max_pixels

@@ -18,9 +18,9 @@ _LISTED = 20
 
 def report_agreement(output: Output, a: Path, b: Path) -> None:
     """Report how far two readers agree."""
-    from cxrbuild.review import compare_reviews
+    from cxrbuild.api import compare_reviews
 
-    found = compare_reviews(_read(a), _read(b))
+    found = compare_reviews(a, b)
     output.table(
         ["question", "images", "agreement", "kappa"],
         [_format_kappa("mark", found.mark), _format_kappa("at a finding", found.finding)],
@@ -37,13 +37,6 @@ def report_agreement(output: Output, a: Path, b: Path) -> None:
     output.result("review-comparison-1", found.to_dict())
 
 
-def find_conflicts(a: Path, b: Path) -> list[tuple[Review, Review]]:
-    """Return the reviews that two readers disagree on, each with its reader's name."""
-    from cxrbuild.review import compare_reviews
-
-    return compare_reviews(_with_reader(a), _with_reader(b)).conflicts
-
-
 def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Path) -> None:
     """Write the merged reviews of two readers.
 
@@ -52,13 +45,9 @@ def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Pa
     CheckError
         Conflicts are open: the file is written without them.
     """
-    from cxrbuild.catalog import format_reviews
-    from cxrbuild.files import require_file_place, write_bytes
-    from cxrbuild.review import merge_reviews
+    from cxrbuild.api import merge_reviews
 
-    merged = merge_reviews(_with_reader(a), _with_reader(b), _with_reader(decided) if decided else ())
-    require_file_place(out)
-    write_bytes(out, format_reviews(merged.reviews))
+    merged = merge_reviews(a, b, out, decided=decided)
     output.table(
         ["reviews", "images"],
         [
@@ -75,7 +64,7 @@ def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Pa
         _list_conflicts(output, merged.conflicts[:_LISTED], a, b)
         if len(merged.conflicts) > _LISTED:
             output.show(f"and {len(merged.conflicts) - _LISTED:,} more")
-    output.result("review-merge-1", merged.to_dict() | {"out": str(out)})
+    output.result("review-merge-1", merged.to_dict())
     if merged.conflicts:
         raise CheckError(
             "the reviews are in conflict",
@@ -84,19 +73,6 @@ def write_merged(output: Output, a: Path, b: Path, decided: Path | None, out: Pa
             todo="Decide them on the page that `cxrbuild review --conflicts` writes, and name its export "
             "with --decided",
         )
-
-
-def _read(path: Path) -> list[Review]:
-    from cxrbuild.catalog import read_reviews
-
-    return read_reviews(str(path.resolve()), Path())
-
-
-def _with_reader(path: Path) -> list[Review]:
-    """Return the reviews of a file; a reader without a name has that of the file."""
-    from dataclasses import replace
-
-    return [review if review.reader else replace(review, reader=path.stem) for review in _read(path)]
 
 
 def _list_conflicts(output: Output, conflicts: list[tuple[Review, Review]], a: Path, b: Path) -> None:

@@ -210,22 +210,24 @@ def _one(names: Sequence[str]) -> str:
 
 
 def _copy_source(output: Output, name: str, folder: Path) -> None:
-    from cxrbuild.catalog.copying import copy_source
+    from cxrbuild.api import copy_source
 
-    files = copy_source(name, folder)
+    copied = copy_source(name, folder)
+    files = copied.files
     output.show(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
     output.show(
         f"Change it, and name it in a recipe by its path, relative to the recipe: sources = "
         f'["{files[0].name}"].\nIf its files are others than those of the pin, write them into it: '
         f"`cxrbuild fetch --propose-pin {files[0]} --from {name}=FOLDER`"
     )
-    output.result("copy-1", {"name": name, "files": [str(path) for path in files]})
+    output.result("copy-1", copied.to_dict())
 
 
 def _copy_recipe(output: Output, name: str, folder: Path) -> None:
-    from cxrbuild.catalog.copying import copy_recipe
+    from cxrbuild.api import copy_recipe
 
-    files = copy_recipe(name, folder)
+    copied = copy_recipe(name, folder)
+    files = copied.files
     output.show(f"Copied {name}: {', '.join(path.name for path in files)}, in {folder}")
     output.show(
         "Its sources are the shipped ones; `cxrbuild sources NAME --copy DIR` copies one. A changed recipe "
@@ -234,7 +236,7 @@ def _copy_recipe(output: Output, name: str, folder: Path) -> None:
         "[baseline] too. The texts of [datasheet] and the reasons of rules must be true of it."
     )
     output.show(f"Next: cxrbuild plan --recipe {files[0]}")
-    output.result("copy-1", {"name": name, "files": [str(path) for path in files]})
+    output.result("copy-1", copied.to_dict())
 
 
 @click.command()

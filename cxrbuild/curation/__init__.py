@@ -11,6 +11,7 @@ from cxrbuild.curation.declaration_files import (
     read_declaration_files,
 )
 from cxrbuild.curation.declared import Declared, read_declared
+from cxrbuild.curation.differing_rows import require_new_file, write_undecided, writing_refused
 from cxrbuild.curation.document import build_document, source_states
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.findings import findings_without_class
@@ -57,10 +58,13 @@ __all__ = [
     "read_declared",
     "read_present",
     "read_previous",
+    "require_new_file",
     "require_not_withdrawn_since",
     "require_plan_folder",
     "require_unchanged_ledger",
     "sealed_hash",
     "source_states",
     "write_plan",
+    "write_undecided",
+    "writing_refused",
 ]

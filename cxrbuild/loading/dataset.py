@@ -60,6 +60,14 @@ class Dataset:
         The split, ``None`` for all.
     folds
         The folds, ``None`` for all.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> test = cxrbuild.load("demo/build").select("test")
+    >>> image, row = test[0]
+    >>> image.mode, row["label"], len(test)
+    ('L', 'COVID-19', 15)
     """
 
     artifact: Artifact

@@ -27,10 +27,21 @@ def load(path: str | Path) -> Dataset:
         The folder of a build or release; the address ``s3://BUCKET/PREFIX`` of either, which is copied first;
         or another address of a published release, such as ``hf://datasets/OWNER/NAME``.
 
+    Returns
+    -------
+    Dataset
+        Its images and rows; ``select`` returns a split of it.
+
     Raises
     ------
     CxrbuildError
         The folder holds neither a build nor a release, or the address cannot be read.
+
+    Examples
+    --------
+    >>> import cxrbuild
+    >>> cxrbuild.load("demo/build")
+    Dataset(demo-cxr 1.0.0, folder='demo/build', images=89)
     """
     dataset = open_dataset(path)
     # 1 is `load`, 2 the function that checks its arguments, 3 the caller.

@@ -9,9 +9,11 @@ from cxrbuild.overlapping.fingerprint import (
     refuse_list,
 )
 from cxrbuild.overlapping.overlap import STAGES, OverlapResult, SharedImage, find_overlap
-from cxrbuild.overlapping.tables import require_folder_place, write_tables
+from cxrbuild.overlapping.tables import LEAK_FREE, PAIRS, require_folder_place, write_tables
 
 __all__ = [
+    "LEAK_FREE",
+    "PAIRS",
     "STAGES",
     "Fingerprint",
     "FingerprintDocument",

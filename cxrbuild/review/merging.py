@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cxrbuild.catalog import Review
+from cxrbuild.errors import count_of
+from cxrbuild.notebook import result_html
 from cxrbuild.review.agreement import in_conflict
 
 _logger = logging.getLogger(__name__)
@@ -29,6 +32,8 @@ class MergedReviews:
         What the readers disagree on, and nobody decided.
     unused
         The number of decisions of images that are not in conflict.
+    out
+        The file that they were written to; ``None`` where there is none.
     """
 
     reviews: list[Review]
@@ -37,6 +42,7 @@ class MergedReviews:
     decided: int
     conflicts: list[tuple[Review, Review]]
     unused: int
+    out: Path | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the result as a JSON document, without the reviews."""
@@ -47,7 +53,21 @@ class MergedReviews:
             "decided": self.decided,
             "conflicts": [{"source": a.source, "path": a.path} for a, _ in self.conflicts],
             "unused": self.unused,
+            "out": None if self.out is None else str(self.out),
         }
+
+    def _repr_html_(self) -> str:
+        return result_html(
+            f"Merged reviews: {count_of(len(self.reviews), 'review')}",
+            ["" if self.out is None else f"Written to {self.out}."],
+            ["reviews", "images"],
+            [
+                ["both readers agree", self.agreed],
+                ["of one reader", self.of_one_reader],
+                ["conflict decided", self.decided],
+                ["conflict open", len(self.conflicts)],
+            ],
+        )
 
 
 def merge_reviews(
