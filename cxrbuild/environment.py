@@ -54,7 +54,13 @@ class Observation:
 
 @dataclass(frozen=True)
 class Environment:
-    """The result of ``check_environment``."""
+    """What this machine has of what the commands need.
+
+    Attributes
+    ----------
+    observations
+        Everything that was checked: its ``subject``, ``status``, what was ``found``, and what ``todo``.
+    """
 
     observations: list[Observation]
 

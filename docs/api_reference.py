@@ -23,20 +23,44 @@ def api_page() -> Iterator[str]:
     functions = {name: value for name, value in values.items() if inspect.isfunction(value)}
     errors = {name: value for name, value in values.items() if _is_error(value)}
     classes = {name: value for name, value in values.items() if name not in functions and name not in errors}
+    results = {word for one in functions.values() for word in re.findall(r"\w+", _returned(one))}
     yield "## Functions"
     for name, function in functions.items():
         yield from _entry(name, function)
+    yield "## Results"
+    yield "What the functions return. A notebook shows each as a short table."
+    for name, kind in classes.items():
+        if name in results:
+            yield from _class(name, kind)
     yield "## Classes"
     for name, kind in classes.items():
-        yield f"### {name}"
-        yield from _described(inspect.getdoc(kind) or "")
-        for member, value in _members(kind):
-            yield f"#### {name}.{member}{_signature(value)}"
-            yield from _described(inspect.getdoc(value) or "")
+        if name not in results:
+            yield from _class(name, kind)
     yield "## Errors"
     for name, kind in errors.items():
         yield f"### {name}"
         yield from _described(inspect.getdoc(kind) or "")
+
+
+def _returned(function: Any) -> str:
+    return str(function.__annotations__["return"])
+
+
+def _class(name: str, kind: Any) -> Iterator[str]:
+    yield f"### {name}"
+    yield from _described(inspect.getdoc(kind) or "")
+    if keys := _keys(kind):
+        yield "**Attributes**"
+        yield keys
+    for member, value in _members(kind):
+        yield f"#### {name}.{member}{_signature(value)}"
+        yield from _described(inspect.getdoc(value) or "")
+
+
+def _keys(kind: Any) -> str:
+    """Return a line for each key of a declaration, which describes its keys itself."""
+    fields = getattr(kind, "model_fields", {})
+    return "\n".join(f"- `{key}`: {field.description}." for key, field in fields.items() if field.description)
 
 
 def _is_error(value: object) -> bool:

@@ -43,6 +43,14 @@ def test_every_result_is_frozen_and_shows_itself(name: str) -> None:
         assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     else:
         assert kind.model_config["frozen"], f"{name} is neither a frozen dataclass nor a declaration"
+    fields = getattr(kind, "model_fields", None)
+    if fields is None:
+        doc = "".join(inspect.getdoc(base) or "" for base in kind.__mro__[:-1])
+        described = " ".join(re.findall(r"^([a-z0-9_, ]+)$", doc, re.MULTILINE))
+        missing = {one.name for one in dataclasses.fields(kind)} - set(re.findall(r"\w+", described))
+    else:
+        missing = {key for key, field in fields.items() if not field.description}
+    assert not missing, f"{name} does not describe {missing}"
     assert callable(kind.to_dict)
     assert callable(kind._repr_html_)
 

@@ -39,7 +39,17 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class AuditResult:
-    """A build, what its audit found, and the number of duplicates in its ``audit-links.csv``."""
+    """The audit of a build.
+
+    Attributes
+    ----------
+    build
+        The build.
+    document
+        The content of ``audit.json``: ``status``, and ``checks`` with what each found.
+    links
+        The number of duplicates in ``audit-links.csv``.
+    """
 
     build: Build
     document: AuditDocument

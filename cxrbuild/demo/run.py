@@ -15,7 +15,17 @@ from cxrbuild.progress import Progress, silent
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The demo's folder, what was fetched, and the build."""
+    """The demo.
+
+    Attributes
+    ----------
+    folder
+        Its folder: ``declared/`` has the recipe, ``data/`` the sources, ``build/`` the build.
+    fetched
+        What was fetched.
+    curated
+        The build.
+    """
 
     folder: Path
     fetched: FetchResult
