@@ -17,7 +17,8 @@ def api_page() -> Iterator[str]:
     yield (
         "The functions do what the [commands](commands.md) do. Import them from `cxrbuild`; submodules are "
         "private and may change at any time. The results are frozen; `to_dict()` returns what the command "
-        "prints with `--json`. Every error is a `CxrbuildError`."
+        "prints with `--json`. Every error is a `CxrbuildError`. "
+        "The examples use the folder that `cxrbuild demo` makes."
     )
     values = {name: getattr(cxrbuild, name) for name in cxrbuild.__all__}
     functions = {name: value for name, value in values.items() if inspect.isfunction(value)}

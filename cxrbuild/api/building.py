@@ -158,7 +158,7 @@ def plan(
     --------
     >>> import cxrbuild
     >>> plan = cxrbuild.plan("demo/declared/recipe.toml", "demo/data")
-    >>> len(plan.kept), plan.records["exclusion"].value_counts()["lateral"]
+    >>> len(plan.kept), plan.records["exclusion"].value_counts().to_dict()["lateral"]
     (89, 1)
     """
     from cxrbuild.artifact import names
