@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,37 @@ def test_an_image_without_bytes_is_an_error(build: Path) -> None:
     shutil.copy(shard, shard.with_name("test-00000-of-00001.parquet"))
     with pytest.raises(CxrbuildError, match=r"2 images cannot be read\. Found: test-000003 "):
         read_images(build, CLASSES, 20, 16, silent, scratch=build)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_jpegs_of_shards_are_read_on_demand(build: Path, compression: str) -> None:
+    """Other programs compress the shards; of two equal images, and of none, each row has its own."""
+    (build / "manifest.parquet").unlink()
+    expected = {}
+    for path in sorted((build / "data").glob("*.parquet")):
+        table = pq.read_table(path)
+        expected |= dict(zip(table["image_id"].to_pylist(), table["image"].to_pylist(), strict=True))
+        pq.write_table(table, path, compression=compression, row_group_size=7)
+    tracemalloc.start()
+    found = find_images(build, CLASSES)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.rows) == len(expected)
+    for row, name in enumerate(found.rows["image_id"]):
+        assert found.read(row) == expected[name]["bytes"]
+    jpegs = sum(len(image["bytes"]) for image in expected.values())
+    # Of an image its row is held, not its JPEG.
+    assert held < jpegs / 2
+
+
+def test_jpegs_of_records_are_read_on_demand(build: Path) -> None:
+    manifest = read_records(build / "manifest.parquet")
+    write_shards(lay_out(manifest), build, CLASSES, ["tfrecord"], Description("demo", "1.0.0", "", ""))
+    paths = dict(zip(manifest["image_id"], manifest["jpeg_path"], strict=True))
+    found = find_images(build / "tfds" / "demo" / "1.0.0", CLASSES)
+    assert len(found.rows) == len(paths)
+    for row, name in enumerate(found.rows["image_id"]):
+        assert found.read(row) == (build / paths[name]).read_bytes()
 
 
 def write_records_of(tf, folder: Path, classes: list[str], labels: list[int]) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cxrbuild.artifact import names
 from cxrbuild.artifact.stored_images import list_shards, stored_as
+from cxrbuild.baseline.stored_jpegs import StoredJpegs
 from cxrbuild.catalog.review import shows_identity
 from cxrbuild.errors import CxrbuildError, name_some
 from cxrbuild.records import SPLITS, read_records
+from cxrbuild.shards.record_file import FRAME_BYTES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
 Value = bytes | int | float
+# Of the bytes that a TFRecord adds, a checksum of four is after the record.
+_HEAD_BYTES = FRAME_BYTES - 4
 
 COLUMNS = ("image_id", "source", "patient_id", "group", "label", "split", "sha256")
 
@@ -170,16 +174,18 @@ def _read_shards(shards: list[Path]) -> ImageTable:
     import pyarrow.parquet as pq
 
     frames: list[pd.DataFrame] = []
-    jpegs: list[bytes | None] = []
+    jpegs = StoredJpegs()
     for shard in shards:
         try:
-            arrow = pq.read_table(shard)
+            with pq.ParquetFile(shard) as opened:
+                others = [name for name in opened.schema_arrow.names if name != "image"]
+                arrow = opened.read(columns=others)
+                jpegs.add_shard(shard, opened)
             features = json.loads(arrow.schema.metadata[b"huggingface"])["info"]["features"]
             labels = features["label"]["names"]
-            jpegs += arrow["image"].combine_chunks().field("bytes").to_pylist()
-            frame = arrow.drop_columns(["image"]).to_pandas()
+            frame = arrow.to_pandas()
             frame["label"] = [_class_name(labels, label) for label in frame["label"]]
-        except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        except (pa.ArrowException, OSError, LookupError, StopIteration, TypeError, ValueError) as error:
             raise CxrbuildError(
                 "not a shard of images with labels",
                 where=shard,
@@ -189,7 +195,7 @@ def _read_shards(shards: list[Path]) -> ImageTable:
             ) from error
         frame["split"] = shard.name.split("-")[0]
         frames.append(frame)
-    return _from_memory(pd.concat(frames, ignore_index=True), jpegs)
+    return _join(pd.concat(frames, ignore_index=True), jpegs.read)
 
 
 def _read_tfrecords(folder: Path) -> ImageTable:
@@ -201,21 +207,19 @@ def _read_tfrecords(folder: Path) -> ImageTable:
     tf = load_tensorflow()
     names_file = folder / "label.labels.txt"
     rows: list[dict[str, object]] = []
-    jpegs: list[bytes | None] = []
+    jpegs = StoredJpegs()
     try:
         # Of all line breaks only this one ends a name.
         labels = names_file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         for split in SPLITS:
-            paths = sorted(str(path) for path in folder.glob(f"*-{split}.tfrecord-*"))
-            for record in tf.data.TFRecordDataset(paths) if paths else []:
-                features = _parse_example(tf, record)
-                jpegs.append(_require_type(bytes, features.pop("image")))
-                label = _class_name(labels, _require_type(int, features["label"]))
-                values: dict[str, object] = {
-                    key: value.decode() if isinstance(value, bytes) else value
-                    for key, value in features.items()
-                }
-                rows.append(values | {"label": label, "split": split})
+            for path in sorted(folder.glob(f"*-{split}.tfrecord-*")):
+                for features in _read_features(tf, path, jpegs):
+                    label = _class_name(labels, _require_type(int, features["label"]))
+                    values: dict[str, object] = {
+                        key: value.decode() if isinstance(value, bytes) else value
+                        for key, value in features.items()
+                    }
+                    rows.append(values | {"label": label, "split": split})
     except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError) as error:
         raise CxrbuildError(
             "not a TensorFlow Datasets folder of images with labels",
@@ -224,12 +228,24 @@ def _read_tfrecords(folder: Path) -> ImageTable:
             found=str(error).split("\n", 1)[0],
             todo="Name the folder of a build or a release, or <name>/<version> in its `tfds`",
         ) from error
-    return _from_memory(pd.DataFrame(rows, columns=None if rows else ["image_id", "label", "split"]), jpegs)
+    return _join(pd.DataFrame(rows, columns=None if rows else ["image_id", "label", "split"]), jpegs.read)
 
 
-def _parse_example(tf: Any, record: Any) -> dict[str, Value]:
+def _read_features(tf: Any, path: Path, jpegs: StoredJpegs) -> Iterator[dict[str, Value]]:
+    """Yield the features of each record of a file but its image, which is added to the JPEGs."""
+    start = _HEAD_BYTES
+    for record in tf.data.TFRecordDataset([str(path)]):
+        example = record.numpy()
+        features = _parse_example(tf, example)
+        image = _require_type(bytes, features.pop("image"))
+        jpegs.add(path, start + example.find(image), len(image))
+        yield features
+        start += len(example) + FRAME_BYTES
+
+
+def _parse_example(tf: Any, record: bytes) -> dict[str, Value]:
     """Return the features of a record that hold one value, by name."""
-    example = tf.train.Example.FromString(record.numpy())
+    example = tf.train.Example.FromString(record)
     features = {}
     for key, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
@@ -252,13 +268,14 @@ def _require_type(kind: type[T], value: object) -> T:
     return value
 
 
-def _from_memory(frame: pd.DataFrame, jpegs: list[bytes | None]) -> ImageTable:
+def _join(frame: pd.DataFrame, read: Callable[[int], bytes]) -> ImageTable:
+    """Return the table of a frame; a JPEG is read by the number of its row in the frame."""
     if "image_id" not in frame:
         frame = frame.assign(image_id=[f"{split}-{row:06d}" for row, split in enumerate(frame["split"])])
     order = frame["image_id"].argsort(kind="stable").to_numpy()
     rows = _select_columns(frame.iloc[order].reset_index(drop=True))
     ids = rows["image_id"].tolist()
-    return ImageTable(rows, lambda row: jpegs[order[row]] or b"", lambda row: ids[row])
+    return ImageTable(rows, lambda row: read(order[row]), lambda row: ids[row])
 
 
 def _select_columns(frame: pd.DataFrame) -> pd.DataFrame:
