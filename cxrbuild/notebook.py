@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: a title, sentences and a table, as a short piece of HTML."""
+"""What a notebook shows of a result: a title, sentences and a table, as short HTML."""
 
 from __future__ import annotations
 

@@ -146,8 +146,8 @@ class Logged:
                 ended = "in " if unit else ""
             finally:
                 self._open.depth = depth
-                facts = _describe_done(counted.done, total, unit, done)
-                _logger.log(level, "%s: %s%s%.1f s", title, facts, ended, time.monotonic() - began)
+                counts = _describe_done(counted.done, total, unit, done)
+                _logger.log(level, "%s: %s%s%.1f s", title, counts, ended, time.monotonic() - began)
 
     def plan(self, *stages: str) -> None:
         """State which stages follow."""

@@ -102,7 +102,7 @@ class ShippedRecipe:
     classes
         The classes in the order of their numbers.
     images
-        The images that a build must have, ``None`` where the recipe does not say.
+        The images that a build must have, ``None`` where the recipe has no count.
     sources
         Its sources.
     missing

@@ -56,7 +56,7 @@ def test_every_result_is_frozen_and_shows_itself(name: str) -> None:
 
 
 class Tags(HTMLParser):
-    """Collects the text of a piece of HTML, and checks that every tag is closed in its order."""
+    """Collects the text of some HTML, and checks that every tag is closed in its order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

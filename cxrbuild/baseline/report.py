@@ -18,7 +18,7 @@ from cxrbuild.baseline.figures import describe_seeds
 from cxrbuild.baseline.result import METRICS, format_figure
 from cxrbuild.baseline.tables import markdown_table
 from cxrbuild.catalog.baseline import Baseline, Published
-from cxrbuild.errors import count_of
+from cxrbuild.errors import count_of, verb_of
 from cxrbuild.records import SPLITS
 from cxrbuild.templates import escape_markdown
 
@@ -312,7 +312,7 @@ def _hidden(hidden: int | None) -> str:
     if not hidden:
         return ""
     subject = f"{count_of(hidden, 'test image')} with a readable name or birth date"
-    return f"{subject} {'is' if hidden == 1 else 'are'} in no figure."
+    return f"{subject} {verb_of(hidden, 'is')} in no figure."
 
 
 def _figures(document: BaselineDocument) -> str:

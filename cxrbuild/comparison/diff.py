@@ -12,7 +12,7 @@ from cxrbuild.version_numbers import Bump, needed_version, parse_version
 if TYPE_CHECKING:
     import pandas as pd
 
-# The causes of another class that is the finding's: the metadata says another one, at another pin or not.
+# The causes of another class that is the finding's: the metadata has another one, at another pin or not.
 BY_FINDING = ("another finding", "relabelled upstream")
 # The cause of rows that one version lacks with their whole source.
 OTHER_SOURCE = "source not in both"
@@ -72,7 +72,7 @@ class Total:
     split
         The split, of a class alone.
     old, new
-        The numbers; ``None`` where the version does not say.
+        The numbers; ``None`` where the version has none.
     """
 
     of: TotalOf
@@ -134,7 +134,7 @@ class Diff:
     rows
         The rows of each of ``KINDS``: image_id, source, label, split; the ``change`` of values as text; the
         ``reason`` as text, and its ``cause``, which several rows share. They are empty where the versions do
-        not say why.
+        not record why.
     columns_added, columns_removed
         Columns of one version alone; none where one is a published manifest, which has membership alone.
     classes_changed
@@ -142,7 +142,7 @@ class Diff:
     declared
         Changes of the recipe, its overrides and the sources, where both versions record them.
     silent
-        Which versions do not say why an image is not in them: they have no ledger.
+        Which versions do not record why an image is not in them: they have no ledger.
     datasets
         Name and version of the dataset of both, where both are known: ``demo-cxr 1.0.0``.
     shared
@@ -179,7 +179,7 @@ class Diff:
 
     @property
     def other_totals(self) -> bool:
-        """Whether a number of images differs, where both versions say it."""
+        """Whether a number of images differs, where both versions have it."""
         known = (one for one in self.totals if one.old is not None and one.new is not None)
         return any(one.old != one.new for one in known)
 

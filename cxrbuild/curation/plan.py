@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def unlocked(self) -> list[Source]:
-        """The sources that the lock has no entry of, so that nothing says how their files were verified."""
+        """The sources that the lock has no entry of, so it is not known how their files were verified."""
         brought = {*self.locked, *self.to_bring}
         return [] if self.as_pinned else [s for s in self.declared.sources if s.name not in brought]
 

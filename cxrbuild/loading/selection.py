@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import Artifact
 from cxrbuild.artifact.pixels import PixelCount, count_pixels, describe_absent, tabulate
-from cxrbuild.errors import CxrbuildError
+from cxrbuild.errors import CxrbuildError, noun_of
 from cxrbuild.notebook import result_html
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Selection:
         found = self.count_pixels()
         parts = [] if self.split is None else [self.split]
         if self.folds is not None:
-            parts.append(f"fold{'' if len(self.folds) == 1 else 's'} {', '.join(map(str, self.folds))}")
+            parts.append(f"{noun_of(len(self.folds), 'fold')} {', '.join(map(str, self.folds))}")
         selected = f": {', '.join(parts)}" if parts else ""
         header, rows = tabulate(found, self.artifact.classes)
         return result_html(
