@@ -1,4 +1,4 @@
-"""Checks: what `verify` and `audit` have in common, and how a package of someone else's adds one.
+"""Checks: what `verify`, `audit` and `audit --list` have in common, and how another package adds one.
 
 A check is one function with an id, a sentence and a limit. Each command lists its own checks; those of other
 packages are found by entry points in the group ``cxrbuild.checks``: the name is the check's id, the object a
@@ -19,7 +19,7 @@ from cxrbuild.errors import CxrbuildError, count_of, printable
 
 _logger = logging.getLogger(__name__)
 
-Command = Literal["verify", "audit"]
+Command = Literal["verify", "audit", "audit --list"]
 Status = Literal["passed", "failed", "reported", "not applicable"]
 Context = TypeVar("Context")
 
@@ -28,6 +28,7 @@ GROUP = "cxrbuild.checks"
 _REGISTRIES: Mapping[Command, str] = {
     "verify": "cxrbuild.verification.registry",
     "audit": "cxrbuild.auditing.registry",
+    "audit --list": "cxrbuild.lists.registry",
 }
 # Unless a check is registered for fewer.
 EVERY_KIND = frozenset({"build", "release", "images"})

@@ -11,8 +11,8 @@ from markdown_text import table
 
 from cxrbuild.auditing.context import Context as AuditContext
 from cxrbuild.auditing.registry import CHECKS as AUDIT_CHECKS
-from cxrbuild.lists.checks import CHECKS as LIST_CHECKS
-from cxrbuild.lists.dataset_checks import CHECKS as DATASET_CHECKS
+from cxrbuild.lists.context import ListContext
+from cxrbuild.lists.registry import CHECKS as LIST_CHECKS
 from cxrbuild.verification.context import Context as VerifyContext
 from cxrbuild.verification.registry import CHECKS as VERIFY_CHECKS
 
@@ -92,7 +92,7 @@ def checks() -> Iterator[str]:
     )
     yield table(
         ["check", "what holds", "needs"],
-        ([f"`{check.id}`", check.sentence, check.needs] for check in (*LIST_CHECKS, *DATASET_CHECKS)),
+        ([f"`{check.id}`", check.sentence, check.needs] for check in LIST_CHECKS),
     )
     yield "## Add a check"
     yield (
@@ -101,7 +101,9 @@ def checks() -> Iterator[str]:
         "It yields findings, or returns a `cxrbuild.Measurement`, and raises "
         "`cxrbuild.NotApplicable` where it has nothing to look at. A check that raises another error failed, "
         "whatever its limit; all others are made. These two files are a whole package, with "
-        "a check of `verify` and one of `audit`; `pip install` of their folder adds both."
+        "a check of `verify` and one of `audit`; `pip install` of their folder adds both. "
+        "The third command is `audit --list`: a check of it looks at every row. A finding is listed with its "
+        "row and message."
     )
     yield _PACKAGE
     yield "## The context of `verify`"
@@ -112,6 +114,9 @@ def checks() -> Iterator[str]:
     yield table(["attribute", "what it is"], [[f"`{name}`", text] for name, text in _verify_attributes()])
     yield "## The context of `audit`"
     attributes = meanings_of(AuditContext).items()
+    yield table(["attribute", "what it is"], [[f"`{name}`", text] for name, text in attributes])
+    yield "## The context of `audit --list`"
+    attributes = meanings_of(ListContext).items()
     yield table(["attribute", "what it is"], [[f"`{name}`", text] for name, text in attributes])
 
 

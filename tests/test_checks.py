@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command import CHECKOUT, run
 
+import cxrbuild
 from cxrbuild.checks import Check, Finding, Measurement, NotApplicable, evaluate, registered_checks
 from cxrbuild.errors import CxrbuildError
 
@@ -26,6 +27,11 @@ def find_short_names(context):
 
 
 SHORT = Check("short_names", "Every name has three letters.", find_short_names, "verify")
+LISTED = Check(
+    "no_gif", "No file is a GIF.",
+    lambda context: (Finding("is a GIF", row=path) for path in context.rows["path"] if path.endswith("gif")),
+    "audit --list",
+)
 SHARE = Check("share", "Little is shared.", lambda context: Measurement(0.5, "half"), "audit", limit=0.2)
 """
 
@@ -95,6 +101,18 @@ def test_another_package_adds_checks_for_each_command(site: Path) -> None:
     assert [str(finding) for finding in result.findings] == ["ab: is a short name"]
     (share,) = registered_checks("audit", [])
     assert evaluate(share, None, limit=share.limit).status == "failed"
+
+
+def test_another_package_adds_a_check_of_lists(site: Path) -> None:
+    install(site, no_gif="short_checks:LISTED")
+    (site / "list.csv").write_text("file,label,split\na.gif,Normal,train\nb.png,Normal,test\n")
+    result = cxrbuild.audit_lists([site / "list.csv"])
+    (check,) = (one for one in result.checks if one.id == "no_gif")
+    assert check.rows == 2
+    assert [finding.to_dict() for finding in check.findings or ()] == [
+        {"message": "a.gif: is a GIF", "rows": [], "kind": "", "images": []}
+    ]
+    assert not result.passed
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from cxrbuild.checks import Check, Finding, evaluate, registered_checks
 from cxrbuild.errors import CheckError, count_of
-from cxrbuild.lists.checks import CHECKS
 from cxrbuild.lists.context import ListCheck, ListContext, ListFinding
-from cxrbuild.lists.dataset_checks import CHECKS as DATASET_CHECKS
 from cxrbuild.lists.reading import places
+from cxrbuild.lists.registry import CHECKS
 from cxrbuild.lists.summary import DatasetSummary, summarize
 from cxrbuild.lists.table import tabulate
 from cxrbuild.notebook import result_html
@@ -132,11 +132,16 @@ def audit_rows(context: ListContext) -> ListAuditResult:
 
 
 def _checks_of(context: ListContext) -> list[ListCheck]:
+    checks = [_as_list_check(one) for one in registered_checks("audit --list", CHECKS)]
     if context.dataset is None:
-        return list(CHECKS)
-    # What a ledger does not have is no image of the dataset: `in_dataset` says so of every row.
-    of_sources = [one for one in CHECKS if one.id != "known_files" or not context.dataset.has_ledger]
-    return [*of_sources, *DATASET_CHECKS]
+        return [one for one in checks if one.needs != "dataset"]
+    # What a ledger does not have is no image of the dataset: `in_dataset` reports every such row.
+    return [one for one in checks if one.id != "known_files" or not context.dataset.has_ledger]
+
+
+def _as_list_check(check: Check[ListContext]) -> ListCheck:
+    """Return a check of another package, which looks at every row."""
+    return check if isinstance(check, ListCheck) else ListCheck(check.id, check.sentence, check.run)
 
 
 def _make(check: ListCheck, context: ListContext) -> ListCheckResult:
@@ -149,8 +154,16 @@ def _make(check: ListCheck, context: ListContext) -> ListCheckResult:
             reason = f"no row has {lacks}"
         elif rows < total:
             reason = f"not checked in {count_of(total - rows, 'row')} without {lacks}"
-        findings = list(check.run(context)) if rows else None
+        if rows:
+            result = evaluate(check, context, limit=0)
+            findings = [_as_list_finding(one) for one in result.findings]
+            if result.status == "not applicable":
+                findings, rows, reason = None, 0, result.message
     return ListCheckResult(check.id, check.sentence, check.needs, findings, rows, reason)
+
+
+def _as_list_finding(finding: Finding) -> ListFinding:
+    return finding if isinstance(finding, ListFinding) else ListFinding(str(finding))
 
 
 def require_clean(result: ListAuditResult) -> None:

@@ -24,7 +24,7 @@ def find_patients_in_splits(context: ListContext) -> Iterator[ListFinding]:
     known = _with_patients(context.rows)
     for group in _varying(known, known["source"] + "\0" + known["patient"], "split"):
         patient = group["patient"].iloc[0]
-        yield ListFinding(f"patient {patient} is in {_splits(group)}", _places(group))
+        yield ListFinding(f"patient {patient} is in {_splits(group)}", rows=_places(group))
 
 
 def find_repeated_files(context: ListContext) -> Iterator[ListFinding]:
@@ -32,14 +32,14 @@ def find_repeated_files(context: ListContext) -> Iterator[ListFinding]:
     for path, group in _by_file(context.rows):
         if len(group) > 1:
             where = f" in {_splits(group)}" if group["split"].nunique() > 1 else ""
-            yield ListFinding(f"{path} is listed {len(group)} times{where}", _places(group))
+            yield ListFinding(f"{path} is listed {len(group)} times{where}", rows=_places(group))
 
 
 def find_classes(context: ListContext) -> Iterator[ListFinding]:
     """Find files that have several classes."""
     for path, group in _by_file(context.rows):
         if group["label"].nunique() > 1:
-            yield ListFinding(f"{path} has the classes {_classes(group)}", _places(group))
+            yield ListFinding(f"{path} has the classes {_classes(group)}", rows=_places(group))
 
 
 def find_spellings(context: ListContext) -> Iterator[ListFinding]:
@@ -48,7 +48,9 @@ def find_spellings(context: ListContext) -> Iterator[ListFinding]:
     for group in _varying(known, known["source"] + "\0" + known["patient"].map(_plain_id), "patient"):
         source, ids = group["source"].iloc[0], sorted(set(group["patient"]))
         of = f" of {source}" if source else ""
-        yield ListFinding(f"{' and '.join(ids)}{of} can be one patient, in {_splits(group)}", _places(group))
+        yield ListFinding(
+            f"{' and '.join(ids)}{of} can be one patient, in {_splits(group)}", rows=_places(group)
+        )
 
 
 def find_source_names(context: ListContext) -> Iterator[ListFinding]:
@@ -61,7 +63,7 @@ def find_source_names(context: ListContext) -> Iterator[ListFinding]:
             yield ListFinding(
                 f"the sources {a} ({count_of(counts[a], 'row')}) and {b} ({count_of(counts[b], 'row')}) "
                 "can be one",
-                _places(rows[rows["source"] == few]),
+                rows=_places(rows[rows["source"] == few]),
             )
 
 
@@ -71,14 +73,14 @@ def find_words(context: ListContext) -> Iterator[ListFinding]:
     known = rows[rows["patient"].notna()]
     for patient, group in known[~known["patient"].str.contains(r"\d")].groupby("patient"):
         images = count_of(len(group), "image")
-        yield ListFinding(f"{patient!r} is no id; it has {images} in {_splits(group)}", _places(group))
+        yield ListFinding(f"{patient!r} is no id; it has {images} in {_splits(group)}", rows=_places(group))
 
 
 def find_unknown_files(context: ListContext) -> Iterator[ListFinding]:
     """Find files that their source, or any source, does not have."""
     unknown = context.rows[context.rows["absent"]]
     for path, place in zip(unknown["file"], _places(unknown), strict=True):
-        yield ListFinding(f"no source has {path}", [place])
+        yield ListFinding(f"no source has {path}", rows=[place])
 
 
 def find_linked_images(context: ListContext) -> Iterator[ListFinding]:
@@ -88,7 +90,7 @@ def find_linked_images(context: ListContext) -> Iterator[ListFinding]:
         message = f"the images of {found['group'].iloc[0]} are in {_splits(found)}"
         if patients := sorted(set(found["patient"].dropna())):
             message += f"; the list has the {noun_of(len(patients), 'patient')} {name_some(patients, 4)}"
-        yield ListFinding(message, _places(found))
+        yield ListFinding(message, rows=_places(found))
 
 
 def find_equal_files(context: ListContext) -> Iterator[ListFinding]:
@@ -97,7 +99,7 @@ def find_equal_files(context: ListContext) -> Iterator[ListFinding]:
     for found in _varying(context.known, blobs, "split"):
         if found["path"].nunique() > 1:
             yield ListFinding(
-                f"{' and '.join(sorted(set(found['path'])))} have the same bytes", _places(found)
+                f"{' and '.join(sorted(set(found['path'])))} have the same bytes", rows=_places(found)
             )
 
 
@@ -108,7 +110,7 @@ def find_other_patients(context: ListContext) -> Iterator[ListFinding]:
     rows = context.known.assign(name=(images["source"] + ":" + images["patient_id"]).array)
     for found in _varying(rows, rows["name"], "patient"):
         name, ids = found["name"].iloc[0], sorted(set(found["patient"].dropna()))
-        yield ListFinding(f"{name} is listed as {name_some(ids, 4)} in {_splits(found)}", _places(found))
+        yield ListFinding(f"{name} is listed as {name_some(ids, 4)} in {_splits(found)}", rows=_places(found))
 
 
 def find_near_duplicates(context: ListContext) -> Iterator[ListFinding]:
@@ -127,7 +129,7 @@ def find_near_duplicates(context: ListContext) -> Iterator[ListFinding]:
             )
             kind = "a near-duplicate" if pair.kind == "near-duplicate" else f"with the {pair.kind}"
             paths = f"{a['path'].iloc[0]} and {b['path'].iloc[0]}"
-            yield ListFinding(f"{paths}, {kind} ({pair.similarity:.2f}), are {in_what}", _places(found))
+            yield ListFinding(f"{paths}, {kind} ({pair.similarity:.2f}), are {in_what}", rows=_places(found))
 
 
 def _filled(column: str) -> Callable[[ListContext], pd.Series]:

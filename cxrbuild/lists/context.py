@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from cxrbuild.checks import Check, Command, Finding
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class ListFinding:
+class ListFinding(Finding):
     """Something wrong with a list.
 
     Attributes
     ----------
-    message
-        What it is.
     rows
         Where: ``train.txt:12``.
     kind
@@ -26,14 +26,13 @@ class ListFinding:
         The ids of the dataset's images that it is about; empty where it is about the list alone.
     """
 
-    message: str
     rows: list[str] = field(default_factory=list)
     kind: str = ""
     images: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the finding as JSON has it."""
-        return asdict(self)
+        """Return the finding as JSON has it, without the check, whose findings it is listed with."""
+        return {"message": self.message, "rows": self.rows, "kind": self.kind, "images": self.images}
 
 
 @dataclass(frozen=True)
@@ -131,17 +130,11 @@ class ListContext:
 
 
 @dataclass(frozen=True)
-class ListCheck:
+class ListCheck(Check[ListContext]):
     """A check of lists.
 
     Attributes
     ----------
-    id
-        Its name.
-    sentence
-        What holds where it finds nothing.
-    run
-        Yields the findings.
     needs
         What it needs in addition to the lists: the sources' metadata, images, or a dataset to compare with.
     looks_at
@@ -152,9 +145,7 @@ class ListCheck:
         Returns why it cannot be made of a dataset, ``None`` where it can.
     """
 
-    id: str
-    sentence: str
-    run: Callable[[ListContext], Iterator[ListFinding]]
+    command: Command = "audit --list"
     needs: Literal["lists", "sources", "images", "dataset"] = "lists"
     looks_at: Callable[[ListContext], pd.Series] | None = None
     lacks: str = ""

@@ -39,21 +39,20 @@ def find_rows_not_in_dataset(context: ListContext) -> Iterator[ListFinding]:
                 else "it has another suffix there, and the list states no source"
             )
             kind = "with a name of several images" if several else "with another suffix, and without a source"
-            yield ListFinding(message, place, kind, ids)
+            yield ListFinding(message, rows=place, kind=kind, images=ids)
         elif row.found:
             if row.member in exclusions:
                 image, exclusion, reason = exclusions[row.member]
-                yield ListFinding(
-                    f"{path} is excluded by {reason}", place, f"excluded by {exclusion}", [image]
-                )
+                kind = f"excluded by {exclusion}"
+                yield ListFinding(f"{path} is excluded by {reason}", rows=place, kind=kind, images=[image])
         elif row.other_source:
             kind = f"of the source {row.source}, of which the dataset has no file"
-            yield ListFinding(f"{path} is not in the dataset", place, kind)
+            yield ListFinding(f"{path} is not in the dataset", rows=place, kind=kind)
         elif dataset.has_ledger:
-            yield ListFinding(f"{path} is not in the dataset", place, "not in the dataset")
+            yield ListFinding(f"{path} is not in the dataset", rows=place, kind="not in the dataset")
         else:
             kind = "not in the dataset, whose manifest does not list excluded images"
-            yield ListFinding(f"{path} is not in the dataset", place, kind)
+            yield ListFinding(f"{path} is not in the dataset", rows=place, kind=kind)
 
 
 def find_other_splits(context: ListContext) -> Iterator[ListFinding]:
@@ -61,7 +60,9 @@ def find_other_splits(context: ListContext) -> Iterator[ListFinding]:
     rows = rows_in_both(context)
     for row in rows[rows["split"] != rows["member_split"]].itertuples(index=False):
         kind = f"in {row.split} of the list and in {row.member_split} of the dataset"
-        yield ListFinding(f"{row.path} is {kind}", [str(row.place)], kind, [str(row.image_id)])
+        yield ListFinding(
+            f"{row.path} is {kind}", rows=[str(row.place)], kind=kind, images=[str(row.image_id)]
+        )
 
 
 def find_leakage(context: ListContext) -> Iterator[ListFinding]:
@@ -81,9 +82,9 @@ def find_leakage(context: ListContext) -> Iterator[ListFinding]:
             kind = f"in {named} of the list and in {others} of the dataset"
             yield ListFinding(
                 f"images of {group} are {kind}",
-                found.loc[found["split"].isin({split for split, _ in crossing}), "place"].tolist(),
-                kind,
-                there.loc[there["split"].isin({other for _, other in crossing}), "image_id"].tolist(),
+                rows=found.loc[found["split"].isin({split for split, _ in crossing}), "place"].tolist(),
+                kind=kind,
+                images=there.loc[there["split"].isin({other for _, other in crossing}), "image_id"].tolist(),
             )
 
 
@@ -94,7 +95,9 @@ def find_other_classes(context: ListContext) -> Iterator[ListFinding]:
     for label_here, row in zip(label, rows.itertuples(index=False), strict=True):
         if isinstance(label_here, str) and label_here != row.member_label:
             kind = f"{row.label} in the list and {row.member_label} in the dataset"
-            yield ListFinding(f"{row.path} is {kind}", [str(row.place)], kind, [str(row.image_id)])
+            yield ListFinding(
+                f"{row.path} is {kind}", rows=[str(row.place)], kind=kind, images=[str(row.image_id)]
+            )
 
 
 def rows_in_both(context: ListContext) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from cxrbuild.catalog.override import Overrides
 from cxrbuild.curation.findings import JoinedRows, OtherFindings
 from cxrbuild.curation.holder import HolderKind
 from cxrbuild.image_decision import ExcludedImage, ImageDecision
-from cxrbuild.lists.context import ListFinding
 from cxrbuild.lists.summary import DatasetSummary
 from cxrbuild.patients import SharedId
 from json_models.base import Counts, ErrorFacts, Printed
@@ -214,6 +213,27 @@ class ListSource(Printed):
 
     rows: int
     found: int | None
+
+
+class ListFinding(Printed):
+    """Something wrong with a list.
+
+    Attributes
+    ----------
+    message
+        What it is.
+    rows
+        Where: `train.txt:12`.
+    kind
+        What many findings of a check have in common; empty if they are of one kind.
+    images
+        The ids of the dataset's images that it is about; empty if it is about the list alone.
+    """
+
+    message: str
+    rows: list[str]
+    kind: str
+    images: list[str]
 
 
 class ListCheck(Printed):
