@@ -351,11 +351,17 @@ def test_the_page_has_no_severe_accessibility_finding(
         for scheme in ("light", "dark"):
             assert severe_findings(driver, axe, scheme) == []
         assert driver.get_log("browser") == []
-        # On a phone nothing is hidden.
-        screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        driver.refresh()
-        assert not driver.execute_script(
-            "return [...document.querySelectorAll('html, .scroll')]"
-            "  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 80))"
-        )
+        # Nothing is hidden on any screen, and no table leaves its card.
+        for width in (360, 390, 800, 1280):
+            screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+            driver.refresh()
+            assert not driver.execute_script(
+                "return [...document.querySelectorAll('html, .scroll')]"
+                "  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 80))"
+            )
+            assert driver.execute_script(
+                "const right = (element) => element.getBoundingClientRect().right;"
+                "return [...document.querySelectorAll('figcaption table')]"
+                "  .every((table) => right(table) < right(table.closest('figure')))"
+            )

@@ -266,15 +266,20 @@ def _most_confused(document: BaselineDocument, published: Published | None) -> s
     shares = _confused_shares(document.summary.confusion, document.classes)
     if not shares:
         return ""
-    one, other = max(shares, key=lambda pair: shares[pair])
-    sentence = (
-        f"Of the test images of {escape_markdown(one)} and {escape_markdown(other)}, "
-        f"{shares[one, other]:.1%} are predicted as the other of the two"
-    )
-    if published and published.confusion:
-        reported = _confused_shares(published.confusion, document.classes)[one, other]
-        sentence += f" (published: {reported:.1%})"
-    return sentence + "." + " No two classes are confused more often." * (len(document.classes) > 2)
+    reported = _confused_shares(published.confusion, document.classes) if published else {}
+
+    def describe(pair: tuple[str, str]) -> str:
+        one, other = map(escape_markdown, pair)
+        shown = f" (published: {reported[pair]:.1%})" if reported else ""
+        return f"of {one} and {other}, {shares[pair]:.1%} are predicted as the other of the two{shown}."
+
+    most = max(shares, key=lambda pair: shares[pair])
+    sentence = "Of the test images " + describe(most)
+    sentence += " No two classes are confused more often." * (len(document.classes) > 2)
+    most_published = max(reported, key=lambda pair: reported[pair], default=most)
+    if most_published != most:
+        sentence += " In the published matrix another pair is confused most: " + describe(most_published)
+    return sentence
 
 
 def _confused_shares(
