@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
 
+import cxrbuild
 from cxrbuild.catalog import read_source
+from cxrbuild.catalog.reader import built_in_kinds, reader_class
 from cxrbuild.errors import CxrbuildError, DeclarationError
 from cxrbuild.fetching.record import fetched_blobs
 from cxrbuild.fetching.sources import fetch
@@ -93,6 +99,47 @@ def test_another_package_adds_a_reader(tmp_path: Path, site: Path) -> None:
     assert source.model_dump(mode="json")["reader"]["suffix"] == ".label"
 
 
+# What a user of the copy of the package runs.
+INGEST = """
+import sys
+from pathlib import Path
+from cxrbuild.catalog import read_source
+from cxrbuild.ingest import ingest, take_inventory
+
+folder = Path(sys.argv[1])
+source = read_source("s.toml", folder)
+records = ingest(source, take_inventory(source, folder / "root"))
+print(type(source.reader).__module__, *records["source_path"], *records["finding"])
+"""
+
+
+def test_a_reader_of_this_package_is_one_file(tmp_path: Path) -> None:
+    checkout = Path(cxrbuild.__file__).parent.parent
+    copy, unneeded = tmp_path / "copy", shutil.ignore_patterns("__pycache__", "*.csv", "*.tsv")
+    shutil.copytree(checkout / "cxrbuild", copy / "cxrbuild", ignore=unneeded)
+    shutil.copy(checkout / "pyproject.toml", copy)
+    (copy / "cxrbuild" / "ingest" / "readers" / "sidecar.py").write_text(MODULE)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a.png").write_bytes(b"image")
+    (tmp_path / "root" / "a.png.txt").write_text("covid")
+    (tmp_path / "s.toml").write_text(SOURCE.format(kind="sidecar", more=""))
+    env = os.environ | {"PYTHONPATH": str(copy), "PYTHONUTF8": "1"}
+    lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    found, contracts = (
+        subprocess.run([sys.executable, "-c", code, *more], cwd=copy, env=env, capture_output=True, text=True)
+        for code, more in ((INGEST, [str(tmp_path)]), (lint, ["--no-cache"]))
+    )
+    assert found.stdout.split() == ["cxrbuild.ingest.readers.sidecar", "a.png", "covid"], found.stderr
+    assert contracts.returncode == 0, contracts.stdout
+    assert " 0 broken" in contracts.stdout
+
+
+@pytest.mark.parametrize("kind", built_in_kinds())
+def test_the_module_of_a_reader_has_the_name_of_its_kind(kind: str) -> None:
+    annotation = reader_class(kind).model_fields["kind"].annotation
+    assert typing.get_args(annotation) == (kind,)
+
+
 def test_the_files_of_an_own_reader_are_those_that_were_fetched(tmp_path: Path, site: Path) -> None:
     install(site, sidecar="sidecar_reader:SidecarReader")
     declare(tmp_path, "sidecar")
@@ -123,7 +170,7 @@ def test_the_files_of_an_own_reader_are_those_that_were_fetched(tmp_path: Path, 
         (
             "parquet",
             "",
-            "no reader has the kind 'parquet'; expected one of csv, folders, dicom",
+            "no reader has the kind 'parquet'; expected one of csv, dicom, folders",
         ),
         ("broken", "", "cannot be imported: ModuleNotFoundError: No module named 'not_there'"),
         ("wrong", "", "is no subclass of Reader"),

@@ -1,8 +1,8 @@
-"""A reader: how a source's metadata becomes a table; the registry of the kinds of readers.
+"""A reader: how a source's metadata becomes a table; where the kinds of readers are found.
 
-The kinds of this package are named below, those of other packages by an entry point in the group
-``cxrbuild.readers``: its name is the kind, its object a subclass of `Reader`. Both are imported when a source
-asks for them.
+A kind of this package is a module of `cxrbuild.ingest.readers`, whose name is the kind. One of another
+package is an entry point in the group ``cxrbuild.readers``: its name is the kind, its object a subclass of
+`Reader`. Both are imported when a source asks for them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, wraps
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from pkgutil import iter_modules
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from cxrbuild.catalog.column import Column
-from cxrbuild.catalog.declarations import Declaration
+from cxrbuild.catalog.declarations import CATALOG, Declaration
 from cxrbuild.errors import CxrbuildError, suggest
 from cxrbuild.files import git_blob_of
 from cxrbuild.progress import Progress
@@ -31,11 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = "cxrbuild.readers"
-_BUILT_IN = {
-    "csv": "cxrbuild.ingest.csv_file:CsvReader",
-    "folders": "cxrbuild.ingest.folders:FoldersReader",
-    "dicom": "cxrbuild.ingest.dicom:DicomReader",
-}
+_PACKAGE = "cxrbuild.ingest.readers"
 # The methods that other packages write, and that read files or take what files hold.
 _GUARDED = ("read", "metadata_files", "path_without_image")
 
@@ -185,12 +183,30 @@ class Reader(Declaration, ABC):
     def kinds(cls, table: object = None) -> list[type[Declaration]]:
         """Return the class of the kind that a table names, else the classes of this package."""
         kind = table.get("kind") if isinstance(table, dict) else None
-        return [reader_class(kind)] if kind is not None else [reader_class(kind) for kind in _BUILT_IN]
+        return [reader_class(kind)] if kind is not None else [reader_class(kind) for kind in built_in_kinds()]
 
 
 @cache
 def _compiled(pattern: str, match_case: bool) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(compose(pattern)), 0 if match_case else re.IGNORECASE)
+
+
+@cache
+def built_in_kinds() -> tuple[str, ...]:
+    """Return the kinds of this package, sorted; none is imported."""
+    folder = CATALOG.parent.joinpath(*_PACKAGE.split(".")[1:])
+    return tuple(sorted(module.name for module in iter_modules([str(folder)])))
+
+
+@cache
+def _built_in(kind: str) -> type[Reader]:
+    module = import_module(f"{_PACKAGE}.{kind}")
+    (reader,) = (
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, Reader) and one.__module__ == module.__name__
+    )
+    return reader
 
 
 def reader_class(kind: str) -> type[Reader]:
@@ -201,12 +217,12 @@ def reader_class(kind: str) -> type[Reader]:
     ValueError
         No package has this kind, or several have, or the one that has cannot be imported.
     """
-    if kind in _BUILT_IN:
-        return _load(EntryPoint(kind, _BUILT_IN[kind], GROUP))
+    if kind in built_in_kinds():
+        return _built_in(kind)
     others = entry_points(group=GROUP)
     found = set(others.select(name=kind))
     if not found:
-        known = [*_BUILT_IN, *sorted(set(others.names) - set(_BUILT_IN))]
+        known = [*built_in_kinds(), *sorted(set(others.names) - set(built_in_kinds()))]
         raise ValueError(f"no reader has the kind {kind!r}; {suggest(kind, known, 'kind')}")
     if len(found) > 1:
         named = ", ".join(sorted(entry.value for entry in found))
@@ -288,5 +304,5 @@ def read_reader(table: object) -> object:
     if not isinstance(table, dict):
         return table
     if not isinstance(table.get("kind"), str):
-        raise ValueError(f"needs `kind`, such as {', '.join(_BUILT_IN)}")  # noqa: TRY004
+        raise ValueError(f"needs `kind`, such as {', '.join(built_in_kinds())}")  # noqa: TRY004
     return reader_class(table["kind"]).model_validate(table)

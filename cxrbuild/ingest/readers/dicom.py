@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator
 
 from cxrbuild.catalog.reader import Inventory, Reader
-from cxrbuild.ingest.folders import check_groups, read_groups
 from cxrbuild.ingest.header import KEYS, KEYWORDS
+from cxrbuild.ingest.path_groups import check_groups, read_groups
 from cxrbuild.progress import Progress
 
 if TYPE_CHECKING:

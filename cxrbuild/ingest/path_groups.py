@@ -1,37 +1,16 @@
-"""Metadata in the names of folders and files."""
+"""The named groups of a regular expression on paths, as columns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import Field, field_validator
+from typing import TYPE_CHECKING
 
 from cxrbuild.catalog.column import check_pattern
-from cxrbuild.catalog.reader import Inventory, Reader
-from cxrbuild.progress import Progress
 from cxrbuild.words import compose
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class FoldersReader(Reader):
-    """Metadata in the names of folders and files."""
-
-    kind: Literal["folders"]
-    pattern: str = Field(description="regular expression on the path; its named groups are the columns")
-    images: list[str] = Field(description="glob patterns of the image files")
-
-    @field_validator("pattern")
-    @classmethod
-    def _check_pattern(cls, pattern: str) -> str:
-        return check_groups(pattern)
-
-    def read(self, inventory: Inventory, images: Sequence[str], progress: Progress) -> pd.DataFrame:  # noqa: ARG002
-        """Return the pattern's named groups; a path that does not fit has no row."""
-        return read_groups(self.pattern, images)
 
 
 def check_groups(pattern: str, taken: Collection[str] = ()) -> str:
