@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from cxrbuild.artifact.baseline import Epoch, Metrics, Reliability, ReliabilityBin
+from cxrbuild.artifact.names import MODEL
 from cxrbuild.baseline import BaselineResult, train_baseline
 from cxrbuild.baseline.drawing import fit_text, text_width
 from cxrbuild.baseline.figures import (
@@ -30,7 +31,6 @@ from cxrbuild.baseline.figures import (
 from cxrbuild.baseline.image_table import find_identified
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.network_figure import draw_network
-from cxrbuild.baseline.training import MODEL
 from cxrbuild.catalog import Recipe
 from cxrbuild.catalog.network import Network
 from cxrbuild.records import read_records, write_records

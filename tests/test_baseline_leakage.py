@@ -11,7 +11,7 @@ import pytest
 
 from cxrbuild.artifact.baseline import DatasetReference, TrainedOnDocument
 from cxrbuild.artifact.names import TRAINED_ON
-from cxrbuild.baseline.dataset import Dataset, read_dataset
+from cxrbuild.baseline.dataset import HeldDataset, read_dataset
 from cxrbuild.baseline.input import Images
 from cxrbuild.baseline.leakage import exclude_seen, find_seen, require_unseen
 from cxrbuild.baseline.pixels import Pixels
@@ -159,7 +159,7 @@ def test_a_dataset_of_another_recipe_is_an_error(
 
 def test_bare_parquet_has_no_name(demo: Path, recipe: Recipe, tmp_path: Path) -> None:
     shutil.copytree(demo / "build" / "data", tmp_path / "data")
-    assert read_dataset(tmp_path, recipe) == Dataset(DatasetReference(name=None, version=None), None)
+    assert read_dataset(tmp_path, recipe) == HeldDataset(DatasetReference(name=None, version=None), None)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"name": 3}'])

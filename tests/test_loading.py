@@ -107,7 +107,7 @@ def test_without_the_library_its_method_names_the_install_command(demo: Path) ->
     assert done.stdout.splitlines() == [
         'torch is not installed. Run `pip install "cxrbuild[torch]"`.',
         'tensorflow is not installed. Run `pip install "cxrbuild[train]"`.',
-        "torchxrayvision is not installed. Run `pip install 'torchxrayvision'`.",
+        'torchxrayvision is not installed. Run `pip install "torchxrayvision"`.',
     ]
 
 
