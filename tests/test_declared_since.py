@@ -169,7 +169,7 @@ def test_a_release_says_which_source_has_another_citation_since(world: Path) -> 
     assert (
         "changed since the build was made: mine (citation). The release has their former content." in message
     )
-    assert "run `cxrbuild curate` again" in message
+    assert "run `cxrbuild curate`, then `release`" in message
     assert "No source has a `citation`" not in message
     assert "Our Hospital" not in (world / "out" / "CITATION.bib").read_text()
     shutil.rmtree(world / "out")
