@@ -63,7 +63,7 @@ def test_no_hidden_code_and_no_other_host(site: Path) -> None:
 
 def test_links_out_of_the_pages_lead_to_the_repository(site: Path) -> None:
     text = (site / "architecture" / "index.html").read_text(encoding="utf-8")
-    assert 'href="https://github.com/cxrbuild/cxrbuild/tree/main/cxrbuild/ingest"' in text
+    assert 'href="https://github.com/cxrbuild/cxrbuild/tree/main/cxrbuild/ingest/readers"' in text
     assert 'href="https://github.com/cxrbuild/cxrbuild/blob/main/cxrbuild/exclusions.py"' in text
 
 
