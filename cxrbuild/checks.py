@@ -12,10 +12,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, Generic, Literal, TypeVar
 
 from cxrbuild.errors import CxrbuildError, count_of, printable
+from cxrbuild.plugins import find_entry_points
 
 _logger = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ def registered_checks(command: Command, built_in: Iterable[Check[Context]]) -> t
     own = tuple(built_in)
     taken = {check.id for check in own}
     others = []
-    for entry in sorted(set(entry_points(group=GROUP)), key=lambda entry: (entry.name, entry.value)):
+    for entry in sorted(set(find_entry_points(GROUP)), key=lambda entry: (entry.name, entry.value)):
         check = _load(entry)
         if check.command != command:
             continue
@@ -231,7 +232,7 @@ def known_ids(command: Command) -> tuple[str, ...]:
         The ids of its own checks, then those of all other packages' checks, for any command.
     """
     own = tuple(check.id for check in import_module(_REGISTRIES[command]).CHECKS)
-    return (*own, *sorted(entry.name for entry in entry_points(group=GROUP)))
+    return (*own, *sorted(entry.name for entry in find_entry_points(GROUP)))
 
 
 def default_limits(command: Command) -> dict[str, float | None]:
@@ -251,7 +252,7 @@ def name_check(check_id: str, command: Command) -> str:
     """
     if check_id in {check.id for check in import_module(_REGISTRIES[command]).CHECKS}:
         return check_id
-    packages = {_package(entry) for entry in entry_points(group=GROUP, name=check_id)}
+    packages = {_package(entry) for entry in find_entry_points(GROUP).select(name=check_id)}
     return f"{check_id} of {' and '.join(sorted(packages))}" if packages else check_id
 
 

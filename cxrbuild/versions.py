@@ -18,7 +18,13 @@ _WITHIN_PILLOW = ("libjpeg_turbo", "jpg", "zlib")
 
 def converting_libraries() -> dict[str, str]:
     """Return the versions of the libraries that a JPEG's bytes depend on."""
-    return {name: version(name) for name in _CONVERTING if _is_installed(name)}
+    return {name: version_of(name) for name in _CONVERTING if _is_installed(name)}
+
+
+@cache
+def version_of(name: str) -> str:
+    """Return the version of an installed package."""
+    return version(name)
 
 
 @cache
@@ -43,7 +49,7 @@ def program_versions() -> dict[str, str]:
         "scipy": scipy.__version__,
     }
     # gdcm is loaded in a process of its own.
-    gdcm = version("python-gdcm") if _is_installed("python-gdcm") else "none"
+    gdcm = version_of("python-gdcm") if _is_installed("python-gdcm") else "none"
     within = {name: features.version(name) or "none" for name in _WITHIN_PILLOW}
     return {"Python": ".".join(map(str, sys.version_info[:2]))} | loaded | {"python-gdcm": gdcm} | within
 
@@ -62,7 +68,7 @@ def code_digest() -> str:
 
 def _is_installed(name: str) -> bool:
     try:
-        version(name)
+        version_of(name)
     except PackageNotFoundError:
         return False
     return True

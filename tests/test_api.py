@@ -19,7 +19,7 @@ import pytest
 from command import CHECKOUT, run
 
 import cxrbuild
-from cxrbuild.releasing import foresee_refusals
+from cxrbuild.releasing import foresee
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -110,7 +110,7 @@ def test_a_notebook_does_what_the_commands_do(demo: Path, tmp_path: Path) -> Non
     recipe = demo / "declared" / "recipe.toml"
     planned = cxrbuild.plan(recipe, demo / "data")
     ran = run("plan", "--recipe", recipe, "--data", demo / "data", "--json")
-    more = {"schema": "plan-1", "release_refusals": foresee_refusals(planned), "out": None}
+    more = {"schema": "plan-1", "release_refusals": foresee(planned).refusals, "out": None}
     printed = json.loads(ran.out)
     # What the command says is its own: a notebook shows the plan.
     assert printed.pop("notes")

@@ -34,8 +34,7 @@ from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
 from cxrbuild.policy import listed_corrections
 from cxrbuild.records import image_id, read_records
-from cxrbuild.releasing import release
-from cxrbuild.releasing.forecast import foresee_refusals
+from cxrbuild.releasing import foresee, release
 from cxrbuild.releasing.results import ReleasedResults, with_manifest
 from cxrbuild.verification.context import Context, Kind
 from cxrbuild.verification.corrections import check_corrections
@@ -652,7 +651,7 @@ def test_a_reason_that_names_a_closed_image_is_refused(
         ("read in 3.png by Anna", ""),
     ):
         recipe = write_recipe(tmp_path, ["open", "closed"], f"open,images/0.png,finding,sick,well,{reason}\n")
-        said = " ".join(str(error) for error in foresee_refusals(planned_of(tmp_path, recipe)))
+        said = " ".join(str(error) for error in foresee(planned_of(tmp_path, recipe)).refusals)
         assert (f"would {'give' if 'away' in refused else 'name'} {refused}" in said) == bool(refused), reason
         assert ("corrections.csv, line 2.reason" in said) == bool(refused)
 
@@ -675,14 +674,14 @@ def test_a_number_that_a_correction_replaces_is_as_confidential_as_before(
     ):
         recipe = write_recipe(tmp_path, ["closed"], lines)
         recipe.write_text(recipe.read_text().replace('"Mine"', '"Mine, without 00456701"'))
-        said = " ".join(str(error) for error in foresee_refusals(planned_of(tmp_path, recipe)))
+        said = " ".join(str(error) for error in foresee(planned_of(tmp_path, recipe)).refusals)
         assert "6 images with the patient's number there" in said
         assert "1 text with one: recipe.title" in said
     # The new number is as confidential as the old one.
     recipe.write_text(recipe.read_text().replace("00456701", "P900123"))
     for new, refused in (("P900123", True), ("P900124", False)):
         (tmp_path / "corrections.csv").write_text(HEADER + line.format(1, new))
-        said = " ".join(str(error) for error in foresee_refusals(planned_of(tmp_path, recipe)))
+        said = " ".join(str(error) for error in foresee(planned_of(tmp_path, recipe)).refusals)
         assert ("1 text with one: recipe.title" in said) == refused
 
 

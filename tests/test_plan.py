@@ -10,7 +10,7 @@ from command import CHECKOUT, run
 
 from cxrbuild.artifact.published import published_manifest
 from cxrbuild.catalog.override import Overrides, RuleOverride
-from cxrbuild.curation import counts, funnel, make_plan, read_declared, write_plan
+from cxrbuild.curation import make_plan, read_declared, write_plan
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.plan import MEMBERSHIP, Plan
 from cxrbuild.errors import CheckError, DeclarationError
@@ -29,7 +29,7 @@ def paper(metadata_only: Path) -> Plan:
 
 
 def test_the_recipe_keeps_the_counts_of_the_paper(paper: Plan) -> None:
-    assert counts(paper) == PAPER
+    assert paper.counts == PAPER
     covid = paper.kept[paper.kept["label"] == "COVID-19"]
     assert covid["source"].value_counts().to_dict() == {"cohen": 405, "actualmed": 58, "figure1": 35}
     assert covid[covid["split"] == "test"]["source"].value_counts().to_dict() == {
@@ -39,7 +39,7 @@ def test_the_recipe_keeps_the_counts_of_the_paper(paper: Plan) -> None:
 
 
 def test_every_upstream_row_is_in_the_funnel(paper: Plan) -> None:
-    table = funnel(paper)
+    table = paper.funnel
     assert table.loc["upstream"].to_dict() == {
         "cohen": 764, "figure1": 55, "actualmed": 238, "mooney": 5856, "all": 6913,
     }  # fmt: skip

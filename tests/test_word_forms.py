@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrbuild.curation import counts, make_plan, read_declared
+from cxrbuild.curation import make_plan, read_declared
 from cxrbuild.errors import DeclarationError
 
 SOURCE = """name = "mine"
@@ -85,7 +85,7 @@ def test_composed_and_decomposed_words_are_equal(
 ) -> None:
     recipe = write(tmp_path, rows, declared, names)
     plan = make_plan(read_declared(str(recipe), {}), tmp_path / "data")
-    assert counts(plan) == {"train": {"Œdème": 1, "Sain": 0}, "test": {"Œdème": 0, "Sain": 1}}
+    assert plan.counts == {"train": {"Œdème": 1, "Sain": 0}, "test": {"Œdème": 0, "Sain": 1}}
     assert plan.records["exclusion"].dropna().tolist() == ["drawn"]
 
 
@@ -118,4 +118,4 @@ def test_names_of_folders_match_a_pattern_in_either_form(tmp_path: Path) -> None
     )
     recipe.write_text(head + labels + rest + '[split]\nsalt = "s"\n', encoding="utf-8")
     plan = make_plan(read_declared(str(recipe), {}), tmp_path / "data")
-    assert counts(plan) == {"train": {"A": 1, "B": 2}}
+    assert plan.counts == {"train": {"A": 1, "B": 2}}

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from pkgutil import iter_modules
 from traceback import extract_tb
@@ -26,6 +26,7 @@ from cxrbuild.catalog.column import Column
 from cxrbuild.catalog.declarations import CATALOG, Declaration
 from cxrbuild.errors import CxrbuildError, suggest
 from cxrbuild.files import git_blob_of
+from cxrbuild.plugins import find_entry_points
 from cxrbuild.progress import Progress
 from cxrbuild.words import compose
 
@@ -219,7 +220,7 @@ def reader_class(kind: str) -> type[Reader]:
     """
     if kind in built_in_kinds():
         return _built_in(kind)
-    others = entry_points(group=GROUP)
+    others = find_entry_points(GROUP)
     found = set(others.select(name=kind))
     if not found:
         known = [*built_in_kinds(), *sorted(set(others.names) - set(built_in_kinds()))]

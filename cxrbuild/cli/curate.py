@@ -155,12 +155,11 @@ def curate(
 
 def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     """Report what a build would keep, and why others are excluded."""
-    from cxrbuild.curation import counts, funnel_steps
-    from cxrbuild.releasing import foresee_kept_texts, foresee_old_ages, foresee_refusals
+    from cxrbuild.releasing import foresee
     from cxrbuild.split import groups_in_several_splits
 
-    _report_funnel(output, funnel_steps(plan))
-    _report_counts(output, counts(plan), plan.declared.recipe, lambda: plan.records)
+    _report_funnel(output, plan.funnel_steps)
+    _report_counts(output, plan.counts, plan.declared.recipe, lambda: plan.records)
     _report_without_class(output, plan.records, plan.declared.recipe)
     report_findings(output, plan.other_findings, plan.joined_rows)
     if listed := plan.listed:
@@ -182,14 +181,17 @@ def _report_plan(output: Output, plan: Plan, out: Path | None) -> None:
     report_exactness(output, plan.exactness)
     if shared := describe_shared_ids(plan.shared_ids):
         output.show(shared)
-    refusals = foresee_refusals(plan)
-    for refusal in refusals:
+    forecast = foresee(plan)
+    for refusal in forecast.refusals:
         output.show(f"A public release of this plan would be refused: {refusal}")
-    for note in filter(None, (foresee_kept_texts(plan), foresee_old_ages(plan))):
+    for note in forecast.notes:
         output.show(note)
     if out is not None:
         output.show(f"Ledger, manifest and funnel are in {out}")
-    more: dict[str, object] = {"release_refusals": [one.to_dict() for one in refusals], "notes": output.notes}
+    more: dict[str, object] = {
+        "release_refusals": [one.to_dict() for one in forecast.refusals],
+        "notes": output.notes,
+    }
     output.result("plan-1", plan.to_dict() | more | {"out": None if out is None else str(out)})
 
 

@@ -21,7 +21,7 @@ from cxrbuild.curation.holder import (
     describe_no_holders,
     describe_other_images,
 )
-from cxrbuild.curation.plan import Plan, counts, funnel, funnel_steps, make_plan
+from cxrbuild.curation.plan import Plan, make_plan
 from cxrbuild.curation.plan_folder import require_plan_folder, write_plan
 from cxrbuild.curation.present import read_present
 from cxrbuild.curation.previous import PreviousVersion, read_previous, require_unchanged_ledger
@@ -39,7 +39,6 @@ __all__ = [
     "as_shipped",
     "build_document",
     "check_expectation",
-    "counts",
     "curate",
     "curate_command",
     "decide",
@@ -50,8 +49,6 @@ __all__ = [
     "describe_other_images",
     "find_holders",
     "findings_without_class",
-    "funnel",
-    "funnel_steps",
     "locate_recorded_recipe",
     "make_plan",
     "read_declaration_files",

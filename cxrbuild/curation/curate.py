@@ -23,7 +23,7 @@ from cxrbuild.curation.findings import OtherFindings, find_other_findings
 from cxrbuild.curation.folder import clear_shards, require_build_folder, require_same_version
 from cxrbuild.curation.holder import WithdrawnHolder, describe_holders, describe_other_images
 from cxrbuild.curation.journal import Journal
-from cxrbuild.curation.plan import STAGES, Plan, funnel, make_plan, sources_to_bring
+from cxrbuild.curation.plan import STAGES, Plan, make_plan, sources_to_bring
 from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.curation.seal import inputs_hash, remove_seal, sealed_build, sources_state, write_seal
 from cxrbuild.curation.states import write_states
@@ -276,7 +276,7 @@ def _write_tables(plan: Plan, out: Path) -> list[Path]:
     paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept)
-    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    write_bytes(paths[2], plan.funnel.to_csv(lineterminator="\n").encode())
     return paths
 
 

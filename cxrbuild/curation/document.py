@@ -14,7 +14,7 @@ from cxrbuild.artifact.build import (
 )
 from cxrbuild.artifact.plan import PlanDocument
 from cxrbuild.curation.expectation import missing_rows
-from cxrbuild.curation.plan import Plan, counts, funnel_steps, unpinned_sources
+from cxrbuild.curation.plan import Plan, unpinned_sources
 from cxrbuild.curation.seal import libraries
 from cxrbuild.exactness import count_exactness
 from cxrbuild.lockfile import LockedSource
@@ -74,8 +74,8 @@ def build_document(
         "sources": source_states(plan.locked),
         "missing": dict(zip(missing["image_id"], missing["exclusion"], strict=True)),
         "exactness": count_exactness(plan.records, plan.locked),
-        "counts": counts(plan),
-        "funnel": funnel_steps(plan),
+        "counts": plan.counts,
+        "funnel": plan.funnel_steps,
         "groups_in_several_splits": groups_in_several_splits(plan.records).to_dict(),
         "formats": sorted(formats),
         "patient_key": plan.patient_key,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact.published import published_manifest
-from cxrbuild.curation.plan import Plan, counts
+from cxrbuild.curation.plan import Plan
 from cxrbuild.errors import CheckError, count_of
 from cxrbuild.exclusions import MISSING
 from cxrbuild.lockfile import fetch_command
@@ -46,11 +46,11 @@ def check_expectation(plan: Plan, *, allow_missing: bool, ledger: Path | None = 
     records = plan.records.copy()
     records.loc[missing.index, "exclusion"] = None
     whole = plan.with_records(records)
-    empty = recipe.find_empty(counts(plan if allow_missing else whole))
+    empty = recipe.find_empty((plan if allow_missing else whole).counts)
     problems += [f"  {message}" for message in empty]
     if not plan.declared.overrides:
         unlabelled = int(missing["label"].isna().sum()) if allow_missing else 0
-        problems += _count_problems(counts(whole), recipe.expect, unlabelled)
+        problems += _count_problems(whole.counts, recipe.expect, unlabelled)
         others = _membership_problems(whole)
         problems += others
     if problems:

@@ -98,7 +98,7 @@ class Plan:
         brought = {*self.locked, *self.to_bring}
         return [] if self.as_pinned else [s for s in self.declared.sources if s.name not in brought]
 
-    @property
+    @cached_property
     def exactness(self) -> dict[str, SourceExactness]:
         """How many of the dataset's images are those of the pins, by source; empty with ``as_pinned``."""
         return {} if self.as_pinned else count_exactness(self.records, self.locked)
@@ -116,6 +116,45 @@ class Plan:
     def kept(self) -> pd.DataFrame:
         """The rows that are kept."""
         return self.records[self.records["exclusion"].isna()]
+
+    @cached_property
+    def funnel(self) -> pd.DataFrame:
+        """The flow chart: how many images each rule excludes, by source.
+
+        Rows ``upstream``, then each exclusion in order, then ``kept``; a column for each source, and ``all``.
+        Every enabled rule has a row; other exclusions have one if they occur.
+        """
+        import pandas as pd
+
+        recipe = self.declared.recipe
+        names = [source.name for source in self.declared.sources]
+        table = pd.crosstab(self.records["exclusion"].fillna("kept"), self.records["source"])
+        always = [rule.name for rule in recipe.rules if rule.enabled]
+        order = [code for code in exclusion_reasons(recipe.rules) if code in table.index or code in always]
+        table = table.reindex(index=[*order, "kept"], columns=names, fill_value=0)
+        table = pd.concat([table.sum().to_frame("upstream").T, table])
+        table["all"] = table.sum(axis=1)
+        return table.rename_axis("step").rename_axis(None, axis=1)
+
+    @property
+    def funnel_steps(self) -> list[FunnelStep]:
+        """The flow chart as ``build.json`` has it."""
+        by_source = self.funnel.drop(columns="all").astype("int64")
+        return [
+            FunnelStep(step=str(step), images=sum(row.values()), by_source=row)
+            for step, row in by_source.to_dict("index").items()
+        ]
+
+    @cached_property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The number of kept images by split and class."""
+        import pandas as pd
+
+        table = pd.crosstab(self.kept["label"], self.kept["split"])
+        splits = [split for split in SPLITS if split in table.columns]
+        table = table.reindex(index=self.declared.recipe.classes, columns=splits, fill_value=0)
+        found: dict[str, dict[str, int]] = table.to_dict()  # type: ignore[assignment]
+        return found
 
     @property
     def listed(self) -> dict[str, int]:
@@ -170,8 +209,8 @@ class Plan:
             "corrections": self.corrections.model_dump(mode="json"),
             "unpinned": self.unpinned,
             "exactness": {name: one.model_dump() for name, one in self.exactness.items()},
-            "funnel": [step.model_dump() for step in funnel_steps(self)],
-            "counts": counts(self),
+            "funnel": [step.model_dump() for step in self.funnel_steps],
+            "counts": self.counts,
             "listed": self.listed,
             "findings_without_class": findings_without_class(self.records, self.declared.recipe),
             "other_findings": asdict(self.other_findings),
@@ -185,7 +224,7 @@ class Plan:
         }
 
     def _repr_html_(self) -> str:
-        recipe, chart = self.declared.recipe, funnel(self).reset_index()
+        recipe, chart = self.declared.recipe, self.funnel.reset_index()
         title = f"Plan of {recipe.name} {recipe.version}"
         return result_html(title, header=list(chart.columns), rows=chart.to_numpy().tolist())
 
@@ -289,46 +328,3 @@ def sources_to_bring(declared: Declared, data: Path) -> list[str]:
         return []
     unknown = [source.name for source in declared.sources if source.download.url is None]
     return [name for name in unknown if not source_folder(data, name).is_dir()]
-
-
-def funnel(plan: Plan) -> pd.DataFrame:
-    """Return the flow chart: how many images each rule excludes, by source.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``upstream``, then each exclusion in order, then ``kept``; a column for each source, and ``all``.
-        Every enabled rule has a row; other exclusions have one if they occur.
-    """
-    import pandas as pd
-
-    records, recipe = plan.records, plan.declared.recipe
-    names = [source.name for source in plan.declared.sources]
-    table = pd.crosstab(records["exclusion"].fillna("kept"), records["source"])
-    always = [rule.name for rule in recipe.rules if rule.enabled]
-    order = [code for code in exclusion_reasons(recipe.rules) if code in table.index or code in always]
-    table = table.reindex(index=[*order, "kept"], columns=names, fill_value=0)
-    table = pd.concat([table.sum().to_frame("upstream").T, table])
-    table["all"] = table.sum(axis=1)
-    return table.rename_axis("step").rename_axis(None, axis=1)
-
-
-def funnel_steps(plan: Plan) -> list[FunnelStep]:
-    """Return the flow chart as ``build.json`` has it."""
-    table = funnel(plan)
-    by_source = table.drop(columns="all").astype("int64")
-    return [
-        FunnelStep(step=str(step), images=sum(row.values()), by_source=row)
-        for step, row in by_source.to_dict("index").items()
-    ]
-
-
-def counts(plan: Plan) -> dict[str, dict[str, int]]:
-    """Return the number of kept images by split and class."""
-    import pandas as pd
-
-    table = pd.crosstab(plan.kept["label"], plan.kept["split"])
-    splits = [split for split in SPLITS if split in table.columns]
-    table = table.reindex(index=plan.declared.recipe.classes, columns=splits, fill_value=0)
-    found: dict[str, dict[str, int]] = table.to_dict()  # type: ignore[assignment]
-    return found

@@ -9,7 +9,7 @@ from cxrbuild.artifact import kind_of, names
 from cxrbuild.artifact.correction import PlannedCorrections
 from cxrbuild.artifact.plan import PlannedExactness
 from cxrbuild.curation.document import plan_document
-from cxrbuild.curation.plan import MEMBERSHIP, Plan, funnel
+from cxrbuild.curation.plan import MEMBERSHIP, Plan
 from cxrbuild.curation.previous import require_other_folder
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.files import write_bytes
@@ -35,7 +35,7 @@ def write_plan(plan: Plan, out: Path) -> list[Path]:
     paths = [out / names.LEDGER, out / names.MANIFEST, out / names.FUNNEL]
     write_records(paths[0], plan.records)
     write_records(paths[1], plan.kept, MEMBERSHIP)
-    write_bytes(paths[2], funnel(plan).to_csv(lineterminator="\n").encode())
+    write_bytes(paths[2], plan.funnel.to_csv(lineterminator="\n").encode())
     paths.append(out / names.PLAN)
     plan_document(plan).write(paths[-1])
     for name in (names.CORRECTIONS, names.EXACTNESS):

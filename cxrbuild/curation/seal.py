@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,14 +23,14 @@ from cxrbuild.files import json_bytes, sha256_of, tree_state, write_bytes
 from cxrbuild.lockfile import LockedSource, source_folder
 from cxrbuild.parsing import parse_json
 from cxrbuild.patient_key import key_fingerprint
-from cxrbuild.versions import converting_libraries
+from cxrbuild.versions import converting_libraries, version_of
 
 _PACKING = ("pandas", "pyarrow")
 
 
 def libraries() -> dict[str, str]:
     """Return the versions of the libraries that a build's bytes depend on."""
-    return dict(sorted((converting_libraries() | {name: version(name) for name in _PACKING}).items()))
+    return dict(sorted((converting_libraries() | {name: version_of(name) for name in _PACKING}).items()))
 
 
 def inputs_hash(declared: Declared, locked: Mapping[str, LockedSource], formats: Sequence[str]) -> str:

@@ -93,9 +93,10 @@ def map_columns(
         elements=_elements(headers, paths),
     )
     records = conform(pd.DataFrame({"source_path": paths}))
+    nothing = pd.Series(index=rows, dtype="str")
     for name in type(source.columns).model_fields:
         declared: Column | None = getattr(source.columns, name) or source.reader.default_columns.get(name)
-        ours, text = pd.Series(index=records.index, dtype="str"), pd.Series(index=records.index, dtype="str")
+        ours, text = nothing, nothing
         if declared is not None:
             _refuse_identity(source, name, declared)
             if not _is_there(name, declared, upstream):
@@ -315,7 +316,7 @@ def _note_values(name: str, column: Column, upstream: _Upstream, values: pd.Seri
         limits = column if isinstance(column, AgeColumn) else AgeColumn.model_validate({"from": "age"})
         years = parse_ages(ours)
         wrong = ours.notna() & years.isna()
-        swapped = wrong & parse_ages(ours.str.translate(_SWAPPED_SIGNS)).notna()
+        swapped = wrong & parse_ages(ours.where(wrong).str.translate(_SWAPPED_SIGNS)).notna()
         sign = "," if limits.decimal == "." else "."
         upstream.note(
             swapped, column, values,

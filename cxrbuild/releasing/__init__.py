@@ -1,16 +1,15 @@
 """Make a versioned release from a build, for others to load, check, cite and rebuild."""
 
-from cxrbuild.releasing.forecast import foresee_kept_texts, foresee_old_ages, foresee_refusals
+from cxrbuild.releasing.forecast import Forecast, foresee
 from cxrbuild.releasing.pack import ReleaseResult, default_folder, release
 from cxrbuild.releasing.signing import SigningResult, sign
 
 __all__ = [
+    "Forecast",
     "ReleaseResult",
     "SigningResult",
     "default_folder",
-    "foresee_kept_texts",
-    "foresee_old_ages",
-    "foresee_refusals",
+    "foresee",
     "release",
     "sign",
 ]

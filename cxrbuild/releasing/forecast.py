@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbuild.comparison import DatasetVersion
@@ -18,11 +19,28 @@ from cxrbuild.releasing.requirements import (
 )
 
 
-def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
-    """Return the errors that ``release`` would end with, as far as metadata and declarations decide.
+@dataclass(frozen=True)
+class Forecast:
+    """What `release` will say of a plan's build.
 
-    Not known are those that depend on pixels, on the release before, or on what is declared later. An empty
-    class is an error of the plan itself.
+    Attributes
+    ----------
+    refusals
+        The errors that it would end with.
+    notes
+        Its warning that a changed copy of a shipped recipe keeps its texts, and its note that a public
+        release replaces ages over 89.
+    """
+
+    refusals: list[CxrbuildError]
+    notes: list[str]
+
+
+def foresee(plan: Plan) -> Forecast:
+    """Return what ``release`` will refuse and note, as far as metadata and declarations decide.
+
+    Not known are the errors that depend on pixels, on the release before, or on what is declared later. An
+    empty class is an error of the plan itself.
 
     Parameters
     ----------
@@ -43,21 +61,14 @@ def foresee_refusals(plan: Plan) -> list[CxrbuildError]:
         lambda: require_own_text(place, document, rows, files),
         lambda: require_attribution(place, document, embedded, "public"),
     ]
-    found = []
+    refusals = []
     for require in requirements:
         try:
             require()
         except CxrbuildError as error:
-            found.append(error)
-    return found
-
-
-def foresee_kept_texts(plan: Plan) -> str:
-    """Return the warning of ``release`` that a changed copy of a shipped recipe keeps its texts."""
-    rows = DatasetVersion(plan.declared.recipe.name, plan.kept, plan.declared.recipe.classes, released=False)
-    return describe_kept_datasheet(build_document(plan), rows, declaration_files(plan.declared))
-
-
-def foresee_old_ages(plan: Plan) -> str:
-    """Return the note of ``release`` that a public release replaces ages over 89."""
-    return describe_old_ages(old_ages(plan.records, build_document(plan), "public"))
+            refusals.append(error)
+    notes = (
+        describe_kept_datasheet(document, rows, files),
+        describe_old_ages(old_ages(records, document, "public")),
+    )
+    return Forecast(refusals, [note for note in notes if note])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,8 +210,13 @@ def require_attribution(build: Path, document: BuildDocument, embedded: pd.DataF
 
 def _compare_with_shipped(recipe: Recipe) -> list[tuple[list[str], Recipe]]:
     """Return the shipped recipes with the keys in which a recipe differs from each, the nearest first."""
-    compared = [(differing_keys(recipe, shipped), shipped) for shipped in map(read_recipe, recipe_names())]
+    compared = [(differing_keys(recipe, shipped), shipped) for shipped in _shipped_recipes()]
     return sorted(compared, key=lambda one: len(one[0]))
+
+
+@cache
+def _shipped_recipes() -> list[Recipe]:
+    return [read_recipe(name) for name in recipe_names()]
 
 
 def _texts_of(recipe: Recipe) -> dict[str, str]:
