@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from cxrbuild.baseline import BaselineResult, experiment, train_baseline
 from cxrbuild.catalog import Recipe, read_recipe
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # A network that trains in seconds.
 SMALL = """
 [baseline]
-epochs = 8
+epochs = 5
 batch = 16
 class_weights = { "COVID-19" = 10, "Normal" = 3 }
 learning_rate = [{ from_epoch = 1, rate = 4e-3 }, { from_epoch = 4, rate = 2e-3 }]
@@ -61,6 +65,27 @@ def recipe(small_recipe: Path) -> Recipe:
 def trained(demo: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> BaselineResult:
     """The result of two seeds, trained without interruption; a test that changes it works on a copy."""
     return train_baseline(demo / "build", recipe, out=tmp_path_factory.mktemp("out"), seeds=[1, 2])
+
+
+@pytest.fixture
+def laid_out_figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """The figures that a test draws, by the name of their file: laid out, written as empty files.
+
+    Writing takes most of the time; the figures of `trained` are written.
+    """
+    from matplotlib.figure import Figure
+
+    figures: dict[str, Figure] = {}
+
+    def lay_out(figure: Figure, path: Path, **_: object) -> None:
+        name = Path(path).name.lstrip(".").partition(".")[0]
+        if figures.get(name) is not figure:  # the second format has the same layout
+            figure.draw_without_rendering()
+        figures[name] = figure
+        Path(path).touch()
+
+    monkeypatch.setattr(Figure, "savefig", lay_out)
+    return figures
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import CHECKOUT, run_process
+from command import CHECKOUT, run
 from file_server import Server
 from loopback import serving
 
@@ -61,7 +61,7 @@ def metadata_only(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's folder, made once; a test that changes it works on a copy."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    ran = run_process("demo", folder)
+    ran = run("demo", folder)
     assert ran.status == 0, ran.err
     return folder
 
@@ -70,7 +70,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def public_release(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A public release of the demo's dataset; a test that changes it works on a copy."""
     out = tmp_path_factory.mktemp("public") / "demo-cxr-1.0.0"
-    ran = run_process("release", "1.0.0", "--build", demo / "build", "--out", out)
+    ran = run("release", "1.0.0", "--build", demo / "build", "--out", out)
     assert ran.status == 0, ran.err
     return out
 

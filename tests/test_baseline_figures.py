@@ -39,20 +39,6 @@ from cxrbuild.records import read_records, write_records
 pytestmark = pytest.mark.xdist_group("tensorflow")
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
-    """The figures that a test draws, by the name of their file."""
-    figures: dict[str, Figure] = {}
-    write = Figure.savefig
-
-    def record(figure: Figure, path: Path, **options: object) -> None:
-        write(figure, path, **options)
-        figures[Path(path).name.lstrip(".").partition(".")[0]] = figure
-
-    monkeypatch.setattr(Figure, "savefig", record)
-    return figures
-
-
 def shown_images(figure: Figure) -> list[np.ndarray]:
     return [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
 
@@ -64,10 +50,12 @@ def make_images(labels: list[int]) -> Images:
     return Images(table, np.array(labels, np.int32), grey, grey)
 
 
-def test_samples_are_two_different_images_of_each_class(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+def test_samples_are_two_different_images_of_each_class(
+    tmp_path: Path, laid_out_figures: dict[str, Figure]
+) -> None:
     images = make_images([0, 0, 0, 0, 1, 2, 2])
     draw_samples(tmp_path / "samples", images, np.array([0, 1, 2, 3, 4, 6]), ["a", "b", "c"])
-    greys = sorted(int(image[0, 0]) for image in shown_images(drawn["samples"]))
+    greys = sorted(int(image[0, 0]) for image in shown_images(laid_out_figures["samples"]))
     # An only image is drawn once, and of no class an image that may not be shown.
     assert greys == [1, 2, 4, 6]
 
@@ -82,7 +70,7 @@ def mark_images(build: Path, marked: set[str]) -> None:
 
 
 def test_no_figure_shows_an_image_with_a_readable_name(
-    demo: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path, drawn: dict[str, Figure]
+    demo: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path, laid_out_figures: dict[str, Figure]
 ) -> None:
     manifest = read_records(demo / "build" / "manifest.parquet")
     test = manifest[manifest["split"] == "test"]
@@ -95,19 +83,20 @@ def test_no_figure_shows_an_image_with_a_readable_name(
     before = train_baseline(
         demo / "build", recipe, out=tmp_path / "before", evaluate_only=trained.out / MODEL
     )
-    seen = {name: drawn[name] for name in ("samples", "mistakes")}
+    seen = {name: laid_out_figures[name] for name in ("samples", "mistakes")}
     wrong = [axes.get_xlabel().replace("\n", "") for axes in seen["mistakes"].axes]
     assert set(wrong) & marked, "the model must mistake an image that is then hidden"
     after = train_baseline(folder, recipe, out=tmp_path / "after", evaluate_only=trained.out / MODEL)
     assert after.document.runs[0].metrics == before.document.runs[0].metrics
-    shown = {axes.get_xlabel().replace("\n", "") for axes in drawn["mistakes"].axes}
+    shown = {axes.get_xlabel().replace("\n", "") for axes in laid_out_figures["mistakes"].axes}
     assert shown <= set(test["image_id"]) - marked | {""}
-    assert len(shown_images(drawn["samples"])) == len(shown_images(seen["samples"])) - 2
+    assert len(shown_images(laid_out_figures["samples"])) == len(shown_images(seen["samples"])) - 2
     report = (after.out / "report.md").read_text()
     assert f"{len(marked)} test images with a readable name or birth date are in no figure." in report
     assert "in no figure" not in (before.out / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_without_a_manifest_the_report_says_that_nothing_is_hidden(
     demo: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path
 ) -> None:
@@ -124,9 +113,7 @@ def test_without_a_manifest_the_report_says_that_nothing_is_hidden(
 
 def texts_of(figure: Figure) -> list[tuple[str, Bbox]]:
     """Return all texts that can be seen, with their places in pixels."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     hidden = [label for axes in figure.axes for label in unseen_labels(axes)]
     return [
         (text.get_text(), text.get_window_extent(renderer))
@@ -175,7 +162,7 @@ def test_overlapping_texts_are_found() -> None:
 
 @pytest.mark.parametrize("classes", [LONG, ["COVID-19", "Normal"], LONG * 2], ids=["long", "short", "many"])
 def test_names_of_classes_do_not_overlap(
-    tmp_path: Path, drawn: dict[str, Figure], classes: list[str]
+    tmp_path: Path, laid_out_figures: dict[str, Figure], classes: list[str]
 ) -> None:
     names = [f"{name}{n or ''}" for n, name in enumerate(classes)]
     size = len(names)
@@ -190,9 +177,11 @@ def test_names_of_classes_do_not_overlap(
     draw_samples(tmp_path / "samples", images, np.arange(4), names)
     probabilities = np.full((4, size), 1 / size, np.float32)
     draw_mistakes(tmp_path / "mistakes", images, [0, 1, 2, 3], probabilities, names)
-    found = {name: layout_problems(figure) for name, figure in drawn.items()}
+    found = {name: layout_problems(figure) for name, figure in laid_out_figures.items()}
     assert found == {"counts": [], "confusion": [], "samples": [], "mistakes": []}
-    shown = " ".join(text for text, _ in texts_of(drawn["counts"]) + texts_of(drawn["confusion"]))
+    shown = " ".join(
+        text for text, _ in texts_of(laid_out_figures["counts"]) + texts_of(laid_out_figures["confusion"])
+    )
     assert "1,234,567" in shown
     assert "1,200,000" in shown
     assert f"{(size * size - 1) * 12_345:,}" in shown
@@ -216,10 +205,10 @@ WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
     ids=["weights", "endless", "paper", "dense", "small", "blocks"],
 )
 def test_each_label_of_a_network_is_in_its_box(
-    tmp_path: Path, drawn: dict[str, Figure], network: dict[str, object]
+    tmp_path: Path, laid_out_figures: dict[str, Figure], network: dict[str, object]
 ) -> None:
     draw_network(tmp_path / "network", Network.model_validate(network), 3, 1_234_567)
-    figure = drawn["network"]
+    figure = laid_out_figures["network"]
     assert layout_problems(figure) == []
     patches = figure.axes[0].patches
     boxes = [patch.get_window_extent() for patch in patches if isinstance(patch, FancyBboxPatch)]
@@ -256,10 +245,12 @@ def history(rates: list[float]) -> list[Epoch]:
     [[1e-3], [1e-3] * 2, [4e-4] * 3 + [2e-4] * 3 + [1e-4] * 4, [2.5e-4, 1e-4] * 2 + [5e-5] * 46],
     ids=["one epoch", "two epochs", "stages", "short stages"],
 )
-def test_epochs_are_whole_numbers(tmp_path: Path, drawn: dict[str, Figure], rates: list[float]) -> None:
+def test_epochs_are_whole_numbers(
+    tmp_path: Path, laid_out_figures: dict[str, Figure], rates: list[float]
+) -> None:
     seeds = [str(2**31 - 1 - n) for n in range(6)]
     draw_epochs(tmp_path / "loss", dict.fromkeys(seeds, history(rates)), "loss")
-    figure = drawn["loss"]
+    figure = laid_out_figures["loss"]
     assert layout_problems(figure) == []
     axes = figure.axes[0]
     low, high = axes.get_xlim()
@@ -271,19 +262,21 @@ def test_epochs_are_whole_numbers(tmp_path: Path, drawn: dict[str, Figure], rate
     assert drawn_rates == {"rate 5e-5"} if len(rates) == 50 else len(drawn_rates) == len(set(rates))
 
 
-def test_few_images_have_whole_ticks_and_no_dot_is_cut(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+def test_few_images_have_whole_ticks_and_no_dot_is_cut(
+    tmp_path: Path, laid_out_figures: dict[str, Figure]
+) -> None:
     bins = [
         ReliabilityBin(low=0.5, high=0.6, count=2, confidence=0.55, accuracy=0.5),
         ReliabilityBin(low=0.9, high=1.0, count=3, confidence=1.0, accuracy=1.0),
     ]
     draw_reliability(tmp_path / "reliability", Reliability(bins=bins, expected_calibration_error=0.02))
-    upper, lower = drawn["reliability"].axes
+    upper, lower = laid_out_figures["reliability"].axes
     (dots,) = [line for line in upper.lines if line.get_marker() == "o"]
     assert not dots.get_clip_on()
     draw_counts(tmp_path / "counts", {"train": {"a": 3, "b": 2}, "test": {"a": 1, "b": 1}}, ["a", "b"])
-    for axes in (lower, drawn["counts"].axes[0]):
+    for axes in (lower, laid_out_figures["counts"].axes[0]):
         assert all(tick == round(tick) for tick in axes.get_yticks())
-    assert layout_problems(drawn["reliability"]) == []
+    assert layout_problems(laid_out_figures["reliability"]) == []
 
 
 def test_a_text_is_broken_where_it_can_be_read() -> None:
