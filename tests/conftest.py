@@ -29,7 +29,7 @@ if (
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["baseline_training", "figures", "processor_time", "releasing"]
+pytest_plugins = ["baseline_training", "figures", "processor_time", "releasing", "small_demo"]
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from command import run
 from PIL import Image
+from small_demo import IMAGES
 from systems import needs_bytes_names, needs_kills, needs_links, needs_pipes, needs_shell
 
 from cxrbuild.lockfile import read_lock
@@ -65,11 +66,10 @@ def times(folder: Path) -> dict[Path, int]:
     }
 
 
-def test_one_and_two_workers_make_the_same_bytes(demo: Path, damaged: Path, tmp_path: Path) -> None:
-    # One worker made this build; the demo has one for each processor.
-    assert tree(damaged) == tree(demo / "build")
-    curate(demo, tmp_path / "two", "--workers", 2)
-    assert tree(tmp_path / "two") == tree(damaged)
+def test_one_and_two_workers_make_the_same_bytes(small_demo: Path, tmp_path: Path) -> None:
+    # One worker made that build.
+    curate(small_demo, tmp_path / "two", "--workers", 2)
+    assert tree(tmp_path / "two") == tree(small_demo / "build")
 
 
 def test_the_ledger_holds_every_upstream_image_and_the_manifest_its_jpegs(demo: Path) -> None:
@@ -112,21 +112,20 @@ def test_build_json_hashes_its_files_and_holds_no_place_or_time(demo: Path) -> N
     assert document["groups_in_several_splits"] == {}
 
 
-def test_a_finished_build_is_left_alone(demo: Path, tmp_path: Path) -> None:
-    out = tmp_path / "build"
-    assert curate(demo, out)["changed"] is True
+def test_a_finished_build_is_left_alone(small_demo: Path) -> None:
+    out = small_demo / "build"
     before = times(out)
-    again = curate(demo, out)
+    again = curate(small_demo, out)
     assert again["changed"] is False
     assert list(again["other_findings"]["findings"]) == ["ARDS"]
     assert times(out) == before
 
 
 @pytest.fixture(scope="module")
-def damaged(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def damaged(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished build that tests damage in turn: each makes it again."""
     out = tmp_path_factory.mktemp("damaged") / "build"
-    curate(demo, out)
+    curate(small_demo, out)
     return out
 
 
@@ -147,7 +146,7 @@ def damaged(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_what_was_damaged_and_only_that_is_made_again(
-    demo: Path, damaged: Path, tmp_path: Path, damage: str
+    small_demo: Path, damaged: Path, tmp_path: Path, damage: str
 ) -> None:
     out = damaged
     before = times(out)
@@ -188,15 +187,15 @@ def test_what_was_damaged_and_only_that_is_made_again(
                 (folder / ".image.jpg.0123abcd.part").write_bytes(b"what a killed run was writing")
             (jpeg.parent / ".folder.0123abcd.part").mkdir()
     # What this version cannot read may be another version's build: it is replaced on demand alone.
-    made = curate(demo, out, *(["--replace"] if damage == "seal" else []))
+    made = curate(small_demo, out, *(["--replace"] if damage == "seal" else []))
     assert made["changed"] is True
     if damage in ("jpeg changed", "jpeg lost", "jpeg a link"):
         known = (
-            "Converted by an earlier run: 89 of 89 images; the files of 1 of these are checked, and converted"
+            f"Converted by an earlier run: {IMAGES} of {IMAGES} images; the files of 1 of these are checked"
         )
-        assert f"{known} again if damaged or missing." in made["notes"]
+        assert f"{known}, and converted again if damaged or missing." in made["notes"]
     repaired = [note for note in made["notes"] if note.startswith("Converted again")]
-    count = {"images lost": "89 images"}.get(damage, "1 image" if damage.startswith("jpeg") else "")
+    count = {"images lost": f"{IMAGES} images"}.get(damage, "1 image" if damage.startswith("jpeg") else "")
     assert repaired == (
         [f"Converted again: {count} whose JPEG in the build was damaged or missing."] if count else []
     )
@@ -205,7 +204,7 @@ def test_what_was_damaged_and_only_that_is_made_again(
         assert written == [
             f"Written again: {shard.relative_to(out).as_posix()}. The other shards are unchanged."
         ]
-    assert tree(out) == tree(demo / "build")
+    assert tree(out) == tree(small_demo / "build")
     assert not any(path.is_symlink() for path in out.rglob("*"))
     others = [path for path in before if path.suffix == ".jpg" and path != jpeg]
     if damage != "images lost":
@@ -221,7 +220,7 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_resumed(demo: Path, tmp
     shutil.copytree(demo / "data", data)
     for path in (data / "sources" / "mooney").rglob("*.jpeg"):
         with Image.open(path) as file:
-            file.resize((1000, 1000)).convert("RGB").save(path, "JPEG")
+            file.resize((600, 600)).convert("RGB").save(path, "JPEG")
     fetch_again(demo, data)
     out, whole = tmp_path / "build", tmp_path / "whole"
     curate(demo, whole, "--allow-missing", data=data)
@@ -250,47 +249,50 @@ def test_a_killed_run_leaves_nothing_half_written_and_is_resumed(demo: Path, tmp
     "settings",
     ["others", *(pytest.param(name, marks=pytest.mark.slow) for name in ("the same", "not known"))],
 )
-def test_other_options_in_the_same_folder_remove_images(demo: Path, tmp_path: Path, settings: str) -> None:
+def test_other_options_in_the_same_folder_remove_images(
+    small_demo: Path, tmp_path: Path, settings: str
+) -> None:
     out = tmp_path / "build"
     journal = out / ".cxrbuild" / "journal"
-    curate(demo, out, "--keep-annotated", "--keep-lateral")
-    assert len(read_records(out / "manifest.parquet")) == 91
+    curate(small_demo, out, "--keep-annotated", "--keep-lateral")
+    assert len(read_records(out / "manifest.parquet")) == IMAGES + 2
     if settings == "not known":
         journal.unlink()
     if settings == "others":
         journal.write_text(journal.read_text().replace('"quality": 95', '"quality": 90', 1))
-    curate(demo, out)
-    assert tree(out) == tree(demo / "build")
+    curate(small_demo, out)
+    assert tree(out) == tree(small_demo / "build")
 
 
-def test_another_recipe_in_the_same_folder_moves_images(demo: Path, damaged: Path, tmp_path: Path) -> None:
+def test_another_recipe_in_the_same_folder_moves_images(
+    small_demo: Path, damaged: Path, tmp_path: Path
+) -> None:
     out, fresh = Path(shutil.copytree(damaged, tmp_path / "build")), tmp_path / "fresh"
     declared = tmp_path / "declared"
-    shutil.copytree(demo / "declared", declared)
+    shutil.copytree(small_demo / "declared", declared)
     recipe = declared / "recipe.toml"
     recipe.write_text(recipe.read_text().replace('salt = "demo"', 'salt = "other"'))
     other = tmp_path / "other"
     other.mkdir()
     shutil.copytree(declared, other / "declared")
-    moved = curate(other, out, data=demo / "data")
-    assert moved["counts"]["test"]["COVID-19"] == 6
-    curate(other, fresh, data=demo / "data")
+    moved = curate(other, out, data=small_demo / "data")
+    assert moved["counts"]["test"]["COVID-19"] == 2
+    curate(other, fresh, data=small_demo / "data")
     assert tree(out) == tree(fresh)
 
 
-def test_files_of_others_in_the_build_are_left_alone(demo: Path, tmp_path: Path) -> None:
+def test_files_of_others_in_the_build_are_left_alone(small_demo: Path, damaged: Path, tmp_path: Path) -> None:
     out = tmp_path / "notes"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    words = curate(demo, out, status=1)
+    words = curate(small_demo, out, status=1)
     assert "not a build" in words
     assert "mine.txt" in words
-    (out / "mine.txt").unlink()
-    curate(demo, out)
+    out = Path(shutil.copytree(damaged, tmp_path / "build"))
     notes = [out / name for name in ("images/train/note.txt", "images/train/Normal/a.jpg", "data/README.md")]
     for note in notes:
         note.write_text("mine")
-    curate(demo, out, "--keep-annotated")
+    curate(small_demo, out, "--keep-annotated")
     assert [note.read_text() for note in notes] == ["mine"] * 3
 
 
@@ -306,9 +308,11 @@ def test_files_of_others_in_the_build_are_left_alone(demo: Path, tmp_path: Path)
         ("notes", "not a build"),
     ],
 )
-def test_a_build_is_not_made_over_what_is_no_build(demo: Path, tmp_path: Path, out: str, words: str) -> None:
+def test_a_build_is_not_made_over_what_is_no_build(
+    small_demo: Path, tmp_path: Path, out: str, words: str
+) -> None:
     data = tmp_path / "data"
-    shutil.copytree(demo / "data", data)
+    shutil.copytree(small_demo / "data", data)
     (tmp_path / "notes").mkdir()
     # As a run that failed leaves it.
     for folder in (tmp_path, data, tmp_path / "notes"):
@@ -320,12 +324,12 @@ def test_a_build_is_not_made_over_what_is_no_build(demo: Path, tmp_path: Path, o
         (data / "sources" / "mooney").rename(tmp_path / "build" / "images" / "mooney")
         (data / "sources" / "mooney").symlink_to(tmp_path / "build" / "images" / "mooney")
     before = tree(tmp_path)
-    assert words in " ".join(curate(demo, out, data="data", cwd=tmp_path, status=1).split())
+    assert words in " ".join(curate(small_demo, out, data="data", cwd=tmp_path, status=1).split())
     assert tree(tmp_path) == before
 
 
 @needs_links
-def test_nothing_is_made_or_removed_through_a_link(demo: Path, damaged: Path, tmp_path: Path) -> None:
+def test_nothing_is_made_or_removed_through_a_link(small_demo: Path, damaged: Path, tmp_path: Path) -> None:
     out, elsewhere, aside = tmp_path / "build", tmp_path / "elsewhere", tmp_path / "aside"
     shutil.copytree(damaged, out)
     (out / "tfds").mkdir()
@@ -334,14 +338,16 @@ def test_nothing_is_made_or_removed_through_a_link(demo: Path, damaged: Path, tm
     for name in ("images", "data", "tfds", ".cxrbuild", "images/train", "images/train/Normal"):
         (out / name).rename(aside)
         (out / name).symlink_to(elsewhere / name)
-        words = " ".join(curate(demo, out, "--keep-lateral", status=1).split())
+        words = " ".join(curate(small_demo, out, "--keep-lateral", status=1).split())
         assert f"build/{name}: a link is among a build's own folders" in words
         assert tree(elsewhere) == before
         (out / name).unlink()
         aside.rename(out / name)
 
 
-def test_of_shards_only_those_of_this_program_are_removed(demo: Path, damaged: Path, tmp_path: Path) -> None:
+def test_of_shards_only_those_of_this_program_are_removed(
+    small_demo: Path, damaged: Path, tmp_path: Path
+) -> None:
     out = Path(shutil.copytree(damaged, tmp_path / "build"))
     others = out / "tfds" / "mnist" / "3.0.1"
     others.mkdir(parents=True)
@@ -356,7 +362,7 @@ def test_of_shards_only_those_of_this_program_are_removed(demo: Path, damaged: P
     for path in (*stays, *goes):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("shard")
-    assert curate(demo, out)["changed"]
+    assert curate(small_demo, out)["changed"]
     assert [path.exists() for path in (*stays, *goes)] == [True, True, False, False]
     assert not ours.parent.exists()
     assert (others / "dataset_info.json").exists()
@@ -386,35 +392,36 @@ def test_a_source_without_a_lock_is_read_again(tmp_path: Path) -> None:
     assert widths == [40, 41, 40]
 
 
-def test_missing_images_are_listed_or_recorded(demo: Path, tmp_path: Path) -> None:
+def test_missing_images_are_listed_or_recorded(small_demo: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    shutil.copytree(demo / "data", data)
-    files = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
+    shutil.copytree(small_demo / "data", data)
+    # Of different classes and splits, none of which may become empty.
+    files = sorted((data / "sources" / "mooney").rglob("*.jpeg"))[::4]
     files[0].unlink()
     files[1].write_bytes(files[1].read_bytes()[:2000])
     files[2].write_text("<html>Not found</html>")
-    fetch_again(demo, data)
-    words = curate(demo, tmp_path / "build", data=data, status=3)
+    fetch_again(small_demo, data)
+    words = curate(small_demo, tmp_path / "build", data=data, status=3)
     assert "images of demo-cxr are missing" in words
     assert "1 image of the dataset missing" in words
     assert files[0].name in words
     files[0].write_bytes(b"")
-    fetch_again(demo, data)
-    words = curate(demo, tmp_path / "build", data=data, status=3)
+    fetch_again(small_demo, data)
+    words = curate(small_demo, tmp_path / "build", data=data, status=3)
     assert "3 images of the dataset missing" in words
     assert " ".join(words.split()).count("; image_id mooney_") == 3
     assert not (tmp_path / "build" / "build.json").exists()
-    document = curate(demo, tmp_path / "build", "--allow-missing", data=data)
+    document = curate(small_demo, tmp_path / "build", "--allow-missing", data=data)
     assert len(document["missing"]) == 3
     assert set(document["missing"].values()) <= {"truncated", "unreadable", "unsupported", "empty"}
     ledger = read_records(tmp_path / "build" / "ledger.parquet").set_index("image_id")
     lost = ledger.loc[list(document["missing"])]
     assert lost["split"].notna().all()
     assert lost["exclusion_detail"].notna().all()
-    whole = read_records(demo / "build" / "manifest.parquet").set_index("image_id")["split"]
+    whole = read_records(small_demo / "build" / "manifest.parquet").set_index("image_id")["split"]
     assert (ledger["split"].reindex(whole.index) == whole).all(), "a missing image moved another"
     # Without the flag the finished build does not pass for whole.
-    curate(demo, tmp_path / "build", data=data, status=3)
+    curate(small_demo, tmp_path / "build", data=data, status=3)
 
 
 def test_a_decoder_that_came_since_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,78 +436,86 @@ def test_a_decoder_that_came_since_is_asked_again(monkeypatch: pytest.MonkeyPatc
     assert seal.libraries()["click"] == version("click")
 
 
-def test_a_source_that_changed_since_it_was_fetched_is_an_error(demo: Path, tmp_path: Path) -> None:
+def test_a_source_that_changed_since_it_was_fetched_is_an_error(small_demo: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "build"
-    shutil.copytree(demo / "data", data)
-    curate(demo, out, data=data)
+    shutil.copytree(small_demo / "data", data)
+    curate(small_demo, out, data=data)
     before = tree(out)
     one, other = sorted((data / "sources" / "mooney").rglob("*.jpeg"))[:2]
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
-    words = " ".join(curate(demo, out, data=data, status=1).split())
+    words = " ".join(curate(small_demo, out, data=data, status=1).split())
     assert "images were changed since they were fetched" in words
-    declaration = demo / "declared" / "mooney.toml"
+    declaration = small_demo / "declared" / "mooney.toml"
     file = one.relative_to(data / "sources" / "mooney").as_posix()
     origin = read_lock(data)["mooney"].origin
     fetch = f"cxrbuild fetch {quote(declaration)} --data {quote(data)} --from {quote(f'mooney={origin}')}"
     assert f"Found: mooney/{file}. Run `{fetch}` again" in words
     assert "Traceback" not in words
     one.write_bytes(content)
-    assert curate(demo, out, data=data)["changed"]
+    assert curate(small_demo, out, data=data)["changed"]
     assert tree(out) == before
     table = data / "sources" / "cohen" / "metadata.csv"
     table.write_bytes(table.read_bytes() + b"\n")
-    assert "the metadata changed since it was fetched" in curate(demo, out, data=data, status=1)
+    assert "the metadata changed since it was fetched" in curate(small_demo, out, data=data, status=1)
     (data / "sources" / "cohen.tsv").write_text("mode\tblob\tpath\n")
-    assert "the record is not of the files that were fetched" in curate(demo, out, data=data, status=1)
+    assert "the record is not of the files that were fetched" in curate(small_demo, out, data=data, status=1)
     # What cannot be read is not taken for one that was changed.
     (data / "sources" / "cohen.tsv").unlink()
     (data / "sources" / "cohen.tsv").mkdir()
-    words = curate(demo, out, data=data, status=1)
+    words = curate(small_demo, out, data=data, status=1)
     assert "cohen.tsv: Is a directory. Move" in " ".join(words.split())
 
 
-def test_only_what_was_fetched_is_built(demo: Path, tmp_path: Path) -> None:
+def test_only_what_was_fetched_is_built(small_demo: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "build"
-    shutil.copytree(demo / "data", data)
+    shutil.copytree(small_demo / "data", data)
     files = sorted((data / "sources" / "mooney").rglob("*.jpeg"))
     planted = files[0].with_name("planted.jpeg")
     shutil.copy(files[0], planted)
     (files[0].parent / ".DS_Store").write_bytes(b"not an image")
-    words = " ".join(curate(demo, out, data=data, status=1).split())
+    words = " ".join(curate(small_demo, out, data=data, status=1).split())
     assert "there are images that fetch did not put there. Found: chest_xray" in words
     assert "planted.jpeg. Run `cxrbuild fetch" in words
     assert not (out / "build.json").exists()
     planted.unlink()
-    curate(demo, out, data=data)
+    curate(small_demo, out, data=data)
 
 
 @needs_bytes_names
-def test_a_name_that_is_not_utf8_is_an_error(demo: Path, tmp_path: Path) -> None:
-    data = Path(shutil.copytree(demo / "data", tmp_path / "data"))
+def test_a_name_that_is_not_utf8_is_an_error(small_demo: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(small_demo / "data", tmp_path / "data"))
     image = min((data / "sources" / "mooney").rglob("*.jpeg"))
     shutil.copy(image, image.with_name("\udcff.jpeg"))
-    words = " ".join(curate(demo, tmp_path / "build", data=data, status=1).split())
+    words = " ".join(curate(small_demo, tmp_path / "build", data=data, status=1).split())
     assert "names that are not UTF-8" in words
     assert "\\udcff.jpeg" in words
 
 
 @needs_pipes
-def test_a_pipe_is_not_an_image(demo: Path, tmp_path: Path) -> None:
+def test_a_pipe_is_not_an_image(small_demo: Path, tmp_path: Path) -> None:
     """Reading it would never end."""
-    data = Path(shutil.copytree(demo / "data", tmp_path / "data"))
+    data = Path(shutil.copytree(small_demo / "data", tmp_path / "data"))
     image = min((data / "sources" / "mooney").rglob("*.jpeg"))
     image.unlink()
     os.mkfifo(image)
-    words = " ".join(curate(demo, tmp_path / "build", data=data, status=3).split())
+    words = " ".join(curate(small_demo, tmp_path / "build", data=data, status=3).split())
     assert f"mooney 1 (missing_file) {image.relative_to(data / 'sources' / 'mooney').as_posix()}" in words
 
 
 @pytest.mark.slow
 @needs_shell
-def test_a_file_that_is_too_large_for_the_system_has_advice(demo: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_for_the_system_has_advice(small_demo: Path, tmp_path: Path) -> None:
     out = tmp_path / "build"
-    words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--out", out]
+    words = [
+        "curate",
+        "--recipe",
+        small_demo / "declared" / "recipe.toml",
+        "--data",
+        small_demo / "data",
+        "--out",
+        out,
+    ]
     command = [sys.executable, "-m", "cxrbuild", *map(str, words), "--format", "parquet", "--quiet"]
     ran = subprocess.run(
         ["sh", "-c", 'ulimit -f 5 && exec "$@"', "sh", *command],
@@ -511,34 +526,34 @@ def test_a_file_that_is_too_large_for_the_system_has_advice(demo: Path, tmp_path
     assert "File too large. Run again where files may be as large" in " ".join(ran.stderr.split())
 
 
-def test_an_error_of_the_system_has_advice(demo: Path, damaged: Path, tmp_path: Path) -> None:
+def test_an_error_of_the_system_has_advice(small_demo: Path, damaged: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(damaged, tmp_path / "build"))
     shutil.rmtree(out / "images" / "train" / "Normal")
     (out / "images" / "train" / "Normal").write_text("mine")
-    reported = " ".join(curate(demo, out, status=1).split())
+    reported = " ".join(curate(small_demo, out, status=1).split())
     assert (
         f"{out / 'images' / 'train' / 'Normal'}: File exists. Move the existing file away and run again."
         in reported
     )
     (out / "images" / "train" / "Normal").unlink()
-    curate(demo, out)
-    assert tree(out) == tree(demo / "build")
+    curate(small_demo, out)
+    assert tree(out) == tree(small_demo / "build")
 
 
-def test_two_runs_in_one_folder_are_an_error(demo: Path, tmp_path: Path) -> None:
+def test_two_runs_in_one_folder_are_an_error(small_demo: Path, tmp_path: Path) -> None:
     from cxrbuild.files import locked
 
     with locked(tmp_path / "build"):
-        assert "another cxrbuild command uses this folder" in curate(demo, tmp_path / "build", status=1)
+        assert "another cxrbuild command uses this folder" in curate(small_demo, tmp_path / "build", status=1)
 
 
-def test_counts_that_differ_from_what_is_expected_fail(demo: Path, tmp_path: Path) -> None:
-    shutil.copytree(demo / "declared", tmp_path / "declared")
+def test_counts_that_differ_from_what_is_expected_fail(small_demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_demo / "declared", tmp_path / "declared")
     with (tmp_path / "declared" / "recipe.toml").open("a") as recipe:
-        recipe.write("\n[expect.train]\nNormal = 15\n")
-    words = curate(tmp_path, tmp_path / "build", data=demo / "data", status=3)
-    assert "train, Normal: expected 15, found 14" in words
-    document = curate(tmp_path, tmp_path / "build", "--keep-ct", data=demo / "data")
+        recipe.write("\n[expect.train]\nNormal = 4\n")
+    words = curate(tmp_path, tmp_path / "build", data=small_demo / "data", status=3)
+    assert "train, Normal: expected 4, found 3" in words
+    document = curate(tmp_path, tmp_path / "build", "--keep-ct", data=small_demo / "data")
     assert document["overrides"] == {
         "rules": [{"rule": "ct", "switch": "ct", "enabled": False}],
         "reviews": [],
