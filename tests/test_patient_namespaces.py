@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from audited import make_only
 from command import run
 from test_patient_identity import KEY, write_image
 
@@ -78,7 +79,10 @@ def plan(world: Path) -> cxrbuild.Plan:
     return cxrbuild.plan(world / "recipe.toml", world / "data")
 
 
-def test_equal_ids_of_two_sources_are_reported_until_their_declarations_decide(world: Path) -> None:
+def test_equal_ids_of_two_sources_are_reported_until_their_declarations_decide(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_only(monkeypatch, "shared_patient_ids")
     arguments = ("--recipe", world / "recipe.toml", "--data", world / "data")
     ran = run("plan", *arguments, "--json")
     found = json.loads(ran.out)["shared_patient_ids"]
@@ -93,7 +97,7 @@ def test_equal_ids_of_two_sources_are_reported_until_their_declarations_decide(w
     made = run("curate", *arguments, "--out", build, "--format", "parquet")
     assert made.status == 0, made.err
     assert says in " ".join(made.out.split())
-    audited = run("audit", "--build", build, "--recipe", world / "recipe.toml")
+    audited = run("audit", "--build", build, "--recipe", world / "recipe.toml", "--workers", 1)
     assert audited.status == 3
     assert f"shared_patient_ids: 6 ids of several sources, {in_two} in several splits; declare" in " ".join(
         audited.err.split()
@@ -109,7 +113,7 @@ def test_equal_ids_of_two_sources_are_reported_until_their_declarations_decide(w
     rows = open_build(build).manifest
     assert rows.groupby("patient_id")["split"].nunique().max() == 1
     assert set(rows["group"]) == {"hospital:" + one for one in rows["patient_id"]}
-    audited = run("audit", "--build", build, "--recipe", world / "recipe.toml")
+    audited = run("audit", "--build", build, "--recipe", world / "recipe.toml", "--workers", 1)
     assert "shared_patient_ids passed none" in " ".join(audited.out.split())
     assert run("verify", build).status == 0
 

@@ -15,6 +15,7 @@ from command import run
 from PIL import Image
 from releasing import images_of
 
+from cxrbuild import executors
 from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
@@ -42,11 +43,18 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def rendered_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render in a thread: a process would first import libraries, for longer than it renders a few images."""
+    monkeypatch.setattr(executors, "open_executor", lambda *_, **__: ThreadPoolExecutor(1))
+
+
 @pytest.fixture(scope="module")
-def page(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+def page(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    """A page that a worker process rendered, and what the command printed."""
     out = tmp_path_factory.mktemp("page") / "review.html"
-    ran = run("review", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
-              "--source", "cohen", "--out", out, "--json")  # fmt: skip
+    ran = run("review", "--recipe", small_demo / "declared" / "recipe.toml", "--data", small_demo / "data",
+              "--source", "cohen", "--workers", 1, "--out", out, "--json")  # fmt: skip
     assert ran.status == 0, ran.err
     return out, json.loads(ran.out)
 
@@ -57,11 +65,11 @@ def test_every_mark_has_its_own_key() -> None:
 
 
 def test_the_page_shows_images_that_are_kept_or_excluded_by_a_review(
-    page: tuple[Path, dict[str, object]], demo: Path
+    page: tuple[Path, dict[str, object]], small_demo: Path
 ) -> None:
     out, result = page
     images = document(out)["images"]
-    ledger = pd.read_parquet(demo / "build" / "ledger.parquet")
+    ledger = pd.read_parquet(small_demo / "build" / "ledger.parquet")
     expected = ledger[ledger["source"] == "cohen"]
     expected = expected[expected["exclusion"].isna() | (expected["exclusion"] == "annotated")]
     assert [image["path"] for image in images] == expected["source_path"].tolist()
@@ -77,9 +85,9 @@ def test_the_page_shows_images_that_are_kept_or_excluded_by_a_review(
 
 
 def test_images_that_nobody_reviewed_are_shown_though_a_rule_excludes_them(
-    demo: Path, tmp_path: Path
+    small_demo: Path, tmp_path: Path
 ) -> None:
-    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+    declared = shutil.copytree(small_demo / "declared", tmp_path / "declared")
     recipe = declared / "recipe.toml"
     rules = (
         '[[rules]]\nname = "unseen"\nkind = "in"\ncolumn = "review"\nvalues = ["clean"]\nunknown = "drop"\n'
@@ -87,11 +95,20 @@ def test_images_that_nobody_reviewed_are_shown_though_a_rule_excludes_them(
     )
     text = recipe.read_text()
     recipe.write_text(text.replace("[[rules]]", f"{rules}[[rules]]", 1))
-    words = ("--data", demo / "data", "--no-propose", "--source", "cohen", "--unreviewed", "--json", "--out")
+    words = (
+        "--data",
+        small_demo / "data",
+        "--no-propose",
+        "--source",
+        "cohen",
+        "--unreviewed",
+        "--json",
+        "--out",
+    )
     ran = run("review", "--recipe", recipe, *words, tmp_path / "r.html")
     assert ran.status == 0, ran.err
     images = document(tmp_path / "r.html")["images"]
-    ledger = pd.read_parquet(demo / "build" / "ledger.parquet")
+    ledger = pd.read_parquet(small_demo / "build" / "ledger.parquet")
     # Another rule excludes the lateral images too, though this one comes first.
     cohen = ledger[(ledger["source"] == "cohen") & ledger["exclusion"].isna()]
     assert [image["path"] for image in images] == cohen["source_path"].tolist()
@@ -99,7 +116,7 @@ def test_images_that_nobody_reviewed_are_shown_though_a_rule_excludes_them(
     assert json.loads(ran.out)["excluded"] == {"unseen": len(images)}
     assert f"that only rules on reviews exclude: {len(images)} by unseen." in " ".join(ran.err.split())
     # A build shows such an image too; `arrow.jpg` has a review.
-    ran = run("review", "--build", demo / "build", *words[:-3], "--json", "--out", tmp_path / "r.html")
+    ran = run("review", "--build", small_demo / "build", *words[:-3], "--json", "--out", tmp_path / "r.html")
     assert json.loads(ran.out)["excluded"] == {"annotated": 1}
 
 
@@ -110,21 +127,23 @@ def test_the_page_requests_nothing_from_a_network(page: tuple[Path, dict[str, ob
     assert "default-src 'none'" in text
 
 
-def test_a_builds_images_are_read_from_the_sources_or_else_from_the_build(demo: Path, tmp_path: Path) -> None:
-    for data, start in ((demo / "data", "data/sources/"), (tmp_path / "none", "build/images/")):
-        ran = run("review", "--build", demo / "build", "--data", data, "--no-propose", "--no-embed-images",
-                  "--source", "figure1", "--out", demo / "review.html", "--json")  # fmt: skip
+def test_a_builds_images_are_read_from_the_sources_or_else_from_the_build(
+    small_demo: Path, tmp_path: Path
+) -> None:
+    for data, start in ((small_demo / "data", "data/sources/"), (tmp_path / "none", "build/images/")):
+        words = ("--build", small_demo / "build", "--data", data, "--out", small_demo / "review.html")
+        ran = run("review", *words, "--no-propose", "--no-embed-images", "--source", "cohen", "--json")
         assert ran.status == 0, ran.err
-        shown = document(demo / "review.html")
+        shown = document(small_demo / "review.html")
         assert shown["kinds"] == {}
         assert {image["file"].startswith(start) for image in shown["images"]} == {True}
-        assert all((demo / image["file"]).is_file() for image in shown["images"])
-    (demo / "review.html").unlink()
+        assert all((small_demo / image["file"]).is_file() for image in shown["images"])
+    (small_demo / "review.html").unlink()
 
 
-def test_missing_images_of_a_build_are_named(demo: Path, tmp_path: Path) -> None:
+def test_missing_images_of_a_build_are_named(small_demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
-    shutil.copytree(demo / "build", build)
+    shutil.copytree(small_demo / "build", build)
     missing = sorted(build.glob("images/*/*/*.jpg"))[:2]
     for path in missing:
         path.unlink()
@@ -138,10 +157,11 @@ def test_missing_images_of_a_build_are_named(demo: Path, tmp_path: Path) -> None
     assert not (tmp_path / "r.html").exists()
 
 
-def test_reviews_of_images_that_a_build_excludes_are_accepted(demo: Path, tmp_path: Path) -> None:
-    excluded = pd.read_parquet(demo / "build" / "ledger.parquet").dropna(subset="exclusion").iloc[0]
+def test_reviews_of_images_that_a_build_excludes_are_accepted(small_demo: Path, tmp_path: Path) -> None:
+    ledger = pd.read_parquet(small_demo / "build" / "ledger.parquet")
+    excluded = ledger[ledger["exclusion"] == "lateral"].iloc[0]
     line = f"{excluded['source']},{excluded['source_path']},clean,no,"
-    command = ("review", "--build", demo / "build", "--data", demo / "data", "--no-propose",
+    command = ("review", "--build", small_demo / "build", "--data", small_demo / "data", "--no-propose",
                "--out", tmp_path / "r.html", "--reviews")  # fmt: skip
     ran = run(*command, write(tmp_path / "excluded.csv", line))
     assert ran.status == 0, ran.err
@@ -151,9 +171,9 @@ def test_reviews_of_images_that_a_build_excludes_are_accepted(demo: Path, tmp_pa
     assert "the reviews name no image of this build" in " ".join(ran.err.split())
 
 
-def test_an_unreadable_image_is_listed_and_the_page_is_written(demo: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_listed_and_the_page_is_written(small_demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
-    shutil.copytree(demo / "build", build)
+    shutil.copytree(small_demo / "build", build)
     damaged = min(build.glob("images/*/*/cohen_*.jpg"))
     damaged.write_bytes(damaged.read_bytes()[:200])
     command = ("review", "--build", build, "--data", tmp_path, "--no-propose", "--out", tmp_path / "r.html",
@@ -173,15 +193,15 @@ def test_an_unreadable_image_is_listed_and_the_page_is_written(demo: Path, tmp_p
     ]
 
 
-def test_withdrawn_images_are_not_shown_and_may_have_reviews(demo: Path, tmp_path: Path) -> None:
-    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+def test_withdrawn_images_are_not_shown_and_may_have_reviews(small_demo: Path, tmp_path: Path) -> None:
+    declared = shutil.copytree(small_demo / "declared", tmp_path / "declared")
     source = declared / "cohen.toml"
     source.write_text('withdrawn = "withdrawn.csv"\n' + source.read_text())
     # The recipe's own review file names this image.
     (declared / "withdrawn.csv").write_text(
         "path,date,reason\nimages/arrow.jpg,2026-02-28,consent withdrawn\n"
     )
-    ran = run("review", "--recipe", declared / "recipe.toml", "--data", demo / "data", "--no-propose",
+    ran = run("review", "--recipe", declared / "recipe.toml", "--data", small_demo / "data", "--no-propose",
               "--source", "cohen", "--out", tmp_path / "r.html")  # fmt: skip
     assert ran.status == 0, ran.err
     paths = {image["path"] for image in document(tmp_path / "r.html")["images"]}
@@ -239,24 +259,24 @@ def test_the_recipe_s_limit_on_pixels_holds_on_the_page(
     assert (page.unreadable, image["size"]) == ((), [40, 30])
 
 
-def test_the_command_takes_the_limit_on_pixels_from_the_recipe(demo: Path, tmp_path: Path) -> None:
-    declared = shutil.copytree(demo / "declared", tmp_path / "declared")
+def test_the_command_takes_the_limit_on_pixels_from_the_recipe(small_demo: Path, tmp_path: Path) -> None:
+    declared = shutil.copytree(small_demo / "declared", tmp_path / "declared")
     recipe = declared / "recipe.toml"
     recipe.write_text(recipe.read_text() + "\n[conversion]\nmax_pixels = 10\n")
-    ran = run("review", "--recipe", recipe, "--data", demo / "data", "--no-propose", "--json",
+    ran = run("review", "--recipe", recipe, "--data", small_demo / "data", "--no-propose", "--json",
               "--out", tmp_path / "r.html", "--label", "COVID-19")  # fmt: skip
     assert ran.status == 0, ran.err
     found = json.loads(ran.out)
     assert len(found["unreadable"]) == found["images"] > 0
 
 
-def test_the_folder_of_the_page_is_made(demo: Path, tmp_path: Path) -> None:
+def test_the_folder_of_the_page_is_made(small_demo: Path, tmp_path: Path) -> None:
     words = (
         "review",
         "--build",
-        demo / "build",
+        small_demo / "build",
         "--data",
-        demo / "data",
+        small_demo / "data",
         "--no-propose",
         "--label",
         "COVID-19",
@@ -283,8 +303,10 @@ def test_the_folder_of_the_page_is_made(demo: Path, tmp_path: Path) -> None:
         ["--source", "mooney", "--label", "COVID-19"],
     ],
 )
-def test_an_empty_selection_is_an_error(options: list[str], demo: Path, tmp_path: Path) -> None:
-    ran = run("review", "--build", demo / "build", "--data", tmp_path, "--out", tmp_path / "r.html", *options)
+def test_an_empty_selection_is_an_error(options: list[str], small_demo: Path, tmp_path: Path) -> None:
+    ran = run(
+        "review", "--build", small_demo / "build", "--data", tmp_path, "--out", tmp_path / "r.html", *options
+    )
     assert ran.status == 1
     assert "no image is selected" in " ".join(ran.err.split())
     assert " ".join(options) in " ".join(ran.err.split())
@@ -292,13 +314,22 @@ def test_an_empty_selection_is_an_error(options: list[str], demo: Path, tmp_path
 
 
 def test_an_image_that_is_marked_unseen_is_shown_again_and_the_command_says_why(
-    demo: Path, tmp_path: Path
+    small_demo: Path, tmp_path: Path
 ) -> None:
-    unseen, seen, new, *_ = images_of(demo / "build", source="mooney", label="Normal")["source_path"]
+    unseen, seen, new, *_ = images_of(small_demo / "build", source="mooney", label="Normal")["source_path"]
     reviews = write(tmp_path / "mine.csv", f"mooney,{unseen},unseen,,blurred", f"mooney,{seen},clean,no,")
     out = tmp_path / "r.html"
     words = ["--source", "mooney", "--label", "Normal", "--unreviewed", "--no-propose", "--json"]
-    places = ("--build", demo / "build", "--data", demo / "data", "--reviews", reviews, "--out", out)
+    places = (
+        "--build",
+        small_demo / "build",
+        "--data",
+        small_demo / "data",
+        "--reviews",
+        reviews,
+        "--out",
+        out,
+    )
     ran = run("review", *words, *places)
     assert ran.status == 0, ran.err
     result = json.loads(ran.out)
@@ -427,13 +458,23 @@ def test_two_files_are_merged_and_a_third_decides(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_page_shows_what_two_readers_disagree_on_alone(demo: Path, tmp_path: Path) -> None:
-    recipe, out = demo / "declared" / "recipe.toml", tmp_path / "conflicts.html"
-    ledger = pd.read_parquet(demo / "build" / "manifest.parquet")
+def test_a_page_shows_what_two_readers_disagree_on_alone(small_demo: Path, tmp_path: Path) -> None:
+    recipe, out = small_demo / "declared" / "recipe.toml", tmp_path / "conflicts.html"
+    ledger = pd.read_parquet(small_demo / "build" / "manifest.parquet")
     paths = ledger.loc[ledger["source"] == "cohen", "source_path"].tolist()[:2]
     a = write(tmp_path / "ann.csv", f"cohen,{paths[0]},clean,no,", f"cohen,{paths[1]},arrow,yes,left")
     b = write(tmp_path / "ben.csv", f"cohen,{paths[0]},clean,no,", f"cohen,{paths[1]},marker,no,")
-    common = ("--recipe", recipe, "--data", demo / "data", "--out", out, "--no-propose", "--workers", "1")
+    common = (
+        "--recipe",
+        recipe,
+        "--data",
+        small_demo / "data",
+        "--out",
+        out,
+        "--no-propose",
+        "--workers",
+        "1",
+    )
     ran = run("review", "--conflicts", a, b, *common)
     assert ran.status == 0, ran.err
     (image,) = document(out)["images"]
@@ -451,9 +492,9 @@ def test_a_page_shows_what_two_readers_disagree_on_alone(demo: Path, tmp_path: P
     assert "1 other image: cohen lost.jpg" in " ".join(ran.err.split())
 
 
-def test_the_only_recipe_of_the_current_folder_is_reviewed(demo: Path, tmp_path: Path) -> None:
-    shutil.copytree(demo / "declared", tmp_path, dirs_exist_ok=True)
-    command = ("review", "--source", "cohen", "--data", demo / "data", "--no-propose", "--workers", "1")
+def test_the_only_recipe_of_the_current_folder_is_reviewed(small_demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_demo / "declared", tmp_path, dirs_exist_ok=True)
+    command = ("review", "--source", "cohen", "--data", small_demo / "data", "--no-propose", "--workers", "1")
     ran = run(*command, cwd=tmp_path)
     assert ran.status == 0, ran.err
     assert "recipe.toml is taken, the only recipe in this folder." in " ".join(ran.out.split())
@@ -539,8 +580,16 @@ def test_files_that_a_spreadsheet_saved_otherwise_are_refused(
 NO_OVERRIDES = {"rules": [], "reviews": []}
 
 
-def plan(demo: Path, *more: object) -> dict[str, object]:
-    ran = run("plan", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--json", *more)
+def plan(small_demo: Path, *more: object) -> dict[str, object]:
+    ran = run(
+        "plan",
+        "--recipe",
+        small_demo / "declared" / "recipe.toml",
+        "--data",
+        small_demo / "data",
+        "--json",
+        *more,
+    )
     assert ran.status == 0, ran.err
     return json.loads(ran.out)
 
@@ -549,19 +598,19 @@ def annotated(plan: dict[str, object]) -> int:
     return next(step["images"] for step in plan["funnel"] if step["step"] == "annotated")
 
 
-def test_added_reviews_exclude_images_and_override_the_recipes(demo: Path, tmp_path: Path) -> None:
-    kept = pd.read_parquet(demo / "build" / "manifest.parquet")
+def test_added_reviews_exclude_images_and_override_the_recipes(small_demo: Path, tmp_path: Path) -> None:
+    kept = pd.read_parquet(small_demo / "build" / "manifest.parquet")
     image = kept[(kept["source"] == "cohen") & (kept["split"] == "train")].iloc[0]
-    before = plan(demo)
+    before = json.loads((small_demo / "build" / "build.json").read_text())
     assert (annotated(before), before["overrides"]) == (1, NO_OVERRIDES)
 
     more = write(tmp_path / "more.csv", f"cohen,{image['source_path']},shape,yes,")
-    after = plan(demo, "--reviews", more)
+    after = plan(small_demo, "--reviews", more)
     assert annotated(after) == 2
     assert after["overrides"]["reviews"] == [{"file": more.name, "reviews": 1, "replaced": 0}]
 
     cleared = write(tmp_path / "cleared.csv", "cohen,images/arrow.jpg,clean,no,")
-    after = plan(demo, "--reviews", more, "--reviews", cleared)
+    after = plan(small_demo, "--reviews", more, "--reviews", cleared)
     assert annotated(after) == 1
     assert after["overrides"]["reviews"] == [
         {"file": more.name, "reviews": 1, "replaced": 0},
@@ -569,9 +618,9 @@ def test_added_reviews_exclude_images_and_override_the_recipes(demo: Path, tmp_p
     ]
 
 
-def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_path: Path) -> None:
+def test_a_build_with_added_reviews_records_them_as_an_override(small_demo: Path, tmp_path: Path) -> None:
     cleared = write(tmp_path / "cleared.csv", "cohen,images/arrow.jpg,clean,no,")
-    command = ("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
+    command = ("curate", "--recipe", small_demo / "declared" / "recipe.toml", "--data", small_demo / "data",
              "--out", tmp_path / "build", "--format", "parquet", "--json")  # fmt: skip
     ran = run(*command, "--reviews", cleared)
     assert ran.status == 0, ran.err
@@ -598,22 +647,22 @@ def test_a_build_with_added_reviews_records_them_as_an_override(demo: Path, tmp_
     ],
 )
 def test_reviews_that_cannot_be_added_are_refused(
-    lines: list[str], message: str, demo: Path, tmp_path: Path
+    lines: list[str], message: str, small_demo: Path, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "more.csv", *lines)
     for command in ("plan", "curate", "review"):
         more = ["--format", "parquet"] if command == "curate" else []
-        ran = run(command, "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
+        ran = run(command, "--recipe", small_demo / "declared" / "recipe.toml", "--data", small_demo / "data",
                   "--reviews", file, "--out", tmp_path / "out", *more)  # fmt: skip
         assert ran.status == 1, command
         assert message in " ".join(ran.err.split())
         assert "Traceback" not in ran.err
 
 
-def test_added_files_that_contradict_each_other_are_refused(demo: Path, tmp_path: Path) -> None:
+def test_added_files_that_contradict_each_other_are_refused(small_demo: Path, tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", "cohen,images/arrow.jpg,clean,no,")
     b = write(tmp_path / "b.csv", "cohen,images/arrow.jpg,tint,no,")
-    ran = run("plan", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
+    ran = run("plan", "--recipe", small_demo / "declared" / "recipe.toml", "--data", small_demo / "data",
               "--reviews", a, "--reviews", b)  # fmt: skip
     assert ran.status == 1
     assert f"cohen images/arrow.jpg: clean in {a}, tint in {b}" in " ".join(ran.err.split())
