@@ -29,6 +29,10 @@ if (
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Read by numpy, which is imported after this. Its threads wait in loops, so that a product of small matrices
+# takes three times the processor time of one thread where other tests have the processors.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 pytest_plugins = ["baseline_training", "figures", "processor_time", "releasing", "small_demo"]
 
 
