@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.lists import audit_given_lists
 from cxrbuild.cli.options import (
     NAME_OR_PLACE,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _LEAST_WIDTH, _MOST_WIDTH, _TAKEN = 20, 42, 38
 
 
-@click.command()
+@click.command(cls=Command)
 @build_option("The build to audit.")
 @recipe_option(
     "The recipe whose [audit] has the limits; with --list, whose sources are compared.  [default: "

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import output_options
 from cxrbuild.cli.output import Output
 
@@ -15,7 +16,7 @@ SHELLS = ("bash", "zsh", "fish")
 _VARIABLE = "_CXRBUILD_COMPLETE"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.option("--print", "only_print", is_flag=True, help="Print the script instead of installing it.")
 @output_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.differing_rows import report_findings
 from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from cxrbuild.curation import CurationResult, Plan
 
 
-@click.command()
+@click.command(cls=Command)
 @recipe_options
 @reviews_option
 @allow_missing_option
@@ -97,7 +98,7 @@ def plan(
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @recipe_options
 @reviews_option
 @click.option("--out", type=PLACE, help="Folder of the build.  [default: build/<recipe>]")

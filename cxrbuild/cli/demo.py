@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.curate import report_build
 from cxrbuild.cli.fetch import report_fetch
 from cxrbuild.cli.options import PATH, output_options
@@ -15,7 +16,7 @@ from cxrbuild.cli.output import Output
 from cxrbuild.shell import join
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=PATH, default="demo", metavar="[DIR]")
 @output_options
 def demo(folder: Path, quiet: bool, as_json: bool) -> None:

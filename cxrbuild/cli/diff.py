@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import NAME_OR_PLACE, data_option, output_options
 from cxrbuild.cli.output import Output
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _MOST = 20
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("old", type=NAME_OR_PLACE)
 @click.argument("new", type=NAME_OR_PLACE)
 @click.option(

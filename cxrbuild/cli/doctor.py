@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import PATH, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.cli.wrapping import folded
 
 
-@click.command()
+@click.command(cls=Command)
 @data_option
 @click.option(
     "--out", type=PATH, default=Path("build"), show_default=True, metavar="DIR", help="Folder of the builds."

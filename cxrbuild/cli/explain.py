@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import (
     PATH,
     RECIPE_OF_BUILD,
@@ -19,7 +20,9 @@ from cxrbuild.cli.options import (
 from cxrbuild.cli.output import Output
 
 
-@click.command(short_help="Show where a trained model looks, and what it predicts without the lungs.")
+@click.command(
+    cls=Command, short_help="Show where a trained model looks, and what it predicts without the lungs."
+)
 @image_build_option
 @recipe_option(
     "The recipe of the dataset, whose sources declare lung masks.  [default: "

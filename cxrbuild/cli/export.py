@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import PATH, default_build, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cxrbuild.exporting import ExportResult
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--to",
     "to",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.exactness import report_exactness
 from cxrbuild.cli.options import PATH, complete_shipped, data_option, default_recipe, output_options
 from cxrbuild.cli.output import Output
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cxrbuild.fetching.sources import FetchResult
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_shipped("sources", "lists"))
 @click.option(
     "--recipe",

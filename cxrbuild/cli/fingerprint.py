@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import PATH, PLACE, default_build, output_options, worker_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, verb_of
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", metavar="[BUILD]", type=PLACE, required=False)
 @click.option("--out", type=PATH, help="File to write.  [default: NAME-VERSION.fingerprint.parquet]")
 @click.option(

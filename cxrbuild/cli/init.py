@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import PATH, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import name_some
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_WORDS = 20
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("path", type=PATH)
 @click.option("--images", type=PATH, metavar="DIR", help="Folder of the images, if not the CSV file's.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import PATH, PLACE, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, printable, verb_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MOST = 10
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("a", type=PLACE)
 @click.argument("b", type=PLACE)
 @click.option("--out", type=PATH, help="Folder for pairs.csv and the leak-free lists.  [default: none]")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import FOLDER, output_options
 from cxrbuild.cli.output import Output
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from cxrbuild.publishing import PublicationResult
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.argument("target")
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")

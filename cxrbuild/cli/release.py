@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import PLACE, default_build, executor_option, output_options, workers_option
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, verb_of
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cxrbuild.releasing import ReleaseResult
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("version")
 @click.option(
     "--build",

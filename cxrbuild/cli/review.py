@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import (
     PATH,
     RECIPE_HERE,
@@ -25,7 +26,7 @@ PAGE, CONFLICTS, MERGED = "review.html", "conflicts.html", "merged.csv"
 _MAX_PROBLEMS = 10
 
 
-@click.command(short_help="Write a page to mark images on; compare and merge reviews.")
+@click.command(cls=Command, short_help="Write a page to mark images on; compare and merge reviews.")
 @click.option("--build", type=PATH, help="Review the images of this build.")
 @recipe_option(
     f"Without --build: review the images of this recipe, as they are planned.  [default: {RECIPE_HERE}]"

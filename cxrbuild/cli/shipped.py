@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import PATH, PLACE, complete_shipped, data_option, output_options
 from cxrbuild.cli.output import Output
 from cxrbuild.errors import count_of, printable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cxrbuild.shipped import ShippedSource
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_shipped("sources"))
 @click.option(
     "--of",
@@ -239,7 +240,7 @@ def _copy_recipe(output: Output, name: str, folder: Path) -> None:
     output.result("copy-1", copied.to_dict())
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_shipped("recipes"))
 @click.option(
     "--copy",

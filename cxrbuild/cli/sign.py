@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import FOLDER, PATH, output_options
 from cxrbuild.cli.output import Output
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option(
     "--key", type=PATH, required=True, metavar="FILE", help="Private Ed25519 key, such as ~/.ssh/id_ed25519."

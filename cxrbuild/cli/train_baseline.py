@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import (
     PATH,
     RECIPE_OF_BUILD,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _MAX_EPOCHS, _MAX_SEED = 2000, 2**31 - 1
 
 
-@click.command("train-baseline")
+@click.command("train-baseline", cls=Command)
 @image_build_option
 @recipe_option(
     f"The recipe whose [baseline] is trained: a shipped one, or a .toml file.  [default: {RECIPE_OF_BUILD}]"

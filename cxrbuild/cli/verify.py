@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.options import NAME_OR_PATH, PATH, PLACE, default_build, executor_option, output_options
 from cxrbuild.cli.output import Output
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=PLACE, metavar="[DIR]", required=False)
 @click.option(
     "--manifest",

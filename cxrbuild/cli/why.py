@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrbuild.cli.command import Command
 from cxrbuild.cli.excluded import report_excluded
 from cxrbuild.cli.options import (
     NAME_OR_PATH,
@@ -41,7 +42,7 @@ _LONGEST = 120
 _KEY = 12
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("image", required=False)
 @click.option(
     "--excluded", is_flag=True, help="List all excluded images instead, each with the value that decided."
