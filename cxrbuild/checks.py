@@ -1,8 +1,8 @@
 """Checks: what `verify`, `audit` and `audit --list` have in common, and how another package adds one.
 
-A check is one function with an id, a sentence and a limit. Each command lists its own checks; those of other
-packages are found by entry points in the group ``cxrbuild.checks``: the name is the check's id, the object a
-`Check`.
+A check is one function with an id, a sentence, a limit, and what pages and documents need to describe it.
+Each command lists its own checks; those of other packages are found by entry points in the group
+``cxrbuild.checks``: the name is the check's id, the object a `Check`. No other module lists ids of checks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ _logger = logging.getLogger(__name__)
 
 Command = Literal["verify", "audit", "audit --list"]
 Status = Literal["passed", "failed", "reported", "not applicable"]
+# The question under which a page shows what checks of an audit found.
+Topic = Literal["leakage", "duplicates", "confounding"]
+# Duplicates in two splits, with two labels, of patients who are not linked, or all.
+CountedPairs = Literal["split", "label", "unlinked", "all"]
 Context = TypeVar("Context")
 
 GROUP = "cxrbuild.checks"
@@ -112,6 +116,17 @@ class Check(Generic[Context]):
         The highest value that passes; ``None`` where the check only reports.
     applies_to
         The kinds of folders that it is for: ``build``, ``release``, ``images``.
+    topic
+        Of `audit`: the card at the top of a page that states what it found, ``leakage``, ``duplicates`` or
+        ``confounding``; ``None`` for that of other checks.
+    counted_pairs
+        Of `audit`: which duplicates its findings are, if they are exactly these: ``split`` (in two splits),
+        ``label`` (with two labels), ``unlinked`` (of patients who are not linked) or ``all``. `verify`
+        compares them with the pairs of the audit.
+    shortcut
+        Of `audit`: what it looks at that a network can learn instead of the disease.
+    next_step
+        Of `audit` and `audit --list`: what to do where it found something.
     """
 
     id: str
@@ -120,6 +135,10 @@ class Check(Generic[Context]):
     command: Command
     limit: float | None = 0
     applies_to: frozenset[str] = EVERY_KIND
+    topic: Topic | None = None
+    counted_pairs: CountedPairs | None = None
+    shortcut: str = ""
+    next_step: str = ""
 
 
 @dataclass(frozen=True)
@@ -231,13 +250,12 @@ def known_ids(command: Command) -> tuple[str, ...]:
     tuple of str
         The ids of its own checks, then those of all other packages' checks, for any command.
     """
-    own = tuple(check.id for check in import_module(_REGISTRIES[command]).CHECKS)
-    return (*own, *sorted(entry.name for entry in find_entry_points(GROUP)))
+    return (*own_checks(command), *sorted(entry.name for entry in find_entry_points(GROUP)))
 
 
-def default_limits(command: Command) -> dict[str, float | None]:
-    """Return the limits of a command's own checks where a recipe sets none, by id."""
-    return {check.id: check.limit for check in import_module(_REGISTRIES[command]).CHECKS}
+def own_checks(command: Command) -> dict[str, Check[Any]]:
+    """Return a command's own checks, by id."""
+    return {check.id: check for check in import_module(_REGISTRIES[command]).CHECKS}
 
 
 def name_check(check_id: str, command: Command) -> str:
@@ -250,7 +268,7 @@ def name_check(check_id: str, command: Command) -> str:
     command
         The command that made the check.
     """
-    if check_id in {check.id for check in import_module(_REGISTRIES[command]).CHECKS}:
+    if check_id in own_checks(command):
         return check_id
     packages = {_package(entry) for entry in find_entry_points(GROUP).select(name=check_id)}
     return f"{check_id} of {' and '.join(sorted(packages))}" if packages else check_id

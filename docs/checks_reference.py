@@ -11,6 +11,7 @@ from markdown_text import table
 
 from cxrbuild.auditing.context import Context as AuditContext
 from cxrbuild.auditing.registry import CHECKS as AUDIT_CHECKS
+from cxrbuild.checks import Check
 from cxrbuild.lists.context import ListContext
 from cxrbuild.lists.registry import CHECKS as LIST_CHECKS
 from cxrbuild.verification.context import Context as VerifyContext
@@ -51,7 +52,10 @@ def find_small_images(context):
 
 
 AGES_KNOWN = Check("ages_known", "Every patient's age is known.", find_unknown_ages, "verify")
-LARGE_IMAGES = Check("large_images", "No image is narrower than 512 pixels.", find_small_images, "audit")
+LARGE_IMAGES = Check(
+    "large_images", "No image is narrower than 512 pixels.", find_small_images, "audit",
+    next_step="Exclude these images by a rule of the recipe.",
+)
 ```"""
 
 
@@ -76,12 +80,18 @@ def checks() -> Iterator[str]:
     yield "## Checks of `audit`"
     yield (
         "A check fails if it finds more than its limit; without a limit it only reports. A recipe sets other "
-        "limits by the ids of the checks: [audit](audit.md#the-checks)."
+        "limits by the ids of the checks: [audit](audit.md#the-checks). The topic names the card at the top "
+        "of the audit's page and of a release's report that states what the check found."
     )
     yield table(
-        ["check", "what holds", "limit"],
+        ["check", "what holds", "limit", "topic"],
         (
-            [f"`{check.id}`", check.sentence, "none" if check.limit is None else f"{check.limit:g}"]
+            [
+                f"`{check.id}`",
+                check.sentence,
+                "none" if check.limit is None else f"{check.limit:g}",
+                check.topic or "none",
+            ]
             for check in AUDIT_CHECKS
         ),
     )
@@ -106,6 +116,26 @@ def checks() -> Iterator[str]:
         "row and message."
     )
     yield _PACKAGE
+    yield (
+        "A `Check` is the one place that describes a check. Pages, documents, advice and `verify` read "
+        "these attributes, and no list of ids:"
+    )
+    yield table(
+        ["attribute", "what it is"], [[f"`{name}`", text] for name, text in meanings_of(Check).items()]
+    )
+    yield (
+        "Only `id`, `sentence`, `run` and `command` are required. Without the others, a check of `audit` "
+        "that found something has its part of the audit's page, its row in the report, a sentence in the "
+        "release's `README.md`, and one under *Other checks* at the top of both pages; it has no next step. "
+        "`context.finding_of(pair)` returns the finding of one of `context.pairs`: the audit's page then "
+        "shows both images."
+    )
+    yield (
+        "`audit.json` records these attributes of a check of another package (`description`), so a build "
+        "can be released and a release verified where the package is not installed. cxrbuild's own checks "
+        "are known by their ids. A check that is neither, as in an `audit.json` of an earlier version, is "
+        "treated as one without the optional attributes."
+    )
     yield "## The context of `verify`"
     yield (
         "Each attribute is read when it is first used. Where its file cannot be used, the check is *not "

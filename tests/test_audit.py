@@ -20,7 +20,8 @@ from recording import Recorded
 from test_checks import install
 
 from cxrbuild.artifact import AuditDocument, CheckResult
-from cxrbuild.artifact.audit import AssociationFinding, ImageFinding, ImagePair, OtherFinding
+from cxrbuild.artifact.audit import ImagePair
+from cxrbuild.artifact.audit_finding import AssociationFinding, ImageFinding, OtherFinding
 from cxrbuild.auditing import probes
 from cxrbuild.auditing.audit import AuditResult, audit
 from cxrbuild.auditing.confounding import mutual_information

@@ -31,6 +31,7 @@ LISTED = Check(
     "no_gif", "No file is a GIF.",
     lambda context: (Finding("is a GIF", row=path) for path in context.rows["path"] if path.endswith("gif")),
     "audit --list",
+    next_step="Convert it to PNG.",
 )
 SHARE = Check("share", "Little is shared.", lambda context: Measurement(0.5, "half"), "audit", limit=0.2)
 """
@@ -113,6 +114,9 @@ def test_another_package_adds_a_check_of_lists(site: Path) -> None:
         {"message": "a.gif: is a GIF", "rows": [], "kind": "", "images": []}
     ]
     assert not result.passed
+    ran = run("audit", "--list", site / "list.csv", "--data", site / "none")
+    assert ran.status == 3
+    assert "the lists have findings: no_gif. Convert it to PNG" in " ".join(ran.err.split())
 
 
 @pytest.mark.parametrize(

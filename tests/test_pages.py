@@ -16,7 +16,7 @@ from accessibility import read_axe, severe_findings
 from browser import open_browser
 
 from cxrbuild.artifact import AuditDocument, CheckResult, ImagePair, open_release
-from cxrbuild.artifact.audit import PairFinding
+from cxrbuild.artifact.audit_finding import PairFinding
 from cxrbuild.auditing.audit import audit
 from cxrbuild.auditing.page_sections import list_sections
 from cxrbuild.auditing.probes import PROBES

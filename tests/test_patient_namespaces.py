@@ -13,7 +13,7 @@ from test_patient_identity import KEY, write_image
 
 import cxrbuild
 from cxrbuild.artifact import AuditDocument, open_build
-from cxrbuild.artifact.audit import SharedIdFinding
+from cxrbuild.artifact.audit_finding import SharedIdFinding
 from cxrbuild.patient_key import KEY_VARIABLE, hash_identifier
 from cxrbuild.patients import find_shared_ids
 from cxrbuild.records import conform

@@ -512,6 +512,29 @@ def test_a_pair_of_an_audit_is_compared_with_the_manifest(folder: Path) -> None:
     key = f"audit.json: pairs.{first} {second}"
     assert f"{key}: the images do not differ in split" in found
     assert f"audit.json: checks.duplicate_leakage: the pair {first} {second} is missing" in found
+    assert f"audit.json: checks.duplicates: the pair {first} {second} is missing" in found
+    assert not any("unlinked_duplicates" in one for one in found)
+
+
+def test_a_check_counts_the_pairs_that_it_states(folder: Path) -> None:
+    a, b = images_of(folder, source="mooney", split="train").drop_duplicates("group")["image_id"].iloc[:2]
+    pair = {
+        "a": a, "b": b, "kind": "same pixels", "similarity": 1.0, "changes": [], "crosses": ["patient"],
+        "linked": False,
+    }  # fmt: skip
+    finding = {"type": "pair", "message": "", "a": a, "b": b, "kind": "same pixels", "crosses": ["patient"]}
+
+    def change(audit: dict[str, Any]) -> None:
+        audit["pairs"] = [pair]
+        for name in ("duplicates", "label_conflicts"):
+            find_check(audit, name).update(value=1.0, findings=[finding], limit=None, status="reported")
+
+    document(names.AUDIT, change)(folder)
+    sum_all(folder)
+    found = [str(one) for one in verify(folder).findings if one.check == "audit_result"]
+    assert f"audit.json: checks.unlinked_duplicates: the pair {a} {b} is missing" in found
+    assert f"audit.json: checks.label_conflicts: the pair {a} {b} does not follow from the data" in found
+    assert not any("checks.duplicates" in one for one in found)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system allows no such names")

@@ -1,7 +1,7 @@
 """What a build and a release are: the names of their files, their documents, and how to open them."""
 
 from cxrbuild.artifact import names
-from cxrbuild.artifact.audit import AuditDocument, CheckResult, ImagePair, ResultIdentity
+from cxrbuild.artifact.audit import AuditDocument, CheckDescription, CheckResult, ImagePair, ResultIdentity
 from cxrbuild.artifact.baseline import BaselineDocument
 from cxrbuild.artifact.build import BuildDocument, DatasetDocument, FunnelStep, ReleaseDocument
 from cxrbuild.artifact.document import Document, DocumentError, Part, Problem
@@ -29,6 +29,7 @@ __all__ = [
     "BaselineDocument",
     "Build",
     "BuildDocument",
+    "CheckDescription",
     "CheckResult",
     "DatasetDocument",
     "Document",

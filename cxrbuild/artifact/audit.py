@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
+from cxrbuild.artifact.audit_finding import AuditFinding, Change, Crossing, PairKind, ProbeFinding
 from cxrbuild.artifact.document import Document, Part
-from cxrbuild.checks import Status
-
-PairKind = Literal["same bytes", "same pixels", "near-duplicate", "similar"]
-Change = Literal["mirrored", "cropped", "rotated"]
-# In what the images of a pair differ.
-Crossing = Literal["split", "label", "source", "patient"]
+from cxrbuild.checks import Check, CountedPairs, Status, Topic, own_checks
 
 LEAST_PROBED_PATIENTS = 20
 """The least patients of a class that the probes predict: with fewer, the AUC depends on chance."""
@@ -27,185 +21,52 @@ class ResultIdentity(Part):
     manifest_sha256: str
 
 
-class ImageFinding(Part):
-    """An image of the manifest that is missing, changed or cannot be read."""
-
-    type: Literal["image"] = "image"
-    message: str
-    image_id: str
-    problem: str
-
-
-class PatientFinding(Part):
-    """A group of linked patients with images in several splits.
+class CheckDescription(Part):
+    """What pages and documents need to describe a check, see `cxrbuild.checks.Check`.
 
     Attributes
     ----------
-    group
-        The group's name.
-    splits
-        Number of images in each split.
-    image_ids
-        These images.
+    default_limit
+        The highest value that passes where the recipe sets no limit; ``None`` where it then only reports.
+    topic
+        The card at the top of a page that states what it found; ``None``: that of other checks.
+    counted_pairs
+        Which duplicates its findings are: ``split`` (in two splits), ``label`` (with two labels),
+        ``unlinked`` (of patients who are not linked) or ``all``; ``None`` for any other check.
+    shortcut
+        What it looks at that a network can learn instead of the disease; else empty.
+    next_step
+        What to do where it found something; empty where that is not known.
     """
 
-    type: Literal["patient"] = "patient"
-    message: str
-    group: str
-    splits: dict[str, int]
-    image_ids: list[str]
+    default_limit: float | None = None
+    topic: Topic | None = None
+    counted_pairs: CountedPairs | None = None
+    shortcut: str = ""
+    next_step: str = ""
+
+    @classmethod
+    def of(cls, check: Check[Any]) -> CheckDescription:
+        """Return the description of a check."""
+        return cls(
+            default_limit=check.limit, topic=check.topic, counted_pairs=check.counted_pairs,
+            shortcut=check.shortcut, next_step=check.next_step,
+        )  # fmt: skip
 
 
-class PairFinding(Part):
-    """Two images that are duplicates.
-
-    Attributes
-    ----------
-    a, b, kind, crosses
-        As in `ImagePair`.
-    """
-
-    type: Literal["pair"] = "pair"
-    message: str
-    a: str
-    b: str
-    kind: PairKind
-    crosses: list[Crossing]
-
-
-class SharedIdFinding(Part):
-    """A patient id of several sources, which do not declare whether it is one patient, in several splits.
-
-    Attributes
-    ----------
-    patient_id
-        The id.
-    sources
-        The sources that have it.
-    splits
-        The splits of its images.
-    """
-
-    type: Literal["shared id"] = "shared id"
-    message: str
-    patient_id: str
-    sources: list[str]
-    splits: list[str]
-
-
-class SimilarIdsFinding(Part):
-    """Patient ids of one source that differ only after their last digit.
-
-    Attributes
-    ----------
-    stem
-        What the ids have in common.
-    patient_ids
-        The ids.
-    splits
-        The splits that have images of these patients.
-    """
-
-    type: Literal["similar ids"] = "similar ids"
-    message: str
-    source: str
-    stem: str
-    patient_ids: list[str]
-    splits: list[str]
-
-
-class UnknownPatientsFinding(Part):
-    """The number of a source's images without a patient id."""
-
-    type: Literal["unknown patients"] = "unknown patients"
-    message: str
-    source: str
-    images: int
-
-
-class AssociationFinding(Part):
-    """How much a property of the images predicts a class.
-
-    Attributes
-    ----------
-    property
-        The property, such as ``source``.
-    label
-        The class that the property predicts best.
-    share
-        Share of the class's entropy that the property explains (uncertainty coefficient), from 0 to 1.
-    bits
-        Mutual information of the property and all classes.
-    counts
-        Number of images by value of the property and class.
-    """
-
-    type: Literal["association"] = "association"
-    message: str
-    property: str
-    label: str
-    share: float
-    bits: float
-    counts: dict[str, dict[str, int]]
-
-
-class ProbeFinding(Part):
-    """How well a probe classifies one class.
-
-    Attributes
-    ----------
-    label
-        The class.
-    auc, auc_low, auc_high
-        Area under the ROC curve against all other classes, and its 95 % interval.
-    recall
-        Share of the class's images that the probe assigns to it.
-    most_confident
-        The class's images that the probe is most confident of.
-    """
-
-    type: Literal["probe"] = "probe"
-    message: str
-    label: str
-    auc: float
-    auc_low: float
-    auc_high: float
-    recall: float
-    most_confident: list[str]
-
-
-class OtherFinding(Part):
-    """A finding of another package's check.
-
-    Attributes
-    ----------
-    file, row, data
-        As in `cxrbuild.checks.Finding`.
-    """
-
-    type: Literal["other"] = "other"
-    message: str
-    file: str | None
-    row: str | None
-    data: dict[str, Any]
-
-
-AuditFinding = Annotated[
-    ImageFinding
-    | PatientFinding
-    | PairFinding
-    | SharedIdFinding
-    | SimilarIdsFinding
-    | UnknownPatientsFinding
-    | AssociationFinding
-    | ProbeFinding
-    | OtherFinding,
-    Field(discriminator="type"),
-]
+UNDESCRIBED = CheckDescription()
+"""The description of a check that nothing is known of but its result."""
 
 
 class CheckResult(Part):
-    """A check, what it found, and whether that is within the limit."""
+    """A check, what it found, and whether that is within the limit.
+
+    Attributes
+    ----------
+    description
+        What pages and documents need to describe a check of another package, so that they can be generated
+        where it is not installed. The file lacks the key for cxrbuild's own checks, which their ids describe.
+    """
 
     id: str
     sentence: str
@@ -214,6 +75,19 @@ class CheckResult(Part):
     status: Status
     message: str
     findings: list[AuditFinding]
+    description: CheckDescription | None = None
+
+    @property
+    def about(self) -> CheckDescription:
+        """What is known of the check: `UNDESCRIBED` if it is neither recorded nor one of cxrbuild's own."""
+        if self.description is not None:
+            return self.description
+        return CheckDescription.of(own_checks("audit")[self.id]) if self.is_own else UNDESCRIBED
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of cxrbuild's own checks."""
+        return self.description is None and self.id in own_checks("audit")
 
 
 def describe_unprobed(checks: Sequence[CheckResult], classes: Iterable[str]) -> str:
@@ -270,6 +144,14 @@ class ImagePair(Part):
         """Whether both are the same radiograph, in contrast to a similar pair."""
         return self.kind != "similar"
 
+    def is_counted(self, counted: CountedPairs) -> bool:
+        """Return whether a check that counts these pairs, see `CheckDescription`, counts this one."""
+        if not self.is_duplicate:
+            return False
+        if counted == "unlinked":
+            return not self.linked
+        return counted == "all" or counted in self.crosses
+
 
 class DuplicateSearch(Part):
     """How completely an audit searched for duplicates.
@@ -324,3 +206,11 @@ class AuditDocument(Document):
     pairs: list[ImagePair]
     duplicate_search: DuplicateSearch
     missing: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as JSON has it."""
+        document = super().to_dict()
+        for check in document["checks"]:
+            if check["description"] is None:
+                del check["description"]
+        return document

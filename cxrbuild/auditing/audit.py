@@ -12,19 +12,20 @@ from cxrbuild.artifact import (
     AuditDocument,
     Build,
     BuildDocument,
+    CheckDescription,
     CheckResult,
     ResultIdentity,
     names,
     open_build,
 )
-from cxrbuild.artifact.audit import AuditFinding, OtherFinding
+from cxrbuild.artifact.audit_finding import AuditFinding, OtherFinding
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.biases import describe_biases
 from cxrbuild.auditing.context import Context, recorded
 from cxrbuild.auditing.registry import audit_checks
 from cxrbuild.catalog.link import Link, read_links
 from cxrbuild.catalog.recipe import Recipe
-from cxrbuild.checks import Result, evaluate, name_check
+from cxrbuild.checks import Check, Result, evaluate, name_check, own_checks
 from cxrbuild.errors import CheckError, CxrbuildError, DeclarationError, count_of, printable
 from cxrbuild.executors import open_executor, require_executor
 from cxrbuild.files import locked, remove_temporary_files, sha256_of
@@ -113,8 +114,8 @@ def _audit(opened: Build, recipe: Recipe, workers: int, executor: str, progress:
     with progress(stages.CHECKING, len(checks), "check") as bar:
         for check in checks:
             with progress(f"check {check.id}", None, ""):
-                result = _record(evaluate(check, context, limit=recipe.audit.limit(check.id, check.limit)))
-            results.append(result)
+                result = evaluate(check, context, limit=recipe.audit.limit(check.id, check.limit))
+            results.append(_record(check, result))
             bar.update()
     document = AuditDocument(
         dataset=ResultIdentity(
@@ -164,11 +165,13 @@ def _read(opened: Build, recipe: Recipe, workers: int, executor: str, progress: 
     )  # fmt: skip
 
 
-def _record(result: Result) -> CheckResult:
+def _record(check: Check[Context], result: Result) -> CheckResult:
+    own = check.id in own_checks("audit")
     return CheckResult(
         id=result.id, sentence=result.sentence, limit=result.limit, value=result.value,
         status=result.status, message=result.message,
         findings=[recorded(finding) for finding in result.findings],
+        description=None if own else CheckDescription.of(check),
     )  # fmt: skip
 
 

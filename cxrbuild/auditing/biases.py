@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxrbuild.artifact import CheckResult
-from cxrbuild.artifact.audit import AssociationFinding, describe_unprobed
+from cxrbuild.artifact.audit import describe_unprobed
+from cxrbuild.artifact.audit_finding import AssociationFinding
 from cxrbuild.auditing.probes import PROBES
 
 # A release warns from here on: the share of a class's entropy that a property explains, and the AUC of a

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cxrbuild.artifact.audit import AssociationFinding
+from cxrbuild.artifact.audit_finding import AssociationFinding
 from cxrbuild.auditing.context import Context, record
 from cxrbuild.checks import Measurement, NotApplicable
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxrbuild.artifact.audit import AuditFinding, DuplicateSearch, ImagePair, OtherFinding
+from cxrbuild.artifact.audit import DuplicateSearch, ImagePair
+from cxrbuild.artifact.audit_finding import AuditFinding, OtherFinding, PairFinding
 from cxrbuild.catalog.recipe import Recipe
 from cxrbuild.checks import Finding
 from cxrbuild.patients import Namespaces
@@ -70,6 +71,20 @@ class Context:
         """The classes of the recipe that have images, in its order."""
         present = set(self.rows["label"])
         return [label for label in self.recipe.classes if label in present]
+
+    @staticmethod
+    def finding_of(pair: ImagePair, message: str = "") -> Finding:
+        """Return the finding of a pair: the page shows both images.
+
+        Parameters
+        ----------
+        pair
+            One of ``pairs``.
+        message
+            What it is; by default the images and the kind of the pair.
+        """
+        message = message or f"{pair.a} and {pair.b} ({pair.kind})"
+        return record(PairFinding(message=message, a=pair.a, b=pair.b, kind=pair.kind, crosses=pair.crosses))
 
 
 @dataclass(frozen=True)

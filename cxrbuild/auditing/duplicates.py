@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
+from cxrbuild.artifact.audit import DuplicateSearch
+from cxrbuild.artifact.audit_finding import Change, PairKind
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.candidates import Candidates, find_candidates
 from cxrbuild.auditing.keypoints import Sides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrbuild.artifact.audit import ImageFinding
+from cxrbuild.artifact.audit_finding import ImageFinding
 from cxrbuild.auditing.context import Context, record
 from cxrbuild.checks import Measurement
 from cxrbuild.errors import count_of

@@ -48,22 +48,25 @@ def write_page(path: Path, context: Context, document: AuditDocument, build: Bui
     sections = list_sections(document, pairs)
     confident = sorted(
         {
-            (section.check.id, image_id)
+            (section.check.id, image_id, section.border_only)
             for section in sections
             for finding in section.probes
             for image_id in finding.most_confident
         }
     )
     in_pairs = sorted({image_id for pair in pairs for image_id in (pair.a, pair.b)})
-    shown = {*in_pairs, *(image_id for _, image_id in confident)}
+    shown = {*in_pairs, *(image_id for _, image_id, _ in confident)}
     with context.progress(stages.DRAWING, len(confident) + len(in_pairs), "image") as bar:
 
-        def draw(image_id: str, check: str = "") -> str | None:
-            drawn = _thumbnail(context.folder, rows[image_id], border_only=check == "probe_border")
+        def draw(image_id: str, *, border_only: bool = False) -> str | None:
+            drawn = _thumbnail(context.folder, rows[image_id], border_only=border_only)
             bar.update()
             return drawn
 
-        most_confident = {(check, image_id): draw(image_id, check) for check, image_id in confident}
+        most_confident = {
+            (check, image_id): draw(image_id, border_only=border_only)
+            for check, image_id, border_only in confident
+        }
         thumbnails = {image_id: draw(image_id) for image_id in in_pairs}
     text = (
         html_environment("cxrbuild.auditing")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cxrbuild.artifact import AuditDocument, CheckResult, ImagePair
-from cxrbuild.artifact.audit import (
+from cxrbuild.artifact.audit_finding import (
     AssociationFinding,
     PairFinding,
     ProbeFinding,
@@ -30,6 +30,8 @@ class Section:
         What to do about it, empty where it found nothing.
     description
         What a probe sees.
+    border_only
+        Whether a probe sees the border alone.
     associations, probes
         Its findings of these kinds.
     messages
@@ -45,6 +47,7 @@ class Section:
     check: CheckResult
     next_step: str = ""
     description: str = ""
+    border_only: bool = False
     associations: Sequence[AssociationFinding] = ()
     probes: Sequence[ProbeFinding] = ()
     messages: Sequence[str] = ()
@@ -73,8 +76,12 @@ def list_sections(document: AuditDocument, pairs: Sequence[ImagePair]) -> list[S
         for check in document.checks
     }
     checks = sorted(document.checks, key=_severity)
-    # A pair is shown once, under the most specific of its checks: `duplicates` lists all pairs.
-    order = sorted((check.id for check in checks if found[check.id]), key=lambda name: name == "duplicates")
+    # A pair is shown once, under the most specific of its checks, so not under one that lists all pairs.
+    order = [
+        check.id
+        for check in sorted(checks, key=lambda check: check.about.counted_pairs == "all")
+        if found[check.id]
+    ]
     place = {
         (pair.a, pair.b): next(name for name in order if (pair.a, pair.b) in found[name])
         for pair in pairs
@@ -99,10 +106,12 @@ def _severity(check: CheckResult) -> int:
 
 
 def _describe(check: CheckResult, pairs: Sequence[ImagePair], elsewhere: Mapping[str, int]) -> Section:
+    probe = PROBES.get(check.id)
     return Section(
         check,
         next_step=next_step(check),
-        description=PROBES[check.id].description if check.id in PROBES else "",
+        description="" if probe is None else probe.description,
+        border_only=probe is not None and probe.border_only,
         associations=[finding for finding in check.findings if isinstance(finding, AssociationFinding)],
         probes=[finding for finding in check.findings if isinstance(finding, ProbeFinding)],
         messages=[

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cxrbuild.artifact.audit import Crossing, DuplicateSearch, ImagePair
+from cxrbuild.artifact.audit import DuplicateSearch, ImagePair
+from cxrbuild.artifact.audit_finding import Crossing
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.match_record import read_matches, record_matches
 from cxrbuild.auditing.store import DescriptorTable

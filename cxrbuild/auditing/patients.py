@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from cxrbuild.artifact.audit import PatientFinding, SharedIdFinding, SimilarIdsFinding, UnknownPatientsFinding
+from cxrbuild.artifact.audit_finding import (
+    PatientFinding,
+    SharedIdFinding,
+    SimilarIdsFinding,
+    UnknownPatientsFinding,
+)
 from cxrbuild.auditing.context import Context, record
 from cxrbuild.checks import Measurement, NotApplicable
 from cxrbuild.errors import count_of, name_some

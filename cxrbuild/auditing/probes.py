@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cxrbuild.artifact.audit import LEAST_PROBED_PATIENTS, ProbeFinding
+from cxrbuild.artifact.audit import LEAST_PROBED_PATIENTS
+from cxrbuild.artifact.audit_finding import ProbeFinding
 from cxrbuild.auditing.context import Context, record
 from cxrbuild.checks import Measurement, NotApplicable
 from cxrbuild.progress import Bar
@@ -42,13 +43,19 @@ class Probe:
         What holds where its check passes.
     description
         What the probe sees.
+    shortcut
+        What of it a network can learn instead of the disease.
     features
         Returns its features of images, ``(images, n)``, from their descriptors and rows of the manifest.
+    border_only
+        Whether it sees the border alone: the page shows its images without their middle.
     """
 
     sentence: str
     description: str
+    shortcut: str
     features: Callable[[DescriptorTable, pd.DataFrame], Features]
+    border_only: bool = False
 
     def check(self, context: Context) -> Measurement:
         """Train the probe, and measure how well it predicts the class.
@@ -162,21 +169,26 @@ PROBES = {
     "probe_border": Probe(
         "The border, with the middle blacked out, does not predict the class (AUC).",
         "the border, an eighth of each side",
+        "the border: padding, collimation, letters at the edge",
         _border,
+        border_only=True,
     ),
     "probe_encoder": Probe(
         "Size, format and encoder settings of the upstream file do not predict the class (AUC).",
         "size, aspect ratio, file format and encoder settings",
+        "size, aspect ratio, format and encoder settings of the upstream files",
         _encoder,
     ),
     "probe_histogram": Probe(
         "The histogram does not predict the class (AUC).",
         "the histogram",
+        "brightness and contrast",
         _histogram,
     ),
     "probe_thumbnail": Probe(
         "A thumbnail of 16 x 16 pixels does not predict the class (AUC).",
         "a thumbnail of 16 x 16 pixels",
+        "16 x 16 pixels: exposure, position, cropping",
         _thumbnail,
     ),
 }

@@ -187,7 +187,7 @@ def report_audit(output: Output, result: AuditResult, build: Path | str | None =
         ]
         output.show(f"{' and '.join(kinds)}, with files and splits: {place}/{names.AUDIT_PAIRS}")
     if result.links:
-        # `unlinked_duplicates` counts those of two patients alone.
+        # The check of unlinked duplicates counts those of two patients alone.
         unlinked = sum(pair.is_duplicate and not pair.linked for pair in pairs)
         kinds = [
             f"{count_of(number, 'pair')} of duplicates of {whose}"

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, CheckResult, ExplanationDocument, ImagePair, ReleaseDocument
-from cxrbuild.artifact.audit import PairFinding, SimilarIdsFinding
-from cxrbuild.checks import default_limits
+from cxrbuild.artifact.audit import UNDESCRIBED
+from cxrbuild.artifact.audit_finding import (
+    AssociationFinding,
+    PairFinding,
+    ProbeFinding,
+    SimilarIdsFinding,
+    UnknownPatientsFinding,
+)
 from cxrbuild.contents import Contents
 from cxrbuild.errors import count_of, noun_of
 
@@ -16,8 +22,6 @@ if TYPE_CHECKING:
 
 # The pairs that a sentence lists.
 _LISTED = 5
-# The checks whose results are biases, which others describe: of these only failed ones are listed.
-_BIASES = ("confounding", "probe_")
 _NOT_AUDITED = (
     "This build was not audited: duplicates, label conflicts, leakage between splits and confounding are "
     "unknown."
@@ -68,7 +72,7 @@ def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> lis
     notes = [
         _describe(check, labels)
         for check in audit.checks
-        if check.status == "failed" or (check.value and not check.id.startswith(_BIASES))
+        if check.status == "failed" or (check.value and not _is_bias(check))
     ]
     similar = [
         pair
@@ -97,44 +101,53 @@ def describe_audit_notes(audit: AuditDocument, labels: Mapping[str, str]) -> lis
     return notes
 
 
+def _is_bias(check: CheckResult) -> bool:
+    """Return whether the findings of a check are biases, which others describe."""
+    return any(isinstance(finding, AssociationFinding | ProbeFinding) for finding in check.findings)
+
+
 def _describe(check: CheckResult, labels: Mapping[str, str]) -> str:
-    pairs = [finding for finding in check.findings if isinstance(finding, PairFinding)]
-    match check.id:
-        case "label_conflicts":
-            note = (
-                f"The audit found {count_of(len(pairs), 'duplicate')} with two labels: "
-                f"{_list_pairs(pairs, labels)}."
-            )
-        case "duplicates":
-            of_patients = sum("patient" in pair.crosses for pair in pairs)
-            note = (
-                f"The audit found {count_of(len(pairs), 'pair')} of duplicates, {of_patients:,} of them of "
-                "two patients."
-            )
-        case "unlinked_duplicates":
-            note = (
-                f"The audit found {count_of(len(pairs), 'duplicate')} of patients who are not linked: "
-                f"{_list_pairs(pairs)}."
-            )
-        case "similar_patient_ids":
-            note = _describe_similar_ids(
-                [finding for finding in check.findings if isinstance(finding, SimilarIdsFinding)]
-            )
-        case "unknown_patients":
-            note = f"The audit found {check.message}: each counts as a patient."
-        case _:
-            note = f"The check {check.id} found this: {check.message}. Expected: {check.sentence}"
+    note = f"The check {check.id} found this: {check.message}. Expected: {check.sentence}"
+    if pairs := [finding for finding in check.findings if isinstance(finding, PairFinding)]:
+        note = _describe_pairs(check, pairs, labels) or note
+    elif similar_ids := [finding for finding in check.findings if isinstance(finding, SimilarIdsFinding)]:
+        note = _describe_similar_ids(similar_ids)
+    elif any(isinstance(finding, UnknownPatientsFinding) for finding in check.findings):
+        note = f"The audit found {check.message}: each counts as a patient."
     if check.status == "failed":
         note += f" This exceeds {_name_limit(check)} of {check.limit:g}: the check {check.id} failed."
     return note
 
 
+def _describe_pairs(
+    check: CheckResult, pairs: Sequence[PairFinding], labels: Mapping[str, str]
+) -> str | None:
+    number = len(pairs)
+    match check.about.counted_pairs:
+        case "label":
+            return (
+                f"The audit found {count_of(number, 'duplicate')} with two labels: "
+                f"{_list_pairs(pairs, labels)}."
+            )
+        case "unlinked":
+            return (
+                f"The audit found {count_of(number, 'duplicate')} of patients who are not linked: "
+                f"{_list_pairs(pairs)}."
+            )
+        case "all":
+            of_patients = sum("patient" in pair.crosses for pair in pairs)
+            return (
+                f"The audit found {count_of(number, 'pair')} of duplicates, {of_patients:,} of them of two "
+                "patients."
+            )
+    return None
+
+
 def _name_limit(check: CheckResult) -> str:
     """Return whose limit a check has; a build does not record which limits its recipe set."""
-    defaults = default_limits("audit")
-    if check.id not in defaults:
+    if check.about is UNDESCRIBED:
         return "the limit"
-    return "the default limit" if check.limit == defaults[check.id] else "the recipe's limit"
+    return "the default limit" if check.limit == check.about.default_limit else "the recipe's limit"
 
 
 def _list_checks(ids: Sequence[str]) -> str:

@@ -33,6 +33,8 @@ class ListCheckResult:
         The number of rows that it looked at.
     reason
         Why it could not be made, or omits rows; ``None`` where it looked at every row.
+    next_step
+        What to do where it found something; empty where that is what to do about any finding.
     """
 
     id: str
@@ -41,6 +43,7 @@ class ListCheckResult:
     findings: list[ListFinding] | None
     rows: int
     reason: str | None
+    next_step: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
@@ -141,7 +144,9 @@ def _checks_of(context: ListContext) -> list[ListCheck]:
 
 def _as_list_check(check: Check[ListContext]) -> ListCheck:
     """Return a check of another package, which looks at every row."""
-    return check if isinstance(check, ListCheck) else ListCheck(check.id, check.sentence, check.run)
+    if isinstance(check, ListCheck):
+        return check
+    return ListCheck(check.id, check.sentence, check.run, next_step=check.next_step)
 
 
 def _make(check: ListCheck, context: ListContext) -> ListCheckResult:
@@ -159,7 +164,9 @@ def _make(check: ListCheck, context: ListContext) -> ListCheckResult:
             findings = [_as_list_finding(one) for one in result.findings]
             if result.status == "not applicable":
                 findings, rows, reason = None, 0, result.message
-    return ListCheckResult(check.id, check.sentence, check.needs, findings, rows, reason)
+    return ListCheckResult(
+        check.id, check.sentence, check.needs, findings, rows, reason, next_step=check.next_step
+    )
 
 
 def _as_list_finding(finding: Finding) -> ListFinding:
@@ -174,15 +181,12 @@ def require_clean(result: ListAuditResult) -> None:
     CheckError
         A check found something.
     """
-    failed = [check.id for check in result.checks if check.findings]
+    failed = [check for check in result.checks if check.findings]
     if not failed:
         return
     todo = "Correct the lists, or report the findings to their authors"
-    if {"leakage", "same_split"} & set(failed):
-        todo = (
-            "Before a model that is trained on one is tested on the other, exclude these images and "
-            "patients; --out FILE.csv and --json list them"
-        )
-    elif all(check.needs == "dataset" for check in result.checks if check.findings):
+    if steps := dict.fromkeys(check.next_step.rstrip(".") for check in failed if check.next_step):
+        todo = ". ".join(steps)
+    elif all(check.needs == "dataset" for check in failed):
         todo = "Look at the rows; --out FILE.csv and --json list them"
-    raise CheckError(f"the lists have findings: {', '.join(failed)}", todo=todo)
+    raise CheckError(f"the lists have findings: {', '.join(check.id for check in failed)}", todo=todo)

@@ -144,6 +144,11 @@ def _without_patients(context: ListContext) -> str | None:
     )
 
 
+_EXCLUDE = (
+    "Before a model that is trained on one is tested on the other, exclude these images and patients; --out "
+    "FILE.csv and --json list them"
+)
+
 CHECKS = (
     ListCheck(
         "in_dataset", "The dataset has every listed file.", find_rows_not_in_dataset, needs="dataset",
@@ -152,11 +157,12 @@ CHECKS = (
     ListCheck(
         "same_split", "No image is in one split of the list and in another of the dataset.",
         find_other_splits, needs="dataset", looks_at=_of_both, lacks="an image in the dataset",
+        next_step=_EXCLUDE,
     ),
     ListCheck(
         "leakage", "No patient is in one split of the list and in another of the dataset.", find_leakage,
         needs="dataset", looks_at=_of_groups, lacks="an image whose patient the dataset states",
-        unless=_without_patients,
+        unless=_without_patients, next_step=_EXCLUDE,
     ),
     ListCheck(
         "same_class", "No image has one class in the list and another in the dataset.", find_other_classes,

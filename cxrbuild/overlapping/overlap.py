@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cxrbuild.artifact.audit import Change, DuplicateSearch, PairKind
+from cxrbuild.artifact.audit import DuplicateSearch
+from cxrbuild.artifact.audit_finding import Change, PairKind
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.duplicates import Match, find_matches
 from cxrbuild.auditing.keypoint_matches import find_keypoint_matches

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxrbuild.artifact import RESULTS, BuildDocument, Results, names
-from cxrbuild.artifact.audit import AuditFinding, PatientFinding
+from cxrbuild.artifact.audit_finding import AuditFinding, PatientFinding
 from cxrbuild.artifact.results import result_of
 from cxrbuild.errors import CxrbuildError
 from cxrbuild.parsing import parse_json

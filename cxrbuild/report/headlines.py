@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import TYPE_CHECKING, Literal
 
 from cxrbuild.artifact import AuditDocument, BaselineDocument, CheckResult, ExplanationDocument
-from cxrbuild.artifact.audit import SimilarIdsFinding, describe_unprobed
+from cxrbuild.artifact.audit import describe_unprobed
+from cxrbuild.artifact.audit_finding import (
+    AssociationFinding,
+    AuditFinding,
+    ProbeFinding,
+    SimilarIdsFinding,
+    UnknownPatientsFinding,
+)
 from cxrbuild.artifact.baseline_summary import mean_recall
-from cxrbuild.checks import default_limits
+from cxrbuild.checks import Topic
 from cxrbuild.contents import Contents, describe_sources_of_classes
 from cxrbuild.documents import list_licenses
 from cxrbuild.documents.license_table import FORBIDDEN, UNKNOWN
@@ -28,10 +36,6 @@ _MARKS: dict[Verdict, str] = {
     "passed": "\N{CHECK MARK}",
 }
 _SEVERITY = tuple(_MARKS)
-_LEAKAGE = ("patient_leakage", "shared_patient_ids", "duplicate_leakage")
-# They find possible leakage, which fails only where the recipe has a limit for it.
-_POSSIBLE_LEAKAGE = ("similar_patient_ids", "unknown_patients")
-_DUPLICATES = ("duplicates", "label_conflicts", "unlinked_duplicates")
 _AUDIT = "cxrbuild audit --build DIR"
 
 
@@ -105,6 +109,7 @@ def list_headlines(
         _describe_duplicates(audit),
         _describe_licenses(rows, release),
         *([_describe_model(baseline, explanation)] if release is not None else []),
+        *_describe_others(audit),
     ]
     return sorted(headlines, key=lambda one: _SEVERITY.index(one.verdict))
 
@@ -113,13 +118,17 @@ def _describe_leakage(audit: AuditDocument | None) -> Headline:
     question = "Leakage between splits"
     if audit is None:
         return Headline(question, "not run", ["The build was not audited."], ["audit"], _AUDIT)
-    checks = [
+    of_topic = _checks(audit, "leakage")
+    # They find what may be leakage.
+    unsure = [
         check
-        for check in audit.checks
-        if check.id in _LEAKAGE or (check.id in _POSSIBLE_LEAKAGE and check.status == "failed")
+        for check in of_topic
+        if check.status != "failed" and _has(check, SimilarIdsFinding | UnknownPatientsFinding)
     ]
-    sentences = [f"Must hold: {check.sentence} Found: {check.message}." for check in checks if check.value]
-    if not sentences:
+    checks = [check for check in of_topic if check not in unsure]
+    found = _describe_found(checks)
+    sentences = list(found)
+    if not found:
         sentences.append("No patient, and no duplicate of an image, is in two splits.")
     similar_ids = sum(
         len(finding.splits) > 1
@@ -142,30 +151,29 @@ def _describe_leakage(audit: AuditDocument | None) -> Headline:
         )
     sentences += [
         f"Not known: {check.message}; each of these images counts as a patient."
-        for check in audit.checks
-        if check.id == "unknown_patients" and check.value and check not in checks
+        for check in unsure
+        if _has(check, UnknownPatientsFinding)
     ]
-    sections = _sections([*checks, *_checks(audit, _POSSIBLE_LEAKAGE)])
-    return Headline(question, _verdict(checks), sentences, sections, none_found=True)
+    verdict = _verdict(checks, to_judge=bool(found))
+    return Headline(question, verdict, sentences, _sections([*checks, *unsure]), none_found=True)
 
 
 def _describe_duplicates(audit: AuditDocument | None) -> Headline:
     question = "Duplicates"
     if audit is None:
         return Headline(question, "not run", ["The build was not audited."], ["audit"], _AUDIT)
-    checks = _checks(audit, _DUPLICATES)
-    limits = default_limits("audit")
-    found = [
-        check.message + (f" (usual limit: {limits[check.id]:g})" if limits[check.id] is not None else "")
-        for check in checks
-        if check.value
-    ]
+    checks = _checks(audit, "duplicates")
+    counting = [check for check in checks if check.about.counted_pairs is not None]
+    found = [check.message + _name_usual(check, " (usual limit: {})") for check in counting if check.value]
     sentences = [f"Found: {'; '.join(found)}."] if found else ["No image has a duplicate."]
+    found += (others := _describe_found([check for check in checks if check not in counting]))
+    sentences += others
     skipped = audit.duplicate_search.skipped_pairs
     if skipped:
         sentences.append(f"The search was not complete: {count_of(skipped, 'pair')} were not compared.")
     verdict = _verdict(checks, to_judge=bool(found or skipped))
-    sections = _sections([check for check in checks if check.id == "duplicates"] + checks)
+    # The check that counts all pairs first.
+    sections = _sections(sorted(checks, key=lambda check: check.about.counted_pairs != "all"))
     return Headline(question, verdict, sentences, sections, none_found=True)
 
 
@@ -178,30 +186,37 @@ def _describe_confounding(
     if audit is None:
         unknown = ["What else predicts the class is unknown: the build was not audited."]
         return Headline(question, "not run", [*declared, *unknown], ["audit"], _AUDIT)
-    checks = [check for check in audit.checks if check.id == "confounding" or check.id.startswith("probe_")]
+    checks = _checks(audit, "confounding")
     measured = [check for check in checks if check.value is not None]
-    if not measured:
-        reasons = "; ".join(dict.fromkeys(check.message for check in checks))
-        unmeasured = [*declared, f"Not measured: {reasons}."]
-        return Headline(question, "to judge", unmeasured, _sections(checks))
-    usual = default_limits("audit")
+    associations = [check for check in measured if _has(check, AssociationFinding)]
+    probes = [check for check in measured if _has(check, ProbeFinding)]
     sentences = declared + [
-        f"Share of a class's entropy: {check.message} (usual limit: {usual[check.id] or 0:.0%})."
-        for check in measured
-        if check.id == "confounding"
+        f"Share of a class's entropy: {check.message}{_name_usual(check, ' (usual limit: {})', '.0%')}."
+        for check in associations
     ]
-    probes = [check for check in measured if check.id != "confounding" and check.value is not None]
+    if not associations and not probes:
+        reasons = dict.fromkeys(check.message for check in checks if check.value is None)
+        sentences.append(f"Not measured: {'; '.join(reasons)}.")
     if probes:
         best = max(probes, key=lambda check: check.value or 0)
-        limit = f", usual limit: {usual[best.id]:g}" if usual.get(best.id) is not None else ""
         sentences.append(
             "Simple classifiers that do not see the lungs predict the class with an area under the ROC curve "
-            f"of up to {best.value:.2f} (guessing: 0.5{limit})."
+            f"of up to {best.value:.2f} (guessing: 0.5{_name_usual(best, ', usual limit: {}')})."
         )
         present = set(rows["label"])
         if unprobed := describe_unprobed(measured, [one for one in classes if one in present]):
             sentences.append(unprobed)
-    return Headline(question, _verdict(measured, to_judge=bool(declared)), sentences, _sections(measured))
+    found = _describe_found([check for check in measured if check not in (*associations, *probes)])
+    to_judge = bool(declared or found or not (associations or probes))
+    return Headline(question, _verdict(measured, to_judge=to_judge), sentences + found, _sections(measured))
+
+
+def _describe_others(audit: AuditDocument | None) -> list[Headline]:
+    """Return what checks of no topic found; nothing where they found nothing."""
+    checks = [] if audit is None else _checks(audit, None)
+    if not (found := _describe_found(checks)):
+        return []
+    return [Headline("Other checks", _verdict(checks, to_judge=True), found, _sections(checks))]
 
 
 def _describe_licenses(rows: pd.DataFrame, release: Contents | None) -> Headline:
@@ -251,8 +266,33 @@ def _describe_model(baseline: BaselineDocument | None, explanation: ExplanationD
     return Headline(question, verdicts[explanation.passed], sentences, ["explanation"])
 
 
-def _checks(audit: AuditDocument, ids: Sequence[str]) -> list[CheckResult]:
-    return [check for check in audit.checks if check.id in ids]
+def _checks(audit: AuditDocument, topic: Topic | None) -> list[CheckResult]:
+    return [check for check in audit.checks if check.about.topic == topic]
+
+
+def _has(check: CheckResult, kinds: type[AuditFinding] | UnionType) -> bool:
+    """Return whether a check has a finding of some kinds."""
+    return any(isinstance(finding, kinds) for finding in check.findings)
+
+
+def _describe_found(checks: Sequence[CheckResult]) -> list[str]:
+    """Return a sentence for each check that failed, exceeds its default limit, or reports what it found."""
+    return [
+        f"Must hold: {check.sentence} Found: {check.message}."
+        for check in checks
+        if check.status == "failed" or (check.value and check.status == "reported") or _is_above_usual(check)
+    ]
+
+
+def _is_above_usual(check: CheckResult) -> bool:
+    usual = check.about.default_limit
+    return usual is not None and (check.value or 0) > usual
+
+
+def _name_usual(check: CheckResult, text: str, form: str = "g") -> str:
+    """Return a text with the default limit of a check; empty where it has none."""
+    usual = check.about.default_limit
+    return "" if usual is None else text.format(format(usual, form))
 
 
 def _sections(checks: Sequence[CheckResult]) -> list[str]:
@@ -263,9 +303,6 @@ def _sections(checks: Sequence[CheckResult]) -> list[str]:
 def _verdict(checks: Sequence[CheckResult], *, to_judge: bool = False) -> Verdict:
     if any(check.status == "failed" for check in checks):
         return "failed"
-    limits = default_limits("audit")
-    for check in checks:
-        usual = limits.get(check.id)
-        if usual is not None and (check.value or 0) > usual:
-            return "above the usual limit"
+    if any(map(_is_above_usual, checks)):
+        return "above the usual limit"
     return "to judge" if to_judge else "passed"
