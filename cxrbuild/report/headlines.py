@@ -127,9 +127,7 @@ def _describe_leakage(audit: AuditDocument | None) -> Headline:
     ]
     checks = [check for check in of_topic if check not in unsure]
     found = _describe_found(checks)
-    sentences = list(found)
-    if not found:
-        sentences.append("No patient, and no duplicate of an image, is in two splits.")
+    sentences = [*found] or ["No patient, and no duplicate of an image, is in two splits."]
     similar_ids = sum(
         len(finding.splits) > 1
         for check in audit.checks
@@ -165,13 +163,13 @@ def _describe_duplicates(audit: AuditDocument | None) -> Headline:
     checks = _checks(audit, "duplicates")
     counting = [check for check in checks if check.about.counted_pairs is not None]
     found = [check.message + _name_usual(check, " (usual limit: {})") for check in counting if check.value]
+    others = _describe_found([check for check in checks if check not in counting])
     sentences = [f"Found: {'; '.join(found)}."] if found else ["No image has a duplicate."]
-    found += (others := _describe_found([check for check in checks if check not in counting]))
     sentences += others
     skipped = audit.duplicate_search.skipped_pairs
     if skipped:
         sentences.append(f"The search was not complete: {count_of(skipped, 'pair')} were not compared.")
-    verdict = _verdict(checks, to_judge=bool(found or skipped))
+    verdict = _verdict(checks, to_judge=bool(found or others or skipped))
     # The check that counts all pairs first.
     sections = _sections(sorted(checks, key=lambda check: check.about.counted_pairs != "all"))
     return Headline(question, verdict, sentences, sections, none_found=True)
