@@ -72,7 +72,9 @@ if TYPE_CHECKING:
     from cxrbuild.proposing import Proposal
     from cxrbuild.publishing import PublicationResult
     from cxrbuild.releasing import ReleaseResult, SigningResult
-    from cxrbuild.review import MergedReviews, ReviewAgreement, ReviewPage
+    from cxrbuild.review.agreement import ReviewAgreement
+    from cxrbuild.review.merging import MergedReviews
+    from cxrbuild.review.page import ReviewPage
     from cxrbuild.shipped import ShippedRecipe, ShippedSource
     from cxrbuild.verification import VerificationResult
 
@@ -191,7 +193,9 @@ _MODULES = {
     "proposing": ("Proposal",),
     "publishing": ("PublicationResult",),
     "releasing": ("ReleaseResult", "SigningResult"),
-    "review": ("MergedReviews", "ReviewAgreement", "ReviewPage"),
+    "review.agreement": ("ReviewAgreement",),
+    "review.merging": ("MergedReviews",),
+    "review.page": ("ReviewPage",),
     "shipped": ("ShippedRecipe", "ShippedSource"),
     "verification": ("VerificationResult",),
 }

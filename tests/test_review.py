@@ -19,9 +19,10 @@ from cxrbuild import executors
 from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
-from cxrbuild.review import ReviewImage, ReviewPage, compare_reviews, merge_reviews, write_page
-from cxrbuild.review.agreement import measure_agreement
-from cxrbuild.review.page import KEYS
+from cxrbuild.review.agreement import compare_reviews, measure_agreement
+from cxrbuild.review.merging import merge_reviews
+from cxrbuild.review.page import KEYS, ReviewPage, write_page
+from cxrbuild.review.selection import ReviewImage
 
 HEADER = "source,path,mark,marks_finding,note\n"
 # The keys of the page's other actions.

@@ -16,7 +16,8 @@ from command import run
 from PIL import Image as PillowImage
 
 from cxrbuild.catalog import Review, read_reviews
-from cxrbuild.review import ReviewImage, write_page
+from cxrbuild.review.page import write_page
+from cxrbuild.review.selection import ReviewImage
 
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

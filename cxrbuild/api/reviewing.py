@@ -12,7 +12,10 @@ from cxrbuild.progress import Progress, silent
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Recipe, Review
-    from cxrbuild.review import MergedReviews, ReviewAgreement, ReviewImage, ReviewPage
+    from cxrbuild.review.agreement import ReviewAgreement
+    from cxrbuild.review.merging import MergedReviews
+    from cxrbuild.review.page import ReviewPage
+    from cxrbuild.review.selection import ReviewImage
 
 
 @checked
@@ -72,8 +75,9 @@ def write_review_page(
         No image is selected, a source was not fetched, or a review file has problems.
     """
     from cxrbuild.executors import default_workers, open_executor
-    from cxrbuild.review import compare_reviews as compare
-    from cxrbuild.review import select_conflicts, select_images, write_page
+    from cxrbuild.review.agreement import compare_reviews as compare
+    from cxrbuild.review.page import write_page
+    from cxrbuild.review.selection import select_conflicts, select_images
 
     readings = None
     if conflicts is not None:
@@ -112,7 +116,7 @@ def compare_reviews(a: AnyPath, b: AnyPath) -> ReviewAgreement:
     CxrbuildError
         A file has problems, or both have no image in common.
     """
-    from cxrbuild.review import compare_reviews as compare
+    from cxrbuild.review.agreement import compare_reviews as compare
 
     return compare(_read(a), _read(b))
 
@@ -148,7 +152,7 @@ def merge_reviews(
 
     from cxrbuild.catalog import format_reviews
     from cxrbuild.files import require_file_place, write_bytes
-    from cxrbuild.review import merge_reviews as merge
+    from cxrbuild.review.merging import merge_reviews as merge
 
     decisions = [] if decided is None else _read_with_reader(decided)
     merged = replace(merge(_read_with_reader(a), _read_with_reader(b), decisions), out=Path(out))
@@ -188,7 +192,7 @@ def _list_images(
     from cxrbuild.artifact import open_build
     from cxrbuild.catalog import read_reviews
     from cxrbuild.curation import make_plan, read_declared
-    from cxrbuild.review import images_of_build, images_of_plan, without_draw
+    from cxrbuild.review.selection import images_of_build, images_of_plan, without_draw
 
     if build is not None:
         folder = Path(build)

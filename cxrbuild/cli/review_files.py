@@ -10,7 +10,7 @@ from cxrbuild.errors import CheckError, count_of, printable
 
 if TYPE_CHECKING:
     from cxrbuild.catalog import Review
-    from cxrbuild.review import Kappa
+    from cxrbuild.review.agreement import Kappa
 
 # The conflicts that are listed; the JSON document lists all.
 _LISTED = 20

@@ -12,23 +12,19 @@ from concurrent.futures import Executor
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cxrbuild import __version__
 from cxrbuild.catalog.review import MARKS, Review
-from cxrbuild.convert import MAX_PIXELS, NotConvertible, read_image
+from cxrbuild.convert import MAX_PIXELS
 from cxrbuild.errors import count_of
 from cxrbuild.executors import run_batches
 from cxrbuild.files import require_file_place, write_bytes
-from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED, ProposedMark, propose_marks
+from cxrbuild.marks import KINDS, MAX_SIDE, MEASURED
 from cxrbuild.notebook import result_html
 from cxrbuild.progress import Progress, silent
+from cxrbuild.review.rendering import Rendered, render
 from cxrbuild.review.selection import ReviewImage
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 _logger = logging.getLogger(__name__)
 
@@ -50,9 +46,6 @@ KEYS = {
     "unseen": "x",
 }
 _SCRIPTS = ("csv.js", "filters.js", "view.js", "page.js")
-_THUMBNAIL_SIDE = 128
-_THUMBNAIL_QUALITY = 50
-_LARGE_QUALITY = 60
 # Up to this number, images are embedded by default; each takes about 20 kB.
 _MAX_EMBEDDED = 1000
 
@@ -115,17 +108,6 @@ class ReviewPage:
         )
 
 
-@dataclass(frozen=True)
-class _Rendered:
-    file: Path
-    thumbnail: bytes
-    large: bytes
-    width: int
-    height: int
-    proposals: list[ProposedMark]
-    problem: str = ""
-
-
 def write_page(
     images: Sequence[ReviewImage],
     out: Path,
@@ -170,11 +152,11 @@ def write_page(
     require_file_place(out)
     if embed is None:
         embed = len(images) <= _MAX_EMBEDDED
-    by_id: dict[str, _Rendered] = {}
-    render = partial(_render, propose=propose, embed=embed, max_pixels=max_pixels)
+    by_id: dict[str, Rendered] = {}
+    job = partial(render, propose=propose, embed=embed, max_pixels=max_pixels)
     with progress("images", len(images), "image") as bar:
         batches = [(image.image_id, image.files) for image in images]
-        for (image_id, _), done in run_batches(executor, render, batches, ahead=64):
+        for (image_id, _), done in run_batches(executor, job, batches, ahead=64):
             by_id[image_id] = done
             if done.problem:
                 # By id: the path may be of a source whose names identify patients.
@@ -218,46 +200,6 @@ def write_page(
     )
 
 
-def _render(
-    listed: tuple[str, tuple[Path, ...]], *, propose: bool, embed: bool, max_pixels: int
-) -> _Rendered:
-    from PIL.Image import Resampling
-
-    _, paths = listed
-    try:
-        path, image = _read_first(paths, max_pixels)
-    except (NotConvertible, OSError) as error:
-        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return _Rendered(paths[0], b"", b"", 0, 0, [], problem)
-    thumbnail = image.copy()
-    thumbnail.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Resampling.BOX)
-    return _Rendered(
-        file=path,
-        thumbnail=_encode_webp(thumbnail, _THUMBNAIL_QUALITY),
-        large=_encode_webp(image, _LARGE_QUALITY) if embed else b"",
-        width=image.width,
-        height=image.height,
-        proposals=propose_marks(image) if propose else [],
-    )
-
-
-def _read_first(paths: tuple[Path, ...], max_pixels: int) -> tuple[Path, Image]:
-    """Read the first file that can be read; if none can, raise the error of the first."""
-    errors: list[NotConvertible | OSError] = []
-    for path in paths:
-        try:
-            return path, read_image(path, max_side=MAX_SIDE, color=True, max_pixels=max_pixels)
-        except (NotConvertible, OSError) as error:
-            errors.append(error)
-    raise errors[0]
-
-
-def _encode_webp(image: Image, quality: int) -> bytes:
-    stream = BytesIO()
-    image.save(stream, "WEBP", quality=quality, method=2)
-    return stream.getvalue()
-
-
 def _place(file: Path, folder: Path) -> str:
     """Return the path of a file from the page's folder; the whole path where that is on another drive."""
     try:
@@ -266,7 +208,7 @@ def _place(file: Path, folder: Path) -> str:
         return file.resolve().as_posix()
 
 
-def _describe(image: ReviewImage, rendered: _Rendered, folder: Path) -> dict[str, object]:
+def _describe(image: ReviewImage, rendered: Rendered, folder: Path) -> dict[str, object]:
     """Return what the page's script needs to know about an image."""
     review = image.review
     return {
