@@ -171,6 +171,17 @@ def test_workers_have_imported_what_they_use_and_no_threads_of_libraries() -> No
             assert threads == 2
 
 
+def test_modules_of_workers_import_little() -> None:
+    program = (
+        "import sys\n"
+        "import cxrbuild.auditing.images, cxrbuild.auditing.pair_jobs, cxrbuild.convert.batch\n"
+        "import cxrbuild.files, cxrbuild.review.rendering\n"
+        "print(*{'pandas', 'pyarrow', 'pydantic', 'cxrbuild.catalog'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def describe_worker(_: int) -> tuple[set[str], int]:
     return set(sys.modules), len(list(Path("/proc/self/task").iterdir()))
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cxrbuild.artifact.audit import DuplicateSearch
 from cxrbuild.artifact.audit_finding import Change, PairKind
 from cxrbuild.auditing import stages
 from cxrbuild.auditing.candidates import Candidates, find_candidates
 from cxrbuild.auditing.keypoints import Sides
-from cxrbuild.auditing.registration import Registration, register
+from cxrbuild.auditing.pair_jobs import PairJob, hash_images, register_pairs
+from cxrbuild.auditing.registration import Registration
 from cxrbuild.auditing.store import DescriptorTable
-from cxrbuild.convert import NotConvertible, read_image
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
 
@@ -98,7 +94,7 @@ def find_matches(
     jobs = (_make_jobs(images, candidates, slice(i, i + _BATCH)) for i in range(0, count, _BATCH))
     best: dict[tuple[int, int], tuple[Registration, bool]] = {}
     with progress(stages.COMPARING, candidates.pairs, "pair") as bar:
-        for batch, registered in run_batches(executor, _register_batch, jobs, ahead=3 * workers):
+        for batch, registered in run_batches(executor, register_pairs, jobs, ahead=3 * workers):
             for job, registration in zip(batch, registered, strict=True):
                 known = best.get(job.pair)
                 if registration.similarity >= SIMILAR and (
@@ -110,30 +106,17 @@ def find_matches(
     return [_match(pair, *best[pair], pixels) for pair in sorted(best)], candidates.describe_search()
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
-    pair: tuple[int, int]
-    is_first: bool
-    mirrored: bool
-    thumbnails: tuple[NDArray[np.int8], NDArray[np.int8]]
-    transform: NDArray[np.float32]
-
-
-def _make_jobs(images: DescriptorTable, candidates: Candidates, batch: slice) -> tuple[_Job, ...]:
+def _make_jobs(images: DescriptorTable, candidates: Candidates, batch: slice) -> tuple[PairJob, ...]:
     columns = candidates.a, candidates.b, candidates.first, candidates.mirrored
     a, b, first, mirrored = (values[batch].tolist() for values in columns)
     of_a, of_b = (images.read("thumbnail", numbers[batch]) for numbers in (candidates.a, candidates.b))
     return tuple(
-        _Job(
+        PairJob(
             (a[i], b[i]), first[i], mirrored[i],
             (of_a[i], of_b[i, :, ::-1] if mirrored[i] else of_b[i]), transform,
         )
         for i, transform in enumerate(candidates.transforms[batch])
     )  # fmt: skip
-
-
-def _register_batch(jobs: tuple[_Job, ...]) -> list[Registration]:
-    return [register(*job.thumbnails, job.transform) for job in jobs]
 
 
 def _rank(registration: Registration, mirrored: bool) -> tuple[float, bool]:
@@ -160,22 +143,10 @@ def _hash_pixels(
     )
     hashes: dict[int, str | None] = {}
     with progress(stages.COMPARING_PIXELS, len(numbers), "image") as bar:
-        for batch, result in run_batches(executor, _hash_batch, batches, ahead=3 * workers):
+        for batch, result in run_batches(executor, hash_images, batches, ahead=3 * workers):
             hashes.update(zip((number for number, _ in batch), result, strict=True))
             bar.update(len(batch))
     return hashes
-
-
-def _hash_batch(images: tuple[tuple[int, Path], ...]) -> list[str | None]:
-    return [_pixel_hash(path) for _, path in images]
-
-
-def _pixel_hash(path: Path) -> str | None:
-    try:
-        image = read_image(path)
-    except (OSError, NotConvertible):
-        return None
-    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
 
 
 def _match(

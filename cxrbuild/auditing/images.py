@@ -10,9 +10,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cxrbuild.auditing import stages
-from cxrbuild.auditing.descriptors import ImageDescriptors, read_descriptors
+from cxrbuild.auditing.descriptors import (
+    THUMBNAIL_SIDE,
+    ImageDescriptors,
+    compute_descriptors,
+    read_descriptors,
+)
 from cxrbuild.auditing.store import DescriptorStore
+from cxrbuild.convert import read_image
 from cxrbuild.errors import count_of, is_of_memory
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
@@ -151,3 +159,21 @@ def _read(image: SourceImage, *, is_known: bool) -> ImageDescriptors | str | Non
         if is_of_memory(error):
             raise
         return f"cannot be read: {str(error).rstrip('.') or type(error).__name__}"
+
+
+def describe_files(paths: tuple[Path, ...]) -> list[tuple[str, ImageDescriptors] | None]:
+    """Return the SHA-256 of each file and its descriptors, ``None`` if it cannot be read as an image."""
+    return [_describe_file(path) for path in paths]
+
+
+def _describe_file(path: Path) -> tuple[str, ImageDescriptors] | None:
+    try:
+        data = path.read_bytes()
+        image = read_image(data, min_side=2 * THUMBNAIL_SIDE)
+        # Nothing here looks at how the file was encoded.
+        descriptors = compute_descriptors(image, np.zeros(8, np.float32))
+        return hashlib.sha256(data).hexdigest(), descriptors
+    except Exception as error:  # a damaged file can cause any error of a decoder
+        if is_of_memory(error):
+            raise
+        return None

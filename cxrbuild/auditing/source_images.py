@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -11,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cxrbuild.auditing.descriptors import THUMBNAIL_SIDE, ImageDescriptors, compute_descriptors
 from cxrbuild.auditing.duplicates import Match, find_matches
+from cxrbuild.auditing.images import describe_files
 from cxrbuild.auditing.store import DescriptorStore
-from cxrbuild.convert import read_image
-from cxrbuild.errors import is_of_memory
 from cxrbuild.executors import run_batches
 from cxrbuild.progress import Progress
 
@@ -60,7 +57,7 @@ def find_source_duplicates(
         stored: set[str] = set()
         batches = (tuple(paths[i : i + _BATCH]) for i in range(0, len(paths), _BATCH))
         with progress("reading images", len(paths), "image") as bar:
-            for batch, found in run_batches(executor, _describe_batch, batches, ahead=3 * workers):
+            for batch, found in run_batches(executor, describe_files, batches, ahead=3 * workers):
                 known |= {path: one and one[0] for path, one in zip(batch, found, strict=True)}
                 new = {one[0]: one[1] for one in found if one is not None and one[0] not in stored}
                 store.add(list(new), list(new.values()))
@@ -88,21 +85,3 @@ def find_source_duplicates(
     ]
     unreadable = [number for number, digest in enumerate(digests) if digest is None]
     return SourceDuplicates(sorted(matches, key=lambda match: (match.a, match.b)), unreadable)
-
-
-def _describe_batch(paths: tuple[Path, ...]) -> list[tuple[str, ImageDescriptors] | None]:
-    return [_describe(path) for path in paths]
-
-
-def _describe(path: Path) -> tuple[str, ImageDescriptors] | None:
-    """Return the digest of a file and its descriptors, ``None`` if it cannot be read as an image."""
-    try:
-        data = path.read_bytes()
-        image = read_image(data, min_side=2 * THUMBNAIL_SIDE)
-        # Nothing here looks at how the file was encoded.
-        descriptors = compute_descriptors(image, np.zeros(8, np.float32))
-        return hashlib.sha256(data).hexdigest(), descriptors
-    except Exception as error:  # a damaged file can cause any error of a decoder
-        if is_of_memory(error):
-            raise
-        return None
