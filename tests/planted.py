@@ -16,7 +16,7 @@ from cxrbuild.catalog import Recipe, read_recipe
 
 SIDE = 64
 CLASSES = ("COVID-19", "Normal")
-COUNTS = {"train": 96, "val": 24, "test": 64}
+COUNTS = {"train": 96, "val": 16, "test": 48}
 Sign = Literal["mark", "patch"]
 
 SOURCE = """
@@ -67,10 +67,10 @@ source = "planted"
 map = { train = "train", val = "validation", test = "test" }
 
 [baseline]
-epochs = 12
+epochs = 7
 batch = 8
 label_smoothing = 0.0
-learning_rate = [{ from_epoch = 1, rate = 2e-3 }, { from_epoch = 9, rate = 5e-4 }]
+learning_rate = [{ from_epoch = 1, rate = 2e-3 }, { from_epoch = 6, rate = 5e-4 }]
 focus = "COVID-19"
 resamples = 100
 

@@ -81,7 +81,7 @@ def test_a_cluster_makes_the_same_bytes_and_a_worker_that_differs_is_refused(
     dask.add_worker()
     # The workers' current folder is another than the command's.
     data = os.path.relpath(demo / "data", tmp_path)
-    ran = curate(demo, "build", dask.address, data=data, cwd=tmp_path)
+    ran = curate(demo, "build", dask.address, data=data, cwd=tmp_path, start=run)
     assert (ran.status, ran.err) == (0, "")
     assert tree(tmp_path / "build") == tree(demo / "build")
     require_the_same_files(dask, tmp_path / "files")
@@ -183,7 +183,7 @@ def test_a_wrong_executor_is_refused_before_anything_is_written(demo: Path, tmp_
     "host", ["127.0.0.1:1", pytest.param("no-such-host.invalid:8786", marks=pytest.mark.slow)]
 )
 def test_a_scheduler_that_is_not_there_is_an_error(demo: Path, tmp_path: Path, host: str) -> None:
-    ran = curate(demo, tmp_path / "a", f"dask://{host}")
+    ran = curate(demo, tmp_path / "a", f"dask://{host}", start=run)
     assert ran.status == 1
     assert "no Dask scheduler answers" in one_paragraph(ran.err)
 

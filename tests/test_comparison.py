@@ -99,7 +99,7 @@ def test_folds_that_groups_of_several_classes_leave_without_a_class_are_an_error
 def test_a_class_of_as_many_groups_as_folds_fills_them_whatever_their_sources(
     count: int, *, joined: bool
 ) -> None:
-    for attempt in range(10):
+    for attempt in range(4):
         few = {f"a_{attempt}s{number}": 2 for number in range(count)}
         rows = make_rows(**few, b_x=60)
         if joined:
@@ -318,6 +318,7 @@ def test_a_repeated_comparison_trains_only_what_is_missing(
 
 
 @tensorflow
+@pytest.mark.usefixtures("laid_out_figures")
 def test_optimizers_are_compared_on_the_test_split_which_chooses_nothing(
     demo: Path, small_recipe: Path, tmp_path: Path
 ) -> None:

@@ -98,10 +98,10 @@ def test_a_test_that_records_another_value_fails_and_its_worker_goes_on(tmp_path
     pytest.importorskip("xdist")
     (tmp_path / "test_recording.py").write_text(RECORDING)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "1", "-p", "figures", "-p", "no:cacheprovider",
-         "-p", "no:anyio", tmp_path],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(CHECKOUT / "tests")}, capture_output=True,
-        text=True, check=False,
+        [sys.executable, "-m", "pytest", "-n", "1", "-p", "xdist", "-p", "figures", "-p", "no:cacheprovider",
+         tmp_path],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT / "tests"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "3 failed, 2 passed" in done.stdout

@@ -148,26 +148,38 @@ def as_jpeg(image: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "changes",
     [
-        (Path.unlink, "is missing"),
-        (lambda path: path.write_bytes(b"none"), "cannot be read"),
-        (replaced(0, "label", lambda label: (label + 1) % 3), "another label than in data"),
-        (replaced(1, "image", drawn), "has other pixels than the image in data"),
-        (replaced(1, "image", as_jpeg), "is JPEG L of 64 x 64, not PNG L of 64 x 64"),
-        (replaced(1, "image", {"bytes": b"x", "path": "x"}), "cannot be decoded"),
-        (lambda path: pq.write_table(pq.read_table(path).slice(1), path), "rows, not"),
-        (lambda path: pq.write_table(pq.read_table(path).drop(["group"]), path), "other columns"),
+        {
+            "64/train": (Path.unlink, "is missing"),
+            "64/test": (lambda path: path.write_bytes(b"none"), "cannot be read"),
+            "32/train": (lambda path: pq.write_table(pq.read_table(path).slice(1), path), "rows, not"),
+            "32/test": (
+                lambda path: pq.write_table(pq.read_table(path).drop(["group"]), path),
+                "other columns",
+            ),
+        },
+        {
+            "64/train": (replaced(1, "image", as_jpeg), "is JPEG L of 64 x 64, not PNG L of 64 x 64"),
+            "64/test": (replaced(1, "image", {"bytes": b"x", "path": "x"}), "cannot be decoded"),
+            "32/train": (replaced(1, "image", drawn), "has other pixels than the image in data"),
+            "32/test": (replaced(0, "label", lambda label: (label + 1) % 3), "another label than in data"),
+        },
     ],
+    ids=["shards", "rows"],
 )
 def test_changed_sizes_are_found(
-    sized: Path, tmp_path: Path, change: Callable[[Path], object], message: str
+    sized: Path, tmp_path: Path, changes: dict[str, tuple[Callable[[Path], object], str]]
 ) -> None:
+    """Each shard of a size has another change."""
     shutil.copytree(sized, tmp_path / "copy")
-    change(tmp_path / "copy" / "sizes" / "64" / SHARD)
+    for shard, (change, _) in changes.items():
+        change(tmp_path / "copy" / "sizes" / f"{shard}-00000-of-00001.parquet")
     sum_again(tmp_path / "copy")
-    found = [finding for finding in verify(tmp_path / "copy").findings if finding.file != "croissant.json"]
-    assert any(message in finding.message and "sizes/64" in (finding.file or "") for finding in found), found
+    found = [finding for finding in verify(tmp_path / "copy").findings if finding.check == "sizes"]
+    for shard, (_, message) in changes.items():
+        of_shard = [one.message for one in found if f"sizes/{shard}" in (one.file or "")]
+        assert any(message in one for one in of_shard), (shard, found)
 
 
 def test_documents_say_which_hash_is_the_changed_file_s(sized: Path, tmp_path: Path) -> None:
@@ -195,4 +207,8 @@ def test_publish_sends_the_sizes(sized: Path, tmp_path: Path) -> None:
     ran = run("publish", sized, tmp_path / "target")
     assert ran.status == 0, ran.err
     assert (tmp_path / "target" / "sizes" / "32" / SHARD).is_file()
-    assert run("verify", tmp_path / "target", "--quiet").status == 0
+    assert contents(tmp_path / "target") == contents(sized)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

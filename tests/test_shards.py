@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from command import run, run_process
+from command import CHECKOUT, run, run_process
 from PIL import Image
 from releasing import images_of
 from systems import largest_file, needs_limits, needs_links
@@ -38,11 +39,25 @@ BOTH = ("parquet", "tfrecord")
 
 @pytest.fixture(scope="module")
 def build(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("shards") / "build"
-    ran = run("curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data",
-              "--out", out)  # fmt: skip
+    """A build in both formats, made by a Python that cannot import TensorFlow."""
+    folder = tmp_path_factory.mktemp("shards")
+    (folder / "sitecustomize.py").write_text(
+        "import sys, importlib.abc\n"
+        "class Bar(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('tensorflow', 'google.protobuf'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Bar())\n"
+    )
+    words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data"]
+    path = os.pathsep.join([str(folder), str(CHECKOUT)])
+    ran = run_process(*words, "--out", folder / "build", PYTHONPATH=path)
     assert ran.status == 0, ran.err
-    return out
+    return folder / "build"
+
+
+def test_both_formats_need_no_tensorflow(build: Path) -> None:
+    assert (build / "data" / "train-00000-of-00001.parquet").is_file()
+    assert (build / "tfds/demo_cxr/1.0.0/demo_cxr-train.tfrecord-00000-of-00001").is_file()
 
 
 def test_another_run_keeps_the_shards(demo: Path, build: Path) -> None:
@@ -243,18 +258,3 @@ def test_a_full_disk_is_an_error_and_finished_work_is_kept(demo: Path, tmp_path:
     ran = run(*words)
     assert ran.status == 0, ran.err
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == before
-
-
-def test_both_formats_need_no_tensorflow(demo: Path, tmp_path: Path) -> None:
-    # A Python without TensorFlow: this one, with the module's name barred at its start.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys, importlib.abc\n"
-        "class Bar(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in ('tensorflow', 'google.protobuf'): raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Bar())\n"
-    )
-    words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data"]
-    ran = run_process(*words, "--out", tmp_path / "b", PYTHONPATH=str(tmp_path))
-    assert ran.status == 0, ran.err
-    assert (tmp_path / "b/tfds/demo_cxr/1.0.0/demo_cxr-train.tfrecord-00000-of-00001").is_file()
