@@ -15,7 +15,6 @@ from command import run
 from PIL import Image
 from releasing import images_of
 
-from cxrbuild import executors
 from cxrbuild.catalog import Review, read_links, read_reviews
 from cxrbuild.catalog.review import MARKS
 from cxrbuild.errors import CxrbuildError
@@ -42,12 +41,6 @@ def document(page: Path) -> dict[str, object]:
 def write(path: Path, *lines: str) -> Path:
     path.write_text(HEADER + "".join(f"{line}\n" for line in lines))
     return path
-
-
-@pytest.fixture(autouse=True)
-def rendered_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Render in a thread: a process would first import libraries, for longer than it renders a few images."""
-    monkeypatch.setattr(executors, "open_executor", lambda *_, **__: ThreadPoolExecutor(1))
 
 
 @pytest.fixture(scope="module")
