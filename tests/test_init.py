@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from cxrbuild.proposing.table import read_table
 
 KEY = {"CXRBUILD_PATIENT_KEY": "sixteen-characters-and-more"}
 Decided = dict[str, tuple[str | None, str]]
+Layouter = Callable[[Path], Path]
+Published = Callable[[Layouter], tuple[dict[str, Any], Path]]
 
 
 def proposed(path: Path, out: Path, *words: object) -> dict[str, Any]:
@@ -48,15 +52,16 @@ def decided(document: dict[str, Any]) -> Decided:
 
 
 def built(document: dict[str, Any], out: Path, *, curate: bool = False) -> dict[str, Any]:
-    """Fetch, pin, plan and curate what `init` wrote, by the commands that it names, and return the plan."""
+    """Fetch, pin and plan what `init` wrote, or curate it too by the command, and return the plan."""
     data = out / "data"
     done = run("fetch", out / "mine.toml", f"--from=mine={document['root']}", "--pin", "--data", data, **KEY)
     assert done.status == 0, done.err
     assert "git tree" in done.out
     recipe = out / "mine-recipe.toml"
-    done = run("plan", "--recipe", recipe, "--data", data, "--json", **KEY)
-    assert done.status == 0, done.err
-    plan: dict[str, Any] = json.loads(done.out)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in KEY.items():
+            patch.setenv(name, value)
+        plan = cxrbuild.plan(recipe, data).to_dict()
     if curate:
         words = ["--data", data, "--out", out / "build", "--format", "parquet", "--workers", 1, "--json"]
         done = run("curate", "--recipe", recipe, *words, **KEY)
@@ -67,7 +72,7 @@ def built(document: dict[str, Any], out: Path, *, curate: bool = False) -> dict[
 
 
 # Of each layout: how it is made, what is decided, and the images that the plan keeps.
-LAYOUTS: list[tuple[Callable[[Path], Path], Decided, int]] = [
+LAYOUTS: list[tuple[Layouter, Decided, int]] = [
     (
         layouts.chestxray14,
         {
@@ -124,24 +129,38 @@ LAYOUTS: list[tuple[Callable[[Path], Path], Decided, int]] = [
 QUICK = (layouts.chestxray14, layouts.vindr, layouts.mimic)
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """Return a function that proposes a layout, once, and returns the proposal and its folder."""
+
+    @cache
+    def proposal_of(layout: Layouter) -> tuple[dict[str, Any], Path]:
+        folder = tmp_path_factory.mktemp(layout.__name__)
+        return proposed(layout(folder / "files"), folder), folder
+
+    return proposal_of
+
+
 @pytest.mark.parametrize(
     ("layout", "expected", "kept"),
     [pytest.param(*one, marks=[] if one[0] in QUICK else pytest.mark.slow) for one in LAYOUTS],
     ids=[layout.__name__ for layout, *_ in LAYOUTS],
 )
 def test_published_layouts(
-    layout: Callable[[Path], Path], expected: Decided, kept: int, tmp_path: Path
+    layout: Layouter,
+    expected: Decided,
+    kept: int,
+    published: Published,
 ) -> None:
-    root = layout(tmp_path / "files")
-    document = proposed(root, tmp_path)
+    document, folder = published(layout)
     assert {name: one for name, one in decided(document).items() if name in expected} == expected
-    plan = built(document, tmp_path, curate=layout is layouts.vindr)
+    plan = built(document, folder, curate=layout is layouts.vindr)
     assert plan["funnel"][-1]["images"] == kept
     assert plan["unpinned"] == []
 
 
-def test_the_words_are_counted(tmp_path: Path) -> None:
-    document = proposed(layouts.chestxray14(tmp_path / "files"), tmp_path)
+def test_the_words_are_counted(published: Published) -> None:
+    document, _ = published(layouts.chestxray14)
     words = {(one["column"], one["word"]): (one["rows"], one["meaning"]) for one in document["words"]}
     assert words["finding", "Effusion"] == (12, "Effusion")
     assert words["view_position", "PA"] == (15, "PA")
@@ -149,8 +168,10 @@ def test_the_words_are_counted(tmp_path: Path) -> None:
     assert 'blank = ["", "148"]' in document["source"]
 
 
-def test_a_table_that_may_have_the_findings_is_named(tmp_path: Path) -> None:
-    document = proposed(layouts.mimic(tmp_path / "files"), tmp_path)
+def test_a_table_that_may_have_the_findings_is_named(
+    published: Published,
+) -> None:
+    document, _ = published(layouts.mimic)
     (finding,) = [one for one in document["decisions"] if one["subject"] == "finding"]
     assert "if mimic-cxr-2.0.0-chexpert.csv has it, join the two tables" in finding["reason"]
 
@@ -215,7 +236,9 @@ def test_real_metadata(
 
 def test_real_folders(shared: Path, tmp_path: Path) -> None:
     root = tmp_path / "mooney"
-    for path in (shared / "registry" / "mooney.txt").read_text(encoding="utf-8").splitlines():
+    # Every ninth file, which has all folders too.
+    paths = (shared / "registry" / "mooney.txt").read_text(encoding="utf-8").splitlines()[::9]
+    for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).touch()
     document = proposed(root, tmp_path, "--public", "--license", "CC-BY-4.0")
@@ -227,10 +250,13 @@ def test_real_folders(shared: Path, tmp_path: Path) -> None:
         "classes": ("2 classes", "likely"),
         "split": ("declared", "sure"),
     }
+    folders = Counter(tuple(path.split("/")[1:3]) for path in paths if path.endswith(".jpeg"))
+    splits = {"train": "train", "val": "validation", "test": "test"}
     assert document["classes"] == {
-        "PNEUMONIA": {"train": 3875, "validation": 8, "test": 390},
-        "NORMAL": {"train": 1341, "validation": 8, "test": 234},
+        label: {ours: folders[theirs, label] for theirs, ours in splits.items()}
+        for label in ("PNEUMONIA", "NORMAL")
     }
+    assert len(folders) == 6
 
 
 def hospital(root: Path) -> Path:
