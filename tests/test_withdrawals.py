@@ -25,7 +25,7 @@ from cxrbuild.ingest import ingest, take_inventory
 from cxrbuild.policy import without_identities
 from cxrbuild.progress import Silent
 from cxrbuild.records import read_records, write_records
-from cxrbuild.releasing.forecast import foresee_refusals
+from cxrbuild.releasing.forecast import foresee
 
 SOURCE = """
 name = "mine"
@@ -801,4 +801,4 @@ def test_a_damaged_image_is_excluded_as_curate_advises(
     with (tmp_path / "reviews.csv").open("a") as stream:
         stream.write("mine,images/well3.png,unseen,,damaged\n")
     assert run("curate", *words, cwd=tmp_path).status == 0
-    assert foresee_refusals(cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data")) == []
+    assert foresee(cxrbuild.plan(tmp_path / "recipe.toml", tmp_path / "data")).refusals == []
