@@ -14,9 +14,11 @@ from cxrbuild.auditing.audit import audit
 from cxrbuild.catalog import read_recipe
 from cxrbuild.exactness import count_exactness
 from cxrbuild.files import read_json, sha256_of, write_json
+from cxrbuild.publishing import release as publishing_release
 from cxrbuild.records import read_records, write_records
-from cxrbuild.releasing import release
+from cxrbuild.releasing import pack, release
 from cxrbuild.releasing.pack import ReleaseResult
+from cxrbuild.verification import VerificationResult, verify
 
 METRICS = ("loss", "accuracy", "precision", "recall")
 # What a public release must withhold, and why; assigned to images of the demo, which are all free.
@@ -82,6 +84,28 @@ def audited_release(audited_build: Path, tmp_path_factory: pytest.TempPathFactor
     out = tmp_path_factory.mktemp("audited") / "demo-cxr-1.0.0"
     release(audited_build, "1.0.0", out)
     return out
+
+
+@pytest.fixture
+def without_verifying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make releases without verifying them, which takes half of their time: for tests of something else."""
+    monkeypatch.setattr(pack, "verify", lambda *_, **__: None)
+    monkeypatch.setattr(pack, "require_verified", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def verified_release(public_release: Path) -> VerificationResult:
+    """What `verify` finds in the public release of the demo's dataset."""
+    return verify(public_release)
+
+
+@pytest.fixture
+def known_release(
+    public_release: Path, verified_release: VerificationResult, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """That release; `publish` takes what `verify` found in it once, and verifies nothing again."""
+    monkeypatch.setattr(publishing_release, "verify", lambda *_, **__: verified_release)
+    return public_release
 
 
 def change_rows(build: Path, image: str | list[str], **columns: object) -> None:

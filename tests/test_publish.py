@@ -46,14 +46,14 @@ def edit_build(folder: Path, **changes: object) -> None:
 
 
 @pytest.fixture
-def release(public_release: Path) -> Path:
-    return public_release
+def release(known_release: Path) -> Path:
+    return known_release
 
 
 @pytest.fixture
-def copy(release: Path, tmp_path: Path) -> Path:
+def copy(public_release: Path, tmp_path: Path) -> Path:
     """A copy of the release, for tests that damage it."""
-    return Path(shutil.copytree(release, tmp_path / release.name))
+    return Path(shutil.copytree(public_release, tmp_path / public_release.name))
 
 
 # Releases that are refused
@@ -151,12 +151,12 @@ def test_publish_replaces_files_of_another_hash_in_a_folder(release: Path, tmp_p
 
 
 @pytest.mark.parametrize("name", ["SHA256SUMS", "SHA256SUMS.sending"])
-def test_publish_refuses_a_folder_with_another_release(copy: Path, tmp_path: Path, name: str) -> None:
+def test_publish_refuses_a_folder_with_another_release(release: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / name).write_text(f"{'0' * 64}  README.md\n")
     with pytest.raises(CxrbuildError, match="the target holds another") as error:
-        publish(copy, str(out))
+        publish(release, str(out))
     assert ("incomplete release" in str(error.value)) == name.endswith(".sending")
     assert list(contents(out)) == [name]
 
@@ -173,6 +173,7 @@ def test_publish_refuses_a_folder_with_other_files(release: Path, tmp_path: Path
         publish(release, str(tmp_path / "whole"))
 
 
+@pytest.mark.usefixtures("known_release")
 def test_publish_refuses_the_release_itself_as_target(copy: Path) -> None:
     before = contents(copy)
     with pytest.raises(CxrbuildError, match="the target is the release itself"):

@@ -61,9 +61,9 @@ def test_sending_needs_the_target(
 
 @pytest.mark.usefixtures("quick_retries")
 def test_a_dry_run_of_a_deposit_without_a_network_lists_what_would_be_sent(
-    public_release: Path, tmp_path: Path
+    known_release: Path, tmp_path: Path
 ) -> None:
-    release = shutil.copytree(public_release, tmp_path / public_release.name)
+    release = shutil.copytree(known_release, tmp_path / known_release.name)
     env = {"ZENODO_URL": CLOSED, "ZENODO_TOKEN": "token-of-the-test"}
     for target, contacted in (("zenodo:", False), ("zenodo:123", True)):
         ran = run("publish", release, target, "--dry-run", "--json", **env)
@@ -75,12 +75,12 @@ def test_a_dry_run_of_a_deposit_without_a_network_lists_what_would_be_sent(
     assert ran.status == 1
 
 
-def test_a_target_that_can_be_reached_is_read(public_release: Path, tmp_path: Path) -> None:
-    ran = run("publish", public_release, tmp_path / "out", "--dry-run", "--json")
+def test_a_target_that_can_be_reached_is_read(known_release: Path, tmp_path: Path) -> None:
+    ran = run("publish", known_release, tmp_path / "out", "--dry-run", "--json")
     assert ran.status == 0, ran.err
     assert json.loads(ran.out)["unread"] is None
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "other.txt").write_text("other")
-    ran = run("publish", public_release, tmp_path / "out", "--dry-run")
+    ran = run("publish", known_release, tmp_path / "out", "--dry-run")
     assert ran.status == 1
     assert "the target holds files that are not of this release" in " ".join(ran.err.split())

@@ -28,9 +28,9 @@ def server() -> Iterator[DepositServer]:
 
 
 @pytest.fixture
-def release(public_release: Path, tmp_path: Path) -> Path:
+def release(known_release: Path, tmp_path: Path) -> Path:
     """A copy of the release: publishing writes the file of its draft next to it."""
-    return Path(shutil.copytree(public_release, tmp_path / public_release.name))
+    return Path(shutil.copytree(known_release, tmp_path / known_release.name))
 
 
 def deposit(server: DepositServer, release: Path, target: str = "zenodo:", *options: str, **env: str) -> Ran:

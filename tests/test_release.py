@@ -62,6 +62,7 @@ def test_report_is_one_file_without_network(varied_public: Path) -> None:
     assert not re.search(r"https?:|fetch\(|import\(|XMLHttpRequest", script)
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_report_escapes_words(demo: Path, tmp_path: Path) -> None:
     build = varied_build(demo, tmp_path, ["parquet"])
     document = read_json(build / "build.json")
@@ -169,6 +170,7 @@ def test_withheld_of_an_empty_table() -> None:
     assert withheld(conform(pd.DataFrame()), "public").empty
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_same_build_same_bytes_also_after_a_killed_run_and_a_release_never_changes(
     varied: Path, varied_public: Path, tmp_path: Path
 ) -> None:
@@ -188,6 +190,7 @@ def test_same_build_same_bytes_also_after_a_killed_run_and_a_release_never_chang
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_source_date_epoch_is_the_date(varied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
     release(varied, "1.0.0", tmp_path / "out")
@@ -198,6 +201,7 @@ def test_source_date_epoch_is_the_date(varied: Path, tmp_path: Path, monkeypatch
         release(varied, "1.0.0", tmp_path / "later")
 
 
+@pytest.mark.usefixtures("without_verifying")
 @pytest.mark.parametrize(
     "name",
     [
@@ -214,6 +218,7 @@ def test_notices_a_damaged_release(varied: Path, varied_public: Path, tmp_path: 
     assert (tmp_path / "out" / name).read_text() == "{}"
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_leaves_a_strangers_folder_alone(varied: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")

@@ -190,6 +190,7 @@ def test_documents_do_not_add_what_the_sources_do_not_state(varied_public: Path)
     assert "and the works below that its images come from." in texts["CITATION.cff"]
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_card_of_a_recipe_of_ones_own(varied: Path, tmp_path: Path) -> None:
     shutil.copytree(varied, tmp_path / "build")
     document = read_json(varied / "build.json")
@@ -222,6 +223,7 @@ def test_card_says_that_the_list_needs_all_views(varied_public: Path) -> None:
     assert all(f"{n} of {label}" in card for label, n in counts.items())
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_a_card_has_the_licence_that_all_images_have(demo: Path, tmp_path: Path) -> None:
     build = tmp_path / "free"
     shutil.copytree(demo / "build", build)
@@ -234,6 +236,7 @@ def test_a_card_has_the_licence_that_all_images_have(demo: Path, tmp_path: Path)
     assert "## Withheld pixels" not in card.read_text()
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_a_card_says_what_each_licence_asks_for(varied_public: Path, demo: Path, tmp_path: Path) -> None:
     card = (varied_public / "README.md").read_text()
     assert "| CC-BY-NC-ND-4.0 | 1 | 0 | attribution, no commercial use, no adaptations |" in card

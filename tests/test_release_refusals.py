@@ -90,6 +90,7 @@ def copied_recipe(build: Path, folder: Path, **changes: object) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_a_changed_copy_of_a_shipped_recipe_needs_its_own_text(varied: Path, tmp_path: Path) -> None:
     copy = copied_recipe(varied, tmp_path / "copy")
     with pytest.raises(CheckError, match="keeps its name, title, description"):
@@ -113,6 +114,7 @@ def test_a_changed_copy_of_a_shipped_recipe_needs_its_own_text(varied: Path, tmp
     assert "keeps its datasheet.sensitive, datasheet.limitations, date: the card states them of your" in said
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_a_licence_that_asks_for_credit_needs_attribution(varied: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(varied, bare)

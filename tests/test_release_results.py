@@ -58,6 +58,7 @@ def test_refuses_a_baseline_of_another_build(demo: Path, tmp_path: Path) -> None
         release(build, "1.0.0", tmp_path / "out")
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_results_of_the_same_images_get_the_version_of_the_release(
     audited_build: Path, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_release_refuses_a_baseline_result_without_its_keys(demo: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_the_card_describes_what_the_audit_found(
     audited_build: Path, varied_public: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from cxrbuild.verification import verify
 pytestmark = pytest.mark.xdist_group("release")
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_versions_before_the_first_move_freely(varied: Path, tmp_path: Path) -> None:
     release(varied, "0.1.0", tmp_path / "demo-cxr-0.1.0")
     shutil.copytree(varied, tmp_path / "build")
@@ -75,6 +76,7 @@ def test_refuses_too_small_a_step(varied: Path, varied_public: Path, tmp_path: P
     assert f"`{command}`" in refused.value.todo
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path: Path) -> None:
     shutil.copytree(varied_public, tmp_path / "demo-cxr-1.0.0")
     shutil.copytree(varied, tmp_path / "build")
@@ -99,6 +101,7 @@ def test_changelog_has_every_version(varied: Path, varied_public: Path, tmp_path
     ]
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_previous_release_can_be_named(varied: Path, varied_public: Path, tmp_path: Path) -> None:
     result = release(varied, "1.2.0", tmp_path / "out", previous=varied_public)
     assert result.release.version == "1.2.0"
