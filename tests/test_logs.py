@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import click
 import pytest
+from audited import different_images, write_build
 from command import run
 from loopback import LoopbackHandler, LoopbackServer, serving
 
@@ -145,13 +145,13 @@ def test_a_log_says_what_a_plan_decided(demo: Path, tmp_path: Path) -> None:
 
 
 def test_each_check_is_logged_once_and_a_release_says_what_it_withholds(demo: Path, tmp_path: Path) -> None:
-    build, log = tmp_path / "build", tmp_path / "log.txt"
-    shutil.copytree(demo / "build", build)
-    recipe = ["--recipe", demo / "declared" / "recipe.toml"]
-    run("audit", *recipe, "--build", build, "--quiet", "--log-file", log)
+    log = tmp_path / "log.txt"
+    few = write_build(tmp_path, different_images(2))
+    run("audit", "--recipe", tmp_path / "recipe.toml", "--build", few, "--quiet", "--log-file", log)
     text = log.read_text("utf-8")
     assert len(re.findall(r"INFO .*: check duplicate_leakage: ", text)) == 1
-    ran = run("release", "1.0.0", "--build", build, "--out", tmp_path / "rel", "--quiet", "--log-file", log)
+    words = ["--build", demo / "build", "--out", tmp_path / "rel", "--quiet", "--log-file", log]
+    ran = run("release", "1.0.0", *words)
     assert ran.status == 0, ran.err
     text = log.read_text("utf-8")
     assert re.search(r"INFO cxrbuild\.releasing\.pack: pixels of \d+ images, withheld of \d+", text)

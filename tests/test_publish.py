@@ -400,7 +400,7 @@ def test_publish_resumes_a_killed_upload_over_sftp(release: Path, sshd: Sshd, tm
     with limited_proxy(sshd.port) as counted:
         sshd.trust(counted.port)
         words = ("publish", release, sftp(counted.port, out), "--json", "--log-file", tmp_path / "log.txt")
-        ran = run_process(*words, **sshd.env)
+        ran = run(*words, **sshd.env)
         sent = counted.passed
     assert ran.status == 0, ran.err
     assert contents(out) == expected
