@@ -84,7 +84,10 @@ def modules_with_examples() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-@pytest.mark.parametrize(("name", "text"), modules_with_examples().items(), ids=list(modules_with_examples()))
+EXAMPLES = modules_with_examples()
+
+
+@pytest.mark.parametrize(("name", "text"), EXAMPLES.items(), ids=list(EXAMPLES))
 def test_docstring_examples_run(
     name: str, text: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
