@@ -74,10 +74,10 @@ def test_longest_file_name_is_written(image: Path, tmp_path: Path) -> None:
     assert convert(image, tmp_path / "build", "a" * 251).exclusion is None
 
 
-def test_missing_image_stops_the_build(demo: Path, tmp_path: Path) -> None:
+def test_missing_image_stops_the_build(small_demo: Path, tmp_path: Path) -> None:
     data, build = tmp_path / "data", tmp_path / "build"
-    shutil.copytree(demo / "data", data)
-    plan = make_plan(read_declared(str(demo / "declared" / "recipe.toml"), {}), data)
+    shutil.copytree(small_demo / "data", data)
+    plan = make_plan(read_declared(str(small_demo / "declared" / "recipe.toml"), {}), data)
     missing = plan.kept.iloc[3]
     (data / "sources" / missing["source"] / missing["source_path"]).unlink()
     journal = Journal(build, {})
@@ -147,10 +147,10 @@ def test_known_blob_needs_no_second_hash(image: Path, tmp_path: Path) -> None:
     assert sha256_of(build / "a.jpg") == previous.jpeg_sha256
 
 
-def test_states_of_a_result_that_was_replaced_are_not_used(demo: Path, tmp_path: Path) -> None:
+def test_states_of_a_result_that_was_replaced_are_not_used(small_demo: Path, tmp_path: Path) -> None:
     data, build = tmp_path / "data", tmp_path / "build"
-    shutil.copytree(demo / "data", data)
-    declared = read_declared(str(demo / "declared" / "recipe.toml"), {})
+    shutil.copytree(small_demo / "data", data)
+    declared = read_declared(str(small_demo / "declared" / "recipe.toml"), {})
     curate(declared, data, build, formats=["parquet"])
     # A run that was killed left another result in the journal, and its JPEG.
     journal = Journal(build, {})

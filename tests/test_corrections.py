@@ -643,17 +643,21 @@ def test_a_reason_that_names_a_closed_image_is_refused(
     table = (root / "metadata.csv").read_text()
     (root / "metadata.csv").write_text(table.replace("\n3.png", "\nAnna 3.png"))
     kept, excluded = (image_id("closed", f"images/{name}.png", named=False) for name in ("0", "2"))
-    for reason, refused in (
-        ("the same person as closed/images/Anna 3.png.", "file names away"),
-        ("the same person as closed (anna 3.PNG)", "file names away"),
-        (f"the same person as {excluded}; see there", "images that it does not include"),
-        (f"the same person as {kept}", ""),
-        ("read in 3.png by Anna", ""),
+    harmless = [f"the same person as {kept}", "read in 3.png by Anna"]
+    named = ["the same person as closed/images/Anna 3.png.", "the same person as closed (anna 3.PNG)"]
+    for reasons, refused in (
+        (named, "would give file names away"),
+        ([f"the same person as {excluded}; see there"], "would name images that it does not include"),
     ):
-        recipe = write_recipe(tmp_path, ["open", "closed"], f"open,images/0.png,finding,sick,well,{reason}\n")
+        changes = ("sick,well", "well,sick", "other,sick", "sick,well")
+        lines = zip(range(4), changes, reasons + harmless, strict=False)
+        corrections = "".join(
+            f"open,images/{i}.png,finding,{change},{reason}\n" for i, change, reason in lines
+        )
+        recipe = write_recipe(tmp_path, ["open", "closed"], corrections)
         said = " ".join(str(error) for error in foresee(planned_of(tmp_path, recipe)).refusals)
-        assert (f"would {'give' if 'away' in refused else 'name'} {refused}" in said) == bool(refused), reason
-        assert ("corrections.csv, line 2.reason" in said) == bool(refused)
+        assert refused in said
+        assert re.findall(r"corrections\.csv, line (\d)\.reason", said) == ["2", "3"][: len(reasons)]
 
 
 def test_a_number_that_a_correction_replaces_is_as_confidential_as_before(
@@ -715,8 +719,6 @@ def test_card_report_and_changelog_show_the_corrections(releases: tuple[Path, Pa
     assert "correction of finding to 'well'" in changes
     for page in ("README.md", "report.html", "CHANGELOG.md", "build.json"):
         assert "orrect" not in (releases[0] / page).read_text(), page
-    ran = run("verify", releases[1])
-    assert ran.status == 0, ran.out + ran.err
 
 
 def test_why_of_a_public_release_says_that_it_omits_the_reason(releases: tuple[Path, Path]) -> None:

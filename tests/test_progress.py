@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command import CHECKOUT, run
+from small_demo import IMAGES
 from systems import needs_terminals
 
 from cxrbuild.cli.bars import ShownBar
@@ -136,24 +137,24 @@ def test_quiet_shows_nothing() -> None:
     assert see(60, "--quiet") == (0, b"")
 
 
-def test_a_pipe_gets_a_line_for_each_stage(demo: Path, tmp_path: Path) -> None:
-    words = ["curate", "--recipe", demo / "declared" / "recipe.toml", "--data", demo / "data", "--workers", 1,
-             "--format", "parquet", "--out", tmp_path / "build"]  # fmt: skip
+def test_a_pipe_gets_a_line_for_each_stage(small_demo: Path, tmp_path: Path) -> None:
+    where = ["--recipe", small_demo / "declared" / "recipe.toml", "--data", small_demo / "data"]
+    words = ["curate", *where, "--workers", 1, "--format", "parquet", "--out", tmp_path / "build"]
     ran = run(*words, COLUMNS="200")
     assert ran.status == 0, ran.err
     assert [line for line in ran.err.splitlines() if "so far" not in line and " left" not in line] == [
         "Stages: 1 reading metadata, 2 applying rules, 3 converting, 4 writing shards, 5 writing tables.",
-        "1/5 reading metadata: 4 sources",
+        "1/5 reading metadata: 2 sources",
         "2/5 applying rules",
-        "3/5 converting: 89 images",
-        "4/5 writing shards: 89 images",
+        f"3/5 converting: {IMAGES} images",
+        f"4/5 writing shards: {IMAGES} images",
         "5/5 writing tables",
     ]
     assert run(*words).err == "", "nothing is left to do"
     (tmp_path / "build" / "build.json").unlink()
     again = run(*words, COLUMNS="200")
-    assert "Converted by an earlier run: 89 of 89 images." in again.err
-    assert "3/5 converting: 89 of 89 images (89 done before)" in again.err
+    assert f"Converted by an earlier run: {IMAGES} of {IMAGES} images." in again.err
+    assert f"3/5 converting: {IMAGES} of {IMAGES} images ({IMAGES} done before)" in again.err
 
 
 def test_a_line_has_what_is_known() -> None:

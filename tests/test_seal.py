@@ -77,12 +77,12 @@ EDITED = ("sources/cohen/metadata.csv", "sources/mooney.tsv", "image")
     ],
 )
 def test_curate_does_not_seal_over_a_source_that_changed_while_it_ran(
-    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, path: str
+    small_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, path: str
 ) -> None:
     data = tmp_path / "data"
-    shutil.copytree(demo / "data", data)
+    shutil.copytree(small_demo / "data", data)
     edited = data / path if path != "image" else sorted((data / "sources/mooney").rglob("*.jpeg"))[0]
-    declared = read_declared(demo / "declared/recipe.toml", {})
+    declared = read_declared(small_demo / "declared/recipe.toml", {})
     module = sys.modules[curate.__module__]
     original = getattr(module, stage)
 
@@ -105,10 +105,10 @@ Rebuild = Callable[..., set[str]]
 
 
 @pytest.fixture
-def rebuild(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rebuild:
-    """Builds the demo's images in `build` with the formats that are named; returns which files it read."""
-    shutil.copytree(demo / "data", tmp_path / "data")
-    declared = read_declared(demo / "declared/recipe.toml", {})
+def rebuild(small_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rebuild:
+    """Builds the images in `build` with the formats that are named; returns which files it read."""
+    shutil.copytree(small_demo / "data", tmp_path / "data")
+    declared = read_declared(small_demo / "declared/recipe.toml", {})
     read: list[str] = []
     original = conversion.convert_batches
 
