@@ -298,7 +298,10 @@ def pax(content: bytes) -> bytes:
     return tar_header("pax", tarfile.XHDTYPE, len(content)) + content + bytes(-len(content) % 512)
 
 
-LARGE = 1 << 28
+# More bytes than `test_unpack_refuses_damaged_and_huge_tar_headers` may take of memory.
+LARGE = 1 << 27
+# More than a limit that a test sets.
+MANY = 1 << 22
 
 
 @pytest.mark.parametrize(
@@ -374,13 +377,13 @@ def test_unpack_limits_the_directory_of_a_zip(tmp_path: Path, monkeypatch: pytes
 def test_unpack_limits_what_it_skips_in_a_tar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(cxrbuild.fetching.unpack, "LIMITS", Limits(expansion=0, small=LARGE // 2))
+    monkeypatch.setattr(cxrbuild.fetching.unpack, "LIMITS", Limits(expansion=0, small=MANY // 2))
     kind = tarfile.DIRTYPE if what == "folder" else tarfile.REGTYPE
-    skipped = b"" if what == "after the end" else tar_header(".git/x", kind, LARGE) + bytes(LARGE)
+    skipped = b"" if what == "after the end" else tar_header(".git/x", kind, MANY) + bytes(MANY)
     origin = tmp_path / "skipped.tar.gz"
     with gzip.open(origin, "wb", compresslevel=1) as stream:
         stream.write(skipped + tar_header("a.png", b"0", 0) + bytes(1024))
-        stream.write(bytes(LARGE if what == "after the end" else 0))
+        stream.write(bytes(MANY if what == "after the end" else 0))
     message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
     assert "the archive expands to more than the limit" in message
 
@@ -404,10 +407,10 @@ def test_unpack_refuses_a_sparse_file_larger_than_the_limit(tmp_path: Path) -> N
 def test_unpack_refuses_a_gzip_around_a_zip_that_expands_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cxrbuild.fetching.unpack, "LIMITS", Limits(expansion=0, small=LARGE - 1))
+    monkeypatch.setattr(cxrbuild.fetching.unpack, "LIMITS", Limits(expansion=0, small=MANY - 1))
     origin = tmp_path / "a.zip"
     with gzip.open(origin, "wb", compresslevel=1) as stream:
-        stream.write(b"PK\x03\x04" + bytes(LARGE))
+        stream.write(b"PK\x03\x04" + bytes(MANY))
     message = fetch_error(make_source(tmp_path), tmp_path / "data", origin)
     assert "the gzip around the archive expands to more than the limit" in message
     assert not list((tmp_path / "data/sources").iterdir())

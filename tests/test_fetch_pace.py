@@ -216,15 +216,22 @@ def tar_of_one() -> bytes:
     return out.getvalue()
 
 
+ANSWERS = {
+    "body": OK + b"x" * 70_000, "silence": b"", "busy": b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\n\r\n"
+}  # fmt: skip
+ENDINGS = ((signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"))
+
+
 @needs_signals
+# Each answer and each signal; the other pairs run with the slow tests.
 @pytest.mark.parametrize(
-    ("sent", "status", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
-)
-@pytest.mark.parametrize(
-    "before",
-    [OK + b"x" * 70_000, b"", b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\n\r\n"],
-    ids=["body", "silence", "busy"],
+    ("before", "sent", "status", "word"),
+    [
+        pytest.param(before, *ending, id=f"{name}-{ending[2]}", marks=pytest.mark.slow if slow else [])
+        for name, before in ANSWERS.items()
+        for ending in ENDINGS
+        for slow in [(ending == ENDINGS[0]) == (name == "silence")]
+    ],
 )
 def test_fetch_ends_within_two_seconds_of_a_signal(
     tmp_path: Path, before: bytes, sent: signal.Signals, status: int, word: str

@@ -350,7 +350,6 @@ def test_a_build_holds_the_split_of_a_former_one(tmp_path: Path) -> None:
     )
     assert there in text
     release = cxrbuild.release(build.folder, "2.0.0", tmp_path / "release").release.folder
-    assert run("verify", release).status == 0
     renamed = found.rows["metadata_changed"].set_index("image_id")["change"]
     assert renamed.str.fullmatch(
         r"patient_id p\d+ -> q\d+; patient_id_text p\d+ -> q\d+; group clinic:p\d+ -> clinic:q\d+"
@@ -485,4 +484,3 @@ def test_a_public_release_names_no_file_of_a_joined_group(tmp_path: Path) -> Non
     release = cxrbuild.release(build.folder, "1.0.0", tmp_path / "release").release.folder
     (group,) = read_json(release / names.BUILD)["previous"]["groups_in_several_splits"]
     assert group == f"clinic/{build.manifest.set_index('source_path').loc['00.png', 'image_id']}"
-    assert run("verify", release).status == 0
