@@ -14,13 +14,11 @@ import pandas as pd
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from releasing import varied, varied_public
 
 import cxrbuild
 from cxrbuild.notebook import result_html
 from cxrbuild.records import read_records, write_records
 
-__all__ = ["varied", "varied_public"]
 # Pillow's own class, which a notebook shows as an image.
 FOREIGN = {"Image"}
 # A notebook is read: the result itself has everything.
