@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command import CHECKOUT, run
 
 from cxrbuild.artifact.published import published_manifest
-from cxrbuild.catalog.override import Overrides, RuleOverride
 from cxrbuild.curation import make_plan, read_declared, write_plan
 from cxrbuild.curation.expectation import check_expectation
 from cxrbuild.curation.plan import MEMBERSHIP, Plan
@@ -97,16 +97,9 @@ def test_images_too_many_too_few_and_moved_are_listed(paper: Plan) -> None:
     assert caught.value.status == 3
 
 
-def test_counts_are_not_checked_with_overrides(metadata_only: Path) -> None:
-    plan = make_plan(read_declared("covid19-cxr", {"annotated": False}), metadata_only, as_pinned=True)
-    assert plan.declared.overrides == Overrides(
-        rules=(RuleOverride(rule="annotated", switch="annotated", enabled=False),)
-    )
-    assert len(plan.kept) == 6354 + 29
-    check_expectation(plan, allow_missing=False)
-
-
-def test_missing_images_fail_by_name_and_a_dataset_without_images_always_fails(metadata_only: Path) -> None:
+def test_missing_images_fail_by_name_and_a_dataset_without_images_always_fails(
+    metadata_only: Path, paper: Plan
+) -> None:
     ran = run("plan", "--data", metadata_only, "--json", COLUMNS="80")
     assert ran.status == 3
     assert "6,354 images of the dataset missing" in ran.err
@@ -116,17 +109,20 @@ def test_missing_images_fail_by_name_and_a_dataset_without_images_always_fails(m
     assert all(len(line) <= 80 or "`cxrbuild fetch" in line for line in ran.err.splitlines())
     assert "`cxrbuild plan --out DIR`, with the same options, writes a ledger" in " ".join(ran.err.split())
     assert json.loads(ran.out)["counts"] == {}
-    ran = run("plan", "--data", metadata_only, "--allow-missing", "--quiet")
-    assert (ran.status, ran.out) == (3, "")
-    assert "no image is kept" in ran.err
+    exclusion = paper.records["exclusion"].fillna("missing_file")
+    without = replace(paper, records=paper.records.assign(exclusion=exclusion))
+    with pytest.raises(CheckError, match="no image is kept"):
+        check_expectation(without, allow_missing=True)
 
 
-def test_plan_in_a_terminal_of_80_columns(metadata_only: Path) -> None:
-    ran = run("plan", "--data", metadata_only, "--as-pinned", "--drop-lateral", COLUMNS="80")
+def test_counts_are_not_checked_with_overrides_and_shown_in_80_columns(metadata_only: Path) -> None:
+    words = ("--as-pinned", "--drop-lateral", "--keep-annotated")
+    ran = run("plan", "--data", metadata_only, *words, COLUMNS="80")
     assert ran.status == 0, ran.err
     assert max(map(len, ran.out.splitlines())) <= 80
-    assert "kept                405       35         58   5,856  6,354" in ran.out
-    assert "all        5,614   740  6,354" in ran.out
+    assert "kept                434       35         58   5,856  6,383" in ran.out
+    assert "all        5,643   740  6,383" in ran.out
+    assert "Overrides of the recipe: rule annotated switched off. Its counts are not\nchecked." in ran.out
 
 
 def test_the_adult_recipe_keeps_reviewed_images_and_no_duplicate(metadata_only: Path) -> None:
