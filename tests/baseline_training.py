@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from cxrbuild.baseline import BaselineResult, experiment, train_baseline
+from cxrbuild.baseline.backend import load_tensorflow
 from cxrbuild.catalog import Recipe, read_recipe
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ resamples = 50
 
 [baseline.network]
 side = 16
-blocks = [{ filters = 4, convolutions = 1 }, { filters = 4, convolutions = 2 }]
+blocks = [{ filters = 4, convolutions = 1 }]
 dense = [{ units = 8, dropout = 0.5 }]
 
 [baseline.augmentation]
@@ -64,12 +66,15 @@ def recipe(small_recipe: Path) -> Recipe:
 @pytest.fixture(scope="session")
 def trained(demo: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> BaselineResult:
     """The result of two seeds, trained without interruption; a test that changes it works on a copy."""
+    load_tensorflow()
+    # Each training collects garbage: a search of all that TensorFlow imported takes long.
+    gc.freeze()
     return train_baseline(demo / "build", recipe, out=tmp_path_factory.mktemp("out"), seeds=[1, 2])
 
 
 @pytest.fixture
-def laid_out_figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
-    """The figures that a test draws, by the name of their file: laid out, written as empty files.
+def drawn_figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """The figures that a test draws, by the name of their file, which is empty.
 
     Writing takes most of the time; the figures of `trained` are written.
     """
@@ -77,15 +82,28 @@ def laid_out_figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
 
     figures: dict[str, Figure] = {}
 
-    def lay_out(figure: Figure, path: Path, **_: object) -> None:
-        name = Path(path).name.lstrip(".").partition(".")[0]
-        if figures.get(name) is not figure:  # the second format has the same layout
-            figure.draw_without_rendering()
-        figures[name] = figure
+    def keep(figure: Figure, path: Path, **_: object) -> None:
+        figures[Path(path).name.lstrip(".").partition(".")[0]] = figure
         Path(path).touch()
 
-    monkeypatch.setattr(Figure, "savefig", lay_out)
+    monkeypatch.setattr(Figure, "savefig", keep)
     return figures
+
+
+@pytest.fixture
+def laid_out_figures(drawn_figures: dict[str, Figure], monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """The same figures, laid out as they would be written."""
+    from matplotlib.figure import Figure
+
+    keep = Figure.savefig
+
+    def lay_out(figure: Figure, path: Path, **options: object) -> None:
+        if figure not in drawn_figures.values():  # the second format has the same layout
+            figure.draw_without_rendering()
+        keep(figure, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", lay_out)
+    return drawn_figures
 
 
 @pytest.fixture

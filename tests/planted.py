@@ -67,10 +67,10 @@ source = "planted"
 map = { train = "train", val = "validation", test = "test" }
 
 [baseline]
-epochs = 7
+epochs = 5
 batch = 8
 label_smoothing = 0.0
-learning_rate = [{ from_epoch = 1, rate = 2e-3 }, { from_epoch = 6, rate = 5e-4 }]
+learning_rate = [{ from_epoch = 1, rate = 2e-3 }, { from_epoch = 4, rate = 5e-4 }]
 focus = "COVID-19"
 resamples = 100
 

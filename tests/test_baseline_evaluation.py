@@ -28,7 +28,7 @@ def run_here(*words: object) -> Result:
     return CliRunner().invoke(cli, [str(word) for word in words], env={"COLUMNS": "1000"})
 
 
-@pytest.mark.usefixtures("laid_out_figures")
+@pytest.mark.usefixtures("drawn_figures")
 def test_a_saved_model_is_evaluated(
     demo: Path, small_recipe: Path, trained: BaselineResult, tmp_path: Path
 ) -> None:

@@ -51,11 +51,11 @@ def make_images(labels: list[int]) -> Images:
 
 
 def test_samples_are_two_different_images_of_each_class(
-    tmp_path: Path, laid_out_figures: dict[str, Figure]
+    tmp_path: Path, drawn_figures: dict[str, Figure]
 ) -> None:
     images = make_images([0, 0, 0, 0, 1, 2, 2])
     draw_samples(tmp_path / "samples", images, np.array([0, 1, 2, 3, 4, 6]), ["a", "b", "c"])
-    greys = sorted(int(image[0, 0]) for image in shown_images(laid_out_figures["samples"]))
+    greys = sorted(int(image[0, 0]) for image in shown_images(drawn_figures["samples"]))
     # An only image is drawn once, and of no class an image that may not be shown.
     assert greys == [1, 2, 4, 6]
 
@@ -70,7 +70,7 @@ def mark_images(build: Path, marked: set[str]) -> None:
 
 
 def test_no_figure_shows_an_image_with_a_readable_name(
-    demo: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path, laid_out_figures: dict[str, Figure]
+    demo: Path, recipe: Recipe, trained: BaselineResult, tmp_path: Path, drawn_figures: dict[str, Figure]
 ) -> None:
     manifest = read_records(demo / "build" / "manifest.parquet")
     test = manifest[manifest["split"] == "test"]
@@ -83,14 +83,14 @@ def test_no_figure_shows_an_image_with_a_readable_name(
     before = train_baseline(
         demo / "build", recipe, out=tmp_path / "before", evaluate_only=trained.out / MODEL
     )
-    seen = {name: laid_out_figures[name] for name in ("samples", "mistakes")}
+    seen = {name: drawn_figures[name] for name in ("samples", "mistakes")}
     wrong = [axes.get_xlabel().replace("\n", "") for axes in seen["mistakes"].axes]
     assert set(wrong) & marked, "the model must mistake an image that is then hidden"
     after = train_baseline(folder, recipe, out=tmp_path / "after", evaluate_only=trained.out / MODEL)
     assert after.document.runs[0].metrics == before.document.runs[0].metrics
-    shown = {axes.get_xlabel().replace("\n", "") for axes in laid_out_figures["mistakes"].axes}
+    shown = {axes.get_xlabel().replace("\n", "") for axes in drawn_figures["mistakes"].axes}
     assert shown <= set(test["image_id"]) - marked | {""}
-    assert len(shown_images(laid_out_figures["samples"])) == len(shown_images(seen["samples"])) - 2
+    assert len(shown_images(drawn_figures["samples"])) == len(shown_images(seen["samples"])) - 2
     report = (after.out / "report.md").read_text()
     assert f"{len(marked)} test images with a readable name or birth date are in no figure." in report
     assert "in no figure" not in (before.out / "report.md").read_text()

@@ -318,7 +318,7 @@ def test_a_repeated_comparison_trains_only_what_is_missing(
 
 
 @tensorflow
-@pytest.mark.usefixtures("laid_out_figures")
+@pytest.mark.usefixtures("drawn_figures")
 def test_optimizers_are_compared_on_the_test_split_which_chooses_nothing(
     demo: Path, small_recipe: Path, tmp_path: Path
 ) -> None:

@@ -66,7 +66,7 @@ def test_a_script_without_a_guard_runs_once(method: str, tmp_path: Path) -> None
         "print('once')\n"
         "main = sys.modules['__main__']\n"
         "def use():\n"
-        "    with executors.open_executor('local', 2) as pool:\n"
+        "    with executors.open_executor('local', 1) as pool:\n"
         "        assert list(pool.map(abs, [-1, -2, -3])) == [1, 2, 3]\n"
         "threads = [threading.Thread(target=use) for _ in range(2)]\n"
         "for thread in threads: thread.start()\n"

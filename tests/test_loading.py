@@ -64,15 +64,16 @@ def test_random_access_has_the_pixels_of_the_build(folder: Path, pixels: dict[st
         assert dataset.classes[dataset.targets[number]] == row["label"]
 
 
-def test_a_dataset_can_be_pickled_after_use(folder: Path) -> None:
-    dataset = cxrbuild.load(folder).select("test")
-    first = dataset[0].image.tobytes()
-    again = pickle.loads(pickle.dumps(dataset))
-    assert again[0].image.tobytes() == first
-    assert again.rows.equals(dataset.rows)
+def test_a_dataset_can_be_pickled_after_use(demo: Path, public_release: Path) -> None:
     with get_context("spawn").Pool(1) as pool:
-        found = pool.map(dataset.read_bytes, dataset.rows["image_id"])
-    assert found == [data for data, _ in dataset.iterate_bytes()]
+        for folder in (demo / "build", public_release):
+            dataset = cxrbuild.load(folder).select("test")
+            first = dataset[0].image.tobytes()
+            again = pickle.loads(pickle.dumps(dataset))
+            assert again[0].image.tobytes() == first
+            assert again.rows.equals(dataset.rows)
+            found = pool.map(dataset.read_bytes, dataset.rows["image_id"])
+            assert found == [data for data, _ in dataset.iterate_bytes()]
 
 
 def test_shards_that_another_program_compressed_are_refused(public_release: Path, tmp_path: Path) -> None:

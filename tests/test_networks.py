@@ -185,13 +185,22 @@ def test_equal_networks_have_equal_files(tmp_path: Path) -> None:
 
 
 @tensorflow
-def test_mixed_precision_keeps_probabilities_in_float32() -> None:
+@pytest.mark.parametrize(
+    ("network", "layer"),
+    [
+        ({"side": 16, "blocks": [{"filters": 4, "convolutions": 1}], "dense": []}, "block1_conv1"),
+        pytest.param({"name": "MobileNetV2", "side": 32}, "Conv1", marks=pytest.mark.slow),
+    ],
+    ids=["zhong", "MobileNetV2"],
+)
+def test_mixed_precision_keeps_probabilities_in_float32(network: dict[str, object], layer: str) -> None:
     load_tensorflow()
     import keras
 
-    model = build_model(Network(name="MobileNetV2", side=32, blocks=[], dense=[]), 3, precision="mixed")
-    assert model.get_layer("Conv1").compute_dtype == "bfloat16"
-    assert (model.output.dtype, model.get_layer("Conv1").dtype) == ("float32", "float32")
+    model = build_model(Network.model_validate(network), 3, precision="mixed")
+    (first,) = [one for one in model.layers if one.name == layer]
+    assert first.compute_dtype == "bfloat16"
+    assert (model.output.dtype, first.dtype) == ("float32", "float32")
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -249,7 +258,7 @@ published = { where = "a protocol", accuracy = { MobileNetV2 = 0.6 } }
 
 [baseline.variants.trained]
 description = "From weights of a file"
-network = { name = "MobileNetV2", side = 32, weights = "own.weights.h5" }
+network = { name = "VGG16", side = 32, weights = "own.weights.h5" }
 """
 
 
@@ -269,15 +278,13 @@ def test_missing_weights_are_an_error_that_names_file_and_address(
     ran = run("train-baseline", "--build", demo / "build", "--recipe", named_recipe, "--variant", "trained",
               "--out", tmp_path / "out", COLUMNS="1000")  # fmt: skip
     assert ran.status == 1
-    assert f"{named_recipe.parent / 'own.weights.h5'}: no such file of weights of MobileNetV2." in ran.err
-    assert "from https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" in ran.err
+    assert f"{named_recipe.parent / 'own.weights.h5'}: no such file of weights of VGG16." in ran.err
+    assert "from https://storage.googleapis.com/tensorflow/keras-applications/vgg16/" in ran.err
     assert not (tmp_path / "out").exists()
 
 
 @tensorflow
-@pytest.mark.parametrize(
-    "start", [train_baseline, partial(compare_baselines, networks=["zhong", "MobileNetV2"])]
-)
+@pytest.mark.parametrize("start", [train_baseline, partial(compare_baselines, networks=["zhong", "VGG16"])])
 def test_weights_of_another_network_are_an_error_before_an_image_is_read(
     demo: Path, named_recipe: Path, tmp_path: Path, start: Callable[..., object]
 ) -> None:
@@ -288,9 +295,9 @@ def test_weights_of_another_network_are_an_error_before_an_image_is_read(
     with h5py.File(tmp_path / "declared" / "own.weights.h5", "w") as file:
         file["layers/dense/vars/0"] = np.zeros((2, 3), np.float32)
     recipe, progress = read_recipe(str(tmp_path / "declared" / "recipe.toml")), Recorded()
-    with pytest.raises(CxrbuildError, match="not the weights of MobileNetV2 without its head") as error:
+    with pytest.raises(CxrbuildError, match="not the weights of VGG16 without its head") as error:
         start(demo / "build", recipe, variant="trained", out=tmp_path / "out", progress=progress)
-    assert "Found: 1 array of weights; the network has 260." in str(error.value)
+    assert "Found: 1 array of weights; the network has 26." in str(error.value)
     assert list(progress.totals) == [LOADING]
     assert not (tmp_path / "out").exists()
 
