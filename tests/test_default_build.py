@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from audited import make_only
 from command import run
 from test_init import KEY, simple
 
@@ -48,7 +49,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("words", [command for command in COMMANDS if command not in COMMANDS[-2:]])
-def test_the_only_build_is_taken(words: str, made: Path, tmp_path: Path) -> None:
+def test_the_only_build_is_taken(
+    words: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_only(monkeypatch, "image_integrity")
     folder = shutil.copytree(made, tmp_path / "made")
     command, *rest = words.split()
     if command == "why":
@@ -58,7 +62,10 @@ def test_the_only_build_is_taken(words: str, made: Path, tmp_path: Path) -> None
     assert "mine" in done.out
 
 
-def test_an_audit_needs_no_recipe_and_says_whose_limits_it_takes(made: Path, tmp_path: Path) -> None:
+def test_an_audit_needs_no_recipe_and_says_whose_limits_it_takes(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_only(monkeypatch, "duplicates")
     folder = shutil.copytree(made, tmp_path / "made")
     recipe = folder / "mine-recipe.toml"
     recipe.write_text(f"{recipe.read_text()}\n[audit]\nlimits = {{ duplicates = 5 }}\n")
