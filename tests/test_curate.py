@@ -135,7 +135,7 @@ def damaged(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "jpeg changed",
         pytest.param("jpeg changed and seal touched", marks=pytest.mark.slow),
         pytest.param("images lost", marks=pytest.mark.slow),
-        "jpeg lost",
+        pytest.param("jpeg lost", marks=pytest.mark.slow),
         pytest.param("jpeg a link", marks=needs_links),
         "shard truncated",
         "ledger lost",

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -47,6 +48,18 @@ ROWS = pd.DataFrame({
     "jpeg_bytes": [10, 11, 12],
     "patient_age": [None, 4.5, 61.0],
 })  # fmt: skip
+
+
+@cache
+def covid19_cxr() -> Recipe:
+    """Return the paper's recipe, read once."""
+    return read_recipe("covid19-cxr")
+
+
+@cache
+def described_source(name: str) -> SourceDescription:
+    """Return what a shipped source declares, read once."""
+    return SourceDescription.of(read_source(name))
 
 
 def version_of(
@@ -101,20 +114,18 @@ def ledger(**exclusions: tuple[str, str | None]) -> pd.DataFrame:
         (image, "one", None, None, exclusion, detail, (detail or "").partition(": ")[2] or None, "LL")
         for image, (exclusion, detail) in exclusions.items()
     ]
-    return pd.DataFrame(
-        rows, columns=[*ledger_columns(read_recipe("covid19-cxr"))[:7], "view_position"]
-    ).astype("str")
+    return pd.DataFrame(rows, columns=[*ledger_columns(covid19_cxr())[:7], "view_position"]).astype("str")
 
 
 def declarations(recipe: Recipe, source: str = "cohen", **pin: str | None) -> Declarations:
-    described = SourceDescription.of(read_source(source))
+    described = described_source(source)
     described = described.model_copy(update={"pin": described.pin.model_copy(update=pin)})
     return Declarations(recipe, Overrides(), {source: described}, {})
 
 
 def test_diff_shows_why_a_row_was_removed_or_added() -> None:
     short = ROWS.drop(index=[0, 1])
-    recipe = declarations(read_recipe("covid19-cxr"))
+    recipe = declarations(covid19_cxr())
     excluded = ledger(a=("lateral", None), b=("withdrawn", "2026-03-01: asked by the patient"))
     for old, new, kind, before in (
         (version_of(ROWS), replace(version_of(short), ledger=excluded, declarations=recipe), "removed", ""),
@@ -137,7 +148,7 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
     other = replace(version_of(short), ledger=ledger(z=("ct", None)))
     assert compare(version_of(ROWS), other).rows["removed"]["reason"].iloc[0] == "no longer upstream"
     assert compare(other, version_of(ROWS)).rows["added"]["reason"].iloc[0] == "new upstream"
-    pins = [declarations(read_recipe("covid19-cxr"), commit=digit * 40, date=None) for digit in "12"]
+    pins = [declarations(covid19_cxr(), commit=digit * 40, date=None) for digit in "12"]
     of_pins = [replace(one, sources={"one": one.sources["cohen"]}) for one in pins]
     old, new = (
         replace(version_of(rows), ledger=ledger(), declarations=declared)
@@ -151,9 +162,7 @@ def test_diff_shows_why_a_row_was_removed_or_added() -> None:
         assert list(found.rows[kind]["reason"]) == [reason] * 2
         assert [count.cause for count in found.causes()] == [reason.partition(":")[0]]
     # Upstream did not change where one version does not have the source, or has the same pin.
-    without = replace(
-        version_of(short), ledger=ledger(), declarations=declarations(read_recipe("covid19-cxr"))
-    )
+    without = replace(version_of(short), ledger=ledger(), declarations=declarations(covid19_cxr()))
     for a, b, kind, side in (
         (version_of(ROWS), without, "removed", "new"),
         (without, version_of(ROWS), "added", "old"),
@@ -202,7 +211,7 @@ SPLIT_ROWS = ROWS.assign(
 
 
 def recipe_with(**split: object) -> Recipe:
-    recipe = read_recipe("covid19-cxr")
+    recipe = covid19_cxr()
     return recipe.model_copy(update={"split": recipe.split.model_copy(update=split)})
 
 
@@ -272,7 +281,7 @@ def test_diff_shows_why_a_row_has_another_class(finding: str, cause: str, reason
 
 def test_a_relabelled_image_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its finding changed too: other metadata, which is the reason of the other class."""
-    recipe = read_recipe("covid19-cxr")
+    recipe = covid19_cxr()
     rows = ROWS.assign(finding="Normal", group=["g1", "g2", "g3"], upstream_split="none")
     new = rows.assign(
         label=["COVID-19", "COVID-19", "Normal"],
@@ -301,7 +310,7 @@ def test_a_relabelled_image_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_diff_shows_changes_of_recipe_and_pins() -> None:
-    recipe = read_recipe("covid19-cxr")
+    recipe = covid19_cxr()
     document = recipe.model_dump(mode="json") | {"folder": recipe.folder, "baseline": None}
     document["rules"] = [rule for rule in document["rules"] if rule["name"] != "ct"]
     document["rules"][0]["values"] = ["LATERAL"]
@@ -336,7 +345,7 @@ def test_diff_shows_changes_of_recipe_and_pins() -> None:
 
 
 def test_pages_are_headed_by_the_datasets_where_these_differ() -> None:
-    recipe = read_recipe("covid19-cxr")
+    recipe = covid19_cxr()
     old, new = (
         replace(version_of(ROWS), declarations=declarations(recipe.model_copy(update={"version": version})))
         for version in ("1.0.0", "2.0.0")
@@ -381,7 +390,7 @@ def test_pages_are_headed_by_the_datasets_where_these_differ() -> None:
     ],
 )
 def test_diff_says_whether_the_version_made_the_step(old: str, new: str, step: str, said: str) -> None:
-    recipe = read_recipe("covid19-cxr")
+    recipe = covid19_cxr()
     before, after = (
         replace(version_of(rows), declarations=declarations(recipe.model_copy(update={"version": version})))
         for rows, version in ((ROWS, old), (ROWS.drop(index=1), new))
@@ -390,13 +399,21 @@ def test_diff_says_whether_the_version_made_the_step(old: str, new: str, step: s
     assert (found.bump, found.step, found.to_dict()["step"]) == ("major", step, step)
     for text in (found.to_markdown(), found.to_html(), found._repr_html_()):
         assert escape(said, quote=False) in text or said in text
-    unchanged = compare(before, replace(after, manifest=ROWS))
+
+
+def test_a_version_without_changes_needs_no_step() -> None:
+    recipe = covid19_cxr()
+    before, after = (
+        replace(version_of(ROWS), declarations=declarations(recipe.model_copy(update={"version": version})))
+        for version in ("1.2.0", "2.0.0")
+    )
+    unchanged = compare(before, after)
     assert (unchanged.bump, unchanged.step) == (None, None)
 
 
 def test_numbers_that_differ_are_not_said_to_be_equal() -> None:
     """Other findings of excluded images: no row and no declaration changed."""
-    of_recipe = declarations(read_recipe("covid19-cxr"))
+    of_recipe = declarations(covid19_cxr())
     old, new = (
         replace(
             version_of(ROWS), declarations=of_recipe,
@@ -431,7 +448,7 @@ def test_another_former_version_is_no_change_of_the_dataset() -> None:
 
 
 def test_two_datasets_need_no_step_of_a_version() -> None:
-    recipe = read_recipe("covid19-cxr")
+    recipe = covid19_cxr()
     old, new = (
         replace(version_of(rows), declarations=declarations(recipe.model_copy(update={"name": name})))
         for name, rows in (("covid19-cxr", ROWS), ("mine-cxr", ROWS.drop(index=1)))
@@ -521,7 +538,7 @@ def test_diff_shows_images_that_both_exclude_for_another_reason() -> None:
         "a": ("withdrawn", "2026-03-01: error"), "b": ("annotated", "arrow: right"), "c": ("ct", None),
         "e": ("ct", None),
     }  # fmt: skip
-    of_recipe = declarations(read_recipe("covid19-cxr"))
+    of_recipe = declarations(covid19_cxr())
     old, new = (
         replace(version_of(ROWS[:0]), ledger=ledger(**rows), declarations=of_recipe) for rows in (was, now)
     )
@@ -551,7 +568,7 @@ def test_diff_shows_images_that_both_exclude_for_another_reason() -> None:
 
 
 def test_diff_shows_changes_of_withdrawals() -> None:
-    of_recipe = declarations(read_recipe("covid19-cxr"))
+    of_recipe = declarations(covid19_cxr())
     old, new = (
         replace(version_of(ROWS[:0]), ledger=ledger(**rows), declarations=of_recipe)
         for rows in (
@@ -601,7 +618,7 @@ def test_an_error_has_all_counts_and_the_first_rows_that_matter() -> None:
 
 
 def test_diff_has_totals_before_and_after() -> None:
-    of_recipe = declarations(read_recipe("covid19-cxr"))
+    of_recipe = declarations(covid19_cxr())
     classes = ["Normal", "COVID-19"]
     old = replace(version_of(ROWS, classes), ledger=ledger(d=("lateral", None)), declarations=of_recipe)
     after = ledger(c=("ct", None), d=("lateral", None))
@@ -662,7 +679,7 @@ def test_diff_shows_that_equal_builds_are_known_by_name_alone(demo: Path, tmp_pa
 
 
 def test_diff_has_findings_without_a_class_that_are_new() -> None:
-    of_recipe = declarations(read_recipe("covid19-cxr"))
+    of_recipe = declarations(covid19_cxr())
     excluded = {"c": ("other_finding", None), "d": ("other_finding", None)}
     before = ledger(**excluded).assign(finding="Tumor", label=None)
     after = before.assign(finding=["Tumor", "Atypical"])

@@ -51,10 +51,11 @@ def problem(error: dict[str, Any]) -> dict[str, Any]:
     ("source", "recipe", "what"),
     [
         ([], [], "a public release would publish the patient numbers of sources that are not public"),
-        (
+        pytest.param(
             [HASHED],
             [('reason = "No class."', 'reason = "No class, as p-sick1 was."')],
             "a public release would give patient numbers away",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             [PUBLIC], [('date = "2026-02-01"\n', "")], "the release has no date", marks=pytest.mark.slow
