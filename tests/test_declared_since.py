@@ -14,6 +14,8 @@ from cxrbuild.curation.withdrawn_since import require_not_withdrawn_since
 from cxrbuild.records import read_records
 from cxrbuild.releasing.declared_since import require_no_identifier_since
 
+pytestmark = pytest.mark.usefixtures("without_verifying")
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

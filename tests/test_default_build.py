@@ -48,6 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("without_verifying")
 @pytest.mark.parametrize("words", [command for command in COMMANDS if command not in COMMANDS[-2:]])
 def test_the_only_build_is_taken(
     words: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -394,6 +394,7 @@ def test_lock_and_build_carry_the_keys_fingerprint(world: Path, monkeypatch: pyt
     assert (world / "build" / "build.json").read_bytes() == before
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_a_build_refuses_another_key_where_the_lock_has_none(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

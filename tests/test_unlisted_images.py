@@ -483,6 +483,7 @@ def test_a_changelog_that_names_files_is_refused(
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_a_recipe_that_names_an_excluded_image_is_refused(world: Path, tmp_path: Path) -> None:
     folder = tmp_path / "named"
     shutil.copytree(
@@ -505,6 +506,7 @@ reason = "Not shown."
     release(folder, build, "1.0.0", "private", "--policy", "private")
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_missing_images_are_counted_and_not_named(world: Path, tmp_path: Path) -> None:
     folder = tmp_path / "missing"
     shutil.copytree(world, folder, ignore=shutil.ignore_patterns("build", "public", "private", "release"))

@@ -582,6 +582,7 @@ def test_sources_of_a_build_or_release_shows_its_pins(demo: Path, public_release
         assert (found["cohen"]["pin"], found["cohen"]["unpinned"]) == (pins["cohen"], False)
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_release_takes_no_build_of_several_or_of_another_version(small_demo: Path, tmp_path: Path) -> None:
     place = tmp_path / "build" / "demo-cxr"
     shutil.copytree(small_demo / "build", place)

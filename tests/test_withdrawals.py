@@ -333,6 +333,7 @@ def test_nothing_of_a_withdrawn_image_is_kept_but_which_it_is_and_why_it_left(tm
     assert run("verify", built).status == 0
 
 
+@pytest.mark.usefixtures("without_verifying")
 def test_folders_that_still_hold_a_withdrawn_image_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
