@@ -196,8 +196,7 @@ def _table(found: Mapping[str, pd.Series], rows: pd.Index, names: Iterable[str])
         dtype = _DTYPE_OF[name]
         column = found.get(name, nulls[dtype])
         columns[name] = column if column.dtype == dtype else column.astype(dtype)
-    # pandas copies a column when it is changed.
-    return pd.DataFrame(columns, index=rows, copy=False)
+    return pd.DataFrame(columns, index=rows)
 
 
 def differs(a: pd.Series, b: pd.Series) -> pd.Series:

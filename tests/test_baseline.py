@@ -179,6 +179,43 @@ def test_the_report_names_the_papers_tables_only_with_published_figures(trained:
     assert "\n\n- A bias.\n" in report
 
 
+@pytest.mark.parametrize(
+    ("published", "shown"),
+    [
+        # Only the accuracy, as in a protocol that compares networks.
+        ({}, False),
+        # Of another order than the classes, and with a class more.
+        (
+            {
+                "Pneumonia": [7, 1, 0, 0],
+                "Normal": [2, 8, 1, 0],
+                "COVID-19": [3, 0, 9, 0],
+                "Other": [0, 0, 0, 5],
+            },
+            True,
+        ),
+        # Without a class.
+        ({"COVID-19": [9, 0], "Normal": [0, 8]}, False),
+    ],
+)
+def test_a_published_matrix_is_compared_class_by_class(
+    trained: BaselineResult, published: dict[str, list[int]], shown: bool
+) -> None:
+    settings = trained.document.settings
+    assert settings.published is not None
+    other = settings.published.model_copy(update={"confusion": published})
+    document = trained.document.model_copy(
+        update={"settings": settings.model_copy(update={"published": other})}
+    )
+    report = write_report(document, [])
+    matrix = report.partition("## Confusion")[2].partition("![")[0]
+    assert ("(published in brackets)" in matrix) == shown
+    assert ("(published: " in matrix) == shown
+    (row,) = re.findall(r"^\| Normal \|.*$", matrix, re.MULTILINE)
+    # Columns: COVID-19, Normal, Pneumonia.
+    assert re.findall(r"\((\d+)\)", row) == (["1", "8", "2"] if shown else [])
+
+
 # Equal trainings give equal bytes
 
 

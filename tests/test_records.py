@@ -27,6 +27,19 @@ def test_a_table_is_read_as_written(tmp_path: Path):
     pd.testing.assert_frame_equal(read_records(tmp_path / "table.parquet"), rows)
 
 
+def test_columns_of_a_table_that_was_read_can_be_changed(tmp_path: Path) -> None:
+    rows = conform(pd.DataFrame({"image_id": ["a", "b"], "label": ["x", "y"], "fold": [0, 1]}))
+    write_records(tmp_path / "table.parquet", rows)
+    for table in (read_records(tmp_path / "table.parquet"), conform(rows)):
+        changes = {"image_id": "c", "label": "z", "fold": 2, "width": 8, "patient_age": 0.5}
+        for column, value in changes.items():
+            table.loc[0, column] = value
+        assert table.loc[0, ["image_id", "fold", "width"]].tolist() == ["c", 2, 8]
+        assert table["height"].isna().all()
+    assert rows["image_id"].tolist() == ["a", "b"]
+    assert rows["fold"].tolist() == [0, 1]
+
+
 def test_what_is_no_table_of_images_is_an_error(tmp_path: Path):
     path = tmp_path / "table.parquet"
     with pytest.raises(CxrbuildError, match="no such table"):

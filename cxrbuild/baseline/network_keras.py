@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -109,19 +110,24 @@ def read_weights(network: Network, path: Path) -> Any:
     keras.backend.clear_session()
     shape = (network.side, network.side, 3)
     model = getattr(keras.applications, network.name)(include_top=False, weights=None, input_shape=shape)
+    problem = None
     try:
         with warnings.catch_warnings():
             # Keras warns of a layer that has no weights in the file, and keeps its random ones.
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
     except Exception as error:  # Keras does not document what it raises for a file of another network.
+        problem = str(error).strip().split("\n", 1)[0]
+    if problem is not None:
+        # Keras leaves the file open: the frames of its exception hold it.
+        gc.collect()
         raise CxrbuildError(
             f"not the weights of {network.name} without its head",
             where=path,
             expected=_origin(network),
-            found=_describe_difference(path, model) or str(error).strip().split("\n", 1)[0],
+            found=_describe_difference(path, model) or problem,
             todo="Declare the file of this network as `weights`, or none for random weights",
-        ) from error
+        )
     return model
 
 

@@ -73,11 +73,11 @@ def write_report(document: BaselineDocument, biases: Sequence[str], hidden: int 
         _few_images(document),
         "## Probability of the true class" + (" (Table 4)" if published and published.probability else ""),
         _probability(document, published),
-        "## Confusion" + (" (Table 5)" if published and published.confusion else ""),
+        "## Confusion" + (" (Table 5)" if _published_confusion(document, published) else ""),
         _confusion(document, published),
         _most_confused(document, published),
         "![Confusion matrix](figures/confusion.png)",
-        "Confusion matrix" + (" (Figure 4)." if published and published.confusion else "."),
+        "Confusion matrix" + (" (Figure 4)." if _published_confusion(document, published) else "."),
         "## Each class",
         _classes(document),
         f"{'First model on test' if several else 'On test'}, with 95 % intervals from "
@@ -247,7 +247,7 @@ def _probability(document: BaselineDocument, published: Published | None) -> str
 
 
 def _confusion(document: BaselineDocument, published: Published | None) -> str:
-    reported: Mapping[str, Sequence[int]] = published.confusion if published else {}
+    reported = _published_confusion(document, published)
     deviations = document.summary.confusion_sd
     rows = []
     for name, counts in document.summary.confusion.items():
@@ -266,7 +266,7 @@ def _most_confused(document: BaselineDocument, published: Published | None) -> s
     shares = _confused_shares(document.summary.confusion, document.classes)
     if not shares:
         return ""
-    reported = _confused_shares(published.confusion, document.classes) if published else {}
+    reported = _confused_shares(_published_confusion(document, published), document.classes)
 
     def describe(pair: tuple[str, str]) -> str:
         one, other = map(escape_markdown, pair)
@@ -282,11 +282,24 @@ def _most_confused(document: BaselineDocument, published: Published | None) -> s
     return sentence
 
 
+def _published_confusion(document: BaselineDocument, published: Published | None) -> dict[str, list[int]]:
+    """Return the published matrix of the trained classes; empty if it was not published for all of them."""
+    counts = published.confusion if published else {}
+    classes = list(counts)
+    if not set(document.classes) <= set(classes):
+        return {}
+    return {
+        name: [counts[name][classes.index(other)] for other in document.classes] for name in document.classes
+    }
+
+
 def _confused_shares(
     confusion: Mapping[str, Sequence[float]], classes: Sequence[str]
 ) -> dict[tuple[str, str], float]:
     """Return for each two classes the share of their images that is predicted as the other one."""
     shares = {}
+    if not confusion:
+        return {}
     for (i, one), (j, other) in combinations(enumerate(classes), 2):
         images = sum(confusion[one]) + sum(confusion[other])
         if images:

@@ -116,7 +116,8 @@ class Published(Declaration):
         description="for each class the mean predicted probability of the true class, and its 95 % interval",
     )
     confusion: ByWord[list[int]] = Field(
-        default_factory=dict, description="for each actual class the count of each predicted class"
+        default_factory=dict,
+        description="for each actual class the count of each predicted class, in the order of the keys",
     )
     accuracy: dict[str, _Share] = Field(
         default_factory=dict, description="the test accuracy of each network, for a comparison"
