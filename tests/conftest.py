@@ -123,10 +123,9 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 # What takes longest begins first, so that no worker waits for another one at the end.
 LONGEST = (
-    "tensorflow", "verify", "release", "test_curate", "world", "test_publish", "test_docs", "browser",
-    "test_init", "test_audit", "test_cluster", "test_patient_identity", "test_why", "test_export", "test_api",
-    "test_review", "test_ready_sizes", "test_withdrawals", "test_unlisted_images", "test_loading",
-    "test_corrections",
+    "tensorflow", "verify", "release", "test_init", "browser", "test_curate", "test_diff", "test_withdrawals",
+    "test_check_descriptions", "test_unlisted_images", "test_why", "test_corrections", "test_audit",
+    "test_publish", "test_patient_identity", "test_review", "world", "test_api", "test_docs", "test_cluster",
 )  # fmt: skip
 
 

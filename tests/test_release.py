@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from command import run
 from PIL import Image
+from recording import Recorded
 from releasing import WITHHELD, change_rows, images_of, varied_build
 
 import cxrbuild
@@ -218,12 +219,14 @@ def test_notices_a_damaged_release(varied: Path, varied_public: Path, tmp_path: 
     assert (tmp_path / "out" / name).read_text() == "{}"
 
 
-@pytest.mark.usefixtures("without_verifying")
 def test_leaves_a_strangers_folder_alone(varied: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    recorded = Recorded()
     with pytest.raises(CxrbuildError, match="the folder holds something else"):
-        release(varied, "1.0.0", tmp_path / "out")
+        release(varied, "1.0.0", tmp_path / "out", progress=recorded)
+    # It is refused before the work is done.
+    assert recorded.planned == []
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 

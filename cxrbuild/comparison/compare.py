@@ -196,6 +196,8 @@ class _CommonRows:
             mask = masks.get(column) if isinstance(masks, Mapping) else masks
             if mask is not None:
                 different &= mask
+            if not different.any():
+                continue
             was, now = (side[different].astype("str").fillna("null") for side in (before, after))
             texts.append(f"{column} " + was + " -> " + now)
         found = pd.concat([pd.Series(dtype="str"), *texts])

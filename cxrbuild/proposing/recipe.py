@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cxrbuild.curation.findings import OtherFindings
@@ -64,12 +65,15 @@ def add_recipe(found: Found, proposed: SourceText, day: str, progress: Progress)
         ct=_occurring(records, "modality", _NO_RADIOGRAPHS),
     )
 
+    # The last count and the look for mixed groups are of one recipe.
+    run = lru_cache(maxsize=1)(trial.run)
+
     def count(classes: dict[str, list[str]]) -> dict[str, Kept]:
-        return kept_by_class(trial.run(recipe_text(_shared(recipe, classes))), list(classes))
+        return kept_by_class(run(recipe_text(_shared(recipe, classes))), list(classes))
 
     classes, kept, small = drop_small(first_classes(findings), count)
     declared = _declared_split(records)
-    mixed = has_mixed_groups(trial.run(recipe_text(_shared(recipe, classes))))
+    mixed = has_mixed_groups(run(recipe_text(_shared(recipe, classes))))
     splits = [ProposedSplit(declared=declared)] if declared else []
     for split in (*splits, *splits_to_try(kept, mixed=mixed)):
         recipe = replace(recipe, classes=classes, split=split)

@@ -146,6 +146,7 @@ def release(
 
     parse_version(version)
     require_executor(executor)
+    _require_place(out)
     ready = ready_sizes(sizes)
     document = open_build(build).document
     require_version(build, document, version)
@@ -271,6 +272,20 @@ def _with_withheld(ledger: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     return ledger.assign(withheld=ledger["withheld"].where(~kept, why))
 
 
+def _require_place(out: Path) -> None:
+    """Require a place for the release: nothing, an empty folder, or a release.
+
+    Raises
+    ------
+    CxrbuildError
+        The folder holds something else.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / names.SUMS).is_file())):
+        raise CxrbuildError(
+            "the folder holds something else", where=out, todo="Name another folder with --out"
+        )
+
+
 def _put(staging: Path, out: Path) -> bool:
     """Move the release into place; the same release may already be there.
 
@@ -281,12 +296,9 @@ def _put(staging: Path, out: Path) -> bool:
     CxrbuildError
         The folder holds something else.
     """
+    _require_place(out)
     if out.exists():
         there = out / names.SUMS
-        if not out.is_dir() or (any(out.iterdir()) and not there.is_file()):
-            raise CxrbuildError(
-                "the folder holds something else", where=out, todo="Name another folder with --out"
-            )
         if there.is_file():
             _require_unchanged(out)
             if there.read_bytes() == (staging / names.SUMS).read_bytes():
