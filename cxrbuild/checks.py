@@ -2,18 +2,20 @@
 
 A check is one function with an id, a sentence, a limit, and what pages and documents need to describe it.
 Each command lists its own checks; those of other packages are found by entry points in the group
-``cxrbuild.checks``: the name is the check's id, the object a `Check`. No other module lists ids of checks.
+``cxrbuild.checks``: the name is the check's id, the object a `Check`. No other module lists ids of checks to
+describe them.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from cxrbuild.errors import CxrbuildError, count_of, printable
 from cxrbuild.plugins import find_entry_points
@@ -283,7 +285,39 @@ def _load(entry: EntryPoint) -> Check[Any]:
         raise _refused(entry, f"it is a {type(check).__name__}, not a cxrbuild Check")
     if check.id != entry.name:
         raise _refused(entry, f"its id is {check.id!r}; entry point and id must have the same name")
-    return replace(check, run=_guarded(entry, check.run))
+    if problem := _attribute_problem(check):
+        raise _refused(entry, problem)
+    return replace(
+        check, run=_guarded(entry, check.run), sentence=_as_sentence(check.sentence),
+        next_step=_as_sentence(check.next_step),
+    )  # fmt: skip
+
+
+def _attribute_problem(check: Check[Any]) -> str:
+    """Return what is wrong with an attribute of a check; empty where nothing is."""
+    for name in ("sentence", "shortcut", "next_step"):
+        if not isinstance(getattr(check, name), str):
+            return f"its {name} is {getattr(check, name)!r}, not a text"
+    words: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+        ("command", get_args(Command)),
+        ("topic", (*get_args(Topic), None)),
+        ("counted_pairs", (*get_args(CountedPairs), None)),
+    )
+    for name, allowed in words:
+        if getattr(check, name) not in allowed:
+            return f"its {name} is {getattr(check, name)!r}, not one of {', '.join(map(repr, allowed))}"
+    if check.limit is not None and not (_is_number(check.limit) and math.isfinite(check.limit)):
+        return f"its limit is {check.limit!r}, not a number or None"
+    return ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _as_sentence(text: str) -> str:
+    """Return a text with the period that another sentence needs before it."""
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _guarded(
@@ -294,7 +328,10 @@ def _guarded(
             found = run(context)
             found = found if isinstance(found, Measurement) else list(found)
             _require_writable(found)
-            return found
+            # Pages end the sentence of a message.
+            return (
+                replace(found, message=found.message.rstrip(".")) if isinstance(found, Measurement) else found
+            )
         except NotApplicable:
             raise
         except Exception as error:  # the code of another package: any error is possible
@@ -316,8 +353,23 @@ def _require_writable(found: Measurement | Sequence[Finding]) -> None:
     findings = found.findings if isinstance(found, Measurement) else found
     if stray := [one for one in findings if not isinstance(one, Finding)]:
         raise TypeError(f"found a {type(stray[0]).__name__}, not a cxrbuild Finding")
-    values = [found.value, found.message] if isinstance(found, Measurement) else []
+    values: list[object] = []
+    if isinstance(found, Measurement):
+        values = [found.value, found.message]
+        if found.value is not None and not _is_number(found.value):
+            raise TypeError(f"the value is {found.value!r}, not a number")
+        _require_text("message", found.message)
+    for finding in findings:
+        _require_text("message of a finding", finding.message)
+        for name, text in (("file", finding.file), ("row", finding.row)):
+            if text is not None:
+                _require_text(f"{name} of a finding", text)
     json.dumps([*values, [finding.to_dict() for finding in findings]], allow_nan=False)
+
+
+def _require_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"the {name} is {value!r}, not a text")
 
 
 def _refused(entry: EntryPoint, message: str) -> CxrbuildError:

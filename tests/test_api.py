@@ -147,6 +147,18 @@ def test_errors_are_one_class(tmp_path: Path) -> None:
         cxrbuild.read_recipe("nonsense")
 
 
+def test_what_a_plan_returns_can_be_changed(small_demo: Path) -> None:
+    planned = cxrbuild.plan(small_demo / "declared" / "recipe.toml", small_demo / "data")
+    before = planned.to_dict()
+    chart = planned.funnel
+    chart["share"] = chart["all"] / 2
+    chart.loc["kept"] = 0
+    planned.counts["train"]["Normal"] = 0
+    planned.exactness.clear()
+    assert "share" not in planned.funnel
+    assert planned.to_dict() == before
+
+
 def test_load_a_build(demo: Path) -> None:
     dataset = cxrbuild.load(demo / "build")
     manifest = pd.read_parquet(demo / "build" / "manifest.parquet")

@@ -46,8 +46,12 @@ WITHIN = Check("within", "Little is odd.", lambda context: Measurement(0.2, "a f
 RAISES = Check(
     "raises", "No pair is odd.", lambda context: [Finding(str(1 / 0))], "audit", counted_pairs="all"
 )
+FAILS = Check(
+    "fails", "No pair is blurred.", lambda context: [Finding(str(1 / 0))], "audit", counted_pairs="split",
+    topic="duplicates",
+)
 """
-NAMES = ("scanners", "series", "clock", "plain", "within", "raises")
+NAMES = ("scanners", "series", "clock", "plain", "within", "raises", "fails")
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,9 @@ def test_findings_of_another_package_are_shown_where_those_of_cxrbuild_are(
         }
         for question, word, sentence in (
             ("Leakage between splits", "failed", "No scanner is in two splits. Found: 2 findings."),
-            ("Duplicates", "to judge", "No series has two images. Found: 1 finding."),
+            ("Duplicates", "failed", "No series has two images. Found: 1 finding."),
+            # It counted no pairs.
+            ("Duplicates", "failed", "No pair is blurred. Found: short-checks could not make this check"),
             ("Confounding", "failed", "predict the class. Found: the clock explains 80% of COVID-19."),
             ("Other checks", "failed", "Nothing is plain. Found: 1 finding."),
             ("Other checks", "failed", "No pair is odd. Found: short-checks could not make this check"),

@@ -144,6 +144,46 @@ def test_an_unusable_check_is_an_error_that_names_its_package(
     assert f"the check '{entry}' of short-checks cannot be used" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("attribute", "problem"),
+    [
+        (
+            "topic='shortcuts'",
+            "topic is 'shortcuts', not one of 'leakage', 'duplicates', 'confounding', None",
+        ),
+        (
+            "counted_pairs='some'",
+            "counted_pairs is 'some', not one of 'split', 'label', 'unlinked', 'all', None",
+        ),
+        ("command='audits'", "command is 'audits', not one of 'verify', 'audit', 'audit --list'"),
+        ("next_step=None", "next_step is None, not a text"),
+        ("limit='3'", "limit is '3', not a number or None"),
+        ("limit=float('nan')", "limit is nan, not a number or None"),
+    ],
+)
+def test_a_wrong_attribute_is_an_error_before_the_checks_are_made(
+    site: Path, attribute: str, problem: str
+) -> None:
+    install(site, odd="short_checks:ODD")
+    values = "id='odd', sentence='None.', run=list, command='audit'"
+    (site / "short_checks.py").write_text(
+        f"from cxrbuild import Check\n\nODD = Check(**(dict({values}) | dict({attribute})))\n"
+    )
+    with pytest.raises(CxrbuildError, match=re.escape(f"of short-checks cannot be used: its {problem}")):
+        registered_checks("audit", [])
+
+
+def test_sentences_of_another_package_end_with_one_period(site: Path) -> None:
+    install(site, odd="short_checks:ODD")
+    (site / "short_checks.py").write_text(
+        "from cxrbuild import Check, Measurement\n\nODD = Check('odd', 'None', "
+        "lambda context: Measurement(2, 'Two.'), 'audit', next_step='Look at them')\n"
+    )
+    (check,) = registered_checks("audit", [])
+    assert (check.sentence, check.next_step, check.shortcut) == ("None.", "Look at them.", "")
+    assert evaluate(check, [], limit=0).message == "Two"
+
+
 def test_two_checks_with_one_id_are_refused(site: Path) -> None:
     install(site, short_names="short_checks:SHORT")
     with pytest.raises(CxrbuildError, match="another check has the id 'short_names'"):
@@ -162,6 +202,9 @@ def test_two_checks_with_one_id_are_refused(site: Path) -> None:
         ("return None", "TypeError: 'NoneType' object is not iterable"),
         ("return [Finding('a', data={'at': {1}})]", "TypeError: Object of type set is not JSON serializable"),
         ("return Measurement(float('nan'), 'none')", "ValueError: Out of range float values"),
+        ("return Measurement('3', 'three')", "TypeError: the value is '3', not a number"),
+        ("return Measurement(3, 3)", "TypeError: the message is 3, not a text"),
+        ("return [Finding('a', row=5)]", "TypeError: the row of a finding is 5, not a text"),
         ("raise ValueError('two\\nlines')", "ValueError: two\\nlines"),
     ],
 )

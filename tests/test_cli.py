@@ -114,6 +114,20 @@ def test_names_that_are_not_utf8_are_errors(tmp_path: Path) -> None:
 
 
 @needs_locales
+def test_an_additional_argument_is_answered_with_an_option_as_the_shell_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "my build").mkdir()
+    (tmp_path / "my build" / "build.json").touch()
+    ran = run("audit", "my build", cwd=tmp_path)
+    assert ran.status == 2
+    assert f"(my build). Name the build with an option: --build {quote('my build')}" in ran.err
+    ran = run("plan", "a recipe.toml", cwd=tmp_path)
+    assert f"Name the recipe with an option: --recipe {quote('a recipe.toml')}" in ran.err
+    # No file has so long a name.
+    ran = run("audit", "a" * 300, cwd=tmp_path)
+    assert ran.status == 2
+    assert "unexpected extra argument" in ran.err
+
+
 def test_a_locale_without_utf8_is_an_error() -> None:
     ran = run_process("plan", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     assert ran.status == 1

@@ -16,7 +16,7 @@ import pytest
 from releasing import drop_rows, images_of, sum_again
 from verifying import findings_of
 
-from cxrbuild.artifact import names
+from cxrbuild.artifact import CheckDescription, names
 from cxrbuild.documents import croissant, texts
 from cxrbuild.files import read_json, sha256_of, write_json
 from cxrbuild.records import read_records, write_records
@@ -544,6 +544,39 @@ def test_a_check_counts_the_pairs_that_it_states(folder: Path) -> None:
     assert f"audit.json: checks.unlinked_duplicates: the pair {a} {b} is missing" in found
     assert f"audit.json: checks.label_conflicts: the pair {a} {b} does not follow from the data" in found
     assert not any("checks.duplicates" in one for one in found)
+
+
+def test_another_packages_check_that_was_not_made_counts_no_pairs(folder: Path) -> None:
+    a, b = images_of(folder, source="mooney", split="train").drop_duplicates("group")["image_id"].iloc[:2]
+    pair = {
+        "a": a, "b": b, "kind": "same pixels", "similarity": 1.0, "changes": [], "crosses": ["patient"],
+        "linked": False,
+    }  # fmt: skip
+
+    def change(audit: dict[str, Any]) -> None:
+        audit["pairs"] = [pair]
+        other = find_check(audit, "duplicates") | {
+            "limit": 0.0, "description": CheckDescription(counted_pairs="all").model_dump()
+        }  # fmt: skip
+        skipped = {"id": "skipped", "value": None, "status": "not applicable", "findings": []}
+        made = {"id": "made", "value": 0.0, "status": "passed", "findings": []}
+        audit["checks"] += [other | skipped, other | made]
+
+    document(names.AUDIT, change)(folder)
+    sum_all(folder)
+    found = [str(one) for one in findings_of(folder, "audit_result")]
+    assert f"audit.json: checks.made: the pair {a} {b} is missing" in found
+    assert not any("checks.skipped" in one for one in found)
+
+
+def test_a_description_does_not_replace_what_is_known_of_a_check(folder: Path) -> None:
+    def change(audit: dict[str, Any]) -> None:
+        find_check(audit, "duplicate_leakage")["description"] = CheckDescription().model_dump()
+
+    document(names.AUDIT, change)(folder)
+    sum_all(folder)
+    (found,) = findings_of(folder, "audit_result")
+    assert str(found).startswith("audit.json: checks.duplicate_leakage: has a description")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system allows no such names")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cxrbuild.errors import count_of
+from cxrbuild.shell import quote
 
 
 class Command(click.Command):
@@ -34,9 +35,17 @@ class Command(click.Command):
 def _option_of(value: str, options: Iterable[str]) -> str:
     """Return a sentence that names the option for a build or recipe, empty where there is none."""
     from cxrbuild.artifact import names
+    from cxrbuild.catalog import recipe_names
 
-    if "--build" in options and (Path(value) / names.BUILD).is_file():
-        return f". Name the build with an option: --build {value}"
-    if "--recipe" in options and value.endswith(".toml"):
-        return f". Name the recipe with an option: --recipe {value}"
+    if "--build" in options and _is_file(Path(value) / names.BUILD):
+        return f". Name the build with an option: --build {quote(value)}"
+    if "--recipe" in options and (value.endswith(".toml") or value in recipe_names()):
+        return f". Name the recipe with an option: --recipe {quote(value)}"
     return ""
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or a character that no name has
+        return False

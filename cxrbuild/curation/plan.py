@@ -98,10 +98,10 @@ class Plan:
         brought = {*self.locked, *self.to_bring}
         return [] if self.as_pinned else [s for s in self.declared.sources if s.name not in brought]
 
-    @cached_property
+    @property
     def exactness(self) -> dict[str, SourceExactness]:
         """How many of the dataset's images are those of the pins, by source; empty with ``as_pinned``."""
-        return {} if self.as_pinned else count_exactness(self.records, self.locked)
+        return dict(self._exactness)
 
     @property
     def patient_key(self) -> str | None:
@@ -117,13 +117,36 @@ class Plan:
         """The rows that are kept."""
         return self.records[self.records["exclusion"].isna()]
 
-    @cached_property
+    @property
     def funnel(self) -> pd.DataFrame:
         """The flow chart: how many images each rule excludes, by source.
 
         Rows ``upstream``, then each exclusion in order, then ``kept``; a column for each source, and ``all``.
         Every enabled rule has a row; other exclusions have one if they occur.
         """
+        return self._funnel.copy()
+
+    @property
+    def funnel_steps(self) -> list[FunnelStep]:
+        """The flow chart as ``build.json`` has it."""
+        by_source = self._funnel.drop(columns="all").astype("int64")
+        return [
+            FunnelStep(step=str(step), images=sum(row.values()), by_source=row)
+            for step, row in by_source.to_dict("index").items()
+        ]
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The number of kept images by split and class."""
+        return {split: dict(of_classes) for split, of_classes in self._counts.items()}
+
+    # Computed once; the properties return copies, which a caller can change.
+    @cached_property
+    def _exactness(self) -> dict[str, SourceExactness]:
+        return {} if self.as_pinned else count_exactness(self.records, self.locked)
+
+    @cached_property
+    def _funnel(self) -> pd.DataFrame:
         import pandas as pd
 
         recipe = self.declared.recipe
@@ -136,18 +159,8 @@ class Plan:
         table["all"] = table.sum(axis=1)
         return table.rename_axis("step").rename_axis(None, axis=1)
 
-    @property
-    def funnel_steps(self) -> list[FunnelStep]:
-        """The flow chart as ``build.json`` has it."""
-        by_source = self.funnel.drop(columns="all").astype("int64")
-        return [
-            FunnelStep(step=str(step), images=sum(row.values()), by_source=row)
-            for step, row in by_source.to_dict("index").items()
-        ]
-
     @cached_property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """The number of kept images by split and class."""
+    def _counts(self) -> dict[str, dict[str, int]]:
         import pandas as pd
 
         table = pd.crosstab(self.kept["label"], self.kept["split"])

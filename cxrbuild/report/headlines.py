@@ -12,6 +12,7 @@ from cxrbuild.artifact.audit import describe_unprobed
 from cxrbuild.artifact.audit_finding import (
     AssociationFinding,
     AuditFinding,
+    PairFinding,
     ProbeFinding,
     SimilarIdsFinding,
     UnknownPatientsFinding,
@@ -161,7 +162,13 @@ def _describe_duplicates(audit: AuditDocument | None) -> Headline:
     if audit is None:
         return Headline(question, "not run", ["The build was not audited."], ["audit"], _AUDIT)
     checks = _checks(audit, "duplicates")
-    counting = [check for check in checks if check.about.counted_pairs is not None]
+    # A check of another package that could not be made counted no pairs.
+    counting = [
+        check
+        for check in checks
+        if check.about.counted_pairs is not None
+        and all(isinstance(finding, PairFinding) for finding in check.findings)
+    ]
     found = [check.message + _name_usual(check, " (usual limit: {})") for check in counting if check.value]
     others = _describe_found([check for check in checks if check not in counting])
     sentences = [f"Found: {'; '.join(found)}."] if found else ["No image has a duplicate."]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cxrbuild.artifact import AuditDocument, CheckResult, names
-from cxrbuild.checks import Finding, NotApplicable, status_of
+from cxrbuild.checks import Finding, NotApplicable, own_checks, status_of
 from cxrbuild.patients import Namespaces, find_shared_ids, is_one_patient
 from cxrbuild.verification.context import Context
 
@@ -22,6 +22,13 @@ def check_audit_result(context: Context) -> Iterator[Finding]:
     audit = context.results.audit
     if audit is None:
         raise NotApplicable("the build was not audited")
+    if context.packaged_here:
+        # A description would replace what `verify` knows of the check, such as which pairs it counts. A check
+        # of another package may have had the id before cxrbuild had a check of that name.
+        for check in audit.checks:
+            if check.description is not None and check.id in own_checks("audit"):
+                message = "has a description, which is recorded of checks of other packages only"
+                yield Finding(message, names.AUDIT, f"checks.{check.id}")
     for key, message in _problems(audit, context.rows, context.document.namespaces):
         yield Finding(message, names.AUDIT, key)
 
@@ -69,8 +76,9 @@ def _check_problems(
     if pairs := check.about.counted_pairs:
         expected = {f"{pair.a} {pair.b}" for pair in audit.pairs if pair.is_counted(pairs)}
         found = {f"{finding.get('a')} {finding.get('b')}" for finding in findings}
-        # The code of another package may have raised an error, which is its finding.
-        if check.is_own or all(finding["type"] == "pair" for finding in findings):
+        # The check of another package may not apply, or may have raised an error, which is its finding.
+        made = check.value is not None and all(finding["type"] == "pair" for finding in findings)
+        if check.is_own or made:
             yield from _set_problems(found, expected, "pair")
     # What the manifest alone decides is derived again, without the code of the audit.
     match check.id:
