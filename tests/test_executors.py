@@ -171,6 +171,17 @@ def test_workers_have_imported_what_they_use_and_no_threads_of_libraries() -> No
             assert threads == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_the_process_that_workers_are_forked_from_has_one_thread() -> None:
+    program = "import cxrbuild.preloaded, os; print(len(os.listdir('/proc/self/task')))"
+    # The tests themselves let numpy start no threads.
+    env = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"
+
+
 def test_modules_of_workers_import_little() -> None:
     program = (
         "import sys\n"
