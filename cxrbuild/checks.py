@@ -235,7 +235,7 @@ def registered_checks(command: Command, built_in: Iterable[Check[Context]]) -> t
         if check.id in taken:
             raise _refused(entry, f"another check has the id {check.id!r}")
         taken.add(check.id)
-        others.append(check)
+        others.append(_prepare(entry, check))
     return (*own, *others)
 
 
@@ -285,6 +285,13 @@ def _load(entry: EntryPoint) -> Check[Any]:
         raise _refused(entry, f"it is a {type(check).__name__}, not a cxrbuild Check")
     if check.id != entry.name:
         raise _refused(entry, f"its id is {check.id!r}; entry point and id must have the same name")
+    if check.command not in get_args(Command):
+        raise _refused(entry, _not_among("command", check.command, get_args(Command)))
+    return check
+
+
+def _prepare(entry: EntryPoint, check: Check[Any]) -> Check[Any]:
+    """Return a check of another package as a command makes it."""
     if problem := _attribute_problem(check):
         raise _refused(entry, problem)
     return replace(
@@ -298,17 +305,16 @@ def _attribute_problem(check: Check[Any]) -> str:
     for name in ("sentence", "shortcut", "next_step"):
         if not isinstance(getattr(check, name), str):
             return f"its {name} is {getattr(check, name)!r}, not a text"
-    words: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-        ("command", get_args(Command)),
-        ("topic", (*get_args(Topic), None)),
-        ("counted_pairs", (*get_args(CountedPairs), None)),
-    )
-    for name, allowed in words:
-        if getattr(check, name) not in allowed:
-            return f"its {name} is {getattr(check, name)!r}, not one of {', '.join(map(repr, allowed))}"
+    for name, words in (("topic", get_args(Topic)), ("counted_pairs", get_args(CountedPairs))):
+        if getattr(check, name) not in (*words, None):
+            return _not_among(name, getattr(check, name), (*words, None))
     if check.limit is not None and not (_is_number(check.limit) and math.isfinite(check.limit)):
         return f"its limit is {check.limit!r}, not a number or None"
     return ""
+
+
+def _not_among(name: str, value: object, words: tuple[str | None, ...]) -> str:
+    return f"its {name} is {value!r}, not one of {', '.join(map(repr, words))}"
 
 
 def _is_number(value: object) -> bool:

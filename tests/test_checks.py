@@ -171,6 +171,9 @@ def test_a_wrong_attribute_is_an_error_before_the_checks_are_made(
     )
     with pytest.raises(CxrbuildError, match=re.escape(f"of short-checks cannot be used: its {problem}")):
         registered_checks("audit", [])
+    if "command" not in attribute:
+        # Other commands do not make it.
+        assert registered_checks("verify", []) == ()
 
 
 def test_sentences_of_another_package_end_with_one_period(site: Path) -> None:
