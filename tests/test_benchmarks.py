@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,13 @@ def test_a_benchmark_runs_and_records_ratios(name: str, tmp_path: Path) -> None:
     assert {row["benchmark"] for row in rows} == {name}
     assert any("20,000 images / 10,000" in row["what"] for row in rows)
     assert all(value > 0 for row in rows for value in row["values"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not report what processes used")
+def test_the_functions_that_a_benchmark_times_are_where_it_looks_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for modules in import_module("bench_plan").STAGES.values():
+        for module, names in modules.items():
+            assert [name for name in names if not callable(getattr(import_module(module), name, None))] == []

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ratios import record
@@ -185,8 +186,36 @@ def _write_recipe(folder: Path, images: int) -> Path:
     return path
 
 
+# The stages of a measure: the functions whose time is shown, by the module that calls them.
+STAGES = {
+    "plan": {
+        "cxrbuild.curation.plan": ("take_inventory", "ingest"),
+        "cxrbuild.curation.decision": (
+            "add_reviews", "add_labels", "require_values", "apply_rules", "split_records",
+        ),
+    },
+    "release": {
+        "cxrbuild.releasing.pack": (
+            "read_records", "without_identities", "measured_contents", "check_version", "write_files",
+            "verify",
+        ),
+        "cxrbuild.releasing.files": ("write_records", "write_report", "croissant"),
+        "cxrbuild.documents.texts": ("attribution", "image_list"),
+    },
+}  # fmt: skip
+
+
 class Stages(dict[str, float]):
     """Seconds by stage; a stage that runs several times is added up."""
+
+    @classmethod
+    def of(cls, measure: str) -> Stages:
+        """Return the stages of a measure, and time their functions from now on."""
+        stages = cls()
+        for module, names in STAGES[measure].items():
+            for name in names:
+                stages._time_calls(import_module(module), name)
+        return stages
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -196,8 +225,7 @@ class Stages(dict[str, float]):
         yield
         self[name] = self.get(name, 0.0) + time.process_time() - start
 
-    def wrap(self, module: Any, name: str) -> None:
-        """Time each call of a function of a module."""
+    def _time_calls(self, module: ModuleType, name: str) -> None:
         function = getattr(module, name)
 
         def timed(*args: Any, **keys: Any) -> Any:
@@ -212,18 +240,15 @@ class Stages(dict[str, float]):
 
 def measure_plan(folder: Path) -> Stages:
     """Time the stages of a plan, and write it."""
-    from cxrbuild.curation import declared, plan, plan_folder
+    from cxrbuild.curation import make_plan, read_declared, write_plan
 
-    stages = Stages()
-    stages.wrap(declared, "read_declared")
-    for name in ("take_inventory", "ingest", "add_reviews", "add_labels", "require_values", "apply_rules",
-                 "split_records"):  # fmt: skip
-        stages.wrap(plan, name)
-    stages.wrap(plan_folder, "write_plan")
+    stages = Stages.of("plan")
     with stages.timed("plan"):
-        recipe = declared.read_declared(str(folder / "recipe.toml"), {})
-        planned = plan.make_plan(recipe, folder / "data", as_pinned=True)
-        plan_folder.write_plan(planned, folder / "plan")
+        with stages.timed("read_declared"):
+            declared = read_declared(str(folder / "recipe.toml"), {})
+        planned = make_plan(declared, folder / "data", as_pinned=True)
+        with stages.timed("write_plan"):
+            write_plan(planned, folder / "plan")
     return stages
 
 
@@ -239,30 +264,11 @@ def measure_diff(folder: Path) -> Stages:
 
 def measure_release(folder: Path) -> Stages:
     """Time the stages of a release that withholds all pixels, by their licence."""
-    from cxrbuild.releasing import files, pack
+    from cxrbuild.releasing import release
 
-    texts = import_module("cxrbuild.documents.texts")  # the package has a function of this name
-
-    stages = Stages()
-    for module, names in (
-        (
-            pack,
-            (
-                "read_records",
-                "without_identities",
-                "measured_contents",
-                "check_version",
-                "write_files",
-                "verify",
-            ),
-        ),
-        (files, ("write_records", "write_report", "croissant")),
-        (texts, ("attribution", "image_list")),
-    ):
-        for name in names:
-            stages.wrap(module, name)
+    stages = Stages.of("release")
     with stages.timed("release"):
-        pack.release(folder / "build", "1.0.0", folder / "release")
+        release(folder / "build", "1.0.0", folder / "release")
     return stages
 
 
