@@ -92,7 +92,7 @@ def reconstructions_of(images: DescriptorTable) -> Pixels:
 def standardized(reconstructions: Pixels) -> Pixels:
     flat = reconstructions.reshape(len(reconstructions), -1)
     flat = flat - flat.mean(1, keepdims=True)
-    standard: Pixels = flat / np.maximum(flat.std(1, keepdims=True), 1e-6)
+    standard: Pixels = (flat / np.maximum(flat.std(1, keepdims=True), 1e-6)).astype(np.float32)
     return standard
 
 

@@ -38,7 +38,7 @@ Draw = np.random.Generator
 
 
 def resized(image: Image.Image, draw: Draw) -> Image.Image:
-    factor = max(draw.choice([0.3, 0.5, 0.7, 1.5]), 96 / min(image.size))
+    factor = max(float(draw.choice([0.3, 0.5, 0.7, 1.5])), 96 / min(image.size))
     return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
 
 
@@ -90,7 +90,7 @@ def annotated(image: Image.Image, draw: Draw) -> Image.Image:
     pen, side = ImageDraw.Draw(image), int(min(image.size) * draw.uniform(0.08, 0.15))
     x, y = (int(draw.choice([0.02, 0.84]) * n) for n in image.size)
     pen.rectangle((x, y, x + side, y + side), fill=int(draw.choice([0, 255])))
-    pen.text((x + side // 5, y), draw.choice(list("ABCD")), fill=128, font=ImageFont.load_default(side))
+    pen.text((x + side // 5, y), str(draw.choice(list("ABCD"))), fill=128, font=ImageFont.load_default(side))
     for _ in range(2):
         x, y = (int(share * n) for share, n in zip(draw.uniform(0.2, 0.8, 2), image.size, strict=True))
         pen.line((x, y, x + side, y + side), fill=255, width=max(2, side // 8))
