@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -25,7 +25,7 @@ class StoredJpegs:
 
     def __init__(self) -> None:
         self._places: list[tuple[Path | None, int, int]] = []
-        self._copied: BinaryIO | None = None
+        self._copied: IO[bytes] | None = None
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
