@@ -54,12 +54,12 @@ def few_trees() -> Iterator[None]:
 
 
 # What workers of an audit import; none of it starts a thread.
-USED_BY_AUDITS = ("cxrbuild.auditing.images", "cxrbuild.auditing.pairs", "scipy.fft", "scipy.ndimage")
+USED_BY_AUDITS = ("cxrbuild.auditing.images", "cxrbuild.auditing.pair_jobs", "scipy.fft", "scipy.ndimage")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def importing_once() -> Iterator[None]:
-    """Let the process from which workers are forked import what audits need: an audit imports for 0.6 s."""
+    """Let the process from which workers are forked import what audits need, SciPy above all."""
     made = executors._context
 
     def context() -> BaseContext:
